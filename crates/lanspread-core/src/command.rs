@@ -1,0 +1,115 @@
+//! What the user can ask for, and what comes back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lanspread_types::{ContentId, GameId, GameVersion};
+
+use crate::snapshot::{GameSnapshot, PeerSnapshot, StatusSnapshot};
+
+/// Numbers the commands of one run; chosen by the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Status,
+    ListPeers,
+    ListGames,
+    /// Answers when at least `count` peers are connected, or fails after `timeout_ms`.
+    WaitPeers { count: usize, timeout_ms: u64 },
+    /// Answers when the peer is connected, or fails with the reason.
+    Connect { addr: SocketAddr },
+    /// Answers as soon as the download is started; events tell the rest.
+    Download { game: GameId, install: bool },
+    CancelDownload { game: GameId },
+    Install { game: GameId },
+    Uninstall { game: GameId },
+    RemoveDownload { game: GameId },
+    /// Changes the folder of the library.
+    SetGamesDir { path: PathBuf },
+    /// Says goodbye to everybody, ends what runs, and answers last.
+    Shutdown,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// The command is done, or is started and events tell the rest.
+    Done,
+    Status(StatusSnapshot),
+    Peers(Vec<PeerSnapshot>),
+    Games(Vec<GameSnapshot>),
+    /// The peer that was connected to.
+    Connected(PeerSnapshot),
+    /// Number of connected peers.
+    PeerCount(usize),
+    /// What is being downloaded.
+    DownloadStarted { game: GameId, version: GameVersion, content: ContentId, bytes: u64 },
+    /// There is nothing to do: that version is downloaded (and installed, if that was asked for).
+    AlreadyThere { game: GameId },
+}
+
+/// Why a command was refused. The edge gives each its stable code, hint and exit code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("{running} is already running on {game}")]
+    OperationInProgress { game: GameId, running: OperationKind },
+    #[error("the catalogue does not know {game}")]
+    UnknownGame { game: GameId },
+    #[error("no connected peer has {game} in version {}", version.map_or("any".to_owned(), |v| v.to_string()))]
+    NoSource { game: GameId, version: Option<GameVersion> },
+    #[error("the peers disagree about the content of {game}: {}", describe(variants))]
+    AmbiguousContent { game: GameId, variants: Vec<ContentVariant> },
+    #[error("{game} is not downloaded")]
+    NotDownloaded { game: GameId },
+    #[error("{game} is not installed")]
+    NotInstalled { game: GameId },
+    #[error("{game} is already installed")]
+    AlreadyInstalled { game: GameId },
+    #[error("no download of {game} is running")]
+    NothingToCancel { game: GameId },
+    #[error("{addr} could not be connected: {failure}")]
+    ConnectFailed { addr: SocketAddr, failure: crate::io::DialFailure },
+    #[error("{addr} speaks protocol version {theirs}, this peer speaks {ours}")]
+    Incompatible { addr: SocketAddr, theirs: u16, ours: u16 },
+    #[error("{have} of {wanted} peers were connected within the time limit")]
+    WaitTimedOut { have: usize, wanted: usize },
+    #[error("other operations are running")]
+    Busy,
+    #[error("{0}")]
+    Disk(crate::io::DiskError),
+    #[error("this peer is shutting down")]
+    ShuttingDown,
+}
+
+/// One of several contents that peers offer under the same game and version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentVariant {
+    pub content: ContentId,
+    /// Names of the peers that offer it.
+    pub peers: Vec<String>,
+}
+
+fn describe(variants: &[ContentVariant]) -> String {
+    let one = |v: &ContentVariant| format!("{} by {}", v.content.short(), v.peers.join(", "));
+    variants.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OperationKind {
+    Downloading,
+    Installing,
+    Uninstalling,
+    Removing,
+}
+
+impl std::fmt::Display for OperationKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Downloading => "a download",
+            Self::Installing => "an install",
+            Self::Uninstalling => "an uninstall",
+            Self::Removing => "a removal",
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! What happened, for people and scripts. An event comes after the state it speaks of is visible.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lanspread_types::message::Refusal;
+use lanspread_types::{ContentId, GameId, GameVersion, PeerId, RelPath};
+
+use crate::command::ContentVariant;
+use crate::io::{CloseReason, DiskError, IgnoredFolder};
+use crate::snapshot::Operation;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The peer listens and has read its library.
+    LocalPeerReady { peer: PeerId, name: String, addr: SocketAddr, games: usize },
+    LocalLibraryChanged { games: Vec<GameId>, ignored: Vec<IgnoredFolder> },
+    /// A game is being hashed before it can be offered.
+    IndexProgress { game: GameId, done: u64, total: u64 },
+    IndexFailed { game: GameId, error: DiskError },
+    RemoteLibraryChanged { peer: PeerId, games: usize },
+    PeerConnected { peer: PeerId, name: String, addr: SocketAddr },
+    PeerLost { peer: PeerId, name: String, reason: CloseReason },
+    /// Somebody speaks another protocol version.
+    PeerIncompatible { addr: SocketAddr, theirs: u16, ours: u16 },
+    ActiveOperationsChanged { operations: Vec<Operation> },
+    /// The manifest is here and verified.
+    GotGameFiles { game: GameId, version: GameVersion, content: ContentId, files: usize, bytes: u64, chunks: u32 },
+    DownloadBegin { game: GameId, bytes: u64, had_bytes: u64 },
+    DownloadProgress(DownloadProgress),
+    DownloadChunkFinished { game: GameId, path: RelPath, offset: u64, length: u64, peer: PeerId },
+    DownloadFinished { game: GameId, totals: TransferTotals },
+    DownloadFailed { game: GameId, failure: DownloadFailure, totals: TransferTotals },
+    /// The user cancelled: not a failure.
+    DownloadCancelled { game: GameId, totals: TransferTotals },
+    /// The last source is gone; the download waits for another one.
+    DownloadPeersGone { game: GameId },
+    /// A source sent what does not verify. It is not asked again for that game.
+    SourceRejected { game: GameId, peer: PeerId, name: String, reason: RejectReason },
+    InstallBegin { game: GameId },
+    InstallProgress { game: GameId, done: u64, total: u64 },
+    InstallFinished { game: GameId },
+    InstallFailed { game: GameId, error: DiskError },
+    UninstallFinished { game: GameId },
+    UninstallFailed { game: GameId, error: DiskError },
+    RemoveFinished { game: GameId },
+    RemoveFailed { game: GameId, error: DiskError },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadProgress {
+    pub game: GameId,
+    pub downloaded_bytes: u64,
+    pub total_bytes: u64,
+    pub bytes_per_second: u64,
+    /// Sources that sent something of late.
+    pub active_peer_count: usize,
+}
+
+/// What a download came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TransferTotals {
+    /// Verified bytes received from the network.
+    pub bytes: u64,
+    pub chunks: u64,
+    pub duration: Duration,
+    pub sources: Vec<SourceTotals>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTotals {
+    pub peer: PeerId,
+    pub name: String,
+    pub bytes: u64,
+    pub chunks: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DownloadFailure {
+    #[error("all sources are gone")]
+    SourcesGone,
+    #[error("the peers disagree about the content, and none has a majority")]
+    AmbiguousContent(Vec<ContentVariant>),
+    #[error("no source has a valid manifest of this content")]
+    NoManifest,
+    #[error("every source sent data that does not verify")]
+    AllSourcesRejected,
+    #[error("{0}")]
+    Disk(DiskError),
+    #[error("the peer is shutting down")]
+    ShuttingDown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RejectReason {
+    #[error("it sent a chunk that does not match its hash")]
+    CorruptChunk,
+    #[error("it sent a manifest that does not match its hash")]
+    BadManifest,
+    #[error("it refused: {0}")]
+    Refused(Refusal),
+}

@@ -1,0 +1,240 @@
+//! The border of the brain: what comes in and what goes out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lanspread_types::message::{ChunkRequest, Hello, Message, Refusal, Request, RequestId};
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, GameVersion, PeerId};
+
+use crate::command::{Command, CommandError, CommandId, Reply};
+use crate::event::Event;
+
+/// A control connection, numbered by the runtime; a number is never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// A data connection on which another peer asks us for chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// Something happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    Net(NetInput),
+    Disk(DiskReport),
+    Command { id: CommandId, command: Command },
+    /// The time that `next_wakeup` asked for has come.
+    Wake,
+}
+
+/// Something happened on the network.
+#[derive(Debug, Clone)]
+pub enum NetInput {
+    /// A control connection stands, identities are proven and hellos exchanged.
+    Connected(Connected),
+    /// The other side speaks another protocol version.
+    Incompatible { addr: SocketAddr, theirs: u16 },
+    DialFailed { addr: SocketAddr, failure: DialFailure },
+    Closed { conn: ConnId, reason: CloseReason },
+    Message { conn: ConnId, message: Message },
+
+    /// Somebody asks us, on a data connection.
+    Requested { link: LinkId, peer: PeerId, request: Request },
+    /// The answer to a request is in the socket's hands, or its connection failed.
+    Served { link: LinkId, id: RequestId, bytes: u64, ok: bool },
+    LinkClosed { link: LinkId },
+
+    /// The head of an answer to our request: the source has chosen this chunk.
+    ChunkStarted { peer: PeerId, id: RequestId, chunk: ChunkIndex },
+    /// The chunk is here: verified and written, or not.
+    ChunkEnded { peer: PeerId, id: RequestId, chunk: ChunkIndex, result: Result<(), ChunkFault> },
+    ManifestArrived { peer: PeerId, id: RequestId, result: Result<Arc<GameContent>, ManifestFault> },
+    /// No answer will come to our request.
+    RequestFailed { peer: PeerId, id: RequestId, failure: RequestFailure },
+}
+
+#[derive(Debug, Clone)]
+pub struct Connected {
+    pub conn: ConnId,
+    pub peer: PeerId,
+    pub hello: Hello,
+    /// Where the peer accepts connections: the address that it was reached at, or that it came from together with the
+    /// port that its hello states. Never the source port of an inbound connection.
+    pub addr: SocketAddr,
+    /// We dialled, they accepted.
+    pub dialled: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DialFailure {
+    #[error("nothing answers there: {0}")]
+    Unreachable(String),
+    #[error("no answer within the time limit")]
+    TimedOut,
+    #[error("that is this very peer")]
+    OwnAddress,
+    #[error("whatever answers there is not a lanspread peer: {0}")]
+    NotAPeer(String),
+    #[error("another peer answers at that address")]
+    OtherPeer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    #[error("it said goodbye")]
+    Goodbye,
+    #[error("the connection was lost")]
+    Lost,
+    #[error("it did not answer in time")]
+    Silent,
+    #[error("a newer connection to the same peer took its place")]
+    Replaced,
+    #[error("it broke the protocol")]
+    ProtocolError,
+    #[error("there are too many peers")]
+    TooManyPeers,
+    #[error("this peer leaves")]
+    Leaving,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkFault {
+    #[error("the bytes do not match the chunk's hash")]
+    Corrupt,
+    #[error("the chunk could not be written: {0}")]
+    Write(DiskError),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the manifest is not valid: {0}")]
+pub struct ManifestFault(pub String);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestFailure {
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("the data connection failed: {0}")]
+    Lost(String),
+}
+
+/// What the disk failed at, in a form that people can read, with the two causes that decisions depend on kept apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DiskError {
+    #[error("the disk is full: {missing} bytes are missing")]
+    Full { missing: u64 },
+    #[error("{0}")]
+    Archive(String),
+    #[error("the operation was cancelled")]
+    Cancelled,
+    #[error("{0}")]
+    Other(String),
+}
+
+/// The disk has done a job.
+#[derive(Debug, Clone)]
+pub enum DiskReport {
+    /// The whole library as it stands on disk.
+    Scanned(Scan),
+    /// A game's files are hashed (or the index knew them), or could not be.
+    Indexed { game: GameId, stamp: FileStamp, result: Result<Arc<GameContent>, DiskError> },
+    IndexProgress { game: GameId, done: u64, total: u64 },
+    /// The place for a download is ready; these chunks are there already.
+    IncomingOpened { game: GameId, result: Result<ChunkSet, DiskError> },
+    /// The download's files are in place, the sentinel last.
+    Committed { game: GameId, result: Result<CommittedGame, DiskError> },
+    IncomingDropped { game: GameId },
+    UnpackProgress { game: GameId, done: u64, total: u64 },
+    Installed { game: GameId, result: Result<(), DiskError> },
+    Uninstalled { game: GameId, result: Result<(), DiskError> },
+    Removed { game: GameId, result: Result<(), DiskError> },
+    GamesDirChanged { result: Result<(), DiskError> },
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scan {
+    pub games: Vec<ScannedGame>,
+    /// Folders that are no games, with the reason for people to read.
+    pub ignored: Vec<IgnoredFolder>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScannedGame {
+    pub game: GameId,
+    /// Version by the sentinel; `None` if the game is only installed, not downloaded.
+    pub version: Option<GameVersion>,
+    pub installed: bool,
+    /// Size of all servable files, in bytes.
+    pub bytes: u64,
+    pub files: u32,
+    pub stamp: FileStamp,
+}
+
+/// Changes whenever the name, size, time or identity of a servable file changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct FileStamp(pub u64);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoredFolder {
+    pub name: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedGame {
+    pub stamp: FileStamp,
+}
+
+/// Something is to be done.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Open a control connection.
+    Dial { addr: SocketAddr },
+    Send { conn: ConnId, message: Message },
+    Close { conn: ConnId, reason: CloseReason },
+
+    /// Ask a source, on the data connection to it; the runtime opens one when there is none.
+    Request { peer: PeerId, request: Request },
+    /// Answer a request.
+    Serve { link: LinkId, id: RequestId, what: Serving },
+    Refuse { link: LinkId, id: RequestId, reason: Refusal },
+
+    Disk(DiskJob),
+    Event(Event),
+    Reply { id: CommandId, result: Result<Reply, CommandError> },
+    /// Everything is said and done: the runtime may end.
+    Stopped,
+}
+
+/// What to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serving {
+    Manifest { content: Arc<GameContent> },
+    /// A chunk, read from the committed game or from the download that is under way.
+    Chunk { content: Arc<GameContent>, chunk: ChunkIndex, incoming: bool },
+}
+
+/// Work for the disk. Each job ends with exactly one report.
+#[derive(Debug, Clone)]
+pub enum DiskJob {
+    Scan,
+    Index { game: GameId, stamp: FileStamp },
+    /// Prepares the place for a download, or finds what an earlier one left.
+    OpenIncoming { content: Arc<GameContent> },
+    Commit { content: Arc<GameContent> },
+    /// Gives a download up; verified chunks are kept for resume unless `discard` says otherwise.
+    DropIncoming { game: GameId, content: ContentId, discard: bool },
+    Install { game: GameId },
+    Uninstall { game: GameId },
+    /// Removes the downloaded files; what is installed stays.
+    Remove { game: GameId },
+    /// Stops the install or unpacking of a game as soon as possible.
+    Cancel { game: GameId },
+    ChangeGamesDir { path: std::path::PathBuf },
+}
+
+/// Shorthand for the most frequent output.
+impl From<(PeerId, ChunkRequest)> for Output {
+    fn from((peer, request): (PeerId, ChunkRequest)) -> Self {
+        Self::Request { peer, request: Request::Chunk(request) }
+    }
+}

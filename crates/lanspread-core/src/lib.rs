@@ -1,0 +1,11 @@
+//! The brain of a peer: every decision it takes, as synchronous state machines.
+//!
+//! Nothing here reads a clock, a socket, a disk or the system's randomness. [`Node::handle`] takes what happened and
+//! when, [`Node::poll_output`] gives what is to be done, [`Node::next_wakeup`] says when to come back if nothing
+//! happens. So a party of two hundred peers runs in one thread, from one seed (`lanspread-sim`).
+
+pub mod command;
+pub mod event;
+pub mod io;
+pub mod snapshot;
+pub mod time;

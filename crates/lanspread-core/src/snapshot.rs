@@ -1,0 +1,73 @@
+//! The state of a node, as the user sees it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lanspread_types::message::GameOffer;
+use lanspread_types::{ContentId, GameId, GameVersion, PeerId};
+
+use crate::command::OperationKind;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusSnapshot {
+    pub peer: PeerId,
+    pub name: String,
+    pub addr: SocketAddr,
+    pub games_dir: PathBuf,
+    pub catalogued: bool,
+    pub peers: usize,
+    /// What runs here.
+    pub operations: Vec<Operation>,
+    /// What is being sent to others: chunks queued or on their way, by game.
+    pub outbound: Vec<(GameId, usize)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    pub game: GameId,
+    pub kind: OperationKind,
+    /// Bytes done and bytes in all; both 0 where there is nothing to count.
+    pub done: u64,
+    pub total: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerSnapshot {
+    pub peer: PeerId,
+    pub name: String,
+    pub addr: SocketAddr,
+    pub protocol: u16,
+    /// What it announces, unfiltered.
+    pub games: Vec<GameOffer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GameSnapshot {
+    pub game: GameId,
+    pub title: Option<String>,
+    pub downloaded: bool,
+    pub installed: bool,
+    pub availability: Availability,
+    /// Version on this disk.
+    pub local_version: Option<GameVersion>,
+    /// Version that the catalogue names or, without one, the newest that anybody offers.
+    pub version: Option<GameVersion>,
+    /// Content on this disk, once it is indexed.
+    pub content: Option<ContentId>,
+    /// Connected peers that serve the version.
+    pub peer_count: usize,
+    /// Size of the version in bytes, as far as known.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// Downloaded, indexed and served to others.
+    Ready,
+    /// Here, but not served.
+    LocalOnly,
+    /// Not here, but some peer serves it.
+    Remote,
+    /// In the catalogue, but nobody has it.
+    Nowhere,
+}

@@ -1,0 +1,23 @@
+//! The words of lanspread: identifiers, paths, versions, chunk arithmetic, manifests, limits, and the messages that
+//! peers exchange.
+//!
+//! Everything here is parsed once, at a border, into types that cannot be wrong afterwards. The crate does no IO,
+//! reads no clock and knows no async.
+
+pub mod chunk;
+pub mod id;
+pub mod limits;
+pub mod manifest;
+pub mod message;
+pub mod path;
+pub mod set;
+pub mod tree;
+pub mod version;
+
+pub use chunk::{ChunkIndex, ChunkSize};
+pub use id::{ContentId, GameId, PeerId, PeerName};
+pub use manifest::{ChunkPlace, FileEntry, GameContent, Manifest};
+pub use path::RelPath;
+pub use set::ChunkSet;
+pub use tree::ChunkHash;
+pub use version::GameVersion;

@@ -1,0 +1,50 @@
+//! One place for every bound that crosses a border. A peer that exceeds one is wrong, not unlucky.
+
+/// Version of the peer protocol. Peers with different numbers show each other, but exchange nothing.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Longest game id, in bytes.
+pub const GAME_ID_BYTES_MAX: usize = 64;
+/// Longest peer name, in bytes of UTF-8.
+pub const PEER_NAME_BYTES_MAX: usize = 64;
+/// Longest relative path, in bytes of UTF-8. Windows allows 32,767 UTF-16 units with the `\\?\` prefix.
+pub const REL_PATH_BYTES_MAX: usize = 1024;
+/// Longest path component: 255 is the limit of ext4 (bytes), NTFS and APFS (UTF-16 units).
+pub const PATH_COMPONENT_BYTES_MAX: usize = 255;
+/// Deepest path, in components.
+pub const PATH_DEPTH_MAX: usize = 64;
+
+/// Most games that one peer may announce.
+pub const GAMES_PER_PEER_MAX: usize = 4096;
+/// Most files in one game.
+pub const FILES_PER_GAME_MAX: usize = 200_000;
+/// Largest game, in bytes (4 TiB).
+pub const GAME_BYTES_MAX: u64 = 4 << 40;
+/// Most chunks in one game. A game has some 256 to 4096 whole chunks and one further chunk for each small file; a
+/// very large game goes over that because a chunk is never larger than 8 MiB (4 TiB = 524,288 chunks).
+pub const CHUNKS_PER_GAME_MAX: u32 = 1 << 20;
+
+/// Smallest chunk, in bytes.
+pub const CHUNK_BYTES_MIN: u64 = 64 << 10;
+/// Largest chunk, in bytes. Also the largest payload of a data connection, so also the largest buffer.
+pub const CHUNK_BYTES_MAX: u64 = 8 << 20;
+
+/// Largest control frame, header included, in bytes.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 64 << 10;
+/// Most games in one library message; a larger library is sent in several.
+pub const GAMES_PER_LIBRARY_MESSAGE_MAX: usize = 256;
+/// Most chunk indices in one have message.
+pub const CHUNKS_PER_HAVE_MAX: usize = 8192;
+/// Most bytes of a bitmap in one have-map message; a larger map is sent in several parts.
+pub const HAVE_MAP_BYTES_MAX: usize = 32 << 10;
+/// Most candidates in one chunk request.
+pub const CANDIDATES_PER_REQUEST_MAX: usize = 64;
+/// Most requests that one receiver may have waiting at one source.
+pub const REQUESTS_PER_SOURCE_MAX: usize = 64;
+/// Largest encoded manifest (file list and chunk hashes), in bytes.
+pub const MANIFEST_BYTES_MAX: usize = 96 << 20;
+/// Most addresses in one introduction message.
+pub const INTRODUCTIONS_MAX: usize = 64;
+
+/// Most peers that are kept connected.
+pub const PEERS_MAX: usize = 512;

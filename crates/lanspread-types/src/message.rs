@@ -1,0 +1,149 @@
+//! What peers say to each other. How it is written in bytes is the protocol crate's concern.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chunk::ChunkIndex;
+use crate::id::{ContentId, GameId, PeerId, PeerName};
+use crate::version::GameVersion;
+
+/// The first message of each side on a control connection. The sender's identity is the connection's TLS key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Protocol version of the sender; see [`crate::limits::PROTOCOL_VERSION`].
+    pub protocol: u16,
+    pub name: PeerName,
+    /// The port on which the sender accepts connections, at the address that the connection comes from.
+    pub listen_port: u16,
+    /// Version of the program, for people to read.
+    pub program: String,
+}
+
+/// A message on a control connection, after the hellos.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    Library(LibraryUpdate),
+    /// The sender downloads this content and wants to hear who has which of its chunks.
+    Interested { game: GameId, content: ContentId },
+    /// The sender no longer wants have-announcements for this content.
+    NotInterested { content: ContentId },
+    /// What the sender has of a content: the answer to `Interested`.
+    HaveMap(HaveMap),
+    /// Chunks that the sender has got since.
+    Have { content: ContentId, chunks: Vec<ChunkIndex> },
+    /// Peers that the sender is connected to, at addresses where it reached them.
+    Introduce { peers: Vec<Introduction> },
+    Ping { nonce: u64 },
+    Pong { nonce: u64 },
+    /// The sender leaves.
+    Goodbye,
+}
+
+/// Part of a library: the games that a peer serves, or what changed among them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LibraryUpdate {
+    /// Revision of the library after this message, counted by the sender from 1.
+    pub revision: u64,
+    /// Revision that this message builds upon; 0 for a snapshot. A receiver that has another one asks anew by closing
+    /// the connection.
+    pub base: u64,
+    /// More messages with the same revision follow.
+    pub more: bool,
+    pub games: Vec<GameOffer>,
+    pub removed: Vec<GameId>,
+}
+
+/// One game that a peer serves in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GameOffer {
+    pub game: GameId,
+    pub version: GameVersion,
+    pub content: ContentId,
+    /// Size of all files, in bytes.
+    pub bytes: u64,
+    pub files: u32,
+}
+
+/// Which chunks the sender has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HaveMap {
+    /// Every chunk.
+    All { content: ContentId },
+    /// Not one chunk: the sender neither has nor downloads this content.
+    None { content: ContentId },
+    /// A part of the bitmap, from the chunk `first` on, least significant bit first. Chunks outside all parts sent are
+    /// not had.
+    Part { content: ContentId, first: ChunkIndex, bits: Vec<u8> },
+}
+
+/// A peer, as somebody who reached it introduces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduction {
+    pub peer: PeerId,
+    pub addr: SocketAddr,
+}
+
+/// The number of a request, chosen by the receiver and unique on its data connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+/// What a receiver sends on a data connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The manifest and the chunk hashes of a content.
+    Manifest { id: RequestId, game: GameId, content: ContentId },
+    Chunk(ChunkRequest),
+    /// The receiver no longer needs the answer. The source may have sent it already.
+    Cancel { id: RequestId },
+}
+
+/// Asks for *one* of several chunks. The source sends the one that it has sent to others least often (the earliest of
+/// those), so receivers that know nothing of each other's requests still draw different chunks from one seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRequest {
+    pub id: RequestId,
+    pub game: GameId,
+    pub content: ContentId,
+    /// In order of preference; at least one.
+    pub candidates: Vec<ChunkIndex>,
+    /// Only a chunk that the source has not yet sent to anybody; [`Refusal::NothingFresh`] if there is none.
+    pub fresh_only: bool,
+}
+
+/// The head of a source's answer. The payload of `Chunk` and `Manifest` follows as raw bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    Chunk { id: RequestId, chunk: ChunkIndex, len: u32 },
+    Manifest { id: RequestId, len: u32 },
+    Refused { id: RequestId, reason: Refusal },
+}
+
+/// Why a source does not send what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    #[error("the catalogue does not know this game")]
+    UnknownGame,
+    #[error("the game is not downloaded here")]
+    NotDownloaded,
+    #[error("an operation is running on this game")]
+    UnderOperation,
+    #[error("the game has another content here")]
+    OtherContent,
+    #[error("none of these chunks is here")]
+    NotHad,
+    #[error("there is no such chunk")]
+    NoSuchChunk,
+    #[error("each of these chunks was already sent to somebody")]
+    NothingFresh,
+    #[error("too many requests are waiting")]
+    TooMany,
+    #[error("the file could not be read")]
+    ReadFailed,
+    #[error("the path is private")]
+    PrivatePath,
+    #[error("the path leads out of the game's folder")]
+    OutsidePath,
+    #[error("the request was cancelled")]
+    Cancelled,
+}

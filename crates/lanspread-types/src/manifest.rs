@@ -150,7 +150,7 @@ impl Manifest {
     /// are little-endian; strings are preceded by their length in bytes as `u32`.
     pub fn content_id(&self) -> ContentId {
         let mut hasher = blake3::Hasher::new_derive_key("lanspread 2026-11 manifest v1");
-        let mut text = |hasher: &mut blake3::Hasher, s: &str| {
+        let text = |hasher: &mut blake3::Hasher, s: &str| {
             hasher.update(&(s.len() as u32).to_le_bytes());
             hasher.update(s.as_bytes());
         };

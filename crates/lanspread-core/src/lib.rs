@@ -4,6 +4,7 @@
 //! when, [`Node::poll_output`] gives what is to be done, [`Node::next_wakeup`] says when to come back if nothing
 //! happens. So a party of two hundred peers runs in one thread, from one seed (`lanspread-sim`).
 
+pub mod catalog;
 pub mod command;
 pub mod event;
 pub mod io;

@@ -1,1 +1,14 @@
+//! The runtime: one loop that joins the brain (`lanspread-core`), the disk (`lanspread-store`) and the network
+//! (`lanspread-net`), and a handle for those who command it.
 
+pub mod catalog_file;
+pub mod config;
+pub mod handle;
+
+pub use config::PeerConfig;
+pub use handle::{EventStream, PeerHandle, Streamed};
+pub use lanspread_core::{catalog, command, event, io, snapshot};
+pub use lanspread_types as types;
+pub use start::{RunningPeer, StartError, start};
+
+mod start;

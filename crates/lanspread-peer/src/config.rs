@@ -1,0 +1,22 @@
+//! What a peer is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lanspread_core::catalog::Catalog;
+use lanspread_types::PeerName;
+
+#[derive(Debug, Clone)]
+pub struct PeerConfig {
+    /// The library: one folder for each game.
+    pub games_dir: PathBuf,
+    /// Identity key and settings.
+    pub state_dir: PathBuf,
+    /// Address and port to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Take any free port if the asked-for one is in use.
+    pub port_fallback: bool,
+    /// What other peers show; the host's name when `None`.
+    pub name: Option<PeerName>,
+    pub catalog: Catalog,
+}

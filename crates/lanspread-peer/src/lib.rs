@@ -8,6 +8,7 @@ pub mod handle;
 pub use config::PeerConfig;
 pub use handle::{EventStream, PeerHandle, Streamed};
 pub use lanspread_core::{catalog, command, event, io, snapshot};
+pub use lanspread_store::pack;
 pub use lanspread_types as types;
 pub use start::{RunningPeer, StartError, start};
 

@@ -1,0 +1,228 @@
+//! What happened. A terminal event comes after the state it speaks of is visible, so a next command may follow at once.
+
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorCode, Variant};
+use crate::reply::ActiveOperation;
+
+/// An event. The names are those of the contract, in kebab-case; the fields stand beside them in the same object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The first line of a run.
+    Contract(Contract),
+    /// The peer listens and has read its library.
+    LocalPeerReady {
+        peer_id: String,
+        name: String,
+        addr: SocketAddr,
+        game_count: usize,
+    },
+    /// The own library changed: all games in it, and the folders that are none.
+    LocalLibraryChanged {
+        games: Vec<String>,
+        ignored: Vec<IgnoredFolder>,
+    },
+    /// A game is being hashed before it can be offered.
+    IndexProgress {
+        game_id: String,
+        done_bytes: u64,
+        total_bytes: u64,
+    },
+    IndexFailed(GameFailure),
+    RemoteLibraryChanged {
+        peer_id: String,
+        game_count: usize,
+    },
+    PeerConnected {
+        peer_id: String,
+        name: String,
+        addr: SocketAddr,
+    },
+    PeerLost {
+        peer_id: String,
+        name: String,
+        code: LossCode,
+        reason: String,
+    },
+    /// Somebody speaks another protocol version, so nothing can be exchanged.
+    PeerIncompatible {
+        addr: SocketAddr,
+        their_protocol: u16,
+        our_protocol: u16,
+    },
+    /// The operations that run now.
+    ActiveOperationsChanged {
+        active_operations: Vec<ActiveOperation>,
+    },
+    /// The list of the files to fetch is here and verified.
+    GotGameFiles {
+        game_id: String,
+        eti_version: String,
+        content_id: String,
+        file_count: usize,
+        total_bytes: u64,
+        chunk_count: u32,
+    },
+    /// Fetching starts. `had_bytes` of `total_bytes` were here already.
+    DownloadBegin {
+        game_id: String,
+        total_bytes: u64,
+        had_bytes: u64,
+    },
+    DownloadProgress(DownloadProgress),
+    /// A chunk is verified and on disk.
+    DownloadChunkFinished {
+        game_id: String,
+        /// The file, relative to the game's folder, with `/`.
+        path: String,
+        /// Where the chunk starts in the file, in bytes.
+        offset: u64,
+        /// In bytes.
+        length: u64,
+        /// The peer that it came from.
+        peer_id: String,
+    },
+    /// The game is in its place, its `version.ini` included.
+    DownloadFinished {
+        game_id: String,
+        #[serde(flatten)]
+        totals: Totals,
+    },
+    DownloadFailed {
+        game_id: String,
+        code: ErrorCode,
+        reason: String,
+        /// What the peers disagree about, for `ambiguous-content`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        variants: Vec<Variant>,
+        #[serde(flatten)]
+        totals: Totals,
+    },
+    /// The user cancelled, which is no failure.
+    DownloadCancelled {
+        game_id: String,
+        #[serde(flatten)]
+        totals: Totals,
+    },
+    /// The last source is gone; the download waits for another one.
+    DownloadPeersGone {
+        game_id: String,
+    },
+    /// A source sent what does not verify, or refused. It is not asked again for this game.
+    SourceRejected {
+        game_id: String,
+        peer_id: String,
+        name: String,
+        code: RejectCode,
+        reason: String,
+    },
+    InstallBegin {
+        game_id: String,
+    },
+    InstallProgress {
+        game_id: String,
+        done_bytes: u64,
+        total_bytes: u64,
+    },
+    InstallFinished {
+        game_id: String,
+    },
+    InstallFailed(GameFailure),
+    UninstallFinished {
+        game_id: String,
+    },
+    UninstallFailed(GameFailure),
+    RemoveFinished {
+        game_id: String,
+    },
+    RemoveFailed(GameFailure),
+    /// The reader was too slow: this many events are lost to it. What they spoke of shows in `status`, `list-games` and
+    /// `list-peers`.
+    EventsLost {
+        count: u64,
+    },
+}
+
+/// Which contract, by which program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Contract {
+    pub version: u32,
+    pub program: String,
+    pub program_version: String,
+}
+
+/// A folder in the games folder that is no game.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IgnoredFolder {
+    pub name: String,
+    pub reason: String,
+}
+
+/// Something failed for one game.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GameFailure {
+    pub game_id: String,
+    pub code: ErrorCode,
+    pub reason: String,
+}
+
+/// How a download stands; at most twice a second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DownloadProgress {
+    pub game_id: String,
+    pub downloaded_bytes: u64,
+    pub total_bytes: u64,
+    pub bytes_per_second: u64,
+    /// Sources that sent something of late.
+    pub active_peer_count: usize,
+}
+
+/// What a download came to. The rates follow from `bytes` and `duration_ms` as they stand here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Totals {
+    /// Verified bytes that came over the network.
+    pub bytes: u64,
+    pub chunks: u64,
+    /// Rounded up; at least 1 if there were any bytes.
+    pub duration_ms: u64,
+    /// `bytes` / 2^20 / seconds.
+    pub mib_per_s: f64,
+    /// `bytes` × 8 / 10^6 / seconds = 8.388608 × `mib_per_s`.
+    pub mbit_per_s: f64,
+    pub sources: Vec<SourceTotals>,
+}
+
+/// What one peer gave to a download.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceTotals {
+    pub peer_id: String,
+    pub name: String,
+    pub bytes: u64,
+    pub chunks: u64,
+}
+
+/// Why a peer is no longer connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossCode {
+    Goodbye,
+    Lost,
+    Silent,
+    Replaced,
+    ProtocolError,
+    TooManyPeers,
+    Leaving,
+}
+
+/// Why a source is not asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RejectCode {
+    CorruptChunk,
+    BadManifest,
+    Refused,
+}

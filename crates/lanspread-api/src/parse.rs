@@ -1,0 +1,282 @@
+//! From a line to a request: every way to get it wrong has its own code, and the `id` comes back wherever it could be
+//! read, even from a line that breaks off after it.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use lanspread_types::GameId;
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::error::{ErrorBody, ErrorCode};
+use crate::line::{ErrorLine, Id};
+use crate::request::{CommandName, Request, WAIT_PEERS_TIMEOUT_MS, WAIT_PEERS_TIMEOUT_MS_MAX};
+
+/// Longest line that is read, in bytes, the line feed not included.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Longest part of an unknown command's name that is given back, in characters.
+const ECHO_CHARS_MAX: usize = 64;
+
+/// A line that is no command: what is printed about it.
+pub type Rejected = ErrorLine;
+
+/// Reads a command and its `id`.
+pub fn parse_request(line: &[u8]) -> Result<(Option<Id>, Request), Rejected> {
+    let mut fields = Fields::default();
+    let read = read_fields(line, &mut fields);
+    let id = fields.id();
+    let parsed = match (read, &id) {
+        (Err(error), _) => Err(error),
+        (Ok(()), Err(error)) => Err(error.clone()),
+        (Ok(()), Ok(_)) => fields.name().and_then(|name| command(name, &fields)),
+    };
+    let id = id.ok().flatten();
+    match parsed {
+        Ok(request) => Ok((id, request)),
+        Err(error) => Err(ErrorLine { id, cmd: fields.cmd_text(), error }),
+    }
+}
+
+/// What is printed about a line that was too long; `start` is what was kept of it.
+pub fn reject_long_line(start: &[u8]) -> Rejected {
+    let mut fields = Fields::default();
+    // The start breaks off somewhere, so that it cannot be read is no news.
+    let _ = read_fields(start, &mut fields);
+    let message = format!("a line has at most {LINE_BYTES_MAX} bytes");
+    ErrorLine {
+        id: fields.id().ok().flatten(),
+        cmd: fields.cmd_text(),
+        error: ErrorBody::new(ErrorCode::LineTooLong, message),
+    }
+}
+
+/// The members of the object that were read before the first mistake.
+#[derive(Debug, Default)]
+struct Fields {
+    members: Map<String, Value>,
+    /// The first name that stood twice.
+    twice: Option<String>,
+    not_an_object: bool,
+}
+
+fn read_fields(line: &[u8], fields: &mut Fields) -> Result<(), ErrorBody> {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let (text, whole) = match std::str::from_utf8(line) {
+        Ok(text) => (text, Ok(())),
+        Err(e) => {
+            let message = format!("the line is not UTF-8 at byte {}", e.valid_up_to());
+            let valid = std::str::from_utf8(&line[..e.valid_up_to()]).unwrap_or_default();
+            (valid, Err(ErrorBody::new(ErrorCode::InvalidUtf8, message)))
+        }
+    };
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = ReadFields(fields).deserialize(&mut json).and_then(|()| json.end());
+    whole?;
+    if fields.not_an_object {
+        return Err(ErrorBody::new(ErrorCode::NotAnObject, "a command is a JSON object"));
+    }
+    read.map_err(|e| ErrorBody::new(ErrorCode::MalformedJson, format!("the line is not JSON: {e}")))?;
+    match &fields.twice {
+        Some(name) => Err(invalid(&shorten(name), "stands twice")),
+        None => Ok(()),
+    }
+}
+
+/// Reads an object member by member into `Fields`, so that what stands before a mistake is not lost.
+struct ReadFields<'a>(&'a mut Fields);
+
+impl<'de> DeserializeSeed<'de> for ReadFields<'_> {
+    type Value = ();
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ReadFields<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value()?;
+            if self.0.members.insert(name.clone(), value).is_some() && self.0.twice.is_none() {
+                self.0.twice = Some(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.not_an_object()
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.not_an_object()
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.not_an_object()
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.not_an_object()
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.not_an_object()
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.not_an_object()
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+        self.not_an_object()
+    }
+}
+
+impl ReadFields<'_> {
+    fn not_an_object<E>(self) -> Result<(), E> {
+        self.0.not_an_object = true;
+        Ok(())
+    }
+}
+
+impl Fields {
+    fn id(&self) -> Result<Option<Id>, ErrorBody> {
+        let Some(value) = self.members.get("id") else { return Ok(None) };
+        let refuse =
+            || ErrorBody::new(ErrorCode::InvalidId, "an id is a string, a number, true, false or null");
+        Id::from_json(value).map(Some).ok_or_else(refuse)
+    }
+
+    /// The command's name as it was given, for the answer.
+    fn cmd_text(&self) -> Option<String> {
+        let value = self.members.get("cmd").or_else(|| self.members.get("command"))?;
+        value.as_str().map(shorten)
+    }
+
+    fn name(&self) -> Result<CommandName, ErrorBody> {
+        let name = match (self.members.get("cmd"), self.members.get("command")) {
+            (Some(cmd), Some(command)) if cmd != command => {
+                return Err(invalid("command", "names another command than 'cmd'"));
+            }
+            (Some(Value::String(name)), _) | (None, Some(Value::String(name))) => name,
+            (None, None) => return Err(missing("cmd")),
+            (Some(_), _) => return Err(invalid("cmd", "is not a string")),
+            (None, Some(_)) => return Err(invalid("command", "is not a string")),
+        };
+        CommandName::from_name(name).ok_or_else(|| {
+            let known: Vec<_> = CommandName::ALL.iter().map(|c| c.as_str()).collect();
+            let message = format!("there is no command {:?}", shorten(name));
+            let hint = format!("the commands are {}", known.join(", "));
+            ErrorBody { hint: Some(hint), ..ErrorBody::new(ErrorCode::UnknownCommand, message) }
+        })
+    }
+
+    fn required(&self, name: &'static str) -> Result<&Value, ErrorBody> {
+        self.members.get(name).ok_or_else(|| missing(name))
+    }
+
+    fn text(&self, name: &'static str) -> Result<&str, ErrorBody> {
+        self.required(name)?.as_str().ok_or_else(|| invalid(name, "is not a string"))
+    }
+
+    /// An optional text; `null` counts as absent.
+    fn optional_text(&self, name: &'static str) -> Result<Option<String>, ErrorBody> {
+        match self.members.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                value.as_str().map(|s| Some(s.to_owned())).ok_or_else(|| invalid(name, "is not a string"))
+            }
+        }
+    }
+
+    fn game_id(&self) -> Result<GameId, ErrorBody> {
+        let text = self.text("game_id")?;
+        GameId::new(text).map_err(|e| ErrorBody::new(ErrorCode::InvalidGameId, e.to_string()))
+    }
+
+    fn addr(&self) -> Result<SocketAddr, ErrorBody> {
+        let text = self.text("addr")?;
+        let refuse =
+            |why: &str| ErrorBody::new(ErrorCode::InvalidAddress, format!("{:?} {why}", shorten(text)));
+        let addr: SocketAddr = text.trim().parse().map_err(|_| refuse("is not an address with a port"))?;
+        if addr.port() == 0 || addr.ip().is_unspecified() || addr.ip().is_multicast() {
+            return Err(refuse("cannot be connected to"));
+        }
+        Ok(addr)
+    }
+
+    fn flag(&self, name: &'static str, default: bool) -> Result<bool, ErrorBody> {
+        match self.members.get(name) {
+            None => Ok(default),
+            Some(value) => value.as_bool().ok_or_else(|| invalid(name, "is neither true nor false")),
+        }
+    }
+
+    fn count(&self) -> Result<u32, ErrorBody> {
+        let count = self.required("count")?.as_u64().and_then(|n| u32::try_from(n).ok());
+        count.ok_or_else(|| invalid("count", "is not a whole number from 0 to 4294967295"))
+    }
+
+    fn timeout_ms(&self) -> Result<u64, ErrorBody> {
+        let Some(value) = self.members.get("timeout_ms") else { return Ok(WAIT_PEERS_TIMEOUT_MS) };
+        let in_range = value.as_u64().filter(|&ms| ms <= WAIT_PEERS_TIMEOUT_MS_MAX);
+        in_range.ok_or_else(|| {
+            invalid("timeout_ms", &format!("is not a whole number from 0 to {WAIT_PEERS_TIMEOUT_MS_MAX}"))
+        })
+    }
+
+    fn path(&self) -> Result<String, ErrorBody> {
+        let path = self.text("path")?;
+        if path.is_empty() || path.contains('\0') {
+            return Err(invalid("path", "is not a path"));
+        }
+        Ok(path.to_owned())
+    }
+}
+
+fn command(name: CommandName, fields: &Fields) -> Result<Request, ErrorBody> {
+    Ok(match name {
+        CommandName::Status => Request::Status,
+        CommandName::WaitPeers => {
+            Request::WaitPeers { count: fields.count()?, timeout_ms: fields.timeout_ms()? }
+        }
+        CommandName::Connect => Request::Connect { addr: fields.addr()? },
+        CommandName::ListPeers => Request::ListPeers,
+        CommandName::ListGames => Request::ListGames,
+        CommandName::Download => {
+            Request::Download { game_id: fields.game_id()?, install: fields.flag("install", true)? }
+        }
+        CommandName::CancelDownload => Request::CancelDownload { game_id: fields.game_id()? },
+        CommandName::Install => Request::Install { game_id: fields.game_id()? },
+        CommandName::Uninstall => Request::Uninstall { game_id: fields.game_id()? },
+        CommandName::RemoveDownload => Request::RemoveDownload { game_id: fields.game_id()? },
+        CommandName::StreamInstall => Request::StreamInstall { game_id: fields.game_id()? },
+        CommandName::Play => Request::Play {
+            game_id: fields.game_id()?,
+            user_name: fields.optional_text("user_name")?,
+            language: fields.optional_text("language")?,
+        },
+        CommandName::SetGameDir => Request::SetGameDir { path: fields.path()? },
+        CommandName::Shutdown => Request::Shutdown,
+    })
+}
+
+fn missing(name: &str) -> ErrorBody {
+    ErrorBody::new(ErrorCode::MissingField, format!("the field '{name}' is missing"))
+}
+
+fn invalid(name: &str, why: &str) -> ErrorBody {
+    ErrorBody::new(ErrorCode::InvalidField, format!("the field '{name}' {why}"))
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(ECHO_CHARS_MAX).collect()
+}

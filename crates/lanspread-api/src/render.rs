@@ -1,0 +1,419 @@
+//! From the core's types to the contract's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use lanspread_peer::command::{CommandError, OperationKind as CoreKind, Reply};
+use lanspread_peer::event::{self as core, DownloadFailure, Event as CoreEvent, RejectReason};
+use lanspread_peer::io::{self, CloseReason, DiskError};
+use lanspread_peer::snapshot::{self, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot};
+use lanspread_peer::{Streamed, types::message::GameOffer};
+use lanspread_types::GameId;
+use lanspread_types::limits::PROTOCOL_VERSION;
+
+use crate::CONTRACT_VERSION;
+use crate::error::{ErrorBody, ErrorCode};
+use crate::event::{
+    Contract, DownloadProgress, Event, GameFailure, IgnoredFolder, LossCode, RejectCode, SourceTotals, Totals,
+};
+use crate::line::{ErrorLine, Id, Line, ResultLine};
+use crate::reply::{
+    ActiveOperation, AdvertisedGame, Availability, DownloadReply, Empty, GameInfo, GameList, GameReply,
+    GamesDir, OperationKind, PeerCount, PeerInfo, PeerList, Progress, ReplyData, Status,
+};
+use crate::request::Request;
+
+/// 1 MiB/s in Mbit/s: 2^20 × 8 / 10^6.
+pub const MBIT_PER_MIB: f64 = 8.388_608;
+
+/// The first line of a run.
+pub fn contract(program: &str, program_version: &str) -> Event {
+    Event::Contract(Contract {
+        version: CONTRACT_VERSION,
+        program: program.to_owned(),
+        program_version: program_version.to_owned(),
+    })
+}
+
+/// What an event stream yielded.
+pub fn streamed(item: &Streamed) -> Event {
+    match item {
+        Streamed::Event(event) => event.into(),
+        Streamed::Lost(count) => Event::EventsLost { count: *count },
+    }
+}
+
+/// The line that answers a command.
+pub fn answer(
+    id: Option<Id>,
+    request: &Request,
+    result: Result<Reply, CommandError>,
+    state_dir: &Path,
+) -> Line {
+    let answered = match result {
+        Ok(reply) => reply_data(request, reply, state_dir),
+        Err(error) => Err((&error).into()),
+    };
+    match answered {
+        Ok(reply) => Line::Result(ResultLine { id, reply }),
+        Err(error) => Line::Error(ErrorLine { id, cmd: Some(request.name().as_str().to_owned()), error }),
+    }
+}
+
+/// The reply to a request. Fails, with `internal`, only if the core answers something else than was asked.
+pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<ReplyData, ErrorBody> {
+    let game = |game_id: &GameId| GameReply { game_id: game_id.to_string() };
+    Ok(match (request, reply) {
+        (Request::Status, Reply::Status(s)) => ReplyData::Status(status(&s, state_dir)),
+        (Request::WaitPeers { .. }, Reply::PeerCount(peer_count)) => {
+            ReplyData::WaitPeers(PeerCount { peer_count })
+        }
+        (Request::Connect { .. }, Reply::Connected(peer)) => ReplyData::Connect((&peer).into()),
+        (Request::ListPeers, Reply::Peers(peers)) => ReplyData::ListPeers(peer_list(&peers)),
+        (Request::ListGames, Reply::Games(games)) => ReplyData::ListGames(game_list(&games)),
+        (Request::Download { .. }, Reply::DownloadStarted { game, version, content, bytes }) => {
+            ReplyData::Download(DownloadReply {
+                game_id: game.to_string(),
+                already_there: false,
+                eti_version: Some(version.to_string()),
+                content_id: Some(content.to_string()),
+                total_bytes: Some(bytes),
+            })
+        }
+        (Request::Download { game_id, .. }, Reply::Done | Reply::AlreadyThere { .. }) => {
+            ReplyData::Download(DownloadReply {
+                game_id: game_id.to_string(),
+                already_there: true,
+                eti_version: None,
+                content_id: None,
+                total_bytes: None,
+            })
+        }
+        (Request::CancelDownload { game_id }, Reply::Done) => ReplyData::CancelDownload(game(game_id)),
+        (Request::Install { game_id }, Reply::Done) => ReplyData::Install(game(game_id)),
+        (Request::Uninstall { game_id }, Reply::Done) => ReplyData::Uninstall(game(game_id)),
+        (Request::RemoveDownload { game_id }, Reply::Done) => ReplyData::RemoveDownload(game(game_id)),
+        (Request::SetGameDir { path }, Reply::Done) => {
+            ReplyData::SetGameDir(GamesDir { games_dir: path.clone() })
+        }
+        (Request::Shutdown, Reply::Done) => ReplyData::Shutdown(Empty {}),
+        (request, reply) => {
+            let message = format!("{} was answered with {reply:?}", request.name().as_str());
+            return Err(ErrorBody::new(ErrorCode::Internal, message));
+        }
+    })
+}
+
+/// `state_dir` is the program's knowledge, not the core's.
+pub fn status(s: &StatusSnapshot, state_dir: &Path) -> Status {
+    let mut outbound = BTreeMap::new();
+    for (game, count) in s.outbound.iter().filter(|(_, count)| *count > 0) {
+        *outbound.entry(game.to_string()).or_default() += count;
+    }
+    Status {
+        peer_id: s.peer.to_string(),
+        name: s.name.clone(),
+        addr: s.addr,
+        protocol: PROTOCOL_VERSION,
+        games_dir: s.games_dir.to_string_lossy().into_owned(),
+        state_dir: state_dir.to_string_lossy().into_owned(),
+        catalogued: s.catalogued,
+        peer_count: s.peers,
+        active_operations: s.operations.iter().map(Into::into).collect(),
+        active_outbound_transfers: outbound,
+    }
+}
+
+pub fn peer_list(peers: &[PeerSnapshot]) -> PeerList {
+    PeerList { peers: peers.iter().map(Into::into).collect() }
+}
+
+pub fn game_list(games: &[GameSnapshot]) -> GameList {
+    GameList { games: games.iter().map(Into::into).collect() }
+}
+
+impl From<CoreKind> for OperationKind {
+    fn from(kind: CoreKind) -> Self {
+        match kind {
+            CoreKind::Downloading => Self::Downloading,
+            CoreKind::Installing => Self::Installing,
+            CoreKind::Uninstalling => Self::Uninstalling,
+            CoreKind::Removing => Self::Removing,
+        }
+    }
+}
+
+impl From<&Operation> for ActiveOperation {
+    fn from(o: &Operation) -> Self {
+        let progress = Progress { done_bytes: o.done, total_bytes: o.total };
+        Self { game_id: o.game.to_string(), kind: o.kind.into(), progress }
+    }
+}
+
+impl From<&PeerSnapshot> for PeerInfo {
+    fn from(p: &PeerSnapshot) -> Self {
+        Self {
+            peer_id: p.peer.to_string(),
+            name: p.name.clone(),
+            addr: p.addr,
+            protocol: p.protocol,
+            games: p.games.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&GameOffer> for AdvertisedGame {
+    fn from(o: &GameOffer) -> Self {
+        Self {
+            game_id: o.game.to_string(),
+            eti_version: o.version.to_string(),
+            content_id: o.content.to_string(),
+            size: o.bytes,
+            file_count: o.files,
+        }
+    }
+}
+
+impl From<&GameSnapshot> for GameInfo {
+    fn from(g: &GameSnapshot) -> Self {
+        Self {
+            game_id: g.game.to_string(),
+            title: g.title.clone(),
+            downloaded: g.downloaded,
+            installed: g.installed,
+            availability: g.availability.into(),
+            peer_count: g.peer_count,
+            size: g.bytes,
+            eti_game_version: g.version.map(|v| v.to_string()),
+            local_version: g.local_version.map(|v| v.to_string()),
+            content_id: g.content.map(|c| c.to_string()),
+        }
+    }
+}
+
+impl From<snapshot::Availability> for Availability {
+    fn from(a: snapshot::Availability) -> Self {
+        match a {
+            snapshot::Availability::Ready => Self::Ready,
+            snapshot::Availability::LocalOnly => Self::LocalOnly,
+            snapshot::Availability::Remote => Self::Remote,
+            snapshot::Availability::Nowhere => Self::Nowhere,
+        }
+    }
+}
+
+impl From<&io::IgnoredFolder> for IgnoredFolder {
+    fn from(f: &io::IgnoredFolder) -> Self {
+        Self { name: f.name.clone(), reason: f.reason.clone() }
+    }
+}
+
+impl From<CloseReason> for LossCode {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Goodbye => Self::Goodbye,
+            CloseReason::Lost => Self::Lost,
+            CloseReason::Silent => Self::Silent,
+            CloseReason::Replaced => Self::Replaced,
+            CloseReason::ProtocolError => Self::ProtocolError,
+            CloseReason::TooManyPeers => Self::TooManyPeers,
+            CloseReason::Leaving => Self::Leaving,
+        }
+    }
+}
+
+impl From<RejectReason> for RejectCode {
+    fn from(reason: RejectReason) -> Self {
+        match reason {
+            RejectReason::CorruptChunk => Self::CorruptChunk,
+            RejectReason::BadManifest => Self::BadManifest,
+            RejectReason::Refused(_) => Self::Refused,
+        }
+    }
+}
+
+impl From<&core::TransferTotals> for Totals {
+    fn from(t: &core::TransferTotals) -> Self {
+        let source = |s: &core::SourceTotals| SourceTotals {
+            peer_id: s.peer.to_string(),
+            name: s.name.clone(),
+            bytes: s.bytes,
+            chunks: s.chunks,
+        };
+        let duration_ms = whole_ms(t.duration).max(u64::from(t.bytes > 0));
+        let mib_per_s = mib_per_s(t.bytes, duration_ms);
+        Self {
+            bytes: t.bytes,
+            chunks: t.chunks,
+            duration_ms,
+            mib_per_s,
+            mbit_per_s: mib_per_s * MBIT_PER_MIB,
+            sources: t.sources.iter().map(source).collect(),
+        }
+    }
+}
+
+/// Milliseconds, rounded up: a rate is never flattered.
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+fn mib_per_s(bytes: u64, duration_ms: u64) -> f64 {
+    if duration_ms == 0 {
+        return 0.0;
+    }
+    bytes as f64 / 1_048_576.0 / (duration_ms as f64 / 1000.0)
+}
+
+fn failure(game: &GameId, error: &DiskError) -> GameFailure {
+    GameFailure { game_id: game.to_string(), code: error.into(), reason: error.to_string() }
+}
+
+fn download_failed(game: &GameId, failure: &DownloadFailure, totals: &core::TransferTotals) -> Event {
+    let variants = match failure {
+        DownloadFailure::AmbiguousContent(variants) => variants.iter().map(Into::into).collect(),
+        _ => Vec::new(),
+    };
+    let (code, reason) = (failure.into(), failure.to_string());
+    Event::DownloadFailed { game_id: game.to_string(), code, reason, variants, totals: totals.into() }
+}
+
+fn progress(p: &core::DownloadProgress) -> DownloadProgress {
+    DownloadProgress {
+        game_id: p.game.to_string(),
+        downloaded_bytes: p.downloaded_bytes,
+        total_bytes: p.total_bytes,
+        bytes_per_second: p.bytes_per_second,
+        active_peer_count: p.active_peer_count,
+    }
+}
+
+impl From<&CoreEvent> for Event {
+    fn from(event: &CoreEvent) -> Self {
+        use CoreEvent as C;
+        let id = GameId::to_string;
+        match event {
+            C::LocalPeerReady { peer, name, addr, games } => Self::LocalPeerReady {
+                peer_id: peer.to_string(),
+                name: name.clone(),
+                addr: *addr,
+                game_count: *games,
+            },
+            C::LocalLibraryChanged { games, ignored } => Self::LocalLibraryChanged {
+                games: games.iter().map(id).collect(),
+                ignored: ignored.iter().map(Into::into).collect(),
+            },
+            C::IndexProgress { game, done, total } => {
+                Self::IndexProgress { game_id: id(game), done_bytes: *done, total_bytes: *total }
+            }
+            C::IndexFailed { game, error } => Self::IndexFailed(failure(game, error)),
+            C::RemoteLibraryChanged { peer, games } => {
+                Self::RemoteLibraryChanged { peer_id: peer.to_string(), game_count: *games }
+            }
+            C::PeerConnected { peer, name, addr } => {
+                Self::PeerConnected { peer_id: peer.to_string(), name: name.clone(), addr: *addr }
+            }
+            C::PeerLost { peer, name, reason } => Self::PeerLost {
+                peer_id: peer.to_string(),
+                name: name.clone(),
+                code: (*reason).into(),
+                reason: reason.to_string(),
+            },
+            C::PeerIncompatible { addr, theirs, ours } => {
+                Self::PeerIncompatible { addr: *addr, their_protocol: *theirs, our_protocol: *ours }
+            }
+            C::ActiveOperationsChanged { operations } => Self::ActiveOperationsChanged {
+                active_operations: operations.iter().map(Into::into).collect(),
+            },
+            C::GotGameFiles { game, version, content, files, bytes, chunks } => Self::GotGameFiles {
+                game_id: id(game),
+                eti_version: version.to_string(),
+                content_id: content.to_string(),
+                file_count: *files,
+                total_bytes: *bytes,
+                chunk_count: *chunks,
+            },
+            C::DownloadBegin { game, bytes, had_bytes } => {
+                Self::DownloadBegin { game_id: id(game), total_bytes: *bytes, had_bytes: *had_bytes }
+            }
+            C::DownloadProgress(p) => Self::DownloadProgress(progress(p)),
+            C::DownloadChunkFinished { game, path, offset, length, peer } => Self::DownloadChunkFinished {
+                game_id: id(game),
+                path: path.as_str().to_owned(),
+                offset: *offset,
+                length: *length,
+                peer_id: peer.to_string(),
+            },
+            C::DownloadFinished { game, totals } => {
+                Self::DownloadFinished { game_id: id(game), totals: totals.into() }
+            }
+            C::DownloadFailed { game, failure, totals } => download_failed(game, failure, totals),
+            C::DownloadCancelled { game, totals } => {
+                Self::DownloadCancelled { game_id: id(game), totals: totals.into() }
+            }
+            C::DownloadPeersGone { game } => Self::DownloadPeersGone { game_id: id(game) },
+            C::SourceRejected { game, peer, name, reason } => Self::SourceRejected {
+                game_id: id(game),
+                peer_id: peer.to_string(),
+                name: name.clone(),
+                code: (*reason).into(),
+                reason: reason.to_string(),
+            },
+            C::InstallBegin { game } => Self::InstallBegin { game_id: id(game) },
+            C::InstallProgress { game, done, total } => {
+                Self::InstallProgress { game_id: id(game), done_bytes: *done, total_bytes: *total }
+            }
+            C::InstallFinished { game } => Self::InstallFinished { game_id: id(game) },
+            C::InstallFailed { game, error } => Self::InstallFailed(failure(game, error)),
+            C::UninstallFinished { game } => Self::UninstallFinished { game_id: id(game) },
+            C::UninstallFailed { game, error } => Self::UninstallFailed(failure(game, error)),
+            C::RemoveFinished { game } => Self::RemoveFinished { game_id: id(game) },
+            C::RemoveFailed { game, error } => Self::RemoveFailed(failure(game, error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals(bytes: u64, duration: Duration) -> Totals {
+        Totals::from(&core::TransferTotals { bytes, chunks: 1, duration, sources: Vec::new() })
+    }
+
+    #[test]
+    fn rates_follow_from_the_printed_bytes_and_milliseconds() {
+        let t = totals(2 << 30, Duration::from_micros(1_999_001));
+        assert_eq!(t.duration_ms, 2000);
+        assert_eq!(t.mib_per_s, 1024.0);
+        assert_eq!(t.mbit_per_s, 1024.0 * 8.388_608);
+        assert!((t.mbit_per_s - t.bytes as f64 * 8.0 / 1e6 / 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_tiny_transfer_still_has_a_finite_positive_rate() {
+        let t = totals(1, Duration::ZERO);
+        assert_eq!(t.duration_ms, 1);
+        assert!(t.mib_per_s > 0.0 && t.mib_per_s.is_finite());
+        let nothing = totals(0, Duration::ZERO);
+        assert_eq!((nothing.duration_ms, nothing.mib_per_s, nothing.mbit_per_s), (0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn outbound_transfers_without_chunks_do_not_show() {
+        let game = |id: &str| GameId::new(id).unwrap();
+        let snapshot = StatusSnapshot {
+            peer: lanspread_types::PeerId::from_bytes([7; 32]),
+            name: "n".to_owned(),
+            addr: "127.0.0.1:1".parse().unwrap(),
+            games_dir: "games".into(),
+            catalogued: true,
+            peers: 0,
+            operations: Vec::new(),
+            outbound: vec![(game("a"), 0), (game("b"), 2)],
+        };
+        let rendered = status(&snapshot, Path::new("state"));
+        assert_eq!(rendered.active_outbound_transfers, BTreeMap::from([("b".to_owned(), 2)]));
+    }
+}

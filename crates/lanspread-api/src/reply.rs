@@ -1,0 +1,172 @@
+//! What a command answers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The answer to a command: its name as `cmd`, the rest as `data`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "cmd", content = "data", rename_all = "kebab-case")]
+pub enum ReplyData {
+    Status(Status),
+    WaitPeers(PeerCount),
+    Connect(PeerInfo),
+    ListPeers(PeerList),
+    ListGames(GameList),
+    Download(DownloadReply),
+    CancelDownload(GameReply),
+    Install(GameReply),
+    Uninstall(GameReply),
+    RemoveDownload(GameReply),
+    SetGameDir(GamesDir),
+    Shutdown(Empty),
+}
+
+/// Nothing more to say: `{}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Empty {}
+
+/// How this peer stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// The own identity: 64 hexadecimal digits.
+    pub peer_id: String,
+    pub name: String,
+    /// Where the peer listens.
+    pub addr: SocketAddr,
+    /// Version of the peer protocol.
+    pub protocol: u16,
+    pub games_dir: String,
+    pub state_dir: String,
+    /// There is a catalogue; without one every well-formed game counts.
+    pub catalogued: bool,
+    /// Connected peers.
+    pub peer_count: usize,
+    /// What runs here.
+    pub active_operations: Vec<ActiveOperation>,
+    /// What is being sent to others: chunks queued or on their way, by game. Games without any are left out.
+    pub active_outbound_transfers: BTreeMap<String, usize>,
+}
+
+/// An operation that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActiveOperation {
+    pub game_id: String,
+    pub kind: OperationKind,
+    pub progress: Progress,
+}
+
+/// Both are 0 where there is nothing to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Progress {
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum OperationKind {
+    Downloading,
+    Installing,
+    Uninstalling,
+    Removing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PeerCount {
+    /// Connected peers.
+    pub peer_count: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PeerList {
+    pub peers: Vec<PeerInfo>,
+}
+
+/// A connected peer, and what it announces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PeerInfo {
+    pub peer_id: String,
+    pub name: String,
+    pub addr: SocketAddr,
+    /// Version of the protocol that it speaks.
+    pub protocol: u16,
+    /// Unfiltered: games that the own catalogue does not know are among them.
+    pub games: Vec<AdvertisedGame>,
+}
+
+/// A game as a peer announces it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AdvertisedGame {
+    pub game_id: String,
+    /// The version that the peer states, unchanged.
+    pub eti_version: String,
+    pub content_id: String,
+    /// In bytes.
+    pub size: u64,
+    pub file_count: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GameList {
+    pub games: Vec<GameInfo>,
+}
+
+/// A game, as this peer sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GameInfo {
+    pub game_id: String,
+    pub title: Option<String>,
+    pub downloaded: bool,
+    pub installed: bool,
+    pub availability: Availability,
+    /// Connected peers that serve the version.
+    pub peer_count: usize,
+    /// Size of the version in bytes, as far as known; otherwise 0.
+    pub size: u64,
+    /// The version that the catalogue names or, without one, the newest that anybody offers.
+    pub eti_game_version: Option<String>,
+    /// The version on this disk.
+    pub local_version: Option<String>,
+    /// The content on this disk, once it is hashed.
+    pub content_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Availability {
+    /// Downloaded, hashed and served to others.
+    Ready,
+    /// Here, but not served.
+    LocalOnly,
+    /// Not here, but some peer serves it.
+    Remote,
+    /// In the catalogue, but nobody has it.
+    Nowhere,
+}
+
+/// The command is started for this game; events tell the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GameReply {
+    pub game_id: String,
+}
+
+/// What a `download` came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DownloadReply {
+    pub game_id: String,
+    /// Nothing was started, because that version is here (and installed, if that was asked for). The other fields are
+    /// absent then.
+    pub already_there: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eti_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GamesDir {
+    pub games_dir: String,
+}

@@ -1,0 +1,193 @@
+//! What a script can ask for. How a line becomes a [`Request`] is [`crate::parse`]'s concern.
+
+use std::net::SocketAddr;
+
+use lanspread_peer::command::Command;
+use lanspread_types::GameId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorBody, ErrorCode};
+
+/// How long `wait-peers` waits if it is not told, in milliseconds.
+pub const WAIT_PEERS_TIMEOUT_MS: u64 = 30_000;
+/// How long `wait-peers` waits at most, in milliseconds: a day.
+pub const WAIT_PEERS_TIMEOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// A command, as it is written: `{"cmd":"download","game_id":"ggoo","install":false}`. `command` means the same as
+/// `cmd`, and an `id` may stand beside the fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "cmd", rename_all = "kebab-case")]
+pub enum Request {
+    /// How this peer stands.
+    Status,
+    /// Answers when `count` peers are connected, or fails after `timeout_ms`.
+    WaitPeers {
+        count: u32,
+        #[serde(default = "wait_peers_timeout_ms")]
+        timeout_ms: u64,
+    },
+    /// Answers when the peer at this address is connected, or fails with the reason.
+    Connect {
+        addr: SocketAddr,
+    },
+    ListPeers,
+    ListGames,
+    /// Answers as soon as the download is started; events tell the rest.
+    Download {
+        #[schemars(with = "String")]
+        game_id: GameId,
+        #[serde(default = "yes")]
+        install: bool,
+    },
+    CancelDownload {
+        #[schemars(with = "String")]
+        game_id: GameId,
+    },
+    Install {
+        #[schemars(with = "String")]
+        game_id: GameId,
+    },
+    Uninstall {
+        #[schemars(with = "String")]
+        game_id: GameId,
+    },
+    /// Deletes the downloaded files; what is installed stays.
+    RemoveDownload {
+        #[schemars(with = "String")]
+        game_id: GameId,
+    },
+    /// Not implemented yet.
+    StreamInstall {
+        #[schemars(with = "String")]
+        game_id: GameId,
+    },
+    /// Not implemented yet.
+    Play {
+        #[schemars(with = "String")]
+        game_id: GameId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        language: Option<String>,
+    },
+    /// Changes the folder of the library.
+    SetGameDir {
+        path: String,
+    },
+    /// Says goodbye to everybody, ends what runs, and answers last.
+    Shutdown,
+}
+
+fn wait_peers_timeout_ms() -> u64 {
+    WAIT_PEERS_TIMEOUT_MS
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The names of the commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommandName {
+    Status,
+    WaitPeers,
+    Connect,
+    ListPeers,
+    ListGames,
+    Download,
+    CancelDownload,
+    Install,
+    Uninstall,
+    RemoveDownload,
+    StreamInstall,
+    Play,
+    SetGameDir,
+    Shutdown,
+}
+
+impl CommandName {
+    pub const ALL: [Self; 14] = [
+        Self::Status,
+        Self::WaitPeers,
+        Self::Connect,
+        Self::ListPeers,
+        Self::ListGames,
+        Self::Download,
+        Self::CancelDownload,
+        Self::Install,
+        Self::Uninstall,
+        Self::RemoveDownload,
+        Self::StreamInstall,
+        Self::Play,
+        Self::SetGameDir,
+        Self::Shutdown,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::WaitPeers => "wait-peers",
+            Self::Connect => "connect",
+            Self::ListPeers => "list-peers",
+            Self::ListGames => "list-games",
+            Self::Download => "download",
+            Self::CancelDownload => "cancel-download",
+            Self::Install => "install",
+            Self::Uninstall => "uninstall",
+            Self::RemoveDownload => "remove-download",
+            Self::StreamInstall => "stream-install",
+            Self::Play => "play",
+            Self::SetGameDir => "set-game-dir",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.as_str() == name)
+    }
+}
+
+impl Request {
+    pub fn name(&self) -> CommandName {
+        match self {
+            Self::Status => CommandName::Status,
+            Self::WaitPeers { .. } => CommandName::WaitPeers,
+            Self::Connect { .. } => CommandName::Connect,
+            Self::ListPeers => CommandName::ListPeers,
+            Self::ListGames => CommandName::ListGames,
+            Self::Download { .. } => CommandName::Download,
+            Self::CancelDownload { .. } => CommandName::CancelDownload,
+            Self::Install { .. } => CommandName::Install,
+            Self::Uninstall { .. } => CommandName::Uninstall,
+            Self::RemoveDownload { .. } => CommandName::RemoveDownload,
+            Self::StreamInstall { .. } => CommandName::StreamInstall,
+            Self::Play { .. } => CommandName::Play,
+            Self::SetGameDir { .. } => CommandName::SetGameDir,
+            Self::Shutdown => CommandName::Shutdown,
+        }
+    }
+
+    /// The core's command for this, or the refusal of what is not implemented yet.
+    pub fn to_command(&self) -> Result<Command, ErrorBody> {
+        Ok(match self.clone() {
+            Self::Status => Command::Status,
+            Self::WaitPeers { count, timeout_ms } => Command::WaitPeers { count: count as usize, timeout_ms },
+            Self::Connect { addr } => Command::Connect { addr },
+            Self::ListPeers => Command::ListPeers,
+            Self::ListGames => Command::ListGames,
+            Self::Download { game_id: game, install } => Command::Download { game, install },
+            Self::CancelDownload { game_id: game } => Command::CancelDownload { game },
+            Self::Install { game_id: game } => Command::Install { game },
+            Self::Uninstall { game_id: game } => Command::Uninstall { game },
+            Self::RemoveDownload { game_id: game } => Command::RemoveDownload { game },
+            Self::SetGameDir { path } => Command::SetGamesDir { path: path.into() },
+            Self::Shutdown => Command::Shutdown,
+            Self::StreamInstall { .. } | Self::Play { .. } => {
+                let message = format!("{} is not implemented yet", self.name().as_str());
+                return Err(ErrorBody::new(ErrorCode::NotImplemented, message));
+            }
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! Frames of a data connection: requests one way, heads of answers the other. The payload of an answer is no frame;
+//! its `len` raw bytes follow the head.
+
+use lanspread_types::limits::{CANDIDATES_PER_REQUEST_MAX, CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX};
+use lanspread_types::message::{Request, Response};
+
+use crate::frame::{DecodeError, Frame, Limit, append, fields};
+use crate::registry as number;
+
+impl Frame for Request {
+    /// A chunk request with 64 candidates needs less than 450 bytes.
+    const BYTES_MAX: usize = 1024;
+
+    fn number(&self) -> u8 {
+        match self {
+            Self::Manifest { .. } => number::REQUEST_MANIFEST,
+            Self::Chunk(_) => number::REQUEST_CHUNK,
+            Self::Cancel { .. } => number::REQUEST_CANCEL,
+        }
+    }
+
+    fn check(&self) -> Result<(), Limit> {
+        match self {
+            Self::Chunk(request) => {
+                Limit::check("candidates", request.candidates.len(), 1, CANDIDATES_PER_REQUEST_MAX)
+            }
+            Self::Manifest { .. } | Self::Cancel { .. } => Ok(()),
+        }
+    }
+
+    fn write(&self, out: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
+        match self {
+            Self::Manifest { id, game, content } => append(&(id, game, content), out),
+            Self::Chunk(request) => append(request, out),
+            Self::Cancel { id } => append(id, out),
+        }
+    }
+
+    fn read(number: u8, payload: &[u8]) -> Result<Self, DecodeError> {
+        Ok(match number {
+            number::REQUEST_MANIFEST => {
+                let (id, game, content) = fields(number, payload)?;
+                Self::Manifest { id, game, content }
+            }
+            number::REQUEST_CHUNK => Self::Chunk(fields(number, payload)?),
+            number::REQUEST_CANCEL => Self::Cancel { id: fields(number, payload)? },
+            unknown => return Err(DecodeError::UnknownFrame(unknown)),
+        })
+    }
+}
+
+impl Frame for Response {
+    const BYTES_MAX: usize = 64;
+
+    fn number(&self) -> u8 {
+        match self {
+            Self::Chunk { .. } => number::RESPONSE_CHUNK,
+            Self::Manifest { .. } => number::RESPONSE_MANIFEST,
+            Self::Refused { .. } => number::RESPONSE_REFUSED,
+        }
+    }
+
+    fn check(&self) -> Result<(), Limit> {
+        match *self {
+            Self::Chunk { len, .. } => {
+                Limit::check("bytes of chunk", len as usize, 1, CHUNK_BYTES_MAX as usize)
+            }
+            Self::Manifest { len, .. } => {
+                Limit::check("bytes of manifest", len as usize, 1, MANIFEST_BYTES_MAX)
+            }
+            Self::Refused { .. } => Ok(()),
+        }
+    }
+
+    fn write(&self, out: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
+        match self {
+            Self::Chunk { id, chunk, len } => append(&(id, chunk, len), out),
+            Self::Manifest { id, len } => append(&(id, len), out),
+            Self::Refused { id, reason } => append(&(id, reason), out),
+        }
+    }
+
+    fn read(number: u8, payload: &[u8]) -> Result<Self, DecodeError> {
+        Ok(match number {
+            number::RESPONSE_CHUNK => {
+                let (id, chunk, len) = fields(number, payload)?;
+                Self::Chunk { id, chunk, len }
+            }
+            number::RESPONSE_MANIFEST => {
+                let (id, len) = fields(number, payload)?;
+                Self::Manifest { id, len }
+            }
+            number::RESPONSE_REFUSED => {
+                let (id, reason) = fields(number, payload)?;
+                Self::Refused { id, reason }
+            }
+            unknown => return Err(DecodeError::UnknownFrame(unknown)),
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! A game's manifest and chunk hashes as one blob, the payload of a manifest answer.
+//!
+//! In postcard: game, version, list of files (path, size, root), list of chunk hashes. The hashes are those of files
+//! with more than one chunk, in manifest order; the only chunk of a smaller file hashes to the file's root.
+
+use lanspread_types::limits::{FILES_PER_GAME_MAX, MANIFEST_BYTES_MAX};
+use lanspread_types::manifest::ManifestError;
+use lanspread_types::{ChunkHash, FileEntry, GameContent, GameId, GameVersion, Manifest};
+use serde::de::DeserializeOwned;
+
+use crate::frame::{EncodeError, append};
+
+/// Bytes of a hash.
+const HASH_BYTES: usize = 32;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestDecodeError {
+    #[error("a manifest has at most {MANIFEST_BYTES_MAX} bytes, this one has {0}")]
+    TooLarge(usize),
+    #[error("it is malformed: {0}")]
+    Malformed(#[from] postcard::Error),
+    #[error("it states {stated} files, at most {FILES_PER_GAME_MAX} are allowed")]
+    Files { stated: u32 },
+    #[error("it states {stated} chunk hashes, its files call for {called_for} and {bytes} bytes are there")]
+    Hashes { stated: u32, called_for: u32, bytes: usize },
+    #[error(transparent)]
+    Invalid(#[from] ManifestError),
+}
+
+pub fn encode(content: &GameContent) -> Result<Vec<u8>, EncodeError> {
+    let manifest = content.manifest();
+    let mut bytes = append(&(manifest.game(), manifest.version(), manifest.files()), Vec::new())?;
+    bytes = append(&stated_hashes(manifest), bytes)?;
+    for chunks in listed(manifest) {
+        for hash in &content.hashes()[chunks.start as usize..chunks.end as usize] {
+            bytes.extend_from_slice(hash.as_bytes());
+        }
+    }
+    match bytes.len() {
+        len if len > MANIFEST_BYTES_MAX => Err(EncodeError::TooLarge { bytes: len, max: MANIFEST_BYTES_MAX }),
+        _ => Ok(bytes),
+    }
+}
+
+/// Reads and checks a manifest. Allocates in proportion to `bytes`, whatever counts they state. Whether it is the one
+/// that was asked for is for the caller to check with [`GameContent::expect`].
+pub fn decode(bytes: &[u8]) -> Result<GameContent, ManifestDecodeError> {
+    if bytes.len() > MANIFEST_BYTES_MAX {
+        return Err(ManifestDecodeError::TooLarge(bytes.len()));
+    }
+    let mut rest = bytes;
+    let (game, version): (GameId, GameVersion) = take(&mut rest)?;
+    let stated: u32 = take(&mut rest)?;
+    if stated as usize > FILES_PER_GAME_MAX {
+        return Err(ManifestDecodeError::Files { stated });
+    }
+    let mut files: Vec<FileEntry> = Vec::new();
+    for _ in 0..stated {
+        files.push(take(&mut rest)?);
+    }
+    let manifest = Manifest::new(game, version, files)?;
+    let hashes = take_hashes(&manifest, rest)?;
+    Ok(GameContent::new(manifest, hashes)?)
+}
+
+fn take<T: DeserializeOwned>(rest: &mut &[u8]) -> Result<T, postcard::Error> {
+    let (value, left) = postcard::take_from_bytes(rest)?;
+    *rest = left;
+    Ok(value)
+}
+
+/// The hash of each chunk of all files, from the list of those that do not follow from the roots.
+fn take_hashes(manifest: &Manifest, mut rest: &[u8]) -> Result<Vec<ChunkHash>, ManifestDecodeError> {
+    let stated: u32 = take(&mut rest)?;
+    let called_for = stated_hashes(manifest);
+    if stated != called_for || rest.len() != called_for as usize * HASH_BYTES {
+        return Err(ManifestDecodeError::Hashes { stated, called_for, bytes: rest.len() });
+    }
+    let (list, _) = rest.as_chunks::<HASH_BYTES>();
+    let mut list = list.iter().map(|&bytes| ChunkHash(bytes));
+    let mut hashes = Vec::with_capacity(manifest.chunk_count() as usize);
+    for (at, file) in manifest.files().iter().enumerate() {
+        match manifest.chunks_of(at).len() {
+            0 => {}
+            1 => hashes.push(file.root),
+            several => hashes.extend(list.by_ref().take(several)),
+        }
+    }
+    Ok(hashes)
+}
+
+/// The chunks whose hashes are written out.
+fn listed(manifest: &Manifest) -> impl Iterator<Item = std::ops::Range<u32>> + '_ {
+    (0..manifest.files().len()).map(|at| manifest.chunks_of(at)).filter(|chunks| chunks.len() > 1)
+}
+
+fn stated_hashes(manifest: &Manifest) -> u32 {
+    listed(manifest).map(|chunks| chunks.end - chunks.start).sum()
+}

@@ -1,0 +1,85 @@
+//! Frames of a control connection.
+
+use lanspread_types::limits::{
+    CHUNKS_PER_HAVE_MAX, CONTROL_FRAME_BYTES_MAX, GAMES_PER_LIBRARY_MESSAGE_MAX, HAVE_MAP_BYTES_MAX,
+    INTRODUCTIONS_MAX,
+};
+use lanspread_types::message::{HaveMap, Message};
+
+use crate::frame::{DecodeError, Frame, Limit, append, fields};
+use crate::registry as number;
+
+impl Frame for Message {
+    const BYTES_MAX: usize = CONTROL_FRAME_BYTES_MAX;
+
+    fn number(&self) -> u8 {
+        match self {
+            Self::Library(_) => number::LIBRARY,
+            Self::Interested { .. } => number::INTERESTED,
+            Self::NotInterested { .. } => number::NOT_INTERESTED,
+            Self::HaveMap(_) => number::HAVE_MAP,
+            Self::Have { .. } => number::HAVE,
+            Self::Introduce { .. } => number::INTRODUCE,
+            Self::Ping { .. } => number::PING,
+            Self::Pong { .. } => number::PONG,
+            Self::Goodbye => number::GOODBYE,
+        }
+    }
+
+    fn check(&self) -> Result<(), Limit> {
+        match self {
+            Self::Library(update) => {
+                Limit::check("games", update.games.len(), 0, GAMES_PER_LIBRARY_MESSAGE_MAX)?;
+                Limit::check("removed games", update.removed.len(), 0, GAMES_PER_LIBRARY_MESSAGE_MAX)
+            }
+            Self::HaveMap(HaveMap::Part { bits, .. }) => {
+                Limit::check("bytes of bitmap", bits.len(), 0, HAVE_MAP_BYTES_MAX)
+            }
+            Self::Have { chunks, .. } => Limit::check("chunks", chunks.len(), 0, CHUNKS_PER_HAVE_MAX),
+            Self::Introduce { peers } => Limit::check("introductions", peers.len(), 0, INTRODUCTIONS_MAX),
+            Self::HaveMap(HaveMap::All { .. } | HaveMap::None { .. })
+            | Self::Interested { .. }
+            | Self::NotInterested { .. }
+            | Self::Ping { .. }
+            | Self::Pong { .. }
+            | Self::Goodbye => Ok(()),
+        }
+    }
+
+    fn write(&self, out: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
+        match self {
+            Self::Library(update) => append(update, out),
+            Self::Interested { game, content } => append(&(game, content), out),
+            Self::NotInterested { content } => append(content, out),
+            Self::HaveMap(map) => append(map, out),
+            Self::Have { content, chunks } => append(&(content, chunks), out),
+            Self::Introduce { peers } => append(peers, out),
+            Self::Ping { nonce } | Self::Pong { nonce } => append(nonce, out),
+            Self::Goodbye => Ok(out),
+        }
+    }
+
+    fn read(number: u8, payload: &[u8]) -> Result<Self, DecodeError> {
+        Ok(match number {
+            number::LIBRARY => Self::Library(fields(number, payload)?),
+            number::INTERESTED => {
+                let (game, content) = fields(number, payload)?;
+                Self::Interested { game, content }
+            }
+            number::NOT_INTERESTED => Self::NotInterested { content: fields(number, payload)? },
+            number::HAVE_MAP => Self::HaveMap(fields(number, payload)?),
+            number::HAVE => {
+                let (content, chunks) = fields(number, payload)?;
+                Self::Have { content, chunks }
+            }
+            number::INTRODUCE => Self::Introduce { peers: fields(number, payload)? },
+            number::PING => Self::Ping { nonce: fields(number, payload)? },
+            number::PONG => Self::Pong { nonce: fields(number, payload)? },
+            number::GOODBYE => {
+                fields::<()>(number, payload)?;
+                Self::Goodbye
+            }
+            unknown => return Err(DecodeError::UnknownFrame(unknown)),
+        })
+    }
+}

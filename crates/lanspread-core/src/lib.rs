@@ -7,6 +7,8 @@
 pub mod catalog;
 pub mod command;
 pub mod event;
+pub mod install;
 pub mod io;
 pub mod snapshot;
+pub mod swarm;
 pub mod time;

@@ -1,0 +1,586 @@
+//! The receiver's side: one download of one content.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanspread_types::limits::CANDIDATES_PER_REQUEST_MAX;
+use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
+use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId};
+
+use super::availability::Availability;
+use super::requests::{Asked, RequestKey, Requests};
+use super::rng::{Rng, mix};
+use super::source::{Source, SourceFigures};
+use super::tuning::Tuning;
+use super::window::Window;
+use crate::time::Time;
+
+/// Decides who is asked for which chunk.
+///
+/// After every input, call [`Download::next_request`] until it returns `None`, then [`Download::cancels`]. Each request
+/// ends exactly once: by [`Download::stored`], by [`Download::failed`], or with its source.
+#[derive(Debug)]
+pub struct Download {
+    content: Arc<GameContent>,
+    had: ChunkSet,
+    sources: BTreeMap<PeerId, Source>,
+    rejected: BTreeSet<PeerId>,
+    availability: Availability,
+    requests: Requests,
+    cancels: VecDeque<RequestKey>,
+    /// Chunks that a scarce source has sent to somebody else, and when it said so.
+    elsewhere: BTreeMap<ChunkIndex, Time>,
+    bytes_in_flight: u64,
+    duplicates: u64,
+    rng: Rng,
+    tuning: Tuning,
+    now: Time,
+}
+
+/// What to make of the chunk that a source has chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartCheck {
+    /// It is wanted.
+    Wanted,
+    /// It is a candidate, but came from elsewhere in the meantime: the bytes may be thrown away unread.
+    Unneeded,
+    /// It is none of the candidates, or nothing was asked under that number: the source breaks the protocol.
+    Breach,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The chunk was not there before.
+    pub new: bool,
+}
+
+/// Why a request brought nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The bytes did not verify. The caller names the source and calls [`Download::reject_source`].
+    Corrupt,
+    Refused(Refusal),
+    /// The data connection failed, or our own disk did.
+    Lost,
+}
+
+/// A request to be made.
+struct Ask {
+    peer: PeerId,
+    candidates: Vec<ChunkIndex>,
+    fresh_only: bool,
+}
+
+impl Ask {
+    fn one(peer: PeerId, chunk: ChunkIndex) -> Self {
+        Self { peer, candidates: vec![chunk], fresh_only: false }
+    }
+}
+
+impl Download {
+    /// `had` are the chunks that an earlier attempt left, verified.
+    pub fn new(content: Arc<GameContent>, had: ChunkSet, seed: u64, tuning: Tuning) -> Self {
+        let chunks = content.manifest().chunk_count();
+        Self {
+            content,
+            had,
+            sources: BTreeMap::new(),
+            rejected: BTreeSet::new(),
+            availability: Availability::new(chunks),
+            requests: Requests::new(chunks),
+            cancels: VecDeque::new(),
+            elsewhere: BTreeMap::new(),
+            bytes_in_flight: 0,
+            duplicates: 0,
+            rng: Rng::new(seed),
+            tuning,
+            now: Time::START,
+        }
+    }
+
+    /// A peer has these chunks: all of them, some, or as yet none. Said again, it replaces what was known. A peer that
+    /// downloads the same content is a source from the moment it says so: that there are others decides the policy.
+    pub fn add_source(&mut self, peer: PeerId, has: ChunkSet, now: Time) {
+        self.now = now;
+        if self.rejected.contains(&peer) || has.len() != self.had.len() {
+            return;
+        }
+        match self.sources.get_mut(&peer) {
+            Some(source) => {
+                if !source.seed {
+                    self.availability.remove_all(&source.has);
+                    // Connected first, heard of its chunks later.
+                    source.seed = source.has.is_empty() && source.chunks == 0 && has.is_full();
+                }
+                source.has = has;
+            }
+            None => {
+                self.sources.insert(peer, Source::new(has));
+            }
+        }
+        let source = &self.sources[&peer];
+        if !source.seed {
+            self.availability.add_all(&source.has);
+        }
+    }
+
+    /// A source announces chunks that it has got since.
+    pub fn source_has(&mut self, peer: PeerId, chunks: &[ChunkIndex], now: Time) {
+        self.now = now;
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        for &chunk in chunks {
+            if source.has.insert(chunk) && !source.seed {
+                self.availability.add(chunk);
+            }
+        }
+    }
+
+    /// The source is gone. What was asked of it is free again; no answer to that is expected.
+    pub fn remove_source(&mut self, peer: PeerId) {
+        for key in self.requests.at(peer) {
+            self.end(&key);
+        }
+        if let Some(source) = self.sources.remove(&peer)
+            && !source.seed
+        {
+            self.availability.remove_all(&source.has);
+        }
+    }
+
+    /// The source is not to be trusted: it is removed and never asked again for this content.
+    pub fn reject_source(&mut self, peer: PeerId) {
+        self.remove_source(peer);
+        self.rejected.insert(peer);
+    }
+
+    pub fn is_rejected(&self, peer: PeerId) -> bool {
+        self.rejected.contains(&peer)
+    }
+
+    /// The next request to make now. To be called until it returns `None`.
+    pub fn next_request(
+        &mut self,
+        now: Time,
+        next_id: &mut impl FnMut() -> RequestId,
+    ) -> Option<(PeerId, ChunkRequest)> {
+        self.now = now;
+        if self.had.is_full() || !self.has_room() {
+            return None;
+        }
+        let window = self.window();
+        let ask = self.wish(&window).or_else(|| self.fetch(&window)).or_else(|| self.help())?;
+        Some(self.record(ask, next_id()))
+    }
+
+    /// Requests that are no longer needed. Their sources may have answered already, so each still ends by `stored` or
+    /// `failed`.
+    pub fn cancels(&mut self) -> impl Iterator<Item = (PeerId, RequestId)> + '_ {
+        self.cancels.drain(..)
+    }
+
+    /// A source has chosen this chunk; its bytes follow.
+    pub fn started(&mut self, peer: PeerId, id: RequestId, chunk: ChunkIndex, now: Time) -> StartCheck {
+        self.now = now;
+        let key = (peer, id);
+        let Some(asked) = self.requests.get(&key) else { return StartCheck::Breach };
+        if !asked.candidates.contains(&chunk) || asked.chunk.is_some_and(|expected| expected != chunk) {
+            return StartCheck::Breach;
+        }
+        let open_wish = asked.is_open_wish();
+        let bytes = asked.bytes;
+        let transfer = self.sources[&peer].backlog(0, self.usual_rate());
+        let late_at = self.late_at(transfer.max(bytes as f64 / self.usual_rate()));
+        self.requests.assign(&key, chunk, late_at);
+        if open_wish && let Some(source) = self.sources.get_mut(&peer) {
+            source.wishes -= 1;
+        }
+        if self.had.contains(chunk) { StartCheck::Unneeded } else { StartCheck::Wanted }
+    }
+
+    /// The chunk is verified and written.
+    pub fn stored(&mut self, peer: PeerId, id: RequestId, chunk: ChunkIndex, now: Time) -> Stored {
+        self.now = now;
+        let bytes = self.chunk_bytes(chunk);
+        if let Some(asked) = self.end(&(peer, id))
+            && let Some(source) = self.sources.get_mut(&peer)
+        {
+            source.stored(bytes, asked.asked, now);
+        }
+        let new = self.had.insert(chunk);
+        if new {
+            self.elsewhere.remove(&chunk);
+        } else {
+            self.duplicates += 1;
+        }
+        for key in self.requests.bringing(chunk) {
+            self.requests.drop_wanted(&key);
+            self.cancels.push_back(key);
+        }
+        Stored { new }
+    }
+
+    /// The request brought nothing.
+    pub fn failed(&mut self, peer: PeerId, id: RequestId, why: Failure, now: Time) {
+        self.now = now;
+        let Some(asked) = self.end(&(peer, id)) else { return };
+        match why {
+            Failure::Corrupt
+            | Failure::Refused(Refusal::NotHad | Refusal::NoSuchChunk | Refusal::ReadFailed) => {
+                self.lacks(peer, &asked.candidates);
+            }
+            Failure::Refused(Refusal::NothingFresh) => {
+                for chunk in asked.candidates {
+                    self.elsewhere.entry(chunk).or_insert(now);
+                }
+            }
+            Failure::Refused(Refusal::Cancelled) => {}
+            Failure::Refused(Refusal::TooMany) => self.rest(peer, self.tuning.busy_pause),
+            Failure::Refused(_) | Failure::Lost => self.rest(peer, self.tuning.refused_pause),
+        }
+    }
+
+    /// When to call `next_request` although nothing has happened.
+    pub fn next_wakeup(&self) -> Option<Time> {
+        if self.had.is_full() {
+            return None;
+        }
+        let late =
+            self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some()).map(|(_, asked)| asked.late_at);
+        let rested = self.sources.values().map(|source| source.rests_until);
+        let spread = self.elsewhere.values().map(|&told| told + self.tuning.spread_patience);
+        late.chain(rested).chain(spread).filter(|&at| at > self.now).min()
+    }
+
+    pub fn content(&self) -> &Arc<GameContent> {
+        &self.content
+    }
+
+    pub fn had(&self) -> &ChunkSet {
+        &self.had
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.had.is_full()
+    }
+
+    pub fn first_missing(&self) -> Option<ChunkIndex> {
+        self.had.first_missing()
+    }
+
+    /// The chunks that may be asked for now.
+    pub fn window_range(&self) -> std::ops::Range<u32> {
+        let window = self.window();
+        window.start()..window.end()
+    }
+
+    pub fn sources(&self) -> impl Iterator<Item = (PeerId, SourceFigures)> + '_ {
+        self.sources.iter().map(|(peer, source)| (*peer, source.figures()))
+    }
+
+    pub fn source_count(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Copies of a chunk in the room that this download knows of, its own not counted.
+    pub fn copies(&self, chunk: ChunkIndex) -> usize {
+        self.sources.values().filter(|source| source.has.contains(chunk)).count()
+    }
+
+    /// Whether the sources together have everything that is missing.
+    pub fn can_complete(&self) -> bool {
+        let any_seed = self.sources.values().any(|source| source.has.is_full());
+        any_seed || self.had.missing_from(0).all(|chunk| self.copies(chunk) > 0)
+    }
+
+    pub fn bytes_in_flight(&self) -> u64 {
+        self.bytes_in_flight
+    }
+
+    pub fn requests_in_flight(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Verified chunks that came a second time.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+}
+
+/// Choosing.
+impl Download {
+    /// Asks a scarce source for whatever it has not sent to anybody yet, out of its share of the window.
+    fn wish(&mut self, window: &Window) -> Option<Ask> {
+        let seeds = self.scarce_seeds();
+        for (at, &peer) in seeds.iter().enumerate() {
+            let source = &self.sources[&peer];
+            if source.wishes >= self.tuning.wishes || source.rests_until > self.now {
+                continue;
+            }
+            let unspread = self.missing_in(window).filter(|&chunk| {
+                self.requests.carriers(chunk) == 0
+                    && self.availability.copies(chunk) == 0
+                    && !self.elsewhere.contains_key(&chunk)
+                    && home(chunk, seeds.len()) == at
+            });
+            let candidates: Vec<_> = unspread.take(CANDIDATES_PER_REQUEST_MAX).collect();
+            // Each wish takes one away; one more than there are chunks could only be refused.
+            if candidates.len() > source.wishes {
+                return Some(Ask { peer, candidates, fresh_only: true });
+            }
+        }
+        None
+    }
+
+    /// Asks for a chunk by name: the rarest one in the window that somebody with time to spare has.
+    fn fetch(&mut self, window: &Window) -> Option<Ask> {
+        let seeds = self.seeds();
+        let scarce = self.is_scarce(seeds.len());
+        let fellows_full = self.fellow_requests() >= self.fellow_requests_max();
+        let mut ranked: Vec<(u16, u64, ChunkIndex)> = Vec::new();
+        for chunk in self.missing_in(window).filter(|&chunk| self.requests.carriers(chunk) == 0) {
+            let copies = self.availability.copies(chunk);
+            if copies == 0 && scarce && !self.is_overdue(chunk) {
+                continue;
+            }
+            ranked.push((copies, 0, chunk));
+        }
+        if self.sources.len() > seeds.len() {
+            ranked.iter_mut().for_each(|entry| entry.1 = self.rng.next_u64());
+        }
+        ranked.sort_unstable();
+        ranked.iter().find_map(|&(copies, _, chunk)| {
+            let fellow = if copies > 0 && !fellows_full { self.best_fellow(chunk) } else { None };
+            let seed = || {
+                let allowed = !scarce || copies == 0;
+                if allowed { self.home_or_thief(chunk, &seeds, window) } else { None }
+            };
+            fellow.or_else(seed).map(|peer| Ask::one(peer, chunk))
+        })
+    }
+
+    /// Asks a second source for a chunk that is late, or for one of the very last.
+    fn help(&mut self) -> Option<Ask> {
+        let endgame = self.had.len() - self.had.count() <= self.tuning.endgame_chunks;
+        let mut candidates: Vec<(Time, ChunkIndex, PeerId)> = Vec::new();
+        for (&(peer, _), asked) in self.requests.wanted() {
+            let Some(chunk) = asked.chunk else { continue };
+            if (asked.late_at <= self.now || endgame) && self.requests.carriers(chunk) < 2 {
+                candidates.push((asked.late_at, chunk, peer));
+            }
+        }
+        candidates.sort_unstable();
+        candidates.into_iter().find_map(|(late_at, chunk, bringer)| {
+            let late = late_at <= self.now;
+            let usual = self.usual_rate();
+            let bytes = self.chunk_bytes(chunk);
+            let bringer_needs = self.sources[&bringer].backlog(0, usual);
+            let able = self.sources.iter().filter(|(peer, source)| {
+                **peer != bringer && source.has.contains(chunk) && self.is_free(source)
+            });
+            let helper = able
+                .map(|(peer, source)| (source.backlog(bytes, usual), *peer))
+                .filter(|&(needs, _)| late || needs < bringer_needs)
+                .min_by(|a, b| a.0.total_cmp(&b.0))?;
+            Some(Ask::one(helper.1, chunk))
+        })
+    }
+
+    /// The fellow downloader that will probably deliver first.
+    fn best_fellow(&self, chunk: ChunkIndex) -> Option<PeerId> {
+        let (usual, bytes) = (self.usual_rate(), self.chunk_bytes(chunk));
+        let tie =
+            |peer: &PeerId| mix(u64::from(chunk.0) ^ short(peer) ^ self.now.since_start().as_nanos() as u64);
+        self.sources
+            .iter()
+            .filter(|(_, source)| !source.seed && source.has.contains(chunk) && self.is_free(source))
+            .map(|(peer, source)| ((source.backlog(bytes, usual) * 100.0) as u64, tie(peer), *peer))
+            .min()
+            .map(|(_, _, peer)| peer)
+    }
+
+    /// The seed whose share the chunk belongs to, or another one that has nothing left to do and would be much sooner.
+    fn home_or_thief(&self, chunk: ChunkIndex, seeds: &[PeerId], window: &Window) -> Option<PeerId> {
+        let home_at = home(chunk, seeds.len().max(1));
+        let owner = *seeds.get(home_at)?;
+        let owner_source = &self.sources[&owner];
+        if self.is_free(owner_source) {
+            return Some(owner);
+        }
+        let (usual, bytes) = (self.usual_rate(), self.chunk_bytes(chunk));
+        let unasked = |at: usize| {
+            let free = self.missing_in(window).filter(|&c| self.requests.carriers(c) == 0);
+            free.filter(|&c| home(c, seeds.len()) == at).count() as u64
+        };
+        let owner_needs = if self.has_late(owner) || owner_source.rests_until > self.now {
+            f64::INFINITY
+        } else {
+            owner_source.backlog(unasked(home_at) * bytes, usual)
+        };
+        let mut thieves: Vec<_> = (0..seeds.len())
+            .filter(|&at| at != home_at && self.is_free(&self.sources[&seeds[at]]))
+            .map(|at| (self.sources[&seeds[at]].backlog(bytes, usual), at))
+            .collect();
+        thieves.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let sooner = |needs: f64| STEAL_FACTOR * needs + STEAL_SECONDS < owner_needs;
+        thieves.into_iter().find(|&(needs, at)| sooner(needs) && unasked(at) == 0).map(|(_, at)| seeds[at])
+    }
+
+    fn record(&mut self, ask: Ask, id: RequestId) -> (PeerId, ChunkRequest) {
+        let chunk = if ask.fresh_only { None } else { ask.candidates.first().copied() };
+        let bytes = ask.candidates.first().map_or(0, |&chunk| self.chunk_bytes(chunk));
+        let usual = self.usual_rate();
+        let source = self.sources.get_mut(&ask.peer);
+        let mut expected = 0.0;
+        if let Some(source) = source {
+            source.requests += 1;
+            source.wishes += usize::from(ask.fresh_only);
+            source.bytes_in_flight += bytes;
+            expected = source.backlog(0, usual).max(source.latency().unwrap_or_default().as_secs_f64());
+        }
+        self.bytes_in_flight += bytes;
+        let asked = Asked {
+            candidates: ask.candidates.clone(),
+            fresh_only: ask.fresh_only,
+            chunk,
+            bytes,
+            asked: self.now,
+            late_at: self.late_at(expected),
+            dropped: false,
+        };
+        self.requests.insert((ask.peer, id), asked);
+        let manifest = self.content.manifest();
+        let request = ChunkRequest {
+            id,
+            game: manifest.game().clone(),
+            content: self.content.content_id(),
+            candidates: ask.candidates,
+            fresh_only: ask.fresh_only,
+        };
+        (ask.peer, request)
+    }
+}
+
+/// Another seed takes over when it would be done in less than half the time, and by so much that it cannot be chance.
+const STEAL_FACTOR: f64 = 2.0;
+const STEAL_SECONDS: f64 = 0.05;
+
+/// The rate of a source of which nothing is known, in bytes per second: a 100 Mbit/s link.
+const RATE_UNKNOWN: f64 = 12e6;
+
+/// Accounting.
+impl Download {
+    fn window(&self) -> Window {
+        let fellows = self.sources.values().filter(|source| !source.seed && !source.has.is_full());
+        Window::of(&self.had, fellows.count() + 1, &self.tuning)
+    }
+
+    fn missing_in(&self, window: &Window) -> impl Iterator<Item = ChunkIndex> + '_ {
+        let end = window.end();
+        self.had.missing_from(window.start()).take_while(move |chunk| chunk.0 < end)
+    }
+
+    /// The sources that had everything from the start, in an order that all peers share.
+    fn seeds(&self) -> Vec<PeerId> {
+        self.sources.iter().filter(|(_, source)| source.seed).map(|(peer, _)| *peer).collect()
+    }
+
+    fn scarce_seeds(&self) -> Vec<PeerId> {
+        let seeds = self.seeds();
+        if self.is_scarce(seeds.len()) { seeds } else { Vec::new() }
+    }
+
+    /// Whether the seeds must not waste their time on second copies: there are at least twice as many downloaders.
+    fn is_scarce(&self, seeds: usize) -> bool {
+        let fellows = self.sources.len() - seeds;
+        fellows > 0 && fellows + 1 >= 2 * seeds
+    }
+
+    /// The seed has sent it to somebody long ago, and nobody has announced it.
+    fn is_overdue(&self, chunk: ChunkIndex) -> bool {
+        self.elsewhere.get(&chunk).is_some_and(|&told| told + self.tuning.spread_patience <= self.now)
+    }
+
+    fn is_free(&self, source: &Source) -> bool {
+        let depth = source.depth(self.content.manifest().chunk_size().bytes(), &self.tuning);
+        source.requests < depth && source.rests_until <= self.now
+    }
+
+    fn has_late(&self, peer: PeerId) -> bool {
+        let late = |asked: &Asked| asked.chunk.is_some() && asked.late_at <= self.now;
+        self.requests.at(peer).iter().filter_map(|key| self.requests.get(key)).any(late)
+    }
+
+    fn has_room(&self) -> bool {
+        let next = self.content.manifest().chunk_size().bytes();
+        self.requests.len() < self.tuning.in_flight_chunks_min
+            || self.bytes_in_flight + next <= self.tuning.in_flight_bytes
+    }
+
+    fn fellow_requests(&self) -> usize {
+        self.sources.values().filter(|source| !source.seed).map(|source| source.requests).sum()
+    }
+
+    fn fellow_requests_max(&self) -> usize {
+        self.tuning.swarm_requests
+    }
+
+    /// Bytes per second of a typical source.
+    fn usual_rate(&self) -> f64 {
+        let (mut sum, mut known) = (0.0, 0);
+        for rate in self.sources.values().filter_map(Source::rate) {
+            sum += rate;
+            known += 1;
+        }
+        if known == 0 { RATE_UNKNOWN } else { sum / f64::from(known) }
+    }
+
+    fn late_at(&self, expected_seconds: f64) -> Time {
+        let expected = Duration::from_secs_f64(expected_seconds.min(3600.0)) * self.tuning.late_factor;
+        self.now + expected.max(self.tuning.late_min)
+    }
+
+    fn chunk_bytes(&self, chunk: ChunkIndex) -> u64 {
+        self.content.manifest().place(chunk).map_or(0, |place| place.len)
+    }
+
+    fn end(&mut self, key: &RequestKey) -> Option<Asked> {
+        let asked = self.requests.remove(key)?;
+        self.bytes_in_flight -= asked.bytes;
+        if let Some(source) = self.sources.get_mut(&key.0) {
+            source.requests -= 1;
+            source.bytes_in_flight -= asked.bytes;
+            source.wishes -= usize::from(asked.is_open_wish());
+        }
+        Some(asked)
+    }
+
+    fn rest(&mut self, peer: PeerId, pause: Duration) {
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.rests_until = self.now + pause;
+        }
+    }
+
+    /// The source turns out not to have these chunks, whatever it announced.
+    fn lacks(&mut self, peer: PeerId, chunks: &[ChunkIndex]) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        for &chunk in chunks {
+            if source.has.remove(chunk) && !source.seed {
+                self.availability.remove(chunk);
+            }
+        }
+    }
+}
+
+/// Which of so many seeds a chunk belongs to: each has exactly one of every run of as many chunks, in turns that
+/// change from run to run, so that no pattern of the files favours one.
+fn home(chunk: ChunkIndex, seeds: usize) -> usize {
+    let seeds = seeds as u64;
+    let (run, place) = (u64::from(chunk.0) / seeds, u64::from(chunk.0) % seeds);
+    ((place + mix(run)) % seeds) as usize
+}
+
+fn short(peer: &PeerId) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *peer.as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}

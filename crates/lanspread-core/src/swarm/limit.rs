@@ -1,0 +1,62 @@
+//! A rate limit as a token bucket.
+
+use std::time::Duration;
+
+use crate::time::Time;
+
+/// Allows so many bytes per second on average, spent ahead: an answer may start as soon as the debt of the ones before
+/// is paid off. So the rate is met exactly, whatever the size of the chunks, and there is no burst to save up for.
+#[derive(Debug, Clone, Default)]
+pub struct RateLimit {
+    bytes_per_second: Option<u64>,
+    free_at: Time,
+}
+
+impl RateLimit {
+    /// `None` lifts the limit. Zero is taken as one byte per second: a limit never blocks for ever.
+    pub fn set(&mut self, bytes_per_second: Option<u64>, now: Time) {
+        self.bytes_per_second = bytes_per_second.map(|rate| rate.max(1));
+        self.free_at = now;
+    }
+
+    pub fn allows(&self, now: Time) -> bool {
+        self.bytes_per_second.is_none() || self.free_at <= now
+    }
+
+    pub fn spend(&mut self, bytes: u64, now: Time) {
+        if let Some(rate) = self.bytes_per_second {
+            self.free_at = self.free_at.max(now) + Duration::from_secs_f64(bytes as f64 / rate as f64);
+        }
+    }
+
+    /// When the limit allows the next bytes; `None` if it allows them now.
+    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+        (!self.allows(now)).then_some(self.free_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_average_is_met_within_one_chunk() {
+        let mut limit = RateLimit::default();
+        let (mut now, mut sent) = (Time::START, 0u64);
+        limit.set(Some(1_000_000), now);
+        while now.since_start() < Duration::from_secs(60) {
+            assert!(limit.allows(now));
+            limit.spend(256 << 10, now);
+            sent += 256 << 10;
+            now = limit.next_wakeup(now).unwrap();
+        }
+        assert!((sent as f64 / now.since_start().as_secs_f64() / 1e6 - 1.0).abs() < 0.01, "{sent}");
+    }
+
+    #[test]
+    fn no_limit_never_waits() {
+        let mut limit = RateLimit::default();
+        limit.spend(u64::MAX, Time::START);
+        assert!(limit.allows(Time::START) && limit.next_wakeup(Time::START).is_none());
+    }
+}

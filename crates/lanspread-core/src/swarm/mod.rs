@@ -1,0 +1,27 @@
+//! How a room copies one game at line rate: who is asked for which chunk, and who is served next.
+//!
+//! [`Download`] is the receiver's side, one per content; [`Uplink`] is the sender's side, one per peer. Both are
+//! synchronous machines: time and randomness come in as arguments, requests and answers go out as return values.
+//! Neither knows of connections, disks or hashes: the caller says that a chunk is verified and written.
+//!
+//! The policy in plain words, with figures: `docs/swarm.md`.
+
+mod availability;
+mod download;
+mod limit;
+mod requests;
+mod rng;
+mod source;
+mod tuning;
+mod uplink;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use download::{Download, Failure, StartCheck, Stored};
+pub use limit::RateLimit;
+pub use rng::Rng;
+pub use source::SourceFigures;
+pub use tuning::Tuning;
+pub use uplink::{Uplink, UplinkAction};

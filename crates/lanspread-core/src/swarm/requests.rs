@@ -1,0 +1,114 @@
+//! The requests of one download that have no answer yet.
+
+use std::collections::BTreeMap;
+
+use lanspread_types::message::RequestId;
+use lanspread_types::{ChunkIndex, PeerId};
+
+use crate::time::Time;
+
+pub(super) type RequestKey = (PeerId, RequestId);
+
+/// A request on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub candidates: Vec<ChunkIndex>,
+    pub fresh_only: bool,
+    /// The chunk that will come: the only candidate, or the one that the source chose.
+    pub chunk: Option<ChunkIndex>,
+    /// Bytes to expect.
+    pub bytes: u64,
+    pub asked: Time,
+    /// When another source may be asked for the same chunk.
+    pub late_at: Time,
+    /// No longer wanted; an answer may come all the same.
+    pub dropped: bool,
+}
+
+impl Asked {
+    /// A wish that the source has not answered with a choice.
+    pub fn is_open_wish(&self) -> bool {
+        self.fresh_only && self.chunk.is_none()
+    }
+}
+
+/// All requests in flight, and for each chunk how many of them will bring it.
+#[derive(Debug)]
+pub(super) struct Requests {
+    asked: BTreeMap<RequestKey, Asked>,
+    carriers: Vec<u8>,
+}
+
+impl Requests {
+    pub fn new(chunks: u32) -> Self {
+        Self { asked: BTreeMap::new(), carriers: vec![0; chunks as usize] }
+    }
+
+    /// Requests that are wanted and will bring this chunk.
+    pub fn carriers(&self, chunk: ChunkIndex) -> u8 {
+        self.carriers.get(chunk.as_usize()).copied().unwrap_or(0)
+    }
+
+    pub fn get(&self, key: &RequestKey) -> Option<&Asked> {
+        self.asked.get(key)
+    }
+
+    pub fn insert(&mut self, key: RequestKey, asked: Asked) {
+        if let (Some(chunk), false) = (asked.chunk, asked.dropped) {
+            self.carriers[chunk.as_usize()] += 1;
+        }
+        self.asked.insert(key, asked);
+    }
+
+    pub fn remove(&mut self, key: &RequestKey) -> Option<Asked> {
+        let asked = self.asked.remove(key)?;
+        self.release(&asked);
+        Some(asked)
+    }
+
+    /// The source has chosen.
+    pub fn assign(&mut self, key: &RequestKey, chunk: ChunkIndex, late_at: Time) {
+        let Some(asked) = self.asked.get_mut(key) else { return };
+        asked.late_at = late_at;
+        if asked.chunk.replace(chunk).is_none() && !asked.dropped {
+            self.carriers[chunk.as_usize()] += 1;
+        }
+    }
+
+    /// Takes a request out of account, without forgetting that an answer may come.
+    pub fn drop_wanted(&mut self, key: &RequestKey) {
+        let Some(asked) = self.asked.get_mut(key) else { return };
+        if let (Some(chunk), false) = (asked.chunk, asked.dropped) {
+            self.carriers[chunk.as_usize()] -= 1;
+        }
+        asked.dropped = true;
+    }
+
+    /// The wanted requests that will bring this chunk.
+    pub fn bringing(&self, chunk: ChunkIndex) -> Vec<RequestKey> {
+        let bringing = |(_, asked): &(_, &Asked)| asked.chunk == Some(chunk) && !asked.dropped;
+        self.asked.iter().filter(bringing).map(|(key, _)| *key).collect()
+    }
+
+    /// The requests at one source, dropped ones included.
+    pub fn at(&self, peer: PeerId) -> Vec<RequestKey> {
+        let all = (peer, RequestId(0))..=(peer, RequestId(u64::MAX));
+        self.asked.range(all).map(|(key, _)| *key).collect()
+    }
+
+    /// The requests that are still wanted.
+    pub fn wanted(&self) -> impl Iterator<Item = (&RequestKey, &Asked)> {
+        self.asked.iter().filter(|(_, asked)| !asked.dropped)
+    }
+
+    /// All requests, dropped ones included.
+    pub fn len(&self) -> usize {
+        self.asked.len()
+    }
+
+    fn release(&mut self, asked: &Asked) {
+        if let (Some(chunk), false) = (asked.chunk, asked.dropped) {
+            self.carriers[chunk.as_usize()] -= 1;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Every constant of the swarm, with its reason. Changed only on evidence from the simulation (`docs/swarm.md`).
+
+use std::time::Duration;
+
+use lanspread_types::limits::REQUESTS_PER_SOURCE_MAX;
+
+/// The constants of a [`super::Download`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tuning {
+    /// Chunks from the first missing one on that may be asked for while up to sixteen people download.
+    pub window_base: u32,
+    /// What each doubling of the downloaders beyond sixteen adds to the window. A chunk needs one more generation of
+    /// copies to reach twice as many, and must reach them all before the window can move on.
+    pub window_per_doubling: u32,
+    /// Requests in flight to one source at the least. With one, the source idles for a round trip after each chunk.
+    pub depth_min: usize,
+    /// Requests in flight to one source at the most.
+    pub depth_max: usize,
+    /// How long the requests in flight to one source should keep it busy: longer than a round trip over a loaded
+    /// receiver (disk, hash, scheduler), much shorter than a person notices.
+    pub pipeline: Duration,
+    /// Specific requests to fellow downloaders, over all of them, in flight at the least. Each waits at its source for
+    /// its turn, so with too few the downlink runs dry; with too many the choice is made too early, on old news.
+    pub swarm_requests: usize,
+    /// Wishes in flight at each scarce source.
+    pub wishes: usize,
+    /// Bytes in flight at the most, over all sources: what a receiver may have to buffer.
+    pub in_flight_bytes: u64,
+    /// Chunks that may be in flight however large they are: one arriving, one behind it, for each of two sources.
+    pub in_flight_chunks_min: usize,
+    /// A request is late after this many times the time it was expected to take ...
+    pub late_factor: u32,
+    /// ... but not before this: below, a late answer is more likely a busy disk than a dead source.
+    pub late_min: Duration,
+    /// A chunk that its scarce source has sent to somebody should be announced by then; later it is asked for by name.
+    pub spread_patience: Duration,
+    /// How long a source that has too much to do is left alone.
+    pub busy_pause: Duration,
+    /// How long a source that refuses for another reason is left alone.
+    pub refused_pause: Duration,
+    /// Missing chunks at the end that may be asked from a second source although nobody is late.
+    pub endgame_chunks: u32,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            window_base: 32,
+            window_per_doubling: 16,
+            depth_min: 2,
+            depth_max: REQUESTS_PER_SOURCE_MAX,
+            pipeline: Duration::from_millis(25),
+            swarm_requests: 12,
+            wishes: 2,
+            in_flight_bytes: 96 << 20,
+            in_flight_chunks_min: 4,
+            late_factor: 4,
+            late_min: Duration::from_millis(500),
+            spread_patience: Duration::from_secs(1),
+            busy_pause: Duration::from_millis(20),
+            refused_pause: Duration::from_secs(1),
+            endgame_chunks: 4,
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The sender's side: one per peer, over all games and all who ask.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use lanspread_types::limits::{CANDIDATES_PER_REQUEST_MAX, REQUESTS_PER_SOURCE_MAX};
+use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameId, PeerId};
+
+use super::limit::RateLimit;
+use crate::io::LinkId;
+use crate::time::Time;
+
+/// Answers that are sent at once. One would do on a link of its own; two keep the wire busy while the next answer is
+/// read from disk, and four keep it busy although a receiver on a slow link holds one of them up. More only makes each
+/// chunk arrive later, and a chunk that is half there cannot be passed on.
+const SENDS_MAX: usize = 4;
+/// Sends at once to one receiver: the second is there when the first ends.
+const SENDS_PER_PEER_MAX: usize = 2;
+/// Requests that wait, over all receivers. Two hundred guests with a full pipeline of sixteen each.
+const WAITING_MAX: usize = 4096;
+
+/// Decides which request is answered next, and with which of its candidates.
+#[derive(Debug, Default)]
+pub struct Uplink {
+    receivers: BTreeMap<PeerId, Receiver>,
+    contents: BTreeMap<ContentId, Sent>,
+    active: BTreeMap<(LinkId, RequestId), Active>,
+    waiting: usize,
+    /// Requests whose answer is a refusal, to be given out by `next`.
+    refused: VecDeque<(LinkId, RequestId, Refusal)>,
+    limit: RateLimit,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UplinkAction {
+    /// Send this chunk, then say so by [`Uplink::served`].
+    Serve {
+        link: LinkId,
+        id: RequestId,
+        peer: PeerId,
+        content: ContentId,
+        chunk: ChunkIndex,
+    },
+    Refuse {
+        link: LinkId,
+        id: RequestId,
+        reason: Refusal,
+    },
+}
+
+/// Somebody who asks.
+#[derive(Debug, Default)]
+struct Receiver {
+    queue: VecDeque<Waiting>,
+    /// The connections that it asks on.
+    links: BTreeSet<LinkId>,
+    /// Chunks sent to it, as a measure of its turn.
+    turn: u64,
+    active: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    link: LinkId,
+    request: ChunkRequest,
+}
+
+#[derive(Debug)]
+struct Active {
+    peer: PeerId,
+    game: GameId,
+    content: ContentId,
+    chunk: ChunkIndex,
+}
+
+/// How often each chunk of a content was sent, in all and to whom.
+#[derive(Debug)]
+struct Sent {
+    times: Vec<u16>,
+    to: BTreeMap<PeerId, ChunkSet>,
+}
+
+impl Sent {
+    fn times(&self, chunk: ChunkIndex) -> u16 {
+        self.times.get(chunk.as_usize()).copied().unwrap_or(0)
+    }
+
+    fn sent_to(&self, peer: &PeerId, chunk: ChunkIndex) -> bool {
+        self.to.get(peer).is_some_and(|set| set.contains(chunk))
+    }
+
+    fn note(&mut self, peer: PeerId, chunk: ChunkIndex) {
+        if let Some(times) = self.times.get_mut(chunk.as_usize()) {
+            *times = times.saturating_add(1);
+            let chunks = self.times.len() as u32;
+            self.to.entry(peer).or_insert_with(|| ChunkSet::empty(chunks)).insert(chunk);
+        }
+    }
+
+    fn undo(&mut self, peer: PeerId, chunk: ChunkIndex) {
+        if let Some(times) = self.times.get_mut(chunk.as_usize()) {
+            *times = times.saturating_sub(1);
+        }
+        if let Some(set) = self.to.get_mut(&peer) {
+            set.remove(chunk);
+        }
+    }
+}
+
+impl Uplink {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Somebody asks for a chunk of a content that has `chunks` of them. An error is the answer to give at once.
+    pub fn enqueue(
+        &mut self,
+        link: LinkId,
+        peer: PeerId,
+        request: ChunkRequest,
+        chunks: u32,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let _ = now;
+        let candidates = &request.candidates;
+        if candidates.is_empty() || candidates.len() > CANDIDATES_PER_REQUEST_MAX {
+            return Err(Refusal::NoSuchChunk);
+        }
+        if candidates.iter().any(|chunk| chunk.0 >= chunks) {
+            return Err(Refusal::NoSuchChunk);
+        }
+        let turn = self.earliest_turn();
+        let receiver = self.receivers.entry(peer).or_insert_with(|| Receiver { turn, ..Receiver::default() });
+        if receiver.queue.len() >= REQUESTS_PER_SOURCE_MAX || self.waiting >= WAITING_MAX {
+            return Err(Refusal::TooMany);
+        }
+        // Who had nothing to ask for does not save up turns.
+        if receiver.queue.is_empty() && receiver.active == 0 {
+            receiver.turn = receiver.turn.max(turn);
+        }
+        self.contents
+            .entry(request.content)
+            .or_insert_with(|| Sent { times: vec![0; chunks as usize], to: BTreeMap::new() });
+        receiver.links.insert(link);
+        receiver.queue.push_back(Waiting { link, request });
+        self.waiting += 1;
+        Ok(())
+    }
+
+    /// The receiver no longer needs the answer. Refused if it still waits; too late if it is being sent.
+    pub fn cancel(&mut self, link: LinkId, id: RequestId) {
+        self.refuse_where(Refusal::Cancelled, |waiting| waiting.link == link && waiting.request.id == id);
+    }
+
+    /// The connection is gone, with all that was asked on it.
+    pub fn link_closed(&mut self, link: LinkId) {
+        for receiver in self.receivers.values_mut() {
+            let before = receiver.queue.len();
+            receiver.queue.retain(|waiting| waiting.link != link);
+            self.waiting -= before - receiver.queue.len();
+            receiver.links.remove(&link);
+        }
+        self.refused.retain(|(refused, ..)| *refused != link);
+        let lost: Vec<_> = self.active.keys().filter(|(active, _)| *active == link).copied().collect();
+        for (link, id) in lost {
+            self.finish(link, id, false);
+        }
+        self.forget_gone();
+    }
+
+    /// The content is no longer here.
+    pub fn content_gone(&mut self, content: &ContentId) {
+        self.refuse_where(Refusal::NotDownloaded, |waiting| waiting.request.content == *content);
+        self.contents.remove(content);
+    }
+
+    /// What to do next; `None` when nothing waits or enough is being sent. To be called until it returns `None`.
+    pub fn next(&mut self, now: Time, have: impl Fn(&ContentId, ChunkIndex) -> bool) -> Option<UplinkAction> {
+        if let Some((link, id, reason)) = self.refused.pop_front() {
+            return Some(UplinkAction::Refuse { link, id, reason });
+        }
+        if self.active.len() >= SENDS_MAX || !self.limit.allows(now) {
+            return None;
+        }
+        let peer = self.next_receiver()?;
+        let receiver = self.receivers.get_mut(&peer)?;
+        let Waiting { link, request } = receiver.queue.pop_front()?;
+        self.waiting -= 1;
+        let (id, content) = (request.id, request.content);
+        match self.choose(&peer, &request, have) {
+            Ok(chunk) => {
+                self.start(peer, link, request, chunk);
+                Some(UplinkAction::Serve { link, id, peer, content, chunk })
+            }
+            Err(reason) => Some(UplinkAction::Refuse { link, id, reason }),
+        }
+    }
+
+    /// An answer is in the socket's hands (`ok`), or its connection failed.
+    pub fn served(&mut self, link: LinkId, id: RequestId, bytes: u64, ok: bool, now: Time) {
+        self.limit.spend(bytes, now);
+        self.finish(link, id, ok);
+    }
+
+    /// Limits what is sent to all together; `None` lifts the limit.
+    pub fn set_limit(&mut self, bytes_per_second: Option<u64>, now: Time) {
+        self.limit.set(bytes_per_second, now);
+    }
+
+    /// When to call `next` although nothing has happened.
+    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+        if self.waiting == 0 { None } else { self.limit.next_wakeup(now) }
+    }
+
+    /// Chunks queued or on their way, by game.
+    pub fn active_per_game(&self) -> BTreeMap<GameId, usize> {
+        let mut games = BTreeMap::new();
+        let queued = self.receivers.values().flat_map(|r| &r.queue).map(|waiting| &waiting.request.game);
+        for game in queued.chain(self.active.values().map(|active| &active.game)) {
+            *games.entry(game.clone()).or_insert(0) += 1;
+        }
+        games
+    }
+
+    /// Requests that wait, and answers that are being sent.
+    pub fn load(&self) -> (usize, usize) {
+        (self.waiting, self.active.len())
+    }
+
+    /// Whose turn it is: the one who got least so far, of those who ask.
+    fn next_receiver(&self) -> Option<PeerId> {
+        let asking =
+            self.receivers.iter().filter(|(_, r)| !r.queue.is_empty() && r.active < SENDS_PER_PEER_MAX);
+        asking.min_by_key(|(_, r)| (r.active, r.turn)).map(|(peer, _)| *peer)
+    }
+
+    /// The candidate that was sent least often; of those, the one that the receiver likes best.
+    fn choose(
+        &self,
+        peer: &PeerId,
+        request: &ChunkRequest,
+        have: impl Fn(&ContentId, ChunkIndex) -> bool,
+    ) -> Result<ChunkIndex, Refusal> {
+        let Some(sent) = self.contents.get(&request.content) else { return Err(Refusal::NotDownloaded) };
+        let here = || request.candidates.iter().copied().filter(|&chunk| have(&request.content, chunk));
+        let new_to_it =
+            here().filter(|&chunk| !sent.sent_to(peer, chunk)).min_by_key(|&chunk| sent.times(chunk));
+        match new_to_it {
+            Some(chunk) if !request.fresh_only || sent.times(chunk) == 0 => Ok(chunk),
+            _ if request.fresh_only => {
+                Err(if here().next().is_some() { Refusal::NothingFresh } else { Refusal::NotHad })
+            }
+            // It asks again for what it was sent: that got lost.
+            _ => here().min_by_key(|&chunk| sent.times(chunk)).ok_or(Refusal::NotHad),
+        }
+    }
+
+    fn start(&mut self, peer: PeerId, link: LinkId, request: ChunkRequest, chunk: ChunkIndex) {
+        if let Some(sent) = self.contents.get_mut(&request.content) {
+            sent.note(peer, chunk);
+        }
+        if let Some(receiver) = self.receivers.get_mut(&peer) {
+            receiver.active += 1;
+            receiver.turn += 1;
+        }
+        let active = Active { peer, game: request.game, content: request.content, chunk };
+        self.active.insert((link, request.id), active);
+    }
+
+    fn finish(&mut self, link: LinkId, id: RequestId, ok: bool) {
+        let Some(active) = self.active.remove(&(link, id)) else { return };
+        if let Some(receiver) = self.receivers.get_mut(&active.peer) {
+            receiver.active -= 1;
+        }
+        if !ok && let Some(sent) = self.contents.get_mut(&active.content) {
+            sent.undo(active.peer, active.chunk);
+        }
+    }
+
+    fn refuse_where(&mut self, reason: Refusal, which: impl Fn(&Waiting) -> bool) {
+        for receiver in self.receivers.values_mut() {
+            receiver.queue.retain(|waiting| {
+                let refuse = which(waiting);
+                if refuse {
+                    self.refused.push_back((waiting.link, waiting.request.id, reason));
+                    self.waiting -= 1;
+                }
+                !refuse
+            });
+        }
+    }
+
+    fn earliest_turn(&self) -> u64 {
+        let asking = self.receivers.values().filter(|r| !r.queue.is_empty() || r.active > 0);
+        asking
+            .map(|r| r.turn)
+            .min()
+            .unwrap_or_else(|| self.receivers.values().map(|r| r.turn).max().unwrap_or(0))
+    }
+
+    /// Who has no connection left needs no memory.
+    fn forget_gone(&mut self) {
+        self.receivers.retain(|_, r| !r.links.is_empty());
+        let receivers = &self.receivers;
+        for sent in self.contents.values_mut() {
+            sent.to.retain(|peer, _| receivers.contains_key(peer));
+        }
+    }
+}

@@ -21,10 +21,18 @@ pub(crate) struct Commanded {
 impl PeerHandle {
     /// Gives a command and waits for its answer.
     pub async fn command(&self, command: Command) -> Result<Reply, CommandError> {
+        self.submit(command).await.await
+    }
+
+    /// Gives a command; its answer is waited for apart. Commands are taken in the order in which they were submitted.
+    pub async fn submit(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<Reply, CommandError>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.commands.send(Commanded { command, answer }).await;
-        sent.map_err(|_| CommandError::ShuttingDown)?;
-        answered.await.unwrap_or(Err(CommandError::ShuttingDown))
+        // When the peer has ended, the sender is dropped with the command, and the answer says so.
+        let _ = self.commands.send(Commanded { command, answer }).await;
+        async { answered.await.unwrap_or(Err(CommandError::ShuttingDown)) }
     }
 
     /// All events from now on.

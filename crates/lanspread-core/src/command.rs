@@ -17,17 +17,35 @@ pub enum Command {
     ListPeers,
     ListGames,
     /// Answers when at least `count` peers are connected, or fails after `timeout_ms`.
-    WaitPeers { count: usize, timeout_ms: u64 },
+    WaitPeers {
+        count: usize,
+        timeout_ms: u64,
+    },
     /// Answers when the peer is connected, or fails with the reason.
-    Connect { addr: SocketAddr },
+    Connect {
+        addr: SocketAddr,
+    },
     /// Answers as soon as the download is started; events tell the rest.
-    Download { game: GameId, install: bool },
-    CancelDownload { game: GameId },
-    Install { game: GameId },
-    Uninstall { game: GameId },
-    RemoveDownload { game: GameId },
+    Download {
+        game: GameId,
+        install: bool,
+    },
+    CancelDownload {
+        game: GameId,
+    },
+    Install {
+        game: GameId,
+    },
+    Uninstall {
+        game: GameId,
+    },
+    RemoveDownload {
+        game: GameId,
+    },
     /// Changes the folder of the library.
-    SetGamesDir { path: PathBuf },
+    SetGamesDir {
+        path: PathBuf,
+    },
     /// Says goodbye to everybody, ends what runs, and answers last.
     Shutdown,
 }
@@ -44,9 +62,16 @@ pub enum Reply {
     /// Number of connected peers.
     PeerCount(usize),
     /// What is being downloaded.
-    DownloadStarted { game: GameId, version: GameVersion, content: ContentId, bytes: u64 },
+    DownloadStarted {
+        game: GameId,
+        version: GameVersion,
+        content: ContentId,
+        bytes: u64,
+    },
     /// There is nothing to do: that version is downloaded (and installed, if that was asked for).
-    AlreadyThere { game: GameId },
+    AlreadyThere {
+        game: GameId,
+    },
 }
 
 /// Why a command was refused. The edge gives each its stable code, hint and exit code.

@@ -13,38 +13,125 @@ use crate::snapshot::Operation;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The peer listens and has read its library.
-    LocalPeerReady { peer: PeerId, name: String, addr: SocketAddr, games: usize },
-    LocalLibraryChanged { games: Vec<GameId>, ignored: Vec<IgnoredFolder> },
+    LocalPeerReady {
+        peer: PeerId,
+        name: String,
+        addr: SocketAddr,
+        games: usize,
+    },
+    LocalLibraryChanged {
+        games: Vec<GameId>,
+        ignored: Vec<IgnoredFolder>,
+    },
     /// A game is being hashed before it can be offered.
-    IndexProgress { game: GameId, done: u64, total: u64 },
-    IndexFailed { game: GameId, error: DiskError },
-    RemoteLibraryChanged { peer: PeerId, games: usize },
-    PeerConnected { peer: PeerId, name: String, addr: SocketAddr },
-    PeerLost { peer: PeerId, name: String, reason: CloseReason },
+    IndexProgress {
+        game: GameId,
+        done: u64,
+        total: u64,
+    },
+    IndexFailed {
+        game: GameId,
+        error: DiskError,
+    },
+    RemoteLibraryChanged {
+        peer: PeerId,
+        games: usize,
+    },
+    PeerConnected {
+        peer: PeerId,
+        name: String,
+        addr: SocketAddr,
+    },
+    PeerLost {
+        peer: PeerId,
+        name: String,
+        reason: CloseReason,
+    },
     /// Somebody speaks another protocol version.
-    PeerIncompatible { addr: SocketAddr, theirs: u16, ours: u16 },
-    ActiveOperationsChanged { operations: Vec<Operation> },
+    PeerIncompatible {
+        addr: SocketAddr,
+        theirs: u16,
+        ours: u16,
+    },
+    ActiveOperationsChanged {
+        operations: Vec<Operation>,
+    },
     /// The manifest is here and verified.
-    GotGameFiles { game: GameId, version: GameVersion, content: ContentId, files: usize, bytes: u64, chunks: u32 },
-    DownloadBegin { game: GameId, bytes: u64, had_bytes: u64 },
+    GotGameFiles {
+        game: GameId,
+        version: GameVersion,
+        content: ContentId,
+        files: usize,
+        bytes: u64,
+        chunks: u32,
+    },
+    DownloadBegin {
+        game: GameId,
+        bytes: u64,
+        had_bytes: u64,
+    },
     DownloadProgress(DownloadProgress),
-    DownloadChunkFinished { game: GameId, path: RelPath, offset: u64, length: u64, peer: PeerId },
-    DownloadFinished { game: GameId, totals: TransferTotals },
-    DownloadFailed { game: GameId, failure: DownloadFailure, totals: TransferTotals },
+    DownloadChunkFinished {
+        game: GameId,
+        path: RelPath,
+        offset: u64,
+        length: u64,
+        peer: PeerId,
+    },
+    DownloadFinished {
+        game: GameId,
+        totals: TransferTotals,
+    },
+    DownloadFailed {
+        game: GameId,
+        failure: DownloadFailure,
+        totals: TransferTotals,
+    },
     /// The user cancelled: not a failure.
-    DownloadCancelled { game: GameId, totals: TransferTotals },
+    DownloadCancelled {
+        game: GameId,
+        totals: TransferTotals,
+    },
     /// The last source is gone; the download waits for another one.
-    DownloadPeersGone { game: GameId },
+    DownloadPeersGone {
+        game: GameId,
+    },
     /// A source sent what does not verify. It is not asked again for that game.
-    SourceRejected { game: GameId, peer: PeerId, name: String, reason: RejectReason },
-    InstallBegin { game: GameId },
-    InstallProgress { game: GameId, done: u64, total: u64 },
-    InstallFinished { game: GameId },
-    InstallFailed { game: GameId, error: DiskError },
-    UninstallFinished { game: GameId },
-    UninstallFailed { game: GameId, error: DiskError },
-    RemoveFinished { game: GameId },
-    RemoveFailed { game: GameId, error: DiskError },
+    SourceRejected {
+        game: GameId,
+        peer: PeerId,
+        name: String,
+        reason: RejectReason,
+    },
+    InstallBegin {
+        game: GameId,
+    },
+    InstallProgress {
+        game: GameId,
+        done: u64,
+        total: u64,
+    },
+    InstallFinished {
+        game: GameId,
+    },
+    InstallFailed {
+        game: GameId,
+        error: DiskError,
+    },
+    UninstallFinished {
+        game: GameId,
+    },
+    UninstallFailed {
+        game: GameId,
+        error: DiskError,
+    },
+    RemoveFinished {
+        game: GameId,
+    },
+    RemoveFailed {
+        game: GameId,
+        error: DiskError,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +164,8 @@ pub struct SourceTotals {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DownloadFailure {
+    #[error("no connected peer has it in the version that counts")]
+    NoSource,
     #[error("all sources are gone")]
     SourcesGone,
     #[error("the peers disagree about the content, and none has a majority")]

@@ -22,7 +22,10 @@ pub struct LinkId(pub u64);
 pub enum Input {
     Net(NetInput),
     Disk(DiskReport),
-    Command { id: CommandId, command: Command },
+    Command {
+        id: CommandId,
+        command: Command,
+    },
     /// The time that `next_wakeup` asked for has come.
     Wake,
 }
@@ -33,24 +36,64 @@ pub enum NetInput {
     /// A control connection stands, identities are proven and hellos exchanged.
     Connected(Connected),
     /// The other side speaks another protocol version.
-    Incompatible { addr: SocketAddr, theirs: u16 },
-    DialFailed { addr: SocketAddr, failure: DialFailure },
-    Closed { conn: ConnId, reason: CloseReason },
-    Message { conn: ConnId, message: Message },
+    Incompatible {
+        addr: SocketAddr,
+        theirs: u16,
+    },
+    DialFailed {
+        addr: SocketAddr,
+        failure: DialFailure,
+    },
+    Closed {
+        conn: ConnId,
+        reason: CloseReason,
+    },
+    Message {
+        conn: ConnId,
+        message: Message,
+    },
 
     /// Somebody asks us, on a data connection.
-    Requested { link: LinkId, peer: PeerId, request: Request },
+    Requested {
+        link: LinkId,
+        peer: PeerId,
+        request: Request,
+    },
     /// The answer to a request is in the socket's hands, or its connection failed.
-    Served { link: LinkId, id: RequestId, bytes: u64, ok: bool },
-    LinkClosed { link: LinkId },
+    Served {
+        link: LinkId,
+        id: RequestId,
+        bytes: u64,
+        ok: bool,
+    },
+    LinkClosed {
+        link: LinkId,
+    },
 
     /// The head of an answer to our request: the source has chosen this chunk.
-    ChunkStarted { peer: PeerId, id: RequestId, chunk: ChunkIndex },
+    ChunkStarted {
+        peer: PeerId,
+        id: RequestId,
+        chunk: ChunkIndex,
+    },
     /// The chunk is here: verified and written, or not.
-    ChunkEnded { peer: PeerId, id: RequestId, chunk: ChunkIndex, result: Result<(), ChunkFault> },
-    ManifestArrived { peer: PeerId, id: RequestId, result: Result<Arc<GameContent>, ManifestFault> },
+    ChunkEnded {
+        peer: PeerId,
+        id: RequestId,
+        chunk: ChunkIndex,
+        result: Result<(), ChunkFault>,
+    },
+    ManifestArrived {
+        peer: PeerId,
+        id: RequestId,
+        result: Result<Arc<GameContent>, ManifestFault>,
+    },
     /// No answer will come to our request.
-    RequestFailed { peer: PeerId, id: RequestId, failure: RequestFailure },
+    RequestFailed {
+        peer: PeerId,
+        id: RequestId,
+        failure: RequestFailure,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -136,18 +179,49 @@ pub enum DiskReport {
     /// The whole library as it stands on disk.
     Scanned(Scan),
     /// A game's files are hashed (or the index knew them), or could not be.
-    Indexed { game: GameId, stamp: FileStamp, result: Result<Arc<GameContent>, DiskError> },
-    IndexProgress { game: GameId, done: u64, total: u64 },
+    Indexed {
+        game: GameId,
+        stamp: FileStamp,
+        result: Result<Arc<GameContent>, DiskError>,
+    },
+    IndexProgress {
+        game: GameId,
+        done: u64,
+        total: u64,
+    },
     /// The place for a download is ready; these chunks are there already.
-    IncomingOpened { game: GameId, result: Result<ChunkSet, DiskError> },
+    IncomingOpened {
+        game: GameId,
+        result: Result<ChunkSet, DiskError>,
+    },
     /// The download's files are in place, the sentinel last.
-    Committed { game: GameId, result: Result<CommittedGame, DiskError> },
-    IncomingDropped { game: GameId },
-    UnpackProgress { game: GameId, done: u64, total: u64 },
-    Installed { game: GameId, result: Result<(), DiskError> },
-    Uninstalled { game: GameId, result: Result<(), DiskError> },
-    Removed { game: GameId, result: Result<(), DiskError> },
-    GamesDirChanged { result: Result<(), DiskError> },
+    Committed {
+        game: GameId,
+        result: Result<CommittedGame, DiskError>,
+    },
+    IncomingDropped {
+        game: GameId,
+    },
+    UnpackProgress {
+        game: GameId,
+        done: u64,
+        total: u64,
+    },
+    Installed {
+        game: GameId,
+        result: Result<(), DiskError>,
+    },
+    Uninstalled {
+        game: GameId,
+        result: Result<(), DiskError>,
+    },
+    Removed {
+        game: GameId,
+        result: Result<(), DiskError>,
+    },
+    GamesDirChanged {
+        result: Result<(), DiskError>,
+    },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -188,19 +262,41 @@ pub struct CommittedGame {
 #[derive(Debug, Clone)]
 pub enum Output {
     /// Open a control connection.
-    Dial { addr: SocketAddr },
-    Send { conn: ConnId, message: Message },
-    Close { conn: ConnId, reason: CloseReason },
+    Dial {
+        addr: SocketAddr,
+    },
+    Send {
+        conn: ConnId,
+        message: Message,
+    },
+    Close {
+        conn: ConnId,
+        reason: CloseReason,
+    },
 
     /// Ask a source, on the data connection to it; the runtime opens one when there is none.
-    Request { peer: PeerId, request: Request },
+    Request {
+        peer: PeerId,
+        request: Request,
+    },
     /// Answer a request.
-    Serve { link: LinkId, id: RequestId, what: Serving },
-    Refuse { link: LinkId, id: RequestId, reason: Refusal },
+    Serve {
+        link: LinkId,
+        id: RequestId,
+        what: Serving,
+    },
+    Refuse {
+        link: LinkId,
+        id: RequestId,
+        reason: Refusal,
+    },
 
     Disk(DiskJob),
     Event(Event),
-    Reply { id: CommandId, result: Result<Reply, CommandError> },
+    Reply {
+        id: CommandId,
+        result: Result<Reply, CommandError>,
+    },
     /// Everything is said and done: the runtime may end.
     Stopped,
 }
@@ -208,28 +304,55 @@ pub enum Output {
 /// What to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Serving {
-    Manifest { content: Arc<GameContent> },
+    Manifest {
+        content: Arc<GameContent>,
+    },
     /// A chunk, read from the committed game or from the download that is under way.
-    Chunk { content: Arc<GameContent>, chunk: ChunkIndex, incoming: bool },
+    Chunk {
+        content: Arc<GameContent>,
+        chunk: ChunkIndex,
+        incoming: bool,
+    },
 }
 
 /// Work for the disk. Each job ends with exactly one report.
 #[derive(Debug, Clone)]
 pub enum DiskJob {
     Scan,
-    Index { game: GameId, stamp: FileStamp },
+    Index {
+        game: GameId,
+        stamp: FileStamp,
+    },
     /// Prepares the place for a download, or finds what an earlier one left.
-    OpenIncoming { content: Arc<GameContent> },
-    Commit { content: Arc<GameContent> },
+    OpenIncoming {
+        content: Arc<GameContent>,
+    },
+    Commit {
+        content: Arc<GameContent>,
+    },
     /// Gives a download up; verified chunks are kept for resume unless `discard` says otherwise.
-    DropIncoming { game: GameId, content: ContentId, discard: bool },
-    Install { game: GameId },
-    Uninstall { game: GameId },
+    DropIncoming {
+        game: GameId,
+        content: ContentId,
+        discard: bool,
+    },
+    Install {
+        game: GameId,
+    },
+    Uninstall {
+        game: GameId,
+    },
     /// Removes the downloaded files; what is installed stays.
-    Remove { game: GameId },
+    Remove {
+        game: GameId,
+    },
     /// Stops the install or unpacking of a game as soon as possible.
-    Cancel { game: GameId },
-    ChangeGamesDir { path: std::path::PathBuf },
+    Cancel {
+        game: GameId,
+    },
+    ChangeGamesDir {
+        path: std::path::PathBuf,
+    },
 }
 
 /// Shorthand for the most frequent output.

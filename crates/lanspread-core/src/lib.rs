@@ -4,11 +4,20 @@
 //! when, [`Node::poll_output`] gives what is to be done, [`Node::next_wakeup`] says when to come back if nothing
 //! happens. So a party of two hundred peers runs in one thread, from one seed (`lanspread-sim`).
 
+pub mod agreement;
 pub mod catalog;
 pub mod command;
 pub mod event;
+pub mod fetch;
 pub mod install;
 pub mod io;
+pub mod library;
+pub mod node;
+pub mod operations;
+pub mod roster;
+pub mod serve;
 pub mod snapshot;
 pub mod swarm;
 pub mod time;
+
+pub use node::{Node, NodeConfig};

@@ -38,7 +38,7 @@ impl ChunkSet {
             *word = u64::from_le_bytes(padded);
         }
         set.count = set.words.iter().map(|w| w.count_ones()).sum();
-        let beyond = set.words.last().is_some_and(|w| len % 64 != 0 && w >> (len % 64) != 0);
+        let beyond = set.words.last().is_some_and(|w| !len.is_multiple_of(64) && w >> (len % 64) != 0);
         (!beyond).then_some(set)
     }
 

@@ -1,0 +1,203 @@
+//! One game being fetched: from the choice of a content to the commit.
+//!
+//! Owns the phases, what each source has contributed and the rate that people see. Which chunk to ask of whom is
+//! [`crate::swarm`]'s concern; what is said to whom is the node's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanspread_types::message::RequestId;
+use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, GameVersion, PeerId};
+
+use crate::event::{DownloadFailure, DownloadProgress, SourceTotals, TransferTotals};
+use crate::swarm::Download;
+use crate::time::Time;
+
+/// How long a source may take to send a manifest: it has it in memory, and it is some megabytes at most.
+pub const MANIFEST_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a download without any source waits for one to come (back) before it fails. Chunks are kept either way.
+pub const SOURCE_PATIENCE: Duration = Duration::from_secs(30);
+/// Time between two progress events.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+/// The rate that people see is taken over this time.
+const RATE_WINDOW: Duration = Duration::from_secs(2);
+
+/// A game being fetched.
+#[derive(Debug)]
+pub struct Fetch {
+    pub game: GameId,
+    pub version: GameVersion,
+    pub content: ContentId,
+    /// Install once the download is committed.
+    pub install: bool,
+    pub phase: Phase,
+    /// Peers that sent what does not verify: not asked again.
+    pub rejected: BTreeSet<PeerId>,
+    started: Time,
+    sources: BTreeMap<PeerId, SourceTotals>,
+}
+
+#[derive(Debug)]
+pub enum Phase {
+    /// Asking one source after the other for the manifest.
+    Manifest(ManifestSearch),
+    /// The disk prepares the place.
+    Opening(Arc<GameContent>),
+    Transfer(Box<Transfer>),
+    Committing(Arc<GameContent>),
+    /// The disk gives the place up; then this is told.
+    Dropping(Ending),
+}
+
+/// Why a download ends without a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    Failed(DownloadFailure),
+    Cancelled,
+}
+
+#[derive(Debug, Default)]
+pub struct ManifestSearch {
+    /// Peers that were asked and could not help.
+    pub tried: BTreeSet<PeerId>,
+    pub asked: Option<AskedForManifest>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct AskedForManifest {
+    pub peer: PeerId,
+    pub id: RequestId,
+    pub deadline: Time,
+}
+
+/// Chunks on their way.
+#[derive(Debug)]
+pub struct Transfer {
+    pub content: Arc<GameContent>,
+    pub swarm: Download,
+    /// Chunks that those who want to hear of them have not been told of.
+    pub unannounced: Vec<ChunkIndex>,
+    pub announced_at: Time,
+    pub progress_due: Time,
+    /// Since when no source has anything that is missing.
+    pub starving_since: Option<Time>,
+    had_bytes: u64,
+    meter: Meter,
+}
+
+/// Bytes received of late.
+#[derive(Debug, Default)]
+struct Meter {
+    recent: VecDeque<(Time, PeerId, u64)>,
+    bytes: u64,
+}
+
+impl Meter {
+    fn add(&mut self, peer: PeerId, bytes: u64, now: Time) {
+        self.recent.push_back((now, peer, bytes));
+        self.bytes += bytes;
+        self.forget(now);
+    }
+
+    fn forget(&mut self, now: Time) {
+        while let Some(&(at, _, bytes)) = self.recent.front() {
+            if now.since(at) <= RATE_WINDOW {
+                break;
+            }
+            self.bytes -= bytes;
+            self.recent.pop_front();
+        }
+    }
+}
+
+impl Transfer {
+    pub fn new(content: Arc<GameContent>, swarm: Download, now: Time) -> Self {
+        let manifest = content.manifest();
+        let had_bytes = swarm.had().iter().filter_map(|c| manifest.place(c)).map(|place| place.len).sum();
+        Self {
+            had_bytes,
+            content,
+            swarm,
+            unannounced: Vec::new(),
+            announced_at: now,
+            progress_due: now + PROGRESS_INTERVAL,
+            starving_since: None,
+            meter: Meter::default(),
+        }
+    }
+
+    /// Bytes that are verified and written.
+    pub fn had_bytes(&self) -> u64 {
+        self.had_bytes
+    }
+
+    /// What people see of the progress.
+    pub fn progress(&mut self, game: &GameId, started: Time, now: Time) -> DownloadProgress {
+        self.meter.forget(now);
+        let over = now.since(started).min(RATE_WINDOW).max(Duration::from_millis(1));
+        let active: BTreeSet<PeerId> = self.meter.recent.iter().map(|&(_, peer, _)| peer).collect();
+        DownloadProgress {
+            game: game.clone(),
+            downloaded_bytes: self.had_bytes(),
+            total_bytes: self.content.manifest().total_bytes(),
+            bytes_per_second: (self.meter.bytes as f64 / over.as_secs_f64()) as u64,
+            active_peer_count: active.len(),
+        }
+    }
+}
+
+impl Fetch {
+    pub fn new(game: GameId, version: GameVersion, content: ContentId, install: bool, now: Time) -> Self {
+        Self {
+            game,
+            version,
+            content,
+            install,
+            phase: Phase::Manifest(ManifestSearch::default()),
+            rejected: BTreeSet::new(),
+            started: now,
+            sources: BTreeMap::new(),
+        }
+    }
+
+    /// When the download was asked for.
+    pub fn started(&self) -> Time {
+        self.started
+    }
+
+    pub fn transfer(&self) -> Option<&Transfer> {
+        match &self.phase {
+            Phase::Transfer(transfer) => Some(transfer),
+            _ => None,
+        }
+    }
+
+    pub fn transfer_mut(&mut self) -> Option<&mut Transfer> {
+        match &mut self.phase {
+            Phase::Transfer(transfer) => Some(transfer),
+            _ => None,
+        }
+    }
+
+    /// Credits a source with a verified chunk.
+    pub fn credit(&mut self, peer: PeerId, name: impl FnOnce() -> String, bytes: u64, now: Time) {
+        let entry = self.sources.entry(peer);
+        let source = entry.or_insert_with(|| SourceTotals { peer, name: name(), bytes: 0, chunks: 0 });
+        source.bytes += bytes;
+        source.chunks += 1;
+        if let Phase::Transfer(transfer) = &mut self.phase {
+            transfer.had_bytes += bytes;
+            transfer.meter.add(peer, bytes, now);
+        }
+    }
+
+    pub fn totals(&self, now: Time) -> TransferTotals {
+        TransferTotals {
+            bytes: self.sources.values().map(|s| s.bytes).sum(),
+            chunks: self.sources.values().map(|s| s.chunks).sum(),
+            duration: now.since(self.started),
+            sources: self.sources.values().cloned().collect(),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! What this peer has: the scanned games, which of them are hashed, and what others are told of them.
+//!
+//! Owns the local games, the order of hashing and the revisions of what is announced. Does not decide what may be
+//! served (see [`crate::serve`]) and touches no disk.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use lanspread_types::limits::GAMES_PER_LIBRARY_MESSAGE_MAX;
+use lanspread_types::message::{GameOffer, LibraryUpdate};
+use lanspread_types::{ContentId, GameContent, GameId, GameVersion};
+
+use crate::catalog::Catalog;
+use crate::io::{DiskError, FileStamp, IgnoredFolder, Scan, ScannedGame};
+
+/// One game on this disk.
+#[derive(Debug, Clone)]
+pub struct LocalGame {
+    /// Version by the sentinel; `None` when the game is not downloaded.
+    pub version: Option<GameVersion>,
+    pub installed: bool,
+    pub bytes: u64,
+    stamp: FileStamp,
+    content: Option<Arc<GameContent>>,
+}
+
+impl LocalGame {
+    pub fn downloaded(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// The hashed content; `None` while that is outstanding.
+    pub fn content(&self) -> Option<&Arc<GameContent>> {
+        self.content.as_ref()
+    }
+}
+
+/// The local library.
+#[derive(Debug, Default)]
+pub struct LocalLibrary {
+    games: BTreeMap<GameId, LocalGame>,
+    ignored: Vec<IgnoredFolder>,
+    to_hash: VecDeque<GameId>,
+    hashing: Option<GameId>,
+    announced: BTreeMap<GameId, GameOffer>,
+    revision: u64,
+}
+
+impl LocalLibrary {
+    pub fn get(&self, game: &GameId) -> Option<&LocalGame> {
+        self.games.get(game)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&GameId, &LocalGame)> {
+        self.games.iter()
+    }
+
+    pub fn downloaded_games(&self) -> usize {
+        self.games.values().filter(|g| g.downloaded()).count()
+    }
+
+    pub fn ignored(&self) -> &[IgnoredFolder] {
+        &self.ignored
+    }
+
+    pub fn content_of(&self, game: &GameId) -> Option<ContentId> {
+        Some(self.games.get(game)?.content.as_ref()?.content_id())
+    }
+
+    /// Takes over what a scan found. Games in `busy` are left as they are: the operation that runs on them reports
+    /// what it did. Returns whether anything visible changed.
+    pub fn apply_scan(&mut self, scan: Scan, catalog: &Catalog, busy: &BTreeSet<GameId>) -> bool {
+        let mut changed = self.ignored != scan.ignored;
+        self.ignored = scan.ignored;
+        let mut found: BTreeMap<GameId, ScannedGame> =
+            scan.games.into_iter().map(|g| (g.game.clone(), g)).collect();
+        found.retain(|game, _| !busy.contains(game));
+        let before = self.games.len();
+        self.games.retain(|game, _| busy.contains(game) || found.contains_key(game));
+        changed |= self.games.len() != before;
+        for (game, scanned) in found {
+            changed |= self.apply_game(&game, &scanned);
+        }
+        let unhashed = |(game, local): (&GameId, &LocalGame)| {
+            (local.downloaded() && local.content.is_none() && catalog.knows(game)).then(|| game.clone())
+        };
+        self.to_hash =
+            self.games.iter().filter_map(unhashed).filter(|g| self.hashing.as_ref() != Some(g)).collect();
+        changed
+    }
+
+    fn apply_game(&mut self, game: &GameId, scanned: &ScannedGame) -> bool {
+        let new = LocalGame {
+            version: scanned.version,
+            installed: scanned.installed,
+            bytes: scanned.bytes,
+            stamp: scanned.stamp,
+            content: None,
+        };
+        match self.games.get_mut(game) {
+            Some(known) if known.stamp == new.stamp && known.version == new.version => {
+                let changed = known.installed != new.installed;
+                known.installed = new.installed;
+                changed
+            }
+            _ => {
+                self.games.insert(game.clone(), new);
+                true
+            }
+        }
+    }
+
+    /// The next game to hash, one at a time.
+    pub fn next_to_hash(&mut self) -> Option<(GameId, FileStamp)> {
+        if self.hashing.is_some() {
+            return None;
+        }
+        let game = self.to_hash.pop_front()?;
+        let stamp = self.games.get(&game)?.stamp;
+        self.hashing = Some(game.clone());
+        Some((game, stamp))
+    }
+
+    /// Number of games that wait to be hashed, the present one included.
+    pub fn hashes_outstanding(&self) -> usize {
+        self.to_hash.len() + usize::from(self.hashing.is_some())
+    }
+
+    /// Takes over a game's hashes, unless its files have changed since. Returns whether they were taken.
+    pub fn indexed(
+        &mut self,
+        game: &GameId,
+        stamp: FileStamp,
+        result: &Result<Arc<GameContent>, DiskError>,
+    ) -> bool {
+        if self.hashing.as_ref() == Some(game) {
+            self.hashing = None;
+        }
+        match (self.games.get_mut(game), result) {
+            (Some(local), Ok(content))
+                if local.stamp == stamp && local.version == Some(content.manifest().version()) =>
+            {
+                local.content = Some(content.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A download is committed.
+    pub fn downloaded(&mut self, content: &Arc<GameContent>, stamp: FileStamp) {
+        let manifest = content.manifest();
+        let installed = self.games.get(manifest.game()).is_some_and(|g| g.installed);
+        let game = LocalGame {
+            version: Some(manifest.version()),
+            installed,
+            bytes: manifest.total_bytes(),
+            stamp,
+            content: Some(content.clone()),
+        };
+        self.games.insert(manifest.game().clone(), game);
+    }
+
+    /// The downloaded files are gone.
+    pub fn removed(&mut self, game: &GameId) {
+        match self.games.get_mut(game) {
+            Some(local) if local.installed => {
+                (local.version, local.content, local.bytes) = (None, None, 0);
+            }
+            _ => {
+                self.games.remove(game);
+            }
+        }
+    }
+
+    pub fn set_installed(&mut self, game: &GameId, installed: bool) {
+        let Some(local) = self.games.get_mut(game) else { return };
+        local.installed = installed;
+        if !installed && !local.downloaded() {
+            self.games.remove(game);
+        }
+    }
+
+    /// The folder has changed: nothing of what was known holds. The next changes to announce withdraw it all.
+    pub fn clear(&mut self) {
+        self.games.clear();
+        self.ignored.clear();
+        self.to_hash.clear();
+        self.hashing = None;
+    }
+
+    /// Compares what is servable with what was announced, and says what changed. `None` when nothing did.
+    pub fn changes(
+        &mut self,
+        catalog: &Catalog,
+        withheld: impl Fn(&GameId) -> bool,
+    ) -> Option<Vec<LibraryUpdate>> {
+        let servable = |(game, local): (&GameId, &LocalGame)| {
+            let offer = offer_of(game, local)?;
+            (catalog.knows(game) && !withheld(game)).then(|| (game.clone(), offer))
+        };
+        let now: BTreeMap<GameId, GameOffer> = self.games.iter().filter_map(servable).collect();
+        let removed: Vec<GameId> = self.announced.keys().filter(|g| !now.contains_key(*g)).cloned().collect();
+        let games: Vec<GameOffer> = now
+            .iter()
+            .filter(|(g, offer)| self.announced.get(*g) != Some(offer))
+            .map(|(_, o)| o.clone())
+            .collect();
+        if removed.is_empty() && games.is_empty() {
+            return None;
+        }
+        let base = self.revision;
+        self.revision += 1;
+        self.announced = now;
+        if base == 0 {
+            return Some(self.snapshot());
+        }
+        Some(in_messages(base, self.revision, games, removed))
+    }
+
+    /// The whole library, for a peer that has just connected.
+    pub fn snapshot(&self) -> Vec<LibraryUpdate> {
+        in_messages(0, self.revision.max(1), self.announced.values().cloned().collect(), Vec::new())
+    }
+
+    pub fn announced_games(&self) -> Vec<GameId> {
+        self.announced.keys().cloned().collect()
+    }
+
+    pub fn is_announced(&self, game: &GameId) -> bool {
+        self.announced.contains_key(game)
+    }
+}
+
+fn offer_of(game: &GameId, local: &LocalGame) -> Option<GameOffer> {
+    let content = local.content.as_ref()?;
+    let manifest = content.manifest();
+    Some(GameOffer {
+        game: game.clone(),
+        version: local.version?,
+        content: content.content_id(),
+        bytes: manifest.total_bytes(),
+        files: manifest.files().len() as u32,
+    })
+}
+
+/// Splits an update into messages that fit a frame; all but the last say that more follow.
+fn in_messages(base: u64, revision: u64, games: Vec<GameOffer>, removed: Vec<GameId>) -> Vec<LibraryUpdate> {
+    let mut parts: Vec<LibraryUpdate> = Vec::new();
+    let part = |games: &[GameOffer], removed: &[GameId]| LibraryUpdate {
+        revision,
+        base,
+        more: true,
+        games: games.to_vec(),
+        removed: removed.to_vec(),
+    };
+    parts.extend(removed.chunks(GAMES_PER_LIBRARY_MESSAGE_MAX).map(|r| part(&[], r)));
+    parts.extend(games.chunks(GAMES_PER_LIBRARY_MESSAGE_MAX).map(|g| part(g, &[])));
+    if parts.is_empty() {
+        parts.push(part(&[], &[]));
+    }
+    if let Some(last) = parts.last_mut() {
+        last.more = false;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::tree::ChunkHash;
+    use lanspread_types::{FileEntry, Manifest, RelPath};
+
+    use super::*;
+
+    fn game(id: &str) -> GameId {
+        GameId::new(id).unwrap()
+    }
+
+    fn content(id: &str) -> Arc<GameContent> {
+        let bytes = b"20250101";
+        let root = ChunkHash(*blake3::hash(bytes).as_bytes());
+        let file = FileEntry { path: RelPath::new("version.ini").unwrap(), size: 8, root };
+        let manifest = Manifest::new(game(id), GameVersion::new(20_250_101).unwrap(), vec![file]).unwrap();
+        Arc::new(GameContent::new(manifest, vec![root]).unwrap())
+    }
+
+    fn scanned(id: &str, stamp: u64) -> ScannedGame {
+        let version = GameVersion::new(20_250_101).ok();
+        ScannedGame { game: game(id), version, installed: false, bytes: 8, files: 1, stamp: FileStamp(stamp) }
+    }
+
+    fn scan(games: &[ScannedGame]) -> Scan {
+        Scan { games: games.to_vec(), ignored: Vec::new() }
+    }
+
+    fn library_with(ids: &[&str]) -> LocalLibrary {
+        let mut library = LocalLibrary::default();
+        let games: Vec<ScannedGame> = ids.iter().map(|id| scanned(id, 1)).collect();
+        library.apply_scan(scan(&games), &Catalog::Open, &BTreeSet::new());
+        while let Some((game, stamp)) = library.next_to_hash() {
+            assert!(library.indexed(&game, stamp, &Ok(content(game.as_str()))));
+        }
+        library
+    }
+
+    fn changes(library: &mut LocalLibrary) -> Option<(u64, u64, Vec<String>, Vec<String>)> {
+        let parts = library.changes(&Catalog::Open, |_| false)?;
+        let games = parts.iter().flat_map(|p| p.games.iter().map(|o| o.game.to_string())).collect();
+        let removed = parts.iter().flat_map(|p| p.removed.iter().map(ToString::to_string)).collect();
+        Some((parts[0].base, parts[0].revision, games, removed))
+    }
+
+    #[test]
+    fn a_game_is_announced_once_its_own_hashes_are_there() {
+        let mut library = LocalLibrary::default();
+        library.apply_scan(scan(&[scanned("a", 1), scanned("b", 1)]), &Catalog::Open, &BTreeSet::new());
+        assert_eq!(changes(&mut library), None);
+        let (first, stamp) = library.next_to_hash().unwrap();
+        assert_eq!(library.next_to_hash(), None, "one at a time");
+        library.indexed(&first, stamp, &Ok(content("a")));
+        assert_eq!(changes(&mut library), Some((0, 1, vec!["a".to_owned()], vec![])));
+        assert_eq!(library.hashes_outstanding(), 1);
+    }
+
+    #[test]
+    fn changes_build_on_each_other() {
+        let mut library = library_with(&["a", "b"]);
+        assert_eq!(changes(&mut library).map(|c| (c.0, c.1)), Some((0, 1)));
+        assert_eq!(changes(&mut library), None);
+        library.apply_scan(scan(&[scanned("b", 1)]), &Catalog::Open, &BTreeSet::new());
+        assert_eq!(changes(&mut library), Some((1, 2, vec![], vec!["a".to_owned()])));
+        assert_eq!(library.snapshot()[0].revision, 2);
+    }
+
+    #[test]
+    fn hashes_of_files_that_have_changed_since_are_not_taken() {
+        let mut library = LocalLibrary::default();
+        library.apply_scan(scan(&[scanned("a", 1)]), &Catalog::Open, &BTreeSet::new());
+        let (a, old) = library.next_to_hash().unwrap();
+        library.apply_scan(scan(&[scanned("a", 2)]), &Catalog::Open, &BTreeSet::new());
+        assert!(!library.indexed(&a, old, &Ok(content("a"))));
+        assert_eq!(changes(&mut library), None);
+    }
+
+    #[test]
+    fn a_game_under_an_operation_is_left_alone_by_scans() {
+        let mut library = library_with(&["a", "b"]);
+        let busy = BTreeSet::from([game("a")]);
+        library.apply_scan(scan(&[]), &Catalog::Open, &busy);
+        assert!(library.get(&game("a")).is_some() && library.get(&game("b")).is_none());
+        library.apply_scan(scan(&[scanned("a", 9)]), &Catalog::Open, &busy);
+        assert!(library.content_of(&game("a")).is_some(), "the half-changed folder is not looked at");
+    }
+
+    #[test]
+    fn large_libraries_are_split() {
+        let offer = |n: usize| {
+            offer_of(&game(&format!("g{n}")), library_with(&["a"]).get(&game("a")).unwrap()).unwrap()
+        };
+        let games: Vec<GameOffer> = (0..GAMES_PER_LIBRARY_MESSAGE_MAX + 1).map(offer).collect();
+        let parts = in_messages(0, 1, games, vec![]);
+        assert_eq!(
+            parts.iter().map(|p| (p.games.len(), p.more)).collect::<Vec<_>>(),
+            [(256, true), (1, false)]
+        );
+        assert_eq!(in_messages(0, 1, vec![], vec![]).len(), 1, "an empty library is said, too");
+    }
+
+    #[test]
+    fn removing_keeps_what_is_installed() {
+        let mut library = library_with(&["a", "b"]);
+        library.set_installed(&game("a"), true);
+        library.removed(&game("a"));
+        library.removed(&game("b"));
+        assert_eq!(library.get(&game("a")).map(|g| (g.downloaded(), g.installed)), Some((false, true)));
+        assert!(library.get(&game("b")).is_none());
+        library.set_installed(&game("a"), false);
+        assert!(library.get(&game("a")).is_none());
+    }
+}

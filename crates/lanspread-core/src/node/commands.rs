@@ -1,0 +1,337 @@
+//! What the user asks for.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lanspread_types::{GameId, GameVersion};
+
+use super::Node;
+use crate::agreement::{Agreed, Disagreement, Offer, agree};
+use crate::command::{Command, CommandError, CommandId, OperationKind, Reply};
+use crate::event::{DownloadFailure, Event, TransferTotals};
+use crate::fetch::Fetch;
+use crate::io::{CloseReason, DiskJob, Output};
+use crate::snapshot::{Availability, GameSnapshot, StatusSnapshot};
+use crate::time::Time;
+
+/// Commands that wait for something to happen.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    pub connects: Vec<(CommandId, SocketAddr)>,
+    pub peers: Vec<PeerWait>,
+    pub games_dir: Option<CommandId>,
+    pub shutdown: Vec<CommandId>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct PeerWait {
+    pub id: CommandId,
+    pub wanted: usize,
+    pub deadline: Time,
+}
+
+impl Node {
+    pub(super) fn handle_command(&mut self, now: Time, id: CommandId, command: Command) {
+        if self.is_stopping() && command != Command::Shutdown {
+            return self.reply(id, Err(CommandError::ShuttingDown));
+        }
+        match command {
+            Command::Status => self.reply(id, Ok(Reply::Status(self.status()))),
+            Command::ListPeers => {
+                let peers = self.roster.iter().map(|p| p.snapshot()).collect();
+                self.reply(id, Ok(Reply::Peers(peers)));
+            }
+            Command::ListGames => self.reply(id, Ok(Reply::Games(self.game_list()))),
+            Command::WaitPeers { count, timeout_ms } => {
+                let deadline = now + Duration::from_millis(timeout_ms);
+                self.waiting.peers.push(PeerWait { id, wanted: count, deadline });
+                self.answer_peer_waits(now);
+            }
+            Command::Connect { addr } => self.connect(id, addr),
+            Command::Download { game, install } => self.download(now, id, &game, install),
+            Command::CancelDownload { game } => self.cancel(id, &game),
+            Command::Install { game } => self.install(id, &game),
+            Command::Uninstall { game } => self.uninstall(id, &game),
+            Command::RemoveDownload { game } => self.remove(now, id, &game),
+            Command::SetGamesDir { path } => {
+                if !self.operations.is_empty() || self.waiting.games_dir.is_some() {
+                    return self.reply(id, Err(CommandError::Busy));
+                }
+                self.waiting.games_dir = Some(id);
+                self.config.games_dir.clone_from(&path);
+                self.job(DiskJob::ChangeGamesDir { path });
+            }
+            Command::Shutdown => self.shutdown(id),
+        }
+    }
+
+    fn status(&self) -> StatusSnapshot {
+        let mut operations = self.operations.snapshot();
+        for operation in &mut operations {
+            if let Some(transfer) = self.fetches.get(&operation.game).and_then(Fetch::transfer) {
+                operation.done = transfer.had_bytes();
+                operation.total = transfer.content.manifest().total_bytes();
+            }
+        }
+        StatusSnapshot {
+            peer: self.config.me,
+            name: self.config.name.clone(),
+            addr: self.config.addr,
+            games_dir: self.config.games_dir.clone(),
+            catalogued: matches!(self.config.catalog, crate::catalog::Catalog::Listed(_)),
+            peers: self.roster.len(),
+            operations,
+            outbound: self.uplink.active_per_game().into_iter().collect(),
+        }
+    }
+
+    /// Every game that is here or that somebody offers in the version that counts.
+    fn game_list(&self) -> Vec<GameSnapshot> {
+        let mut games = self.roster.offered_games();
+        games.retain(|game| self.config.catalog.knows(game));
+        games.extend(
+            self.library.iter().filter(|(g, _)| self.config.catalog.knows(g)).map(|(g, _)| g.clone()),
+        );
+        games.iter().filter_map(|game| self.game_snapshot(game)).collect()
+    }
+
+    fn game_snapshot(&self, game: &GameId) -> Option<GameSnapshot> {
+        let version = self.wanted_version(game);
+        let entry = self.config.catalog.entry(game);
+        let pinned = entry.and_then(|e| e.content);
+        let counts = |offer: &lanspread_types::message::GameOffer| {
+            Some(offer.version) == version && pinned.is_none_or(|content| content == offer.content)
+        };
+        let offers: Vec<u64> =
+            self.roster.offers(game).filter(|(_, o)| counts(o)).map(|(_, o)| o.bytes).collect();
+        let local = self.library.get(game);
+        let availability = match local {
+            Some(_) if self.library.is_announced(game) => Availability::Ready,
+            Some(_) => Availability::LocalOnly,
+            None if offers.is_empty() => return None,
+            None => Availability::Remote,
+        };
+        Some(GameSnapshot {
+            game: game.clone(),
+            title: entry.and_then(|e| e.title.clone()),
+            downloaded: local.is_some_and(|l| l.downloaded()),
+            installed: local.is_some_and(|l| l.installed),
+            availability,
+            local_version: local.and_then(|l| l.version),
+            version,
+            content: self.library.content_of(game),
+            peer_count: offers.len(),
+            bytes: local.filter(|l| l.downloaded()).map(|l| l.bytes).or(offers.first().copied()).unwrap_or(0),
+        })
+    }
+
+    /// The version to have: the catalogue's or, without one, the newest that is here or offered.
+    fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
+        if let Some(entry) = self.config.catalog.entry(game) {
+            return Some(entry.version);
+        }
+        let here = self.library.get(game).and_then(|l| l.version);
+        self.roster.offers(game).map(|(_, offer)| offer.version).chain(here).max()
+    }
+
+    fn connect(&mut self, id: CommandId, addr: SocketAddr) {
+        if addr == self.config.addr {
+            let failure = crate::io::DialFailure::OwnAddress;
+            return self.reply(id, Err(CommandError::ConnectFailed { addr, failure }));
+        }
+        if let Some(peer) = self.roster.at_addr(addr) {
+            let snapshot = peer.snapshot();
+            return self.reply(id, Ok(Reply::Connected(snapshot)));
+        }
+        self.waiting.connects.push((id, addr));
+        self.outbox.push_back(Output::Dial { addr });
+    }
+
+    fn download(&mut self, now: Time, id: CommandId, game: &GameId, install: bool) {
+        if let Err(error) = self.check_command(game) {
+            return self.reply(id, Err(error));
+        }
+        let version = self.wanted_version(game);
+        if let Some(local) = self.library.get(game)
+            && local.downloaded()
+            && local.version == version
+        {
+            let installed = local.installed;
+            if install && !installed {
+                self.start_install(game);
+            }
+            return self.reply(id, Ok(Reply::AlreadyThere { game: game.clone() }));
+        }
+        match self.choose_content(game, version) {
+            Ok(agreed) => {
+                let Agreed { content, version, bytes, .. } = agreed;
+                self.operations.start(game, OperationKind::Downloading);
+                self.operations.progress(game, 0, bytes);
+                self.reply(id, Ok(Reply::DownloadStarted { game: game.clone(), version, content, bytes }));
+                self.operations_changed();
+                self.fetches.insert(game.clone(), Fetch::new(game.clone(), version, content, install, now));
+                self.ask_for_manifest(now, game);
+            }
+            Err(disagreement) => self.refuse_download(id, game, version, disagreement),
+        }
+    }
+
+    /// A download that cannot even start is an error to who asked, and an event to who watches.
+    fn refuse_download(
+        &mut self,
+        id: CommandId,
+        game: &GameId,
+        version: Option<GameVersion>,
+        disagreement: Disagreement,
+    ) {
+        let game = game.clone();
+        let (error, failure) = match disagreement {
+            Disagreement::NoSource => {
+                (CommandError::NoSource { game: game.clone(), version }, DownloadFailure::NoSource)
+            }
+            Disagreement::Ambiguous(variants) => (
+                CommandError::AmbiguousContent { game: game.clone(), variants: variants.clone() },
+                DownloadFailure::AmbiguousContent(variants),
+            ),
+        };
+        self.event(Event::DownloadFailed { game, failure, totals: TransferTotals::default() });
+        self.reply(id, Err(error));
+    }
+
+    fn choose_content(&self, game: &GameId, version: Option<GameVersion>) -> Result<Agreed, Disagreement> {
+        let version = version.ok_or(Disagreement::NoSource)?;
+        let offers: Vec<Offer<'_>> =
+            self.roster.offers(game).map(|(p, offer)| Offer { peer: p.id, name: &p.name, offer }).collect();
+        agree(&offers, version, self.config.catalog.entry(game).and_then(|e| e.content))
+    }
+
+    fn cancel(&mut self, id: CommandId, game: &GameId) {
+        match self.operations.kind(game) {
+            Some(OperationKind::Downloading) if self.cancel_fetch(game) => {}
+            Some(OperationKind::Installing) => self.job(DiskJob::Cancel { game: game.clone() }),
+            _ => return self.reply(id, Err(CommandError::NothingToCancel { game: game.clone() })),
+        }
+        self.reply(id, Ok(Reply::Done));
+    }
+
+    fn install(&mut self, id: CommandId, game: &GameId) {
+        let local = self.library.get(game);
+        let checked = self.check_command(game).and_then(|()| match local {
+            Some(local) if local.installed => Err(CommandError::AlreadyInstalled { game: game.clone() }),
+            Some(local) if local.downloaded() => Ok(()),
+            _ => Err(CommandError::NotDownloaded { game: game.clone() }),
+        });
+        if checked.is_ok() {
+            self.start_install(game);
+        }
+        self.reply(id, checked.map(|()| Reply::Done));
+    }
+
+    fn uninstall(&mut self, id: CommandId, game: &GameId) {
+        let checked = self.check_command(game).and_then(|()| match self.library.get(game) {
+            Some(local) if local.installed => Ok(()),
+            _ => Err(CommandError::NotInstalled { game: game.clone() }),
+        });
+        if checked.is_ok() {
+            self.operations.start(game, OperationKind::Uninstalling);
+            self.operations_changed();
+            self.job(DiskJob::Uninstall { game: game.clone() });
+        }
+        self.reply(id, checked.map(|()| Reply::Done));
+    }
+
+    fn remove(&mut self, now: Time, id: CommandId, game: &GameId) {
+        let checked = self.check_command(game).and_then(|()| match self.library.get(game) {
+            Some(local) if local.downloaded() => Ok(()),
+            _ => Err(CommandError::NotDownloaded { game: game.clone() }),
+        });
+        if checked.is_ok() {
+            self.operations.start(game, OperationKind::Removing);
+            self.operations_changed();
+            // Withdrawn before the first file goes, so that nobody is promised what is being deleted.
+            self.announce_library();
+            if let Some(content) = self.library.content_of(game) {
+                self.uplink.content_gone(&content);
+                self.pump_uplink(now);
+            }
+            self.job(DiskJob::Remove { game: game.clone() });
+        }
+        self.reply(id, checked.map(|()| Reply::Done));
+    }
+
+    fn check_command(&self, game: &GameId) -> Result<(), CommandError> {
+        if !self.config.catalog.knows(game) {
+            return Err(CommandError::UnknownGame { game: game.clone() });
+        }
+        self.operations.check_idle(game)
+    }
+
+    pub(super) fn start_install(&mut self, game: &GameId) {
+        self.operations.start(game, OperationKind::Installing);
+        self.operations_changed();
+        self.event(Event::InstallBegin { game: game.clone() });
+        self.job(DiskJob::Install { game: game.clone() });
+    }
+
+    pub(super) fn answer_peer_waits(&mut self, now: Time) {
+        let have = self.roster.len();
+        let (done, waiting): (Vec<PeerWait>, Vec<PeerWait>) =
+            self.waiting.peers.drain(..).partition(|wait| have >= wait.wanted || now >= wait.deadline);
+        self.waiting.peers = waiting;
+        for PeerWait { id, wanted, .. } in done {
+            let enough = have >= wanted;
+            let answer = if enough {
+                Ok(Reply::PeerCount(have))
+            } else {
+                Err(CommandError::WaitTimedOut { have, wanted })
+            };
+            self.reply(id, answer);
+        }
+    }
+
+    fn shutdown(&mut self, id: CommandId) {
+        let first = !self.is_stopping();
+        self.waiting.shutdown.push(id);
+        if !first {
+            return;
+        }
+        let conns: Vec<_> = self.roster.iter().map(|p| p.conn).collect();
+        for conn in conns {
+            self.outbox.push_back(Output::Close { conn, reason: CloseReason::Leaving });
+        }
+        for (wait, addr) in std::mem::take(&mut self.waiting.connects) {
+            let failure = crate::io::DialFailure::TimedOut;
+            self.reply(wait, Err(CommandError::ConnectFailed { addr, failure }));
+        }
+        for wait in std::mem::take(&mut self.waiting.peers) {
+            self.reply(wait.id, Err(CommandError::ShuttingDown));
+        }
+        for game in self.operations.games() {
+            self.stop_operation(&game);
+        }
+        self.stop_when_idle();
+    }
+
+    fn stop_operation(&mut self, game: &GameId) {
+        match self.operations.kind(game) {
+            Some(OperationKind::Downloading) => self.abandon_fetch(game),
+            Some(OperationKind::Installing) => self.job(DiskJob::Cancel { game: game.clone() }),
+            _ => {}
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        !self.waiting.shutdown.is_empty()
+    }
+
+    /// Ends the node once nothing runs on the disk any more.
+    pub(super) fn stop_when_idle(&mut self) {
+        if !self.is_stopping() || !self.operations.is_empty() {
+            return;
+        }
+        for id in self.waiting.shutdown.clone() {
+            self.reply(id, Ok(Reply::Done));
+        }
+        self.outbox.push_back(Output::Stopped);
+    }
+}

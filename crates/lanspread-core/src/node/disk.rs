@@ -1,0 +1,126 @@
+//! What the disk reports.
+
+use lanspread_types::GameId;
+
+use super::Node;
+use crate::command::{CommandError, Reply};
+use crate::event::Event;
+use crate::io::{DiskError, DiskJob, DiskReport};
+use crate::time::Time;
+
+impl Node {
+    pub(super) fn handle_disk(&mut self, now: Time, report: DiskReport) {
+        match report {
+            DiskReport::Scanned(scan) => self.scanned(scan),
+            DiskReport::Indexed { game, stamp, result } => self.indexed(&game, stamp, result),
+            DiskReport::IndexProgress { game, done, total } => {
+                self.event(Event::IndexProgress { game, done, total });
+            }
+            DiskReport::IncomingOpened { game, result } => self.incoming_opened(now, &game, result),
+            DiskReport::Committed { game, result } => self.committed(now, &game, result),
+            DiskReport::IncomingDropped { game } => self.incoming_dropped(now, &game),
+            DiskReport::UnpackProgress { game, done, total } => {
+                self.operations.progress(&game, done, total);
+                self.event(Event::InstallProgress { game, done, total });
+            }
+            DiskReport::Installed { game, result } => {
+                if result.is_ok() {
+                    self.library.set_installed(&game, true);
+                }
+                self.operation_ended(&game, result, |game, result| match result {
+                    Ok(()) => Event::InstallFinished { game },
+                    Err(error) => Event::InstallFailed { game, error },
+                });
+            }
+            DiskReport::Uninstalled { game, result } => {
+                if result.is_ok() {
+                    self.library.set_installed(&game, false);
+                }
+                self.operation_ended(&game, result, |game, result| match result {
+                    Ok(()) => Event::UninstallFinished { game },
+                    Err(error) => Event::UninstallFailed { game, error },
+                });
+            }
+            DiskReport::Removed { game, result } => {
+                if result.is_ok() {
+                    self.library.removed(&game);
+                }
+                self.operation_ended(&game, result, |game, result| match result {
+                    Ok(()) => Event::RemoveFinished { game },
+                    Err(error) => Event::RemoveFailed { game, error },
+                });
+            }
+            DiskReport::GamesDirChanged { result } => self.games_dir_changed(result),
+        }
+    }
+
+    fn scanned(&mut self, scan: crate::io::Scan) {
+        let before = self.library.ignored().to_vec();
+        let changed = self.library.apply_scan(scan, &self.config.catalog, &self.operations.games());
+        if !self.ready {
+            self.ready = true;
+            let games = self.library.downloaded_games();
+            let (peer, name, addr) = (self.config.me, self.config.name.clone(), self.config.addr);
+            self.event(Event::LocalPeerReady { peer, name, addr, games });
+            self.library_changed();
+        } else if changed && self.library.ignored() != before {
+            self.library_changed();
+        }
+        self.announce_library();
+        self.hash_next();
+    }
+
+    fn hash_next(&mut self) {
+        if self.is_stopping() {
+            return;
+        }
+        if let Some((game, stamp)) = self.library.next_to_hash() {
+            self.job(DiskJob::Index { game, stamp });
+        }
+    }
+
+    fn indexed(
+        &mut self,
+        game: &GameId,
+        stamp: crate::io::FileStamp,
+        result: Result<std::sync::Arc<lanspread_types::GameContent>, DiskError>,
+    ) {
+        let taken = self.library.indexed(game, stamp, &result);
+        if let Err(error) = result {
+            self.event(Event::IndexFailed { game: game.clone(), error });
+        } else if !taken {
+            // The files changed under the hashing: the next scan sees them as they are now.
+            self.job(DiskJob::Scan);
+        }
+        self.announce_library();
+        self.hash_next();
+    }
+
+    /// Ends an operation: first the state, then the event that speaks of it.
+    fn operation_ended(
+        &mut self,
+        game: &GameId,
+        result: Result<(), DiskError>,
+        event: impl FnOnce(GameId, Result<(), DiskError>) -> Event,
+    ) {
+        self.operations.end(game);
+        self.announce_library();
+        self.operations_changed();
+        let failed = result.is_err();
+        self.event(event(game.clone(), result));
+        if failed && !self.is_stopping() {
+            self.job(DiskJob::Scan);
+        }
+        self.stop_when_idle();
+    }
+
+    fn games_dir_changed(&mut self, result: Result<(), DiskError>) {
+        let Some(id) = self.waiting.games_dir.take() else { return };
+        if result.is_ok() {
+            self.library.clear();
+            self.announce_library();
+            self.job(DiskJob::Scan);
+        }
+        self.reply(id, result.map(|()| Reply::Done).map_err(CommandError::Disk));
+    }
+}

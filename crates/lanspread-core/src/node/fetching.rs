@@ -1,0 +1,497 @@
+//! Downloads: from the manifest through the swarm to the commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanspread_types::limits::CHUNKS_PER_HAVE_MAX;
+use lanspread_types::message::{Message, Refusal, Request, RequestId};
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, PeerId};
+
+use super::Node;
+use crate::event::{DownloadFailure, Event, RejectReason};
+use crate::fetch::{
+    AskedForManifest, Ending, Fetch, MANIFEST_PATIENCE, PROGRESS_INTERVAL, Phase, SOURCE_PATIENCE, Transfer,
+};
+use crate::io::{ChunkFault, CloseReason, DiskError, DiskJob, ManifestFault, Output, RequestFailure};
+use crate::swarm::{Download, Failure, Tuning};
+use crate::time::Time;
+
+/// Haves are said at once when nothing was said for this long, and together otherwise: a chunk takes some 20 ms on a
+/// 100 Mbit/s link, so this costs less than one chunk's time, and a peer hears at most fifty messages a second.
+const HAVE_INTERVAL: Duration = Duration::from_millis(20);
+/// A peer that sent bad data this often is dropped.
+const STRIKES_MAX: u32 = 2;
+
+impl Node {
+    // ---- the manifest
+
+    /// Asks the next source for the manifest, or fails the download when none is left.
+    pub(super) fn ask_for_manifest(&mut self, now: Time, game: &GameId) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let Phase::Manifest(search) = &mut fetch.phase else { return };
+        search.asked = None;
+        let untried: Vec<PeerId> = self
+            .roster
+            .iter()
+            .filter(|p| p.offers_content(game, fetch.content) && !search.tried.contains(&p.id))
+            .map(|p| p.id)
+            .collect();
+        if untried.is_empty() {
+            let tried_some = !search.tried.is_empty();
+            let failure = if tried_some { DownloadFailure::NoManifest } else { DownloadFailure::SourcesGone };
+            return self.end_fetch(now, game, Ending::Failed(failure));
+        }
+        let peer = untried[self.rng.below(untried.len() as u64) as usize];
+        self.next_request += 1;
+        let id = RequestId(self.next_request);
+        search.tried.insert(peer);
+        search.asked = Some(AskedForManifest { peer, id, deadline: now + MANIFEST_PATIENCE });
+        self.requests.insert((peer, id), game.clone());
+        let request = Request::Manifest { id, game: game.clone(), content: fetch.content };
+        self.outbox.push_back(Output::Request { peer, request });
+    }
+
+    pub(super) fn manifest_arrived(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        id: RequestId,
+        result: Result<Arc<GameContent>, ManifestFault>,
+    ) {
+        let Some(game) = self.requests.remove(&(peer, id)) else { return };
+        if !self.is_asked_for_manifest(&game, peer, id) {
+            return;
+        }
+        match result {
+            Ok(content) => self.got_manifest(&game, content),
+            Err(_) => {
+                self.reject(now, &game, peer, RejectReason::BadManifest);
+                self.ask_for_manifest(now, &game);
+            }
+        }
+    }
+
+    fn got_manifest(&mut self, game: &GameId, content: Arc<GameContent>) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let manifest = content.manifest();
+        let event = Event::GotGameFiles {
+            game: game.clone(),
+            version: fetch.version,
+            content: fetch.content,
+            files: manifest.files().len(),
+            bytes: manifest.total_bytes(),
+            chunks: manifest.chunk_count(),
+        };
+        fetch.phase = Phase::Opening(content.clone());
+        self.event(event);
+        self.job(DiskJob::OpenIncoming { content });
+    }
+
+    fn is_asked_for_manifest(&self, game: &GameId, peer: PeerId, id: RequestId) -> bool {
+        match self.fetches.get(game).map(|f| &f.phase) {
+            Some(Phase::Manifest(search)) => search.asked.is_some_and(|a| a.peer == peer && a.id == id),
+            _ => false,
+        }
+    }
+
+    /// Turns to another source for the manifest wherever this peer was asked.
+    pub(super) fn manifest_source_lost(&mut self, now: Time, peer: PeerId) {
+        let asked = |fetch: &&Fetch| match &fetch.phase {
+            Phase::Manifest(search) => search.asked.is_none_or(|a| a.peer == peer),
+            _ => false,
+        };
+        let games: Vec<GameId> = self.fetches.values().filter(asked).map(|f| f.game.clone()).collect();
+        games.iter().for_each(|game| self.ask_for_manifest(now, game));
+    }
+
+    // ---- the swarm
+
+    /// The place on disk is ready: the swarm may begin.
+    pub(super) fn incoming_opened(&mut self, now: Time, game: &GameId, result: Result<ChunkSet, DiskError>) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let Phase::Opening(content) = &fetch.phase else { return };
+        let content = content.clone();
+        let had = match result {
+            Ok(had) => had,
+            Err(error) => return self.end_fetch(now, game, Ending::Failed(DownloadFailure::Disk(error))),
+        };
+        let id = fetch.content;
+        let swarm = Download::new(content.clone(), had, self.rng.next_u64(), Tuning::default());
+        let mut transfer = Transfer::new(content.clone(), swarm, now);
+        let all = content.manifest().chunk_count();
+        for peer in
+            self.roster.iter().filter(|p| p.offers_content(game, id) && !fetch.rejected.contains(&p.id))
+        {
+            transfer.swarm.add_source(peer.id, ChunkSet::full(all), now);
+        }
+        let (bytes, had_bytes) = (content.manifest().total_bytes(), transfer.had_bytes());
+        fetch.phase = Phase::Transfer(Box::new(transfer));
+        self.event(Event::DownloadBegin { game: game.clone(), bytes, had_bytes });
+        let conns: Vec<_> = self.roster.iter().map(|p| p.conn).collect();
+        for conn in conns {
+            self.send(conn, Message::Interested { game: game.clone(), content: id });
+        }
+        self.pump_fetches(now);
+    }
+
+    pub(super) fn transfer_of(&mut self, content: ContentId) -> Option<&mut Transfer> {
+        self.fetches.values_mut().find(|f| f.content == content)?.transfer_mut()
+    }
+
+    fn transfer_asking(&mut self, peer: PeerId, id: RequestId) -> Option<&mut Transfer> {
+        let game = self.requests.get(&(peer, id))?;
+        self.fetches.get_mut(game)?.transfer_mut()
+    }
+
+    /// Lets every download ask for what it may, and ends those that have everything.
+    pub(super) fn pump_fetches(&mut self, now: Time) {
+        let games: Vec<GameId> = self.fetches.keys().cloned().collect();
+        for game in games {
+            self.pump_fetch(now, &game);
+        }
+    }
+
+    fn pump_fetch(&mut self, now: Time, game: &GameId) {
+        let Some(transfer) = self.fetches.get_mut(game).and_then(Fetch::transfer_mut) else { return };
+        if transfer.swarm.is_complete() {
+            return self.commit(game);
+        }
+        let next_request = &mut self.next_request;
+        let mut next_id = || {
+            *next_request += 1;
+            RequestId(*next_request)
+        };
+        while let Some((peer, request)) = transfer.swarm.next_request(now, &mut next_id) {
+            self.requests.insert((peer, request.id), game.clone());
+            self.outbox.push_back(Output::from((peer, request)));
+        }
+        for (peer, id) in transfer.swarm.cancels() {
+            self.outbox.push_back(Output::Request { peer, request: Request::Cancel { id } });
+        }
+        self.watch_starvation(now, game);
+    }
+
+    /// Notices when nobody has what is missing, and when somebody has it again.
+    fn watch_starvation(&mut self, now: Time, game: &GameId) {
+        let Some(transfer) = self.fetches.get_mut(game).and_then(Fetch::transfer_mut) else { return };
+        let swarm = &transfer.swarm;
+        let fed = swarm.requests_in_flight() > 0 || swarm.had().missing_from(0).any(|c| swarm.copies(c) > 0);
+        if fed {
+            transfer.starving_since = None;
+        } else if transfer.starving_since.is_none() {
+            transfer.starving_since = Some(now);
+            self.event(Event::DownloadPeersGone { game: game.clone() });
+        }
+    }
+
+    pub(super) fn chunk_started(&mut self, now: Time, peer: PeerId, id: RequestId, chunk: ChunkIndex) {
+        if let Some(transfer) = self.transfer_asking(peer, id) {
+            // Whatever was chosen is verified as what it claims to be, so a wrong choice wastes bytes and no more.
+            let _ = transfer.swarm.started(peer, id, chunk, now);
+            self.pump_fetches(now);
+        }
+    }
+
+    pub(super) fn chunk_ended(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        id: RequestId,
+        chunk: ChunkIndex,
+        result: Result<(), ChunkFault>,
+    ) {
+        let Some(game) = self.requests.remove(&(peer, id)) else { return };
+        match result {
+            Ok(()) => self.chunk_stored(now, &game, peer, id, chunk),
+            Err(ChunkFault::Corrupt) => {
+                if let Some(transfer) = self.fetches.get_mut(&game).and_then(Fetch::transfer_mut) {
+                    transfer.swarm.failed(peer, id, Failure::Corrupt, now);
+                }
+                self.reject(now, &game, peer, RejectReason::CorruptChunk);
+            }
+            Err(ChunkFault::Write(error)) => {
+                self.end_fetch(now, &game, Ending::Failed(DownloadFailure::Disk(error)));
+            }
+        }
+        self.pump_fetches(now);
+    }
+
+    fn chunk_stored(&mut self, now: Time, game: &GameId, peer: PeerId, id: RequestId, chunk: ChunkIndex) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let Some(transfer) = fetch.transfer_mut() else { return };
+        if !transfer.swarm.stored(peer, id, chunk, now).new {
+            return;
+        }
+        let manifest = transfer.content.manifest();
+        let Some(place) = manifest.place(chunk) else { return };
+        let path = manifest.files()[place.file].path.clone();
+        transfer.unannounced.push(chunk);
+        let roster = &self.roster;
+        fetch.credit(peer, || roster.name_of(&peer), place.len, now);
+        self.event(Event::DownloadChunkFinished {
+            game: game.clone(),
+            path,
+            offset: place.offset,
+            length: place.len,
+            peer,
+        });
+        self.announce_chunks(now, game);
+    }
+
+    pub(super) fn request_failed(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        id: RequestId,
+        failure: &RequestFailure,
+    ) {
+        let Some(game) = self.requests.remove(&(peer, id)) else { return };
+        if self.is_asked_for_manifest(&game, peer, id) {
+            return self.ask_for_manifest(now, &game);
+        }
+        let failure = match failure {
+            RequestFailure::Refused(reason) => Failure::Refused(*reason),
+            RequestFailure::Lost(_) => Failure::Lost,
+        };
+        if let Some(transfer) = self.fetches.get_mut(&game).and_then(Fetch::transfer_mut) {
+            transfer.swarm.failed(peer, id, failure, now);
+            // A source that no longer serves the game at all is asked again when it announces the game anew.
+            let gone = [
+                Refusal::UnknownGame,
+                Refusal::NotDownloaded,
+                Refusal::UnderOperation,
+                Refusal::OtherContent,
+            ];
+            if matches!(failure, Failure::Refused(reason) if gone.contains(&reason)) {
+                transfer.swarm.remove_source(peer);
+            }
+        }
+        self.pump_fetches(now);
+    }
+
+    /// Names a source that sent what does not verify, and asks it no more; on the second strike it is dropped.
+    fn reject(&mut self, now: Time, game: &GameId, peer: PeerId, reason: RejectReason) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let first_time = fetch.rejected.insert(peer);
+        if let Some(transfer) = fetch.transfer_mut() {
+            transfer.swarm.reject_source(peer);
+        }
+        if first_time {
+            let name = self.roster.name_of(&peer);
+            self.event(Event::SourceRejected { game: game.clone(), peer, name, reason });
+        }
+        let Some(remote) = self.roster.get_mut(&peer) else { return };
+        remote.strikes += 1;
+        if remote.strikes >= STRIKES_MAX {
+            let conn = remote.conn;
+            self.close(conn, CloseReason::ProtocolError);
+            self.closed(now, conn, CloseReason::ProtocolError);
+        }
+    }
+
+    /// Tells those who download the same content what has arrived, a few chunks at a time.
+    pub(super) fn announce_chunks(&mut self, now: Time, game: &GameId) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let content = fetch.content;
+        let Some(transfer) = fetch.transfer_mut() else { return };
+        if transfer.unannounced.is_empty() || now.since(transfer.announced_at) < HAVE_INTERVAL {
+            return;
+        }
+        transfer.announced_at = now;
+        let chunks = std::mem::take(&mut transfer.unannounced);
+        let conns: Vec<_> = self.roster.iter().filter(|p| p.is_interested(content)).map(|p| p.conn).collect();
+        for part in chunks.chunks(CHUNKS_PER_HAVE_MAX) {
+            for &conn in &conns {
+                self.send(conn, Message::Have { content, chunks: part.to_vec() });
+            }
+        }
+    }
+
+    pub(super) fn tell_progress(&mut self, now: Time, game: &GameId) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let started = fetch.started();
+        let Some(transfer) = fetch.transfer_mut() else { return };
+        let progress = transfer.progress(game, started, now);
+        transfer.progress_due = now + PROGRESS_INTERVAL;
+        self.event(Event::DownloadProgress(progress));
+    }
+
+    // ---- the end
+
+    fn commit(&mut self, game: &GameId) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let Some(transfer) = fetch.transfer() else { return };
+        let (content, id) = (transfer.content.clone(), fetch.content);
+        fetch.phase = Phase::Committing(content.clone());
+        self.forget_requests(game);
+        self.not_interested(id);
+        self.job(DiskJob::Commit { content });
+    }
+
+    pub(super) fn committed(
+        &mut self,
+        now: Time,
+        game: &GameId,
+        result: Result<crate::io::CommittedGame, DiskError>,
+    ) {
+        let Some(fetch) = self.fetches.remove(game) else { return };
+        let Phase::Committing(content) = &fetch.phase else { return };
+        let totals = fetch.totals(now);
+        self.operations.end(game);
+        match result {
+            Ok(committed) => {
+                self.library.downloaded(content, committed.stamp);
+                self.announce_library();
+                let installed = self.library.get(game).is_some_and(|local| local.installed);
+                let install = fetch.install && !installed && !self.is_stopping();
+                if install {
+                    self.operations.start(game, crate::command::OperationKind::Installing);
+                }
+                self.operations_changed();
+                self.event(Event::DownloadFinished { game: game.clone(), totals });
+                if install {
+                    self.start_install(game);
+                }
+            }
+            Err(error) => {
+                self.operations_changed();
+                let failure = DownloadFailure::Disk(error);
+                self.event(Event::DownloadFailed { game: game.clone(), failure, totals });
+                self.job(DiskJob::Scan);
+            }
+        }
+        self.stop_when_idle();
+    }
+
+    /// Ends a download on the user's wish. Returns whether there was still something to end.
+    pub(super) fn cancel_fetch(&mut self, game: &GameId) -> bool {
+        let Some(fetch) = self.fetches.get(game) else { return false };
+        if matches!(fetch.phase, Phase::Committing(_) | Phase::Dropping(_)) {
+            return false;
+        }
+        self.drop_fetch(game, Ending::Cancelled);
+        true
+    }
+
+    fn end_fetch(&mut self, now: Time, game: &GameId, ending: Ending) {
+        let Some(fetch) = self.fetches.get(game) else { return };
+        match fetch.phase {
+            Phase::Committing(_) | Phase::Dropping(_) => {}
+            Phase::Manifest(_) => self.finish_fetch(now, game, ending),
+            Phase::Opening(_) | Phase::Transfer(_) => self.drop_fetch(game, ending),
+        }
+    }
+
+    /// The disk lets go of the download first; then its end is told.
+    fn drop_fetch(&mut self, game: &GameId, ending: Ending) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let content = fetch.content;
+        let discard = ending == Ending::Cancelled;
+        fetch.phase = Phase::Dropping(ending);
+        self.forget_requests(game);
+        self.not_interested(content);
+        self.uplink.content_gone(&content);
+        self.job(DiskJob::DropIncoming { game: game.clone(), content, discard });
+    }
+
+    pub(super) fn incoming_dropped(&mut self, now: Time, game: &GameId) {
+        let Some(fetch) = self.fetches.get(game) else { return };
+        if let Phase::Dropping(ending) = &fetch.phase {
+            let ending = ending.clone();
+            self.finish_fetch(now, game, ending);
+        }
+    }
+
+    fn finish_fetch(&mut self, now: Time, game: &GameId, ending: Ending) {
+        let Some(fetch) = self.fetches.remove(game) else { return };
+        let totals = fetch.totals(now);
+        self.operations.end(game);
+        self.operations_changed();
+        let game = game.clone();
+        self.event(match ending {
+            Ending::Failed(failure) => Event::DownloadFailed { game, failure, totals },
+            Ending::Cancelled => Event::DownloadCancelled { game, totals },
+        });
+        self.stop_when_idle();
+    }
+
+    /// The peer shuts down: what is there is kept for the next start.
+    pub(super) fn abandon_fetch(&mut self, game: &GameId) {
+        let Some(fetch) = self.fetches.get(game) else { return };
+        match fetch.phase {
+            Phase::Committing(_) | Phase::Dropping(_) => {}
+            _ => self.drop_fetch(game, Ending::Failed(DownloadFailure::ShuttingDown)),
+        }
+    }
+
+    /// Nothing that is still on its way for this game matters any more.
+    fn forget_requests(&mut self, game: &GameId) {
+        let outbox = &mut self.outbox;
+        self.requests.retain(|&(peer, id), of| {
+            let keep = of != game;
+            if !keep {
+                outbox.push_back(Output::Request { peer, request: Request::Cancel { id } });
+            }
+            keep
+        });
+    }
+
+    fn not_interested(&mut self, content: ContentId) {
+        let conns: Vec<_> = self.roster.iter().map(|p| p.conn).collect();
+        for conn in conns {
+            self.send(conn, Message::NotInterested { content });
+        }
+    }
+
+    // ---- time
+
+    /// When a download wants to be looked at although nothing has happened.
+    pub(super) fn fetch_wakeup(fetch: &Fetch) -> Option<Time> {
+        match &fetch.phase {
+            Phase::Manifest(search) => search.asked.map(|asked| asked.deadline),
+            Phase::Transfer(transfer) => {
+                let haves = (!transfer.unannounced.is_empty()).then(|| transfer.announced_at + HAVE_INTERVAL);
+                let starved = transfer.starving_since.map(|since| since + SOURCE_PATIENCE);
+                let due = [Some(transfer.progress_due), haves, starved, transfer.swarm.next_wakeup()];
+                due.into_iter().flatten().min()
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn run_fetch_timers(&mut self, now: Time) {
+        let games: Vec<GameId> = self.fetches.keys().cloned().collect();
+        for game in games {
+            match self.fetches.get(&game).map(|f| &f.phase) {
+                Some(Phase::Manifest(search)) if search.asked.is_some_and(|a| now >= a.deadline) => {
+                    self.ask_for_manifest(now, &game);
+                }
+                Some(Phase::Transfer(transfer)) => {
+                    let progress_due = now >= transfer.progress_due;
+                    let starved =
+                        transfer.starving_since.is_some_and(|since| now.since(since) >= SOURCE_PATIENCE);
+                    let swarm_due = transfer.swarm.next_wakeup().is_some_and(|at| now >= at);
+                    if starved {
+                        self.end_fetch(now, &game, Ending::Failed(self.why_starved(&game)));
+                        continue;
+                    }
+                    self.announce_chunks(now, &game);
+                    if progress_due {
+                        self.tell_progress(now, &game);
+                    }
+                    if swarm_due {
+                        self.pump_fetch(now, &game);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn why_starved(&self, game: &GameId) -> DownloadFailure {
+        match self.fetches.get(game) {
+            Some(fetch) if !fetch.rejected.is_empty() => DownloadFailure::AllSourcesRejected,
+            _ => DownloadFailure::SourcesGone,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One peer's brain: takes what happened, decides, and says what is to be done.
+//!
+//! The node owns the parts (roster, library, operations, downloads, uplink) and carries news between them. Each file
+//! of this folder is one side of it: `commands` (the user), `network` (connections and messages), `serving`,
+//! `fetching`, `disk`, `timers`.
+
+mod commands;
+mod disk;
+mod fetching;
+mod network;
+mod serving;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lanspread_types::message::{Message, RequestId};
+use lanspread_types::{GameId, PeerId};
+
+use crate::catalog::Catalog;
+use crate::command::{CommandError, CommandId, Reply};
+use crate::event::Event;
+use crate::fetch::Fetch;
+use crate::io::{ConnId, DiskJob, Input, Output};
+use crate::library::LocalLibrary;
+use crate::operations::Operations;
+use crate::roster::Roster;
+use crate::swarm::{Rng, Uplink};
+use crate::time::Time;
+
+use commands::Waiting;
+use timers::Redial;
+
+/// What a node is made with.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    pub me: PeerId,
+    pub name: String,
+    /// Where this peer listens.
+    pub addr: SocketAddr,
+    pub games_dir: PathBuf,
+    pub catalog: Catalog,
+    /// Source of all randomness in the node.
+    pub seed: u64,
+}
+
+/// The brain of one peer.
+#[derive(Debug)]
+pub struct Node {
+    config: NodeConfig,
+    rng: Rng,
+    roster: Roster,
+    library: LocalLibrary,
+    operations: Operations,
+    fetches: BTreeMap<GameId, Fetch>,
+    /// Which download a request in flight belongs to.
+    requests: BTreeMap<(PeerId, RequestId), GameId>,
+    next_request: u64,
+    uplink: Uplink,
+    waiting: Waiting,
+    redial: Redial,
+    ready: bool,
+    outbox: VecDeque<Output>,
+}
+
+impl Node {
+    /// Makes a node; its first output asks for a scan of the library.
+    pub fn new(config: NodeConfig) -> Self {
+        Self {
+            rng: Rng::new(config.seed),
+            roster: Roster::new(config.me),
+            uplink: Uplink::new(),
+            config,
+            library: LocalLibrary::default(),
+            operations: Operations::default(),
+            fetches: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            next_request: 0,
+            waiting: Waiting::default(),
+            redial: Redial::default(),
+            ready: false,
+            outbox: VecDeque::from([Output::Disk(DiskJob::Scan)]),
+        }
+    }
+
+    /// Takes in what happened. Whatever follows from it is in the outputs when this returns.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        match input {
+            Input::Net(input) => self.handle_net(now, input),
+            Input::Disk(report) => self.handle_disk(now, report),
+            Input::Command { id, command } => self.handle_command(now, id, command),
+            Input::Wake => {}
+        }
+        self.run_timers(now);
+    }
+
+    /// What is to be done next, in order. `None` when there is nothing until the next input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outbox.pop_front()
+    }
+
+    /// The downloads that run, for those who check the node from outside.
+    pub fn fetches(&self) -> impl Iterator<Item = &Fetch> {
+        self.fetches.values()
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outbox.push_back(Output::Event(event));
+    }
+
+    fn reply(&mut self, id: CommandId, result: Result<Reply, CommandError>) {
+        self.outbox.push_back(Output::Reply { id, result });
+    }
+
+    fn send(&mut self, conn: ConnId, message: Message) {
+        self.outbox.push_back(Output::Send { conn, message });
+    }
+
+    fn job(&mut self, job: DiskJob) {
+        self.outbox.push_back(Output::Disk(job));
+    }
+
+    fn operations_changed(&mut self) {
+        let operations = self.operations.snapshot();
+        self.event(Event::ActiveOperationsChanged { operations });
+    }
+}

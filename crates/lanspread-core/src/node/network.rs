@@ -1,0 +1,249 @@
+//! Connections and control messages.
+
+use lanspread_types::limits::{HAVE_MAP_BYTES_MAX, PROTOCOL_VERSION};
+use lanspread_types::message::{HaveMap, LibraryUpdate, Message};
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameId, PeerId};
+
+use super::Node;
+use crate::command::{CommandError, Reply};
+use crate::event::Event;
+use crate::fetch::Fetch;
+use crate::io::{CloseReason, ConnId, Connected, NetInput, Output};
+use crate::roster::Admission;
+use crate::time::Time;
+
+impl Node {
+    pub(super) fn handle_net(&mut self, now: Time, input: NetInput) {
+        match input {
+            NetInput::Connected(connected) => self.connected(now, &connected),
+            NetInput::Incompatible { addr, theirs } => {
+                let ours = PROTOCOL_VERSION;
+                self.event(Event::PeerIncompatible { addr, theirs, ours });
+                self.answer_connects(addr, |addr| Err(CommandError::Incompatible { addr, theirs, ours }));
+            }
+            NetInput::DialFailed { addr, failure } => {
+                self.answer_connects(addr, |addr| {
+                    Err(CommandError::ConnectFailed { addr, failure: failure.clone() })
+                });
+                self.redial.failed(addr, now, &mut self.rng);
+            }
+            NetInput::Closed { conn, reason } => self.closed(now, conn, reason),
+            NetInput::Message { conn, message } => self.message(now, conn, message),
+            NetInput::Requested { link, peer, request } => self.requested(now, link, peer, request),
+            NetInput::Served { link, id, bytes, ok } => self.served(now, link, id, bytes, ok),
+            NetInput::LinkClosed { link } => self.link_closed(now, link),
+            NetInput::ChunkStarted { peer, id, chunk } => self.chunk_started(now, peer, id, chunk),
+            NetInput::ChunkEnded { peer, id, chunk, result } => {
+                self.chunk_ended(now, peer, id, chunk, result)
+            }
+            NetInput::ManifestArrived { peer, id, result } => self.manifest_arrived(now, peer, id, result),
+            NetInput::RequestFailed { peer, id, failure } => self.request_failed(now, peer, id, &failure),
+        }
+    }
+
+    fn connected(&mut self, now: Time, connected: &Connected) {
+        let Connected { conn, peer, addr, dialled, .. } = connected;
+        if self.is_stopping() {
+            return self.close(*conn, CloseReason::Leaving);
+        }
+        match self.roster.admit(connected, now) {
+            Admission::Full => return self.close(*conn, CloseReason::TooManyPeers),
+            Admission::Redundant => self.close(*conn, CloseReason::Replaced),
+            Admission::Replaces(old) => {
+                self.close(old, CloseReason::Replaced);
+                self.greet(*conn);
+            }
+            Admission::New => {
+                self.greet(*conn);
+                let name = connected.hello.name.to_string();
+                self.event(Event::PeerConnected { peer: *peer, name, addr: *addr });
+            }
+        }
+        if *dialled {
+            self.redial.reached(*addr);
+            if let Some(snapshot) = self.roster.get(peer).map(|p| p.snapshot()) {
+                self.answer_connects(*addr, |_| Ok(Reply::Connected(snapshot.clone())));
+            }
+        }
+        self.answer_peer_waits(now);
+    }
+
+    /// What a new connection is told: our library, and what we want to hear about.
+    fn greet(&mut self, conn: ConnId) {
+        for part in self.library.snapshot() {
+            self.send(conn, Message::Library(part));
+        }
+        let wanted: Vec<(GameId, ContentId)> = self
+            .fetches
+            .values()
+            .filter(|f| f.transfer().is_some())
+            .map(|f| (f.game.clone(), f.content))
+            .collect();
+        for (game, content) in wanted {
+            self.send(conn, Message::Interested { game, content });
+        }
+    }
+
+    pub(super) fn close(&mut self, conn: ConnId, reason: CloseReason) {
+        self.outbox.push_back(Output::Close { conn, reason });
+    }
+
+    fn answer_connects(
+        &mut self,
+        addr: std::net::SocketAddr,
+        answer: impl Fn(std::net::SocketAddr) -> Result<Reply, CommandError>,
+    ) {
+        let waiting = std::mem::take(&mut self.waiting.connects);
+        for (id, wanted) in waiting {
+            if wanted == addr {
+                self.reply(id, answer(addr));
+            } else {
+                self.waiting.connects.push((id, wanted));
+            }
+        }
+    }
+
+    /// A connection ended. Its peer is gone unless another connection has taken its place.
+    pub(super) fn closed(&mut self, now: Time, conn: ConnId, reason: CloseReason) {
+        let Some(peer) = self.roster.remove_conn(conn) else { return };
+        for fetch in self.fetches.values_mut() {
+            if let Some(transfer) = fetch.transfer_mut() {
+                transfer.swarm.remove_source(peer.id);
+            }
+        }
+        self.event(Event::PeerLost { peer: peer.id, name: peer.name, reason });
+        if matches!(reason, CloseReason::Lost | CloseReason::Silent) && !self.is_stopping() {
+            self.redial.lost(peer.addr, now, &mut self.rng);
+        }
+        self.manifest_source_lost(now, peer.id);
+        self.pump_fetches(now);
+    }
+
+    fn message(&mut self, now: Time, conn: ConnId, message: Message) {
+        let Some(peer) = self.roster.by_conn_mut(conn) else { return };
+        (peer.last_heard, peer.pinged) = (now, false);
+        let id = peer.id;
+        match message {
+            Message::Library(update) => self.library_message(now, conn, id, update),
+            Message::Interested { game, content } => {
+                peer.set_interested(content, true);
+                self.send_have_map(conn, &game, content);
+            }
+            Message::NotInterested { content } => peer.set_interested(content, false),
+            Message::HaveMap(map) => self.have_map(now, id, map),
+            Message::Have { content, chunks } => {
+                if let Some(transfer) = self.transfer_of(content) {
+                    transfer.swarm.source_has(id, &chunks, now);
+                    self.pump_fetches(now);
+                }
+            }
+            Message::Ping { nonce } => self.send(conn, Message::Pong { nonce }),
+            // Introductions are for the dialling policy, which this version does not have yet.
+            Message::Pong { .. } | Message::Introduce { .. } => {}
+            Message::Goodbye => {
+                self.close(conn, CloseReason::Goodbye);
+                self.closed(now, conn, CloseReason::Goodbye);
+            }
+        }
+    }
+
+    fn library_message(&mut self, now: Time, conn: ConnId, id: PeerId, update: LibraryUpdate) {
+        let Some(peer) = self.roster.get_mut(&id) else { return };
+        match peer.update_library(update) {
+            Ok(false) => {}
+            Ok(true) => {
+                let games = peer.game_count();
+                self.event(Event::RemoteLibraryChanged { peer: id, games });
+                self.offers_changed(now, id);
+            }
+            // A connection made anew starts with a whole snapshot, which is the simplest way to agree again.
+            Err(_) => {
+                self.close(conn, CloseReason::ProtocolError);
+                self.closed(now, conn, CloseReason::Lost);
+            }
+        }
+    }
+
+    /// Whoever now offers what is being downloaded has every chunk of it.
+    fn offers_changed(&mut self, now: Time, id: PeerId) {
+        let Some(peer) = self.roster.get(&id) else { return };
+        for fetch in self.fetches.values_mut() {
+            if !peer.offers_content(&fetch.game, fetch.content) || fetch.rejected.contains(&id) {
+                continue;
+            }
+            if let Some(transfer) = fetch.transfer_mut() {
+                let all = transfer.content.manifest().chunk_count();
+                transfer.swarm.add_source(id, ChunkSet::full(all), now);
+            }
+        }
+        self.pump_fetches(now);
+    }
+
+    fn have_map(&mut self, now: Time, id: PeerId, map: HaveMap) {
+        let (HaveMap::All { content } | HaveMap::None { content } | HaveMap::Part { content, .. }) = map;
+        let Some(fetch) = self.fetches.values_mut().find(|f| f.content == content) else { return };
+        if fetch.rejected.contains(&id) {
+            return;
+        }
+        let Some(transfer) = fetch.transfer_mut() else { return };
+        let all = transfer.content.manifest().chunk_count();
+        match map {
+            HaveMap::All { .. } => transfer.swarm.add_source(id, ChunkSet::full(all), now),
+            HaveMap::None { .. } => {
+                let complete = self.roster.get(&id).is_some_and(|p| p.offers_content(&fetch.game, content));
+                if !complete && let Some(transfer) = fetch.transfer_mut() {
+                    transfer.swarm.remove_source(id);
+                }
+            }
+            HaveMap::Part { first, bits, .. } => {
+                if first.0 == 0 {
+                    transfer.swarm.add_source(id, ChunkSet::empty(all), now);
+                }
+                transfer.swarm.source_has(id, &chunks_in(first, &bits, all), now);
+            }
+        }
+        self.pump_fetches(now);
+    }
+
+    /// Tells a peer what we have of a content that it downloads.
+    fn send_have_map(&mut self, conn: ConnId, game: &GameId, content: ContentId) {
+        if self.library.is_announced(game) && self.library.content_of(game) == Some(content) {
+            return self.send(conn, Message::HaveMap(HaveMap::All { content }));
+        }
+        let held = self.fetches.get(game).filter(|f| f.content == content).and_then(Fetch::transfer);
+        let Some(bits) = held.map(|t| t.swarm.had().to_bytes()) else {
+            return self.send(conn, Message::HaveMap(HaveMap::None { content }));
+        };
+        for (part, bits) in bits.chunks(HAVE_MAP_BYTES_MAX).enumerate() {
+            let first = ChunkIndex((part * HAVE_MAP_BYTES_MAX * 8) as u32);
+            self.send(conn, Message::HaveMap(HaveMap::Part { content, first, bits: bits.to_vec() }));
+        }
+    }
+
+    /// Tells everybody what changed in what we serve.
+    pub(super) fn announce_library(&mut self) {
+        let removing =
+            |game: &GameId| self.operations.kind(game) == Some(crate::command::OperationKind::Removing);
+        let Some(parts) = self.library.changes(&self.config.catalog, removing) else { return };
+        let conns: Vec<ConnId> = self.roster.iter().map(|p| p.conn).collect();
+        for conn in conns {
+            for part in &parts {
+                self.send(conn, Message::Library(part.clone()));
+            }
+        }
+        self.library_changed();
+    }
+
+    pub(super) fn library_changed(&mut self) {
+        let games = self.library.announced_games();
+        let ignored = self.library.ignored().to_vec();
+        self.event(Event::LocalLibraryChanged { games, ignored });
+    }
+}
+
+/// The chunks of a part of a bitmap, least significant bit first.
+fn chunks_in(first: ChunkIndex, bits: &[u8], all: u32) -> Vec<ChunkIndex> {
+    let set = |at: &usize| bits[at / 8] >> (at % 8) & 1 == 1;
+    let chunk = |at: usize| first.0.checked_add(at as u32).filter(|&c| c < all).map(ChunkIndex);
+    (0..bits.len() * 8).filter(set).filter_map(chunk).collect()
+}

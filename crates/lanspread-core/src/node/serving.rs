@@ -1,0 +1,104 @@
+//! What others ask of us on data connections.
+
+use std::sync::Arc;
+
+use lanspread_types::message::{Refusal, Request, RequestId};
+use lanspread_types::{ContentId, GameContent, GameId, PeerId};
+
+use super::Node;
+use crate::fetch::{Fetch, Phase};
+use crate::io::{LinkId, Output, Serving};
+use crate::serve::{GameState, Holding, admit};
+use crate::swarm::UplinkAction;
+use crate::time::Time;
+
+impl Node {
+    pub(super) fn requested(&mut self, now: Time, link: LinkId, peer: PeerId, request: Request) {
+        match request {
+            Request::Manifest { id, game, content } => match self.held(&game, content) {
+                Ok((content, _)) => {
+                    self.outbox.push_back(Output::Serve { link, id, what: Serving::Manifest { content } });
+                }
+                Err(reason) => self.refuse(link, id, reason),
+            },
+            Request::Chunk(request) => {
+                let id = request.id;
+                let queued = self.held(&request.game, request.content).and_then(|(content, _)| {
+                    let chunks = content.manifest().chunk_count();
+                    self.uplink.enqueue(link, peer, request, chunks, now)
+                });
+                if let Err(reason) = queued {
+                    self.refuse(link, id, reason);
+                }
+                self.pump_uplink(now);
+            }
+            Request::Cancel { id } => {
+                self.uplink.cancel(link, id);
+                self.pump_uplink(now);
+            }
+        }
+    }
+
+    pub(super) fn served(&mut self, now: Time, link: LinkId, id: RequestId, bytes: u64, ok: bool) {
+        self.uplink.served(link, id, bytes, ok, now);
+        self.pump_uplink(now);
+    }
+
+    pub(super) fn link_closed(&mut self, now: Time, link: LinkId) {
+        self.uplink.link_closed(link);
+        self.pump_uplink(now);
+    }
+
+    /// Starts as many answers as may be on their way at once.
+    pub(super) fn pump_uplink(&mut self, now: Time) {
+        loop {
+            let fetches = &self.fetches;
+            let have = |content: &ContentId, chunk| {
+                let incoming = fetches.values().find(|f| f.content == *content).and_then(Fetch::transfer);
+                incoming.is_none_or(|transfer| transfer.swarm.had().contains(chunk))
+            };
+            let Some(action) = self.uplink.next(now, have) else { return };
+            match action {
+                UplinkAction::Refuse { link, id, reason } => self.refuse(link, id, reason),
+                UplinkAction::Serve { link, id, game, content, chunk, .. } => match self.held(&game, content)
+                {
+                    Ok((content, holding)) => {
+                        let incoming = holding == Holding::Incoming;
+                        let what = Serving::Chunk { content, chunk, incoming };
+                        self.outbox.push_back(Output::Serve { link, id, what });
+                    }
+                    Err(reason) => {
+                        self.uplink.served(link, id, 0, false, now);
+                        self.refuse(link, id, reason);
+                    }
+                },
+            }
+        }
+    }
+
+    /// The content that a request names, if it may be served.
+    fn held(&self, game: &GameId, content: ContentId) -> Result<(Arc<GameContent>, Holding), Refusal> {
+        let local = self.library.get(game);
+        let incoming = self.fetches.get(game).and_then(|fetch| match &fetch.phase {
+            Phase::Transfer(transfer) => Some(&transfer.content),
+            Phase::Committing(content) => Some(content),
+            _ => None,
+        });
+        let state = GameState {
+            downloaded: local.is_some_and(|l| l.downloaded()),
+            committed: local.and_then(|l| l.content()).map(|c| c.content_id()),
+            incoming: incoming.map(|c| c.content_id()),
+            operation: self.operations.kind(game),
+        };
+        let holding = admit(&self.config.catalog, game, content, state)?;
+        let content = match holding {
+            Holding::Committed => local.and_then(|l| l.content()),
+            Holding::Incoming => incoming,
+        };
+        content.cloned().map(|content| (content, holding)).ok_or(Refusal::NotDownloaded)
+    }
+
+    fn refuse(&mut self, link: LinkId, id: RequestId, reason: Refusal) {
+        self.outbox.push_back(Output::Refuse { link, id, reason });
+    }
+}

@@ -1,0 +1,1 @@
+//! The node, driven input by input.

@@ -1,0 +1,128 @@
+//! What happens because time passes: liveness, redialling, waits.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lanspread_types::message::Message;
+
+use super::Node;
+
+use crate::io::{CloseReason, Output};
+use crate::swarm::Rng;
+use crate::time::Time;
+
+/// A peer that was silent for so long is asked whether it is still there.
+const PING_AFTER: Duration = Duration::from_secs(5);
+/// A peer that does not answer either is lost: a crash without a closed connection (a pulled cable) goes unnoticed
+/// for no longer than this.
+const SILENT_AFTER: Duration = Duration::from_secs(15);
+/// First pause before a lost peer is dialled again; doubled each time.
+const REDIAL_FIRST: Duration = Duration::from_millis(500);
+const REDIAL_MAX: Duration = Duration::from_secs(30);
+/// A peer that has not come back after so many tries (some ten minutes) has gone home.
+const REDIAL_TRIES: u32 = 25;
+
+/// Peers that were lost and may come back.
+#[derive(Debug, Default)]
+pub struct Redial {
+    lost: BTreeMap<SocketAddr, Attempt>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    due: Option<Time>,
+    tries: u32,
+}
+
+impl Redial {
+    pub fn lost(&mut self, addr: SocketAddr, now: Time, rng: &mut Rng) {
+        self.lost.insert(addr, Attempt { due: Some(now + with_jitter(REDIAL_FIRST, rng)), tries: 0 });
+    }
+
+    pub fn failed(&mut self, addr: SocketAddr, now: Time, rng: &mut Rng) {
+        let Some(attempt) = self.lost.get_mut(&addr) else { return };
+        attempt.tries += 1;
+        if attempt.tries >= REDIAL_TRIES {
+            self.lost.remove(&addr);
+            return;
+        }
+        let pause = (REDIAL_FIRST * 2u32.saturating_pow(attempt.tries.min(16))).min(REDIAL_MAX);
+        attempt.due = Some(now + with_jitter(pause, rng));
+    }
+
+    pub fn reached(&mut self, addr: SocketAddr) {
+        self.lost.remove(&addr);
+    }
+
+    fn take_due(&mut self, now: Time) -> Vec<SocketAddr> {
+        let due = |attempt: &Attempt| attempt.due.is_some_and(|at| now >= at);
+        let addrs: Vec<SocketAddr> =
+            self.lost.iter().filter(|(_, a)| due(a)).map(|(addr, _)| *addr).collect();
+        for addr in &addrs {
+            if let Some(attempt) = self.lost.get_mut(addr) {
+                attempt.due = None;
+            }
+        }
+        addrs
+    }
+
+    fn next_due(&self) -> Option<Time> {
+        self.lost.values().filter_map(|a| a.due).min()
+    }
+}
+
+/// Up to a quarter more, so that a room that lost its switch does not dial in step.
+fn with_jitter(pause: Duration, rng: &mut Rng) -> Duration {
+    pause + Duration::from_micros(rng.below(pause.as_micros() as u64 / 4 + 1))
+}
+
+impl Node {
+    /// When to come back although nothing has happened.
+    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+        let fetches = self.fetches.values().filter_map(Self::fetch_wakeup);
+        let liveness =
+            self.roster.iter().map(|p| p.last_heard + if p.pinged { SILENT_AFTER } else { PING_AFTER });
+        let waits = self.waiting.peers.iter().map(|wait| wait.deadline);
+        let rest = [self.redial.next_due(), self.uplink.next_wakeup(now)];
+        fetches.chain(liveness).chain(waits).chain(rest.into_iter().flatten()).min()
+    }
+
+    pub(super) fn run_timers(&mut self, now: Time) {
+        self.answer_peer_waits(now);
+        self.check_liveness(now);
+        for addr in self.redial.take_due(now) {
+            if self.roster.at_addr(addr).is_some() || self.is_stopping() {
+                self.redial.reached(addr);
+            } else {
+                self.outbox.push_back(Output::Dial { addr });
+            }
+        }
+        self.run_fetch_timers(now);
+        if self.uplink.next_wakeup(now).is_some_and(|at| now >= at) {
+            self.pump_uplink(now);
+        }
+    }
+
+    fn check_liveness(&mut self, now: Time) {
+        let mut silent = Vec::new();
+        let mut to_ping = Vec::new();
+        for peer in self.roster.iter_mut() {
+            let quiet = now.since(peer.last_heard);
+            if quiet >= SILENT_AFTER {
+                silent.push(peer.conn);
+            } else if quiet >= PING_AFTER && !peer.pinged {
+                peer.pinged = true;
+                to_ping.push(peer.conn);
+            }
+        }
+        for conn in to_ping {
+            let nonce = self.rng.next_u64();
+            self.send(conn, Message::Ping { nonce });
+        }
+        for conn in silent {
+            self.close(conn, CloseReason::Silent);
+            self.closed(now, conn, CloseReason::Silent);
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Who is here: the connected peers, what they announce and what they want to hear.
+//!
+//! Owns one entry for each connected peer and the rules for which of two connections to the same peer stays. Knows
+//! nothing of our own library or downloads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lanspread_types::limits::{GAMES_PER_PEER_MAX, PEERS_MAX};
+use lanspread_types::message::{GameOffer, LibraryUpdate};
+use lanspread_types::{ContentId, GameId, PeerId};
+
+use crate::io::{ConnId, Connected};
+use crate::snapshot::PeerSnapshot;
+use crate::time::Time;
+
+/// Two connections that come up within this time of each other are taken for both sides dialling at once.
+const SIMULTANEOUS: Duration = Duration::from_secs(3);
+/// Most contents that a peer may want announcements for at a time; it downloads no more than a handful.
+const INTERESTS_MAX: usize = 64;
+
+/// A connected peer.
+#[derive(Debug, Clone)]
+pub struct RemotePeer {
+    pub id: PeerId,
+    pub name: String,
+    pub addr: SocketAddr,
+    pub protocol: u16,
+    pub conn: ConnId,
+    dialled: bool,
+    connected_at: Time,
+    pub last_heard: Time,
+    pub pinged: bool,
+    library: RemoteLibrary,
+    interests: BTreeSet<ContentId>,
+    /// Bad chunks and manifests that it sent, over all games.
+    pub strikes: u32,
+}
+
+/// What a peer announces.
+#[derive(Debug, Clone, Default)]
+struct RemoteLibrary {
+    revision: u64,
+    games: BTreeMap<GameId, GameOffer>,
+    /// A snapshot of which some messages are still to come.
+    incoming: Option<BTreeMap<GameId, GameOffer>>,
+}
+
+/// What became of a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// A new peer.
+    New,
+    /// The connection took the place of an older one to the same peer, which is to be closed.
+    Replaces(ConnId),
+    /// The older connection stays; the new one is to be closed.
+    Redundant,
+    /// There is no room.
+    Full,
+}
+
+/// A library message does not fit what was sent before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LibraryFault {
+    #[error("a change to revision {base} came, but revision {have} is known")]
+    MissedRevision { have: u64, base: u64 },
+    #[error("more than {GAMES_PER_PEER_MAX} games")]
+    TooManyGames,
+}
+
+#[derive(Debug)]
+pub struct Roster {
+    me: PeerId,
+    peers: BTreeMap<PeerId, RemotePeer>,
+    by_conn: BTreeMap<ConnId, PeerId>,
+}
+
+impl Roster {
+    pub fn new(me: PeerId) -> Self {
+        Self { me, peers: BTreeMap::new(), by_conn: BTreeMap::new() }
+    }
+
+    /// Takes a new connection in. A peer that is known keeps its library and interests, whatever its address.
+    pub fn admit(&mut self, connected: &Connected, now: Time) -> Admission {
+        let Connected { conn, peer: id, hello, addr, dialled } = connected;
+        let Some(known) = self.peers.get_mut(id) else {
+            if self.peers.len() >= PEERS_MAX {
+                return Admission::Full;
+            }
+            let peer = RemotePeer {
+                id: *id,
+                name: hello.name.to_string(),
+                addr: *addr,
+                protocol: hello.protocol,
+                conn: *conn,
+                dialled: *dialled,
+                connected_at: now,
+                last_heard: now,
+                pinged: false,
+                library: RemoteLibrary::default(),
+                interests: BTreeSet::new(),
+                strikes: 0,
+            };
+            self.peers.insert(*id, peer);
+            self.by_conn.insert(*conn, *id);
+            return Admission::New;
+        };
+        // Both sides must keep the same connection: the one that the smaller id dialled. Otherwise the newer one is
+        // the one that lives, because its peer has just started it.
+        let at_once = known.dialled != *dialled && now.since(known.connected_at) < SIMULTANEOUS;
+        if at_once && *dialled != (self.me < *id) {
+            return Admission::Redundant;
+        }
+        let old = known.conn;
+        (known.conn, known.dialled, known.connected_at) = (*conn, *dialled, now);
+        (known.name, known.addr, known.protocol) = (hello.name.to_string(), *addr, hello.protocol);
+        (known.last_heard, known.pinged) = (now, false);
+        (known.library.revision, known.library.incoming) = (0, None);
+        self.by_conn.remove(&old);
+        self.by_conn.insert(*conn, *id);
+        Admission::Replaces(old)
+    }
+
+    /// Forgets a peer whose connection ended. `None` when the connection is not its current one.
+    pub fn remove_conn(&mut self, conn: ConnId) -> Option<RemotePeer> {
+        let id = self.by_conn.remove(&conn)?;
+        self.peers.remove(&id)
+    }
+
+    pub fn by_conn(&self, conn: ConnId) -> Option<&RemotePeer> {
+        self.peers.get(self.by_conn.get(&conn)?)
+    }
+
+    pub fn by_conn_mut(&mut self, conn: ConnId) -> Option<&mut RemotePeer> {
+        self.peers.get_mut(self.by_conn.get(&conn)?)
+    }
+
+    pub fn get(&self, peer: &PeerId) -> Option<&RemotePeer> {
+        self.peers.get(peer)
+    }
+
+    pub fn get_mut(&mut self, peer: &PeerId) -> Option<&mut RemotePeer> {
+        self.peers.get_mut(peer)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &RemotePeer> {
+        self.peers.values()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut RemotePeer> {
+        self.peers.values_mut()
+    }
+
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    pub fn at_addr(&self, addr: SocketAddr) -> Option<&RemotePeer> {
+        self.peers.values().find(|p| p.addr == addr)
+    }
+
+    /// What is announced for a game, by whom.
+    pub fn offers<'a>(&'a self, game: &'a GameId) -> impl Iterator<Item = (&'a RemotePeer, &'a GameOffer)> {
+        self.peers.values().filter_map(move |p| Some((p, p.library.games.get(game)?)))
+    }
+
+    /// Every game that anybody announces.
+    pub fn offered_games(&self) -> BTreeSet<GameId> {
+        self.peers.values().flat_map(|p| p.library.games.keys().cloned()).collect()
+    }
+
+    /// The name to show for a peer that may have left already.
+    pub fn name_of(&self, peer: &PeerId) -> String {
+        self.peers.get(peer).map_or_else(|| peer.short(), |p| p.name.clone())
+    }
+}
+
+impl RemotePeer {
+    /// Applies a library message. Returns whether the library is complete and changed.
+    pub fn update_library(&mut self, update: LibraryUpdate) -> Result<bool, LibraryFault> {
+        let library = &mut self.library;
+        if update.base == 0 {
+            let mut incoming = library.incoming.take().unwrap_or_default();
+            incoming.extend(update.games.into_iter().map(|offer| (offer.game.clone(), offer)));
+            if incoming.len() > GAMES_PER_PEER_MAX {
+                return Err(LibraryFault::TooManyGames);
+            }
+            if update.more {
+                library.incoming = Some(incoming);
+                return Ok(false);
+            }
+            let changed = library.games != incoming || library.revision == 0;
+            (library.games, library.revision) = (incoming, update.revision);
+            return Ok(changed);
+        }
+        if update.base != library.revision {
+            return Err(LibraryFault::MissedRevision { have: library.revision, base: update.base });
+        }
+        for game in &update.removed {
+            library.games.remove(game);
+        }
+        library.games.extend(update.games.into_iter().map(|offer| (offer.game.clone(), offer)));
+        if library.games.len() > GAMES_PER_PEER_MAX {
+            return Err(LibraryFault::TooManyGames);
+        }
+        if !update.more {
+            library.revision = update.revision;
+        }
+        Ok(!update.more)
+    }
+
+    pub fn offer(&self, game: &GameId) -> Option<&GameOffer> {
+        self.library.games.get(game)
+    }
+
+    pub fn offers_content(&self, game: &GameId, content: ContentId) -> bool {
+        self.offer(game).is_some_and(|offer| offer.content == content)
+    }
+
+    pub fn game_count(&self) -> usize {
+        self.library.games.len()
+    }
+
+    /// Notes that the peer wants to hear what we have of a content.
+    pub fn set_interested(&mut self, content: ContentId, interested: bool) {
+        if !interested {
+            self.interests.remove(&content);
+        } else if self.interests.len() < INTERESTS_MAX {
+            self.interests.insert(content);
+        }
+    }
+
+    pub fn is_interested(&self, content: ContentId) -> bool {
+        self.interests.contains(&content)
+    }
+
+    pub fn snapshot(&self) -> PeerSnapshot {
+        PeerSnapshot {
+            peer: self.id,
+            name: self.name.clone(),
+            addr: self.addr,
+            protocol: self.protocol,
+            games: self.library.games.values().cloned().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::message::Hello;
+    use lanspread_types::{GameVersion, PeerName};
+
+    use super::*;
+
+    const ME: PeerId = PeerId([5; 32]);
+    const LARGER: PeerId = PeerId([9; 32]);
+    const SMALLER: PeerId = PeerId([1; 32]);
+
+    fn connected(conn: u64, peer: PeerId, port: u16, dialled: bool) -> Connected {
+        let name = PeerName::new("guest").unwrap();
+        let hello = Hello { protocol: 1, name, listen_port: port, program: String::new() };
+        Connected { conn: ConnId(conn), peer, hello, addr: SocketAddr::from(([127, 0, 0, 1], port)), dialled }
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time::from_start(Duration::from_secs(seconds))
+    }
+
+    fn offer(game: &str) -> GameOffer {
+        GameOffer {
+            game: GameId::new(game).unwrap(),
+            version: GameVersion::new(20_250_101).unwrap(),
+            content: ContentId([7; 32]),
+            bytes: 1,
+            files: 1,
+        }
+    }
+
+    fn update(base: u64, revision: u64, more: bool, games: &[&str], removed: &[&str]) -> LibraryUpdate {
+        let removed = removed.iter().map(|g| GameId::new(*g).unwrap()).collect();
+        LibraryUpdate { revision, base, more, games: games.iter().map(|g| offer(g)).collect(), removed }
+    }
+
+    fn games(peer: &RemotePeer) -> Vec<String> {
+        peer.snapshot().games.iter().map(|o| o.game.to_string()).collect()
+    }
+
+    #[test]
+    fn a_known_identity_at_a_new_address_keeps_its_library() {
+        let mut roster = Roster::new(ME);
+        assert_eq!(roster.admit(&connected(1, LARGER, 4000, true), at(0)), Admission::New);
+        roster.get_mut(&LARGER).unwrap().update_library(update(0, 3, false, &["ggoo"], &[])).unwrap();
+        assert_eq!(roster.admit(&connected(2, LARGER, 5000, true), at(60)), Admission::Replaces(ConnId(1)));
+        assert_eq!(roster.len(), 1);
+        let peer = roster.get(&LARGER).unwrap();
+        assert_eq!((peer.addr.port(), games(peer)), (5000, vec!["ggoo".to_owned()]));
+        assert!(
+            roster.remove_conn(ConnId(1)).is_none(),
+            "the end of the old connection is not the end of the peer"
+        );
+        assert_eq!(roster.remove_conn(ConnId(2)).map(|p| p.id), Some(LARGER));
+    }
+
+    #[test]
+    fn when_both_dial_at_once_both_keep_what_the_smaller_id_dialled() {
+        for (other, ours_stays) in [(LARGER, true), (SMALLER, false)] {
+            for ours_first in [true, false] {
+                let mut roster = Roster::new(ME);
+                roster.admit(&connected(1, other, 1, ours_first), at(0));
+                let second = roster.admit(&connected(2, other, 1, !ours_first), at(0));
+                let first_stays = ours_first == ours_stays;
+                assert_eq!(
+                    second,
+                    if first_stays { Admission::Redundant } else { Admission::Replaces(ConnId(1)) }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_connection_takes_the_place_of_a_stale_one() {
+        let mut roster = Roster::new(ME);
+        roster.admit(&connected(1, LARGER, 1, true), at(0));
+        assert_eq!(roster.admit(&connected(2, LARGER, 1, false), at(60)), Admission::Replaces(ConnId(1)));
+    }
+
+    #[test]
+    fn libraries_come_as_snapshot_and_changes() {
+        let mut roster = Roster::new(ME);
+        roster.admit(&connected(1, LARGER, 1, true), at(0));
+        let peer = roster.get_mut(&LARGER).unwrap();
+        assert_eq!(peer.update_library(update(0, 4, true, &["a", "b"], &[])), Ok(false));
+        assert_eq!(games(peer), Vec::<String>::new(), "half a snapshot shows nothing");
+        assert_eq!(peer.update_library(update(0, 4, false, &["c"], &[])), Ok(true));
+        assert_eq!(games(peer), ["a", "b", "c"]);
+        assert_eq!(peer.update_library(update(4, 5, false, &["d"], &["a"])), Ok(true));
+        assert_eq!(games(peer), ["b", "c", "d"]);
+        let missed = peer.update_library(update(6, 7, false, &["e"], &[]));
+        assert_eq!(missed, Err(LibraryFault::MissedRevision { have: 5, base: 6 }));
+        assert_eq!(games(peer), ["b", "c", "d"]);
+    }
+
+    #[test]
+    fn the_number_of_peers_and_interests_is_bounded() {
+        let mut roster = Roster::new(ME);
+        for n in 0..PEERS_MAX as u64 + 1 {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&n.to_le_bytes());
+            let admission = roster.admit(&connected(n, PeerId(id), 1, true), at(0));
+            assert_eq!(admission, if n < PEERS_MAX as u64 { Admission::New } else { Admission::Full });
+        }
+        let peer = roster.iter_mut().next().unwrap();
+        (0..=u8::MAX).for_each(|n| peer.set_interested(ContentId([n; 32]), true));
+        assert_eq!(peer.interests.len(), INTERESTS_MAX);
+    }
+}

@@ -1,0 +1,152 @@
+//! What may be served: the gates in front of every manifest and every chunk.
+
+use lanspread_types::message::Refusal;
+use lanspread_types::{ContentId, GameId, RelPath};
+
+use crate::catalog::Catalog;
+use crate::command::OperationKind;
+use lanspread_types::manifest::is_private;
+
+/// What is known of a game at the moment of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct GameState {
+    /// The sentinel is there.
+    pub downloaded: bool,
+    /// Content of the downloaded game, once it is hashed.
+    pub committed: Option<ContentId>,
+    /// Content of the download that is under way and has its manifest.
+    pub incoming: Option<ContentId>,
+    pub operation: Option<OperationKind>,
+}
+
+/// From where a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    Committed,
+    /// A download that is under way: only its verified chunks.
+    Incoming,
+}
+
+/// Decides whether a request for a game's content is answered, and from where.
+pub fn admit(
+    catalog: &Catalog,
+    game: &GameId,
+    content: ContentId,
+    state: GameState,
+) -> Result<Holding, Refusal> {
+    if !catalog.knows(game) {
+        return Err(Refusal::UnknownGame);
+    }
+    if state.operation == Some(OperationKind::Removing) {
+        return Err(Refusal::UnderOperation);
+    }
+    if state.downloaded && state.committed == Some(content) {
+        return Ok(Holding::Committed);
+    }
+    match state.incoming {
+        Some(incoming) if incoming == content => Ok(Holding::Incoming),
+        Some(_) => Err(Refusal::OtherContent),
+        None if !state.downloaded || state.committed.is_none() => Err(Refusal::NotDownloaded),
+        None => Err(Refusal::OtherContent),
+    }
+}
+
+/// Decides whether a file of a game's folder may stand in a manifest at all. Requests name chunks of a manifest, never
+/// paths, so what does not pass here cannot be asked for.
+pub fn admit_path(path: &str) -> Result<RelPath, Refusal> {
+    let path = RelPath::from_foreign(path).map_err(|_| Refusal::OutsidePath)?;
+    if is_private(&path) {
+        return Err(Refusal::PrivatePath);
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use lanspread_types::GameVersion;
+
+    use super::*;
+    use crate::catalog::CatalogEntry;
+
+    const ASKED: ContentId = ContentId([1; 32]);
+    const OTHER: ContentId = ContentId([2; 32]);
+    const READY: GameState =
+        GameState { downloaded: true, committed: Some(ASKED), incoming: None, operation: None };
+
+    fn ggoo() -> GameId {
+        GameId::new("ggoo").unwrap()
+    }
+
+    fn admit_ggoo(state: GameState) -> Result<Holding, Refusal> {
+        admit(&Catalog::Open, &ggoo(), ASKED, state)
+    }
+
+    #[test]
+    fn what_is_ready_is_served() {
+        assert_eq!(admit_ggoo(READY), Ok(Holding::Committed));
+        let installing = GameState { operation: Some(OperationKind::Installing), ..READY };
+        assert_eq!(
+            admit_ggoo(installing),
+            Ok(Holding::Committed),
+            "installing leaves the archives as they are"
+        );
+    }
+
+    #[test]
+    fn an_uncatalogued_game_is_refused() {
+        let version = GameVersion::new(20_250_101).unwrap();
+        let entry = CatalogEntry { version, title: None, content: None };
+        let catalog = Catalog::Listed(BTreeMap::from([(GameId::new("other").unwrap(), entry)]));
+        assert_eq!(admit(&catalog, &ggoo(), ASKED, READY), Err(Refusal::UnknownGame));
+    }
+
+    #[test]
+    fn a_game_without_its_sentinel_is_refused() {
+        let state = GameState { downloaded: false, committed: None, ..READY };
+        assert_eq!(admit_ggoo(state), Err(Refusal::NotDownloaded));
+        let not_hashed = GameState { committed: None, ..READY };
+        assert_eq!(admit_ggoo(not_hashed), Err(Refusal::NotDownloaded));
+    }
+
+    #[test]
+    fn a_game_under_an_operation_is_refused() {
+        let state = GameState { operation: Some(OperationKind::Removing), ..READY };
+        assert_eq!(admit_ggoo(state), Err(Refusal::UnderOperation));
+    }
+
+    #[test]
+    fn another_content_is_refused() {
+        assert_eq!(admit_ggoo(GameState { committed: Some(OTHER), ..READY }), Err(Refusal::OtherContent));
+        let fetching_other = GameState { downloaded: false, committed: None, incoming: Some(OTHER), ..READY };
+        assert_eq!(admit_ggoo(fetching_other), Err(Refusal::OtherContent));
+    }
+
+    #[test]
+    fn a_download_under_way_serves_what_it_has_beside_the_old_version() {
+        let updating = GameState {
+            committed: Some(OTHER),
+            incoming: Some(ASKED),
+            operation: Some(OperationKind::Downloading),
+            ..READY
+        };
+        assert_eq!(admit_ggoo(updating), Ok(Holding::Incoming));
+        assert_eq!(admit(&Catalog::Open, &ggoo(), OTHER, updating), Ok(Holding::Committed));
+    }
+
+    #[test]
+    fn a_path_under_local_is_refused() {
+        for path in ["local/game.exe", "LOCAL/save.dat", "local", ".lanspread/journal"] {
+            assert_eq!(admit_path(path), Err(Refusal::PrivatePath), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_climbs_out_is_refused() {
+        for path in ["../secret", "a/../../b", "/etc/passwd", "C:\\x", "\\\\host\\x", "a//b", ""] {
+            assert_eq!(admit_path(path), Err(Refusal::OutsidePath), "{path}");
+        }
+        assert!(admit_path("data/maps.eti").is_ok());
+    }
+}

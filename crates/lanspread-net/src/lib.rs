@@ -1,1 +1,28 @@
+//! The network: this peer's identity, and TLS connections to other peers.
+//!
+//! An [`Endpoint`] listens on one port and opens two kinds of connections: control connections for messages, and data
+//! connections for requests and payloads. It authenticates, frames and bounds; what is said, and to whom, is decided
+//! above. Payloads are handed up unverified.
 
+mod control;
+mod endpoint;
+mod event;
+mod fetch;
+mod handshake;
+mod identity;
+mod inbox;
+mod limits;
+mod link;
+mod listen;
+mod pool;
+mod queue;
+mod shared;
+mod stream;
+mod tasks;
+mod tls;
+
+pub use endpoint::{BindError, Endpoint, EndpointConfig};
+pub use event::{CloseReason, ConnKey, DialFailure, LinkKey, NetEvent, Payload, PayloadKind, RequestFailure};
+pub use identity::{Identity, IdentityError, KEY_FILE};
+pub use link::PayloadSource;
+pub use pool::PooledBuf;

@@ -1,0 +1,124 @@
+//! A control connection: messages both ways, in order, until somebody ends it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lanspread_proto::Decoder;
+use lanspread_types::message::Message;
+use tokio::time::Instant;
+
+use crate::event::{CloseReason, ConnKey, NetEvent};
+use crate::handshake::Greeted;
+use crate::inbox::{Outbox, Phase, lock};
+use crate::limits::{CLOSE_TIME_MAX, OUTGOING_LOW_BYTES};
+use crate::shared::Shared;
+use crate::stream::{StreamError, TlsStream};
+use crate::tasks::Stop;
+
+/// Serves the connection until it ends. Reports its beginning and its end.
+pub(crate) async fn run(shared: Arc<Shared>, greeted: Greeted, addr: SocketAddr, dialled: bool) {
+    let mut stop = shared.tasks.stop_signal();
+    let conn = ConnKey(shared.next_key());
+    let outbox = Arc::new(Outbox::default());
+    lock(&shared.routes.conns).insert(conn, Arc::clone(&outbox));
+    let Greeted { stream, peer, hello, rest } = greeted;
+    shared.report(&mut stop, NetEvent::Connected { conn, peer, hello, addr, dialled }).await;
+
+    let mut decoder = Decoder::new();
+    decoder.push(&rest);
+    let mut control = Control { shared: &shared, stop, conn, stream, decoder, said_goodbye: false };
+    let reason = control.converse(&outbox).await;
+    let Control { mut stop, stream, .. } = control;
+
+    lock(&shared.routes.conns).remove(&conn);
+    shared.report(&mut stop, NetEvent::Closed { conn, reason: reason.clone() }).await;
+    if matches!(reason, CloseReason::Local | CloseReason::Goodbye) {
+        stream.finish(CLOSE_TIME_MAX).await;
+    }
+}
+
+struct Control<'a> {
+    shared: &'a Shared,
+    stop: Stop,
+    conn: ConnKey,
+    stream: TlsStream,
+    decoder: Decoder<Message>,
+    said_goodbye: bool,
+}
+
+impl Control<'_> {
+    async fn converse(&mut self, outbox: &Outbox) -> CloseReason {
+        // From when on the end is only waited for.
+        let mut close_by: Option<Instant> = None;
+        loop {
+            if let Err(reason) = self.pass_messages_on().await {
+                return reason;
+            }
+            if self.stream.unsent() < OUTGOING_LOW_BYTES {
+                let (bytes, phase) = outbox.take(OUTGOING_LOW_BYTES);
+                if !bytes.is_empty()
+                    && let Err(error) = self.stream.seal(&bytes)
+                {
+                    return self.reason(error);
+                }
+                match phase {
+                    Phase::Open => {}
+                    Phase::Overflowed => return CloseReason::TooSlow,
+                    Phase::Closing if self.stream.unsent() == 0 => return CloseReason::Local,
+                    Phase::Closing => close_by = close_by.or_else(|| Some(Instant::now() + CLOSE_TIME_MAX)),
+                }
+            }
+            if self.stream.unsent() == 0 {
+                self.stream.rest();
+            }
+            tokio::select! {
+                driven = self.stream.drive(true) => {
+                    if let Err(error) = driven {
+                        return self.reason(error);
+                    }
+                }
+                () = outbox.changed() => {}
+                () = sleep_until(close_by) => return CloseReason::Local,
+                () = self.stop.stopped(), if close_by.is_none() => {
+                    outbox.close(true);
+                    close_by = Some(Instant::now() + CLOSE_TIME_MAX);
+                }
+            }
+        }
+    }
+
+    /// Opens what has arrived and reports each message.
+    async fn pass_messages_on(&mut self) -> Result<(), CloseReason> {
+        loop {
+            while let Some(message) = self.decoder.next().map_err(CloseReason::Protocol)? {
+                self.said_goodbye |= message == Message::Goodbye;
+                let event = NetEvent::Message { conn: self.conn, message };
+                self.shared.report(&mut self.stop, event).await;
+            }
+            let decoder = &mut self.decoder;
+            match self.stream.open(&mut |plain| decoder.push(plain)) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => return Err(self.reason(error)),
+            }
+        }
+    }
+
+    fn reason(&self, error: StreamError) -> CloseReason {
+        match error {
+            _ if self.said_goodbye => CloseReason::Goodbye,
+            StreamError::WriteStalled => CloseReason::TooSlow,
+            StreamError::Ended | StreamError::Io(_) | StreamError::Tls(_) => {
+                CloseReason::Lost(error.to_string())
+            }
+        }
+    }
+}
+
+/// Never, without a time.
+pub(crate) async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,262 @@
+//! A data connection of ours: requests go out, payloads come in.
+//!
+//! Every request that is taken ends exactly once: with its payload, or with `RequestFailed`. A payload is received
+//! into one pooled buffer. While the consumer does not keep up, or the pool is used up, the socket is not read, and
+//! TCP slows the source down.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lanspread_types::PeerId;
+use lanspread_types::message::{Request, RequestId, Response};
+use tokio::time::{Instant, timeout};
+
+use crate::control::sleep_until;
+use crate::event::{NetEvent, Payload, PayloadKind, RequestFailure};
+use crate::handshake::dial_data;
+use crate::inbox::{Inbox, lock};
+use crate::limits::{
+    HANDSHAKE_TIME_MAX, OUTGOING_LOW_BYTES, READ_PROGRESS_BYTES, READ_STALL_MAX, SOURCE_IDLE_MAX,
+};
+use crate::pool::PooledBuf;
+use crate::shared::Shared;
+use crate::stream::{StreamError, TlsStream};
+use crate::tasks::Stop;
+
+/// Why a data connection ended.
+#[derive(Debug, thiserror::Error)]
+enum FetchEnd {
+    #[error("{0}")]
+    Connect(String),
+    #[error("no answer within the time limit")]
+    TimedOut,
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error("it broke the protocol: {0}")]
+    Decode(#[from] lanspread_proto::DecodeError),
+    #[error("it broke the protocol: it sent what nobody asked for")]
+    Unasked,
+    #[error("it stopped in the middle of an answer")]
+    Stalled,
+    #[error("this peer closed it")]
+    Local,
+    #[error("nothing was to be done for a long time")]
+    Idle,
+    #[error(transparent)]
+    Encode(#[from] lanspread_proto::EncodeError),
+}
+
+/// Serves the connection until it ends.
+pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, addr: SocketAddr, inbox: Arc<Inbox<Request>>) {
+    let mut stop = shared.tasks.stop_signal();
+    let mut open = Open::default();
+    let end = tokio::select! {
+        end = converse(&shared, &mut open, peer, addr, &inbox) => end,
+        () = stop.stopped() => FetchEnd::Local,
+    };
+    let unsent = {
+        let mut sources = lock(&shared.routes.sources);
+        if sources.get(&peer).is_some_and(|current| Arc::ptr_eq(current, &inbox)) {
+            sources.remove(&peer);
+        }
+        inbox.close()
+    };
+    tracing::debug!(%peer, %addr, %end, "data connection ended");
+    unsent.into_iter().for_each(|request| open.insert(&request));
+    let mut ids: Vec<RequestId> = open.0.into_keys().collect();
+    ids.sort_unstable();
+    for id in ids {
+        let failure = RequestFailure::Lost(end.to_string());
+        shared.report(&mut stop, NetEvent::RequestFailed { peer, id, failure }).await;
+    }
+}
+
+async fn converse(
+    shared: &Shared,
+    open: &mut Open,
+    peer: PeerId,
+    addr: SocketAddr,
+    inbox: &Inbox<Request>,
+) -> FetchEnd {
+    let connect = async {
+        let config = shared.local.tls.only_peer(peer).map_err(|error| error.to_string())?;
+        dial_data(addr, config).await
+    };
+    let stream = match timeout(HANDSHAKE_TIME_MAX, connect).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(cause)) => return FetchEnd::Connect(cause),
+        Err(_) => return FetchEnd::TimedOut,
+    };
+    let stop = shared.tasks.stop_signal();
+    let mut fetch = Fetch { shared, stop, peer, stream, open, plain: Vec::new(), filling: None, full: None };
+    match fetch.run(inbox).await {
+        Err(end) => end,
+        Ok(never) => match never {},
+    }
+}
+
+/// Requests without an end.
+#[derive(Default)]
+struct Open(HashMap<RequestId, Asked>);
+
+enum Asked {
+    Manifest,
+    Chunk(Vec<lanspread_types::ChunkIndex>),
+}
+
+impl Open {
+    fn insert(&mut self, request: &Request) {
+        let (id, asked) = match request {
+            Request::Manifest { id, .. } => (*id, Asked::Manifest),
+            Request::Chunk(request) => (request.id, Asked::Chunk(request.candidates.clone())),
+            Request::Cancel { .. } => return,
+        };
+        if self.0.insert(id, asked).is_some() {
+            tracing::error!(?id, "a request number was used twice");
+        }
+    }
+
+    /// What an answer is, if it fits what was asked.
+    fn kind(&self, head: &Response) -> Option<PayloadKind> {
+        match (head, self.0.get(&head_id(head))?) {
+            (Response::Chunk { chunk, .. }, Asked::Chunk(candidates)) if candidates.contains(chunk) => {
+                Some(PayloadKind::Chunk(*chunk))
+            }
+            (Response::Manifest { .. }, Asked::Manifest) => Some(PayloadKind::Manifest),
+            _ => None,
+        }
+    }
+}
+
+fn head_id(head: &Response) -> RequestId {
+    match *head {
+        Response::Chunk { id, .. } | Response::Manifest { id, .. } | Response::Refused { id, .. } => id,
+    }
+}
+
+struct Fetch<'a> {
+    shared: &'a Shared,
+    stop: Stop,
+    peer: PeerId,
+    stream: TlsStream,
+    open: &'a mut Open,
+    /// Opened bytes that are not yet understood; at most some records.
+    plain: Vec<u8>,
+    filling: Option<Filling>,
+    /// A whole payload that waits for its consumer.
+    full: Option<Payload>,
+}
+
+/// A payload that is being received.
+struct Filling {
+    id: RequestId,
+    what: PayloadKind,
+    missing: usize,
+    bytes: PooledBuf,
+    /// Bytes that were missing when progress was last noticed, and by when some more must have come.
+    progress: (usize, Instant),
+}
+
+impl Filling {
+    /// Takes what belongs to the payload and returns the rest.
+    fn take<'b>(&mut self, plain: &'b [u8]) -> &'b [u8] {
+        let (ours, rest) = plain.split_at(plain.len().min(self.missing));
+        self.bytes.extend(ours);
+        self.missing -= ours.len();
+        rest
+    }
+
+    fn deadline(&mut self) -> Instant {
+        if self.progress.0 - self.missing >= READ_PROGRESS_BYTES {
+            self.progress = (self.missing, Instant::now() + READ_STALL_MAX);
+        }
+        self.progress.1
+    }
+}
+
+impl Fetch<'_> {
+    async fn run(&mut self, inbox: &Inbox<Request>) -> Result<std::convert::Infallible, FetchEnd> {
+        loop {
+            self.take_requests(inbox)?;
+            while self.full.is_none() && self.advance().await? {}
+            let idle = self.open.0.is_empty().then(|| Instant::now() + SOURCE_IDLE_MAX);
+            let stalled = self.filling.as_mut().map(Filling::deadline);
+            let read = self.full.is_none();
+            tokio::select! {
+                driven = self.stream.drive(read) => driven?,
+                () = inbox.changed() => {}
+                permit = self.shared.payloads.reserve(), if self.full.is_some() => {
+                    let (Ok(permit), Some(payload)) = (permit, self.full.take()) else { return Err(FetchEnd::Local) };
+                    self.open.0.remove(&payload.id);
+                    permit.send(payload);
+                }
+                () = sleep_until(stalled), if read => return Err(FetchEnd::Stalled),
+                () = sleep_until(idle) => return Err(FetchEnd::Idle),
+            }
+        }
+    }
+
+    fn take_requests(&mut self, inbox: &Inbox<Request>) -> Result<(), FetchEnd> {
+        if self.stream.unsent() >= OUTGOING_LOW_BYTES {
+            return Ok(());
+        }
+        let requests = inbox.take().ok_or(FetchEnd::Local)?;
+        let mut frames = Vec::new();
+        for request in &requests {
+            self.open.insert(request);
+        }
+        for request in &requests {
+            frames.extend_from_slice(&lanspread_proto::encode(request)?);
+        }
+        if !frames.is_empty() {
+            self.stream.seal(&frames)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next step with what has arrived; `false` when more must arrive first.
+    async fn advance(&mut self) -> Result<bool, FetchEnd> {
+        if let Some(filling) = self.filling.take_if(|filling| filling.missing == 0) {
+            let Filling { id, what, bytes, .. } = filling;
+            self.full = Some(Payload { peer: self.peer, id, what, bytes });
+            return Ok(true);
+        }
+        if self.filling.is_none()
+            && let Some((head, used)) = lanspread_proto::split::<Response>(&self.plain)?
+        {
+            self.plain.drain(..used);
+            self.begin(head).await?;
+            return Ok(true);
+        }
+        let (filling, plain) = (&mut self.filling, &mut self.plain);
+        Ok(self.stream.open(&mut |bytes| {
+            let rest = filling.as_mut().map_or(bytes, |filling| filling.take(bytes));
+            plain.extend_from_slice(rest);
+        })?)
+    }
+
+    /// Begins with an answer.
+    async fn begin(&mut self, head: Response) -> Result<(), FetchEnd> {
+        let (peer, id) = (self.peer, head_id(&head));
+        if let Response::Refused { reason, .. } = head {
+            self.open.0.remove(&id).ok_or(FetchEnd::Unasked)?;
+            let failure = RequestFailure::Refused(reason);
+            self.shared.report(&mut self.stop, NetEvent::RequestFailed { peer, id, failure }).await;
+            return Ok(());
+        }
+        let what = self.open.kind(&head).ok_or(FetchEnd::Unasked)?;
+        let (Response::Chunk { len, .. } | Response::Manifest { len, .. }) = head else { return Ok(()) };
+        if let PayloadKind::Chunk(chunk) = what {
+            self.shared.report(&mut self.stop, NetEvent::ChunkStarted { peer, id, chunk, len }).await;
+        }
+        let missing = len as usize;
+        let bytes = self.shared.pool.take(missing).await;
+        let progress = (missing, Instant::now() + READ_STALL_MAX);
+        let mut filling = Filling { id, what, missing, bytes, progress };
+        let used = self.plain.len() - filling.take(&self.plain).len();
+        self.plain.drain(..used);
+        self.filling = Some(filling);
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! How a connection begins: TCP, TLS, the preamble, and on a control connection the hellos.
+//!
+//! Nothing here is reported or kept; the functions say what came out, and the endpoint acts on it. The callers limit
+//! the time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanspread_proto::hello::{self, Greeting};
+use lanspread_proto::preamble::{self, Role};
+use lanspread_types::PeerId;
+use lanspread_types::message::Hello;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+
+use crate::event::DialFailure;
+use crate::limits::{CLOSE_TIME_MAX, MESSAGE_READ_BYTES, PAYLOAD_READ_BYTES};
+use crate::stream::{StreamError, TlsStream};
+use crate::tls::{OTHER_PEER, TlsConfigs};
+
+/// What this peer says of itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Local {
+    pub(crate) peer: PeerId,
+    /// The encoded hello.
+    pub(crate) hello: Vec<u8>,
+    pub(crate) tls: TlsConfigs,
+}
+
+/// A control connection after the hellos.
+#[derive(Debug)]
+pub(crate) struct Greeted {
+    pub(crate) stream: TlsStream,
+    pub(crate) peer: PeerId,
+    pub(crate) hello: Hello,
+    /// Bytes that came after the hello.
+    pub(crate) rest: Vec<u8>,
+}
+
+/// How a dial for a control connection ended, if not by failing.
+#[derive(Debug)]
+pub(crate) enum Dialled {
+    Peer(Greeted),
+    OtherVersion { theirs: u16 },
+}
+
+/// What came in.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Control(Greeted),
+    Data {
+        stream: TlsStream,
+        peer: PeerId,
+        /// Bytes that came after the preamble.
+        rest: Vec<u8>,
+    },
+    /// A control connection from a peer of another version, already closed.
+    OtherVersion {
+        theirs: u16,
+        listen_port: u16,
+    },
+    /// We have dialled ourselves; the dialling side reports it.
+    OwnKey,
+}
+
+/// Why nothing became of an inbound connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AcceptError {
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Preamble(#[from] preamble::PreambleError),
+    #[error(transparent)]
+    Hello(#[from] hello::HelloError),
+}
+
+/// Opens a control connection.
+pub(crate) async fn dial_control(addr: SocketAddr, local: &Local) -> Result<Dialled, DialFailure> {
+    let socket = connect(addr).await.map_err(|error| DialFailure::Unreachable(error.to_string()))?;
+    let not_a_peer = |error: StreamError| DialFailure::NotAPeer(error.to_string());
+    let config = Arc::clone(&local.tls.any_peer);
+    let mut stream = TlsStream::client(socket, config, MESSAGE_READ_BYTES).map_err(not_a_peer)?;
+    let peer = stream.handshake().await.map_err(not_a_peer)?;
+    if peer == local.peer {
+        // The other end shall see a proof of whom it talks to, so that it can ignore us knowingly.
+        stream.finish(CLOSE_TIME_MAX).await;
+        return Err(DialFailure::OwnAddress);
+    }
+    stream.seal(&preamble::encode(Role::Control)).map_err(not_a_peer)?;
+    stream.seal(&local.hello).map_err(not_a_peer)?;
+    let mut bytes = Vec::new();
+    let greeting = read(&mut stream, &mut bytes, hello::split).await;
+    match greeting.map_err(|error| DialFailure::NotAPeer(error.to_string()))? {
+        Greeting::Hello(hello) => Ok(Dialled::Peer(Greeted { stream, peer, hello, rest: bytes })),
+        Greeting::OtherVersion { protocol, .. } => {
+            stream.finish(CLOSE_TIME_MAX).await;
+            Ok(Dialled::OtherVersion { theirs: protocol })
+        }
+    }
+}
+
+/// Opens a data connection to a certain peer.
+pub(crate) async fn dial_data(addr: SocketAddr, config: Arc<ClientConfig>) -> Result<TlsStream, String> {
+    let socket = connect(addr).await.map_err(|error| error.to_string())?;
+    let mut stream =
+        TlsStream::client(socket, config, PAYLOAD_READ_BYTES).map_err(|error| error.to_string())?;
+    stream.handshake().await.map_err(|error| match error {
+        StreamError::Tls(rustls::Error::General(text)) if text == OTHER_PEER => text,
+        other => other.to_string(),
+    })?;
+    stream.seal(&preamble::encode(Role::Data)).map_err(|error| error.to_string())?;
+    Ok(stream)
+}
+
+/// Takes what comes in.
+pub(crate) async fn accept(socket: TcpStream, local: &Local) -> Result<Accepted, AcceptError> {
+    set_options(&socket).map_err(StreamError::from)?;
+    let mut stream = TlsStream::server(socket, Arc::clone(&local.tls.server), MESSAGE_READ_BYTES)?;
+    let peer = stream.handshake().await?;
+    if peer == local.peer {
+        return Ok(Accepted::OwnKey);
+    }
+    let mut rest = Vec::new();
+    match read(&mut stream, &mut rest, preamble::split).await? {
+        Role::Data => Ok(Accepted::Data { stream, peer, rest }),
+        Role::Control => {
+            stream.seal(&local.hello)?;
+            match read(&mut stream, &mut rest, hello::split).await? {
+                Greeting::Hello(hello) => {
+                    stream.flush(Duration::MAX).await?;
+                    Ok(Accepted::Control(Greeted { stream, peer, hello, rest }))
+                }
+                Greeting::OtherVersion { protocol, listen_port } => {
+                    // They shall learn our version, too.
+                    stream.finish(CLOSE_TIME_MAX).await;
+                    Ok(Accepted::OtherVersion { theirs: protocol, listen_port })
+                }
+            }
+        }
+    }
+}
+
+/// Reads until `split` finds what it looks for, and leaves what comes after that in `bytes`.
+async fn read<T, E>(
+    stream: &mut TlsStream,
+    bytes: &mut Vec<u8>,
+    split: impl Fn(&[u8]) -> Result<Option<(T, usize)>, E>,
+) -> Result<T, AcceptError>
+where
+    AcceptError: From<E>,
+{
+    loop {
+        if let Some((value, used)) = split(bytes)? {
+            bytes.drain(..used);
+            return Ok(value);
+        }
+        while !stream.open(&mut |plain| bytes.extend_from_slice(plain))? {
+            stream.drive(true).await?;
+        }
+    }
+}
+
+async fn connect(addr: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpStream::connect(addr).await?;
+    set_options(&socket)?;
+    Ok(socket)
+}
+
+/// Small messages must not wait for an acknowledgement, and a peer whose cable was pulled must be noticed even on a
+/// connection that is idle.
+fn set_options(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keepalive =
+        socket2::TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(3));
+    socket2::SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}

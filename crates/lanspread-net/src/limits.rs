@@ -1,0 +1,49 @@
+//! Bounds of this crate: time, memory and numbers. What crosses the wire is bounded in `lanspread_types::limits`.
+
+use std::time::Duration;
+
+use lanspread_types::limits::{MANIFEST_BYTES_MAX, PEERS_MAX};
+
+/// A handshake, from the first packet to both hellos, on either side.
+pub(crate) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Inbound handshakes at a time, in all and from one address.
+pub(crate) const HANDSHAKES_MAX: usize = 64;
+pub(crate) const HANDSHAKES_PER_IP_MAX: usize = 16;
+/// Inbound connections at a time, in all (one of each role for each peer) and from one address.
+pub(crate) const CONNECTIONS_MAX: usize = 2 * PEERS_MAX;
+pub(crate) const CONNECTIONS_PER_IP_MAX: usize = 64;
+/// Dials at a time; further ones wait.
+pub(crate) const DIALS_MAX: usize = 64;
+
+/// Unsent bytes of control messages for one peer.
+pub(crate) const OUTBOX_BYTES_MAX: usize = 1 << 20;
+/// Requests of one peer that wait for an answer, and answers that wait to be sent. Far more than a peer may have by
+/// `REQUESTS_PER_SOURCE_MAX`, so that the decision about polite refusals stays above.
+pub(crate) const REQUESTS_PER_LINK_MAX: usize = 1024;
+
+/// A connection that has bytes to write must get this many rid of in this time, or all of them.
+pub(crate) const WRITE_PROGRESS_BYTES: u64 = 64 << 10;
+pub(crate) const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
+/// A payload that has begun must grow by this much in this time, or end.
+pub(crate) const READ_PROGRESS_BYTES: usize = 64 << 10;
+pub(crate) const READ_STALL_MAX: Duration = Duration::from_secs(20);
+/// A data connection of ours without any open request is closed after this time.
+pub(crate) const SOURCE_IDLE_MAX: Duration = Duration::from_secs(600);
+/// What is queued may still be sent for this long after a close.
+pub(crate) const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
+/// Tasks have this long to end by themselves at shutdown.
+pub(crate) const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(4);
+
+/// One read from a payload source.
+pub(crate) const SLICE_BYTES: usize = 1 << 20;
+/// Sealed bytes below which more are sealed: enough to keep the socket busy while the next slice is prepared.
+pub(crate) const OUTGOING_LOW_BYTES: usize = 512 << 10;
+/// Read buffer of a connection that receives payloads: large reads halve the cost per byte.
+pub(crate) const PAYLOAD_READ_BYTES: usize = 256 << 10;
+/// Read buffer of every other connection: two TLS records.
+pub(crate) const MESSAGE_READ_BYTES: usize = 36 << 10;
+
+/// Payloads on their way or not yet consumed: at least one manifest, and a chunk from each of some thirty sources.
+pub(crate) const POOL_BYTES_MAX: usize = 2 * MANIFEST_BYTES_MAX + (64 << 20);
+/// Freed buffers kept for the next payload.
+pub(crate) const POOL_KEPT_BYTES_MAX: usize = 64 << 20;

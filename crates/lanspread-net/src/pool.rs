@@ -1,0 +1,150 @@
+//! Buffers for payloads, reused, and bounded in all.
+//!
+//! A budget bounds the bytes of all payloads that are being received or wait for their consumer. When it is used up,
+//! connections stop reading until a buffer is dropped. Freed buffers are kept for the next payload, up to a limit.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Budgets are counted in this unit, so that they fit the semaphore.
+const UNIT_BYTES: usize = 1024;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    budget: Arc<Semaphore>,
+    shelf: Arc<Shelf>,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    free: Mutex<Vec<Vec<u8>>>,
+    /// Most bytes of capacity that are kept for reuse.
+    kept_bytes_max: usize,
+}
+
+impl Pool {
+    /// `budget_bytes` must cover the largest payload.
+    pub(crate) fn new(budget_bytes: usize, kept_bytes_max: usize) -> Self {
+        let budget = Arc::new(Semaphore::new(budget_bytes / UNIT_BYTES));
+        Self { budget, shelf: Arc::new(Shelf { free: Mutex::default(), kept_bytes_max }) }
+    }
+
+    /// An empty buffer for `len` bytes, once the budget allows for it. Memory is not touched before it is filled.
+    pub(crate) async fn take(&self, len: usize) -> PooledBuf {
+        let units = u32::try_from(len.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+        // The semaphore is never closed; without a permit the buffer would only be uncounted.
+        let permit = Arc::clone(&self.budget).acquire_many_owned(units).await.ok();
+        let mut bytes = self.shelf.take(len);
+        bytes.reserve_exact(len);
+        PooledBuf { bytes, shelf: Arc::clone(&self.shelf), _permit: permit }
+    }
+}
+
+impl Shelf {
+    fn take(&self, len: usize) -> Vec<u8> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        match free.iter().position(|bytes| bytes.capacity() >= len) {
+            Some(at) => free.swap_remove(at),
+            None => Vec::new(),
+        }
+    }
+
+    fn put(&self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept: usize = free.iter().map(Vec::capacity).sum();
+        if bytes.capacity() > 0 && kept + bytes.capacity() <= self.kept_bytes_max {
+            free.push(bytes);
+        }
+    }
+}
+
+/// The bytes of one payload; dropping it gives its buffer back.
+pub struct PooledBuf {
+    bytes: Vec<u8>,
+    shelf: Arc<Shelf>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl PooledBuf {
+    /// A buffer outside every pool, for tests and for payloads that did not come over the network.
+    pub fn unpooled(bytes: Vec<u8>) -> Self {
+        let shelf = Arc::new(Shelf { free: Mutex::default(), kept_bytes_max: 0 });
+        Self { bytes, shelf, _permit: None }
+    }
+
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+impl Deref for PooledBuf {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsRef<[u8]> for PooledBuf {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for PooledBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PooledBuf({} bytes)", self.bytes.len())
+    }
+}
+
+impl Drop for PooledBuf {
+    fn drop(&mut self) {
+        self.shelf.put(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn buffers_come_back() {
+        let pool = Pool::new(1 << 20, 1 << 20);
+        let mut first = pool.take(1000).await;
+        first.extend(&[7; 1000]);
+        let place = first.as_ptr();
+        drop(first);
+        let second = pool.take(900).await;
+        assert_eq!((second.as_ptr(), second.len()), (place, 0));
+    }
+
+    #[tokio::test]
+    async fn the_shelf_is_bounded() {
+        let pool = Pool::new(1 << 20, 1500);
+        let both = (pool.take(1000).await, pool.take(1000).await);
+        drop(both);
+        assert_eq!(pool.shelf.free.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_used_up_budget_waits_for_a_drop() {
+        let pool = Pool::new(64 << 10, 0);
+        let held = pool.take(64 << 10).await;
+        let mut waiting = Box::pin(pool.take(1));
+        assert!(futures_ready(waiting.as_mut()).is_none());
+        drop(held);
+        assert_eq!(waiting.await.len(), 0);
+    }
+
+    /// Polls once.
+    fn futures_ready<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match future.poll(&mut context) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        }
+    }
+}

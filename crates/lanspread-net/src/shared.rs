@@ -1,0 +1,73 @@
+//! What the tasks of an endpoint share: who we are, where to report, and which connections there are.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lanspread_types::PeerId;
+use lanspread_types::message::Request;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
+use crate::handshake::Local;
+use crate::inbox::{Inbox, Outbox};
+use crate::limits::{DIALS_MAX, POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX};
+use crate::link::Answer;
+use crate::pool::Pool;
+use crate::tasks::{Stop, Tasks};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) local: Local,
+    pub(crate) routes: Routes,
+    pub(crate) tasks: Tasks,
+    pub(crate) pool: Pool,
+    pub(crate) dials: Semaphore,
+    pub(crate) payloads: mpsc::Sender<Payload>,
+    events: mpsc::Sender<NetEvent>,
+    last_key: AtomicU64,
+}
+
+/// The connections that can be spoken to.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    pub(crate) conns: Mutex<HashMap<ConnKey, Arc<Outbox>>>,
+    pub(crate) links: Mutex<HashMap<LinkKey, Arc<Inbox<Answer>>>>,
+    pub(crate) sources: Mutex<HashMap<PeerId, Arc<Inbox<Request>>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(local: Local, events: mpsc::Sender<NetEvent>, payloads: mpsc::Sender<Payload>) -> Self {
+        Self {
+            local,
+            routes: Routes::default(),
+            tasks: Tasks::new(),
+            pool: Pool::new(POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX),
+            dials: Semaphore::new(DIALS_MAX),
+            payloads,
+            events,
+            last_key: AtomicU64::new(0),
+        }
+    }
+
+    /// A number for a new connection.
+    pub(crate) fn next_key(&self) -> u64 {
+        self.last_key.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Reports, waiting for room; once the endpoint stops, only for a moment, because the reader may be gone.
+    pub(crate) async fn report(&self, stop: &mut Stop, event: NetEvent) {
+        let permit = tokio::select! {
+            biased;
+            permit = self.events.reserve() => permit.ok(),
+            () = stop.stopped() => {
+                timeout(Duration::from_millis(200), self.events.reserve()).await.ok().and_then(Result::ok)
+            }
+        };
+        if let Some(permit) = permit {
+            permit.send(event);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The tasks of an endpoint: counted, stopped together, none left behind.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::inbox::lock;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Tasks {
+    set: Arc<Mutex<JoinSet<()>>>,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+/// Tells a task that all are to end.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Resolves when the endpoint stops, and at once ever after.
+    pub(crate) async fn stopped(&mut self) {
+        // An error means that the sender is gone, and with it the endpoint.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+}
+
+impl Tasks {
+    pub(crate) fn new() -> Self {
+        Self { set: Arc::default(), stop: Arc::new(watch::Sender::new(false)) }
+    }
+
+    pub(crate) fn stop_signal(&self) -> Stop {
+        Stop(self.stop.subscribe())
+    }
+
+    /// Starts a task, unless all are to end.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut set = lock(&self.set);
+        while set.try_join_next().is_some() {}
+        if !*self.stop.borrow() {
+            set.spawn(task);
+        }
+    }
+
+    /// Asks all tasks to end, waits for them, and aborts those that take longer than `limit`.
+    pub(crate) async fn shut_down(&self, limit: Duration) {
+        let mut set = {
+            let mut set = lock(&self.set);
+            // Under the lock, so that nothing is spawned after it.
+            self.stop.send_replace(true);
+            std::mem::take(&mut *set)
+        };
+        let all = async { while set.join_next().await.is_some() {} };
+        if timeout(limit, all).await.is_err() {
+            set.shutdown().await;
+        }
+    }
+
+    /// Ends all tasks where they stand.
+    pub(crate) fn abort(&self) {
+        let mut set = lock(&self.set);
+        self.stop.send_replace(true);
+        set.abort_all();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        let mut set = lock(&self.set);
+        while set.try_join_next().is_some() {}
+        set.len()
+    }
+}

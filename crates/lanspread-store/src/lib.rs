@@ -1,2 +1,43 @@
+//! Everything that a peer keeps on disk: the library, the hash index, downloads under way, and the changes to a game's
+//! folder, which happen wholly or not at all.
+//!
+//! The crate is synchronous: calls block, and the runtime makes them on threads of their own. It takes no decisions
+//! about peers or games; what is to be changed in a folder comes as a plan from `lanspread_core::install` and is
+//! executed here step by step. See `docs/disk.md` for the layout and the life of a crash.
 
+mod cancel;
+mod commit;
+mod execute;
+mod fault;
+mod files;
+mod handles;
+mod hash;
+mod have;
+mod incoming;
+mod index;
+mod install;
+mod journal;
+mod layout;
 pub mod pack;
+mod reader;
+mod scan;
+mod sealed;
+mod store;
+mod unpack;
+mod walk;
+mod watch;
+
+pub use cancel::Cancel;
+pub use commit::CommitError;
+pub use fault::Fault;
+pub use incoming::{Incoming, IncomingError, WriteError};
+pub use index::IndexError;
+pub use install::{InstallError, RemoveError, UninstallError};
+pub use reader::{ChunkReader, ReadError};
+pub use scan::ScanError;
+pub use store::{OpenError, Store};
+pub use unpack::rar::RarUnpacker;
+pub use unpack::{
+    EntrySink, EntryWriter, Listing, ReadSeek, UnpackError, UnpackLimits, UnpackSummary, Unpacker,
+};
+pub use watch::{Watch, WatchError};

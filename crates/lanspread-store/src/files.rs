@@ -1,0 +1,219 @@
+//! The few operations on files that std does not have, or not in a form that survives a crash, a link in the way or a
+//! virus scanner.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lanspread_types::RelPath;
+
+use crate::fault::{Fault, OrFault};
+
+/// Whether anything at all stands there; a link counts, and is not followed.
+pub fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Whether a real directory stands there, not a link to one.
+pub fn is_real_dir(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_dir() && !is_link(&m))
+}
+
+/// Whether this is a link of any kind. Junctions and other reparse points of Windows count.
+pub fn is_link(metadata: &fs::Metadata) -> bool {
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::MetadataExt;
+        const REPARSE_POINT: u32 = 0x400;
+        if metadata.file_attributes() & REPARSE_POINT != 0 {
+            return true;
+        }
+    }
+    metadata.file_type().is_symlink()
+}
+
+/// Makes a file with this content, or leaves what was there: written beside, synced, renamed. `scratch` is a folder of
+/// ours on the same disk.
+pub fn replace(scratch: &Path, target: &Path, content: &[u8]) -> Result<(), Fault> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let beside = scratch.join(format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let written = write_synced(&beside, content).and_then(|()| rename(&beside, target));
+    if written.is_err() {
+        // Whatever is left is deleted when the library is opened next.
+        let _ = fs::remove_file(&beside);
+    }
+    written?;
+    target.parent().map_or(Ok(()), sync_folder)
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> Result<(), Fault> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().or_fault("write", path)
+}
+
+/// Renames. Where a virus scanner or indexer holds a file for a moment (Windows), tries again a few times.
+pub fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
+    patiently(|| fs::rename(from, to)).or_fault("move", from)
+}
+
+/// Deletes a file; nothing to delete is fine.
+pub fn delete_file(path: &Path) -> Result<(), Fault> {
+    match patiently(|| fs::remove_file(path)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.or_fault("delete", path),
+    }
+}
+
+/// Deletes a folder with all that is in it, or whatever else stands there; follows no links. Nothing to delete is fine.
+pub fn delete_tree(path: &Path) -> Result<(), Fault> {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.is_dir() || is_link(&metadata) {
+        return delete_file(path);
+    }
+    match patiently(|| fs::remove_dir_all(path)) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            make_deletable(path);
+            patiently(|| fs::remove_dir_all(path)).or_fault("delete", path)
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.or_fault("delete", path),
+    }
+}
+
+/// Takes away what forbids deletion: a folder's missing write permission, on Windows a file's read-only attribute.
+/// Whatever cannot be changed shows when it is deleted.
+fn make_deletable(folder: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(metadata) = fs::symlink_metadata(entry.path()) else { continue };
+        if metadata.is_dir() && !is_link(&metadata) {
+            make_deletable(&entry.path());
+        } else {
+            #[cfg(windows)]
+            {
+                let mut permissions = metadata.permissions();
+                permissions.set_readonly(false);
+                let _ = fs::set_permissions(entry.path(), permissions);
+            }
+        }
+    }
+}
+
+/// Removes a folder if it is there and empty.
+pub fn prune(path: &Path) -> Result<(), Fault> {
+    use io::ErrorKind::{DirectoryNotEmpty, NotADirectory, NotFound};
+    if !is_real_dir(path) {
+        return Ok(());
+    }
+    match fs::remove_dir(path) {
+        Err(e) if matches!(e.kind(), NotFound | DirectoryNotEmpty | NotADirectory) => Ok(()),
+        done => done.or_fault("remove", path),
+    }
+}
+
+/// Makes `root` and every folder above `path` below it. Refuses to go through a link, which would lead elsewhere.
+pub fn make_folders_above(root: &Path, path: &RelPath) -> Result<(), Fault> {
+    let parent = path.as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+    make_folders(root, parent)
+}
+
+/// The same for a folder and all above it; an empty path means the root alone.
+pub fn make_folders(root: &Path, folder: &str) -> Result<(), Fault> {
+    let mut at = root.to_path_buf();
+    make_folder(&at)?;
+    for component in folder.split('/').filter(|c| !c.is_empty()) {
+        at.push(component);
+        make_folder(&at)?;
+    }
+    Ok(())
+}
+
+fn make_folder(path: &Path) -> Result<(), Fault> {
+    match fs::create_dir(path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && is_real_dir(path) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let in_the_way = io::Error::new(e.kind(), "something that is no folder is in the way");
+            Err(Fault::new("make the folder", path, in_the_way))
+        }
+        Err(e) => Err(Fault::new("make the folder", path, e)),
+    }
+}
+
+/// Makes renames in a folder survive a power failure. Windows does that by itself, and has no such call.
+pub fn sync_folder(path: &Path) -> Result<(), Fault> {
+    #[cfg(unix)]
+    File::open(path).and_then(|f| f.sync_all()).or_fault("sync", path)?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Reads exactly `bytes.len()` bytes at `offset`, without moving anybody's position.
+pub fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset);
+    #[cfg(windows)]
+    {
+        let (mut rest, mut offset) = (bytes, offset);
+        while !rest.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(file, rest, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => {
+                    rest = &mut rest[n..];
+                    offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes all bytes at `offset`, without moving anybody's position.
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::write_all_at(file, bytes, offset);
+    #[cfg(windows)]
+    {
+        let (mut rest, mut offset) = (bytes, offset);
+        while !rest.is_empty() {
+            match std::os::windows::fs::FileExt::seek_write(file, rest, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    rest = &rest[n..];
+                    offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does something that a foreign program may hinder for a moment. Only Windows forbids renaming and deleting what
+/// somebody else has open, so only there is it tried again, for a second and a half in all.
+fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    #[cfg(windows)]
+    for pause_ms in [10, 20, 50, 100, 200, 400, 800] {
+        match attempt() {
+            // 5: access denied; 32 and 33: sharing and lock violation.
+            Err(e) if matches!(e.raw_os_error(), Some(5 | 32 | 33)) => {
+                std::thread::sleep(std::time::Duration::from_millis(pause_ms));
+            }
+            done => return done,
+        }
+    }
+    attempt()
+}

@@ -1,0 +1,196 @@
+//! The have-journal: which chunks of a download are verified and written.
+//!
+//! A header, then records of eight bytes, each with its own check; a tail that a crash cut off or garbled is dropped.
+//! A record is appended after its chunk is written, so whatever survives the program's death also has its bytes. The
+//! machine's death is another matter: the disk may have kept the record and lost the bytes. So *barriers* say how many
+//! of the records so far had their files synced, and the header says in which run of the system the records were
+//! made: in the same run all of them hold, in another only those behind a barrier do.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use lanspread_types::{ChunkIndex, ContentId};
+
+const MAGIC: [u8; 8] = *b"LSHAVE\0\x01";
+const HEADER_BYTES: usize = 8 + 32 + 16 + 8;
+const RECORD_BYTES: usize = 8;
+/// Set in records that are barriers; a chunk's number never comes that far (`CHUNKS_PER_GAME_MAX`).
+const BARRIER: u32 = 1 << 31;
+
+/// Identifies one run of the system; `None` where it does not tell.
+pub type BootId = Option<[u8; 16]>;
+
+pub fn boot_id() -> BootId {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let text = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+    let hash = blake3::hash(&text);
+    Some(std::array::from_fn(|i| hash.as_bytes()[i]))
+}
+
+/// What a journal says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Journalled {
+    /// Chunks in the order in which they were recorded.
+    pub chunks: Vec<ChunkIndex>,
+    /// How many of them were synced.
+    pub synced: usize,
+    pub boot: BootId,
+    /// Length of what could be read, in bytes.
+    valid_len: u64,
+}
+
+/// A journal that is open for appending.
+#[derive(Debug)]
+pub struct HaveJournal {
+    file: File,
+    content: ContentId,
+    records: u32,
+}
+
+/// Reads a journal. `None` if it is missing, not of this content, or not a journal at all.
+pub fn read(path: &Path, content: ContentId) -> io::Result<Option<Journalled>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(parse(&bytes, content)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn parse(bytes: &[u8], content: ContentId) -> Option<Journalled> {
+    let (head, records) = bytes.split_at_checked(HEADER_BYTES)?;
+    let boot: [u8; 16] = head[40..56].try_into().ok()?;
+    let boot = (boot != [0; 16]).then_some(boot);
+    if head != header(content, boot) {
+        return None;
+    }
+    let mut journalled = Journalled { chunks: Vec::new(), synced: 0, boot, valid_len: HEADER_BYTES as u64 };
+    for record in records.chunks_exact(RECORD_BYTES) {
+        let value = u32::from_le_bytes([record[0], record[1], record[2], record[3]]);
+        if record != encode(content, value) {
+            break;
+        }
+        if value & BARRIER == 0 {
+            journalled.chunks.push(ChunkIndex(value));
+        } else {
+            journalled.synced = ((value & !BARRIER) as usize).min(journalled.chunks.len());
+        }
+        journalled.valid_len += RECORD_BYTES as u64;
+    }
+    Some(journalled)
+}
+
+impl HaveJournal {
+    /// The bytes of a journal that holds these chunks, all of them synced.
+    pub fn image(content: ContentId, boot: BootId, chunks: &[ChunkIndex]) -> Vec<u8> {
+        let mut bytes = header(content, boot).to_vec();
+        chunks.iter().for_each(|c| bytes.extend(encode(content, c.0)));
+        bytes.extend(encode(content, BARRIER | chunks.len() as u32));
+        bytes
+    }
+
+    /// Opens a journal to go on after what `journalled` read from it.
+    pub fn append_to(path: &Path, content: ContentId, journalled: &Journalled) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).open(path)?;
+        file.set_len(journalled.valid_len)?;
+        Ok(Self { file, content, records: journalled.chunks.len() as u32 })
+    }
+
+    /// Records a chunk whose bytes are written.
+    pub fn add(&mut self, chunk: ChunkIndex) -> io::Result<()> {
+        self.file.write_all(&encode(self.content, chunk.0))?;
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Number of chunks recorded so far.
+    pub fn records(&self) -> u32 {
+        self.records
+    }
+
+    /// States that the first `records` chunks are synced, and makes it durable.
+    pub fn barrier(&mut self, records: u32) -> io::Result<()> {
+        self.file.write_all(&encode(self.content, BARRIER | records))?;
+        self.file.sync_data()
+    }
+}
+
+fn header(content: ContentId, boot: BootId) -> [u8; HEADER_BYTES] {
+    let mut bytes = [0; HEADER_BYTES];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..40].copy_from_slice(content.as_bytes());
+    bytes[40..56].copy_from_slice(&boot.unwrap_or_default());
+    let check = blake3::hash(&bytes[..56]);
+    bytes[56..].copy_from_slice(&check.as_bytes()[..8]);
+    bytes
+}
+
+/// A value and four bytes that show it to be whole and of this content.
+fn encode(content: ContentId, value: u32) -> [u8; RECORD_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(content.as_bytes()).update(&value.to_le_bytes());
+    let check = hasher.finalize();
+    let [a, b, c, d] = value.to_le_bytes();
+    let check = check.as_bytes();
+    [a, b, c, d, check[0], check[1], check[2], check[3]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTENT: ContentId = ContentId([7; 32]);
+
+    fn chunks(numbers: &[u32]) -> Vec<ChunkIndex> {
+        numbers.iter().copied().map(ChunkIndex).collect()
+    }
+
+    #[test]
+    fn a_journal_cut_off_at_any_byte_keeps_its_whole_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("had");
+        let whole = HaveJournal::image(CONTENT, Some([1; 16]), &chunks(&[5, 0, 9, 3]));
+        for len in 0..=whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            let Some(read) = super::read(&path, CONTENT).unwrap() else {
+                assert!(len < HEADER_BYTES, "{len}");
+                continue;
+            };
+            let records = ((len - HEADER_BYTES) / RECORD_BYTES).min(4);
+            assert_eq!(read.chunks, chunks(&[5, 0, 9, 3][..records]), "{len} bytes");
+            assert_eq!(read.synced, if len == whole.len() { 4 } else { 0 });
+            // What is appended next stands where the damage was.
+            let mut journal = HaveJournal::append_to(&path, CONTENT, &read).unwrap();
+            journal.add(ChunkIndex(77)).unwrap();
+            let again = super::read(&path, CONTENT).unwrap().unwrap();
+            assert_eq!(again.chunks.last(), Some(&ChunkIndex(77)));
+            assert_eq!(again.chunks.len(), records + 1);
+        }
+    }
+
+    #[test]
+    fn garbled_bytes_end_what_is_believed() {
+        let whole = HaveJournal::image(CONTENT, None, &chunks(&[1, 2, 3]));
+        for at in 0..whole.len() {
+            let mut garbled = whole.clone();
+            garbled[at] ^= 1;
+            match parse(&garbled, CONTENT) {
+                None => assert!(at < HEADER_BYTES),
+                Some(read) => assert_eq!(read.chunks.len(), ((at - HEADER_BYTES) / RECORD_BYTES).min(3)),
+            }
+        }
+        assert_eq!(parse(&whole, ContentId([8; 32])), None, "another content's journal");
+    }
+
+    #[test]
+    fn barriers_cover_what_they_say() {
+        let mut bytes = HaveJournal::image(CONTENT, None, &chunks(&[1, 2]));
+        bytes.extend(encode(CONTENT, 3));
+        bytes.extend(encode(CONTENT, 4));
+        bytes.extend(encode(CONTENT, BARRIER | 3));
+        let read = parse(&bytes, CONTENT).unwrap();
+        assert_eq!((read.chunks.len(), read.synced), (4, 3));
+    }
+}

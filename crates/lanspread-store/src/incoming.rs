@@ -1,0 +1,361 @@
+//! Downloads under way: files at full size, filled chunk by chunk in any order by several threads at once.
+//!
+//! A chunk is verified before it is written, recorded after. Big files are synced every 256 MiB so that a power
+//! failure costs little; small files would cost one sync each, so theirs are verified again after a power failure
+//! instead. After a mere crash of the program nothing is hashed and nothing is lost.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use lanspread_core::io::DiskError;
+use lanspread_types::manifest::ChunkPlace;
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId};
+
+use crate::fault::{Fault, OrFault};
+use crate::files;
+use crate::handles::Handles;
+use crate::have::{self, BootId, HaveJournal, Journalled};
+use crate::store::Store;
+use crate::walk::Look;
+
+/// Most files of one download that are kept open.
+const OPEN_FILES_MAX: usize = 32;
+/// Bytes written between two syncs.
+const BARRIER_BYTES: u64 = 256 << 20;
+/// Smallest file that is synced while the download runs.
+const SYNCED_FILE_BYTES_MIN: u64 = 8 << 20;
+/// Space that a download leaves free, in bytes: for journals, the index, and everybody else on the disk.
+const RESERVE_BYTES: u64 = 64 << 20;
+/// How far back in time a finished file's change is put; see [`Incoming::finish`].
+const AGE_WHEN_FINISHED: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub enum IncomingError {
+    #[error("the disk is full: {missing} bytes are missing")]
+    Full { missing: u64 },
+    #[error(transparent)]
+    Io(#[from] Fault),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("the bytes do not match the chunk's hash")]
+    Corrupt,
+    #[error("the disk is full: {0}")]
+    Full(Fault),
+    #[error(transparent)]
+    Io(Fault),
+}
+
+impl From<IncomingError> for DiskError {
+    fn from(error: IncomingError) -> Self {
+        match error {
+            IncomingError::Full { missing } => Self::Full { missing },
+            IncomingError::Io(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<WriteError> for DiskError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Corrupt => Self::Other(error.to_string()),
+            WriteError::Full(fault) | WriteError::Io(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<Fault> for WriteError {
+    fn from(fault: Fault) -> Self {
+        if fault.is_disk_full() { Self::Full(fault) } else { Self::Io(fault) }
+    }
+}
+
+/// One download. Shared by the threads that write its chunks and those that serve them on.
+#[derive(Debug)]
+pub struct Incoming {
+    content: Arc<GameContent>,
+    folder: PathBuf,
+    files: PathBuf,
+    handles: Handles,
+    progress: Mutex<Progress>,
+    /// Held by whoever syncs, so that only one thread does.
+    syncing: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    had: ChunkSet,
+    journal: HaveJournal,
+    /// Big files with bytes that are not synced, and how many bytes those are.
+    unsynced: BTreeSet<usize>,
+    unsynced_bytes: u64,
+}
+
+impl Store {
+    /// Prepares the place for a download, or finds what an earlier one left.
+    pub fn open_incoming(&self, content: &Arc<GameContent>) -> Result<Arc<Incoming>, IncomingError> {
+        let game = content.manifest().game();
+        let mut all = self.all_incoming();
+        if let Some(open) = all.get(game).filter(|open| open.content.content_id() == content.content_id()) {
+            return Ok(Arc::clone(open));
+        }
+        all.remove(game);
+        let folder = self.layout().incoming(game, content.content_id());
+        let files = self.layout().incoming_files(game, content.content_id());
+        fs::create_dir_all(&files).or_fault("make the folder", &files)?;
+        let incoming =
+            Arc::new(Incoming::open(folder, files, Arc::clone(content), &self.layout().scratch())?);
+        self.make_room(&incoming)?;
+        all.insert(game.clone(), Arc::clone(&incoming));
+        Ok(incoming)
+    }
+
+    /// The download of a game that is open.
+    pub fn incoming(&self, game: &GameId) -> Option<Arc<Incoming>> {
+        self.all_incoming().get(game).cloned()
+    }
+
+    /// Closes a download. What it has is kept for later unless `discard` says otherwise.
+    pub fn drop_incoming(&self, game: &GameId, content: ContentId, discard: bool) -> Result<(), Fault> {
+        let mut all = self.all_incoming();
+        if all.get(game).is_some_and(|open| open.content.content_id() == content) {
+            all.remove(game);
+        }
+        drop(all);
+        if discard {
+            files::delete_tree(&self.layout().incoming(game, content))?;
+            files::prune(&self.layout().incoming_of(game))?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the rest of a download fits. What is left of the game's other contents gives way first.
+    fn make_room(&self, incoming: &Incoming) -> Result<(), IncomingError> {
+        if incoming.shortage()? == 0 {
+            return Ok(());
+        }
+        let all = self.layout().incoming_of(incoming.content.manifest().game());
+        for entry in fs::read_dir(&all).or_fault("read the folder", &all)?.flatten() {
+            if entry.path() != incoming.folder {
+                files::delete_tree(&entry.path())?;
+            }
+        }
+        match incoming.shortage()? {
+            0 => Ok(()),
+            missing => Err(IncomingError::Full { missing }),
+        }
+    }
+}
+
+impl Incoming {
+    fn open(
+        folder: PathBuf,
+        files: PathBuf,
+        content: Arc<GameContent>,
+        scratch: &Path,
+    ) -> Result<Self, Fault> {
+        let path = folder.join("had");
+        let id = content.content_id();
+        let found = have::read(&path, id).or_fault("read", &path)?;
+        let boot = have::boot_id();
+        let restored = Restored { content: &content, files: &files };
+        let journalled = match found {
+            Some(found) if restored.holds_as_it_is(&found, boot) => found,
+            found => {
+                let chunks = found.map_or_else(Vec::new, |found| restored.check(&found, boot));
+                files::replace(scratch, &path, &HaveJournal::image(id, boot, &chunks))?;
+                let fresh = have::read(&path, id).or_fault("read", &path)?;
+                fresh.ok_or_else(|| Fault::new("read", &path, io::ErrorKind::InvalidData.into()))?
+            }
+        };
+        let mut had = ChunkSet::empty(content.manifest().chunk_count());
+        for &chunk in &journalled.chunks {
+            had.insert(chunk);
+        }
+        let journal = HaveJournal::append_to(&path, id, &journalled).or_fault("open", &path)?;
+        let progress = Progress { had, journal, unsynced: BTreeSet::new(), unsynced_bytes: 0 };
+        let (progress, syncing) = (Mutex::new(progress), Mutex::new(()));
+        Ok(Self { content, folder, files, handles: Handles::new(OPEN_FILES_MAX), progress, syncing })
+    }
+
+    pub fn content(&self) -> &Arc<GameContent> {
+        &self.content
+    }
+
+    /// The chunks that are verified and written.
+    pub fn had(&self) -> ChunkSet {
+        self.progress().had.clone()
+    }
+
+    /// Whether one chunk is verified and written.
+    pub fn has(&self, chunk: ChunkIndex) -> bool {
+        self.progress().had.contains(chunk)
+    }
+
+    /// Verifies the bytes of a chunk, writes them at their place and records that they are there. A chunk that is
+    /// there already is not written again.
+    pub fn write_chunk(&self, chunk: ChunkIndex, bytes: &[u8]) -> Result<(), WriteError> {
+        if !self.content.verifies(chunk, bytes) {
+            return Err(WriteError::Corrupt);
+        }
+        let Some(place) = self.content.manifest().place(chunk) else { return Err(WriteError::Corrupt) };
+        if self.has(chunk) {
+            return Ok(());
+        }
+        let path = self.path(place.file);
+        let file = self.file(place.file)?;
+        files::write_all_at(&file, bytes, place.offset).or_fault("write", &path)?;
+        if self.record(chunk, place)? {
+            self.sync_big_files();
+        }
+        Ok(())
+    }
+
+    /// Records a chunk; says whether it is time to sync.
+    fn record(&self, chunk: ChunkIndex, place: ChunkPlace) -> Result<bool, Fault> {
+        let mut progress = self.progress();
+        if !progress.had.contains(chunk) {
+            progress.journal.add(chunk).or_fault("write", &self.folder.join("had"))?;
+            progress.had.insert(chunk);
+        }
+        if self.content.manifest().files()[place.file].size >= SYNCED_FILE_BYTES_MIN {
+            progress.unsynced.insert(place.file);
+            progress.unsynced_bytes += place.len;
+        }
+        Ok(progress.unsynced_bytes >= BARRIER_BYTES)
+    }
+
+    /// Syncs the big files and puts a barrier behind what was recorded before. Other threads go on writing meanwhile.
+    /// A failure only means that more is verified after a power failure.
+    fn sync_big_files(&self) {
+        let Ok(_only_one) = self.syncing.try_lock() else { return };
+        let (unsynced, records) = {
+            let mut progress = self.progress();
+            progress.unsynced_bytes = 0;
+            (std::mem::take(&mut progress.unsynced), progress.journal.records())
+        };
+        let sync = |&at: &usize| self.file(at).and_then(|f| f.sync_data().or_fault("sync", &self.path(at)));
+        let synced = unsynced.iter().try_for_each(sync).and_then(|()| {
+            self.progress().journal.barrier(records).or_fault("write", &self.folder.join("had"))
+        });
+        if let Err(error) = synced {
+            tracing::warn!(%error, "a download cannot be synced");
+            self.progress().unsynced.extend(unsynced);
+        }
+    }
+
+    /// Makes the files ready to be moved: those without content too, everything synced. Returns how each looks.
+    ///
+    /// Their time of change is put a little into the past, so that any later change is sure to have another one and
+    /// the hashes that are known from the download can be remembered at once.
+    pub(crate) fn finish(&self) -> Result<Vec<Look>, Fault> {
+        let changed = SystemTime::now() - AGE_WHEN_FINISHED;
+        let finish_one = |at: usize| {
+            let path = self.path(at);
+            let file = self.file(at)?;
+            file.set_modified(changed).or_fault("set the time of", &path)?;
+            file.sync_all().or_fault("sync", &path)?;
+            Look::at(&path)
+        };
+        let looks = (0..self.content.manifest().files().len()).map(finish_one).collect();
+        self.handles.clear();
+        looks
+    }
+
+    /// The open file of a chunk that is here, and its place.
+    pub(crate) fn reader(&self, chunk: ChunkIndex) -> Option<Result<(Arc<File>, ChunkPlace), Fault>> {
+        let place = self.content.manifest().place(chunk).filter(|_| self.has(chunk))?;
+        Some(self.file(place.file).map(|file| (file, place)))
+    }
+
+    /// Bytes by which the disk is too small for what is missing.
+    fn shortage(&self) -> Result<u64, Fault> {
+        let manifest = self.content.manifest();
+        let progress = self.progress();
+        let missing =
+            progress.had.missing_from(0).filter_map(|c| manifest.place(c)).map(|p| p.len).sum::<u64>();
+        let free = fs4::available_space(&self.folder).or_fault("ask for the free space of", &self.folder)?;
+        Ok(if missing == 0 { 0 } else { (missing + RESERVE_BYTES).saturating_sub(free) })
+    }
+
+    fn path(&self, file: usize) -> PathBuf {
+        self.content.manifest().files()[file].path.to_path(&self.files)
+    }
+
+    /// The open file, made at full size if it is not there. Its blocks are only taken as they are written, where the
+    /// file system knows sparse files.
+    fn file(&self, at: usize) -> Result<Arc<File>, Fault> {
+        let path = self.path(at);
+        let entry = &self.content.manifest().files()[at];
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let opened = self.handles.get(&path, || {
+            let file = open().or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => {
+                    files::make_folders_above(&self.files, &entry.path).map_err(io::Error::other)?;
+                    open()
+                }
+                _ => Err(error),
+            })?;
+            if file.metadata()?.len() != entry.size {
+                file.set_len(entry.size)?;
+            }
+            Ok(file)
+        });
+        opened.or_fault("open", &path)
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // No operation leaves the set half changed, so a panic elsewhere does not spoil it.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Decides which journalled chunks of an earlier run are really there.
+struct Restored<'a> {
+    content: &'a GameContent,
+    files: &'a Path,
+}
+
+impl Restored<'_> {
+    /// The same run of the system, and all files are there: nothing to check, nothing to write.
+    fn holds_as_it_is(&self, found: &Journalled, boot: BootId) -> bool {
+        let mut checked = BTreeSet::new();
+        let mut whole = |chunk: &ChunkIndex| {
+            let Some(place) = self.content.manifest().place(*chunk) else { return false };
+            checked.contains(&place.file) || (self.is_whole(place.file) && checked.insert(place.file))
+        };
+        boot.is_some() && found.boot == boot && found.chunks.iter().all(&mut whole)
+    }
+
+    /// The chunks that are there: those that were synced, and those that still match their hash.
+    fn check(&self, found: &Journalled, boot: BootId) -> Vec<ChunkIndex> {
+        let same_run = boot.is_some() && found.boot == boot;
+        let manifest = self.content.manifest();
+        let mut buffer = Vec::new();
+        let mut holds = |(at, chunk): &(usize, ChunkIndex)| {
+            let Some(place) = manifest.place(*chunk).filter(|p| self.is_whole(p.file)) else { return false };
+            let synced = *at < found.synced && manifest.files()[place.file].size >= SYNCED_FILE_BYTES_MIN;
+            same_run || synced || self.verifies(*chunk, place, &mut buffer)
+        };
+        let chunks = found.chunks.iter().copied().enumerate();
+        chunks.filter(&mut holds).map(|(_, chunk)| chunk).collect()
+    }
+
+    fn is_whole(&self, file: usize) -> bool {
+        let entry = &self.content.manifest().files()[file];
+        fs::symlink_metadata(entry.path.to_path(self.files))
+            .is_ok_and(|m| m.is_file() && m.len() == entry.size)
+    }
+
+    fn verifies(&self, chunk: ChunkIndex, place: ChunkPlace, buffer: &mut Vec<u8>) -> bool {
+        buffer.resize(place.len as usize, 0);
+        let path = self.content.manifest().files()[place.file].path.to_path(self.files);
+        let read = File::open(path).and_then(|file| files::read_exact_at(&file, buffer, place.offset));
+        read.is_ok() && self.content.verifies(chunk, buffer)
+    }
+}

@@ -1,0 +1,328 @@
+//! The hash index: what is known about the content of files, so that nothing is hashed twice.
+//!
+//! One file for each game, so that a change rewrites little and damage costs little. An entry holds as long as the
+//! file looks as it did (size, time, identity). A file that was changed so shortly before it was hashed that a further
+//! change might have left the same time is hashed, but not remembered ("racy", as in git). Times are compared with the
+//! disk's own clock, which is another machine's on a network drive.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::sync::Arc;
+
+use lanspread_core::io::{DiskError, FileStamp};
+use lanspread_types::manifest::ManifestError;
+use lanspread_types::{ChunkHash, ChunkSize, FileEntry, GameContent, GameId, Manifest, RelPath};
+use serde::{Deserialize, Serialize};
+
+use crate::cancel::Cancel;
+use crate::fault::{Fault, OrFault};
+use crate::files;
+use crate::hash::{FileHashes, HashError, hash_file};
+use crate::layout::Layout;
+use crate::scan::{SentinelError, read_sentinel};
+use crate::sealed::{seal, unseal};
+use crate::store::Store;
+use crate::walk::{FoundFile, Look, WalkError, servable_files, stamp};
+
+const MAGIC: [u8; 8] = *b"LSINDEX\x01";
+
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error("{game} cannot be shared: {reason}")]
+    NotAGame { game: GameId, reason: String },
+    #[error("{path} of {game} changed while it was read")]
+    Changed { game: GameId, path: RelPath },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Io(#[from] Fault),
+    #[error("indexing was cancelled")]
+    Cancelled,
+}
+
+impl From<IndexError> for DiskError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Io(fault) => fault.into(),
+            IndexError::Cancelled => Self::Cancelled,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// What is known about one file's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexedFile {
+    pub path: RelPath,
+    pub look: Look,
+    /// The chunk size that the chunk hashes were made with.
+    pub chunk_bytes: u64,
+    pub root: ChunkHash,
+    pub chunks: Vec<ChunkHash>,
+}
+
+impl IndexedFile {
+    /// The hashes for another chunk size too, where that makes no difference.
+    fn hashes_for(&self, chunk: ChunkSize) -> Option<FileHashes> {
+        let one_chunk_in_both = self.look.size <= self.chunk_bytes.min(chunk.bytes());
+        (self.chunk_bytes == chunk.bytes() || one_chunk_in_both)
+            .then(|| FileHashes { root: self.root, chunks: self.chunks.clone() })
+    }
+}
+
+/// What is known about one game. The same path may occur twice while one version replaces another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GameIndex {
+    pub files: Vec<IndexedFile>,
+    /// Which files make up a version that was downloaded. As long as such a set is whole, the game consists of it, and
+    /// whatever else is in the folder is the user's own and not shared.
+    pub versions: Vec<Vec<RelPath>>,
+}
+
+impl GameIndex {
+    /// Reads what is known. What cannot be read is set aside, and the game is hashed again.
+    pub fn load(layout: &Layout, game: &GameId) -> Self {
+        let path = layout.index_of(game);
+        let Ok(bytes) = fs::read(&path) else { return Self::default() };
+        unseal(MAGIC, &bytes).unwrap_or_else(|| {
+            tracing::warn!(%game, "the hash index of the game cannot be read and is made anew");
+            let _ = files::rename(&path, &layout.broken().join(format!("index-{game}")));
+            Self::default()
+        })
+    }
+
+    pub fn save(&self, layout: &Layout, game: &GameId) -> Result<(), Fault> {
+        let path = layout.index_of(game);
+        let sealed = seal(MAGIC, self).map_err(std::io::Error::other).or_fault("encode", &path)?;
+        files::replace(&layout.scratch(), &path, &sealed)
+    }
+
+    pub fn forget(layout: &Layout, game: &GameId) -> Result<(), Fault> {
+        files::delete_file(&layout.index_of(game))
+    }
+
+    /// The files of a download that was just completed.
+    pub fn of_download(content: &GameContent, looks: &[Look]) -> Self {
+        let manifest = content.manifest();
+        let files = manifest.files().iter().zip(looks).enumerate().map(|(at, (file, look))| {
+            let chunks = manifest.chunks_of(at);
+            IndexedFile {
+                path: file.path.clone(),
+                look: *look,
+                chunk_bytes: manifest.chunk_size().bytes(),
+                root: file.root,
+                chunks: content.hashes()[chunks.start as usize..chunks.end as usize].to_vec(),
+            }
+        });
+        let version = manifest.files().iter().map(|f| f.path.clone()).collect();
+        Self { files: files.collect(), versions: vec![version] }
+    }
+
+    /// Adds what another index knows.
+    pub fn merge(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.versions.extend(other.versions);
+    }
+
+    /// The paths of the version that is there, as far as known: of a downloaded one if there is any, or of all files.
+    pub fn known_paths(&self) -> Vec<RelPath> {
+        let mut paths = match self.versions.first() {
+            Some(version) => version.clone(),
+            None => self.files.iter().map(|f| f.path.clone()).collect(),
+        };
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
+    /// The paths of a downloaded version, if the game was downloaded.
+    pub fn downloaded_paths(&self) -> Option<Vec<RelPath>> {
+        self.versions.first().cloned()
+    }
+
+    fn by_look(&self) -> HashMap<(&RelPath, Look), &IndexedFile> {
+        self.files.iter().map(|f| ((&f.path, f.look), f)).collect()
+    }
+
+    /// The files that the game consists of.
+    fn select(&self, found: &[FoundFile]) -> Vec<FoundFile> {
+        let known = self.by_look();
+        let found_by_path: HashMap<&RelPath, &FoundFile> = found.iter().map(|f| (&f.path, f)).collect();
+        let whole = |version: &Vec<RelPath>| {
+            let unchanged = |path: &RelPath| {
+                let file = found_by_path.get(path).filter(|f| known.contains_key(&(&f.path, f.look)));
+                file.map(|f| (*f).clone())
+            };
+            version.iter().map(unchanged).collect::<Option<Vec<FoundFile>>>()
+        };
+        let mut selected = self.versions.iter().find_map(whole).unwrap_or_else(|| found.to_vec());
+        selected.sort_by(|a, b| a.path.cmp(&b.path));
+        selected
+    }
+}
+
+impl Store {
+    /// Hashes a game, as far as its files are not known already. The stamp is of what was really hashed. `progress` is
+    /// told the bytes done and the bytes in all.
+    pub fn index(
+        &self,
+        game: &GameId,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(FileStamp, Arc<GameContent>), IndexError> {
+        let folder = self.layout().game(game);
+        let version = read_sentinel(&folder).map_err(|e| refuse_sentinel(game, e))?;
+        let found = servable_files(&folder).map_err(|e| refuse_walk(game, e))?;
+        let known = GameIndex::load(self.layout(), game);
+        let selected = known.select(&found);
+        let work = Indexing { store: self, game, known: &known, selected: &selected };
+        let files = work.run(cancel, progress)?;
+        if read_sentinel(&folder).ok() != Some(version) {
+            return Err(IndexError::NotAGame {
+                game: game.clone(),
+                reason: "its version changed".to_owned(),
+            });
+        }
+        let mut hashes = Vec::new();
+        let entry = |file: IndexedFile| {
+            hashes.extend(file.chunks);
+            FileEntry { path: file.path, size: file.look.size, root: file.root }
+        };
+        let entries = files.into_iter().map(entry).collect();
+        let manifest = Manifest::new(game.clone(), version, entries)?;
+        Ok((stamp(&found), Arc::new(GameContent::new(manifest, hashes)?)))
+    }
+
+    /// The time as the games' disk has it, in nanoseconds since 1970.
+    fn disk_clock_ns(&self) -> Result<i64, Fault> {
+        let path = self.layout().scratch().join("clock");
+        fs::write(&path, b"now").or_fault("write", &path)?;
+        Look::at(&path).map(|look| look.changed_ns)
+    }
+}
+
+/// One run over the files of a game.
+struct Indexing<'a> {
+    store: &'a Store,
+    game: &'a GameId,
+    known: &'a GameIndex,
+    selected: &'a [FoundFile],
+}
+
+/// A file's hashes, and whether they may be remembered.
+struct Hashed {
+    file: IndexedFile,
+    settled: bool,
+}
+
+impl Indexing<'_> {
+    fn run(
+        &self,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<IndexedFile>, IndexError> {
+        let total = self.selected.iter().map(|f| f.look.size).sum();
+        let chunk = ChunkSize::for_game(total);
+        let known = self.known.by_look();
+        let (mut hashed, mut news) = (Vec::with_capacity(self.selected.len()), false);
+        let (mut done, mut buffer, mut clock_ns) = (0, Vec::new(), None);
+        let mut outcome = Ok(());
+        for found in self.selected {
+            let reused = known.get(&(&found.path, found.look)).and_then(|f| f.hashes_for(chunk));
+            let one = match reused {
+                Some(hashes) => Ok((hashes, true)),
+                None => {
+                    news = true;
+                    let mut within = done;
+                    let mut report = |bytes| {
+                        within += bytes;
+                        progress(within, total);
+                    };
+                    self.hash(found, chunk, &mut clock_ns, &mut buffer, cancel, &mut report)
+                }
+            };
+            match one {
+                Ok((hashes, settled)) => hashed.push(Hashed { file: indexed(found, chunk, hashes), settled }),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+            done += found.look.size;
+        }
+        self.remember(&hashed, news);
+        outcome.map(|()| hashed.into_iter().map(|h| h.file).collect())
+    }
+
+    fn hash(
+        &self,
+        found: &FoundFile,
+        chunk: ChunkSize,
+        clock_ns: &mut Option<i64>,
+        buffer: &mut Vec<u8>,
+        cancel: &Cancel,
+        report: &mut dyn FnMut(u64),
+    ) -> Result<(FileHashes, bool), IndexError> {
+        let started_ns = match *clock_ns {
+            Some(ns) => ns,
+            None => *clock_ns.insert(self.store.disk_clock_ns()?),
+        };
+        let path = found.path.to_path(&self.store.layout().game(self.game));
+        let hashes = hash_file(&path, found.look, chunk, buffer, cancel, report)
+            .map_err(|e| self.explain(e, found))?;
+        Ok((hashes, is_settled(found.look.changed_ns, started_ns)))
+    }
+
+    /// Saves what was found out, also if the run did not come to its end. The index only saves work: a game is shared
+    /// even if it cannot be written.
+    fn remember(&self, hashed: &[Hashed], news: bool) {
+        let was: HashSet<&RelPath> = self.known.files.iter().map(|f| &f.path).collect();
+        let is: HashSet<&RelPath> = self.selected.iter().map(|f| &f.path).collect();
+        if !news && was == is {
+            return;
+        }
+        let reached: HashSet<&RelPath> = hashed.iter().map(|h| &h.file.path).collect();
+        let kept = self.known.files.iter().filter(|f| is.contains(&f.path) && !reached.contains(&f.path));
+        let settled = hashed.iter().filter(|h| h.settled).map(|h| &h.file);
+        let files = settled.chain(kept).cloned().collect();
+        let index = GameIndex { files, versions: self.known.versions.clone() };
+        if let Err(error) = index.save(self.store.layout(), self.game) {
+            tracing::warn!(game = %self.game, %error, "the hash index cannot be written");
+        }
+    }
+
+    fn explain(&self, error: HashError, file: &FoundFile) -> IndexError {
+        match error {
+            HashError::Io(fault) => IndexError::Io(fault),
+            HashError::Changed => IndexError::Changed { game: self.game.clone(), path: file.path.clone() },
+            HashError::Cancelled => IndexError::Cancelled,
+        }
+    }
+}
+
+fn indexed(found: &FoundFile, chunk: ChunkSize, hashes: FileHashes) -> IndexedFile {
+    let FileHashes { root, chunks } = hashes;
+    IndexedFile { path: found.path.clone(), look: found.look, chunk_bytes: chunk.bytes(), root, chunks }
+}
+
+/// Whether a change after the hashing is sure to show in the file's time. Disks with fine times still take them from a
+/// clock that ticks every 1 to 16 ms; FAT counts in steps of two seconds.
+fn is_settled(changed_ns: i64, clock_ns: i64) -> bool {
+    let fine = clock_ns % 1_000_000_000 != 0 || changed_ns % 1_000_000_000 != 0;
+    let resolution_ns = if fine { 50_000_000 } else { 2_000_000_000 };
+    changed_ns.saturating_add(resolution_ns) < clock_ns
+}
+
+fn refuse_sentinel(game: &GameId, error: SentinelError) -> IndexError {
+    match error {
+        SentinelError::Io(fault) => IndexError::Io(fault),
+        other => IndexError::NotAGame { game: game.clone(), reason: other.to_string() },
+    }
+}
+
+fn refuse_walk(game: &GameId, error: WalkError) -> IndexError {
+    match error {
+        WalkError::Io(fault) => IndexError::Io(fault),
+        other => IndexError::NotAGame { game: game.clone(), reason: other.to_string() },
+    }
+}

@@ -1,0 +1,251 @@
+//! Installing, uninstalling and removing games.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use lanspread_core::install::{Intent, Record, plan_install, plan_remove, plan_uninstall};
+use lanspread_core::io::DiskError;
+use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL, is_archive};
+use lanspread_types::{GameId, RelPath};
+
+use crate::cancel::Cancel;
+use crate::execute::{Executor, Stuck, no_unpack};
+use crate::fault::{Fault, OrFault};
+use crate::files;
+use crate::index::GameIndex;
+use crate::scan::{local_entry, local_folder, read_sentinel};
+use crate::store::{ChangeError, Store};
+use crate::unpack::staging::Staging;
+use crate::unpack::{UnpackError, UnpackLimits, Unpacker};
+use crate::walk::servable_files;
+
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    #[error("{0} is not downloaded")]
+    NotDownloaded(GameId),
+    #[error("{0} is already installed")]
+    AlreadyInstalled(GameId),
+    #[error("something called {name} is in the way of installing {game}")]
+    Blocked { game: GameId, name: String },
+    #[error("{0} has no archives to install from")]
+    NoArchives(GameId),
+    #[error("{archive}: {error}")]
+    Archive { archive: RelPath, error: UnpackError },
+    #[error("the disk is full: {missing} bytes are missing")]
+    Full { missing: u64 },
+    #[error("the install was cancelled")]
+    Cancelled,
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    #[error(transparent)]
+    Io(#[from] Fault),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UninstallError {
+    #[error("{0} is not installed")]
+    NotInstalled(GameId),
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    #[error(transparent)]
+    Io(#[from] Fault),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    #[error("{0} is not downloaded")]
+    NotDownloaded(GameId),
+    #[error("the files of {game} cannot be listed: {reason}")]
+    Unreadable { game: GameId, reason: String },
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    #[error(transparent)]
+    Io(#[from] Fault),
+}
+
+impl From<InstallError> for DiskError {
+    fn from(error: InstallError) -> Self {
+        match error {
+            InstallError::Io(fault) => fault.into(),
+            InstallError::Full { missing } => Self::Full { missing },
+            InstallError::Cancelled => Self::Cancelled,
+            InstallError::Archive { .. } | InstallError::NoArchives(_) => Self::Archive(error.to_string()),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<UninstallError> for DiskError {
+    fn from(error: UninstallError) -> Self {
+        match error {
+            UninstallError::Io(fault) => fault.into(),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<RemoveError> for DiskError {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Io(fault) => fault.into(),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl Store {
+    /// Unpacks the game's archives in order; where they overlap the later one wins. Either all of it is there
+    /// afterwards or nothing. `progress` is told the bytes unpacked and the bytes in all, often: throttle it.
+    pub fn install(
+        &self,
+        game: &GameId,
+        unpacker: &dyn Unpacker,
+        cancel: &Cancel,
+        progress: Box<dyn FnMut(u64, u64)>,
+    ) -> Result<(), InstallError> {
+        let _change = self.begin_change(game)?;
+        let folder = self.layout().game(game);
+        if read_sentinel(&folder).is_err() {
+            return Err(InstallError::NotDownloaded(game.clone()));
+        }
+        match local_entry(&folder) {
+            Some(_) if local_folder(&folder).is_some() => {
+                return Err(InstallError::AlreadyInstalled(game.clone()));
+            }
+            Some(name) => return Err(InstallError::Blocked { game: game.clone(), name }),
+            None => {}
+        }
+        let mut job = Unpacking { store: self, game, unpacker, cancel, progress: Some(progress) };
+        let record = Record { game: game.clone(), intent: Intent::Install };
+        let executor = Executor::new(self.layout(), &record);
+        match executor.run(&plan_install(), &mut |staging| job.unpack(&folder, staging)) {
+            Ok(()) => Ok(()),
+            Err(Stuck { committed: true, .. }) => Ok(()),
+            Err(Stuck { committed: false, error }) => {
+                // The reason for the failure says more than that of the clearing up, which the next start repeats.
+                let _ = executor.recover();
+                Err(error)
+            }
+        }
+    }
+
+    /// Deletes the installed game. The downloaded files stay.
+    pub fn uninstall(&self, game: &GameId) -> Result<(), UninstallError> {
+        let _change = self.begin_change(game)?;
+        let local = local_folder(&self.layout().game(game)).and_then(|name| RelPath::new(name).ok());
+        let local = local.ok_or_else(|| UninstallError::NotInstalled(game.clone()))?;
+        let plan = plan_uninstall(&local);
+        let record = Record { game: game.clone(), intent: Intent::Uninstall { folder: local } };
+        let executor = Executor::new(self.layout(), &record);
+        match executor.run(&plan, &mut no_unpack::<Fault>) {
+            Ok(()) | Err(Stuck { committed: true, .. }) => Ok(()),
+            Err(Stuck { committed: false, error }) => {
+                let _ = executor.recover();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Deletes the downloaded files. What is installed stays.
+    pub fn remove(&self, game: &GameId) -> Result<(), RemoveError> {
+        let _change = self.begin_change(game)?;
+        let folder = self.layout().game(game);
+        if !self.has_folder(game) || !files::is_there(&folder.join(SENTINEL)) {
+            return Err(RemoveError::NotDownloaded(game.clone()));
+        }
+        let known = GameIndex::load(self.layout(), game).downloaded_paths();
+        let files = match known {
+            // What was downloaded goes, what the user put beside it stays.
+            Some(paths) => paths.into_iter().filter(|p| files::is_there(&p.to_path(&folder))).collect(),
+            None => {
+                let found = servable_files(&folder);
+                let unreadable = |reason| RemoveError::Unreadable { game: game.clone(), reason };
+                let found = found.map_err(|e| unreadable(e.to_string()))?;
+                found.into_iter().map(|f| f.path).collect::<Vec<RelPath>>()
+            }
+        };
+        let plan = plan_remove(&files);
+        let record = Record { game: game.clone(), intent: Intent::Remove { files } };
+        let executor = Executor::new(self.layout(), &record);
+        executor.run(&plan, &mut no_unpack::<Fault>).map_err(|stuck| stuck.error)?;
+        GameIndex::forget(self.layout(), game)?;
+        Ok(())
+    }
+}
+
+/// The unpacking of one game.
+struct Unpacking<'a> {
+    store: &'a Store,
+    game: &'a GameId,
+    unpacker: &'a dyn Unpacker,
+    cancel: &'a Cancel,
+    /// Taken when the unpacking starts.
+    progress: Option<Box<dyn FnMut(u64, u64)>>,
+}
+
+impl Unpacking<'_> {
+    fn unpack(&mut self, folder: &Path, staging: &Path) -> Result<(), InstallError> {
+        let archives = archives_in(folder)?;
+        if archives.is_empty() {
+            return Err(InstallError::NoArchives(self.game.clone()));
+        }
+        let mut limits = UnpackLimits::default();
+        let mut total = 0u64;
+        for archive in &archives {
+            let source = open(folder, archive)?;
+            let listing =
+                self.unpacker.list(source, &limits, self.cancel).map_err(|e| explain(archive, e))?;
+            total = total.saturating_add(listing.bytes);
+        }
+        self.check_space(staging, total)?;
+        files::make_folders(staging, LOCAL_FOLDER)?;
+        let mut sink = Staging::new(staging.join(LOCAL_FOLDER), total, self.progress.take());
+        for archive in &archives {
+            let source = open(folder, archive)?;
+            let done = self.unpacker.unpack(source, &mut sink, &limits, self.cancel);
+            let summary = done.map_err(|e| explain(archive, e))?;
+            limits.output_bytes = limits.output_bytes.saturating_sub(summary.bytes);
+            limits.entries = limits.entries.saturating_sub(summary.files + summary.folders);
+        }
+        if self.cancel.is_cancelled() {
+            return Err(InstallError::Cancelled);
+        }
+        Ok(())
+    }
+
+    fn check_space(&self, staging: &Path, total: u64) -> Result<(), InstallError> {
+        let disk = self.store.layout().own();
+        let free = fs4::available_space(disk).or_fault("ask for the free space of", staging)?;
+        match total.saturating_sub(free) {
+            0 => Ok(()),
+            missing => Err(InstallError::Full { missing }),
+        }
+    }
+}
+
+fn open(folder: &Path, archive: &RelPath) -> Result<Box<File>, Fault> {
+    let path = archive.to_path(folder);
+    File::open(&path).map(Box::new).or_fault("open", &path)
+}
+
+/// The archives in a game's folder, in the order in which they are unpacked.
+fn archives_in(folder: &Path) -> Result<Vec<RelPath>, Fault> {
+    let mut archives = Vec::new();
+    for entry in fs::read_dir(folder).or_fault("read the folder", folder)? {
+        let entry = entry.or_fault("read the folder", folder)?;
+        let is_file = entry.file_type().is_ok_and(|t| t.is_file());
+        let name = entry.file_name().into_string().ok().and_then(|n| RelPath::new(n).ok());
+        archives.extend(name.filter(|path| is_file && is_archive(path)));
+    }
+    archives.sort();
+    Ok(archives)
+}
+
+fn explain(archive: &RelPath, error: UnpackError) -> InstallError {
+    match error {
+        UnpackError::Cancelled => InstallError::Cancelled,
+        UnpackError::Sink(fault) if fault.is_disk_full() => InstallError::Full { missing: 0 },
+        UnpackError::Sink(fault) => InstallError::Io(fault),
+        error => InstallError::Archive { archive: archive.clone(), error },
+    }
+}

@@ -1,0 +1,84 @@
+//! The records of changes that are under way, one file for each game.
+
+use std::fs;
+
+use lanspread_core::install::{Intent, Record};
+use lanspread_types::{ContentId, GameId, RelPath};
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Fault, OrFault};
+use crate::files;
+use crate::layout::Layout;
+use crate::sealed::{seal, unseal};
+
+const MAGIC: [u8; 8] = *b"LSPLAN\0\x01";
+
+/// A record as it stands on disk. Order and content of the variants are the format: new ones go to the end.
+#[derive(Debug, Serialize, Deserialize)]
+enum StoredIntent {
+    Commit { content: ContentId, new: Vec<RelPath>, old: Vec<RelPath> },
+    Install,
+    Uninstall { folder: RelPath },
+    Remove { files: Vec<RelPath> },
+}
+
+impl From<&Intent> for StoredIntent {
+    fn from(intent: &Intent) -> Self {
+        match intent.clone() {
+            Intent::Commit { content, new, old } => Self::Commit { content, new, old },
+            Intent::Install => Self::Install,
+            Intent::Uninstall { folder } => Self::Uninstall { folder },
+            Intent::Remove { files } => Self::Remove { files },
+        }
+    }
+}
+
+impl From<StoredIntent> for Intent {
+    fn from(stored: StoredIntent) -> Self {
+        match stored {
+            StoredIntent::Commit { content, new, old } => Self::Commit { content, new, old },
+            StoredIntent::Install => Self::Install,
+            StoredIntent::Uninstall { folder } => Self::Uninstall { folder },
+            StoredIntent::Remove { files } => Self::Remove { files },
+        }
+    }
+}
+
+pub fn write(layout: &Layout, record: &Record) -> Result<(), Fault> {
+    let path = layout.record_of(&record.game);
+    let sealed = seal(MAGIC, &(&record.game, StoredIntent::from(&record.intent)));
+    let sealed = sealed.map_err(std::io::Error::other).or_fault("encode", &path)?;
+    files::replace(&layout.scratch(), &path, &sealed)
+}
+
+pub fn forget(layout: &Layout, game: &GameId) -> Result<(), Fault> {
+    files::delete_file(&layout.record_of(game))?;
+    files::sync_folder(&layout.journal())
+}
+
+/// The record of one game.
+pub fn read(layout: &Layout, game: &GameId) -> Option<Record> {
+    let bytes = fs::read(layout.record_of(game)).ok()?;
+    let (game, stored): (GameId, StoredIntent) = unseal(MAGIC, &bytes)?;
+    Some(Record { game, intent: stored.into() })
+}
+
+/// All records that can be read. Others are set aside: they were never wholly written, so their plan never began.
+pub fn read_all(layout: &Layout) -> Result<Vec<Record>, Fault> {
+    let folder = layout.journal();
+    let mut records = Vec::new();
+    for entry in fs::read_dir(&folder).or_fault("read the folder", &folder)? {
+        let name = entry.or_fault("read the folder", &folder)?.file_name();
+        let record = name.to_str().and_then(|n| GameId::new(n).ok()).and_then(|game| read(layout, &game));
+        match record {
+            Some(record) => records.push(record),
+            None => {
+                tracing::warn!(?name, "a record of the journal cannot be read and is set aside");
+                let broken = layout.broken().join(format!("journal-{}", name.to_string_lossy()));
+                files::rename(&folder.join(&name), &broken)?;
+            }
+        }
+    }
+    records.sort_by(|a, b| a.game.cmp(&b.game));
+    Ok(records)
+}

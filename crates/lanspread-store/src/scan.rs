@@ -1,0 +1,172 @@
+//! What the library consists of, as far as names, sizes and times tell. No content is read but the sentinels.
+
+use std::fs::{self, DirEntry};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use lanspread_core::io::{DiskError, FileStamp, IgnoredFolder, Scan, ScannedGame};
+use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL};
+use lanspread_types::version::{SENTINEL_BYTES_MAX, VersionError};
+use lanspread_types::{GameId, GameVersion};
+
+use crate::fault::{Fault, OrFault};
+use crate::files::{is_link, is_real_dir};
+use crate::layout::OWN_FOLDER;
+use crate::store::Store;
+use crate::walk::{WalkError, servable_files, stamp};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    #[error("the games folder is not there: {0}")]
+    Missing(PathBuf),
+    #[error(transparent)]
+    Io(#[from] Fault),
+}
+
+impl From<ScanError> for DiskError {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::Io(fault) => fault.into(),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// Why a folder has no version.
+#[derive(Debug, thiserror::Error)]
+pub enum SentinelError {
+    #[error("there is no {SENTINEL} in it")]
+    Missing,
+    #[error("{SENTINEL} stands in {0}, it belongs into the game's own folder")]
+    Nested(String),
+    #[error("{0} must be spelled {SENTINEL}")]
+    Spelling(String),
+    #[error("{SENTINEL} is not an ordinary file")]
+    NotAFile,
+    #[error("{SENTINEL}: {0}")]
+    Version(#[from] VersionError),
+    #[error(transparent)]
+    Io(#[from] Fault),
+}
+
+impl Store {
+    /// Looks at every folder of the library.
+    pub fn scan(&self) -> Result<Scan, ScanError> {
+        let games = self.layout().games();
+        if !games.is_dir() {
+            return Err(ScanError::Missing(games.to_path_buf()));
+        }
+        // Open files are kept for serving; what may have been replaced by the user is opened anew.
+        self.handles().clear();
+        let mut scan = Scan::default();
+        for entry in fs::read_dir(games).or_fault("read the folder", games)? {
+            let entry = entry.or_fault("read the folder", games)?;
+            self.scan_entry(&entry, &mut scan);
+        }
+        scan.games.sort_by(|a, b| a.game.cmp(&b.game));
+        scan.ignored.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(scan)
+    }
+
+    fn scan_entry(&self, entry: &DirEntry, scan: &mut Scan) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.to_ascii_lowercase().starts_with(OWN_FOLDER) {
+            return;
+        }
+        let path = entry.path();
+        let Ok(metadata) = fs::symlink_metadata(&path) else { return };
+        let leads_to_folder = is_link(&metadata) && path.is_dir();
+        if !metadata.is_dir() && !leads_to_folder {
+            return;
+        }
+        let mut ignore = |reason: String| scan.ignored.push(IgnoredFolder { name: name.clone(), reason });
+        if leads_to_folder {
+            return ignore("it is a link; only real folders are looked into".to_owned());
+        }
+        let game = match GameId::new(name.clone()) {
+            Ok(game) => game,
+            Err(error) => return ignore(error.to_string()),
+        };
+        if let Some(reason) = self.unrecovered(&game) {
+            return ignore(format!("an interrupted change could not be ended: {reason}"));
+        }
+        match look_into(&game, &path) {
+            Ok(found) => scan.games.push(found),
+            Err((reason, installed)) => {
+                ignore(reason);
+                if installed {
+                    scan.games.push(installed_only(game));
+                }
+            }
+        }
+    }
+}
+
+/// Looks into one folder. Fails with the reason why it is not a downloaded game, and whether one is installed there.
+fn look_into(game: &GameId, folder: &Path) -> Result<ScannedGame, (String, bool)> {
+    let installed = local_folder(folder).is_some();
+    let refuse = |reason: String| (reason, installed);
+    let version = match read_sentinel(folder) {
+        Ok(version) => version,
+        // Installed and not downloaded is an ordinary state that needs no remark.
+        Err(SentinelError::Missing) if installed => return Ok(installed_only(game.clone())),
+        Err(error) => return Err(refuse(error.to_string())),
+    };
+    let files = servable_files(folder).map_err(|e: WalkError| refuse(e.to_string()))?;
+    Ok(ScannedGame {
+        game: game.clone(),
+        version: Some(version),
+        installed,
+        bytes: files.iter().map(|f| f.look.size).sum(),
+        files: files.len() as u32,
+        stamp: stamp(&files),
+    })
+}
+
+fn installed_only(game: GameId) -> ScannedGame {
+    ScannedGame { game, version: None, installed: true, bytes: 0, files: 0, stamp: FileStamp::default() }
+}
+
+/// The name of the folder of the installed game as it is spelled on disk, if it is a real folder.
+pub fn local_folder(game: &Path) -> Option<String> {
+    local_entry(game).filter(|name| is_real_dir(&game.join(name)))
+}
+
+/// The name of whatever stands where the installed game belongs.
+pub fn local_entry(game: &Path) -> Option<String> {
+    let entries = fs::read_dir(game).ok()?;
+    let names = entries.flatten().filter_map(|e| e.file_name().into_string().ok());
+    let mut local: Vec<String> = names.filter(|n| n.eq_ignore_ascii_case(LOCAL_FOLDER)).collect();
+    local.sort_by_key(|name| name != LOCAL_FOLDER);
+    local.into_iter().next()
+}
+
+/// Reads the version of a game's folder. The name is compared letter by letter, also where the disk would not.
+pub fn read_sentinel(folder: &Path) -> Result<GameVersion, SentinelError> {
+    let entries = fs::read_dir(folder).or_fault("read the folder", folder)?;
+    let names: Vec<String> = entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+    if !names.iter().any(|n| n == SENTINEL) {
+        return Err(why_missing(folder, &names));
+    }
+    let path = folder.join(SENTINEL);
+    let metadata = fs::symlink_metadata(&path).or_fault("look at", &path)?;
+    if !metadata.is_file() || is_link(&metadata) {
+        return Err(SentinelError::NotAFile);
+    }
+    let mut content = Vec::new();
+    let file = fs::File::open(&path).or_fault("open", &path)?;
+    file.take(SENTINEL_BYTES_MAX as u64 + 1).read_to_end(&mut content).or_fault("read", &path)?;
+    Ok(GameVersion::parse_sentinel(&content)?)
+}
+
+fn why_missing(folder: &Path, names: &[String]) -> SentinelError {
+    if let Some(name) = names.iter().find(|n| n.eq_ignore_ascii_case(SENTINEL)) {
+        return SentinelError::Spelling(name.clone());
+    }
+    let nested = names.iter().find(|n| {
+        !n.eq_ignore_ascii_case(LOCAL_FOLDER)
+            && is_real_dir(&folder.join(n))
+            && folder.join(n).join(SENTINEL).is_file()
+    });
+    nested.map_or(SentinelError::Missing, |name| SentinelError::Nested(name.clone()))
+}

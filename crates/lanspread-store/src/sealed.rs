@@ -1,0 +1,54 @@
+//! The form of our small files: a magic number with the format's version, a checksum, and a postcard payload. What
+//! does not match is not read at all.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const CHECKSUM_BYTES: usize = 16;
+
+pub fn seal<T: Serialize>(magic: [u8; 8], value: &T) -> Result<Vec<u8>, postcard::Error> {
+    let payload = postcard::to_stdvec(value)?;
+    let mut bytes = Vec::with_capacity(magic.len() + CHECKSUM_BYTES + payload.len());
+    bytes.extend(magic);
+    bytes.extend(checksum(&payload));
+    bytes.extend(payload);
+    Ok(bytes)
+}
+
+pub fn unseal<T: DeserializeOwned>(magic: [u8; 8], bytes: &[u8]) -> Option<T> {
+    let rest = bytes.strip_prefix(&magic)?;
+    let (sum, payload) = rest.split_at_checked(CHECKSUM_BYTES)?;
+    if sum != checksum(payload) {
+        return None;
+    }
+    match postcard::take_from_bytes(payload) {
+        Ok((value, [])) => Some(value),
+        _ => None,
+    }
+}
+
+fn checksum(payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let hash = blake3::hash(payload);
+    std::array::from_fn(|i| hash.as_bytes()[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAGIC: [u8; 8] = *b"LSTEST\0\x01";
+
+    #[test]
+    fn every_flipped_or_missing_byte_is_noticed() {
+        let value = (7u32, "seven".to_owned(), vec![1u8, 2, 3]);
+        let sealed = seal(MAGIC, &value).unwrap();
+        assert_eq!(unseal(MAGIC, &sealed), Some(value));
+        for at in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[at] ^= 0x10;
+            assert_eq!(unseal::<(u32, String, Vec<u8>)>(MAGIC, &flipped), None, "byte {at}");
+            assert_eq!(unseal::<(u32, String, Vec<u8>)>(MAGIC, &sealed[..at]), None, "{at} bytes");
+        }
+        assert_eq!(unseal::<(u32, String, Vec<u8>)>(MAGIC, &[sealed, vec![0]].concat()), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! Where an install is unpacked: a folder of ours that nobody sees until it is complete.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use lanspread_types::RelPath;
+
+use super::{EntrySink, EntryWriter};
+use crate::fault::{Fault, OrFault};
+use crate::files;
+
+const WRITE_BYTES: usize = 256 << 10;
+/// Bytes between two reports of progress.
+const REPORT_BYTES: u64 = 1 << 20;
+
+type Report = Box<dyn FnMut(u64, u64)>;
+
+/// A sink that writes below one folder. Several archives may go into it, one after the other; a later file replaces
+/// an earlier one of the same name. Names that differ in case only are taken for the same on every system, and the
+/// first spelling stays: so an install looks the same everywhere.
+pub struct Staging {
+    root: PathBuf,
+    /// Spelling on disk of every path so far by its folded form, and whether it is a file.
+    spelled: HashMap<String, (RelPath, bool)>,
+    meter: Rc<RefCell<Meter>>,
+}
+
+impl fmt::Debug for Staging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staging").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// Counts what was written, and tells.
+struct Meter {
+    done: u64,
+    told: u64,
+    total: u64,
+    report: Option<Report>,
+}
+
+impl Meter {
+    fn add(&mut self, bytes: u64) {
+        self.done += bytes;
+        if self.done - self.told >= REPORT_BYTES || self.done == self.total {
+            self.told = self.done;
+            if let Some(report) = &mut self.report {
+                report(self.done, self.total);
+            }
+        }
+    }
+}
+
+impl Staging {
+    pub fn new(root: PathBuf, total: u64, report: Option<Report>) -> Self {
+        let meter = Meter { done: 0, told: 0, total, report };
+        Self { root, spelled: HashMap::new(), meter: Rc::new(RefCell::new(meter)) }
+    }
+
+    /// The path under which something is written: each part as it was spelled first. Refuses a file where a folder
+    /// is, and the other way round.
+    fn settle(&mut self, path: &RelPath, is_file: bool) -> Result<RelPath, Fault> {
+        let mut settled: Option<RelPath> = None;
+        let depth = path.components().count();
+        for (at, component) in path.components().enumerate() {
+            let here = match &settled {
+                Some(above) => above.join(component),
+                None => RelPath::new(component),
+            };
+            let here = here.map_err(|e| Fault::new("unpack", path.as_str(), io::Error::other(e)))?;
+            let is_file_here = is_file && at + 1 == depth;
+            let (spelling, was_file) =
+                self.spelled.entry(here.fold_key()).or_insert_with(|| (here, is_file_here)).clone();
+            if was_file != is_file_here {
+                let mixed = io::Error::other("it is a file in one archive and a folder in another");
+                return Err(Fault::new("unpack", spelling.as_str(), mixed));
+            }
+            settled = Some(spelling);
+        }
+        settled.ok_or_else(|| Fault::new("unpack", path.as_str(), io::ErrorKind::InvalidInput.into()))
+    }
+}
+
+impl EntrySink for Staging {
+    fn folder(&mut self, path: &RelPath) -> Result<(), Fault> {
+        let path = self.settle(path, false)?;
+        files::make_folders(&self.root, path.as_str())
+    }
+
+    fn file(
+        &mut self,
+        path: &RelPath,
+        size: u64,
+        modified: Option<SystemTime>,
+    ) -> Result<Box<dyn EntryWriter>, Fault> {
+        let path = self.settle(path, true)?;
+        let target = path.to_path(&self.root);
+        files::make_folders_above(&self.root, &path)?;
+        files::delete_file(&target)?;
+        let file = File::create_new(&target).or_fault("write", &target)?;
+        let output = BufWriter::with_capacity(WRITE_BYTES.min(size as usize + 1), file);
+        Ok(Box::new(StagedFile { output, modified, meter: Rc::clone(&self.meter) }))
+    }
+}
+
+struct StagedFile {
+    output: BufWriter<File>,
+    modified: Option<SystemTime>,
+    meter: Rc<RefCell<Meter>>,
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.output.write(bytes)?;
+        self.meter.borrow_mut().add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+impl EntryWriter for StagedFile {
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        let file = self.output.into_inner().map_err(io::IntoInnerError::into_error)?;
+        if let Some(modified) = self.modified {
+            // A time that the disk cannot hold is not worth failing for.
+            let _ = file.set_modified(modified);
+        }
+        Ok(())
+    }
+}

@@ -19,7 +19,7 @@ pub const LINE_BYTES_MAX: usize = 1 << 20;
 const ECHO_CHARS_MAX: usize = 64;
 
 /// A line that is no command: what is printed about it.
-pub type Rejected = ErrorLine;
+pub type Rejected = Box<ErrorLine>;
 
 /// Reads a command and its `id`.
 pub fn parse_request(line: &[u8]) -> Result<(Option<Id>, Request), Rejected> {
@@ -34,12 +34,12 @@ pub fn parse_request(line: &[u8]) -> Result<(Option<Id>, Request), Rejected> {
     let id = id.ok().flatten();
     match parsed {
         Ok(request) => Ok((id, request)),
-        Err(error) => Err(ErrorLine { id, cmd: fields.cmd_text(), error }),
+        Err(error) => Err(Box::new(ErrorLine { id, cmd: fields.cmd_text(), error })),
     }
 }
 
 /// What is printed about a line that was too long; `start` is what was kept of it.
-pub fn reject_long_line(start: &[u8]) -> Rejected {
+pub fn reject_long_line(start: &[u8]) -> ErrorLine {
     let mut fields = Fields::default();
     // The start breaks off somewhere, so that it cannot be read is no news.
     let _ = read_fields(start, &mut fields);
@@ -279,4 +279,206 @@ fn invalid(name: &str, why: &str) -> ErrorBody {
 
 fn shorten(text: &str) -> String {
     text.chars().take(ECHO_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<(Option<Id>, Request), Rejected> {
+        parse_request(line.as_bytes())
+    }
+
+    fn game(id: &str) -> GameId {
+        GameId::new(id).unwrap()
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        let game_id = game("ggoo");
+        for (line, request) in [
+            (r#"{"cmd":"status"}"#, Request::Status),
+            (r#"{"command":"status"}"#, Request::Status),
+            (r#"{"cmd":"status","command":"status"}"#, Request::Status),
+            (
+                r#"{"cmd":"wait-peers","count":2}"#,
+                Request::WaitPeers { count: 2, timeout_ms: WAIT_PEERS_TIMEOUT_MS },
+            ),
+            (
+                r#"{"cmd":"wait-peers","count":0,"timeout_ms":5}"#,
+                Request::WaitPeers { count: 0, timeout_ms: 5 },
+            ),
+            (
+                r#"{"cmd":"connect","addr":"127.0.0.1:7"}"#,
+                Request::Connect { addr: "127.0.0.1:7".parse().unwrap() },
+            ),
+            (r#"{"cmd":"connect","addr":"[::1]:7"}"#, Request::Connect { addr: "[::1]:7".parse().unwrap() }),
+            (r#"{"cmd":"list-peers"}"#, Request::ListPeers),
+            (r#"{"cmd":"list-games"}"#, Request::ListGames),
+            (
+                r#"{"cmd":"download","game_id":"ggoo"}"#,
+                Request::Download { game_id: game_id.clone(), install: true },
+            ),
+            (
+                r#"{"cmd":"download","game_id":"ggoo","install":false}"#,
+                Request::Download { game_id: game_id.clone(), install: false },
+            ),
+            (
+                r#"{"cmd":"cancel-download","game_id":"ggoo"}"#,
+                Request::CancelDownload { game_id: game_id.clone() },
+            ),
+            (r#"{"cmd":"install","game_id":"ggoo"}"#, Request::Install { game_id: game_id.clone() }),
+            (r#"{"cmd":"uninstall","game_id":"ggoo"}"#, Request::Uninstall { game_id: game_id.clone() }),
+            (
+                r#"{"cmd":"remove-download","game_id":"ggoo"}"#,
+                Request::RemoveDownload { game_id: game_id.clone() },
+            ),
+            (
+                r#"{"cmd":"stream-install","game_id":"ggoo"}"#,
+                Request::StreamInstall { game_id: game_id.clone() },
+            ),
+            (
+                r#"{"cmd":"play","game_id":"ggoo","user_name":"Jo","language":null}"#,
+                Request::Play { game_id, user_name: Some("Jo".to_owned()), language: None },
+            ),
+            (r#"{"cmd":"set-game-dir","path":"/g"}"#, Request::SetGameDir { path: "/g".to_owned() }),
+            (r#"{"cmd":"shutdown","unknown field":[1]}"#, Request::Shutdown),
+        ] {
+            assert_eq!(parse(line).unwrap(), (None, request.clone()), "{line}");
+            let written = serde_json::to_string(&request).unwrap();
+            assert_eq!(parse(&written).unwrap().1, request, "{written}");
+            assert_eq!(serde_json::from_str::<Request>(&written).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn every_mistake_has_its_code() {
+        use ErrorCode as E;
+        let deep = format!(r#"{{"cmd":"status","x":{}"#, "[".repeat(5000));
+        for (line, code) in [
+            ("{", E::MalformedJson),
+            ("nonsense", E::MalformedJson),
+            (r#"{"cmd":"status"} {"cmd":"status"}"#, E::MalformedJson),
+            (r#"{"cmd":"status",}"#, E::MalformedJson),
+            (deep.as_str(), E::MalformedJson),
+            ("[1,2]", E::NotAnObject),
+            ("7", E::NotAnObject),
+            ("-7", E::NotAnObject),
+            ("1.5", E::NotAnObject),
+            ("null", E::NotAnObject),
+            ("true", E::NotAnObject),
+            (r#""status""#, E::NotAnObject),
+            ("{}", E::MissingField),
+            (r#"{"cmd":7}"#, E::InvalidField),
+            (r#"{"command":null}"#, E::InvalidField),
+            (r#"{"cmd":"status","command":"shutdown"}"#, E::InvalidField),
+            (r#"{"cmd":"status","cmd":"shutdown"}"#, E::InvalidField),
+            (r#"{"cmd":"Status"}"#, E::UnknownCommand),
+            (r#"{"cmd":""}"#, E::UnknownCommand),
+            (r#"{"cmd":"status","id":{}}"#, E::InvalidId),
+            (r#"{"cmd":"status","id":[1]}"#, E::InvalidId),
+            (r#"{"cmd":"wait-peers"}"#, E::MissingField),
+            (r#"{"cmd":"wait-peers","count":-1}"#, E::InvalidField),
+            (r#"{"cmd":"wait-peers","count":1.5}"#, E::InvalidField),
+            (r#"{"cmd":"wait-peers","count":"1"}"#, E::InvalidField),
+            (r#"{"cmd":"wait-peers","count":1,"timeout_ms":86400001}"#, E::InvalidField),
+            (r#"{"cmd":"wait-peers","count":1,"timeout_ms":null}"#, E::InvalidField),
+            (r#"{"cmd":"connect"}"#, E::MissingField),
+            (r#"{"cmd":"connect","addr":7}"#, E::InvalidField),
+            (r#"{"cmd":"connect","addr":"127.0.0.1"}"#, E::InvalidAddress),
+            (r#"{"cmd":"connect","addr":"127.0.0.1:0"}"#, E::InvalidAddress),
+            (r#"{"cmd":"connect","addr":"0.0.0.0:7"}"#, E::InvalidAddress),
+            (r#"{"cmd":"connect","addr":"host:7"}"#, E::InvalidAddress),
+            (r#"{"cmd":"download"}"#, E::MissingField),
+            (r#"{"cmd":"download","game_id":7}"#, E::InvalidField),
+            (r#"{"cmd":"download","game_id":"a","install":"no"}"#, E::InvalidField),
+            (r#"{"cmd":"download","game_id":"../../etc"}"#, E::InvalidGameId),
+            (r#"{"cmd":"install","game_id":"/etc/passwd"}"#, E::InvalidGameId),
+            (r#"{"cmd":"install","game_id":""}"#, E::InvalidGameId),
+            (r#"{"cmd":"play","game_id":"a","user_name":1}"#, E::InvalidField),
+            (r#"{"cmd":"set-game-dir","path":""}"#, E::InvalidField),
+            (r#"{"cmd":"set-game-dir","path":"a\u0000b"}"#, E::InvalidField),
+        ] {
+            let rejected = parse(line).unwrap_err();
+            assert_eq!(
+                rejected.error.code,
+                code,
+                "{}: {}",
+                &line[..line.len().min(80)],
+                rejected.error.message
+            );
+        }
+    }
+
+    #[test]
+    fn the_id_comes_back_wherever_it_could_be_read() {
+        let seven = Id::Number(7.into());
+        for (line, id) in [
+            (&br#"{"id":7,"cmd":"nonsense"}"#[..], Some(seven.clone())),
+            (br#"{"id":7,"cmd":"download"}"#, Some(seven.clone())),
+            (br#"{"id":7}"#, Some(seven.clone())),
+            (br#"{"id":7,"cmd":"status""#, Some(seven.clone())),
+            (br#"{"id":7,"cmd":nonsense"#, Some(seven.clone())),
+            (b"{\"id\":7,\"cmd\":\"\xff\"}", Some(seven)),
+            (br#"{"id":null,"cmd":"nonsense"}"#, Some(Id::Null(()))),
+            (br#"{"id":[],"cmd":"nonsense"}"#, None),
+            (br#"{"cmd":"nonsense"}"#, None),
+            (b"nonsense", None),
+        ] {
+            let text = String::from_utf8_lossy(line);
+            assert_eq!(parse_request(line).unwrap_err().id, id, "{text}");
+        }
+        let scalars = ["\"x\"", "true", "null", "-3", "1.25"];
+        for scalar in scalars {
+            let (id, _) = parse(&format!(r#"{{"cmd":"status","id":{scalar}}}"#)).unwrap();
+            assert_eq!(serde_json::to_string(&id).unwrap(), scalar);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_told_apart_from_text_that_is_no_json() {
+        assert_eq!(parse_request(b"\xff\xfe").unwrap_err().error.code, ErrorCode::InvalidUtf8);
+        assert_eq!(
+            parse_request(b"{\"cmd\":\"status\"}\xc3").unwrap_err().error.code,
+            ErrorCode::InvalidUtf8
+        );
+        let marked = b"\xef\xbb\xbf{\"cmd\":\"status\"}\r";
+        assert_eq!(
+            parse_request(marked).unwrap().1,
+            Request::Status,
+            "a byte order mark, as some shells write it"
+        );
+    }
+
+    #[test]
+    fn a_long_line_keeps_its_id_if_that_stands_at_the_start() {
+        let rejected = reject_long_line(br#"{"id":"a","cmd":"status","pad":"xxxxxxxx"#);
+        assert_eq!((rejected.id, rejected.cmd.as_deref()), (Some(Id::Text("a".to_owned())), Some("status")));
+        assert_eq!(rejected.error.code, ErrorCode::LineTooLong);
+    }
+
+    #[test]
+    fn what_is_given_back_of_a_long_name_is_short() {
+        let name = "ä".repeat(10_000);
+        let rejected = parse(&format!(r#"{{"cmd":"{name}"}}"#)).unwrap_err();
+        assert_eq!(rejected.cmd.unwrap().chars().count(), ECHO_CHARS_MAX);
+        assert!(rejected.error.message.len() < 400);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_brings_the_parser_down(line in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_request(&line);
+        }
+
+        #[test]
+        fn no_cut_brings_the_parser_down_or_changes_the_id(at in 0usize..60) {
+            let line = br#"{"id":"x-1","cmd":"download","game_id":"ggoo","install":true}"#;
+            if let Err(rejected) = parse_request(&line[..at]) {
+                prop_assert!(rejected.id.is_none_or(|id| id == Id::Text("x-1".to_owned())));
+            }
+        }
+    }
 }

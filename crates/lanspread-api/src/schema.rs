@@ -1,1 +1,92 @@
 //! The JSON schema (draft 2020-12) of what a peer prints and reads, generated from the types.
+//!
+//! It is strict about what is printed: a field that the contract does not name does not validate. A program's output is
+//! checked against it; a reader of that output does better to pass over what it does not know.
+
+use std::collections::BTreeSet;
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use crate::line::{Id, Line};
+use crate::request::Request;
+
+/// The schema of a printed line; the schema of a command is its definition `RequestLine`.
+pub fn contract_schema() -> Value {
+    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let line = generator.subschema_for::<Line>();
+    let mut definitions = generator.take_definitions(true);
+    close(&mut definitions);
+
+    let mut generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
+    let (request, id) = (generator.subschema_for::<Request>(), generator.subschema_for::<Id>());
+    definitions.extend(generator.take_definitions(true));
+    let request_line = json!({
+        "description": "A command, and what its answer is recognised by. `command` may stand for `cmd`.",
+        "allOf": [request, { "properties": { "id": id } }],
+    });
+    definitions.insert("RequestLine".to_owned(), request_line);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "lanspread contract, version 1",
+        "description": "A line that a peer prints. What a peer reads is the definition RequestLine.",
+        "$ref": line.get("$ref"),
+        "$defs": definitions,
+    })
+}
+
+/// Forbids fields that are not named. An object that is merged with others into one (by a `$ref` beside `properties`,
+/// as the tag `type` is) cannot forbid them itself; the line that they are merged into does.
+fn close(definitions: &mut Map<String, Value>) {
+    let mut merged = BTreeSet::new();
+    definitions.values().for_each(|d| find_merged(d, &mut merged));
+    for (name, definition) in definitions.iter_mut() {
+        let Some(object) = definition.as_object_mut() else { continue };
+        if object.get("type").is_some_and(|t| t == "object") && !merged.contains(&format!("#/$defs/{name}")) {
+            object.insert("additionalProperties".to_owned(), false.into());
+        }
+    }
+    let kinds =
+        definitions.get_mut("Line").and_then(|line| line.get_mut("oneOf")).and_then(Value::as_array_mut);
+    for kind in kinds.into_iter().flatten().filter_map(Value::as_object_mut) {
+        kind.insert("unevaluatedProperties".to_owned(), false.into());
+    }
+}
+
+fn find_merged(schema: &Value, merged: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(object) => {
+            if let (Some(Value::String(to)), true) = (object.get("$ref"), object.contains_key("properties")) {
+                merged.insert(to.clone());
+            }
+            object.values().for_each(|s| find_merged(s, merged));
+        }
+        Value::Array(items) => items.iter().for_each(|s| find_merged(s, merged)),
+        _ => {}
+    }
+}
+
+/// Checks one printed line against the schema and reads it back, for tests.
+#[cfg(feature = "validate")]
+pub fn validate_line(text: &str) -> Result<Line, String> {
+    use std::sync::LazyLock;
+    static VALIDATOR: LazyLock<Result<jsonschema::Validator, String>> =
+        LazyLock::new(|| jsonschema::validator_for(&contract_schema()).map_err(|e| e.to_string()));
+    check(VALIDATOR.as_ref()?, text)?;
+    serde_json::from_str(text).map_err(|e| format!("{e}: {text}"))
+}
+
+/// Checks one command line against the schema, for tests and documents.
+#[cfg(feature = "validate")]
+pub fn validate_request(text: &str) -> Result<(), String> {
+    let mut schema = contract_schema();
+    schema["$ref"] = "#/$defs/RequestLine".into();
+    check(&jsonschema::validator_for(&schema).map_err(|e| e.to_string())?, text)
+}
+
+#[cfg(feature = "validate")]
+fn check(validator: &jsonschema::Validator, text: &str) -> Result<(), String> {
+    let value = serde_json::from_str(text).map_err(|e| format!("{e}: {text}"))?;
+    let faults: Vec<_> = validator.iter_errors(&value).map(|e| e.to_string()).collect();
+    if faults.is_empty() { Ok(()) } else { Err(format!("{}: {text}", faults.join("; "))) }
+}

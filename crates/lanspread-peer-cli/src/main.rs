@@ -1,1 +1,32 @@
-fn main() {}
+//! `lanspread-peer-cli`: a peer for scripts. One JSON command per line of standard input, JSON lines on standard output.
+//!
+//! The contract is `lanspread-api`; this program only joins it to a process: flags, lines, signals, exit codes.
+
+mod address;
+mod args;
+mod fixture;
+mod input;
+mod output;
+mod session;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let filter = tracing_subscriber::EnvFilter::new(&args.log);
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let exit = runtime.block_on(session::run(args));
+    // A thread may still be reading standard input; nobody waits for it.
+    runtime.shutdown_background();
+    ExitCode::from(exit.code())
+}

@@ -1,0 +1,396 @@
+//! Every line that the contract can print validates against the schema, and schema and documents are current.
+//!
+//! `UPDATE_CONTRACT=1 cargo test -p lanspread-api` writes both files anew.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lanspread_api::schema::{contract_schema, validate_line, validate_request};
+use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, Request, render};
+use lanspread_peer::command::{CommandError, ContentVariant, OperationKind, Reply};
+use lanspread_peer::event::{
+    DownloadFailure, DownloadProgress, Event, RejectReason, SourceTotals, TransferTotals,
+};
+use lanspread_peer::io::{CloseReason, DialFailure, DiskError, IgnoredFolder};
+use lanspread_peer::snapshot::{Availability, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot};
+use lanspread_peer::types::message::{GameOffer, Refusal};
+use lanspread_peer::{StartError, Streamed};
+use lanspread_types::{ContentId, GameId, GameVersion, PeerId, RelPath};
+
+fn game() -> GameId {
+    GameId::new("ggoo").unwrap()
+}
+
+fn version() -> GameVersion {
+    GameVersion::new(20_250_101).unwrap()
+}
+
+fn peer() -> PeerId {
+    PeerId::from_bytes([7; 32])
+}
+
+fn content() -> ContentId {
+    ContentId::from_bytes([9; 32])
+}
+
+fn addr() -> std::net::SocketAddr {
+    "192.168.0.7:7777".parse().unwrap()
+}
+
+fn variants() -> Vec<ContentVariant> {
+    let variant = |n, name: &str| ContentVariant {
+        content: ContentId::from_bytes([n; 32]),
+        peers: vec![name.to_owned()],
+    };
+    vec![variant(1, "alpha"), variant(2, "bravo")]
+}
+
+fn totals() -> TransferTotals {
+    let source = SourceTotals { peer: peer(), name: "alpha".to_owned(), bytes: 1000, chunks: 2 };
+    TransferTotals { bytes: 1000, chunks: 2, duration: Duration::from_millis(1500), sources: vec![source] }
+}
+
+fn operations() -> Vec<Operation> {
+    use OperationKind::{Downloading, Installing, Removing, Uninstalling};
+    let operation = |kind| Operation { game: game(), kind, done: 1, total: 2 };
+    [Downloading, Installing, Uninstalling, Removing].map(operation).to_vec()
+}
+
+fn disk_errors() -> Vec<DiskError> {
+    let text = || "data.bin: checksum".to_owned();
+    vec![
+        DiskError::Full { missing: 7 },
+        DiskError::Archive(text()),
+        DiskError::Cancelled,
+        DiskError::Other(text()),
+    ]
+}
+
+/// At least one of every event; that none is missing is a test of its own.
+fn events() -> Vec<Event> {
+    let (id, name, error) = (game, || "alpha".to_owned(), || DiskError::Other("broken".to_owned()));
+    let mut events = vec![
+        Event::LocalPeerReady { peer: peer(), name: name(), addr: addr(), games: 3 },
+        Event::LocalLibraryChanged {
+            games: vec![id()],
+            ignored: vec![IgnoredFolder { name: "x".to_owned(), reason: "no version.ini".to_owned() }],
+        },
+        Event::IndexProgress { game: id(), done: 1, total: 2 },
+        Event::IndexFailed { game: id(), error: error() },
+        Event::RemoteLibraryChanged { peer: peer(), games: 4 },
+        Event::PeerConnected { peer: peer(), name: name(), addr: addr() },
+        Event::PeerIncompatible { addr: addr(), theirs: 2, ours: 1 },
+        Event::ActiveOperationsChanged { operations: operations() },
+        Event::GotGameFiles {
+            game: id(),
+            version: version(),
+            content: content(),
+            files: 2,
+            bytes: 1000,
+            chunks: 2,
+        },
+        Event::DownloadBegin { game: id(), bytes: 1000, had_bytes: 0 },
+        Event::DownloadProgress(DownloadProgress {
+            game: id(),
+            downloaded_bytes: 1,
+            total_bytes: 2,
+            bytes_per_second: 3,
+            active_peer_count: 1,
+        }),
+        Event::DownloadChunkFinished {
+            game: id(),
+            path: RelPath::new("data/a.eti").unwrap(),
+            offset: 0,
+            length: 1000,
+            peer: peer(),
+        },
+        Event::DownloadFinished { game: id(), totals: totals() },
+        Event::DownloadFinished { game: id(), totals: TransferTotals::default() },
+        Event::DownloadCancelled { game: id(), totals: totals() },
+        Event::DownloadPeersGone { game: id() },
+        Event::InstallBegin { game: id() },
+        Event::InstallProgress { game: id(), done: 1, total: 2 },
+        Event::InstallFinished { game: id() },
+        Event::UninstallFinished { game: id() },
+        Event::UninstallFailed { game: id(), error: error() },
+        Event::RemoveFinished { game: id() },
+        Event::RemoveFailed { game: id(), error: error() },
+    ];
+    let lost = [
+        CloseReason::Goodbye,
+        CloseReason::Lost,
+        CloseReason::Silent,
+        CloseReason::Replaced,
+        CloseReason::ProtocolError,
+        CloseReason::TooManyPeers,
+        CloseReason::Leaving,
+    ];
+    events.extend(lost.map(|reason| Event::PeerLost { peer: peer(), name: name(), reason }));
+    let rejected =
+        [RejectReason::CorruptChunk, RejectReason::BadManifest, RejectReason::Refused(Refusal::ReadFailed)];
+    events.extend(rejected.map(|reason| Event::SourceRejected {
+        game: id(),
+        peer: peer(),
+        name: name(),
+        reason,
+    }));
+    events.extend(disk_errors().into_iter().map(|error| Event::InstallFailed { game: id(), error }));
+    let failures = [
+        DownloadFailure::SourcesGone,
+        DownloadFailure::AmbiguousContent(variants()),
+        DownloadFailure::NoManifest,
+        DownloadFailure::AllSourcesRejected,
+        DownloadFailure::Disk(DiskError::Full { missing: 1 }),
+        DownloadFailure::ShuttingDown,
+    ];
+    events.extend(failures.map(|failure| Event::DownloadFailed { game: id(), failure, totals: totals() }));
+    events
+}
+
+fn command_errors() -> Vec<CommandError> {
+    let dial = [
+        DialFailure::Unreachable("refused".to_owned()),
+        DialFailure::TimedOut,
+        DialFailure::OwnAddress,
+        DialFailure::NotAPeer("no TLS".to_owned()),
+        DialFailure::OtherPeer,
+    ];
+    let mut errors = vec![
+        CommandError::OperationInProgress { game: game(), running: OperationKind::Downloading },
+        CommandError::UnknownGame { game: game() },
+        CommandError::NoSource { game: game(), version: None },
+        CommandError::AmbiguousContent { game: game(), variants: variants() },
+        CommandError::NotDownloaded { game: game() },
+        CommandError::NotInstalled { game: game() },
+        CommandError::AlreadyInstalled { game: game() },
+        CommandError::NothingToCancel { game: game() },
+        CommandError::Incompatible { addr: addr(), theirs: 2, ours: 1 },
+        CommandError::WaitTimedOut { have: 1, wanted: 2 },
+        CommandError::Busy,
+        CommandError::ShuttingDown,
+    ];
+    errors.extend(disk_errors().into_iter().map(CommandError::Disk));
+    errors.extend(dial.map(|failure| CommandError::ConnectFailed { addr: addr(), failure }));
+    errors
+}
+
+fn peer_snapshot() -> PeerSnapshot {
+    let offer = GameOffer { game: game(), version: version(), content: content(), bytes: 1000, files: 2 };
+    PeerSnapshot { peer: peer(), name: "alpha".to_owned(), addr: addr(), protocol: 1, games: vec![offer] }
+}
+
+fn game_snapshots() -> Vec<GameSnapshot> {
+    use Availability::{LocalOnly, Nowhere, Ready, Remote};
+    let full = |availability| GameSnapshot {
+        game: game(),
+        title: Some("Title".to_owned()),
+        downloaded: true,
+        installed: true,
+        availability,
+        local_version: Some(version()),
+        version: Some(version()),
+        content: Some(content()),
+        peer_count: 2,
+        bytes: 1000,
+    };
+    let mut games = [LocalOnly, Nowhere, Ready, Remote].map(full).to_vec();
+    games.push(GameSnapshot {
+        title: None,
+        local_version: None,
+        version: None,
+        content: None,
+        ..full(Nowhere)
+    });
+    games
+}
+
+/// A command and what the core answers to it.
+fn answered() -> Vec<(Request, Reply)> {
+    let status = StatusSnapshot {
+        peer: peer(),
+        name: "me".to_owned(),
+        addr: addr(),
+        games_dir: "/games".into(),
+        catalogued: true,
+        peers: 2,
+        operations: operations(),
+        outbound: vec![(game(), 3)],
+    };
+    let idle = StatusSnapshot { operations: Vec::new(), outbound: Vec::new(), ..status.clone() };
+    let started =
+        Reply::DownloadStarted { game: game(), version: version(), content: content(), bytes: 1000 };
+    let download = || Request::Download { game_id: game(), install: true };
+    vec![
+        (Request::Status, Reply::Status(status)),
+        (Request::Status, Reply::Status(idle)),
+        (Request::WaitPeers { count: 2, timeout_ms: 5 }, Reply::PeerCount(2)),
+        (Request::Connect { addr: addr() }, Reply::Connected(peer_snapshot())),
+        (Request::ListPeers, Reply::Peers(vec![peer_snapshot()])),
+        (Request::ListGames, Reply::Games(game_snapshots())),
+        (download(), started),
+        (download(), Reply::AlreadyThere { game: game() }),
+        (Request::CancelDownload { game_id: game() }, Reply::Done),
+        (Request::Install { game_id: game() }, Reply::Done),
+        (Request::Uninstall { game_id: game() }, Reply::Done),
+        (Request::RemoveDownload { game_id: game() }, Reply::Done),
+        (Request::SetGameDir { path: "/other".to_owned() }, Reply::Done),
+        (Request::Shutdown, Reply::Done),
+    ]
+}
+
+fn lines() -> Vec<Line> {
+    let id = || Some(Id::Number(7.into()));
+    let state = Path::new("/state");
+    let mut lines = vec![
+        Line::Event(render::contract("lanspread-peer-cli", "0.1.0")),
+        Line::Event(render::streamed(&Streamed::Lost(3))),
+    ];
+    lines.extend(events().iter().map(|e| Line::Event(e.into())));
+    lines.extend(
+        answered().into_iter().map(|(request, reply)| render::answer(id(), &request, Ok(reply), state)),
+    );
+    lines.extend(command_errors().into_iter().map(|e| render::answer(id(), &Request::Status, Err(e), state)));
+    for &code in ErrorCode::ALL {
+        lines.push(Line::Error(ErrorLine {
+            id: Some(Id::Null(())),
+            cmd: None,
+            error: ErrorBody::new(code, "m"),
+        }));
+    }
+    lines
+}
+
+#[test]
+fn every_line_validates_and_reads_back_as_it_was() {
+    for line in lines() {
+        let text = line.to_json();
+        assert_eq!(validate_line(&text).unwrap(), line, "{text}");
+    }
+}
+
+#[test]
+fn every_event_and_every_result_of_the_schema_is_tried_above() {
+    let schema = contract_schema();
+    let tried = |tag: &str| -> BTreeSet<String> {
+        let tag_of = |l: Line| serde_json::to_value(l).ok()?.get(tag)?.as_str().map(str::to_owned);
+        lines().into_iter().filter(|l| !matches!(l, Line::Error(_))).filter_map(tag_of).collect()
+    };
+    for (definition, tag) in [("Event", "event"), ("ResultLine", "cmd")] {
+        let variants = schema["$defs"][definition]["oneOf"].as_array().unwrap();
+        let named: BTreeSet<_> =
+            variants.iter().map(|v| v["properties"][tag]["const"].as_str().unwrap().to_owned()).collect();
+        assert!(named.len() > 10);
+        assert_eq!(tried(tag), named);
+    }
+}
+
+#[test]
+fn the_schema_finds_what_does_not_belong() {
+    for bad in [
+        r#"{"type":"event","event":"install-finished"}"#,
+        r#"{"type":"event","event":"install-finished","game_id":"a","extra":1}"#,
+        r#"{"type":"event","event":"install-done","game_id":"a"}"#,
+        r#"{"type":"event","event":"install-finished","game_id":7}"#,
+        r#"{"type":"result","cmd":"install","data":{"game_id":"a","extra":1}}"#,
+        r#"{"type":"result","cmd":"install","data":{}}"#,
+        r#"{"type":"result","cmd":"install","data":{"game_id":"a"},"extra":1}"#,
+        r#"{"type":"error","code":"no-such-code","message":"m"}"#,
+        r#"{"type":"error","code":"busy","message":"m","id":[]}"#,
+        r#"{"type":"other"}"#,
+        "{}",
+    ] {
+        assert!(validate_line(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn requests_fit_their_schema() {
+    for (request, _) in answered() {
+        validate_request(&serde_json::to_string(&request).unwrap()).unwrap();
+    }
+    validate_request(r#"{"cmd":"download","game_id":"a","id":"x"}"#).unwrap();
+    for bad in [r#"{"cmd":"download"}"#, r#"{"cmd":"other"}"#, r#"{"cmd":"status","id":{}}"#] {
+        assert!(validate_request(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_failed_download_says_why_and_what_it_came_to() {
+    let failure = DownloadFailure::AmbiguousContent(variants());
+    let event = Event::DownloadFailed { game: game(), failure, totals: totals() };
+    let json = serde_json::to_value(Line::Event((&event).into())).unwrap();
+    assert_eq!(json["code"], "ambiguous-content");
+    assert_eq!(json["variants"][1]["peers"][0], "bravo");
+    let rate = |name: &str| json[name].as_f64().unwrap();
+    assert_eq!(rate("mbit_per_s"), rate("mib_per_s") * 8.388_608);
+    assert_eq!(json["sources"][0]["bytes"], 1000);
+    assert_eq!(json["duration_ms"], 1500);
+}
+
+#[test]
+fn a_refusal_names_the_game_and_what_runs_on_it() {
+    let error = CommandError::OperationInProgress { game: game(), running: OperationKind::Installing };
+    let json = serde_json::to_value(ErrorBody::from(&error)).unwrap();
+    let named = ["code", "game_id", "running"].map(|field| json[field].as_str().unwrap());
+    assert_eq!(named, ["operation-in-progress", "ggoo", "Installing"]);
+}
+
+#[test]
+fn a_peer_that_cannot_start_says_which_of_its_folders_is_to_blame() {
+    let (path, reason) = (PathBuf::from("/x"), String::new());
+    for (error, code) in [
+        (StartError::GamesDir { path: path.clone(), reason: reason.clone() }, ErrorCode::GamesDirUnusable),
+        (StartError::StateDir { path, reason: reason.clone() }, ErrorCode::StateDirUnusable),
+        (StartError::Listen { addr: addr(), reason }, ErrorCode::ListenFailed),
+    ] {
+        let body = ErrorBody::from(&error);
+        assert_eq!((body.code, body.exit()), (code, ExitCode::Start));
+    }
+}
+
+#[test]
+fn the_schema_file_is_current() {
+    let schema = serde_json::to_string_pretty(&contract_schema()).unwrap() + "\n";
+    golden(&manifest_dir().join("schema/contract.schema.json"), &schema);
+}
+
+#[test]
+fn the_table_of_errors_in_the_document_is_current() {
+    let path = manifest_dir().join("../../docs/contract.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let with = |document: &str, name: &str, table: &str| {
+        let (begin, end) = (format!("<!-- {name}: generated -->\n"), format!("<!-- end of {name} -->"));
+        let (head, rest) = document.split_once(&begin).expect("the mark of the table");
+        let (_, tail) = rest.split_once(&end).expect("the end of the table");
+        format!("{head}{begin}\n{table}\n{end}{tail}")
+    };
+    let current = with(&with(&document, "errors", &error_table()), "exit codes", &exit_table());
+    golden(&path, &current);
+}
+
+fn error_table() -> String {
+    let row = |c: &ErrorCode| {
+        format!("| `{}` | {} | {} | {} |\n", c.as_str(), c.when(), c.hint().unwrap_or(""), c.exit().code())
+    };
+    let rows: String = ErrorCode::ALL.iter().map(row).collect();
+    format!("| code | when | hint | exit |\n| --- | --- | --- | --- |\n{rows}")
+}
+
+fn exit_table() -> String {
+    let row = |e: ExitCode| format!("| {} | {} |\n", e.code(), e.meaning());
+    let rows: String = ExitCode::ALL.into_iter().map(row).collect();
+    format!("| exit code | meaning |\n| --- | --- |\n{rows}")
+}
+
+fn manifest_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn golden(path: &Path, current: &str) {
+    if std::env::var_os("UPDATE_CONTRACT").is_some() {
+        std::fs::write(path, current).unwrap();
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(found == current, "{} is not current: run with UPDATE_CONTRACT=1", path.display());
+}

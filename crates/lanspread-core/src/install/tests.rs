@@ -1,1 +1,293 @@
+//! Every plan, interrupted everywhere, on a model of a disk: what recovery leaves is the old state or the new one.
 
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// Files by area and path, with their content. Folders are there as long as something is in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Disk {
+    files: BTreeMap<(Area, String), String>,
+    record: bool,
+}
+
+/// What a step of the real thing would fail with.
+#[derive(Debug)]
+struct Refused;
+
+impl Disk {
+    fn with(files: &[(Area, &str, &str)]) -> Self {
+        let files =
+            files.iter().map(|(area, path, content)| ((*area, (*path).to_owned()), (*content).to_owned()));
+        Self { files: files.collect(), record: false }
+    }
+
+    fn there(&self, place: &Place) -> bool {
+        let inside = |path: &String| match &place.path {
+            Some(p) => path == p.as_str() || path.starts_with(&format!("{p}/")),
+            None => true,
+        };
+        self.files.keys().any(|(area, path)| *area == place.area && inside(path))
+    }
+
+    fn rename(&mut self, from: &Place, to: &Place) {
+        let (Some(old), Some(new)) = (&from.path, &to.path) else { panic!("an area is never renamed") };
+        for ((area, path), content) in std::mem::take(&mut self.files) {
+            let below =
+                path.strip_prefix(old.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+            let key = match below.filter(|_| area == from.area) {
+                Some(rest) => (to.area, format!("{new}{rest}")),
+                None => (area, path),
+            };
+            self.files.insert(key, content);
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), Refused> {
+        match step {
+            Step::WriteRecord => self.record = true,
+            Step::ForgetRecord => self.record = false,
+            Step::Unpack => {
+                for (path, content) in [("local/game.exe", "exe"), ("local/data/a", "a")] {
+                    self.files.insert((Area::Staging, path.to_owned()), content.to_owned());
+                }
+            }
+            Step::Move { from, to } => match (self.there(from), self.there(to)) {
+                (true, false) => self.rename(from, to),
+                (false, true) => {}
+                _ => return Err(Refused),
+            },
+            Step::SetAside(path) => {
+                let (from, to) = (Place::new(Area::Game, path), Place::new(Area::Trash, path));
+                if self.there(&from) && !self.there(&to) {
+                    self.rename(&from, &to);
+                }
+            }
+            Step::Delete(Area::Game) => return Err(Refused),
+            Step::Delete(area) => self.files.retain(|(a, _), _| a != area),
+            Step::Prune(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Does the first `count` steps, each of them `times` times.
+    fn run(&mut self, plan: &Plan, count: usize, times: usize) {
+        for step in &plan.steps[..count] {
+            for _ in 0..times {
+                self.step(step).unwrap_or_else(|Refused| panic!("{step:?} is refused on {self:#?}"));
+            }
+        }
+    }
+
+    /// What the user sees, without our own folders.
+    fn visible(&self) -> BTreeMap<&str, &str> {
+        let game = self.files.iter().filter(|((area, _), _)| *area == Area::Game);
+        game.map(|((_, path), content)| (path.as_str(), content.as_str())).collect()
+    }
+}
+
+fn path(text: &str) -> RelPath {
+    RelPath::new(text).unwrap()
+}
+
+fn paths(texts: &[&str]) -> Vec<RelPath> {
+    texts.iter().copied().map(path).collect()
+}
+
+fn record(intent: Intent) -> Record {
+    Record { game: GameId::new("ggoo").unwrap(), intent }
+}
+
+/// Interrupts a plan after each of its steps, and each recovery after each of its own.
+fn interrupt_everywhere(before: &Disk, plan: &Plan, record: &Record) {
+    let mut after = before.clone();
+    after.run(plan, plan.steps.len(), 1);
+    assert!(!after.record);
+    let mut outcomes = [0, 0];
+    for times in [1, 2] {
+        for count in 0..=plan.steps.len() {
+            let mut crashed = before.clone();
+            crashed.run(plan, count, times);
+            let visible = plan.commit.is_some_and(|commit| count > commit);
+            for recovered in recoveries(&crashed, record) {
+                let is_new = recovered.visible() == after.visible();
+                let is_old = recovered.visible() == before.visible();
+                assert!(is_new || is_old, "a third state after {count} steps: {recovered:#?}");
+                assert!(is_new || !visible, "what was visible is lost after {count} steps");
+                assert!(!recovered.record);
+                if count > 0 {
+                    assert!(
+                        !recovered.files.keys().any(|(area, _)| matches!(area, Area::Trash | Area::Staging))
+                    );
+                }
+                outcomes[usize::from(is_new)] += 1;
+            }
+        }
+    }
+    assert!(outcomes.iter().all(|&n| n > 0), "both ends occur");
+}
+
+/// Recovers, with a further crash after each number of steps.
+fn recoveries(crashed: &Disk, record: &Record) -> Vec<Disk> {
+    let recover_to = |disk: &Disk, steps: Option<usize>| {
+        let mut disk = disk.clone();
+        if disk.record {
+            let plan = recover(record, &|place| disk.there(place));
+            disk.run(&plan, steps.unwrap_or(plan.steps.len()), 1);
+        }
+        disk
+    };
+    let steps = if crashed.record { recover(record, &|place| crashed.there(place)).steps.len() } else { 0 };
+    (0..=steps).map(|count| recover_to(&recover_to(crashed, Some(count)), None)).collect()
+}
+
+const USERS: [(Area, &str, &str); 3] = [
+    (Area::Game, "local/save.dat", "save"),
+    (Area::Game, "notes.txt", "mine"),
+    (Area::Game, "maps/own.map", "mine too"),
+];
+
+const OLD: [(Area, &str, &str); 4] = [
+    (Area::Game, "version.ini", "old version"),
+    (Area::Game, "ggoo.eti", "old archive"),
+    (Area::Game, "maps/gone.map", "old map"),
+    (Area::Game, "same.txt", "old text"),
+];
+
+const NEW: [(Area, &str, &str); 4] = [
+    (Area::Incoming, "version.ini", "new version"),
+    (Area::Incoming, "ggoo.eti", "new archive"),
+    (Area::Incoming, "maps/come.map", "new map"),
+    (Area::Incoming, "same.txt", "new text"),
+];
+
+fn names(files: &[(Area, &str, &str)]) -> Vec<RelPath> {
+    let mut names = paths(&files.iter().map(|(_, path, _)| *path).collect::<Vec<_>>());
+    names.sort();
+    names
+}
+
+fn commit_intent(new: &[RelPath], old: &[RelPath]) -> Record {
+    record(Intent::Commit { content: ContentId([1; 32]), new: new.to_vec(), old: old.to_vec() })
+}
+
+#[test]
+fn a_first_download_is_there_or_not() {
+    let before = Disk::with(&[&NEW[..], &USERS[..]].concat());
+    interrupt_everywhere(&before, &plan_commit(&names(&NEW), &[]), &commit_intent(&names(&NEW), &[]));
+}
+
+#[test]
+fn an_update_leaves_the_old_or_the_new_version_and_what_is_the_users() {
+    let before = Disk::with(&[&NEW[..], &OLD[..], &USERS[..]].concat());
+    let (new, old) = (names(&NEW), names(&OLD));
+    interrupt_everywhere(&before, &plan_commit(&new, &old), &commit_intent(&new, &old));
+    let mut after = before;
+    let plan = plan_commit(&new, &old);
+    after.run(&plan, plan.steps.len(), 1);
+    let visible = after.visible();
+    assert!(USERS.iter().all(|(_, path, content)| visible.get(path) == Some(content)));
+    assert!(NEW.iter().all(|(_, path, content)| visible.get(path) == Some(content)));
+    assert_eq!(visible.len(), USERS.len() + NEW.len());
+}
+
+#[test]
+fn the_commit_point_is_the_only_step_that_shows_a_new_version() {
+    let (new, old) = (names(&NEW), names(&OLD));
+    let plan = plan_commit(&new, &old);
+    let mut disk = Disk::with(&[&NEW[..], &OLD[..]].concat());
+    let mut seen = Vec::new();
+    for step in &plan.steps {
+        disk.step(step).unwrap();
+        seen.push(disk.visible().get("version.ini").map(|v| (*v).to_owned()));
+    }
+    let commit = plan.commit.unwrap();
+    assert!(seen[..commit].iter().all(|v| v.as_deref() != Some("new version")));
+    assert!(seen[commit..].iter().all(|v| v.as_deref() == Some("new version")));
+    // Where the old sentinel is gone no file of the new version is missing one of the old: never a mixture under a
+    // sentinel.
+    let shown = Disk::with(&OLD).visible().len();
+    let mut disk = Disk::with(&[&NEW[..], &OLD[..]].concat());
+    for step in &plan.steps[..commit] {
+        disk.step(step).unwrap();
+        let visible = disk.visible();
+        assert!(!visible.contains_key("version.ini") || visible.len() == shown);
+    }
+}
+
+#[test]
+fn a_commit_goes_back_from_everywhere_before_its_commit_point() {
+    let before = Disk::with(&[&NEW[..], &OLD[..], &USERS[..]].concat());
+    let (new, old) = (names(&NEW), names(&OLD));
+    let plan = plan_commit(&new, &old);
+    for count in 2..=plan.commit.unwrap() {
+        let mut disk = before.clone();
+        disk.run(&plan, count, 1);
+        let back = roll_back_commit(&new, &old, &|place| disk.there(place));
+        disk.run(&back, back.steps.len(), 2);
+        assert_eq!(disk, before, "after {count} steps");
+    }
+}
+
+#[test]
+fn a_commit_whose_download_is_gone_goes_back() {
+    let (new, old) = (names(&NEW), names(&OLD));
+    let plan = plan_commit(&new, &old);
+    let before = Disk::with(&[&NEW[..], &OLD[..], &USERS[..]].concat());
+    for count in 2..=plan.commit.unwrap() {
+        let mut disk = before.clone();
+        disk.run(&plan, count, 1);
+        disk.files.retain(|(area, _), _| *area != Area::Incoming);
+        let ended = recoveries(&disk, &commit_intent(&new, &old));
+        let whole = |d: &Disk| {
+            OLD.iter().chain(&USERS).all(|(_, path, content)| d.visible().get(path) == Some(content))
+        };
+        assert!(ended.iter().all(whole), "after {count} steps: {ended:#?}");
+    }
+}
+
+#[test]
+fn an_install_shows_everything_at_once() {
+    let before = Disk::with(&[&OLD[..], &USERS[1..]].concat());
+    interrupt_everywhere(&before, &plan_install(), &record(Intent::Install));
+}
+
+#[test]
+fn an_uninstall_takes_the_installed_game_and_nothing_else() {
+    let before = Disk::with(&[&OLD[..], &USERS[..]].concat());
+    let folder = path("local");
+    let intent = record(Intent::Uninstall { folder: folder.clone() });
+    interrupt_everywhere(&before, &plan_uninstall(&folder), &intent);
+    let mut after = before;
+    let plan = plan_uninstall(&folder);
+    after.run(&plan, plan.steps.len(), 1);
+    assert_eq!(after.visible().len(), OLD.len() + USERS.len() - 1);
+}
+
+#[test]
+fn a_removal_takes_the_downloaded_files_and_nothing_else() {
+    let before = Disk::with(&[&OLD[..], &USERS[..]].concat());
+    let files = names(&OLD);
+    interrupt_everywhere(&before, &plan_remove(&files), &record(Intent::Remove { files: files.clone() }));
+    let mut after = before;
+    let plan = plan_remove(&files);
+    after.run(&plan, plan.steps.len(), 1);
+    assert_eq!(after, Disk::with(&USERS));
+}
+
+#[test]
+fn leftovers_of_an_earlier_change_are_not_taken_for_this_one() {
+    let leftover = (Area::Trash, "local/old.dat", "older");
+    let mut disk = Disk::with(&[&OLD[..], &USERS[..], &[leftover]].concat());
+    let plan = plan_uninstall(&path("local"));
+    disk.run(&plan, plan.steps.len(), 1);
+    assert!(!disk.there(&Place::new(Area::Game, &path("local"))), "set aside in spite of the leftover");
+}
+
+#[test]
+fn folders_are_pruned_from_the_deepest() {
+    let plan = plan_remove(&paths(&["a/b/c.txt", "a/d.txt", "version.ini"]));
+    let pruned = plan.steps.iter().filter_map(|s| if let Step::Prune(p) = s { p.path.clone() } else { None });
+    assert_eq!(pruned.collect::<Vec<_>>(), paths(&["a/b", "a"]));
+    assert!(plan.steps.contains(&Step::Prune(Place::root(Area::Game))));
+}

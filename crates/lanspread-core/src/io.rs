@@ -297,7 +297,8 @@ pub enum Output {
         id: CommandId,
         result: Result<Reply, CommandError>,
     },
-    /// Everything is said and done: the runtime may end.
+    /// Everything is done: the runtime may end. The answers to those who asked for it follow, and are to be given when
+    /// it has ended.
     Stopped,
 }
 

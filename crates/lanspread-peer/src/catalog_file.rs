@@ -61,7 +61,8 @@ fn parse(text: &str) -> Result<Catalog, String> {
         let content = entry.content.as_deref().map(str::parse::<ContentId>).transpose();
         let content = content.map_err(|e| format!("{}: {e}", entry.id))?;
         let id = entry.id.clone();
-        let known = games.insert(entry.id, CatalogEntry { version: entry.version, title: entry.title, content });
+        let known =
+            games.insert(entry.id, CatalogEntry { version: entry.version, title: entry.title, content });
         if known.is_some() {
             return Err(format!("{id} is listed twice"));
         }

@@ -8,7 +8,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 #[derive(Debug, Clone)]
 pub struct PeerHandle {
     pub(crate) commands: mpsc::Sender<Commanded>,
-    pub(crate) events: broadcast::Sender<Event>,
+    /// Weak, so that a handle that is kept does not keep the streams from ending.
+    pub(crate) events: broadcast::WeakSender<Event>,
 }
 
 /// A command on its way into the loop.
@@ -35,9 +36,10 @@ impl PeerHandle {
         async { answered.await.unwrap_or(Err(CommandError::ShuttingDown)) }
     }
 
-    /// All events from now on.
+    /// All events from now on; none when the peer has ended.
     pub fn subscribe(&self) -> EventStream {
-        EventStream(self.events.subscribe())
+        let ended = || broadcast::channel(1).1;
+        EventStream(self.events.upgrade().map_or_else(ended, |events| events.subscribe()))
     }
 }
 

@@ -3,7 +3,9 @@
 
 pub mod catalog_file;
 pub mod config;
+mod disk;
 pub mod handle;
+mod runtime;
 
 pub use config::PeerConfig;
 pub use handle::{EventStream, PeerHandle, Streamed};
@@ -13,3 +15,4 @@ pub use lanspread_types as types;
 pub use start::{RunningPeer, StartError, start};
 
 mod start;
+mod traffic;

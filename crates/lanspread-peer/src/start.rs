@@ -1,11 +1,30 @@
 //! Starting and ending a peer.
 
-use std::net::SocketAddr;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use lanspread_types::PeerId;
+use lanspread_core::NodeConfig;
+use lanspread_net::{Endpoint, EndpointConfig, Identity};
+use lanspread_store::Store;
+use lanspread_types::{PeerId, PeerName};
+use tokio::sync::{broadcast, mpsc};
 
 use crate::config::PeerConfig;
+use crate::disk::Disk;
 use crate::handle::{EventStream, PeerHandle};
+use crate::runtime::{Inputs, Runtime};
+use crate::traffic::{self, Expectations};
+
+/// Events that a slow reader may fall behind before it loses some: every chunk of a large game, several times over.
+const EVENTS_KEPT: usize = 16_384;
+/// Commands that wait for the loop.
+const COMMANDS_WAITING: usize = 64;
+/// Network events that wait for the loop; beyond that, sockets are not read.
+const NET_EVENTS_WAITING: usize = 1024;
+/// Verified-to-be payloads that wait for a worker; beyond that, sockets are not read.
+const PAYLOADS_WAITING: usize = 4;
 
 /// A peer that runs until it is told to shut down.
 #[derive(Debug)]
@@ -14,6 +33,7 @@ pub struct RunningPeer {
     /// Everything from the start on, the first event included.
     pub events: EventStream,
     pub peer: PeerId,
+    /// Where others reach this peer.
     pub addr: SocketAddr,
     pub(crate) done: tokio::task::JoinHandle<()>,
 }
@@ -21,6 +41,7 @@ pub struct RunningPeer {
 impl RunningPeer {
     /// Waits for the end of the peer, after a `Shutdown` command.
     pub async fn ended(self) {
+        // An error would be a panic in the loop, which has been printed already.
         let _ = self.done.await;
     }
 }
@@ -28,9 +49,9 @@ impl RunningPeer {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("the games folder {path} cannot be used: {reason}")]
-    GamesDir { path: std::path::PathBuf, reason: String },
+    GamesDir { path: PathBuf, reason: String },
     #[error("the state folder {path} cannot be used: {reason}")]
-    StateDir { path: std::path::PathBuf, reason: String },
+    StateDir { path: PathBuf, reason: String },
     #[error("cannot listen on {addr}: {reason}")]
     Listen { addr: SocketAddr, reason: String },
 }
@@ -38,5 +59,90 @@ pub enum StartError {
 /// Opens the library, listens, and starts the loop. The library's scan goes on in the background; the event
 /// `LocalPeerReady` tells when it is done.
 pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
-    Err(StartError::Listen { addr: config.listen, reason: "not built yet".to_owned() })
+    let PeerConfig { games_dir, state_dir, listen, port_fallback, name, catalog } = config;
+    let identity = open_identity(state_dir).await?;
+    let store = open_store(games_dir.clone()).await?;
+
+    let name = name.unwrap_or_else(|| host_name(identity.peer_id()));
+    let (net_events, net) = mpsc::channel(NET_EVENTS_WAITING);
+    let (payloads, arrived) = mpsc::channel(PAYLOADS_WAITING);
+    let endpoint_config = EndpointConfig {
+        identity,
+        listen,
+        port_fallback,
+        name: name.clone(),
+        program: concat!("lanspread ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let endpoint = Endpoint::bind(endpoint_config, net_events, payloads)
+        .await
+        .map_err(|e| StartError::Listen { addr: listen, reason: e.to_string() })?;
+    let endpoint = Arc::new(endpoint);
+    let (peer, addr) = (endpoint.peer_id(), reachable(endpoint.local_addr()));
+
+    // What waits here is bounded by what was asked for: a report for each job and one for each expected payload.
+    let (reports, reported) = mpsc::unbounded_channel();
+    let expectations = Expectations::default();
+    let taking_in = tokio::spawn(traffic::take_in(arrived, expectations.clone(), reports.clone()));
+
+    let (commands, commanded) = mpsc::channel(COMMANDS_WAITING);
+    let (events, stream) = broadcast::channel(EVENTS_KEPT);
+    let node = NodeConfig { me: peer, name: name.to_string(), addr, games_dir, catalog, seed: random_seed() };
+    let disk = Disk::new(store, reports.clone());
+    let runtime = Runtime::new(node, endpoint, disk, expectations, reports, events.clone());
+    let inputs = Inputs { commands: commanded, net, reports: reported };
+    let done = tokio::spawn(async move {
+        runtime.run(inputs).await;
+        // The endpoint is gone and with it the sender of payloads, so this ends, too.
+        let _ = taking_in.await;
+    });
+    let handle = PeerHandle { commands, events: events.downgrade() };
+    drop(events);
+    Ok(RunningPeer { handle, events: EventStream(stream), peer, addr, done })
+}
+
+async fn open_identity(state_dir: PathBuf) -> Result<Identity, StartError> {
+    let path = state_dir.clone();
+    let failed = |reason: String| StartError::StateDir { path, reason };
+    let opened = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&state_dir).map_err(|e| e.to_string())?;
+        Identity::load_or_create(&state_dir).map_err(|e| e.to_string())
+    });
+    opened.await.map_err(|e| e.to_string()).flatten().map_err(failed)
+}
+
+async fn open_store(games_dir: PathBuf) -> Result<Arc<Store>, StartError> {
+    let path = games_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || Store::open(&games_dir).map_err(|e| e.to_string()));
+    let opened = opened.await.map_err(|e| e.to_string()).flatten();
+    opened.map(Arc::new).map_err(|reason| StartError::GamesDir { path, reason })
+}
+
+/// The computer's name, as a first guess at what its owner wants to be called.
+fn host_name(peer: PeerId) -> PeerName {
+    let from_env = ["COMPUTERNAME", "HOSTNAME"].iter().filter_map(|key| std::env::var(key).ok());
+    let from_file = std::fs::read_to_string("/etc/hostname").ok();
+    let named = from_env.chain(from_file).find_map(|name| PeerName::new(name.trim()).ok());
+    named.unwrap_or_else(|| peer.guest_name())
+}
+
+/// The address to tell others: when listening on every interface, the one that packets to elsewhere leave from.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    if !addr.ip().is_unspecified() {
+        return addr;
+    }
+    // RFC 5737 and RFC 3849 addresses: nothing is sent, the system only chooses a route.
+    let (any, elsewhere, loopback): (IpAddr, &str, IpAddr) = match addr {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), "192.0.2.1:9", Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), "[2001:db8::1]:9", Ipv6Addr::LOCALHOST.into()),
+    };
+    let routed = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect(elsewhere)?;
+        socket.local_addr()
+    });
+    SocketAddr::new(routed.map_or(loopback, |local| local.ip()), addr.port())
+}
+
+/// Seeds the brain: unpredictable enough that two peers break ties differently.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

@@ -180,6 +180,13 @@ id32! {
     PeerId
 }
 
+impl PeerId {
+    /// A name for a peer that nobody has named.
+    pub fn guest_name(&self) -> PeerName {
+        PeerName(format!("guest-{}", self.short()))
+    }
+}
+
 id32! {
     /// The content of one game version: the BLAKE3 hash of its manifest's canonical encoding.
     ContentId

@@ -329,9 +329,9 @@ impl Node {
         if !self.is_stopping() || !self.operations.is_empty() {
             return;
         }
+        self.outbox.push_back(Output::Stopped);
         for id in self.waiting.shutdown.clone() {
             self.reply(id, Ok(Reply::Done));
         }
-        self.outbox.push_back(Output::Stopped);
     }
 }

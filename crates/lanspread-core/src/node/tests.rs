@@ -1,1 +1,0 @@
-//! The node, driven input by input.

@@ -1,0 +1,350 @@
+//! The node, driven input by input.
+
+mod party;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lanspread_types::{ChunkIndex, GameVersion};
+
+use crate::catalog::{Catalog, CatalogEntry};
+use crate::command::{Command, CommandError, OperationKind, Reply};
+use crate::event::{DownloadFailure, Event};
+use crate::io::{CloseReason, DialFailure, DiskJob};
+use crate::snapshot::Availability;
+use party::{Party, content, game, sources_of, times_served};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn listed(games: &[&str]) -> Catalog {
+    let version = GameVersion::new(20_250_101).unwrap();
+    let entry = CatalogEntry { version, title: None, content: None };
+    Catalog::Listed(games.iter().map(|g| (game(g), entry.clone())).collect::<BTreeMap<_, _>>())
+}
+
+#[test]
+fn a_connection_shows_each_side_the_other_and_its_library() {
+    let mut party = Party::new(&[&[content("a", 1, 1)], &[content("b", 1, 1), content("c", 1, 1)]]);
+    assert!(matches!(party.connect(0, 1), Some(Ok(Reply::Connected(p))) if p.name == "guest 1"));
+    for (guest, offered) in [(0, vec!["b", "c"]), (1, vec!["a"])] {
+        let remote: Vec<String> = party
+            .games(guest)
+            .iter()
+            .filter(|g| g.availability == Availability::Remote)
+            .map(|g| g.game.to_string())
+            .collect();
+        assert_eq!(remote, offered);
+        assert_eq!(party.status(guest).peers, 1);
+    }
+}
+
+#[test]
+fn two_sources_send_every_chunk_exactly_once() {
+    let shared = content("ggoo", 64, 7);
+    let mut party = Party::new(&[&[], &[shared.clone()], &[shared.clone()]]);
+    party.connect(0, 1);
+    party.connect(0, 2);
+    assert!(matches!(party.download(0, "ggoo"), Some(Ok(Reply::DownloadStarted { .. }))));
+    let times = times_served(&party, 0);
+    assert_eq!(times.len(), 65);
+    assert!(times.values().all(|&n| n == 1), "{times:?}");
+    assert_eq!(sources_of(&party, 0).len(), 2);
+    assert!(party.games(0)[0].downloaded && !party.games(0)[0].installed);
+}
+
+#[test]
+fn an_event_comes_after_the_state_it_speaks_of() {
+    let shared = content("ggoo", 4, 7);
+    let mut party = Party::new(&[&[], &[shared]]);
+    party.connect(0, 1);
+    party.command(0, Command::Download { game: game("ggoo"), install: true });
+    let names = party.guests[0].event_names();
+    let order = [
+        "GotGameFiles",
+        "DownloadBegin",
+        "DownloadChunkFinished",
+        "LocalLibraryChanged",
+        "DownloadFinished",
+        "InstallBegin",
+        "InstallFinished",
+    ];
+    let from = names.iter().position(|n| n == order[0]).unwrap();
+    let at = |name: &str| {
+        names[from..].iter().position(|n| n == name).unwrap_or_else(|| panic!("{name}: {names:?}"))
+    };
+    assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{names:?}");
+    assert!(party.games(0)[0].installed && party.status(0).operations.is_empty());
+}
+
+#[test]
+fn a_liar_is_named_not_asked_again_and_the_rest_delivers() {
+    let shared = content("ggoo", 64, 7);
+    let mut party = Party::new(&[&[], &[shared.clone()], &[shared]]);
+    party.guests[2].liar = true;
+    party.connect(0, 1);
+    party.connect(0, 2);
+    party.download(0, "ggoo");
+    party.pass(SECOND);
+    assert!(party.games(0)[0].downloaded);
+    let rejected = party.guests[0]
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::SourceRejected { name, .. } if name == "guest 2"));
+    assert_eq!(rejected.count(), 1);
+    let Some(Event::DownloadFinished { totals, .. }) =
+        party.guests[0].events.iter().find(|e| matches!(e, Event::DownloadFinished { .. }))
+    else {
+        panic!("not finished")
+    };
+    assert_eq!((totals.chunks, totals.sources.len()), (65, 1), "only verified chunks count");
+}
+
+#[test]
+fn the_second_strike_drops_the_peer() {
+    let (a, b) = (content("a", 64, 7), content("b", 64, 7));
+    let mut party = Party::new(&[&[], &[a.clone(), b.clone()], &[a, b]]);
+    party.guests[2].liar = true;
+    party.connect(0, 1);
+    party.connect(0, 2);
+    for id in ["a", "b"] {
+        party.download(0, id);
+        party.pass(SECOND);
+    }
+    assert!(party.games(0).iter().all(|g| g.downloaded));
+    assert_eq!(party.status(0).peers, 1);
+}
+
+#[test]
+fn a_tie_of_contents_is_an_error_that_names_both() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 2, 1)], &[content("ggoo", 2, 2)]]);
+    party.connect(0, 1);
+    party.connect(0, 2);
+    let Some(Err(CommandError::AmbiguousContent { variants, .. })) = party.download(0, "ggoo") else {
+        panic!("a tie was decided")
+    };
+    let names: Vec<&str> = variants.iter().flat_map(|v| v.peers.iter().map(String::as_str)).collect();
+    assert_eq!((variants.len(), names.len()), (2, 2));
+    assert!(party.guests[0].incoming.is_empty() && party.status(0).operations.is_empty());
+    assert!(party.guests[0].events.iter().any(
+        |e| matches!(e, Event::DownloadFailed { failure: DownloadFailure::AmbiguousContent(v), .. } if v.len() == 2)
+    ));
+}
+
+#[test]
+fn what_nobody_has_and_what_nobody_knows_are_different_errors() {
+    let mut party = Party::with_catalog(&[&[], &[content("secret", 1, 1)]], &listed(&["ggoo"]));
+    party.connect(0, 1);
+    assert!(matches!(party.download(0, "ggoo"), Some(Err(CommandError::NoSource { .. }))));
+    assert!(matches!(party.download(0, "secret"), Some(Err(CommandError::UnknownGame { .. }))));
+    assert_eq!(party.games(0), []);
+}
+
+#[test]
+fn another_version_is_not_taken_for_the_catalogues() {
+    let mut catalog = listed(&["ggoo"]);
+    let Catalog::Listed(games) = &mut catalog else { unreachable!() };
+    games.values_mut().for_each(|e| e.version = GameVersion::new(20_260_101).unwrap());
+    let mut party = Party::with_catalog(&[&[], &[content("ggoo", 1, 1)]], &catalog);
+    party.connect(0, 1);
+    assert!(matches!(party.download(0, "ggoo"), Some(Err(CommandError::NoSource { .. }))));
+    assert_eq!(party.games(0), [], "what cannot be had is not listed");
+}
+
+#[test]
+fn operations_on_one_game_exclude_each_other() {
+    let shared = content("ggoo", 8, 7);
+    let mut party = Party::new(&[&[content("other", 1, 1)], &[shared]]);
+    party.connect(0, 1);
+    party.hold_chunks = true;
+    party.download(0, "ggoo");
+    let id = || game("ggoo");
+    let commands = [
+        Command::Download { game: id(), install: true },
+        Command::Install { game: id() },
+        Command::Uninstall { game: id() },
+        Command::RemoveDownload { game: id() },
+    ];
+    for command in commands {
+        let answer = party.command(0, command);
+        let running = OperationKind::Downloading;
+        assert_eq!(answer, Some(Err(CommandError::OperationInProgress { game: id(), running })));
+    }
+    assert_eq!(party.command(0, Command::Install { game: game("other") }), Some(Ok(Reply::Done)));
+    party.release_chunks();
+    assert!(party.games(0).iter().all(|g| g.downloaded));
+    let finished = party.guests[0].events.iter().filter(|e| matches!(e, Event::DownloadFinished { .. }));
+    assert_eq!(finished.count(), 1);
+}
+
+#[test]
+fn without_any_source_a_download_waits_then_fails_and_keeps_its_chunks() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
+    party.connect(0, 1);
+    party.hold_chunks = true;
+    party.download(0, "ggoo");
+    party.kill(1, true);
+    party.release_chunks();
+    party.pass(20 * SECOND);
+    let names = party.guests[0].event_names();
+    assert!(names.contains(&"DownloadPeersGone".to_owned()) && !names.contains(&"DownloadFailed".to_owned()));
+    party.pass(20 * SECOND);
+    assert!(
+        party.guests[0]
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::DownloadFailed { failure: DownloadFailure::SourcesGone, .. }))
+    );
+    assert!(party.guests[0].incoming.contains_key(&game("ggoo")) && party.status(0).operations.is_empty());
+    assert!(!party.guests[0].disk.contains_key(&game("ggoo")));
+}
+
+#[test]
+fn a_source_that_returns_is_dialled_and_finishes_the_download() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
+    party.connect(0, 1);
+    party.hold_chunks = true;
+    party.download(0, "ggoo");
+    party.kill(1, true);
+    party.release_chunks();
+    party.restart(1);
+    party.pass(5 * SECOND);
+    assert!(party.games(0)[0].downloaded, "{:?}", party.guests[0].event_names());
+}
+
+#[test]
+fn a_cancelled_download_is_no_failure_and_leaves_nothing() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
+    party.connect(0, 1);
+    party.hold_chunks = true;
+    party.download(0, "ggoo");
+    assert_eq!(party.command(0, Command::CancelDownload { game: game("ggoo") }), Some(Ok(Reply::Done)));
+    party.release_chunks();
+    let names = party.guests[0].event_names();
+    assert!(names.contains(&"DownloadCancelled".to_owned()) && !names.contains(&"DownloadFailed".to_owned()));
+    assert!(party.guests[0].incoming.is_empty() && party.status(0).operations.is_empty());
+    assert_eq!(party.status(1).outbound, []);
+    let again = party.command(0, Command::CancelDownload { game: game("ggoo") });
+    assert_eq!(again, Some(Err(CommandError::NothingToCancel { game: game("ggoo") })));
+}
+
+#[test]
+fn who_is_still_downloading_already_serves() {
+    let shared = content("ggoo", 64, 7);
+    let mut party = Party::new(&[&[shared], &[], &[]]);
+    for (a, b) in [(1, 0), (2, 0), (1, 2)] {
+        party.connect(a, b);
+    }
+    party.hold_chunks = true;
+    party.download(1, "ggoo");
+    party.download(2, "ggoo");
+    party.release_chunks();
+    party.pass(5 * SECOND);
+    assert!(party.games(1)[0].downloaded && party.games(2)[0].downloaded);
+    let between_guests = party.served.iter().filter(|(from, _, _)| *from != 0).count();
+    let by_seed: Vec<ChunkIndex> = party.served.iter().filter(|s| s.0 == 0).map(|s| s.2).collect();
+    assert!(between_guests > 0 && by_seed.len() < 2 * 65, "{} by the seed", by_seed.len());
+}
+
+#[test]
+fn a_silent_peer_is_asked_then_given_up() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 1, 1)]]);
+    party.connect(0, 1);
+    party.pass(60 * SECOND);
+    assert_eq!(party.status(0).peers, 1, "who answers stays");
+    party.kill(1, false);
+    party.pass(10 * SECOND);
+    assert_eq!(party.status(0).peers, 1);
+    party.pass(10 * SECOND);
+    assert_eq!((party.status(0).peers, party.games(0).len()), (0, 0));
+    assert!(matches!(
+        party.guests[0].events.iter().rev().find(|e| matches!(e, Event::PeerLost { .. })),
+        Some(Event::PeerLost { reason: CloseReason::Silent, .. })
+    ));
+}
+
+#[test]
+fn leaving_is_seen_at_once() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 1, 1)]]);
+    party.connect(0, 1);
+    assert_eq!(party.command(1, Command::Shutdown), Some(Ok(Reply::Done)));
+    assert!(party.guests[1].stopped);
+    assert_eq!(party.status(0).peers, 0);
+    assert!(
+        party.guests[0]
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::PeerLost { reason: CloseReason::Goodbye, .. }))
+    );
+}
+
+#[test]
+fn the_end_waits_for_the_disk() {
+    let mut party = Party::new(&[&[content("ggoo", 1, 1)]]);
+    party.guests[0].hold_jobs = true;
+    party.command(0, Command::Install { game: game("ggoo") });
+    assert_eq!(party.command(0, Command::Shutdown), None);
+    assert!(!party.guests[0].stopped);
+    assert!(matches!(party.guests[0].held.back(), Some(DiskJob::Cancel { .. })));
+    party.release_jobs(0);
+    assert!(party.guests[0].stopped);
+}
+
+#[test]
+fn a_removal_is_withdrawn_before_the_first_file_goes() {
+    let mut party = Party::new(&[&[content("ggoo", 1, 1)], &[]]);
+    party.connect(0, 1);
+    party.guests[0].hold_jobs = true;
+    party.command(0, Command::RemoveDownload { game: game("ggoo") });
+    assert!(party.guests[0].disk.contains_key(&game("ggoo")), "nothing is deleted yet");
+    assert_eq!(party.games(1), []);
+    party.release_jobs(0);
+    assert_eq!(party.games(0), []);
+}
+
+#[test]
+fn a_game_that_appears_or_vanishes_on_disk_is_seen_by_others() {
+    let mut party = Party::new(&[&[], &[]]);
+    party.connect(0, 1);
+    let new = content("ggoo", 1, 1);
+    party.guests[1].disk.insert(game("ggoo"), (Some(new), false));
+    let rescan = |party: &mut Party| {
+        let scan = party.guests[1].scan();
+        party.input(1, crate::io::Input::Disk(crate::io::DiskReport::Scanned(scan)));
+        party.settle();
+    };
+    rescan(&mut party);
+    assert_eq!(party.games(0).len(), 1);
+    party.guests[1].disk.clear();
+    rescan(&mut party);
+    assert_eq!(party.games(0), []);
+}
+
+#[test]
+fn waiting_for_peers_ends_by_success_or_time() {
+    let mut party = Party::new(&[&[], &[]]);
+    let wait = |count| Command::WaitPeers { count, timeout_ms: 2000 };
+    assert_eq!(party.command(0, wait(0)), Some(Ok(Reply::PeerCount(0))));
+    assert_eq!(party.command(0, wait(1)), None);
+    party.connect(1, 0);
+    assert_eq!(party.guests[0].answers.pop_first().map(|a| a.1), Some(Ok(Reply::PeerCount(1))));
+    assert_eq!(party.command(0, wait(2)), None);
+    party.pass(3 * SECOND);
+    let timed_out = CommandError::WaitTimedOut { have: 1, wanted: 2 };
+    assert_eq!(party.guests[0].answers.pop_first().map(|a| a.1), Some(Err(timed_out)));
+}
+
+#[test]
+fn connecting_to_oneself_or_to_nobody_is_refused() {
+    let mut party = Party::new(&[&[]]);
+    let to_self = party.connect(0, 0);
+    assert!(matches!(
+        to_self,
+        Some(Err(CommandError::ConnectFailed { failure: DialFailure::OwnAddress, .. }))
+    ));
+    let to_nobody = party.connect(0, 7);
+    assert!(matches!(
+        to_nobody,
+        Some(Err(CommandError::ConnectFailed { failure: DialFailure::Unreachable(_), .. }))
+    ));
+    assert_eq!(party.status(0).peers, 0);
+}

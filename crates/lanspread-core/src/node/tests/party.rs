@@ -1,0 +1,437 @@
+//! Whole nodes on an ideal network and an ideal disk: everything asked for happens at once, in order, unless a test
+//! says otherwise. Time stands still until a test moves it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanspread_types::message::{Hello, Request, RequestId};
+use lanspread_types::tree::{ChunkPosition, root_of};
+use lanspread_types::{
+    ChunkHash, ChunkIndex, ChunkSet, ChunkSize, FileEntry, GameContent, GameId, GameVersion, Manifest,
+    PeerId, PeerName, RelPath,
+};
+
+use crate::catalog::Catalog;
+use crate::command::{Command, CommandError, CommandId, Reply};
+use crate::event::Event;
+use crate::io::*;
+use crate::time::Time;
+use crate::{Node, NodeConfig};
+
+pub type Answer = Result<Reply, CommandError>;
+
+/// One node with what belongs to it.
+pub struct Guest {
+    pub node: Node,
+    pub events: Vec<Event>,
+    pub answers: BTreeMap<CommandId, Answer>,
+    pub disk: BTreeMap<GameId, (Option<Arc<GameContent>>, bool)>,
+    pub incoming: BTreeMap<GameId, ChunkSet>,
+    pub jobs: Vec<DiskJob>,
+    /// Sends garbage instead of chunks.
+    pub liar: bool,
+    /// Its process is gone: nothing reaches it, nothing comes from it.
+    pub dead: bool,
+    pub stopped: bool,
+    /// Jobs that are not done until the test says so.
+    pub hold_jobs: bool,
+    pub held: VecDeque<DiskJob>,
+}
+
+pub struct Party {
+    pub now: Time,
+    pub guests: Vec<Guest>,
+    conns: BTreeMap<ConnId, (usize, usize)>,
+    next: u64,
+    /// Chunks served: (source, receiver, chunk).
+    pub served: Vec<(usize, usize, ChunkIndex)>,
+    /// Requests wait here instead of being answered.
+    pub hold_chunks: bool,
+    waiting: VecDeque<(usize, LinkId, RequestId, Serving)>,
+}
+
+pub fn game(id: &str) -> GameId {
+    GameId::new(id).unwrap()
+}
+
+fn id_of(guest: usize) -> PeerId {
+    PeerId([guest as u8 + 1; 32])
+}
+
+fn node(at: usize, catalog: &Catalog) -> Node {
+    Node::new(NodeConfig {
+        me: id_of(at),
+        name: format!("guest {at}"),
+        addr: addr_of(at),
+        games_dir: "games".into(),
+        catalog: catalog.clone(),
+        seed: at as u64,
+    })
+}
+
+fn addr_of(guest: usize) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, guest as u8 + 1], 4000))
+}
+
+/// A game of so many 64 KiB chunks in one archive, and its sentinel. Another seed is another content.
+pub fn content(id: &str, chunks: usize, seed: u8) -> Arc<GameContent> {
+    let size = ChunkSize::for_game(0);
+    let archive = vec![seed; chunks * size.bytes() as usize];
+    let mut hashes = Vec::new();
+    for (at, bytes) in archive.chunks(size.bytes() as usize).enumerate() {
+        let position = ChunkPosition { offset: at as u64 * size.bytes(), whole_file: chunks == 1 };
+        hashes.push(ChunkHash::of(position, bytes));
+    }
+    let archive_root = root_of(&hashes, size, archive.len() as u64).unwrap();
+    let sentinel = ChunkHash(*blake3::hash(b"20250101").as_bytes());
+    let file = |path: &str, size, root| FileEntry { path: RelPath::new(path).unwrap(), size, root };
+    let files = vec![file("a.eti", archive.len() as u64, archive_root), file("version.ini", 8, sentinel)];
+    hashes.push(sentinel);
+    let manifest = Manifest::new(game(id), GameVersion::new(20_250_101).unwrap(), files).unwrap();
+    assert_eq!(manifest.chunk_size(), size);
+    Arc::new(GameContent::new(manifest, hashes).unwrap())
+}
+
+impl Party {
+    /// Guests with these games on their disks, not connected.
+    pub fn new(games: &[&[Arc<GameContent>]]) -> Self {
+        Self::with_catalog(games, &Catalog::Open)
+    }
+
+    pub fn with_catalog(games: &[&[Arc<GameContent>]], catalog: &Catalog) -> Self {
+        let guest = |(at, games): (usize, &&[Arc<GameContent>])| Guest {
+            node: node(at, catalog),
+            events: Vec::new(),
+            answers: BTreeMap::new(),
+            disk: games.iter().map(|c| (c.manifest().game().clone(), (Some(c.clone()), false))).collect(),
+            incoming: BTreeMap::new(),
+            jobs: Vec::new(),
+            liar: false,
+            dead: false,
+            stopped: false,
+            hold_jobs: false,
+            held: VecDeque::new(),
+        };
+        let mut party = Self {
+            now: Time::START,
+            guests: games.iter().enumerate().map(guest).collect(),
+            conns: BTreeMap::new(),
+            next: 100,
+            served: Vec::new(),
+            hold_chunks: false,
+            waiting: VecDeque::new(),
+        };
+        party.settle();
+        party
+    }
+
+    pub fn command(&mut self, guest: usize, command: Command) -> Option<Answer> {
+        self.next += 1;
+        let id = CommandId(self.next);
+        self.input(guest, Input::Command { id, command });
+        self.settle();
+        self.guests[guest].answers.remove(&id)
+    }
+
+    pub fn connect(&mut self, from: usize, to: usize) -> Option<Answer> {
+        self.command(from, Command::Connect { addr: addr_of(to) })
+    }
+
+    pub fn download(&mut self, guest: usize, id: &str) -> Option<Answer> {
+        self.command(guest, Command::Download { game: game(id), install: false })
+    }
+
+    /// Lets time pass in small steps, waking nodes when they asked for it.
+    pub fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.now < end {
+            let due =
+                self.guests.iter().filter(|g| !g.dead).filter_map(|g| g.node.next_wakeup(self.now)).min();
+            self.now = due.unwrap_or(end).max(self.now + Duration::from_millis(1)).min(end);
+            for guest in 0..self.guests.len() {
+                self.input(guest, Input::Wake);
+            }
+            self.settle();
+        }
+    }
+
+    /// The process is killed. With `noticed`, its connections are seen to break at once.
+    pub fn kill(&mut self, guest: usize, noticed: bool) {
+        self.guests[guest].dead = true;
+        if noticed {
+            let gone: Vec<ConnId> =
+                self.conns.iter().filter(|(_, ends)| ends.0 == guest).map(|(c, _)| *c).collect();
+            for conn in gone {
+                self.close(conn, CloseReason::Lost);
+            }
+            self.settle();
+        }
+    }
+
+    /// A killed process is started again, on the same disk.
+    pub fn restart(&mut self, guest: usize) {
+        self.guests[guest].node = node(guest, &Catalog::Open);
+        self.guests[guest].dead = false;
+        self.settle();
+    }
+
+    /// Answers the requests that were held back.
+    pub fn release_chunks(&mut self) {
+        self.hold_chunks = false;
+        while let Some((guest, link, id, what)) = self.waiting.pop_front() {
+            self.serve(guest, link, id, &what);
+        }
+        self.settle();
+    }
+
+    /// Does the jobs that were held back.
+    pub fn release_jobs(&mut self, guest: usize) {
+        self.guests[guest].hold_jobs = false;
+        while let Some(job) = self.guests[guest].held.pop_front() {
+            self.do_job(guest, job);
+        }
+        self.settle();
+    }
+
+    pub fn input(&mut self, guest: usize, input: Input) {
+        if !self.guests[guest].dead {
+            self.guests[guest].node.handle(self.now, input);
+        }
+    }
+
+    /// Carries out everything until nobody has anything more to say.
+    pub fn settle(&mut self) {
+        for _ in 0..1_000_000 {
+            let mut alive = self.guests.iter_mut().enumerate().filter(|(_, guest)| !guest.dead);
+            let next = alive.find_map(|(at, guest)| Some((at, guest.node.poll_output()?)));
+            let Some((guest, output)) = next else { return };
+            self.perform(guest, output);
+        }
+        panic!("the party never comes to rest");
+    }
+
+    fn perform(&mut self, guest: usize, output: Output) {
+        match output {
+            Output::Dial { addr } => self.dial(guest, addr),
+            Output::Send { conn, message } => {
+                if let Some((_, to, theirs)) = self.other_end(conn) {
+                    self.input(to, Input::Net(NetInput::Message { conn: theirs, message }));
+                }
+            }
+            Output::Close { conn, reason } => {
+                let theirs =
+                    if reason == CloseReason::Leaving { CloseReason::Goodbye } else { CloseReason::Lost };
+                self.close(conn, theirs);
+            }
+            Output::Request { peer, request } => self.request(guest, peer, request),
+            Output::Serve { link, id, what } => match (&what, self.hold_chunks) {
+                (Serving::Chunk { .. }, true) => self.waiting.push_back((guest, link, id, what)),
+                _ => self.serve(guest, link, id, &what),
+            },
+            Output::Refuse { link, id, reason } => {
+                let failure = RequestFailure::Refused(reason);
+                let failed = NetInput::RequestFailed { peer: id_of(guest), id, failure };
+                self.input(receiver_of(link), Input::Net(failed));
+            }
+            Output::Disk(job) if self.guests[guest].hold_jobs => self.guests[guest].held.push_back(job),
+            Output::Disk(job) => self.do_job(guest, job),
+            Output::Event(event) => self.guests[guest].events.push(event),
+            Output::Reply { id, result } => {
+                self.guests[guest].answers.insert(id, result);
+            }
+            Output::Stopped => self.guests[guest].stopped = true,
+        }
+    }
+
+    fn dial(&mut self, guest: usize, addr: SocketAddr) {
+        let to = (0..self.guests.len()).find(|&g| addr_of(g) == addr && !self.guests[g].dead);
+        let Some(to) = to else {
+            let failure = DialFailure::Unreachable("nobody".to_owned());
+            return self.input(guest, Input::Net(NetInput::DialFailed { addr, failure }));
+        };
+        self.next += 2;
+        let (ours, theirs) = (ConnId(self.next), ConnId(self.next + 1));
+        self.conns.insert(ours, (guest, to));
+        self.conns.insert(theirs, (to, guest));
+        for (at, conn, other) in [(guest, ours, to), (to, theirs, guest)] {
+            let hello = Hello {
+                protocol: 1,
+                name: PeerName::new(format!("guest {other}")).unwrap(),
+                listen_port: 4000,
+                program: String::new(),
+            };
+            let connected =
+                Connected { conn, peer: id_of(other), hello, addr: addr_of(other), dialled: at == guest };
+            self.input(at, Input::Net(NetInput::Connected(connected)));
+        }
+    }
+
+    /// Connections come in pairs of numbers, an even and an odd one or the other way round.
+    fn other_end(&self, conn: ConnId) -> Option<(usize, usize, ConnId)> {
+        let &(from, to) = self.conns.get(&conn)?;
+        let other = [ConnId(conn.0 + 1), ConnId(conn.0 - 1)];
+        let theirs = other.into_iter().find(|c| self.conns.get(c) == Some(&(to, from)))?;
+        Some((from, to, theirs))
+    }
+
+    fn close(&mut self, conn: ConnId, reason: CloseReason) {
+        let Some((from, to, theirs)) = self.other_end(conn) else { return };
+        self.conns.remove(&conn);
+        self.conns.remove(&theirs);
+        self.input(to, Input::Net(NetInput::Closed { conn: theirs, reason }));
+        self.input(from, Input::Net(NetInput::Closed { conn, reason: CloseReason::Leaving }));
+    }
+
+    fn request(&mut self, guest: usize, peer: PeerId, request: Request) {
+        let source = peer.0[0] as usize - 1;
+        if self.guests[source].dead {
+            let id = match &request {
+                Request::Manifest { id, .. } | Request::Cancel { id } => *id,
+                Request::Chunk(request) => request.id,
+            };
+            let failure = RequestFailure::Lost("dead".to_owned());
+            return self.input(guest, Input::Net(NetInput::RequestFailed { peer, id, failure }));
+        }
+        let link = LinkId((guest * 1000 + source) as u64);
+        self.input(source, Input::Net(NetInput::Requested { link, peer: id_of(guest), request }));
+    }
+
+    fn serve(&mut self, source: usize, link: LinkId, id: RequestId, what: &Serving) {
+        let (receiver, peer) = (receiver_of(link), id_of(source));
+        if self.guests[source].dead {
+            let failure = RequestFailure::Lost("dead".to_owned());
+            return self.input(receiver, Input::Net(NetInput::RequestFailed { peer, id, failure }));
+        }
+        match what {
+            Serving::Manifest { content } => {
+                let result = Ok(content.clone());
+                self.input(receiver, Input::Net(NetInput::ManifestArrived { peer, id, result }));
+            }
+            Serving::Chunk { content, chunk, incoming } => {
+                let held = self.guests[source].incoming.get(content.manifest().game());
+                assert!(!incoming || held.is_some_and(|h| h.contains(*chunk)), "served what is not there");
+                self.served.push((source, receiver, *chunk));
+                self.input(receiver, Input::Net(NetInput::ChunkStarted { peer, id, chunk: *chunk }));
+                let result = if self.guests[source].liar { Err(ChunkFault::Corrupt) } else { Ok(()) };
+                if result.is_ok()
+                    && let Some(incoming) = self.guests[receiver].incoming.get_mut(content.manifest().game())
+                {
+                    incoming.insert(*chunk);
+                }
+                self.input(receiver, Input::Net(NetInput::ChunkEnded { peer, id, chunk: *chunk, result }));
+                let bytes = content.manifest().place(*chunk).unwrap().len;
+                self.input(source, Input::Net(NetInput::Served { link, id, bytes, ok: true }));
+            }
+        }
+    }
+
+    fn do_job(&mut self, guest: usize, job: DiskJob) {
+        let report = self.guests[guest].do_job(&job);
+        self.guests[guest].jobs.push(job);
+        if let Some(report) = report {
+            self.input(guest, Input::Disk(report));
+        }
+    }
+
+    pub fn games(&mut self, guest: usize) -> Vec<crate::snapshot::GameSnapshot> {
+        match self.command(guest, Command::ListGames) {
+            Some(Ok(Reply::Games(games))) => games,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn status(&mut self, guest: usize) -> crate::snapshot::StatusSnapshot {
+        match self.command(guest, Command::Status) {
+            Some(Ok(Reply::Status(status))) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn receiver_of(link: LinkId) -> usize {
+    link.0 as usize / 1000
+}
+
+impl Guest {
+    fn do_job(&mut self, job: &DiskJob) -> Option<DiskReport> {
+        let done = Ok(());
+        Some(match job.clone() {
+            DiskJob::Scan => DiskReport::Scanned(self.scan()),
+            DiskJob::Index { game, stamp } => {
+                let content = self.disk[&game].0.clone().unwrap();
+                DiskReport::Indexed { game, stamp, result: Ok(content) }
+            }
+            DiskJob::OpenIncoming { content } => {
+                let game = content.manifest().game().clone();
+                let none = || ChunkSet::empty(content.manifest().chunk_count());
+                let had = self.incoming.entry(game.clone()).or_insert_with(none).clone();
+                DiskReport::IncomingOpened { game, result: Ok(had) }
+            }
+            DiskJob::Commit { content } => {
+                let game = content.manifest().game().clone();
+                let had = self.incoming.remove(&game).unwrap();
+                assert!(had.is_full(), "committed before everything is there");
+                let installed = self.disk.get(&game).is_some_and(|d| d.1);
+                self.disk.insert(game.clone(), (Some(content), installed));
+                DiskReport::Committed { game, result: Ok(CommittedGame { stamp: FileStamp(1) }) }
+            }
+            DiskJob::DropIncoming { game, discard, .. } => {
+                if discard {
+                    self.incoming.remove(&game);
+                }
+                DiskReport::IncomingDropped { game }
+            }
+            DiskJob::Install { game } => {
+                self.disk.get_mut(&game).unwrap().1 = true;
+                DiskReport::Installed { game, result: done }
+            }
+            DiskJob::Uninstall { game } => {
+                self.disk.get_mut(&game).unwrap().1 = false;
+                DiskReport::Uninstalled { game, result: done }
+            }
+            DiskJob::Remove { game } => {
+                self.disk.remove(&game);
+                DiskReport::Removed { game, result: done }
+            }
+            DiskJob::Cancel { .. } => return None,
+            DiskJob::ChangeGamesDir { .. } => {
+                self.disk.clear();
+                DiskReport::GamesDirChanged { result: done }
+            }
+        })
+    }
+
+    pub fn scan(&self) -> Scan {
+        let scanned =
+            |(game, (content, installed)): (&GameId, &(Option<Arc<GameContent>>, bool))| ScannedGame {
+                game: game.clone(),
+                version: content.as_ref().map(|c| c.manifest().version()),
+                installed: *installed,
+                bytes: content.as_ref().map_or(0, |c| c.manifest().total_bytes()),
+                files: 2,
+                stamp: FileStamp(1),
+            };
+        Scan { games: self.disk.iter().map(scanned).collect(), ignored: Vec::new() }
+    }
+
+    /// The names of the events since a mark, for assertions on their order.
+    pub fn event_names(&self) -> Vec<String> {
+        let name = |e: &Event| format!("{e:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+        self.events.iter().map(name).collect()
+    }
+}
+
+/// The chunks that were served, each with how often.
+pub fn times_served(party: &Party, receiver: usize) -> BTreeMap<ChunkIndex, usize> {
+    let mut times = BTreeMap::new();
+    for (_, _, chunk) in party.served.iter().filter(|s| s.1 == receiver) {
+        *times.entry(*chunk).or_insert(0) += 1;
+    }
+    times
+}
+
+pub fn sources_of(party: &Party, receiver: usize) -> BTreeSet<usize> {
+    party.served.iter().filter(|s| s.1 == receiver).map(|s| s.0).collect()
+}

@@ -1,0 +1,281 @@
+//! The disk's jobs: each runs on a blocking thread and ends with one report to the loop.
+//!
+//! Owns which jobs run and how they are cancelled. What a job means is the store's concern.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, Input, Scan};
+use lanspread_store::{Cancel, RarUnpacker, Store, Watch};
+use lanspread_types::{ContentId, GameContent, GameId};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// Progress of hashing and unpacking is told at most this often.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Where jobs report to.
+pub(crate) type Reports = mpsc::UnboundedSender<Input>;
+
+/// Runs the disk's jobs.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    store: Arc<Store>,
+    reports: Reports,
+    tasks: TaskTracker,
+    /// Tokens of the jobs that can be cancelled.
+    cancels: HashMap<GameId, Cancel>,
+    index_cancel: Cancel,
+    scans: Arc<Scans>,
+    watch: Option<Watch>,
+}
+
+/// Keeps scans apart from the changes that jobs make.
+#[derive(Debug, Default)]
+struct Scans {
+    running: AtomicBool,
+    again: AtomicBool,
+    /// Counts the changes made by jobs; a scan that one of them ran into is not to be trusted.
+    changes: AtomicU64,
+}
+
+impl Disk {
+    pub fn new(store: Arc<Store>, reports: Reports) -> Self {
+        let mut disk = Self {
+            store,
+            reports,
+            tasks: TaskTracker::new(),
+            cancels: HashMap::new(),
+            index_cancel: Cancel::new(),
+            scans: Arc::default(),
+            watch: None,
+        };
+        disk.watch();
+        disk
+    }
+
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Runs `work` on a blocking thread that the end of the peer waits for.
+    pub fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        self.tasks.spawn_blocking(work);
+    }
+
+    /// Waits for all jobs; those that can be are cancelled.
+    pub async fn finish(mut self) {
+        self.watch = None;
+        self.index_cancel.cancel();
+        self.cancels.values().for_each(Cancel::cancel);
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    pub fn start(&mut self, job: DiskJob) {
+        match job {
+            DiskJob::Scan => self.scan(),
+            DiskJob::Index { game, stamp } => {
+                let cancel = self.index_cancel.clone();
+                self.report_from(move |store, reports| {
+                    let mut progress = Throttled::new(|done, total| {
+                        report(reports, DiskReport::IndexProgress { game: game.clone(), done, total });
+                    });
+                    let indexed = store.index(&game, &cancel, &mut |done, total| progress.tell(done, total));
+                    match indexed {
+                        Ok((stamp, content)) => DiskReport::Indexed { game, stamp, result: Ok(content) },
+                        Err(error) => {
+                            DiskReport::Indexed { game, stamp, result: Err(DiskError::from(error)) }
+                        }
+                    }
+                });
+            }
+            DiskJob::OpenIncoming { content } => self.report_from(move |store, _| {
+                let result =
+                    store.open_incoming(&content).map(|incoming| incoming.had()).map_err(DiskError::from);
+                DiskReport::IncomingOpened { game: content.manifest().game().clone(), result }
+            }),
+            DiskJob::Commit { content } => self.change(move |store, _| commit(store, &content)),
+            DiskJob::DropIncoming { game, content, discard } => self.change(move |store, _| {
+                drop_incoming(store, &game, content, discard);
+                DiskReport::IncomingDropped { game }
+            }),
+            DiskJob::Install { game } => self.install(game),
+            DiskJob::Uninstall { game } => self.change(move |store, _| {
+                let result = store.uninstall(&game).map_err(DiskError::from);
+                DiskReport::Uninstalled { game, result }
+            }),
+            DiskJob::Remove { game } => self.change(move |store, _| {
+                let result = store.remove(&game).map_err(DiskError::from);
+                DiskReport::Removed { game, result }
+            }),
+            DiskJob::Cancel { game } => {
+                if let Some(cancel) = self.cancels.get(&game) {
+                    cancel.cancel();
+                }
+            }
+            DiskJob::ChangeGamesDir { path } => self.change_games_dir(path),
+        }
+    }
+
+    fn install(&mut self, game: GameId) {
+        let cancel = Cancel::new();
+        self.cancels.insert(game.clone(), cancel.clone());
+        self.change(move |store, reports| {
+            let (to, of) = (reports.clone(), game.clone());
+            let mut progress = Throttled::new(move |done, total| {
+                report(&to, DiskReport::UnpackProgress { game: of.clone(), done, total });
+            });
+            let unpacker = RarUnpacker::default();
+            let result = store.install(
+                &game,
+                &unpacker,
+                &cancel,
+                Box::new(move |done, total| progress.tell(done, total)),
+            );
+            DiskReport::Installed { game, result: result.map_err(DiskError::from) }
+        });
+    }
+
+    /// Opening another folder is quick, and nothing else may run on the disk meanwhile, so it is done in place.
+    fn change_games_dir(&mut self, path: PathBuf) {
+        let result = match Store::open(&path) {
+            Ok(store) => {
+                self.index_cancel.cancel();
+                self.index_cancel = Cancel::new();
+                self.store = Arc::new(store);
+                self.scans = Arc::default();
+                self.watch();
+                Ok(())
+            }
+            Err(error) => Err(DiskError::Other(error.to_string())),
+        };
+        report(&self.reports, DiskReport::GamesDirChanged { result });
+    }
+
+    /// Asks for scans whenever the folder changes. Where watching is impossible (a network drive), the slow regular
+    /// scan has to do.
+    fn watch(&mut self) {
+        let scanner = self.scanner();
+        self.watch = match self.store.watch(move || scanner.request()) {
+            Ok(watch) => Some(watch),
+            Err(error) => {
+                tracing::warn!(%error, "the games folder cannot be watched; changes are seen by regular scans only");
+                None
+            }
+        };
+    }
+
+    /// Scans the library; while a scan runs, asks for another one after it.
+    pub fn scan(&self) {
+        self.scanner().request();
+    }
+
+    fn scanner(&self) -> Scanner {
+        Scanner {
+            store: self.store.clone(),
+            reports: self.reports.clone(),
+            scans: self.scans.clone(),
+            tasks: self.tasks.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        }
+    }
+
+    fn report_from(&self, job: impl FnOnce(&Store, &Reports) -> DiskReport + Send + 'static) {
+        let (store, reports) = (self.store.clone(), self.reports.clone());
+        self.spawn(move || {
+            let done = job(&store, &reports);
+            report(&reports, done);
+        });
+    }
+
+    /// A job that changes game folders: scans that it ran into are done again.
+    fn change(&self, job: impl FnOnce(&Store, &Reports) -> DiskReport + Send + 'static) {
+        let scans = self.scans.clone();
+        self.report_from(move |store, reports| {
+            let done = job(store, reports);
+            scans.changes.fetch_add(1, Ordering::SeqCst);
+            done
+        });
+    }
+}
+
+fn report(reports: &Reports, report: DiskReport) {
+    // The loop has ended: nobody wants to know.
+    let _ = reports.send(Input::Disk(report));
+}
+
+fn commit(store: &Store, content: &Arc<GameContent>) -> DiskReport {
+    let result = store.commit(content).map(|stamp| CommittedGame { stamp }).map_err(DiskError::from);
+    DiskReport::Committed { game: content.manifest().game().clone(), result }
+}
+
+fn drop_incoming(store: &Store, game: &GameId, content: ContentId, discard: bool) {
+    if let Err(error) = store.drop_incoming(game, content, discard) {
+        tracing::warn!(%game, %error, "what is left of a download could not be removed; the next start tries again");
+    }
+}
+
+/// Starts scans, one at a time. The watcher has one, too, so it is apart from the loop.
+struct Scanner {
+    store: Arc<Store>,
+    reports: Reports,
+    scans: Arc<Scans>,
+    tasks: TaskTracker,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Scanner {
+    fn request(&self) {
+        self.scans.again.store(true, Ordering::SeqCst);
+        if self.tasks.is_closed() || self.scans.running.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (store, reports, scans) = (self.store.clone(), self.reports.clone(), self.scans.clone());
+        self.tasks.spawn_blocking_on(move || scan_until_quiet(&store, &reports, &scans), &self.runtime);
+    }
+}
+
+fn scan_until_quiet(store: &Store, reports: &Reports, scans: &Scans) {
+    loop {
+        while scans.again.swap(false, Ordering::SeqCst) {
+            let changes = scans.changes.load(Ordering::SeqCst);
+            let scan = store.scan().unwrap_or_else(|error| {
+                tracing::warn!(%error, "the games folder cannot be read");
+                Scan::default()
+            });
+            if scans.changes.load(Ordering::SeqCst) == changes {
+                report(reports, DiskReport::Scanned(scan));
+            } else {
+                scans.again.store(true, Ordering::SeqCst);
+            }
+        }
+        scans.running.store(false, Ordering::SeqCst);
+        // A request that came between the last look and the line above must not be lost.
+        if !scans.again.load(Ordering::SeqCst) || scans.running.swap(true, Ordering::SeqCst) {
+            return;
+        }
+    }
+}
+
+/// Passes on a figure now and then, and always the last one.
+struct Throttled<F: FnMut(u64, u64)> {
+    tell: F,
+    told: Option<Instant>,
+}
+
+impl<F: FnMut(u64, u64)> Throttled<F> {
+    fn new(tell: F) -> Self {
+        Self { tell, told: Some(Instant::now()) }
+    }
+
+    fn tell(&mut self, done: u64, total: u64) {
+        if done == total || self.told.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
+            self.told = Some(Instant::now());
+            (self.tell)(done, total);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The loop: takes one thing that happened, lets the node decide, carries out what it says. Nothing is awaited while
+//! the node's state is half changed; slow work leaves the loop and comes back as an input.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lanspread_core::command::{CommandError, CommandId, Reply};
+use lanspread_core::event::Event;
+use lanspread_core::io::{
+    self, CloseReason, ConnId, Connected, Input, LinkId, NetInput, Output, RequestFailure,
+};
+use lanspread_core::time::Time;
+use lanspread_core::{Node, NodeConfig};
+use lanspread_net::{ConnKey, Endpoint, LinkKey, NetEvent};
+use lanspread_types::PeerId;
+use lanspread_types::message::Request;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant as Moment;
+
+use crate::disk::{Disk, Reports};
+use crate::handle::{CommandIds, Commanded};
+use crate::traffic::{self, Expectations};
+
+/// The library is looked through this often even if no change was seen: network drives send no events.
+const RESCAN_INTERVAL: Duration = Duration::from_secs(60);
+/// How long the node may sleep when nothing is due.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
+
+type Answered = Result<Reply, CommandError>;
+type Answer = oneshot::Sender<Answered>;
+
+/// Everything that the loop listens to.
+pub(crate) struct Inputs {
+    pub commands: mpsc::Receiver<Commanded>,
+    pub net: mpsc::Receiver<NetEvent>,
+    pub reports: mpsc::UnboundedReceiver<Input>,
+}
+
+/// The node with its hands.
+pub(crate) struct Runtime {
+    node: Node,
+    started: Instant,
+    endpoint: Arc<Endpoint>,
+    disk: Disk,
+    expectations: Expectations,
+    reports: Reports,
+    events: broadcast::Sender<Event>,
+    ids: CommandIds,
+    answers: HashMap<CommandId, Answer>,
+    peers: Peers,
+    stopped: bool,
+    last_answers: Vec<(CommandId, Answered)>,
+}
+
+impl Runtime {
+    pub fn new(
+        config: NodeConfig,
+        endpoint: Arc<Endpoint>,
+        disk: Disk,
+        expectations: Expectations,
+        reports: Reports,
+        events: broadcast::Sender<Event>,
+    ) -> Self {
+        Self {
+            node: Node::new(config),
+            started: Instant::now(),
+            endpoint,
+            disk,
+            expectations,
+            reports,
+            events,
+            ids: CommandIds::default(),
+            answers: HashMap::new(),
+            peers: Peers::default(),
+            stopped: false,
+            last_answers: Vec::new(),
+        }
+    }
+
+    /// Runs until the node stops; then ends connections and jobs, and answers those who asked for the end.
+    pub async fn run(mut self, mut inputs: Inputs) {
+        let mut rescan = tokio::time::interval_at(Moment::now() + RESCAN_INTERVAL, RESCAN_INTERVAL);
+        self.carry_out();
+        while !self.stopped {
+            let now = self.now();
+            let sleep = self.node.next_wakeup(now).map_or(SLEEP_MAX, |at| at.since(now));
+            let input = tokio::select! {
+                Some(commanded) = inputs.commands.recv() => Some(self.take_command(commanded)),
+                Some(event) = inputs.net.recv() => self.translate(event),
+                Some(report) = inputs.reports.recv() => Some(report),
+                () = tokio::time::sleep(sleep) => Some(Input::Wake),
+                _ = rescan.tick() => {
+                    self.disk.scan();
+                    None
+                }
+            };
+            if let Some(input) = input {
+                self.apply(input);
+            }
+        }
+        self.end(inputs).await;
+    }
+
+    fn now(&self) -> Time {
+        Time::from_start(self.started.elapsed())
+    }
+
+    fn take_command(&mut self, Commanded { command, answer }: Commanded) -> Input {
+        let id = self.ids.next();
+        self.answers.insert(id, answer);
+        Input::Command { id, command }
+    }
+
+    fn apply(&mut self, input: Input) {
+        self.node.handle(self.now(), input);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.node.poll_output() {
+            self.perform(output);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Dial { addr } => self.endpoint.dial(addr),
+            Output::Send { conn, message } => self.endpoint.send(ConnKey(conn.0), &message),
+            Output::Close { conn, reason } => {
+                self.endpoint.close(ConnKey(conn.0), reason == CloseReason::Leaving);
+            }
+            Output::Request { peer, request } => self.request(peer, request),
+            Output::Serve { link, id, what } => {
+                let (endpoint, store) = (self.endpoint.clone(), self.disk.store().clone());
+                let reports = self.reports.clone();
+                let to = (LinkKey(link.0), id);
+                self.disk.spawn(move || traffic::serve(&endpoint, &store, &reports, to, &what));
+            }
+            Output::Refuse { link, id, reason } => self.endpoint.refuse(LinkKey(link.0), id, reason),
+            Output::Disk(job) => self.disk.start(job),
+            Output::Event(event) => {
+                // Nobody listens: then nobody misses it.
+                let _ = self.events.send(event);
+            }
+            // Who asked for the end is answered after it.
+            Output::Reply { id, result } if self.stopped => self.last_answers.push((id, result)),
+            Output::Reply { id, result } => self.answer(id, result),
+            Output::Stopped => self.stopped = true,
+        }
+    }
+
+    fn answer(&mut self, id: CommandId, result: Answered) {
+        if let Some(answer) = self.answers.remove(&id) {
+            // Who asked may have stopped waiting.
+            let _ = answer.send(result);
+        }
+    }
+
+    fn request(&mut self, peer: PeerId, request: Request) {
+        let id = match &request {
+            Request::Manifest { id, .. } | Request::Cancel { id } => *id,
+            Request::Chunk(request) => request.id,
+        };
+        let addr = self.peers.addr_of(&peer);
+        match addr.filter(|_| self.expectations.note(peer, &request, self.disk.store())) {
+            Some(addr) => self.endpoint.request(peer, addr, request),
+            None if matches!(request, Request::Cancel { .. }) => {}
+            None => {
+                let failure = RequestFailure::Lost("there is no connection to that peer".to_owned());
+                // The loop itself holds the other end.
+                let _ = self.reports.send(Input::Net(NetInput::RequestFailed { peer, id, failure }));
+            }
+        }
+    }
+
+    /// What the network reports, in the node's words.
+    fn translate(&mut self, event: NetEvent) -> Option<Input> {
+        Some(Input::Net(match event {
+            NetEvent::Connected { conn, peer, hello, addr, dialled } => {
+                let conn = ConnId(conn.0);
+                self.peers.connected(conn, peer, addr);
+                NetInput::Connected(Connected { conn, peer, hello, addr, dialled })
+            }
+            NetEvent::Incompatible { addr, theirs, .. } => NetInput::Incompatible { addr, theirs },
+            NetEvent::DialFailed { addr, failure } => {
+                NetInput::DialFailed { addr, failure: dial_failure(failure) }
+            }
+            NetEvent::Closed { conn, reason } => {
+                let conn = ConnId(conn.0);
+                self.peers.closed(conn);
+                tracing::debug!(conn = conn.0, %reason, "connection closed");
+                NetInput::Closed { conn, reason: close_reason(&reason) }
+            }
+            NetEvent::Message { conn, message } => NetInput::Message { conn: ConnId(conn.0), message },
+            NetEvent::Requested { link, peer, request } => {
+                NetInput::Requested { link: LinkId(link.0), peer, request }
+            }
+            NetEvent::Served { link, id, bytes, ok } => {
+                NetInput::Served { link: LinkId(link.0), id, bytes, ok }
+            }
+            NetEvent::LinkClosed { link } => NetInput::LinkClosed { link: LinkId(link.0) },
+            NetEvent::ChunkStarted { peer, id, chunk, .. } => NetInput::ChunkStarted { peer, id, chunk },
+            NetEvent::RequestFailed { peer, id, failure } => {
+                self.expectations.forget(peer, id);
+                NetInput::RequestFailed { peer, id, failure: request_failure(failure) }
+            }
+        }))
+    }
+
+    /// Ends everything in order: connections first, so that nobody asks any more, then the jobs, then the store.
+    async fn end(self, inputs: Inputs) {
+        let Self { endpoint, disk, mut answers, last_answers, .. } = self;
+        drop(inputs);
+        endpoint.shutdown().await;
+        disk.finish().await;
+        for (id, result) in last_answers {
+            if let Some(answer) = answers.remove(&id) {
+                let _ = answer.send(result);
+            }
+        }
+    }
+}
+
+/// Where the connected peers accept data connections.
+#[derive(Debug, Default)]
+struct Peers {
+    by_conn: HashMap<ConnId, PeerId>,
+    addrs: HashMap<PeerId, SocketAddr>,
+}
+
+impl Peers {
+    fn connected(&mut self, conn: ConnId, peer: PeerId, addr: SocketAddr) {
+        self.by_conn.insert(conn, peer);
+        self.addrs.insert(peer, addr);
+    }
+
+    fn closed(&mut self, conn: ConnId) {
+        let Some(peer) = self.by_conn.remove(&conn) else { return };
+        if !self.by_conn.values().any(|other| *other == peer) {
+            self.addrs.remove(&peer);
+        }
+    }
+
+    fn addr_of(&self, peer: &PeerId) -> Option<SocketAddr> {
+        self.addrs.get(peer).copied()
+    }
+}
+
+fn dial_failure(failure: lanspread_net::DialFailure) -> io::DialFailure {
+    use lanspread_net::DialFailure as Net;
+    match failure {
+        Net::Unreachable(reason) => io::DialFailure::Unreachable(reason),
+        Net::TimedOut => io::DialFailure::TimedOut,
+        Net::OwnAddress => io::DialFailure::OwnAddress,
+        Net::NotAPeer(reason) => io::DialFailure::NotAPeer(reason),
+    }
+}
+
+fn close_reason(reason: &lanspread_net::CloseReason) -> CloseReason {
+    use lanspread_net::CloseReason as Net;
+    match reason {
+        Net::Goodbye => CloseReason::Goodbye,
+        Net::Lost(_) => CloseReason::Lost,
+        Net::TooSlow => CloseReason::Silent,
+        Net::Protocol(_) => CloseReason::ProtocolError,
+        Net::Local => CloseReason::Leaving,
+    }
+}
+
+fn request_failure(failure: lanspread_net::RequestFailure) -> RequestFailure {
+    match failure {
+        lanspread_net::RequestFailure::Refused(reason) => RequestFailure::Refused(reason),
+        lanspread_net::RequestFailure::Lost(reason) => RequestFailure::Lost(reason),
+    }
+}

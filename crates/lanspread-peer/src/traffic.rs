@@ -1,0 +1,160 @@
+//! Bytes between network and disk: payloads are verified and written, chunks are read and sent, off the loop.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lanspread_core::io::{ChunkFault, DiskError, Input, ManifestFault, NetInput, Serving};
+use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource};
+use lanspread_store::{ChunkReader, Incoming, Store, WriteError};
+use lanspread_types::message::{Refusal, Request, RequestId, Response};
+use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, PeerId};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::disk::Reports;
+
+/// What the answer to a request will be held against.
+#[derive(Debug, Clone)]
+enum Expected {
+    Chunk(Arc<Incoming>),
+    Manifest(ContentId),
+}
+
+/// Which answers are expected. Shared between the loop, which asks, and the workers, which take the answers in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Expectations(Arc<Mutex<HashMap<(PeerId, RequestId), Expected>>>);
+
+impl Expectations {
+    /// Notes a request before it goes out. `false` when it makes no sense any more: the download is given up.
+    pub fn note(&self, peer: PeerId, request: &Request, store: &Store) -> bool {
+        let (id, expected) = match request {
+            Request::Cancel { .. } => return true,
+            Request::Manifest { id, content, .. } => (*id, Expected::Manifest(*content)),
+            Request::Chunk(request) => match incoming(store, &request.game, request.content) {
+                Some(incoming) => (request.id, Expected::Chunk(incoming)),
+                None => return false,
+            },
+        };
+        self.lock().insert((peer, id), expected);
+        true
+    }
+
+    pub fn forget(&self, peer: PeerId, id: RequestId) {
+        self.lock().remove(&(peer, id));
+    }
+
+    fn take(&self, peer: PeerId, id: RequestId) -> Option<Expected> {
+        self.lock().remove(&(peer, id))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(PeerId, RequestId), Expected>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn incoming(store: &Store, game: &GameId, content: ContentId) -> Option<Arc<Incoming>> {
+    store.incoming(game).filter(|incoming| incoming.content().content_id() == content)
+}
+
+/// Takes payloads in until the endpoint is gone: as many at a time as there are processors, so that hashing neither
+/// waits for the socket nor takes the machine over.
+pub(crate) async fn take_in(
+    mut payloads: mpsc::Receiver<Payload>,
+    expectations: Expectations,
+    reports: Reports,
+) {
+    let at_once = std::thread::available_parallelism().map_or(2, usize::from);
+    let permits = Arc::new(Semaphore::new(at_once));
+    while let Some(payload) = payloads.recv().await {
+        let Some(expected) = expectations.take(payload.peer, payload.id) else { continue };
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let reports = reports.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Some(input) = check(&payload, &expected) {
+                // The loop has ended: nobody wants to know.
+                let _ = reports.send(Input::Net(input));
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn check(payload: &Payload, expected: &Expected) -> Option<NetInput> {
+    let Payload { peer, id, what, ref bytes } = *payload;
+    match (what, expected) {
+        (PayloadKind::Chunk(chunk), Expected::Chunk(incoming)) => {
+            let result = incoming.write_chunk(chunk, bytes).map_err(|error| match error {
+                WriteError::Corrupt { .. } => ChunkFault::Corrupt,
+                other => ChunkFault::Write(DiskError::from(other)),
+            });
+            Some(NetInput::ChunkEnded { peer, id, chunk, result })
+        }
+        (PayloadKind::Manifest, Expected::Manifest(content)) => {
+            let decoded = lanspread_proto::manifest::decode(bytes).map_err(|e| e.to_string());
+            let expected = decoded.and_then(|found| found.expect(*content).map_err(|e| e.to_string()));
+            Some(NetInput::ManifestArrived {
+                peer,
+                id,
+                result: expected.map(Arc::new).map_err(ManifestFault),
+            })
+        }
+        // The endpoint lets no answer of another kind than the request's through.
+        _ => None,
+    }
+}
+
+/// Answers a request, on a blocking thread. An answer that is not even begun is refused, and said to be served in vain.
+pub(crate) fn serve(
+    endpoint: &Endpoint,
+    store: &Store,
+    reports: &Reports,
+    (link, id): (LinkKey, RequestId),
+    what: &Serving,
+) {
+    let begun = match what {
+        Serving::Manifest { content } => serve_manifest(endpoint, link, id, content),
+        Serving::Chunk { content, chunk, incoming } => {
+            serve_chunk(endpoint, store, (link, id), content, *chunk, *incoming)
+        }
+    };
+    if !begun {
+        endpoint.refuse(link, id, Refusal::ReadFailed);
+        let link = lanspread_core::io::LinkId(link.0);
+        let _ = reports.send(Input::Net(NetInput::Served { link, id, bytes: 0, ok: false }));
+    }
+}
+
+fn serve_manifest(endpoint: &Endpoint, link: LinkKey, id: RequestId, content: &GameContent) -> bool {
+    let Ok(bytes) = lanspread_proto::manifest::encode(content) else { return false };
+    let Ok(len) = u32::try_from(bytes.len()) else { return false };
+    endpoint.serve_bytes(link, Response::Manifest { id, len }, bytes);
+    true
+}
+
+fn serve_chunk(
+    endpoint: &Endpoint,
+    store: &Store,
+    (link, id): (LinkKey, RequestId),
+    content: &Arc<GameContent>,
+    chunk: ChunkIndex,
+    incoming: bool,
+) -> bool {
+    let Some(place) = content.manifest().place(chunk) else { return false };
+    let reader = match store.chunk_reader(content, incoming, chunk) {
+        Ok(reader) => reader,
+        Err(error) => {
+            tracing::warn!(game = %content.manifest().game(), %chunk, %error, "a chunk cannot be read");
+            return false;
+        }
+    };
+    let head = Response::Chunk { id, chunk, len: place.len as u32 };
+    endpoint.serve_source(link, head, Box::new(FromDisk(reader)));
+    true
+}
+
+struct FromDisk(ChunkReader);
+
+impl PayloadSource for FromDisk {
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_at(offset, buf).map_err(std::io::Error::other)
+    }
+}

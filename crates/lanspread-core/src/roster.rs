@@ -34,7 +34,7 @@ pub struct RemotePeer {
     pub pinged: bool,
     library: RemoteLibrary,
     interests: BTreeSet<ContentId>,
-    /// Bad chunks and manifests that it sent, over all games.
+    /// Downloads in which it sent what does not verify.
     pub strikes: u32,
 }
 
@@ -58,6 +58,8 @@ pub enum Admission {
     Redundant,
     /// There is no room.
     Full,
+    /// The peer was dropped for what it sent, and stays out until this peer starts anew.
+    Banned,
 }
 
 /// A library message does not fit what was sent before.
@@ -74,16 +76,20 @@ pub struct Roster {
     me: PeerId,
     peers: BTreeMap<PeerId, RemotePeer>,
     by_conn: BTreeMap<ConnId, PeerId>,
+    banned: BTreeSet<PeerId>,
 }
 
 impl Roster {
     pub fn new(me: PeerId) -> Self {
-        Self { me, peers: BTreeMap::new(), by_conn: BTreeMap::new() }
+        Self { me, peers: BTreeMap::new(), by_conn: BTreeMap::new(), banned: BTreeSet::new() }
     }
 
     /// Takes a new connection in. A peer that is known keeps its library and interests, whatever its address.
     pub fn admit(&mut self, connected: &Connected, now: Time) -> Admission {
         let Connected { conn, peer: id, hello, addr, dialled } = connected;
+        if self.banned.contains(id) {
+            return Admission::Banned;
+        }
         let Some(known) = self.peers.get_mut(id) else {
             if self.peers.len() >= PEERS_MAX {
                 return Admission::Full;
@@ -126,6 +132,15 @@ impl Roster {
     pub fn remove_conn(&mut self, conn: ConnId) -> Option<RemotePeer> {
         let id = self.by_conn.remove(&conn)?;
         self.peers.remove(&id)
+    }
+
+    /// Keeps a peer out. A room has a handful of liars at most; beyond the number of peers that are let in at
+    /// all, one is let back in.
+    pub fn ban(&mut self, peer: PeerId) {
+        if self.banned.len() >= PEERS_MAX {
+            self.banned.pop_first();
+        }
+        self.banned.insert(peer);
     }
 
     pub fn by_conn(&self, conn: ConnId) -> Option<&RemotePeer> {

@@ -19,7 +19,7 @@ use crate::time::Time;
 /// Haves are said at once when nothing was said for this long, and together otherwise: a chunk takes some 20 ms on a
 /// 100 Mbit/s link, so this costs less than one chunk's time, and a peer hears at most fifty messages a second.
 const HAVE_INTERVAL: Duration = Duration::from_millis(20);
-/// A peer that sent bad data this often is dropped.
+/// A peer that sent bad data for so many games is dropped: one may be its disk, two are not.
 const STRIKES_MAX: u32 = 2;
 
 impl Node {
@@ -276,14 +276,17 @@ impl Node {
         if let Some(transfer) = fetch.transfer_mut() {
             transfer.swarm.reject_source(peer);
         }
-        if first_time {
-            let name = self.roster.name_of(&peer);
-            self.event(Event::SourceRejected { game: game.clone(), peer, name, reason });
+        // What was on its way when the first bad chunk came is the same offence.
+        if !first_time {
+            return;
         }
+        let name = self.roster.name_of(&peer);
+        self.event(Event::SourceRejected { game: game.clone(), peer, name, reason });
         let Some(remote) = self.roster.get_mut(&peer) else { return };
         remote.strikes += 1;
         if remote.strikes >= STRIKES_MAX {
             let conn = remote.conn;
+            self.roster.ban(peer);
             self.close(conn, CloseReason::ProtocolError);
             self.closed(now, conn, CloseReason::ProtocolError);
         }

@@ -48,6 +48,7 @@ impl Node {
         }
         match self.roster.admit(connected, now) {
             Admission::Full => return self.close(*conn, CloseReason::TooManyPeers),
+            Admission::Banned => return self.close(*conn, CloseReason::ProtocolError),
             Admission::Redundant => self.close(*conn, CloseReason::Replaced),
             Admission::Replaces(old) => {
                 self.close(old, CloseReason::Replaced);

@@ -1,1 +1,73 @@
-fn main() {}
+//! `lanspread`: the program for people.
+//!
+//! `run` is a peer with an HTTP interface on loopback; every other command but `demo` talks to it there. Whatever goes
+//! wrong ends here as the contract's error: a sentence, a hint, and an exit code from its table.
+
+mod address;
+mod cli;
+mod client;
+mod commands;
+mod demo;
+mod http;
+mod place;
+mod run;
+mod show;
+mod signal;
+
+use std::process::ExitCode;
+
+use cli::{Cli, Command};
+use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Line};
+use show::Screen;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = cli::parse();
+    log_to_stderr();
+    let json = cli.json;
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let exit = error.exit().code();
+            report(error, json);
+            ExitCode::from(exit)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), ErrorBody> {
+    match cli.command {
+        Command::Demo(args) => block_on(demo::run(args)),
+        Command::Run(args) => block_on(run::run(args, place::state_dir(cli.state_dir)?, cli.json)),
+        command => commands::run(command, &place::state_dir(cli.state_dir)?, cli.json),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<(), ErrorBody>>) -> Result<(), ErrorBody> {
+    let runtime = tokio::runtime::Runtime::new();
+    let failed =
+        |e| ErrorBody::new(ErrorCode::Internal, format!("the program cannot start its threads: {e}"));
+    runtime.map_err(failed)?.block_on(work)
+}
+
+/// What went wrong: for machines on standard output, for people on standard error.
+fn report(error: ErrorBody, json: bool) {
+    let screen = Screen::default();
+    if json {
+        screen.say(Line::Error(ErrorLine { id: None, cmd: None, error }).to_json());
+        return;
+    }
+    screen.note(format!("lanspread: {}", error.message));
+    for variant in &error.variants {
+        screen.note(format!("  {} is what these have: {}", variant.content_id, variant.peers.join(", ")));
+    }
+    if let Some(hint) = &error.hint {
+        screen.note(format!("hint: {hint}"));
+    }
+}
+
+/// Diagnostics for those who look for a fault: `LANSPREAD_LOG=debug lanspread run …`.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("LANSPREAD_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

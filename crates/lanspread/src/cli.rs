@@ -1,0 +1,186 @@
+//! The command line: what there is, and how it is explained.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use lanspread_api::ExitCode;
+use lanspread_types::{GameId, PeerName};
+
+use crate::address::DEFAULT_PORT;
+
+/// Share game libraries at a LAN party: everybody who has any part of a game serves it.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Folder of this peer's identity and settings; it also tells the commands how to reach the running peer.
+    #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Print the JSON lines of the contract instead of text for people.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// See it work: four peers in this one process, a game fetched from two of them at once.
+    #[command(after_help = "\
+Nothing has to be set up and nothing is left behind.
+
+Examples:
+  lanspread demo
+  lanspread demo --keep        keep the folders of the four peers and say where they are")]
+    Demo(DemoArgs),
+    /// Be a peer: share a folder of games and fetch what the room has.
+    #[command(after_help = "\
+Every folder in the games folder that holds a version.ini (an eight-digit date) and an
+archive *.eti (a RAR archive) is a game. Stop with Ctrl-C; a second Ctrl-C ends at once.
+
+Examples:
+  lanspread run --games-dir D:\\Games
+  lanspread run --games-dir ~/games --connect 192.168.0.7
+  lanspread run --games-dir ~/games --catalog party.toml --name \"ada's pc\"")]
+    Run(RunArgs),
+    /// List the room's games: what is here, and how many have the rest.
+    #[command(visible_alias = "games", after_help = "Example:\n  lanspread list")]
+    List,
+    /// List the connected peers and what they offer.
+    #[command(after_help = "Example:\n  lanspread peers")]
+    Peers,
+    /// Show how the running peer stands: its address, its folders, what it does.
+    #[command(after_help = "Example:\n  lanspread status")]
+    Status,
+    /// Fetch a game from everybody who has it, and install it.
+    #[command(after_help = "\
+Ctrl-C cancels the download; what is verified is kept, and the next `get` fetches only the rest.
+A second Ctrl-C ends at once and leaves the download to the running peer.
+
+Examples:
+  lanspread get ggoo
+  lanspread get ggoo --no-install
+  lanspread get ggoo --detach          start it and leave it to the running peer")]
+    Get(GetArgs),
+    /// Install a game that is downloaded.
+    #[command(after_help = "Example:\n  lanspread install ggoo")]
+    Install(GameArg),
+    /// Remove what was installed; the download stays.
+    #[command(after_help = "Example:\n  lanspread uninstall ggoo")]
+    Uninstall(GameArg),
+    /// Remove a download; what is installed stays.
+    #[command(after_help = "Example:\n  lanspread remove ggoo")]
+    Remove(GameArg),
+    /// Cancel a running download; what is verified is kept.
+    #[command(after_help = "Example:\n  lanspread cancel ggoo")]
+    Cancel(GameArg),
+    /// Connect the running peer to another one.
+    #[command(after_help = "Examples:\n  lanspread connect 192.168.0.7\n  lanspread connect ada.local:24930")]
+    Connect(ConnectArgs),
+    /// Stop the running peer: it says goodbye to everybody and ends.
+    #[command(after_help = "Example:\n  lanspread stop")]
+    Stop,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Keep the folders of the four peers and say where they are.
+    #[arg(long)]
+    pub keep: bool,
+    /// Size of the game that is fetched, in MiB.
+    #[arg(long, default_value_t = 128, value_name = "MIB", value_parser = clap::value_parser!(u64).range(16..=4096))]
+    pub size: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The library: a folder with one folder for each game.
+    #[arg(long, value_name = "DIR")]
+    pub games_dir: PathBuf,
+    /// The party's list of games and versions (TOML); without one every well-formed game counts.
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+    /// Where to listen. If the port is in use, a free one is taken.
+    #[arg(long, value_name = "ADDR:PORT", default_value_t = SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)))]
+    pub listen: SocketAddr,
+    /// What others call this machine; its host name if not given.
+    #[arg(long, value_parser = |text: &str| PeerName::new(text))]
+    pub name: Option<PeerName>,
+    /// A peer to connect to; may be given several times.
+    #[arg(long, value_name = "ADDR")]
+    pub connect: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct GameArg {
+    /// The game's id, as `lanspread list` shows it.
+    pub game: GameId,
+}
+
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// The game's id, as `lanspread list` shows it.
+    pub game: GameId,
+    /// Fetch only; install later with `lanspread install`.
+    #[arg(long)]
+    pub no_install: bool,
+    /// Start the download and return at once.
+    #[arg(long)]
+    pub detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// Name or address, with or without a port.
+    #[arg(value_name = "ADDR")]
+    pub address: String,
+}
+
+/// Reads the command line. Ends the program where it is asked for help or is not valid.
+pub fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+}
+
+fn command() -> clap::Command {
+    Cli::command().after_help(format!(
+        "Start here:\n  lanspread demo\n  lanspread run --games-dir FOLDER\n\nExit codes:\n{}",
+        exit_codes()
+    ))
+}
+
+/// The contract's exit codes, one line each.
+fn exit_codes() -> String {
+    let line = |exit: ExitCode| format!("  {:>3}  {}", exit.code(), exit.meaning());
+    let all = ExitCode::ALL.into_iter().map(line).chain(["  130  interrupted by a second Ctrl-C".to_owned()]);
+    all.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_an_example() {
+        for command in command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let call = format!("lanspread {}", command.get_name());
+            assert!(help.contains("Example") && help.contains(&call), "{}", command.get_name());
+            assert!(command.get_about().is_some());
+        }
+    }
+
+    #[test]
+    fn the_readme_has_the_same_exit_codes() {
+        let readme = include_str!("../../../README.md");
+        for exit in ExitCode::ALL {
+            let row = format!("| {} | {} |", exit.code(), exit.meaning());
+            assert!(readme.contains(&row), "README.md lacks: {row}");
+        }
+    }
+}

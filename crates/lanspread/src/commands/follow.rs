@@ -1,0 +1,263 @@
+//! Commands that take their time: started, then followed by their events until the end.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use lanspread_api::reply::{DownloadReply, GameInfo};
+use lanspread_api::{ErrorBody, ErrorCode, Event, Line, ReplyData, Request};
+
+use super::{Asked, described};
+use crate::show::Live;
+use crate::signal;
+
+/// Events that wait to be shown. A peer that is not read from loses events and says so; nothing piles up.
+const WAITING_MAX: usize = 1024;
+
+/// What counts as the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    Download,
+    DownloadAndInstall,
+    Install,
+    Uninstall,
+    Remove,
+}
+
+impl Goal {
+    pub fn get(install: bool) -> Self {
+        if install { Self::DownloadAndInstall } else { Self::Download }
+    }
+
+    fn is_get(self) -> bool {
+        matches!(self, Self::Download | Self::DownloadAndInstall)
+    }
+
+    /// The end that an event tells of, if it is one for this game.
+    fn end(self, game: &str, event: &Event) -> Option<Result<(), ErrorBody>> {
+        let of = |id: &String| id == game;
+        let failed = |f: &lanspread_api::event::GameFailure| {
+            of(&f.game_id).then(|| Err(about(game, f.code, f.reason.clone())))
+        };
+        match event {
+            Event::DownloadFinished { game_id, .. } if of(game_id) && self == Self::Download => Some(Ok(())),
+            Event::DownloadFailed { game_id, code, reason, variants, .. } if of(game_id) && self.is_get() => {
+                let mut error = about(game, *code, format!("{game} was not fetched: {reason}"));
+                error.variants = variants.clone();
+                Some(Err(error))
+            }
+            Event::DownloadCancelled { game_id, .. } if of(game_id) && self.is_get() => {
+                Some(Err(about(game, ErrorCode::Cancelled, format!("the download of {game} was cancelled"))))
+            }
+            Event::InstallFinished { game_id }
+                if of(game_id) && matches!(self, Self::DownloadAndInstall | Self::Install) =>
+            {
+                Some(Ok(()))
+            }
+            Event::InstallFailed(f) if matches!(self, Self::DownloadAndInstall | Self::Install) => failed(f),
+            Event::UninstallFinished { game_id } if of(game_id) && self == Self::Uninstall => Some(Ok(())),
+            Event::UninstallFailed(f) if self == Self::Uninstall => failed(f),
+            Event::RemoveFinished { game_id } if of(game_id) && self == Self::Remove => Some(Ok(())),
+            Event::RemoveFailed(f) if self == Self::Remove => failed(f),
+            _ => None,
+        }
+    }
+
+    /// Whether the game is as it was to be: how the end is told when events were lost.
+    fn is_reached(self, game: &GameInfo) -> bool {
+        match self {
+            Self::Download => game.downloaded,
+            Self::DownloadAndInstall => game.downloaded && game.installed,
+            Self::Install => game.installed,
+            Self::Uninstall => !game.installed,
+            Self::Remove => !game.downloaded,
+        }
+    }
+}
+
+/// What there is to react to.
+enum Incoming {
+    Event(Box<Event>),
+    /// The peer has ended.
+    Ended,
+    Interrupt,
+}
+
+impl Asked {
+    /// Starts what is asked for and shows its events until it has ended.
+    pub(super) fn follow(&self, request: &Request, goal: Goal) -> Result<(), ErrorBody> {
+        let game = match request {
+            Request::Download { game_id, .. }
+            | Request::Install { game_id }
+            | Request::Uninstall { game_id }
+            | Request::RemoveDownload { game_id } => game_id.clone(),
+            _ => return self.show(request),
+        };
+        let incoming = self.incoming()?;
+        let line = self.client.line(request)?;
+        match &line {
+            Line::Error(line) => return Err(line.error.clone()),
+            Line::Result(result) => {
+                if self.json {
+                    self.screen.say(line.to_json());
+                }
+                if let ReplyData::Download(DownloadReply { already_there: true, .. }) = result.reply {
+                    if !self.json {
+                        described(&result.reply).iter().for_each(|line| self.screen.say(line));
+                    }
+                    return Ok(());
+                }
+            }
+            Line::Event(_) => {}
+        }
+        let mut live = Live::new(self.screen.clone());
+        let mut interrupted = false;
+        for next in incoming {
+            match next {
+                Incoming::Event(event) => {
+                    self.tell(&mut live, game.as_str(), &event);
+                    if let Some(end) = goal.end(game.as_str(), &event) {
+                        return end;
+                    }
+                    if let (Event::EventsLost { .. }, Some(end)) =
+                        (&*event, self.end_by_state(goal, game.as_str()))
+                    {
+                        return end;
+                    }
+                }
+                Incoming::Interrupt if interrupted => signal::end_at_once(),
+                Incoming::Interrupt => {
+                    interrupted = true;
+                    self.interrupt(goal, &game)?;
+                }
+                Incoming::Ended => break,
+            }
+        }
+        Err(about(game.as_str(), ErrorCode::ShuttingDown, format!("the peer ended before {game} was done")))
+    }
+
+    /// Ctrl-C: a download is cancelled; anything else ends soon by itself and is left to the running peer.
+    fn interrupt(&self, goal: Goal, game: &lanspread_types::GameId) -> Result<(), ErrorBody> {
+        let left =
+            || about(game.as_str(), ErrorCode::Cancelled, "interrupted; the running peer goes on with it");
+        if !goal.is_get() {
+            return Err(left());
+        }
+        // No download to cancel any more: it is being installed.
+        self.client.ask(&Request::CancelDownload { game_id: game.clone() }).map(drop).map_err(|_| left())
+    }
+
+    /// Shows an event if it is about this game, or about the peers that it may come from.
+    fn tell(&self, live: &mut Live, game: &str, event: &Event) {
+        if !concerns(event, game) {
+            return;
+        }
+        if self.json {
+            self.screen.say(Line::Event(event.clone()).to_json());
+        } else {
+            live.show(event);
+        }
+    }
+
+    /// Events are lost, the end perhaps among them: what the state says.
+    fn end_by_state(&self, goal: Goal, game: &str) -> Option<Result<(), ErrorBody>> {
+        let status = self.client.status().ok()?;
+        if status.active_operations.iter().any(|o| o.game_id == game) {
+            return None;
+        }
+        let games = self.client.games().ok()?;
+        let reached = games.iter().find(|g| g.game_id == game).is_some_and(|g| goal.is_reached(g));
+        let lost =
+            || about(game, ErrorCode::Internal, format!("{game} is not done, and the reason went by unseen"));
+        Some(if reached { Ok(()) } else { Err(lost()) })
+    }
+
+    /// Events and interrupts, in one queue.
+    fn incoming(&self) -> Result<Receiver<Incoming>, ErrorBody> {
+        let events = self.client.events()?;
+        let (sender, incoming) = sync_channel(WAITING_MAX);
+        let interrupts = sender.clone();
+        thread::spawn(move || forward(events, &sender));
+        signal::on_interrupt(move || interrupts.send(Incoming::Interrupt).is_ok());
+        Ok(incoming)
+    }
+}
+
+fn forward(events: impl Iterator<Item = Event>, to: &SyncSender<Incoming>) {
+    for event in events {
+        if to.send(Incoming::Event(Box::new(event))).is_err() {
+            return;
+        }
+    }
+    let _ = to.send(Incoming::Ended);
+}
+
+fn about(game: &str, code: ErrorCode, message: impl Into<String>) -> ErrorBody {
+    ErrorBody { game_id: Some(game.to_owned()), ..ErrorBody::new(code, message) }
+}
+
+/// Whether an event is of interest to somebody who waits for this game.
+fn concerns(event: &Event, game: &str) -> bool {
+    match event {
+        Event::GotGameFiles { game_id, .. }
+        | Event::DownloadBegin { game_id, .. }
+        | Event::DownloadChunkFinished { game_id, .. }
+        | Event::DownloadFinished { game_id, .. }
+        | Event::DownloadFailed { game_id, .. }
+        | Event::DownloadCancelled { game_id, .. }
+        | Event::DownloadPeersGone { game_id }
+        | Event::SourceRejected { game_id, .. }
+        | Event::InstallBegin { game_id }
+        | Event::InstallProgress { game_id, .. }
+        | Event::InstallFinished { game_id }
+        | Event::UninstallFinished { game_id }
+        | Event::RemoveFinished { game_id } => game_id == game,
+        Event::DownloadProgress(p) => p.game_id == game,
+        Event::InstallFailed(f) | Event::UninstallFailed(f) | Event::RemoveFailed(f) => f.game_id == game,
+        Event::EventsLost { .. } => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals() -> lanspread_api::event::Totals {
+        lanspread_api::event::Totals {
+            bytes: 0,
+            chunks: 0,
+            duration_ms: 0,
+            mib_per_s: 0.0,
+            mbit_per_s: 0.0,
+            sources: vec![],
+        }
+    }
+
+    #[test]
+    fn each_goal_ends_with_its_own_event() {
+        let downloaded = Event::DownloadFinished { game_id: "a".to_owned(), totals: totals() };
+        let installed = Event::InstallFinished { game_id: "a".to_owned() };
+        assert!(matches!(Goal::Download.end("a", &downloaded), Some(Ok(()))));
+        assert!(Goal::DownloadAndInstall.end("a", &downloaded).is_none());
+        assert!(matches!(Goal::DownloadAndInstall.end("a", &installed), Some(Ok(()))));
+        assert!(Goal::Install.end("b", &installed).is_none(), "another game");
+        let removed = Event::RemoveFinished { game_id: "a".to_owned() };
+        assert!(matches!(Goal::Remove.end("a", &removed), Some(Ok(()))));
+        assert!(Goal::Uninstall.end("a", &removed).is_none());
+    }
+
+    #[test]
+    fn failures_keep_their_code() {
+        let failed = Event::DownloadFailed {
+            game_id: "a".to_owned(),
+            code: ErrorCode::SourcesGone,
+            reason: "all sources are gone".to_owned(),
+            variants: vec![],
+            totals: totals(),
+        };
+        let end = Goal::DownloadAndInstall.end("a", &failed).unwrap().unwrap_err();
+        assert_eq!((end.code, end.exit()), (ErrorCode::SourcesGone, lanspread_api::ExitCode::Network));
+        let cancelled = Event::DownloadCancelled { game_id: "a".to_owned(), totals: totals() };
+        assert_eq!(Goal::Download.end("a", &cancelled).unwrap().unwrap_err().code, ErrorCode::Cancelled);
+    }
+}

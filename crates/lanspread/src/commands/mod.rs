@@ -1,0 +1,271 @@
+//! The commands that talk to the running peer: one question and its answer, as a table or as the contract's line.
+
+mod follow;
+
+use std::path::Path;
+
+use lanspread_api::reply::{Availability, GameInfo, OperationKind, PeerInfo, Status};
+use lanspread_api::{ErrorBody, ErrorCode, Line, ReplyData, Request};
+
+use crate::address::resolve;
+use crate::cli::Command;
+use crate::client::Client;
+use crate::show::table::Align::{Left, Right};
+use crate::show::{Screen, Table, human};
+
+pub use follow::Goal;
+
+/// Runs one command against the peer of this state folder.
+pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBody> {
+    let client = Client::find(state_dir)?;
+    let screen = if json { Screen::quiet() } else { Screen::default() };
+    let asked = Asked { client, screen, json };
+    match command {
+        Command::List => asked.show(&Request::ListGames),
+        Command::Peers => asked.show(&Request::ListPeers),
+        Command::Status => asked.show(&Request::Status),
+        Command::Connect(args) => asked.show(&Request::Connect { addr: resolve(&args.address)? }),
+        Command::Cancel(args) => asked.show(&Request::CancelDownload { game_id: args.game }),
+        Command::Stop => asked.show(&Request::Shutdown),
+        Command::Get(args) => {
+            let request = Request::Download { game_id: args.game, install: !args.no_install };
+            if args.detach {
+                asked.show(&request)
+            } else {
+                asked.follow(&request, Goal::get(!args.no_install))
+            }
+        }
+        Command::Install(args) => asked.follow(&Request::Install { game_id: args.game }, Goal::Install),
+        Command::Uninstall(args) => asked.follow(&Request::Uninstall { game_id: args.game }, Goal::Uninstall),
+        Command::Remove(args) => asked.follow(&Request::RemoveDownload { game_id: args.game }, Goal::Remove),
+        Command::Demo(_) | Command::Run(_) => {
+            Err(ErrorBody::new(ErrorCode::Internal, "that is no command for a running peer"))
+        }
+    }
+}
+
+/// A command on its way: whom to ask, and where to show the answer.
+struct Asked {
+    client: Client,
+    screen: Screen,
+    json: bool,
+}
+
+impl Asked {
+    /// Asks and shows the answer.
+    fn show(&self, request: &Request) -> Result<(), ErrorBody> {
+        match self.client.line(request)? {
+            Line::Error(line) => Err(line.error),
+            line if self.json => {
+                self.screen.say(line.to_json());
+                Ok(())
+            }
+            Line::Result(result) => {
+                for line in described(&result.reply) {
+                    self.screen.say(line);
+                }
+                Ok(())
+            }
+            Line::Event(_) => {
+                Err(ErrorBody::new(ErrorCode::Internal, "the running peer answered with an event"))
+            }
+        }
+    }
+}
+
+/// A reply as lines for people.
+fn described(reply: &ReplyData) -> Vec<String> {
+    match reply {
+        ReplyData::ListGames(list) if list.games.is_empty() => {
+            vec!["No games here, and nobody offers any.".to_owned()]
+        }
+        ReplyData::ListGames(list) => games(&list.games).lines(),
+        ReplyData::ListPeers(list) if list.peers.is_empty() => {
+            vec!["Nobody else is here. To reach somebody: lanspread connect ADDR".to_owned()]
+        }
+        ReplyData::ListPeers(list) => peers(&list.peers),
+        ReplyData::Status(s) => status(s),
+        ReplyData::Connect(peer) => {
+            vec![format!(
+                "Connected to {} ({}), who offers {}.",
+                peer.name,
+                peer.addr,
+                human::count(peer.games.len(), "game")
+            )]
+        }
+        ReplyData::Download(d) if d.already_there => vec![format!("{} is here already.", d.game_id)],
+        ReplyData::Download(d) => {
+            let size = d.total_bytes.map(human::bytes).unwrap_or_default();
+            vec![format!("{}: started, {size}. `lanspread status` shows how far it is.", d.game_id)]
+        }
+        ReplyData::CancelDownload(g) => vec![format!("{}: cancelled; what is verified is kept.", g.game_id)],
+        ReplyData::Install(g) | ReplyData::Uninstall(g) | ReplyData::RemoveDownload(g) => {
+            vec![format!("{}: started.", g.game_id)]
+        }
+        ReplyData::Shutdown(_) => vec!["The peer has said goodbye and ended.".to_owned()],
+        ReplyData::WaitPeers(c) => vec![format!("{} connected.", human::count(c.peer_count, "peer"))],
+        ReplyData::SetGameDir(dir) => vec![format!("The library is now {}.", dir.games_dir)],
+    }
+}
+
+/// The room's games.
+pub fn games(games: &[GameInfo]) -> Table {
+    let mut table = Table::new(&[
+        ("GAME", Left),
+        ("TITLE", Left),
+        ("VERSION", Left),
+        ("SIZE", Right),
+        ("HERE", Left),
+        ("PEERS", Right),
+    ]);
+    let titled = games.iter().any(|g| g.title.is_some());
+    if !titled {
+        table = table.without(1);
+    }
+    for game in games {
+        let mut cells = vec![
+            game.game_id.clone(),
+            game.title.clone().unwrap_or_default(),
+            version(game),
+            if game.size > 0 { human::bytes(game.size) } else { "?".to_owned() },
+            here(game).to_owned(),
+            game.peer_count.to_string(),
+        ];
+        if !titled {
+            cells.remove(1);
+        }
+        table.row(cells);
+    }
+    table
+}
+
+/// The version to have and, where it differs, the one that is here.
+fn version(game: &GameInfo) -> String {
+    match (&game.eti_game_version, &game.local_version) {
+        (Some(wanted), Some(local)) if wanted != local => format!("{wanted} (here {local})"),
+        (Some(version), _) | (None, Some(version)) => version.clone(),
+        (None, None) => "?".to_owned(),
+    }
+}
+
+fn here(game: &GameInfo) -> &'static str {
+    match (game.installed, game.downloaded, game.availability) {
+        (true, _, _) => "installed",
+        (false, true, Availability::Ready) => "downloaded",
+        (false, true, _) => "downloaded, not shared",
+        (false, false, Availability::Nowhere) => "nobody has it",
+        (false, false, _) => "-",
+    }
+}
+
+/// The connected peers, each with the games that it offers.
+fn peers(peers: &[PeerInfo]) -> Vec<String> {
+    let mut table =
+        Table::new(&[("PEER", Left), ("ADDRESS", Left), ("ID", Left), ("GAMES", Right), ("OFFERS", Left)]);
+    for peer in peers {
+        let offers: Vec<&str> = peer.games.iter().map(|g| g.game_id.as_str()).collect();
+        table.row([
+            peer.name.clone(),
+            peer.addr.to_string(),
+            short(&peer.peer_id).to_owned(),
+            peer.games.len().to_string(),
+            shortened(&offers, 6),
+        ]);
+    }
+    table.lines()
+}
+
+/// The first few of many.
+fn shortened(names: &[&str], most: usize) -> String {
+    match names.len().checked_sub(most) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{}, and {more} more", names[..most].join(", ")),
+    }
+}
+
+/// The first eight digits of an id: enough to tell apart what stands in one list.
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+fn status(s: &Status) -> Vec<String> {
+    let mut table = Table::new(&[("", Left), ("", Left)]);
+    let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
+    row("Name", s.name.clone());
+    row("Address", s.addr.to_string());
+    row("Id", s.peer_id.clone());
+    row("Games", s.games_dir.clone());
+    row("State", s.state_dir.clone());
+    row("Catalogue", if s.catalogued { "yes" } else { "none: every well-formed game counts" }.to_owned());
+    row("Peers", s.peer_count.to_string());
+    for operation in &s.active_operations {
+        let verb = match operation.kind {
+            OperationKind::Downloading => "Fetching",
+            OperationKind::Installing => "Installing",
+            OperationKind::Uninstalling => "Uninstalling",
+            OperationKind::Removing => "Removing",
+        };
+        let (done, total) = (operation.progress.done_bytes, operation.progress.total_bytes);
+        let far = match total {
+            0 => String::new(),
+            _ => format!(
+                ": {} % ({} of {})",
+                human::percent(done, total),
+                human::bytes(done),
+                human::bytes(total)
+            ),
+        };
+        row(verb, format!("{}{far}", operation.game_id));
+    }
+    for (game, chunks) in &s.active_outbound_transfers {
+        row("Sending", format!("{game}: {}", human::count(*chunks, "chunk")));
+    }
+    table.lines().split_off(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn game(id: &str, downloaded: bool, installed: bool, availability: Availability) -> GameInfo {
+        GameInfo {
+            game_id: id.to_owned(),
+            title: None,
+            downloaded,
+            installed,
+            availability,
+            peer_count: 2,
+            size: 128 << 20,
+            eti_game_version: Some("20250101".to_owned()),
+            local_version: None,
+            content_id: None,
+        }
+    }
+
+    #[test]
+    fn the_rooms_games_as_a_table() {
+        let mut list = vec![
+            game("ggoo", true, true, Availability::Ready),
+            game("css", false, false, Availability::Remote),
+            game("bf1942", true, false, Availability::LocalOnly),
+        ];
+        list[2].local_version = Some("20240101".to_owned());
+        assert_eq!(
+            games(&list).lines(),
+            [
+                "GAME    VERSION                      SIZE  HERE                    PEERS",
+                "ggoo    20250101                  128 MiB  installed                   2",
+                "css     20250101                  128 MiB  -                           2",
+                "bf1942  20250101 (here 20240101)  128 MiB  downloaded, not shared      2",
+            ]
+        );
+        list[0].title = Some("Great Game of Old".to_owned());
+        assert!(games(&list).lines()[0].starts_with("GAME    TITLE "));
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        assert_eq!(shortened(&["a", "b"], 2), "a, b");
+        assert_eq!(shortened(&["a", "b", "c"], 2), "a, b, and 1 more");
+    }
+}

@@ -1,0 +1,231 @@
+//! `lanspread demo`: the whole product on one machine, in seconds, with nothing set up.
+//!
+//! Three peers share small libraries, a fourth has none. It connects, lists the room's games, fetches one from the two
+//! that have it at once, installs it, and every byte is compared from outside the engine. Anything that is not as it
+//! should be ends the demo with exit code 1.
+
+mod library;
+mod proof;
+mod room;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lanspread_api::event::Totals;
+use lanspread_api::reply::GameInfo;
+use lanspread_api::{ErrorBody, ErrorCode, Event, render};
+use lanspread_peer::command::Command;
+use tempfile::TempDir;
+
+use crate::cli::DemoArgs;
+use crate::commands::games as games_table;
+use crate::show::table::Align::{Left, Right};
+use crate::show::{Live, Screen, Table, human};
+use crate::signal;
+use library::DemoGame;
+use room::Room;
+
+/// Longest silence of a download before the demo gives it up.
+const SILENCE: Duration = Duration::from_secs(60);
+
+pub async fn run(args: DemoArgs) -> Result<(), ErrorBody> {
+    let screen = Screen::default();
+    let begun = Instant::now();
+    let folder = tempfile::Builder::new().prefix("lanspread-demo-").tempdir().map_err(internal)?;
+    let played = tokio::select! {
+        played = play(&screen, folder.path(), args.size << 20) => played,
+        () = signal::interrupted() => Err(ErrorBody::new(ErrorCode::Cancelled, "the demo was interrupted")),
+    };
+    leave(&screen, folder, args.keep);
+    played?;
+    screen.say(format!("\nThat took {}.", human::millis(begun.elapsed().as_millis() as u64)));
+    Ok(())
+}
+
+fn leave(screen: &Screen, folder: TempDir, keep: bool) {
+    if keep {
+        let path = folder.keep();
+        screen.say(format!("\nThe folders of the four peers are kept in {}", path.display()));
+    } else if let Err(e) = folder.close() {
+        screen.note(format!("The demo's folder could not be removed: {e}"));
+    }
+}
+
+async fn play(screen: &Screen, root: &Path, large_bytes: u64) -> Result<(), ErrorBody> {
+    screen.say("Four peers in this one process, each with its own folders and its own port:\n");
+    let games = room::games(large_bytes)?;
+    let (at, made) = (root.to_owned(), games.clone());
+    tokio::task::spawn_blocking(move || room::furnish(&at, &made)).await.map_err(internal)??;
+    let mut room = Room::open(root, games).await?;
+    let played = act(screen, &mut room).await;
+    room.close().await;
+    played
+}
+
+async fn act(screen: &Screen, room: &mut Room) -> Result<(), ErrorBody> {
+    show_members(screen, room);
+    room.introduce().await?;
+    let seen: Vec<GameInfo> = room.see_games().await?.iter().map(Into::into).collect();
+    screen.say(format!(
+        "\n{} has nothing, connects to the others and sees the room's games:\n",
+        room.guest.name
+    ));
+    say_indented(screen, &games_table(&seen));
+
+    let game = room.games.first().cloned().ok_or_else(|| internal("there is no game"))?;
+    screen.say(format!(
+        "\n{} fetches {} from everybody who has it, and installs it:\n",
+        room.guest.name, game.id
+    ));
+    let totals = fetch(screen, room, &game).await?;
+    show_totals(screen, &totals);
+    check_sources(&totals)?;
+
+    let view = room.guests_view(&game.id).await?;
+    if !(view.downloaded && view.installed) {
+        return Err(internal(format!("{} is not downloaded and installed, but {view:?}", game.id)));
+    }
+    show_proof(screen, room, &game)
+}
+
+fn show_members(screen: &Screen, room: &Room) {
+    let mut table = Table::new(&[("PEER", Left), ("ADDRESS", Left), ("GAMES", Left)]);
+    for member in room.hosts.iter().chain([&room.guest]) {
+        let has = |g: &&DemoGame| member.games_dir.join(g.id.as_str()).is_dir();
+        let ids: Vec<&str> = room.games.iter().filter(has).map(|g| g.id.as_str()).collect();
+        let games = if ids.is_empty() { "-".to_owned() } else { ids.join(", ") };
+        table.row([member.name.to_owned(), member.peer.addr.to_string(), games]);
+    }
+    say_indented(screen, &table);
+}
+
+fn say_indented(screen: &Screen, table: &Table) {
+    for line in table.lines() {
+        screen.say(format!("  {line}"));
+    }
+}
+
+/// Downloads and installs, with a progress bar; what the download came to.
+async fn fetch(screen: &Screen, room: &mut Room, game: &DemoGame) -> Result<Totals, ErrorBody> {
+    let command = Command::Download { game: game.id.clone(), install: true };
+    room.guest.peer.handle.command(command).await.map_err(|e| ErrorBody::from(&e))?;
+    let mut live = Live::new(screen.clone());
+    let mut totals = None;
+    loop {
+        let next = tokio::time::timeout(SILENCE, room.guest.peer.events.next()).await;
+        let Some(streamed) = next.map_err(|_| internal("the download stands still"))? else {
+            return Err(internal("the peer has ended"));
+        };
+        let event = render::streamed(&streamed);
+        live.measure(&event);
+        match event {
+            Event::DownloadFinished { totals: t, .. } => totals = Some(t),
+            Event::InstallFinished { .. } => {
+                return totals.ok_or_else(|| internal("installed, but not downloaded"));
+            }
+            Event::DownloadFailed { reason, .. } => {
+                return Err(internal(format!("the download failed: {reason}")));
+            }
+            Event::InstallFailed(f) => return Err(internal(format!("the install failed: {}", f.reason))),
+            Event::SourceRejected { name, reason, .. } => {
+                return Err(internal(format!("{name} was rejected as a source: {reason}")));
+            }
+            Event::EventsLost { count } => return Err(internal(format!("{count} events were lost"))),
+            _ => {}
+        }
+    }
+}
+
+fn show_totals(screen: &Screen, totals: &Totals) {
+    let per_second = (totals.mib_per_s * 1_048_576.0) as u64;
+    screen.say(format!(
+        "  fetched   {} in {}: {}, {}",
+        human::bytes(totals.bytes),
+        human::millis(totals.duration_ms),
+        human::rate(per_second),
+        human::line_rate(totals.mbit_per_s),
+    ));
+    screen.say(format!("  verified  {} chunks, each before it counted", totals.chunks));
+    let mut table = Table::new(&[("", Left), ("", Left), ("", Right), ("", Right), ("", Right)]);
+    for source in &totals.sources {
+        table.row([
+            "served by".to_owned(),
+            source.name.clone(),
+            human::bytes(source.bytes),
+            format!("{} chunks", source.chunks),
+            format!("{} %", human::percent(source.bytes, totals.bytes)),
+        ]);
+    }
+    for line in table.lines().split_off(1) {
+        screen.say(format!("  {line}"));
+    }
+}
+
+/// Two hosts have the game, so both must have served it, and nobody else.
+fn check_sources(totals: &Totals) -> Result<(), ErrorBody> {
+    let served: Vec<&str> = totals.sources.iter().filter(|s| s.bytes > 0).map(|s| s.name.as_str()).collect();
+    if served.len() != 2 {
+        return Err(internal(format!("two peers have the game, but served was it by {served:?}")));
+    }
+    let sum: u64 = totals.sources.iter().map(|s| s.bytes).sum();
+    if sum != totals.bytes {
+        return Err(internal(format!("the sources served {sum} bytes, {} came", totals.bytes)));
+    }
+    Ok(())
+}
+
+fn show_proof(screen: &Screen, room: &Room, game: &DemoGame) -> Result<(), ErrorBody> {
+    let source = room.hosts.first().ok_or_else(|| internal("there is no source"))?;
+    let (files, bytes) = proof::check_installed(game, &room.guest)?;
+    screen.say(format!("  installed {}, {}", human::count(files, "file"), human::bytes(bytes)));
+    let compared = proof::compare(game, source, &room.guest)?;
+    screen.say(format!(
+        "\nCompared with {}'s copy from outside, by BLAKE3 (what b3sum prints):\n",
+        source.name
+    ));
+    let mut table = Table::new(&[("FILE", Left), ("SIZE", Right), ("BLAKE3 AT BOTH", Left)]);
+    for file in compared {
+        table.row([file.path.to_string(), human::bytes(file.bytes), file.hash.to_hex().to_string()]);
+    }
+    say_indented(screen, &table);
+    screen.say("\nEvery file is the same, and so is every installed one.");
+    Ok(())
+}
+
+/// What must not happen in a demo; exit code 1.
+fn internal(what: impl std::fmt::Display) -> ErrorBody {
+    ErrorBody::new(ErrorCode::Internal, format!("the demo is not as it should be: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_api::event::SourceTotals;
+
+    use super::*;
+
+    fn totals(served: &[u64]) -> Totals {
+        let source = |(n, &bytes): (usize, &u64)| SourceTotals {
+            peer_id: n.to_string(),
+            name: format!("peer{n}"),
+            bytes,
+            chunks: 1,
+        };
+        Totals {
+            bytes: 10,
+            chunks: 2,
+            duration_ms: 1,
+            mib_per_s: 1.0,
+            mbit_per_s: 8.0,
+            sources: served.iter().enumerate().map(source).collect(),
+        }
+    }
+
+    #[test]
+    fn a_game_from_one_source_only_is_no_demo() {
+        assert!(check_sources(&totals(&[4, 6])).is_ok());
+        for bad in [&[][..], &[10], &[10, 0], &[4, 5], &[3, 3, 4]] {
+            let error = check_sources(&totals(bad)).unwrap_err();
+            assert_eq!(error.exit(), lanspread_api::ExitCode::Internal, "{bad:?}");
+        }
+    }
+}

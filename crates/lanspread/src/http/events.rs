@@ -1,0 +1,72 @@
+//! The stream of events: one JSON line each, the contract's version first.
+//!
+//! A reader that is too slow loses events and is told how many; it never holds anybody up. Now and then comes an empty
+//! line, so that a reader that has gone away is noticed.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, Response, header};
+use futures_core::Stream;
+use lanspread_api::{ErrorBody, ErrorCode, Event, Line, render};
+use lanspread_peer::EventStream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::{Interface, ended, refuse};
+
+/// Lines that wait for the socket.
+const LINES_MAX: usize = 64;
+const EMPTY_LINE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// What is subscribed to when the head of the answer is sent: a command given after that misses nothing.
+pub async fn stream(State(interface): State<Arc<Interface>>) -> Response<Body> {
+    let Ok(permit) = interface.event_readers.clone().try_acquire_owned() else {
+        return refuse(ErrorBody::new(ErrorCode::Busy, "too many read the events already"));
+    };
+    let (sender, lines) = mpsc::channel(LINES_MAX);
+    tokio::spawn(forward(interface.peer.subscribe(), sender, ended(interface.ending.clone()), permit));
+    let mut response = Response::new(Body::from_stream(Lines(lines)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response
+}
+
+/// Passes events on until there are no more, the reader is gone, or the interface ends.
+async fn forward(
+    mut events: EventStream,
+    lines: mpsc::Sender<Bytes>,
+    ended: impl Future<Output = ()>,
+    _permit: OwnedSemaphorePermit,
+) {
+    let contract = render::contract(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let mut ended = std::pin::pin!(ended);
+    let mut next = Some(line(contract));
+    while let Some(bytes) = next {
+        if lines.send(bytes).await.is_err() {
+            return;
+        }
+        next = tokio::select! {
+            event = events.next() => event.map(|event| line(render::streamed(&event))),
+            () = tokio::time::sleep(EMPTY_LINE_INTERVAL) => Some(Bytes::from_static(b"\n")),
+            () = &mut ended => None,
+        };
+    }
+}
+
+fn line(event: Event) -> Bytes {
+    Bytes::from(Line::Event(event).to_json() + "\n")
+}
+
+/// The receiving end as the stream that a body is made from.
+struct Lines(mpsc::Receiver<Bytes>);
+
+impl Stream for Lines {
+    type Item = Result<Bytes, std::convert::Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|line| line.map(Ok))
+    }
+}

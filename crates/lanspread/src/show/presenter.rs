@@ -1,0 +1,263 @@
+//! Events, told in plain words.
+
+use std::collections::HashMap;
+
+use lanspread_api::event::{DownloadProgress, Event, GameFailure, Totals};
+
+use super::human::{bytes, count, line_rate, millis, rate};
+
+/// Turns events into sentences. Remembers the names of peers, because people do not read keys.
+#[derive(Debug, Default)]
+pub struct Presenter {
+    names: HashMap<String, String>,
+}
+
+impl Presenter {
+    /// The sentence for an event; `None` for what a progress bar shows or nobody needs to be told.
+    pub fn tell(&mut self, event: &Event) -> Option<String> {
+        if let Event::PeerConnected { peer_id, name, .. } = event {
+            self.names.insert(peer_id.clone(), name.clone());
+        }
+        let sentence = self.sentence(event);
+        if let Event::PeerLost { peer_id, .. } = event {
+            self.names.remove(peer_id);
+        }
+        sentence
+    }
+
+    fn sentence(&self, event: &Event) -> Option<String> {
+        Some(match event {
+            Event::LocalPeerReady { name, addr, game_count, .. } => {
+                let games = count(*game_count, "game");
+                format!("Ready: this is {name}, listening on {addr}, with {games} in the library.")
+            }
+            Event::LocalLibraryChanged { games, ignored } if games.is_empty() && ignored.is_empty() => {
+                "The library is empty.".to_owned()
+            }
+            Event::LocalLibraryChanged { games, ignored } => {
+                let mut text = format!("The library: {}.", list_or_none(games));
+                for folder in ignored {
+                    text.push_str(&format!("\n  Not a game: {} ({}).", folder.name, folder.reason));
+                }
+                text
+            }
+            Event::IndexFailed(f) => failed(f, "could not be read and is not offered"),
+            Event::RemoteLibraryChanged { peer_id, game_count } => {
+                format!("{} offers {}.", self.name(peer_id), count(*game_count, "game"))
+            }
+            Event::PeerConnected { name, addr, .. } => format!("{name} is here ({addr})."),
+            Event::PeerLost { name, reason, .. } => format!("{name} is gone: {reason}."),
+            Event::PeerIncompatible { addr, their_protocol, our_protocol } => format!(
+                "The peer at {addr} speaks protocol version {their_protocol}, this one {our_protocol}: both need the same version of lanspread."
+            ),
+            Event::GotGameFiles { game_id, eti_version, file_count, total_bytes, .. } => {
+                let files = count(*file_count, "file");
+                format!("{game_id}: version {eti_version}, {files}, {}.", bytes(*total_bytes))
+            }
+            Event::DownloadBegin { game_id, had_bytes, .. } if *had_bytes > 0 => {
+                format!("{game_id}: goes on where it was left, {} are here already.", bytes(*had_bytes))
+            }
+            Event::DownloadFinished { game_id, totals } => {
+                format!("{game_id}: downloaded, every chunk verified: {}.", told(totals))
+            }
+            Event::DownloadFailed { game_id, reason, variants, .. } => {
+                let mut text = format!("{game_id}: the download failed: {reason}.");
+                for v in variants {
+                    let content = v.content_id.get(..8).unwrap_or(&v.content_id);
+                    text.push_str(&format!("\n  {content} is what {} has.", list_or_none(&v.peers)));
+                }
+                text
+            }
+            Event::DownloadCancelled { game_id, totals } => format!(
+                "{game_id}: cancelled after {}; what is verified is kept for next time.",
+                bytes(totals.bytes)
+            ),
+            Event::DownloadPeersGone { game_id } => {
+                format!("{game_id}: nobody who has it is left; waiting for somebody.")
+            }
+            Event::SourceRejected { game_id, name, reason, .. } => {
+                format!("{game_id}: {name} is not asked any more: {reason}.")
+            }
+            Event::InstallBegin { game_id } => format!("{game_id}: installing."),
+            Event::InstallFinished { game_id } => format!("{game_id}: installed."),
+            Event::InstallFailed(f) => failed(f, "could not be installed"),
+            Event::UninstallFinished { game_id } => {
+                format!("{game_id}: uninstalled; the download is still here.")
+            }
+            Event::UninstallFailed(f) => failed(f, "could not be uninstalled"),
+            Event::RemoveFinished { game_id } => format!("{game_id}: the download is removed."),
+            Event::RemoveFailed(f) => failed(f, "could not be removed"),
+            Event::EventsLost { count } => format!("{count} events went by unseen."),
+            Event::Contract(_)
+            | Event::IndexProgress { .. }
+            | Event::ActiveOperationsChanged { .. }
+            | Event::DownloadBegin { .. }
+            | Event::DownloadProgress(_)
+            | Event::DownloadChunkFinished { .. }
+            | Event::InstallProgress { .. } => return None,
+        })
+    }
+
+    fn name(&self, peer_id: &str) -> String {
+        let unnamed = || peer_id.get(..8).unwrap_or(peer_id).to_owned();
+        self.names.get(peer_id).cloned().unwrap_or_else(unnamed)
+    }
+}
+
+fn failed(failure: &GameFailure, what: &str) -> String {
+    format!("{}: {what}: {}.", failure.game_id, failure.reason)
+}
+
+fn list_or_none(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+/// `128 MiB in 0.8 s (160 MiB/s, 1.3 Gbit/s), 64 MiB from ada, 64 MiB from bela`.
+pub fn told(totals: &Totals) -> String {
+    let per_second = (totals.mib_per_s * 1_048_576.0) as u64;
+    let mut text = format!("{} in {}", bytes(totals.bytes), millis(totals.duration_ms));
+    text.push_str(&format!(" ({}, {})", rate(per_second), line_rate(totals.mbit_per_s)));
+    for source in &totals.sources {
+        text.push_str(&format!(", {} from {}", bytes(source.bytes), source.name));
+    }
+    text
+}
+
+/// What stands behind the bar of a download.
+pub fn pace(progress: &DownloadProgress) -> String {
+    let peers = count(progress.active_peer_count, "peer");
+    format!("{} from {peers}", rate(progress.bytes_per_second))
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_api::ErrorCode;
+    use lanspread_api::error::Variant;
+    use lanspread_api::event::{IgnoredFolder, LossCode, RejectCode, SourceTotals};
+
+    use super::*;
+
+    fn totals() -> Totals {
+        let source = |name: &str| SourceTotals {
+            peer_id: "p".into(),
+            name: name.into(),
+            bytes: 64 << 20,
+            chunks: 512,
+        };
+        Totals {
+            bytes: 128 << 20,
+            chunks: 1024,
+            duration_ms: 800,
+            mib_per_s: 160.0,
+            mbit_per_s: 1342.2,
+            sources: vec![source("ada"), source("bela")],
+        }
+    }
+
+    fn ggoo() -> String {
+        "ggoo".to_owned()
+    }
+
+    #[test]
+    fn events_become_sentences() {
+        let addr = "192.168.0.7:24930".parse().unwrap();
+        let failure = GameFailure { game_id: ggoo(), code: ErrorCode::BadArchive, reason: "broken".into() };
+        let table = [
+            (
+                Event::LocalPeerReady { peer_id: "ab".into(), name: "ada".into(), addr, game_count: 1 },
+                "Ready: this is ada, listening on 192.168.0.7:24930, with 1 game in the library.",
+            ),
+            (
+                Event::LocalLibraryChanged {
+                    games: vec![ggoo(), "css".into()],
+                    ignored: vec![IgnoredFolder { name: "x y".into(), reason: "no version.ini".into() }],
+                },
+                "The library: ggoo, css.\n  Not a game: x y (no version.ini).",
+            ),
+            (Event::LocalLibraryChanged { games: vec![], ignored: vec![] }, "The library is empty."),
+            (
+                Event::PeerConnected { peer_id: "0123456789".into(), name: "bela".into(), addr },
+                "bela is here (192.168.0.7:24930).",
+            ),
+            (
+                Event::RemoteLibraryChanged { peer_id: "0123456789".into(), game_count: 2 },
+                "bela offers 2 games.",
+            ),
+            (
+                Event::PeerLost {
+                    peer_id: "0123456789".into(),
+                    name: "bela".into(),
+                    code: LossCode::Goodbye,
+                    reason: "it said goodbye".into(),
+                },
+                "bela is gone: it said goodbye.",
+            ),
+            (
+                Event::RemoteLibraryChanged { peer_id: "0123456789".into(), game_count: 0 },
+                "01234567 offers 0 games.",
+            ),
+            (
+                Event::PeerIncompatible { addr, their_protocol: 2, our_protocol: 1 },
+                "The peer at 192.168.0.7:24930 speaks protocol version 2, this one 1: both need the same version of lanspread.",
+            ),
+            (
+                Event::DownloadBegin { game_id: ggoo(), total_bytes: 2048, had_bytes: 1024 },
+                "ggoo: goes on where it was left, 1 KiB are here already.",
+            ),
+            (
+                Event::DownloadFinished { game_id: ggoo(), totals: totals() },
+                "ggoo: downloaded, every chunk verified: 128 MiB in 800 ms (160 MiB/s, 1.3 Gbit/s), 64 MiB from ada, 64 MiB from bela.",
+            ),
+            (
+                Event::DownloadFailed {
+                    game_id: ggoo(),
+                    code: ErrorCode::AmbiguousContent,
+                    reason: "the peers disagree".into(),
+                    variants: vec![Variant { content_id: "0123456789".into(), peers: vec!["ada".into()] }],
+                    totals: totals(),
+                },
+                "ggoo: the download failed: the peers disagree.\n  01234567 is what ada has.",
+            ),
+            (
+                Event::DownloadCancelled { game_id: ggoo(), totals: totals() },
+                "ggoo: cancelled after 128 MiB; what is verified is kept for next time.",
+            ),
+            (
+                Event::SourceRejected {
+                    game_id: ggoo(),
+                    peer_id: "ab".into(),
+                    name: "bela".into(),
+                    code: RejectCode::CorruptChunk,
+                    reason: "it sent a chunk that does not match its hash".into(),
+                },
+                "ggoo: bela is not asked any more: it sent a chunk that does not match its hash.",
+            ),
+            (Event::InstallFailed(failure), "ggoo: could not be installed: broken."),
+            (Event::InstallFinished { game_id: ggoo() }, "ggoo: installed."),
+        ];
+        let mut presenter = Presenter::default();
+        for (event, sentence) in table {
+            assert_eq!(presenter.tell(&event).as_deref(), Some(sentence));
+        }
+    }
+
+    #[test]
+    fn what_bars_show_is_not_told() {
+        let mut presenter = Presenter::default();
+        for silent in [
+            Event::IndexProgress { game_id: ggoo(), done_bytes: 1, total_bytes: 2 },
+            Event::DownloadBegin { game_id: ggoo(), total_bytes: 2, had_bytes: 0 },
+            Event::ActiveOperationsChanged { active_operations: vec![] },
+        ] {
+            assert_eq!(presenter.tell(&silent), None);
+        }
+        let progress = DownloadProgress {
+            game_id: ggoo(),
+            downloaded_bytes: 1,
+            total_bytes: 2,
+            bytes_per_second: 2 << 20,
+            active_peer_count: 2,
+        };
+        assert_eq!(pace(&progress), "2 MiB/s from 2 peers");
+    }
+}

@@ -1,0 +1,45 @@
+//! Ctrl-C and SIGTERM.
+
+use std::thread;
+
+/// What a shell expects of a program that an interrupt ended: 128 + SIGINT.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Ends the program without further ado.
+pub fn end_at_once() -> ! {
+    std::process::exit(EXIT_INTERRUPTED)
+}
+
+/// Waits for the next Ctrl-C or request to terminate.
+pub async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a way to be told there is nothing to wait for.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Calls `react` at each interrupt until it returns false. If no handler can be set up, the system's own stays.
+pub fn on_interrupt(react: impl Fn() -> bool + Send + 'static) {
+    thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            loop {
+                interrupted().await;
+                if !react() {
+                    return;
+                }
+            }
+        });
+    });
+}

@@ -1,0 +1,133 @@
+//! The program as people use it: processes, exit codes, what stays behind.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use lanspread_api::{ErrorCode, Event, ExitCode, Line, ReplyData};
+use tempfile::TempDir;
+
+fn lanspread(state: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lanspread"));
+    command.arg("--state-dir").arg(state).args(args).stdin(Stdio::null()).env_remove("LANSPREAD_LOG");
+    command
+}
+
+fn output(state: &Path, args: &[&str]) -> Output {
+    lanspread(state, args).output().unwrap()
+}
+
+fn exit(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn line(output: &Output) -> Line {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+/// A running peer; killed if the test ends before it does.
+struct Running {
+    child: Child,
+    folders: TempDir,
+}
+
+impl Running {
+    /// Starts a peer and waits until it says that it is ready.
+    fn start() -> Self {
+        let folders = tempfile::tempdir().unwrap();
+        let games = folders.path().join("games");
+        std::fs::create_dir(&games).unwrap();
+        let games = games.to_str().unwrap();
+        let args = ["--json", "run", "--listen", "127.0.0.1:0", "--name", "ada", "--games-dir", games];
+        let mut child = lanspread(folders.path(), &args).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let is_ready = |text: String| {
+            let line = serde_json::from_str::<Line>(&text).unwrap();
+            matches!(line, Line::Event(Event::LocalPeerReady { .. }))
+        };
+        assert!(lines.map(Result::unwrap).any(is_ready), "the peer ended before it was ready");
+        Self { child, folders }
+    }
+
+    fn state(&self) -> &Path {
+        self.folders.path()
+    }
+
+    fn ask(&self, args: &[&str]) -> Output {
+        output(self.state(), args)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_peer_answers_and_stops_and_leaves_no_way_in() {
+    let mut peer = Running::start();
+    let status = peer.ask(&["--json", "status"]);
+    let Line::Result(result) = line(&status) else { panic!("{status:?}") };
+    assert!(matches!(result.reply, ReplyData::Status(ref s) if s.name == "ada" && s.peer_count == 0));
+
+    let unknown = peer.ask(&["--json", "get", "ggoo"]);
+    let Line::Error(error) = line(&unknown) else { panic!("{unknown:?}") };
+    assert_eq!(error.error.code, ErrorCode::NoSource);
+    assert_eq!(exit(&unknown), Some(i32::from(ExitCode::NotFound.code())));
+
+    let own = peer.ask(&["connect", "127.0.0.1:1"]);
+    assert_eq!(exit(&own), Some(i32::from(ExitCode::Network.code())), "{own:?}");
+
+    let games = peer.state().join("games");
+    let second = peer.ask(&["run", "--games-dir", games.to_str().unwrap()]);
+    assert_eq!(exit(&second), Some(i32::from(ExitCode::Start.code())), "{second:?}");
+
+    assert_eq!(exit(&peer.ask(&["stop"])), Some(0));
+    assert_eq!(peer.child.wait().unwrap().code(), Some(0));
+    assert!(!peer.state().join("api.json").exists());
+}
+
+#[test]
+fn what_a_crash_leaves_behind_is_recognised() {
+    let mut peer = Running::start();
+    peer.child.kill().unwrap();
+    peer.child.wait().unwrap();
+    assert!(peer.state().join("api.json").exists(), "a crash leaves the file, or this test tests nothing");
+    let list = peer.ask(&["list"]);
+    assert_eq!(exit(&list), Some(i32::from(ExitCode::NotRunning.code())));
+    let told = String::from_utf8(list.stderr).unwrap();
+    assert!(told.contains("no peer is running") && told.contains("lanspread run --games-dir"), "{told}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_request_to_terminate_is_an_ordered_end() {
+    let mut peer = Running::start();
+    let pid = peer.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(peer.child.wait().unwrap().code(), Some(0));
+    assert!(!peer.state().join("api.json").exists());
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_usage() {
+    let state = tempfile::tempdir().unwrap();
+    for args in [&["run"][..], &["get", "../x"], &["get"], &["nonsense"], &[]] {
+        assert_eq!(exit(&output(state.path(), args)), Some(i32::from(ExitCode::Usage.code())), "{args:?}");
+    }
+    assert_eq!(exit(&output(state.path(), &["--help"])), Some(0));
+}
+
+#[test]
+fn the_demo_runs_to_its_end() {
+    let state = tempfile::tempdir().unwrap();
+    let demo = output(state.path(), &["demo", "--size", "16"]);
+    let text = String::from_utf8_lossy(&demo.stdout);
+    assert_eq!(exit(&demo), Some(0), "{text}\n{}", String::from_utf8_lossy(&demo.stderr));
+    for part in ["served by  ada", "served by  bela", "sky-harbour.eti", "Every file is the same"] {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+}

@@ -1,0 +1,36 @@
+# What people do here, as one-liners. `just` lists them.
+
+default:
+    @just --list --unsorted
+
+# three peers share, a fourth fetches a game from two of them, installs it and checks every byte
+demo *ARGS:
+    cargo run --release -p lanspread -- demo {{ARGS}}
+
+# all tests of all crates, the scenario suite among them
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# the lints, as strict as in CI
+clippy:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+fmt:
+    cargo fmt --all
+
+# all that CI demands
+ci:
+    .ci/run
+
+# the scriptable peer, optimised
+peer-cli-build:
+    cargo build --release -p lanspread-peer-cli
+
+# the scenario suite: real processes on loopback addresses
+peer-cli-tests *ARGS:
+    cargo test -p lanspread-peer-cli {{ARGS}}
+
+# a peer of its own to type JSON commands at; its games and state are kept in target/peer-cli/NAME/
+peer-cli-run NAME *ARGS:
+    mkdir -p target/peer-cli/{{NAME}}/games target/peer-cli/{{NAME}}/state
+    cargo run --release -p lanspread-peer-cli -- --name {{NAME}} --games-dir target/peer-cli/{{NAME}}/games --state-dir target/peer-cli/{{NAME}}/state {{ARGS}}

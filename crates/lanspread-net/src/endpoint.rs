@@ -184,13 +184,8 @@ impl Endpoint {
 
     /// Says goodbye on every control connection, ends all connections and waits until no task is left. Takes a few
     /// seconds at most. Events may still come until it returns.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         self.shared.tasks.shut_down(SHUTDOWN_TIME_MAX).await;
-    }
-
-    #[cfg(test)]
-    pub(crate) fn task_count(&self) -> usize {
-        self.shared.tasks.len()
     }
 }
 

@@ -175,3 +175,58 @@ fn set_options(socket: &TcpStream) -> std::io::Result<()> {
         socket2::TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(3));
     socket2::SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::PeerName;
+    use lanspread_types::limits::PROTOCOL_VERSION;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::identity::Identity;
+
+    fn local(identity: &Identity, protocol: u16) -> Local {
+        let name = PeerName::new("Ann").unwrap();
+        let hello = Hello { protocol, name, listen_port: 4242, program: "test".to_owned() };
+        let hello = lanspread_proto::hello::encode(&hello).unwrap();
+        Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(identity).unwrap() }
+    }
+
+    /// Accepts one connection, and meanwhile dials it and says hello without a look at who answers.
+    async fn greet(dialler: &Local, listener: &Local) -> Result<Accepted, AcceptError> {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = socket.local_addr().unwrap();
+        let dial = async {
+            let config = Arc::clone(&dialler.tls.any_peer);
+            let mut stream =
+                TlsStream::client(connect(addr).await.unwrap(), config, MESSAGE_READ_BYTES).unwrap();
+            stream.handshake().await.unwrap();
+            stream.seal(&preamble::encode(Role::Control)).unwrap();
+            stream.seal(&dialler.hello).unwrap();
+            stream.finish(CLOSE_TIME_MAX).await;
+        };
+        let accepted = async { accept(socket.accept().await.unwrap().0, listener).await };
+        tokio::join!(accepted, dial).0
+    }
+
+    #[tokio::test]
+    async fn inbound_hello_from_self_is_ignored() {
+        let (ann, bob) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let (ann, bob) = (local(&ann, PROTOCOL_VERSION), local(&bob, PROTOCOL_VERSION));
+        let own = greet(&ann, &ann).await;
+        assert!(matches!(own, Ok(Accepted::OwnKey)), "{own:?}");
+        let other = greet(&bob, &ann).await;
+        assert!(
+            matches!(other, Ok(Accepted::Control(greeted)) if greeted.peer == bob.peer),
+            "others are not"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_hello_of_another_version_names_version_and_listener() {
+        let (ann, bob) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let (ann, bob) = (local(&ann, PROTOCOL_VERSION), local(&bob, 77));
+        let accepted = greet(&bob, &ann).await;
+        assert!(matches!(accepted, Ok(Accepted::OtherVersion { theirs: 77, listen_port: 4242 })));
+    }
+}

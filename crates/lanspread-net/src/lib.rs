@@ -19,6 +19,8 @@ mod queue;
 mod shared;
 mod stream;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use endpoint::{BindError, Endpoint, EndpointConfig};

@@ -108,15 +108,18 @@ impl TlsStream {
         }
     }
 
-    /// Runs the handshake. The caller limits the time.
+    /// Runs the handshake. The caller limits the time. What the dialling side says right after its last handshake
+    /// message may come with it, and is kept.
     pub(crate) async fn handshake(&mut self) -> Result<PeerId, StreamError> {
         loop {
-            match self.step(Want::Nothing, &mut |_| {}) {
+            let mut opened = std::mem::take(&mut self.opened);
+            let step = self.step(Want::Nothing, &mut |plain| opened.extend_from_slice(plain));
+            self.opened = opened;
+            match step {
                 Ok(Step::Again) => {}
-                Ok(Step::Input) if !self.is_handshaking() => return self.peer_id(),
-                Ok(Step::Input) if self.ended => return Err(StreamError::Ended),
-                Ok(Step::Input) => self.drive(true).await?,
-                Ok(Step::Plain | Step::Sealed) => return Err(StreamError::Ended),
+                Ok(_) if !self.is_handshaking() => return self.peer_id(),
+                Ok(_) if self.ended => return Err(StreamError::Ended),
+                Ok(_) => self.drive(true).await?,
                 Err(error) => {
                     self.send_alert().await;
                     return Err(error);

@@ -65,11 +65,4 @@ impl Tasks {
         self.stop.send_replace(true);
         set.abort_all();
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        let mut set = lock(&self.set);
-        while set.try_join_next().is_some() {}
-        set.len()
-    }
 }

@@ -1,0 +1,92 @@
+//! Endpoints on real loopback sockets, in one process.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lanspread_types::message::{ChunkRequest, Request, RequestId};
+use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId, PeerName};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::{ConnKey, Endpoint, EndpointConfig, Identity, NetEvent, Payload};
+
+mod control;
+mod data;
+
+/// Longer than anything takes; only a failing test waits for it.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+struct Peer {
+    endpoint: Endpoint,
+    events: mpsc::Receiver<NetEvent>,
+    payloads: mpsc::Receiver<Payload>,
+}
+
+fn config(name: &str) -> EndpointConfig {
+    EndpointConfig {
+        identity: Identity::generate().unwrap(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        port_fallback: false,
+        name: PeerName::new(name).unwrap(),
+        program: "test".to_owned(),
+    }
+}
+
+impl Peer {
+    async fn new(name: &str) -> Self {
+        Self::with(config(name), lanspread_types::limits::PROTOCOL_VERSION).await
+    }
+
+    async fn with(config: EndpointConfig, version: u16) -> Self {
+        let (event_sender, events) = mpsc::channel(64);
+        let (payload_sender, payloads) = mpsc::channel(1);
+        let endpoint = Endpoint::bind_version(config, event_sender, payload_sender, version).await.unwrap();
+        Self { endpoint, events, payloads }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.endpoint.local_addr()
+    }
+
+    fn id(&self) -> PeerId {
+        self.endpoint.peer_id()
+    }
+
+    async fn event(&mut self) -> NetEvent {
+        timeout(PATIENCE, self.events.recv()).await.expect("an event comes").expect("the endpoint lives")
+    }
+
+    async fn payload(&mut self) -> Payload {
+        timeout(PATIENCE, self.payloads.recv()).await.expect("a payload comes").expect("the endpoint lives")
+    }
+
+    async fn connected(&mut self) -> (ConnKey, PeerId, SocketAddr, bool) {
+        match self.event().await {
+            NetEvent::Connected { conn, peer, addr, dialled, .. } => (conn, peer, addr, dialled),
+            other => panic!("expected a connection, got {other:?}"),
+        }
+    }
+}
+
+/// Two peers with a control connection that the first has dialled.
+async fn pair() -> (Peer, ConnKey, Peer, ConnKey) {
+    let (mut ann, mut bob) = (Peer::new("Ann").await, Peer::new("Bob").await);
+    ann.endpoint.dial(bob.addr());
+    let (to_bob, ..) = ann.connected().await;
+    let (to_ann, ..) = bob.connected().await;
+    (ann, to_bob, bob, to_ann)
+}
+
+fn game() -> GameId {
+    GameId::new("ggoo").unwrap()
+}
+
+fn chunk_request(id: u64, candidates: &[u32]) -> Request {
+    Request::Chunk(ChunkRequest {
+        id: RequestId(id),
+        game: game(),
+        content: ContentId([7; 32]),
+        candidates: candidates.iter().copied().map(ChunkIndex).collect(),
+        fresh_only: false,
+    })
+}

@@ -1,0 +1,347 @@
+//! Data connections: requests, payloads, and every way in which they end.
+
+use std::io;
+use std::sync::Arc;
+
+use lanspread_types::ChunkIndex;
+use lanspread_types::message::{Refusal, Request, RequestId, Response};
+use tokio::net::TcpListener;
+
+use super::{Peer, chunk_request, config, game};
+use crate::handshake::{Accepted, Local, accept};
+use crate::stream::TlsStream;
+use crate::tls::TlsConfigs;
+use crate::{LinkKey, NetEvent, PayloadKind, PayloadSource, RequestFailure};
+
+/// The byte at a place of a chunk.
+fn byte(chunk: u32, offset: u64) -> u8 {
+    ((u64::from(chunk) << 40 | offset).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
+
+/// Makes chunks up; fails at a certain offset.
+struct Pattern {
+    chunk: u32,
+    fails_at: Option<u64>,
+}
+
+impl PayloadSource for Pattern {
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        if self.fails_at.is_some_and(|at| at < offset + buf.len() as u64) {
+            return Err(io::Error::other("the disk was pulled out"));
+        }
+        for (at, b) in buf.iter_mut().enumerate() {
+            *b = byte(self.chunk, offset + at as u64);
+        }
+        Ok(())
+    }
+}
+
+fn head(id: RequestId, chunk: u32, len: u32) -> Response {
+    Response::Chunk { id, chunk: ChunkIndex(chunk), len }
+}
+
+/// Waits for a chunk request and gives its first candidate back.
+async fn requested(source: &mut Peer) -> (LinkKey, RequestId, u32) {
+    match source.event().await {
+        NetEvent::Requested { link, request: Request::Chunk(request), .. } => {
+            (link, request.id, request.candidates[0].0)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn failure(receiver: &mut Peer) -> (u64, RequestFailure) {
+    match receiver.event().await {
+        NetEvent::RequestFailed { id, failure, .. } => (id.0, failure),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn lost(receiver: &mut Peer) -> (u64, String) {
+    match failure(receiver).await {
+        (id, RequestFailure::Lost(reason)) => (id, reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_mebibytes_arrive_as_they_are() {
+    const LEN: u32 = (4 << 20) - 13;
+    const CHUNKS: u32 = 25;
+    const IN_FLIGHT: u32 = 4;
+    let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+    let (peer, addr, receiver_id) = (source.id(), source.addr(), receiver.id());
+    let serving = tokio::spawn(async move {
+        let mut served = Vec::new();
+        while served.len() < CHUNKS as usize {
+            match source.event().await {
+                NetEvent::Requested { link, peer, request: Request::Chunk(request) } => {
+                    assert_eq!(peer, receiver_id);
+                    let chunk = request.candidates[0].0;
+                    let pattern = Box::new(Pattern { chunk, fails_at: None });
+                    source.endpoint.serve_source(link, head(request.id, chunk, LEN), pattern);
+                }
+                NetEvent::Served { id, bytes, ok, .. } => {
+                    assert_eq!((bytes, ok), (u64::from(LEN), true));
+                    served.push(id.0);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        (source, served)
+    });
+    let ask = |n: u32| receiver.endpoint.request(peer, addr, chunk_request(u64::from(n), &[n]));
+    (0..IN_FLIGHT).for_each(ask);
+    for n in 0..CHUNKS {
+        let event = receiver.events.recv().await.unwrap();
+        assert!(
+            matches!(event, NetEvent::ChunkStarted { id, chunk, len, .. } if (id.0, chunk.0, len) == (u64::from(n), n, LEN))
+        );
+        let payload = receiver.payloads.recv().await.unwrap();
+        assert_eq!(
+            (payload.peer, payload.id.0, payload.what),
+            (peer, u64::from(n), PayloadKind::Chunk(ChunkIndex(n)))
+        );
+        assert_eq!(payload.bytes.len(), LEN as usize);
+        assert!(payload.bytes.iter().enumerate().all(|(at, &b)| b == byte(n, at as u64)), "chunk {n}");
+        if n + IN_FLIGHT < CHUNKS {
+            receiver.endpoint.request(peer, addr, chunk_request(u64::from(n + IN_FLIGHT), &[n + IN_FLIGHT]));
+        }
+    }
+    let (_source, served) = serving.await.unwrap();
+    assert_eq!(served, (0..u64::from(CHUNKS)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn answers_from_memory_refusals_and_manifests_share_a_connection() {
+    let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+    let (peer, addr) = (source.id(), source.addr());
+    let content = lanspread_types::ContentId([7; 32]);
+    receiver.endpoint.request(peer, addr, Request::Manifest { id: RequestId(1), game: game(), content });
+    receiver.endpoint.request(peer, addr, chunk_request(2, &[5]));
+    receiver.endpoint.request(peer, addr, chunk_request(3, &[6]));
+    receiver.endpoint.request(peer, addr, Request::Cancel { id: RequestId(2) });
+    let NetEvent::Requested { link, request: Request::Manifest { id, .. }, .. } = source.event().await else {
+        panic!()
+    };
+    let manifest: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
+    assert_eq!(requested(&mut source).await.1, RequestId(2));
+    assert_eq!(requested(&mut source).await.1, RequestId(3));
+    assert!(matches!(
+        source.event().await,
+        NetEvent::Requested { request: Request::Cancel { id: RequestId(2) }, .. }
+    ));
+    source.endpoint.refuse(link, RequestId(2), Refusal::Cancelled);
+    source.endpoint.serve_bytes(
+        link,
+        Response::Manifest { id, len: manifest.len() as u32 },
+        manifest.clone(),
+    );
+    source.endpoint.serve_bytes(link, head(RequestId(3), 6, 4), Arc::<[u8]>::from(*b"abcd"));
+
+    assert_eq!(failure(&mut receiver).await, (2, RequestFailure::Refused(Refusal::Cancelled)));
+    let payload = receiver.payload().await;
+    assert_eq!((payload.id, payload.what), (RequestId(1), PayloadKind::Manifest));
+    assert!(*payload.bytes == manifest[..]);
+    assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { id: RequestId(3), .. }));
+    assert_eq!(&*receiver.payload().await.bytes, b"abcd");
+    assert!(matches!(
+        source.event().await,
+        NetEvent::Served { id: RequestId(1), bytes: 3_000_000, ok: true, .. }
+    ));
+    assert!(matches!(source.event().await, NetEvent::Served { id: RequestId(3), bytes: 4, ok: true, .. }));
+}
+
+#[tokio::test]
+async fn only_the_expected_peer_may_answer() {
+    let (source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+    let other = Peer::new("Other").await;
+    receiver.endpoint.request(source.id(), other.addr(), chunk_request(1, &[0]));
+    assert_eq!(lost(&mut receiver).await, (1, "another peer answers at that address".to_owned()));
+}
+
+#[tokio::test]
+async fn an_unreadable_payload_is_refused_and_the_next_one_comes() {
+    let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+    let (peer, addr) = (source.id(), source.addr());
+    receiver.endpoint.request(peer, addr, chunk_request(1, &[0]));
+    receiver.endpoint.request(peer, addr, chunk_request(2, &[1]));
+    let (link, id, chunk) = requested(&mut source).await;
+    source.endpoint.serve_source(
+        link,
+        head(id, chunk, 1000),
+        Box::new(Pattern { chunk, fails_at: Some(500) }),
+    );
+    let (link, id, chunk) = requested(&mut source).await;
+    source.endpoint.serve_source(link, head(id, chunk, 1000), Box::new(Pattern { chunk, fails_at: None }));
+    assert_eq!(failure(&mut receiver).await, (1, RequestFailure::Refused(Refusal::ReadFailed)));
+    assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { id: RequestId(2), .. }));
+    assert_eq!(receiver.payload().await.id, RequestId(2));
+    assert!(matches!(source.event().await, NetEvent::Served { id: RequestId(1), ok: false, .. }));
+    assert!(matches!(source.event().await, NetEvent::Served { id: RequestId(2), ok: true, .. }));
+}
+
+#[tokio::test]
+async fn a_source_that_fails_in_mid_payload_fails_every_open_request() {
+    let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+    let (peer, addr) = (source.id(), source.addr());
+    for id in 1..=3 {
+        receiver.endpoint.request(peer, addr, chunk_request(id, &[0]));
+    }
+    let (link, id, chunk) = requested(&mut source).await;
+    requested(&mut source).await;
+    requested(&mut source).await;
+    let pattern = Box::new(Pattern { chunk, fails_at: Some(6 << 20) });
+    source.endpoint.serve_source(link, head(id, chunk, 8 << 20), pattern);
+    assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { id: RequestId(1), .. }));
+    for id in 1..=3 {
+        assert_eq!(lost(&mut receiver).await.0, id);
+    }
+    assert!(matches!(source.event().await, NetEvent::Served { id: RequestId(1), ok: false, .. }));
+    assert!(matches!(source.event().await, NetEvent::LinkClosed { link: closed } if closed == link));
+    assert!(receiver.payloads.try_recv().is_err(), "half a payload is none");
+
+    // The next request opens a new connection.
+    receiver.endpoint.request(peer, addr, chunk_request(4, &[9]));
+    let (link, id, chunk) = requested(&mut source).await;
+    source.endpoint.serve_source(link, head(id, chunk, 10), Box::new(Pattern { chunk, fails_at: None }));
+    assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { id: RequestId(4), .. }));
+    assert_eq!(receiver.payload().await.id, RequestId(4));
+}
+
+#[tokio::test]
+async fn a_source_that_vanishes_fails_every_open_request() {
+    let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+    let (peer, addr) = (source.id(), source.addr());
+    receiver.endpoint.request(peer, addr, chunk_request(1, &[0]));
+    receiver.endpoint.request(peer, addr, chunk_request(2, &[0]));
+    requested(&mut source).await;
+    drop(source);
+    assert_eq!(lost(&mut receiver).await.0, 1);
+    assert_eq!(lost(&mut receiver).await.0, 2);
+    // Nobody listens any more.
+    receiver.endpoint.request(peer, addr, chunk_request(3, &[0]));
+    assert_eq!(lost(&mut receiver).await.0, 3);
+}
+
+#[tokio::test]
+async fn a_dropped_source_fails_its_requests_and_ends_the_link() {
+    let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+    receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, &[0]));
+    let (link, ..) = requested(&mut source).await;
+    receiver.endpoint.drop_source(source.id());
+    assert_eq!(lost(&mut receiver).await.0, 1);
+    assert!(matches!(source.event().await, NetEvent::LinkClosed { link: closed } if closed == link));
+}
+
+#[tokio::test]
+async fn what_nobody_asked_for_ends_the_connection() {
+    let answers: [fn(RequestId) -> Response; 3] =
+        [|id| head(id, 8, 4), |id| Response::Manifest { id, len: 4 }, |id| head(id, 0, 4)];
+    for (n, answer) in answers.into_iter().enumerate() {
+        let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+        receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, &[0]));
+        let (link, id, _) = requested(&mut source).await;
+        source.endpoint.serve_bytes(link, answer(id), *b"abcd");
+        match n {
+            2 => {
+                assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { .. }));
+                assert_eq!(&*receiver.payload().await.bytes, b"abcd");
+            }
+            _ => assert!(lost(&mut receiver).await.1.contains("nobody asked"), "answer {n}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_consumer_slows_the_source_and_loses_nothing() {
+    const LEN: u32 = 1 << 20;
+    const CHUNKS: u64 = 40;
+    let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+    let (peer, addr) = (source.id(), source.addr());
+    for id in 0..CHUNKS {
+        receiver.endpoint.request(peer, addr, chunk_request(id, &[0]));
+    }
+    let link = loop {
+        let (link, id, chunk) = requested(&mut source).await;
+        source.endpoint.serve_source(link, head(id, chunk, LEN), Box::new(Pattern { chunk, fails_at: None }));
+        if id.0 == CHUNKS - 1 {
+            break link;
+        }
+    };
+    // The channel for payloads holds one; what else was received waits in the connection and in the sockets.
+    for n in 0..CHUNKS {
+        assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { id, .. } if id.0 == n));
+        assert_eq!(receiver.payload().await.id.0, n);
+    }
+    for n in 0..CHUNKS {
+        assert!(
+            matches!(source.event().await, NetEvent::Served { link: l, id, ok: true, .. } if (l, id.0) == (link, n))
+        );
+    }
+}
+
+/// Accepts one data connection and leaves everything else to the test.
+async fn raw_source(listener: &TcpListener, local: &Local) -> TlsStream {
+    let (socket, _) = listener.accept().await.unwrap();
+    match accept(socket, local).await.unwrap() {
+        Accepted::Data { stream, .. } => stream,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_stops_in_mid_payload_is_given_up() {
+    let mut receiver = Peer::new("Receiver").await;
+    let identity = config("Mallory").identity;
+    let local =
+        Local { peer: identity.peer_id(), hello: Vec::new(), tls: TlsConfigs::new(&identity).unwrap() };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    receiver.endpoint.request(local.peer, listener.local_addr().unwrap(), chunk_request(1, &[3]));
+    let mut stream = raw_source(&listener, &local).await;
+    stream.seal(&lanspread_proto::encode(&head(RequestId(1), 3, 1000)).unwrap()).unwrap();
+    stream.seal(&[0; 999]).unwrap();
+    stream.flush(super::PATIENCE).await.unwrap();
+    assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { id: RequestId(1), .. }));
+    tokio::time::pause();
+    assert!(lost(&mut receiver).await.1.contains("middle"));
+}
+
+#[tokio::test]
+async fn a_link_that_repeats_a_number_is_ended() {
+    let mut source = Peer::new("Source").await;
+    let identity = config("Mallory").identity;
+    let tls = TlsConfigs::new(&identity).unwrap();
+    let mut stream =
+        crate::handshake::dial_data(source.addr(), tls.only_peer(source.id()).unwrap()).await.unwrap();
+    let request = lanspread_proto::encode(&chunk_request(1, &[3])).unwrap();
+    stream.seal(&[&request[..], &request[..]].concat()).unwrap();
+    stream.flush(super::PATIENCE).await.unwrap();
+    requested(&mut source).await;
+    assert!(matches!(source.event().await, NetEvent::LinkClosed { .. }));
+}
+
+#[tokio::test]
+async fn shutdown_in_mid_transfer_ends_everything() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
+    receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, &[0]));
+    receiver.endpoint.request(source.id(), source.addr(), chunk_request(2, &[0]));
+    let (link, id, chunk) = requested(&mut source).await;
+    let pattern = Box::new(Pattern { chunk, fails_at: None });
+    source.endpoint.serve_source(link, head(id, chunk, 8 << 20), pattern);
+    assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { .. }));
+    receiver.endpoint.shutdown().await;
+    let mut failed = Vec::new();
+    while let Some(event) = receiver.events.recv().await {
+        match event {
+            NetEvent::RequestFailed { id, .. } => failed.push(id.0),
+            other => panic!("{other:?}"),
+        }
+    }
+    failed.extend(std::iter::from_fn(|| receiver.payloads.try_recv().ok()).map(|payload| payload.id.0));
+    failed.sort_unstable();
+    assert_eq!(failed, [1, 2], "each request ends once");
+    source.endpoint.shutdown().await;
+    assert_eq!(metrics.num_alive_tasks(), 0);
+}

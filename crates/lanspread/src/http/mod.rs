@@ -148,7 +148,7 @@ async fn answer(interface: &Interface, name: &'static str, mut fields: Map<Strin
     fields.insert("cmd".to_owned(), Value::from(name));
     fields.remove("command");
     let line = match parse_request(Value::Object(fields).to_string().as_bytes()) {
-        Err(rejected) => Line::Error(rejected),
+        Err(rejected) => Line::Error(*rejected),
         Ok((id, request)) => match request.to_command() {
             Err(error) => Line::Error(ErrorLine { id, cmd: Some(name.to_owned()), error }),
             Ok(command) => {

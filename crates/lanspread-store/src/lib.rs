@@ -41,3 +41,6 @@ pub use unpack::{
     EntrySink, EntryWriter, Listing, ReadSeek, UnpackError, UnpackLimits, UnpackSummary, Unpacker,
 };
 pub use watch::{Watch, WatchError};
+
+#[cfg(test)]
+mod tests;

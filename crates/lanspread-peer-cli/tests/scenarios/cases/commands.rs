@@ -1,0 +1,241 @@
+//! Commands that must be refused: because something runs, or because they are no commands.
+
+use std::collections::BTreeMap;
+
+use lanspread_api::line::Id;
+use lanspread_api::reply::OperationKind;
+use lanspread_api::{ErrorCode, ErrorLine, Event, Line, Request};
+use serde_json::json;
+
+use super::flow::{
+    MIB, await_finished, await_installed, await_operation, require_committed_once, require_same_game,
+};
+use crate::games::Game;
+use crate::lab::Lab;
+use crate::log::Mark;
+use crate::peer::{Peer, game_id};
+use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
+use crate::wait::eventually;
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "S26",
+        title: "duplicate command",
+        claim: "A download that runs is not started a second time",
+        setup: "client ← bravo, 96 MiB; the first download is shown running as `Downloading` before the second is asked for",
+        expected: "the second is refused with `operation-in-progress` naming the download, while the first still runs; the first commits exactly once",
+        sabotages: &["allow-parallel-operations", "commit-twice"],
+        labs: EVERYWHERE,
+        body: Body::Run(duplicate_command),
+    },
+    Scenario {
+        id: "S33",
+        title: "operations exclude each other",
+        claim: "One operation per game at a time, and games do not hinder each other",
+        setup: "a game of 96 MiB while it is downloaded and while it is installed; another game beside it",
+        expected: "`install`, `uninstall`, `remove-download`, `download` each refused with `operation-in-progress` and the kind that runs, while it runs; the other game is fetched and installed meanwhile",
+        sabotages: &["allow-parallel-operations", "global-operation-lock", "lie-about-operation-kind"],
+        labs: EVERYWHERE,
+        body: Body::Run(exclusive_operations),
+    },
+    Scenario {
+        id: "S36",
+        title: "bad commands",
+        claim: "Whatever is written to a peer, it answers with one line and lives on",
+        setup: "malformed JSON, no object, unknown command, missing and mistyped fields, ids that are paths, a line of 10 MB, invalid UTF-8",
+        expected: "exactly one error line each with its stable code, and the `id` where it could be read; then `status` as before, no event, nothing on the disk",
+        sabotages: &["accept-any-game-id", "drop-error-id", "die-on-bad-line"],
+        labs: EVERYWHERE,
+        body: Body::Run(bad_commands),
+    },
+];
+
+fn pair(lab: &Lab, games: &[&Game]) -> Outcome<(Peer, Peer)> {
+    let mut spec = lab.peer("bravo")?;
+    for game in games {
+        spec = spec.game(game)?;
+    }
+    let bravo = spec.start()?;
+    let client = lab.peer("client")?.start()?;
+    client.connect(&bravo)?;
+    for game in games {
+        client.await_offered(&game.id, 1)?;
+    }
+    Ok((bravo, client))
+}
+
+fn duplicate_command(lab: &Lab) -> Outcome {
+    let (bravo, client) = pair(lab, &[&Game::blob("ggoo", 26, 96 * MIB)])?;
+    let since = client.mark();
+    client.download("ggoo", false)?;
+    await_operation(&client, "ggoo", OperationKind::Downloading)?;
+    let request = Request::Download { game_id: game_id("ggoo")?, install: false };
+    let error = client.refuses(&request, ErrorCode::OperationInProgress)?.error;
+    let refused = client.mark();
+    require_eq!(error.running, Some(OperationKind::Downloading), "what the refusal says is running");
+    require_eq!(error.game_id.as_deref(), Some("ggoo"), "the game that the refusal is about");
+    let (finished, _) = await_finished(&client, since, "ggoo")?;
+    require!(
+        refused <= finished,
+        "the first download was over when the second was refused, which proves nothing"
+    );
+    client.await_idle()?;
+    require_same_game(&client, &bravo, "ggoo")?;
+    require_committed_once(&client, since, "ggoo")
+}
+
+/// Every operation on the game is refused because of what runs.
+fn require_refused(peer: &Peer, game: &str, running: OperationKind) -> Outcome<Mark> {
+    let game_id = game_id(game)?;
+    for request in [
+        Request::Install { game_id: game_id.clone() },
+        Request::Uninstall { game_id: game_id.clone() },
+        Request::RemoveDownload { game_id: game_id.clone() },
+        Request::Download { game_id: game_id.clone(), install: false },
+        Request::Download { game_id: game_id.clone(), install: true },
+    ] {
+        let error = peer.refuses(&request, ErrorCode::OperationInProgress)?.error;
+        require_eq!(
+            error.running,
+            Some(running),
+            "what the refusal of {} says is running",
+            request.name().as_str()
+        );
+    }
+    Ok(peer.mark())
+}
+
+fn exclusive_operations(lab: &Lab) -> Outcome {
+    let large = Game::packed("large", &[("data/large.bin", 33, 96 * MIB)]);
+    let other = Game::packed("other", &[("other.exe", 34, 100_000)]);
+    let (bravo, client) = pair(lab, &[&large, &other])?;
+
+    let since = client.mark();
+    client.download("large", true)?;
+    await_operation(&client, "large", OperationKind::Downloading)?;
+    let refused = require_refused(&client, "large", OperationKind::Downloading)?;
+    // Not hindered: begun while the first runs.
+    client.download("other", true)?;
+    let begun = client.mark();
+    let (downloaded, _) = await_finished(&client, since, "large")?;
+    require!(refused <= downloaded && begun <= downloaded, "the download was over before the refusals were");
+
+    await_operation(&client, "large", OperationKind::Installing)?;
+    let refused = require_refused(&client, "large", OperationKind::Installing)?;
+    let installed = await_installed(&client, since, "large")?;
+    require!(refused <= installed, "the install was over before the refusals were");
+
+    await_finished(&client, since, "other")?;
+    await_installed(&client, since, "other")?;
+    client.await_idle()?;
+    for game in ["large", "other"] {
+        require_same_game(&client, &bravo, game)?;
+        require_committed_once(&client, since, game)?;
+        let installs = |e: &Event| matches!(e, Event::InstallFinished { game_id } if game_id == game);
+        let installs = client.events_since(since).iter().filter(|e| installs(e)).count();
+        require_eq!(installs, 1, "how often {game} was installed");
+    }
+    Ok(())
+}
+
+/// A line, the code that it must be refused with, and whether its id can be read.
+fn bad_lines() -> Vec<(Vec<u8>, ErrorCode, bool)> {
+    let with_id = |mut command: serde_json::Value, n: usize| {
+        command["id"] = json!(format!("bad-{n}"));
+        command.to_string().into_bytes()
+    };
+    let mut lines: Vec<(Vec<u8>, ErrorCode, bool)> = vec![
+        (b"{".to_vec(), ErrorCode::MalformedJson, false),
+        (b"status".to_vec(), ErrorCode::MalformedJson, false),
+        (b"{\"cmd\":\"status\"} {}".to_vec(), ErrorCode::MalformedJson, false),
+        (b"[]".to_vec(), ErrorCode::NotAnObject, false),
+        (b"\"status\"".to_vec(), ErrorCode::NotAnObject, false),
+        (b"null".to_vec(), ErrorCode::NotAnObject, false),
+        (b"{\"cmd\":\"status\",\"id\":{}}".to_vec(), ErrorCode::InvalidId, false),
+        (b"{\"cmd\":\"stat\xff\xfeus\"}".to_vec(), ErrorCode::InvalidUtf8, false),
+        (
+            [b"{\"cmd\":\"status\",\"x\":\"".as_slice(), &vec![b'x'; 10_000_000], b"\"}"].concat(),
+            ErrorCode::LineTooLong,
+            false,
+        ),
+    ];
+    let objects = [
+        (json!({ "cmd": "fly" }), ErrorCode::UnknownCommand),
+        (json!({ "command": "Status" }), ErrorCode::UnknownCommand),
+        (json!({}), ErrorCode::MissingField),
+        (json!({ "cmd": 7 }), ErrorCode::InvalidField),
+        (json!({ "cmd": "connect" }), ErrorCode::MissingField),
+        (json!({ "cmd": "connect", "addr": 7 }), ErrorCode::InvalidField),
+        (json!({ "cmd": "connect", "addr": "nowhere" }), ErrorCode::InvalidAddress),
+        (json!({ "cmd": "wait-peers" }), ErrorCode::MissingField),
+        (json!({ "cmd": "wait-peers", "count": -1 }), ErrorCode::InvalidField),
+        (json!({ "cmd": "wait-peers", "count": "two" }), ErrorCode::InvalidField),
+        (json!({ "cmd": "download" }), ErrorCode::MissingField),
+        (json!({ "cmd": "download", "game_id": 7 }), ErrorCode::InvalidField),
+        (json!({ "cmd": "download", "game_id": "ggoo", "install": "yes" }), ErrorCode::InvalidField),
+        (json!({ "cmd": "download", "game_id": "../ggoo" }), ErrorCode::InvalidGameId),
+        (json!({ "cmd": "install", "game_id": "/etc" }), ErrorCode::InvalidGameId),
+        (json!({ "cmd": "uninstall", "game_id": "a\\b" }), ErrorCode::InvalidGameId),
+        (json!({ "cmd": "remove-download", "game_id": ".." }), ErrorCode::InvalidGameId),
+        (json!({ "cmd": "cancel-download", "game_id": "C:" }), ErrorCode::InvalidGameId),
+        (json!({ "cmd": "install", "game_id": "" }), ErrorCode::InvalidGameId),
+        (json!({ "cmd": "set-game-dir" }), ErrorCode::MissingField),
+        (json!({ "cmd": "set-game-dir", "path": [] }), ErrorCode::InvalidField),
+    ];
+    for (n, (command, code)) in objects.into_iter().enumerate() {
+        lines.push((with_id(command, n), code, true));
+    }
+    lines
+}
+
+fn bad_commands(lab: &Lab) -> Outcome {
+    let alpha = lab.peer("alpha")?.game(&Game::blob("ggoo", 36, 1000))?.start()?;
+    alpha.await_served("ggoo")?;
+    let before = alpha.status()?;
+    let start = alpha.mark();
+    let answers = |since: Mark| {
+        alpha.log().pick(since, |line| match line {
+            Line::Error(error) => Some(Ok(error.clone())),
+            Line::Result(result) => Some(Err(format!("{result:?}"))),
+            Line::Event(_) => None,
+        })
+    };
+    for (n, (line, code, readable)) in bad_lines().into_iter().enumerate() {
+        let shown = String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned();
+        let since = alpha.mark();
+        alpha.say_raw(&[&line[..], b"\n"].concat())?;
+        let error: ErrorLine = eventually(&format!("alpha answers {shown}"), || {
+            Ok(match answers(since).into_iter().next() {
+                Some((_, Ok(error))) => Ok(error),
+                Some((_, Err(result))) => fail!("{shown} was accepted: {result}"),
+                None => Err("no answer".to_owned()),
+            })
+        })?;
+        require_eq!(error.error.code, code, "the code for line {n}, {shown}");
+        require!(!error.error.message.trim().is_empty(), "{shown} was refused without a word");
+        let id =
+            serde_json::from_slice::<serde_json::Value>(&line).ok().and_then(|v| Id::from_json(&v["id"]));
+        if readable {
+            require_eq!(error.id, id, "the id on the answer to {shown}");
+        } else {
+            require_eq!(error.id, None, "the id on the answer to {shown}, which has none that can be read");
+        }
+    }
+    let errors = answers(start);
+    require_eq!(errors.len(), bad_lines().len(), "the answers in all, one for each line");
+    let mut by_code: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, error) in &errors {
+        if let Ok(error) = error {
+            *by_code.entry(error.error.code.as_str()).or_default() += 1;
+        }
+    }
+    require!(by_code.len() >= 10, "the lines are told apart: {by_code:?}");
+    require_eq!(alpha.status()?, before, "the status after all that");
+    require_eq!(alpha.events_since(start), [], "the events of all that");
+    let folders: Vec<_> = std::fs::read_dir(alpha.games_dir())?.flatten().map(|e| e.file_name()).collect();
+    require!(
+        folders.iter().all(|f| f == "ggoo" || f == ".lanspread"),
+        "the library has new folders: {folders:?}"
+    );
+    Ok(())
+}

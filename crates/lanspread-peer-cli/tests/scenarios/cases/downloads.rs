@@ -1,0 +1,464 @@
+//! A game is fetched: from one source, from two, by many, whole and exact, and installed.
+
+use lanspread_api::event::Totals;
+use lanspread_api::reply::{Availability, OperationKind};
+use lanspread_api::{Event, Request};
+use serde_json::json;
+
+use super::flow::{
+    KIB, MIB, await_finished, await_installed, require_committed_once, require_order, require_same_game,
+};
+use crate::figures;
+use crate::games::{CatalogFile, Content, Game};
+use crate::lab::Lab;
+use crate::log::Mark;
+use crate::manifest::Manifest;
+use crate::peer::{Peer, game_id};
+use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
+use crate::transfer::{Transfer, pieces_of, require_rates};
+use crate::wait::eventually;
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "S4",
+        title: "download without install",
+        claim: "`install:false` fetches a game and leaves it at that",
+        setup: "client ← bravo, `bfbc2`, `install:false`",
+        expected: "`got-game-files`, `download-begin`, chunks, `download-finished` in this order, with exact counts; downloaded, not installed, `Ready`; all root files byte-equal, no `local/`, no event of an install in the whole window",
+        sabotages: &["install-always", "commit-early", "drop-event-got-game-files", "lie-about-file-count"],
+        labs: EVERYWHERE,
+        body: Body::Run(download_without_install),
+    },
+    Scenario {
+        id: "S5",
+        title: "download installs by default",
+        claim: "A download without further word ends with an installed game",
+        setup: "client ← bravo: `cnctw` of the fixture, and a generated game whose payload is known to the byte",
+        expected: "`download-finished` before `install-finished`; both flags true; what is under `local/` has the right hashes, nothing missing, nothing extra",
+        sabotages: &["install-never", "unpack-drop-last-entry", "unpack-flip-byte"],
+        labs: EVERYWHERE,
+        body: Body::Run(download_installs),
+    },
+    Scenario {
+        id: "S6",
+        title: "manual install and uninstall",
+        claim: "Installing and uninstalling touch `local/` and nothing else",
+        setup: "client has fetched a game without installing it",
+        expected: "`local/` appears with the right hashes, then goes; every root file keeps its hash; the flags follow",
+        sabotages: &["uninstall-removes-root", "uninstall-leaves-files", "uninstall-event-only"],
+        labs: EVERYWHERE,
+        body: Body::Run(install_and_uninstall),
+    },
+    Scenario {
+        id: "S7",
+        title: "two sources",
+        claim: "Two sources of one content serve one download together",
+        setup: "client ← alpha + bravo, shared `ggoo` of 16 MiB (256 chunks and the sentinel)",
+        expected: "committed exactly once; the reported chunks are exactly those of the game, none twice, none missing; both served, nobody else; totals agree with the chunks to the byte",
+        sabotages: &[
+            "one-source-only",
+            "duplicate-event-chunk",
+            "off-by-one-range",
+            "lie-about-source-bytes",
+        ],
+        labs: EVERYWHERE,
+        body: Body::Run(two_sources),
+    },
+    Scenario {
+        id: "S13",
+        title: "byte equality",
+        claim: "What arrives is what was sent, whatever the sizes",
+        setup: "two games with files of 0, 1, CHUNK−1, CHUNK, CHUNK+1 bytes, in folders, one with CHUNK = 64 KiB and one of 65 MiB with CHUNK = 128 KiB",
+        expected: "hash manifests equal, nothing extra, nothing missing; the chunks are exactly those of the files",
+        sabotages: &["off-by-one-range", "skip-empty-files", "skip-verification", "truncate-last-chunk"],
+        labs: EVERYWHERE,
+        body: Body::Run(byte_equality),
+    },
+    Scenario {
+        id: "S24",
+        title: "two downloads at once on one client",
+        claim: "Downloads of different games do not disturb each other",
+        setup: "client ← bravo, two games of 32 MiB, `install:false`, both shown running at the same time",
+        expected: "both byte-equal, exact chunks each, both downloaded and not installed",
+        sabotages: &["one-download-at-a-time", "mix-up-games", "install-always"],
+        labs: EVERYWHERE,
+        body: Body::Run(two_downloads),
+    },
+    Scenario {
+        id: "S25",
+        title: "many clients, one source",
+        claim: "One source serves many, and knows when it is done",
+        setup: "4 clients ← bravo at once, one game of 32 MiB, `install:false`; bravo is seen sending",
+        expected: "all byte-equal, downloaded, not installed; bravo's `active_outbound_transfers` back to none",
+        sabotages: &["leak-transfer", "never-count-transfers", "install-always"],
+        labs: EVERYWHERE,
+        body: Body::Run(many_clients),
+    },
+    Scenario {
+        id: "S34",
+        title: "many files",
+        claim: "A game of many files is fetched file by file, each once",
+        setup: "20 files and `version.ini`",
+        expected: "`got-game-files` says 21; exactly the 21 files, coherent, each chunk fetched once",
+        sabotages: &["drop-last-file", "duplicate-event-chunk", "lie-about-file-count"],
+        labs: EVERYWHERE,
+        body: Body::Run(many_files),
+    },
+    Scenario {
+        id: "S37",
+        title: "throughput",
+        claim: "The figures that a download reports are true",
+        setup: "sparse archive (256 MiB; `LANSPREAD_S37_MIB` sets another size), one source, `install:false`",
+        expected: "size and hash right; bytes, duration, `mib_per_s` and `mbit_per_s` positive, consistent with each other and with the bytes on disk, and the duration fits between the events' own times",
+        sabotages: &["lie-about-bytes", "lie-about-rate"],
+        labs: EVERYWHERE,
+        body: Body::Run(throughput),
+    },
+];
+
+/// A source with these games, all of them served, and a client that is connected to it and sees them.
+fn pair(lab: &Lab, games: &[&Game]) -> Outcome<(Peer, Peer)> {
+    let catalog = CatalogFile::of(games);
+    let mut spec = lab.peer("bravo")?.catalog(&catalog)?;
+    for game in games {
+        spec = spec.game(game)?;
+    }
+    let bravo = spec.start()?;
+    let client = lab.peer("client")?.catalog(&catalog)?.start()?;
+    client.connect(&bravo)?;
+    for game in games {
+        client.await_offered(&game.id, 1)?;
+    }
+    Ok((bravo, client))
+}
+
+/// bravo with its fixtures, and a client that sees one of its games.
+fn fixture_pair(lab: &Lab, game: &str) -> Outcome<(Peer, Peer)> {
+    let bravo = lab.peer("bravo")?.fixture("bravo")?.fixture_catalog().start()?;
+    let client = lab.peer("client")?.fixture_catalog().start()?;
+    client.connect(&bravo)?;
+    client.await_offered(game, 1)?;
+    Ok((bravo, client))
+}
+
+fn is_about_install(event: &Event) -> bool {
+    matches!(event, Event::InstallBegin { .. } | Event::InstallFinished { .. } | Event::InstallFailed(_))
+}
+
+fn require_only_downloaded(peer: &Peer, since: Mark, game: &str) -> Outcome {
+    peer.await_idle()?;
+    let info = peer.await_served(game)?;
+    require!(info.downloaded && !info.installed, "{} was only to be downloaded: {info:?}", peer.name());
+    require!(!peer.game_dir(game).join("local").exists(), "{} has a folder local/ of {game}", peer.name());
+    peer.require_none(since, "an event of an install", is_about_install)
+}
+
+fn download_without_install(lab: &Lab) -> Outcome {
+    let (bravo, client) = fixture_pair(lab, "bfbc2")?;
+    let files = Manifest::root_files(&bravo.game_dir("bfbc2"))?;
+    require!(files.0.len() >= 2, "the fixture has an archive and a sentinel: {files:?}");
+    let since = client.mark();
+    client.download("bfbc2", false)?;
+    let (_, totals) = await_finished(&client, since, "bfbc2")?;
+
+    let all = pieces_of(&files);
+    let got = client.find_event(since, |event| match event {
+        Event::GotGameFiles { game_id, file_count, total_bytes, chunk_count, .. } if game_id == "bfbc2" => {
+            Some((*file_count, *total_bytes, *chunk_count as usize))
+        }
+        _ => None,
+    });
+    let expected = (files.0.len(), files.bytes(), all.len());
+    require_eq!(got.map(|(_, got)| got), Some(expected), "files, bytes and chunks in got-game-files");
+    let begun = client.find_event(since, |event| match event {
+        Event::DownloadBegin { total_bytes, had_bytes, .. } => Some((*total_bytes, *had_bytes)),
+        _ => None,
+    });
+    require_eq!(
+        begun.map(|(_, begun)| begun),
+        Some((files.bytes(), 0)),
+        "total and had bytes in download-begin"
+    );
+    require_order(
+        &client,
+        since,
+        &[
+            ("got-game-files", &|e| matches!(e, Event::GotGameFiles { .. })),
+            ("download-begin", &|e| matches!(e, Event::DownloadBegin { .. })),
+            ("download-chunk-finished", &|e| matches!(e, Event::DownloadChunkFinished { .. })),
+            ("download-finished", &|e| matches!(e, Event::DownloadFinished { .. })),
+        ],
+    )?;
+    let transfer = Transfer::since(&client, since, "bfbc2");
+    transfer.require_exactly(&all)?;
+    transfer.require_totals(&totals)?;
+    require_only_downloaded(&client, since, "bfbc2")?;
+    require_same_game(&client, &bravo, "bfbc2")?;
+    require_committed_once(&client, since, "bfbc2")
+}
+
+/// A game whose archive holds a small and a larger file.
+fn packed_game(id: &str) -> Game {
+    Game::packed(id, PAYLOAD)
+}
+
+const PAYLOAD: &[(&str, u64, u64)] =
+    &[("data/maps/one.bsp", 11, 300_001), ("game.exe", 12, 70_000), ("readme", 13, 0)];
+
+/// What must stand under `local/` after the install of [`packed_game`].
+fn payload(lab: &Lab) -> Outcome<Manifest> {
+    let reference = PAYLOAD.iter().fold(Game::new("reference"), |game, &(path, seed, len)| {
+        game.file(path, Content::Seeded { seed, len })
+    });
+    let folder = lab.folder("reference")?;
+    reference.write(&folder)?;
+    let mut files = Manifest::of(&folder.join("reference"))?;
+    files.0.remove("version.ini");
+    Ok(files)
+}
+
+fn require_payload(lab: &Lab, peer: &Peer, game: &str) -> Outcome {
+    let local = Manifest::of(&peer.game_dir(game).join("local"))?;
+    local.require_equal(&payload(lab)?, &format!("local/ of {game} at {} against the payload", peer.name()))
+}
+
+fn download_installs(lab: &Lab) -> Outcome {
+    let packed = packed_game("packed");
+    let bravo = lab.peer("bravo")?.fixture("bravo")?.game(&packed)?.start()?;
+    let client = lab.peer("client")?.start()?;
+    client.connect(&bravo)?;
+    for game in ["cnctw", "packed"] {
+        client.await_offered(game, 1)?;
+        let since = client.mark();
+        // Written by hand, because it is the absence of `install` that counts.
+        let (_, answer) = client.say_json(json!({ "cmd": "download", "game_id": game }))?;
+        require!(answer.is_ok(), "the download was refused: {answer:?}");
+        let (finished, _) = await_finished(&client, since, game)?;
+        let installed = await_installed(&client, since, game)?;
+        require!(finished < installed, "install-finished came before download-finished");
+        client.await_idle()?;
+        let info = client.await_served(game)?;
+        require!(info.downloaded && info.installed, "{info:?}");
+        require_same_game(&client, &bravo, game)?;
+        require_committed_once(&client, since, game)?;
+    }
+    require_payload(lab, &client, "packed")?;
+    let local = Manifest::of(&client.game_dir("cnctw").join("local"))?;
+    require!(local.bytes() > 0, "nothing was installed of cnctw: {local:?}");
+    Ok(())
+}
+
+fn install_and_uninstall(lab: &Lab) -> Outcome {
+    let (bravo, client) = pair(lab, &[&packed_game("packed")])?;
+    let since = client.mark();
+    client.download("packed", false)?;
+    await_finished(&client, since, "packed")?;
+    require_only_downloaded(&client, since, "packed")?;
+    let game_id = game_id("packed")?;
+
+    let since = client.mark();
+    client.ask(&Request::Install { game_id: game_id.clone() })?;
+    await_installed(&client, since, "packed")?;
+    require_payload(lab, &client, "packed")?;
+    require_same_game(&client, &bravo, "packed")?;
+
+    let since = client.mark();
+    client.await_idle()?;
+    client.ask(&Request::Uninstall { game_id })?;
+    let (_, end) = client.await_event(since, "the end of the uninstall", |event| match event {
+        Event::UninstallFinished { game_id } if game_id == "packed" => Some(Ok(())),
+        Event::UninstallFailed(failure) => Some(Err(failure.clone())),
+        _ => None,
+    })?;
+    if let Err(failure) = end {
+        fail!("the uninstall failed: {failure:?}");
+    }
+    let info = client.game("packed")?;
+    let right = info.as_ref().is_some_and(|info| info.downloaded && !info.installed);
+    require!(right, "after uninstall-finished the game is downloaded and not installed: {info:?}");
+    require!(!client.game_dir("packed").join("local").exists(), "local/ is still there");
+    require_same_game(&client, &bravo, "packed")
+}
+
+fn two_sources(lab: &Lab) -> Outcome {
+    let game = Game::blob("ggoo", 7, 16 * MIB);
+    let catalog = CatalogFile::of(&[&game]);
+    let alpha = lab.peer("alpha")?.game(&game)?.catalog(&catalog)?.start()?;
+    let bravo = lab.peer("bravo")?.game(&game)?.catalog(&catalog)?.start()?;
+    let client = lab.peer("client")?.catalog(&catalog)?.start()?;
+    client.connect(&alpha)?;
+    client.connect(&bravo)?;
+    client.await_offered("ggoo", 2)?;
+    let contents: Vec<_> = client.peers()?.iter().map(|p| p.games[0].content_id.clone()).collect();
+    require!(contents.len() == 2 && contents[0] == contents[1], "the sources agree: {contents:?}");
+
+    let since = client.mark();
+    client.download("ggoo", false)?;
+    let (_, totals) = await_finished(&client, since, "ggoo")?;
+    let transfer = Transfer::since(&client, since, "ggoo");
+    let all = pieces_of(&Manifest::root_files(&alpha.game_dir("ggoo"))?);
+    require_eq!(all.len(), 257, "the chunks of the game");
+    transfer.require_exactly(&all)?;
+    transfer.require_sources(&[&alpha, &bravo])?;
+    transfer.require_totals(&totals)?;
+    require_same_game(&client, &alpha, "ggoo")?;
+    client.await_served("ggoo")?;
+    require_committed_once(&client, since, "ggoo")
+}
+
+/// Files around the borders of a chunk.
+fn odd_sizes(game: Game, chunk: u64) -> Game {
+    let sizes =
+        [("zero", 0), ("data/one", 1), ("data/deep/less", chunk - 1), ("exact", chunk), ("more", chunk + 1)];
+    sizes
+        .into_iter()
+        .enumerate()
+        .fold(game, |game, (n, (path, len))| game.file(path, Content::Seeded { seed: 100 + n as u64, len }))
+}
+
+fn byte_equality(lab: &Lab) -> Outcome {
+    let small = odd_sizes(Game::new("small"), 64 * KIB).file("größe.txt", Content::Bytes(b"\r\n\0".to_vec()));
+    let large = odd_sizes(Game::blob("large", 5, 65 * MIB + 1), 128 * KIB);
+    let (bravo, client) = pair(lab, &[&small, &large])?;
+    for (game, chunk) in [("small", 64 * KIB), ("large", 128 * KIB)] {
+        let since = client.mark();
+        client.download(game, false)?;
+        let (_, totals) = await_finished(&client, since, game)?;
+        let all = pieces_of(&Manifest::root_files(&bravo.game_dir(game))?);
+        let full = |length: u64| all.iter().any(|piece| piece.path == "exact" && piece.length == length);
+        require!(full(chunk), "{game} does not have chunks of {chunk} bytes: {:?}", all.iter().next());
+        let transfer = Transfer::since(&client, since, game);
+        transfer.require_exactly(&all)?;
+        transfer.require_totals(&totals)?;
+        require_same_game(&client, &bravo, game)?;
+        require_committed_once(&client, since, game)?;
+    }
+    Ok(())
+}
+
+fn two_downloads(lab: &Lab) -> Outcome {
+    let games = [Game::blob("one", 1, 32 * MIB), Game::blob("two", 2, 32 * MIB)];
+    let (bravo, client) = pair(lab, &[&games[0], &games[1]])?;
+    let since = client.mark();
+    client.download("one", false)?;
+    client.download("two", false)?;
+    let both = |event: &Event| match event {
+        Event::ActiveOperationsChanged { active_operations } => {
+            let downloading = active_operations.iter().filter(|o| o.kind == OperationKind::Downloading);
+            (downloading.count() == 2).then_some(())
+        }
+        _ => None,
+    };
+    for game in ["one", "two"] {
+        await_finished(&client, since, game)?;
+    }
+    require!(client.find_event(since, both).is_some(), "the two downloads never ran at the same time");
+    for game in ["one", "two"] {
+        require_only_downloaded(&client, since, game)?;
+        require_same_game(&client, &bravo, game)?;
+        let all = pieces_of(&Manifest::root_files(&bravo.game_dir(game))?);
+        Transfer::since(&client, since, game).require_exactly(&all)?;
+        require_committed_once(&client, since, game)?;
+    }
+    Ok(())
+}
+
+fn many_clients(lab: &Lab) -> Outcome {
+    let game = Game::blob("ggoo", 3, 32 * MIB);
+    let catalog = CatalogFile::of(&[&game]);
+    let bravo = lab.peer("bravo")?.game(&game)?.catalog(&catalog)?.start()?;
+    let mut clients = Vec::new();
+    for n in 0..4 {
+        let client = lab.peer(&format!("client{n}"))?.catalog(&catalog)?.start()?;
+        client.connect(&bravo)?;
+        client.await_game("ggoo", "as offered", |g| g.peer_count > 0)?;
+        clients.push(client);
+    }
+    let marks: Vec<Mark> = clients.iter().map(Peer::mark).collect();
+    for client in &clients {
+        client.download("ggoo", false)?;
+    }
+    eventually("bravo is seen sending", || {
+        let status = bravo.status()?;
+        let sending = status.active_outbound_transfers.get("ggoo").is_some_and(|count| *count > 0);
+        Ok(if sending { Ok(()) } else { Err(format!("{status:?}")) })
+    })?;
+    for (client, since) in clients.iter().zip(marks) {
+        await_finished(client, since, "ggoo")?;
+        require_only_downloaded(client, since, "ggoo")?;
+        require_same_game(client, &bravo, "ggoo")?;
+        let all = pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?);
+        Transfer::since(client, since, "ggoo").require_exactly(&all)?;
+        require_committed_once(client, since, "ggoo")?;
+    }
+    for peer in clients.iter().chain([&bravo]) {
+        peer.await_no_outbound()?;
+    }
+    Ok(())
+}
+
+fn many_files(lab: &Lab) -> Outcome {
+    let game = (0..20u64).fold(Game::new("files"), |game, n| {
+        game.file(&format!("part{}/file{n:02}.dat", n % 3), Content::Seeded { seed: n, len: n * 9973 })
+    });
+    let (bravo, client) = pair(lab, &[&game])?;
+    let since = client.mark();
+    client.download("files", false)?;
+    let (_, totals) = await_finished(&client, since, "files")?;
+    let files = Manifest::root_files(&bravo.game_dir("files"))?;
+    require_eq!(files.0.len(), 21, "the files at the source");
+    let counts = client.find_event(since, |event| match event {
+        Event::GotGameFiles { file_count, .. } => Some(*file_count),
+        _ => None,
+    });
+    require_eq!(counts.map(|(_, count)| count), Some(21), "file_count in got-game-files");
+    let transfer = Transfer::since(&client, since, "files");
+    transfer.require_exactly(&pieces_of(&files))?;
+    transfer.require_totals(&totals)?;
+    require_same_game(&client, &bravo, "files")?;
+    require_committed_once(&client, since, "files")
+}
+
+fn throughput(lab: &Lab) -> Outcome {
+    let mib: u64 = std::env::var("LANSPREAD_S37_MIB").ok().and_then(|v| v.parse().ok()).unwrap_or(256);
+    let game = Game::new("big").file("big.eti", Content::Sparse { len: mib * MIB });
+    let (bravo, client) = pair(lab, &[&game])?;
+    let since = client.mark();
+    client.download("big", false)?;
+    let (end, totals) = await_finished(&client, since, "big")?;
+    let info = client
+        .await_game("big", "as downloaded", |g| g.downloaded && g.availability == Availability::Ready)?;
+    require_same_game(&client, &bravo, "big")?;
+    let files = Manifest::root_files(&client.game_dir("big"))?;
+    require_eq!(
+        (totals.bytes, info.size),
+        (files.bytes(), files.bytes()),
+        "the reported bytes against the disk's"
+    );
+    require_rates(&totals)?;
+    Transfer::since(&client, since, "big").require_exactly(&pieces_of(&files))?;
+    require_duration(&client, since, end, &totals)?;
+    let (rate, seconds) = (totals.mib_per_s, totals.duration_ms as f64 / 1000.0);
+    figures::note("S37", format!("{mib} MiB in {seconds:.2} s, {rate:.0} MiB/s"));
+    require_committed_once(&client, since, "big")
+}
+
+/// The stated duration is no longer than what passed between the command and the event, as the lab's clock saw it, and
+/// no shorter than what passed between the first chunk and the last.
+fn require_duration(client: &Peer, since: Mark, end: Mark, totals: &Totals) -> Outcome {
+    let chunks = client.log().pick(since, |line| match crate::log::event(line) {
+        Some(Event::DownloadChunkFinished { .. }) => Some(()),
+        _ => None,
+    });
+    let at = |mark: Option<Mark>| {
+        mark.and_then(|mark| client.log().at(mark)).unwrap_or_default().as_millis() as u64
+    };
+    let outer = at(Some(end)).saturating_sub(at(Some(since)));
+    let inner = at(chunks.last().map(|c| c.0)).saturating_sub(at(chunks.first().map(|c| c.0)));
+    // Lines reach the lab a little after the peer's own clock saw what they tell.
+    let slack = 250;
+    let stated = totals.duration_ms;
+    require!(stated <= outer + slack, "duration_ms is {stated}, but only {outer} ms passed");
+    require!(stated + slack >= inner, "duration_ms is {stated}, but chunks came for {inner} ms");
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! What most scenarios do: follow a download to its end, and compare what arrived.
+
+use std::collections::BTreeSet;
+
+use lanspread_api::Event;
+use lanspread_api::event::Totals;
+use lanspread_api::reply::OperationKind;
+
+use crate::log::Mark;
+use crate::manifest::Manifest;
+use crate::peer::Peer;
+use crate::scenario::{Failure, Outcome, fail, require, require_eq};
+use crate::transfer::{Piece, Transfer};
+use crate::wait::eventually;
+
+pub const KIB: u64 = 1 << 10;
+pub const MIB: u64 = 1 << 20;
+
+/// Waits for the download's end, which must be a success; at that moment the game must already show as downloaded.
+pub fn await_finished(peer: &Peer, since: Mark, game: &str) -> Outcome<(Mark, Totals)> {
+    let (mark, end) =
+        peer.await_event(since, &format!("the end of the download of {game}"), |event| match event {
+            Event::DownloadFinished { game_id, totals } if game_id == game => Some(Ok(totals.clone())),
+            Event::DownloadFailed { game_id, .. } | Event::DownloadCancelled { game_id, .. }
+                if game_id == game =>
+            {
+                Some(Err(format!("{event:?}")))
+            }
+            _ => None,
+        })?;
+    let totals = end.map_err(|event| Failure(format!("{} did not finish: {event}", peer.name())))?;
+    let info = peer.game(game)?;
+    let shown = info.as_ref().is_some_and(|info| info.downloaded);
+    require!(shown, "download-finished came before the game shows as downloaded: {info:?}");
+    Ok((mark, totals))
+}
+
+/// Waits for the install's end, which must be a success; at that moment the game must already show as installed.
+pub fn await_installed(peer: &Peer, since: Mark, game: &str) -> Outcome<Mark> {
+    let (mark, end) =
+        peer.await_event(since, &format!("the end of the install of {game}"), |event| match event {
+            Event::InstallFinished { game_id } if game_id == game => Some(Ok(())),
+            Event::InstallFailed(failure) if failure.game_id == game => Some(Err(format!("{failure:?}"))),
+            _ => None,
+        })?;
+    end.map_err(|event| Failure(format!("{} did not install: {event}", peer.name())))?;
+    let info = peer.game(game)?;
+    let shown = info.as_ref().is_some_and(|info| info.installed);
+    require!(shown, "install-finished came before the game shows as installed: {info:?}");
+    Ok(mark)
+}
+
+/// Over the whole window: the game was committed exactly once, and no download of it failed.
+pub fn require_committed_once(peer: &Peer, since: Mark, game: &str) -> Outcome {
+    let finished =
+        |event: &Event| matches!(event, Event::DownloadFinished { game_id, .. } if game_id == game);
+    let commits = peer.events_since(since).iter().filter(|e| finished(e)).count();
+    require_eq!(commits, 1, "how often {game} was committed");
+    require_no_failure(peer, since, game)
+}
+
+pub fn require_no_failure(peer: &Peer, since: Mark, game: &str) -> Outcome {
+    let failed = |event: &Event| matches!(event, Event::DownloadFailed { game_id, .. } if game_id == game);
+    peer.require_none(since, "a failure of the download", failed)
+}
+
+/// The shared files of a game are the same in both libraries, none missing, none extra.
+pub fn require_same_game(receiver: &Peer, source: &Peer, game: &str) -> Outcome {
+    let expected = Manifest::root_files(&source.game_dir(game))?;
+    require!(expected.0.contains_key("version.ini"), "the source has no whole {game} to compare with");
+    let what = format!("{game} at {} against {}", receiver.name(), source.name());
+    Manifest::root_files(&receiver.game_dir(game))?.require_equal(&expected, &what)
+}
+
+/// Nothing of the game stands in the peer's library.
+pub fn require_no_trace(peer: &Peer, game: &str) -> Outcome {
+    let folder = peer.game_dir(game);
+    require!(!folder.exists(), "{} has a folder of {game}, which was never committed", peer.name());
+    let info = peer.game(game)?;
+    let clean = info.as_ref().is_none_or(|info| !info.downloaded && !info.installed);
+    require!(clean, "{} shows {game} as being there: {info:?}", peer.name());
+    Ok(())
+}
+
+/// Waits until so many chunks of the game have arrived since the mark, and tells what has.
+pub fn await_chunks(peer: &Peer, since: Mark, game: &str, count: usize) -> Outcome<Transfer> {
+    eventually(&format!("{} has {count} chunks of {game}", peer.name()), || {
+        let transfer = Transfer::since(peer, since, game);
+        let enough = transfer.0.len() >= count;
+        Ok(if enough { Ok(transfer) } else { Err(format!("{} chunks", transfer.0.len())) })
+    })
+}
+
+/// Waits until each of the peers has served so many chunks of the game since the mark.
+pub fn await_chunks_from(
+    peer: &Peer,
+    since: Mark,
+    game: &str,
+    sources: &[&Peer],
+    count: u64,
+) -> Outcome<Transfer> {
+    eventually(&format!("{} has {count} chunks from each of {}", peer.name(), sources.len()), || {
+        let transfer = Transfer::since(peer, since, game);
+        let served = transfer.by_source();
+        let enough = sources.iter().all(|s| served.get(&s.id()).is_some_and(|(chunks, _)| *chunks >= count));
+        Ok(if enough { Ok(transfer) } else { Err(format!("{served:?}")) })
+    })
+}
+
+/// Proves that a kill came in the middle: so many of these chunks were still missing when it was done.
+pub fn require_in_the_middle(at_kill: &Transfer, all: &BTreeSet<Piece>) -> Outcome {
+    let (had, all) = (at_kill.0.len(), all.len());
+    require!(had > 0 && had < all, "the kill came with {had} of {all} chunks there, which proves nothing");
+    Ok(())
+}
+
+/// Waits until `status` shows an operation of this kind on the game.
+pub fn await_operation(peer: &Peer, game: &str, kind: OperationKind) -> Outcome {
+    eventually(&format!("{} shows {kind:?} of {game}", peer.name()), || {
+        let running = peer.status()?.active_operations;
+        let shown = running.iter().any(|o| o.game_id == game && o.kind == kind);
+        Ok(if shown { Ok(()) } else { Err(format!("{running:?}")) })
+    })
+}
+
+/// The places of events in the log come in this order.
+pub fn require_order(peer: &Peer, since: Mark, steps: &[(&str, &dyn Fn(&Event) -> bool)]) -> Outcome {
+    let mut last = since;
+    for (name, is) in steps {
+        match peer.find_event(since, |event| is(event).then_some(())) {
+            Some((mark, ())) if mark >= last => last = mark,
+            Some(_) => fail!("{} printed {name} before the step that comes before it", peer.name()),
+            None => fail!("{} never printed {name}", peer.name()),
+        }
+    }
+    Ok(())
+}

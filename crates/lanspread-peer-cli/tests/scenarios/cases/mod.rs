@@ -1,0 +1,32 @@
+//! The scenarios. Each module is a part of the product's contract; the declarations stand beside the functions.
+
+mod commands;
+mod downloads;
+mod flow;
+mod library;
+mod meeting;
+mod pending;
+mod restarts;
+mod sources;
+
+use crate::matrix::number;
+use crate::scenario::Scenario;
+
+/// All scenarios, by number.
+pub fn all() -> Vec<&'static Scenario> {
+    let groups: [&'static [Scenario]; 7] = [
+        meeting::SCENARIOS,
+        downloads::SCENARIOS,
+        sources::SCENARIOS,
+        restarts::SCENARIOS,
+        library::SCENARIOS,
+        commands::SCENARIOS,
+        pending::SCENARIOS,
+    ];
+    let mut all: Vec<&Scenario> = groups.into_iter().flatten().collect();
+    all.sort_by_key(|s| number(s.id));
+    if let Some(pair) = all.windows(2).find(|pair| pair[0].id == pair[1].id) {
+        unreachable!("{} is declared twice", pair[0].id);
+    }
+    all
+}

@@ -1,0 +1,131 @@
+//! Scenarios whose time has not come, each with the subject that it waits for.
+
+use crate::scenario::{Body, EVERYWHERE, LabKind, Scenario};
+
+pub const SCENARIOS: &[Scenario] = &[
+    pending(
+        "S30",
+        "a chain of introductions",
+        "A knows B, B knows C: A learns of C through B and downloads from it",
+        "introductions",
+    ),
+    pending(
+        "S38",
+        "first-play stamping",
+        "The first `play` stamps name and language, keeps line endings, and says so the second time",
+        "play",
+    ),
+    pending(
+        "S39",
+        "streamed install",
+        "`stream-install` installs without a download: no archive, no sentinel at any moment",
+        "streamed install",
+    ),
+    pending(
+        "S40",
+        "a streamed copy is no source",
+        "What was streamed is not offered to others",
+        "streamed install",
+    ),
+    pending(
+        "S41",
+        "solid archive",
+        "A solid archive installs byte-equal, streamed and not",
+        "streamed install",
+    ),
+    pending(
+        "S42",
+        "streamed install outlives a source",
+        "A streamed install goes on from another source",
+        "streamed install",
+    ),
+    pending(
+        "S43",
+        "streamed install over an installed game",
+        "It is refused, and nothing changes",
+        "streamed install",
+    ),
+    pending(
+        "S44",
+        "corrupt archive",
+        "A damaged archive whose chunks verify leaves nothing behind, and the reason names it",
+        "transactions",
+    ),
+    pending(
+        "S45",
+        "sender lost in mid-stream",
+        "A streamed install whose only source dies is rolled back whole",
+        "streamed install",
+    ),
+    pending(
+        "S46",
+        "receiver cancels",
+        "A cancel frees the sender, is no failure and leaves no half install",
+        "streamed install",
+    ),
+    pending(
+        "S47",
+        "several archives",
+        "Two archives unpack in sorted order, the later one wins",
+        "streamed install",
+    ),
+    pending(
+        "S48",
+        "resume after a crash",
+        "A receiver killed in mid-download goes on and refetches at most what was in flight",
+        "transactions",
+    ),
+    pending(
+        "S49",
+        "swarm",
+        "1 seed and 6 clients: clients serve each other before they are complete, the seed sends less than 2 copies",
+        "swarm scheduling",
+    ),
+    pending(
+        "S50",
+        "update keeps the old copy",
+        "The old version stays playable and servable until the new one is committed",
+        "transactions",
+    ),
+    pending(
+        "S51",
+        "update fetches only what changed",
+        "Chunks that the old version holds are not sent again",
+        "transactions",
+    ),
+    pending("S52", "mDNS", "Peers find each other with no `connect` at all", "discovery"),
+    pending(
+        "S53",
+        "closed party",
+        "A peer without the pass-phrase sees no library and gets no byte",
+        "closed parties",
+    ),
+    pending(
+        "S54",
+        "pinned content",
+        "Where the catalogue pins a content id, a lying majority does not win",
+        "the suite that cannot lie",
+    ),
+    pending(
+        "S55",
+        "disk full",
+        "A full disk at the receiver is a clear failure, and it goes on after space was made",
+        "transactions",
+    ),
+    pending(
+        "S56",
+        "hostile peer",
+        "Garbage, oversized frames, slow drip and half-open connections do not hinder honest transfers",
+        "hostile networks",
+    ),
+];
+
+const fn pending(
+    id: &'static str,
+    title: &'static str,
+    claim: &'static str,
+    subject: &'static str,
+) -> Scenario {
+    let labs: &[LabKind] = EVERYWHERE;
+    Scenario { id, title, claim, setup: "", expected: "", sabotages: &[], labs, body: Body::Pending(subject) }
+}

@@ -1,0 +1,93 @@
+//! The only source goes in mid-transfer, and comes back.
+
+use lanspread_api::{Event, Request};
+
+use super::flow::{
+    MIB, await_chunks, await_finished, require_committed_once, require_in_the_middle, require_no_failure,
+    require_no_trace, require_same_game,
+};
+use crate::figures;
+use crate::games::{CatalogFile, Game};
+use crate::lab::Lab;
+use crate::log::Mark;
+use crate::manifest::Manifest;
+use crate::peer::{Peer, game_id};
+use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, require};
+use crate::transfer::{Transfer, pieces_of};
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "S19",
+        title: "the only source dies",
+        claim: "A download whose last source crashed says so and commits nothing",
+        setup: "one source, 64 MiB (1024 chunks), SIGKILLed in the middle",
+        expected: "`download-peers-gone`, no `download-finished`; no trace of the game in the library; a cancel then ends it without a failure, and no operation is left",
+        sabotages: &["commit-early", "drop-event-peers-gone", "skip-verification"],
+        labs: EVERYWHERE,
+        body: Body::Run(only_source_dies),
+    },
+    Scenario {
+        id: "S20",
+        title: "source disappears, then returns",
+        claim: "An interrupted download goes on where it stopped",
+        setup: "one source, 64 MiB, SIGKILLed in the middle, started again on the same folders and connected again",
+        expected: "the download goes on by itself; over both halves exactly the game's chunks are fetched, none twice; committed once; manifests equal",
+        sabotages: &["restart-from-zero", "forget-in-flight", "never-resume"],
+        labs: EVERYWHERE,
+        body: Body::Run(source_returns),
+    },
+];
+
+/// A client in the middle of a download whose only source was just killed: source, client, mark of the start, and what
+/// had arrived.
+fn interrupted(lab: &Lab) -> Outcome<(Peer, Peer, Mark, Transfer)> {
+    let game = Game::blob("ggoo", 19, 64 * MIB);
+    let catalog = CatalogFile::of(&[&game]);
+    let source = lab.peer("source")?.game(&game)?.catalog(&catalog)?.start()?;
+    let client = lab.peer("client")?.catalog(&catalog)?.start()?;
+    client.connect(&source)?;
+    client.await_offered("ggoo", 1)?;
+    let all = pieces_of(&Manifest::root_files(&source.game_dir("ggoo"))?);
+    let since = client.mark();
+    client.download("ggoo", false)?;
+    await_chunks(&client, since, "ggoo", 1)?;
+    source.kill();
+    client.await_event(since, "download-peers-gone", |event| match event {
+        Event::DownloadPeersGone { game_id } if game_id == "ggoo" => Some(()),
+        _ => None,
+    })?;
+    let arrived = Transfer::since(&client, since, "ggoo");
+    require_in_the_middle(&arrived, &all)?;
+    client.await_peers(&[])?;
+    Ok((source, client, since, arrived))
+}
+
+fn only_source_dies(lab: &Lab) -> Outcome {
+    let (_, client, since, _) = interrupted(lab)?;
+    require_no_trace(&client, "ggoo")?;
+    client.ask(&Request::CancelDownload { game_id: game_id("ggoo")? })?;
+    client.await_event(since, "download-cancelled", |event| match event {
+        Event::DownloadCancelled { game_id, .. } if game_id == "ggoo" => Some(()),
+        _ => None,
+    })?;
+    client.await_idle()?;
+    require_no_trace(&client, "ggoo")?;
+    client.require_none(since, "a finished download", |e| matches!(e, Event::DownloadFinished { .. }))?;
+    require_no_failure(&client, since, "ggoo")
+}
+
+fn source_returns(lab: &Lab) -> Outcome {
+    let (source, client, since, arrived) = interrupted(lab)?;
+    source.restart()?;
+    source.await_served("ggoo")?;
+    client.connect(&source)?;
+    let (_, totals) = await_finished(&client, since, "ggoo")?;
+    let all = pieces_of(&Manifest::root_files(&source.game_dir("ggoo"))?);
+    let transfer = Transfer::since(&client, since, "ggoo");
+    transfer.require_exactly(&all)?;
+    transfer.require_totals(&totals)?;
+    require!(transfer.0.len() > arrived.0.len(), "nothing was fetched after the return");
+    figures::note("S20", format!("{} of {} chunks were there at the kill", arrived.0.len(), all.len()));
+    require_same_game(&client, &source, "ggoo")?;
+    require_committed_once(&client, since, "ggoo")
+}

@@ -1,0 +1,211 @@
+//! What peers have: fixture folders, generated games of any size, catalogues.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use lanspread_peer::pack::Packer;
+use lanspread_types::RelPath;
+
+use crate::scenario::{Failure, Outcome, require};
+
+/// The version that generated games have, unless they are given another one.
+pub const VERSION: &str = "20250101";
+
+pub fn fixtures_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// The games of a fixture folder, sorted. The same game may stand in several folders, so which one is meant is always
+/// said.
+pub fn fixture_games(fixture: &str) -> Outcome<Vec<String>> {
+    let folder = fixtures_dir().join(format!("fixture-{fixture}"));
+    let mut games = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(|e| Failure(format!("{}: {e}", folder.display())))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            games.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    games.sort();
+    require!(!games.is_empty(), "{} has no games", folder.display());
+    Ok(games)
+}
+
+pub fn fixture_game(fixture: &str, game: &str) -> PathBuf {
+    fixtures_dir().join(format!("fixture-{fixture}")).join(game)
+}
+
+pub fn copy_folder(from: &Path, to: &Path) -> Outcome {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from).map_err(|e| Failure(format!("{}: {e}", from.display())))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a generated file contains.
+#[derive(Debug, Clone)]
+pub enum Content {
+    Bytes(Vec<u8>),
+    /// So many bytes that look random, always the same for the same seed.
+    Seeded {
+        seed: u64,
+        len: u64,
+    },
+    /// So many zeros that take no room on the disk.
+    Sparse {
+        len: u64,
+    },
+    /// A stored RAR archive of these files: path, seed, size.
+    Archive(Vec<(String, u64, u64)>),
+}
+
+/// A generated game.
+#[derive(Debug, Clone)]
+pub struct Game {
+    pub id: String,
+    pub version: String,
+    files: BTreeMap<String, Content>,
+}
+
+impl Game {
+    /// A game that consists of its sentinel only.
+    pub fn new(id: &str) -> Self {
+        Self { id: id.to_owned(), version: VERSION.to_owned(), files: BTreeMap::new() }
+    }
+
+    /// A game with one archive file of seeded bytes: to be fetched, not to be installed.
+    pub fn blob(id: &str, seed: u64, len: u64) -> Self {
+        Self::new(id).file(&format!("{id}.eti"), Content::Seeded { seed, len })
+    }
+
+    /// A game with one real archive of these files: path, seed, size.
+    pub fn packed(id: &str, payload: &[(&str, u64, u64)]) -> Self {
+        let payload = payload.iter().map(|&(path, seed, len)| (path.to_owned(), seed, len)).collect();
+        Self::new(id).file(&format!("{id}.eti"), Content::Archive(payload))
+    }
+
+    pub fn version(mut self, version: &str) -> Self {
+        self.version = version.to_owned();
+        self
+    }
+
+    pub fn file(mut self, path: &str, content: Content) -> Self {
+        self.files.insert(path.to_owned(), content);
+        self
+    }
+
+    /// Writes the game below a library, its sentinel last.
+    pub fn write(&self, games_dir: &Path) -> Outcome {
+        let folder = games_dir.join(&self.id);
+        for (path, content) in &self.files {
+            let path = folder.join(path);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            write(content, &path)?;
+        }
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("version.ini"), &self.version)?;
+        Ok(())
+    }
+}
+
+fn write(content: &Content, path: &Path) -> Outcome {
+    let mut file = File::create(path)?;
+    match content {
+        Content::Bytes(bytes) => file.write_all(bytes)?,
+        Content::Seeded { seed, len } => drop(std::io::copy(&mut Seeded::new(*seed, *len), &mut file)?),
+        Content::Sparse { len } => file.set_len(*len)?,
+        Content::Archive(payload) => {
+            let mut packer = Packer::new(BufWriter::with_capacity(1 << 20, file))?;
+            for (path, seed, len) in payload {
+                packer.add_file(
+                    &RelPath::new(path.clone())?,
+                    *len,
+                    1_700_000_000,
+                    Seeded::new(*seed, *len),
+                )?;
+            }
+            packer.finish()?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that look random, by SplitMix64 (Steele, Lea, Flood 2014).
+#[derive(Debug)]
+pub struct Seeded {
+    state: u64,
+    left: u64,
+    word: [u8; 8],
+    used: usize,
+}
+
+impl Seeded {
+    pub fn new(seed: u64, len: u64) -> Self {
+        Self { state: seed, left: len, word: [0; 8], used: 8 }
+    }
+
+    fn next_word(&mut self) -> [u8; 8] {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)).to_le_bytes()
+    }
+}
+
+impl Read for Seeded {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let mut rest = &mut buffer[..n];
+        while !rest.is_empty() {
+            if self.used == 8 {
+                self.word = self.next_word();
+                self.used = 0;
+            }
+            let take = rest.len().min(8 - self.used);
+            rest[..take].copy_from_slice(&self.word[self.used..self.used + take]);
+            self.used += take;
+            rest = &mut rest[take..];
+        }
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
+/// A catalogue, written for one scenario.
+#[derive(Debug, Clone, Default)]
+pub struct CatalogFile(Vec<(String, String)>);
+
+impl CatalogFile {
+    /// The games as they are.
+    pub fn of(games: &[&Game]) -> Self {
+        let mut catalog = Self::default();
+        for game in games {
+            catalog = catalog.with(&game.id, &game.version);
+        }
+        catalog
+    }
+
+    pub fn with(mut self, id: &str, version: &str) -> Self {
+        self.0.push((id.to_owned(), version.to_owned()));
+        self
+    }
+
+    pub fn to_toml(&self) -> String {
+        let entry = |(id, version): &(String, String)| {
+            format!("[[game]]\nid = \"{id}\"\nversion = \"{version}\"\n\n")
+        };
+        self.0.iter().map(entry).collect()
+    }
+}

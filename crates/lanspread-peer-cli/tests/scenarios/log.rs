@@ -1,0 +1,158 @@
+//! Everything that one peer was told and printed, in order, with the lab's clock.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lanspread_api::{Event, Line};
+
+use crate::contract;
+
+/// A place in a log: everything after it is "since".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(pub usize);
+
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// A command, as it was written.
+    Told(String),
+    /// A line of the peer's standard output, and what it means.
+    Printed { raw: String, line: Option<Box<Line>> },
+    /// What the lab did with the process.
+    Note(String),
+}
+
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Since the lab was set up.
+    pub at: Duration,
+    pub said: Said,
+}
+
+/// The log of one peer, over all its restarts.
+pub struct Log {
+    epoch: Instant,
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    entries: Vec<Entry>,
+    file: File,
+    /// Lines that break the contract, with the reason.
+    faults: Vec<String>,
+}
+
+/// Lines of each log in a failure's report.
+const TAIL_LINES: usize = 40;
+/// Characters of each line in a failure's report.
+const TAIL_COLUMNS: usize = 400;
+
+impl Log {
+    pub fn new(epoch: Instant, path: &Path) -> std::io::Result<Self> {
+        let inner = Inner { entries: Vec::new(), file: File::create(path)?, faults: Vec::new() };
+        Ok(Self { epoch, path: path.to_owned(), inner: Mutex::new(inner) })
+    }
+
+    pub fn told(&self, text: &str) {
+        self.push(Said::Told(text.chars().take(TAIL_COLUMNS).collect()));
+    }
+
+    pub fn note(&self, text: impl Into<String>) {
+        self.push(Said::Note(text.into()));
+    }
+
+    /// Takes a printed line in, and judges it by the contract.
+    pub fn printed(&self, raw: &[u8]) {
+        let (raw, fault) = match std::str::from_utf8(raw) {
+            Ok(text) => (text.to_owned(), contract::judge(text).err()),
+            Err(e) => (String::from_utf8_lossy(raw).into_owned(), Some(e.to_string())),
+        };
+        let line = serde_json::from_str(&raw).ok().map(Box::new);
+        if let Some(fault) = fault {
+            self.lock().faults.push(format!("{fault}: {raw}"));
+        }
+        self.push(Said::Printed { raw, line });
+    }
+
+    fn push(&self, said: Said) {
+        let entry = Entry { at: self.epoch.elapsed(), said };
+        let mut inner = self.lock();
+        // The file is for people who look at a failure; should it not be writable, the test still runs.
+        let _ = writeln!(inner.file, "{}", render(&entry, usize::MAX));
+        inner.entries.push(entry);
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark(self.lock().entries.len())
+    }
+
+    /// Whatever `pick` finds in the entries since the mark, in order, each with its own mark.
+    pub fn pick<T>(&self, since: Mark, mut pick: impl FnMut(&Line) -> Option<T>) -> Vec<(Mark, T)> {
+        let inner = self.lock();
+        let entries = inner.entries.iter().enumerate().skip(since.0);
+        let line = |(at, entry): (usize, &Entry)| match &entry.said {
+            Said::Printed { line: Some(line), .. } => pick(line).map(|found| (Mark(at), found)),
+            _ => None,
+        };
+        entries.filter_map(line).collect()
+    }
+
+    /// The first thing that `pick` finds since the mark.
+    pub fn first<T>(&self, since: Mark, mut pick: impl FnMut(&Line) -> Option<T>) -> Option<(Mark, T)> {
+        let inner = self.lock();
+        let mut entries = inner.entries.iter().enumerate().skip(since.0);
+        entries.find_map(|(at, entry)| match &entry.said {
+            Said::Printed { line: Some(line), .. } => pick(line).map(|found| (Mark(at), found)),
+            _ => None,
+        })
+    }
+
+    /// When the entry at a mark was written, on the lab's clock.
+    pub fn at(&self, mark: Mark) -> Option<Duration> {
+        self.lock().entries.get(mark.0).map(|entry| entry.at)
+    }
+
+    pub fn faults(&self) -> Vec<String> {
+        self.lock().faults.clone()
+    }
+
+    /// The end of the log, for a failure's report.
+    pub fn tail(&self) -> String {
+        let inner = self.lock();
+        let hidden = inner.entries.len().saturating_sub(TAIL_LINES);
+        let mut text = String::new();
+        if hidden > 0 {
+            let _ = writeln!(text, "    … {hidden} earlier lines in {}", self.path.display());
+        }
+        for entry in &inner.entries[hidden..] {
+            let _ = writeln!(text, "    {}", render(entry, TAIL_COLUMNS));
+        }
+        text
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn render(entry: &Entry, columns: usize) -> String {
+    let (sign, text) = match &entry.said {
+        Said::Told(text) => ('>', text),
+        Said::Printed { raw, .. } => ('<', raw),
+        Said::Note(text) => ('#', text),
+    };
+    let shown: String = text.chars().take(columns).collect();
+    format!("{:9.3} s {sign} {shown}", entry.at.as_secs_f64())
+}
+
+/// The event of a line, if it is one.
+pub fn event(line: &Line) -> Option<&Event> {
+    match line {
+        Line::Event(event) => Some(event),
+        Line::Result(_) | Line::Error(_) => None,
+    }
+}

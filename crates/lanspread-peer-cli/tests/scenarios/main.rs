@@ -1,0 +1,151 @@
+//! The scenario suite: real `lanspread-peer-cli` processes, driven over JSON lines, each a host of its own.
+//!
+//! `cargo test -p lanspread-peer-cli --test scenarios` runs all of it, `-- S14` one scenario. What a scenario is stands
+//! in [`scenario`], the scenarios themselves in [`cases`]; the rules that they keep, and the matrix of all claims, in
+//! `PEER_CLI_SCENARIOS.md`, which is generated from them.
+
+mod cases;
+mod contract;
+mod figures;
+mod games;
+mod lab;
+mod log;
+mod manifest;
+mod matrix;
+mod peer;
+mod running;
+mod scenario;
+mod teeth;
+mod transfer;
+mod unit;
+mod wait;
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+
+use lab::Lab;
+use libtest_mimic::{Arguments, Failed, Trial};
+use scenario::{Body, Failure, LabKind, Outcome, Scenario};
+use teeth::{Sabotage, Verdict};
+
+/// Scenarios at once for each core: most of a scenario is waiting for processes that wait for each other.
+const SCENARIOS_PER_CORE: usize = 2;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    arguments.test_threads = arguments.test_threads.or(Some(cores * SCENARIOS_PER_CORE));
+    // `S1` means S1, not S10 to S19 as well.
+    let is_id =
+        |f: &str| f.strip_prefix('S').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    arguments.filter = arguments.filter.map(|f| if is_id(&f) { format!("{f} ") } else { f });
+
+    let kind = lab_kind();
+    let trials = if teeth::wanted() { teeth_trials(kind) } else { trials(kind) };
+    let runs = |trial: &&Trial| {
+        trial.kind() == SCENARIO && !arguments.is_filtered_out(trial) && !arguments.is_ignored(trial)
+    };
+    running::expect(trials.iter().filter(runs).count());
+
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !arguments.list {
+        print(&format!("{}{}\n", figures::all(), contract::summary()));
+        if teeth::wanted() {
+            print(&teeth::table());
+        }
+    }
+    conclusion.exit_code()
+}
+
+#[expect(clippy::print_stdout, reason = "this is a program, and its standard output is the test's report")]
+fn print(text: &str) {
+    print!("{text}");
+}
+
+/// Kind of the trials that are scenarios; shown by the runner before the name only where it is not empty, so it is.
+const SCENARIO: &str = "";
+/// Kind of the trials about the suite itself.
+const SUITE: &str = "suite";
+
+fn lab_kind() -> LabKind {
+    let wanted = std::env::var("LANSPREAD_LAB").unwrap_or_default();
+    LabKind::ALL.into_iter().find(|kind| kind.as_str() == wanted).unwrap_or(LabKind::Local)
+}
+
+fn trials(kind: LabKind) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = Vec::new();
+    for scenario in cases::all() {
+        let runs = matches!(scenario.body, Body::Run(_)) && scenario.labs.contains(&kind);
+        let run = move || {
+            let _ended = running::Ended;
+            run(scenario, kind, None).0.map_err(|Failure(report)| Failed::from(report))
+        };
+        trials.push(Trial::test(scenario.name(), run).with_ignored_flag(!runs));
+    }
+    let failed = |Failure(message)| Failed::from(message);
+    let up_to_date = move || matrix::is_up_to_date(&cases::all()).map_err(failed);
+    trials.push(Trial::test(matrix::TEST, up_to_date).with_kind(SUITE));
+    // Last, because it waits for all others.
+    let valid = move || contract::every_line_is_valid(kind).map_err(failed);
+    trials.push(Trial::test(contract::TEST, valid).with_kind(SUITE));
+    trials
+}
+
+/// Each scenario against each of its sabotages.
+fn teeth_trials(kind: LabKind) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for scenario in
+        cases::all().into_iter().filter(|s| matches!(s.body, Body::Run(_)) && s.labs.contains(&kind))
+    {
+        for sabotage in scenario.sabotages.iter().copied().map(Sabotage) {
+            let run = move || {
+                let _ended = running::Ended;
+                let (result, stderr) = run(scenario, kind, Some(sabotage));
+                let verdict = Verdict::of(result.is_ok(), sabotage, &stderr);
+                teeth::record(scenario.id, sabotage, verdict);
+                match verdict {
+                    Verdict::Caught => Ok(()),
+                    other => Err(Failed::from(format!(
+                        "{} under {}: {}",
+                        scenario.name(),
+                        sabotage.0,
+                        other.as_str()
+                    ))),
+                }
+            };
+            trials.push(Trial::test(format!("{} × {}", scenario.id, sabotage.0), run));
+        }
+    }
+    trials
+}
+
+/// Runs one scenario in a lab of its own: what came of it, and what its peers wrote to standard error.
+fn run(scenario: &Scenario, kind: LabKind, sabotage: Option<Sabotage>) -> (Outcome, String) {
+    let Body::Run(body) = scenario.body else {
+        return (Err(Failure(format!("{} is pending", scenario.id))), String::new());
+    };
+    let lab = match Lab::new(kind, scenario.id, sabotage) {
+        Ok(lab) => lab,
+        Err(failure) => return (Err(failure), String::new()),
+    };
+    let played = std::panic::catch_unwind(AssertUnwindSafe(|| body(&lab)));
+    let played =
+        played.unwrap_or_else(|_| Err(Failure("the scenario itself panicked, see above".to_owned())));
+    let result =
+        played.and_then(|()| lab.check_conduct()).map_err(|failure| report(scenario, &lab, &failure));
+    let stderr = lab.stderr();
+    lab.close(result.is_err() && sabotage.is_none());
+    (result, stderr)
+}
+
+/// All that is needed to understand a failure.
+fn report(scenario: &Scenario, lab: &Lab, Failure(failure): &Failure) -> Failure {
+    Failure(format!(
+        "{} {}\n  claim: {}\n\n  {failure}\n\n{}  again: cargo test -p lanspread-peer-cli --test scenarios -- {}\n",
+        scenario.id,
+        scenario.title,
+        scenario.claim,
+        lab.report(),
+        scenario.id
+    ))
+}

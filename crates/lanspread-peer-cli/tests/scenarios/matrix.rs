@@ -1,0 +1,89 @@
+//! The matrix for people: `PEER_CLI_SCENARIOS.md`, written from the scenarios' own declarations.
+//!
+//! Everything above the run log is generated; the run log is kept as it is. `LANSPREAD_UPDATE_MATRIX=1` writes the
+//! file, and without that the test fails when file and declarations differ.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::scenario::{Body, Outcome, Scenario, fail};
+
+/// The test's name in the suite.
+pub const TEST: &str = "matrix PEER_CLI_SCENARIOS.md is up to date";
+
+/// Where the generated part ends.
+const RUN_LOG: &str = "## Run log\n";
+
+const HEAD: &str = "# The peer scenarios
+
+<!-- Generated from the declarations in tests/scenarios/cases down to the run log. Do not edit by hand:
+     LANSPREAD_UPDATE_MATRIX=1 cargo test -p lanspread-peer-cli --test scenarios -- matrix -->
+
+The contract of the whole product, seen from outside: real `lanspread-peer-cli` processes, driven over JSON lines.
+
+```sh
+cargo test -p lanspread-peer-cli --test scenarios               # all of them
+cargo test -p lanspread-peer-cli --test scenarios -- S14        # one of them
+```
+
+Each scenario is a claim about behaviour. It names the faults in the product (*sabotages*) that must turn it red; what
+no sabotage reaches is not yet an assertion. CHUNK is the chunk size in force; `client` is a peer with an empty library.
+
+";
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("PEER_CLI_SCENARIOS.md")
+}
+
+/// The number in `S14`, to sort by.
+pub fn number(id: &str) -> u32 {
+    id.trim_start_matches('S').parse().unwrap_or(u32::MAX)
+}
+
+pub fn is_up_to_date(scenarios: &[&Scenario]) -> Outcome {
+    let path = file();
+    let old = std::fs::read_to_string(&path).unwrap_or_default();
+    let log = old.split_once(RUN_LOG).map_or("", |(_, log)| log);
+    let new = format!("{HEAD}{}{RUN_LOG}{log}", table(scenarios));
+    if new == old {
+        return Ok(());
+    }
+    if std::env::var_os("LANSPREAD_UPDATE_MATRIX").is_some() {
+        std::fs::write(&path, new)?;
+        return Ok(());
+    }
+    fail!(
+        "PEER_CLI_SCENARIOS.md differs from the declarations; write it anew with\n  \
+         LANSPREAD_UPDATE_MATRIX=1 cargo test -p lanspread-peer-cli --test scenarios -- matrix"
+    )
+}
+
+fn table(scenarios: &[&Scenario]) -> String {
+    let mut text = String::new();
+    let (ready, pending): (Vec<&&Scenario>, Vec<_>) =
+        scenarios.iter().partition(|s| matches!(s.body, Body::Run(_)));
+    let _ = writeln!(text, "## The matrix: {} scenarios\n", ready.len());
+    let _ = writeln!(text, "| id | title | claim | setup | expected | sabotages | labs |");
+    let _ = writeln!(text, "| --- | --- | --- | --- | --- | --- | --- |");
+    for s in ready {
+        let sabotages: Vec<String> = s.sabotages.iter().map(|name| format!("`{name}`")).collect();
+        let labs: Vec<&str> = s.labs.iter().map(|lab| lab.as_str()).collect();
+        let (sabotages, labs) = (sabotages.join(", "), labs.join(", "));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {sabotages} | {labs} |",
+            s.id, s.title, s.claim, s.setup, s.expected
+        );
+    }
+    let _ = writeln!(text, "\n## Pending: {} scenarios\n", pending.len());
+    let _ = writeln!(text, "Listed as ignored by every run, never silently skipped.\n");
+    let _ = writeln!(text, "| id | title | claim | waits for |");
+    let _ = writeln!(text, "| --- | --- | --- | --- |");
+    for s in pending {
+        if let Body::Pending(subject) = s.body {
+            let _ = writeln!(text, "| {} | {} | {} | {subject} |", s.id, s.title, s.claim);
+        }
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,574 @@
+//! One peer of a lab: its process, what it is told, and what it says.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use lanspread_api::line::Id;
+use lanspread_api::reply::{Availability, GameInfo, PeerInfo, Status};
+use lanspread_api::{ErrorCode, ErrorLine, Event, Line, ReplyData, Request};
+use lanspread_types::GameId;
+
+use crate::games::{self, CatalogFile, Game};
+use crate::lab::{Host, Lab};
+use crate::log::{Log, Mark, event};
+use crate::scenario::{Failure, Outcome, fail, require};
+use crate::wait::{Seen, eventually, within};
+
+/// A peer that is being prepared.
+pub struct PeerSpec<'lab> {
+    lab: &'lab Lab,
+    name: String,
+    folder: PathBuf,
+    catalog: Option<PathBuf>,
+    extra: Vec<String>,
+    listen: Option<SocketAddr>,
+}
+
+impl<'lab> PeerSpec<'lab> {
+    pub(crate) fn new(lab: &'lab Lab, name: &str) -> Outcome<Self> {
+        let folder = lab.folder(name)?;
+        std::fs::create_dir_all(folder.join("games"))?;
+        let (name, extra) = (name.to_owned(), Vec::new());
+        Ok(Self { lab, name, folder, catalog: None, extra, listen: None })
+    }
+
+    /// The folder of the peer's library, to be filled before the start.
+    pub fn games_dir(&self) -> PathBuf {
+        self.folder.join("games")
+    }
+
+    /// Takes all games of a fixture folder.
+    pub fn fixture(self, fixture: &str) -> Outcome<Self> {
+        for game in games::fixture_games(fixture)? {
+            games::copy_folder(&games::fixture_game(fixture, &game), &self.games_dir().join(&game))?;
+        }
+        Ok(self)
+    }
+
+    /// Takes a generated game.
+    pub fn game(self, game: &Game) -> Outcome<Self> {
+        game.write(&self.games_dir())?;
+        Ok(self)
+    }
+
+    /// Uses this catalogue; without one a peer runs open.
+    pub fn catalog(mut self, catalog: &CatalogFile) -> Outcome<Self> {
+        let path = self.folder.join("catalog.toml");
+        std::fs::write(&path, catalog.to_toml())?;
+        self.catalog = Some(path);
+        Ok(self)
+    }
+
+    /// Uses the catalogue of the fixtures.
+    pub fn fixture_catalog(mut self) -> Self {
+        self.catalog = Some(games::fixtures_dir().join("catalog.toml"));
+        self
+    }
+
+    /// Listens there instead of on the host's own address.
+    pub fn listen(mut self, addr: SocketAddr) -> Self {
+        self.listen = Some(addr);
+        self
+    }
+
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.extra.push(arg.to_owned());
+        self
+    }
+
+    /// Starts the peer and waits until it is ready.
+    pub fn start(self) -> Outcome<Peer> {
+        let host = self.lab.next_host()?;
+        let listen = self.listen.unwrap_or(SocketAddr::new(host.ip(), 0));
+        let log = Log::new(self.lab.epoch(), &self.folder.join("log.txt"))?;
+        let launch = Launch {
+            folder: self.folder,
+            catalog: self.catalog,
+            extra: self.extra,
+            listen,
+            sabotage: self.lab.sabotage().map(|s| s.0),
+        };
+        let process = Arc::new(Process {
+            name: self.name,
+            host,
+            launch,
+            log: Arc::new(log),
+            running: Mutex::new(None),
+            next_id: AtomicU64::new(1),
+        });
+        self.lab.enlist(Arc::clone(&process));
+        process.launch()?;
+        let peer = Peer { process };
+        peer.await_ready(Mark(0))?;
+        Ok(peer)
+    }
+}
+
+/// What a peer's process is started with, each time anew.
+struct Launch {
+    folder: PathBuf,
+    catalog: Option<PathBuf>,
+    extra: Vec<String>,
+    listen: SocketAddr,
+    sabotage: Option<&'static str>,
+}
+
+/// The process of a peer, over all its restarts.
+pub struct Process {
+    name: String,
+    host: Box<dyn Host>,
+    launch: Launch,
+    log: Arc<Log>,
+    running: Mutex<Option<Running>>,
+    next_id: AtomicU64,
+}
+
+struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn ip(&self) -> IpAddr {
+        self.host.ip()
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn launch(&self) -> Outcome {
+        let launch = &self.launch;
+        let mut command = self.host.command(Path::new(env!("CARGO_BIN_EXE_lanspread-peer-cli")));
+        command.arg("--name").arg(&self.name);
+        command.arg("--games-dir").arg(launch.folder.join("games"));
+        command.arg("--state-dir").arg(launch.folder.join("state"));
+        command.arg("--listen").arg(launch.listen.to_string());
+        if let Some(catalog) = &launch.catalog {
+            command.arg("--catalog").arg(catalog);
+        }
+        command.args(&launch.extra);
+        command.env_remove("LANSPREAD_SABOTAGE");
+        if let Some(sabotage) = launch.sabotage {
+            command.env("LANSPREAD_SABOTAGE", sabotage);
+        }
+        let stderr = File::options().create(true).append(true).open(self.stderr_path())?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
+        let mut child = command.spawn()?;
+        self.log.note(format!("started as process {}", child.id()));
+        let Some(stdout) = child.stdout.take() else { fail!("{} has no standard output", self.name) };
+        let log = Arc::clone(&self.log);
+        let reader = std::thread::spawn(move || read_lines(BufReader::new(stdout), &log));
+        let stdin = child.stdin.take();
+        *self.lock() = Some(Running { child, stdin, reader: Some(reader) });
+        Ok(())
+    }
+
+    fn stderr_path(&self) -> PathBuf {
+        self.launch.folder.join("stderr.txt")
+    }
+
+    /// Everything that the peer wrote to standard error.
+    pub fn stderr(&self) -> String {
+        let bytes = std::fs::read(self.stderr_path()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    pub fn stderr_tail(&self) -> String {
+        let all = self.stderr();
+        let lines: Vec<&str> = all.lines().collect();
+        let last = &lines[lines.len().saturating_sub(12)..];
+        last.iter().map(|l| format!("      {}\n", l.chars().take(300).collect::<String>())).collect()
+    }
+
+    fn write(&self, bytes: &[u8]) -> Outcome {
+        let mut running = self.lock();
+        let stdin = running.as_mut().and_then(|r| r.stdin.as_mut());
+        let Some(stdin) = stdin else { fail!("{} does not run", self.name) };
+        stdin
+            .write_all(bytes)
+            .and_then(|()| stdin.flush())
+            .map_err(|e| Failure(format!("{} does not read its commands: {e}", self.name)))
+    }
+
+    /// Fails if the process ended on its own.
+    pub fn require_orderly(&self) -> Outcome {
+        if let Some(running) = self.lock().as_mut()
+            && let Some(status) = running.child.try_wait()?
+        {
+            fail!("{} ended by itself: {status}", self.name);
+        }
+        Ok(())
+    }
+
+    /// SIGKILL, if it runs.
+    pub fn end(&self) {
+        let Some(mut running) = self.lock().take() else { return };
+        // Both fail only where it is gone already.
+        let _ = self.host.kill(&mut running.child);
+        let _ = running.child.wait();
+        self.log.note("killed");
+        if let Some(reader) = running.reader.take() {
+            let _ = reader.join();
+        }
+    }
+
+    /// Waits for the process to end by itself, as told.
+    fn await_exit(&self) -> Outcome {
+        eventually(&format!("the process of {} ends", self.name), || {
+            let mut running = self.lock();
+            let Some(running) = running.as_mut() else { return Ok(Ok(())) };
+            Ok(match running.child.try_wait()? {
+                Some(status) if status.success() => Ok(()),
+                Some(status) => fail!("it ended with {status}"),
+                None => Err("it runs".to_owned()),
+            })
+        })?;
+        if let Some(mut running) = self.lock().take() {
+            self.log.note("ended");
+            if let Some(reader) = running.reader.take() {
+                let _ = reader.join();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_lines(mut from: impl BufRead, log: &Log) {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match from.read_until(b'\n', &mut line) {
+            Ok(n) if n > 0 => log.printed(line.strip_suffix(b"\n").unwrap_or(&line)),
+            _ => return,
+        }
+    }
+}
+
+/// A peer that was started.
+#[derive(Clone)]
+pub struct Peer {
+    process: Arc<Process>,
+}
+
+impl Peer {
+    pub fn name(&self) -> &str {
+        &self.process.name
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.process.log
+    }
+
+    pub fn games_dir(&self) -> PathBuf {
+        self.process.launch.folder.join("games")
+    }
+
+    /// The folder of one game in this peer's library.
+    pub fn game_dir(&self, game: &str) -> PathBuf {
+        self.games_dir().join(game)
+    }
+
+    /// A place in the log: "since" starts here.
+    pub fn mark(&self) -> Mark {
+        self.log().mark()
+    }
+
+    fn await_ready(&self, since: Mark) -> Outcome<Event> {
+        let (_, ready) = self.await_event(since, "local-peer-ready", |event| match event {
+            Event::LocalPeerReady { .. } => Some(event.clone()),
+            _ => None,
+        })?;
+        Ok(ready)
+    }
+
+    /// The peer's id, as its last start stated it.
+    pub fn id(&self) -> String {
+        let ready = |line: &Line| match event(line) {
+            Some(Event::LocalPeerReady { peer_id, .. }) => Some(peer_id.clone()),
+            _ => None,
+        };
+        self.log().pick(Mark(0), ready).pop().map_or(String::new(), |(_, id)| id)
+    }
+
+    /// Where the peer listens, as its last start stated it.
+    pub fn addr(&self) -> Outcome<SocketAddr> {
+        let ready = |line: &Line| match event(line) {
+            Some(Event::LocalPeerReady { addr, .. }) => Some(*addr),
+            _ => None,
+        };
+        let Some((_, addr)) = self.log().pick(Mark(0), ready).pop() else {
+            fail!("{} was never ready", self.name())
+        };
+        Ok(addr)
+    }
+
+    // --- commands ---
+
+    /// Gives a command and waits for its answer, whichever it is.
+    pub fn say(&self, request: &Request) -> Outcome<Result<ReplyData, ErrorLine>> {
+        self.say_json(serde_json::to_value(request)?).map(|(_, answer)| answer)
+    }
+
+    /// The same for a command that is written by hand; the `id` is added. Also tells where the answer stands in the log.
+    pub fn say_json(&self, mut command: serde_json::Value) -> Outcome<(Mark, Result<ReplyData, ErrorLine>)> {
+        let id = self.process.next_id.fetch_add(1, Ordering::Relaxed);
+        command["id"] = id.into();
+        let since = self.mark();
+        self.say_raw(format!("{command}\n").as_bytes())?;
+        let mine = |found: &Option<Id>| *found == Some(Id::Number(id.into()));
+        let answer = |line: &Line| match line {
+            Line::Result(result) if mine(&result.id) => Some(Ok(result.reply.clone())),
+            Line::Error(error) if mine(&error.id) => Some(Err(error.clone())),
+            _ => None,
+        };
+        eventually(&format!("{} answers {command}", self.name()), || {
+            let found = self.log().first(since, answer);
+            if found.is_none() {
+                self.process.require_orderly()?;
+            }
+            Ok(found.ok_or_else(|| "no answer".to_owned()))
+        })
+    }
+
+    /// Writes bytes to the peer's standard input, whatever they are.
+    pub fn say_raw(&self, bytes: &[u8]) -> Outcome {
+        let end = bytes.len().min(4096);
+        self.log().told(String::from_utf8_lossy(&bytes[..end]).trim_end());
+        self.process.write(bytes)
+    }
+
+    /// A command that must succeed.
+    pub fn ask(&self, request: &Request) -> Outcome<ReplyData> {
+        self.say(request)?.map_err(|error| {
+            let name = request.name().as_str();
+            Failure(format!(
+                "{} refused {name}: {:?} ({})",
+                self.name(),
+                error.error.code,
+                error.error.message
+            ))
+        })
+    }
+
+    /// A command that must be refused with this code.
+    pub fn refuses(&self, request: &Request, code: ErrorCode) -> Outcome<ErrorLine> {
+        match self.say(request)? {
+            Ok(reply) => fail!("{} answered {reply:?} to {request:?} instead of refusing it", self.name()),
+            Err(error) => {
+                let found = error.error.code;
+                require!(
+                    found == code,
+                    "{} refused {request:?} with {found:?} instead of {code:?}",
+                    self.name()
+                );
+                Ok(error)
+            }
+        }
+    }
+
+    pub fn status(&self) -> Outcome<Status> {
+        match self.ask(&Request::Status)? {
+            ReplyData::Status(status) => Ok(status),
+            other => fail!("status answered {other:?}"),
+        }
+    }
+
+    /// The connected peers.
+    pub fn peers(&self) -> Outcome<Vec<PeerInfo>> {
+        match self.ask(&Request::ListPeers)? {
+            ReplyData::ListPeers(list) => Ok(list.peers),
+            other => fail!("list-peers answered {other:?}"),
+        }
+    }
+
+    pub fn games(&self) -> Outcome<Vec<GameInfo>> {
+        match self.ask(&Request::ListGames)? {
+            ReplyData::ListGames(list) => Ok(list.games),
+            other => fail!("list-games answered {other:?}"),
+        }
+    }
+
+    /// A game as `list-games` shows it.
+    pub fn game(&self, game: &str) -> Outcome<Option<GameInfo>> {
+        let mut found: Vec<GameInfo> = self.games()?.into_iter().filter(|g| g.game_id == game).collect();
+        require!(found.len() < 2, "{} lists {game} {} times", self.name(), found.len());
+        Ok(found.pop())
+    }
+
+    pub fn connect(&self, other: &Self) -> Outcome {
+        self.ask(&Request::Connect { addr: other.addr()? }).map(drop)
+    }
+
+    pub fn download(&self, game: &str, install: bool) -> Outcome {
+        let reply = self.ask(&Request::Download { game_id: game_id(game)?, install })?;
+        match reply {
+            ReplyData::Download(download) if !download.already_there => Ok(()),
+            other => fail!("download of {game} answered {other:?}"),
+        }
+    }
+
+    // --- what it said ---
+
+    pub fn events_since(&self, since: Mark) -> Vec<Event> {
+        self.log().pick(since, |line| event(line).cloned()).into_iter().map(|(_, event)| event).collect()
+    }
+
+    /// Waits for an event since the mark, and tells where it stands.
+    pub fn await_event<T>(
+        &self,
+        since: Mark,
+        what: &str,
+        mut pick: impl FnMut(&Event) -> Option<T>,
+    ) -> Outcome<(Mark, T)> {
+        eventually(&format!("{} prints {what}", self.name()), || {
+            let found = self.log().first(since, |line| event(line).and_then(&mut pick));
+            if found.is_none() {
+                self.process.require_orderly()?;
+            }
+            Ok(found.ok_or_else(|| self.last_events(since)))
+        })
+    }
+
+    /// The first event since the mark that is already there.
+    pub fn find_event<T>(&self, since: Mark, mut pick: impl FnMut(&Event) -> Option<T>) -> Option<(Mark, T)> {
+        self.log().first(since, |line| event(line).and_then(&mut pick))
+    }
+
+    /// Names of the last events since a mark, for people.
+    fn last_events(&self, since: Mark) -> String {
+        let events = self.events_since(since);
+        let last = &events[events.len().saturating_sub(3)..];
+        format!("{} events since, the last: {last:?}", events.len())
+    }
+
+    /// Fails if any event since the mark matches.
+    pub fn require_none(&self, since: Mark, what: &str, matches: impl Fn(&Event) -> bool) -> Outcome {
+        match self.events_since(since).into_iter().find(|event| matches(event)) {
+            Some(event) => fail!("{} printed {what}: {event:?}", self.name()),
+            None => Ok(()),
+        }
+    }
+
+    // --- state, waited for ---
+
+    /// Waits until the peer is connected to exactly these peers, and knows exactly the games that each of them has.
+    pub fn await_peers(&self, expected: &[(&Self, &[&str])]) -> Outcome {
+        let wanted: BTreeSet<(String, BTreeSet<String>)> = expected
+            .iter()
+            .map(|(peer, games)| (peer.id(), games.iter().map(|g| (*g).to_owned()).collect()))
+            .collect();
+        eventually(
+            &format!("{} sees exactly its {} peers and their games", self.name(), wanted.len()),
+            || {
+                let peers = self.peers()?;
+                let found: BTreeSet<_> = peers.iter().map(|p| (p.peer_id.clone(), advertised(p))).collect();
+                let exact = found == wanted && peers.len() == wanted.len();
+                Ok(if exact { Ok(()) } else { Err(format!("{peers:?}")) })
+            },
+        )
+    }
+
+    /// Waits until `list-games` shows the game in a state that is looked for.
+    pub fn await_game(&self, game: &str, what: &str, holds: impl Fn(&GameInfo) -> bool) -> Outcome<GameInfo> {
+        eventually(&format!("{} shows {game} {what}", self.name()), || {
+            Ok(match self.game(game)? {
+                Some(info) if holds(&info) => Ok(info),
+                other => Err(format!("{other:?}")),
+            })
+        })
+    }
+
+    /// Waits until the peer serves the game itself.
+    pub fn await_served(&self, game: &str) -> Outcome<GameInfo> {
+        self.await_game(game, "as ready to be served", |g| {
+            g.downloaded && g.availability == Availability::Ready
+        })
+    }
+
+    /// Waits until the game can be fetched from so many peers.
+    pub fn await_offered(&self, game: &str, peer_count: usize) -> Outcome<GameInfo> {
+        self.await_game(game, &format!("as offered by {peer_count} peers"), |g| g.peer_count == peer_count)
+    }
+
+    /// Waits until nobody offers the game any more.
+    pub fn await_withdrawn(&self, game: &str) -> Outcome {
+        eventually(&format!("{} no longer shows {game} as offered", self.name()), || {
+            let info = self.game(game)?;
+            let gone =
+                info.as_ref().is_none_or(|g| g.peer_count == 0 && g.availability != Availability::Remote);
+            Ok(if gone { Ok(()) } else { Err(format!("{info:?}")) })
+        })
+    }
+
+    /// Waits until no operation runs.
+    pub fn await_idle(&self) -> Outcome {
+        eventually(&format!("{} runs no operation", self.name()), || {
+            let running = self.status()?.active_operations;
+            Ok(if running.is_empty() { Ok(()) } else { Err(format!("{running:?}")) })
+        })
+    }
+
+    /// Waits until nothing is being sent to others.
+    pub fn await_no_outbound(&self) -> Outcome {
+        eventually(&format!("{} sends nothing", self.name()), || {
+            let outbound = self.status()?.active_outbound_transfers;
+            Ok(if outbound.is_empty() { Ok(()) } else { Err(format!("{outbound:?}")) })
+        })
+    }
+
+    /// A look at the state that may fail, for [`within`].
+    pub fn look<T>(
+        &self,
+        limit: std::time::Duration,
+        what: &str,
+        look: impl FnMut() -> Outcome<Seen<T>>,
+    ) -> Outcome<T> {
+        within(limit, what, look)
+    }
+
+    // --- life and death ---
+
+    /// SIGKILL: no goodbye, no flush.
+    pub fn kill(&self) {
+        self.process.end();
+    }
+
+    /// The command `shutdown`, and the end of the process with success.
+    pub fn shut_down(&self) -> Outcome {
+        self.ask(&Request::Shutdown)?;
+        self.process.await_exit()
+    }
+
+    /// Starts again on the same folders, after a kill or a shutdown. Waits until it is ready.
+    pub fn restart(&self) -> Outcome {
+        let since = self.mark();
+        self.process.launch()?;
+        self.await_ready(since).map(drop)
+    }
+}
+
+/// The raw ids of the games that a peer advertises.
+pub fn advertised(peer: &PeerInfo) -> BTreeSet<String> {
+    peer.games.iter().map(|g| g.game_id.clone()).collect()
+}
+
+pub fn game_id(game: &str) -> Outcome<GameId> {
+    Ok(GameId::new(game)?)
+}

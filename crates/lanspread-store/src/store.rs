@@ -15,7 +15,7 @@ use crate::files;
 use crate::handles::Handles;
 use crate::incoming::Incoming;
 use crate::journal;
-use crate::layout::{Layout, OWN_FOLDER};
+use crate::layout::Layout;
 
 /// What the marker file says.
 const FORMAT: &str = "lanspread library 1\n";
@@ -176,10 +176,7 @@ pub enum ChangeError {
 fn claim(layout: &Layout) -> Result<(), OpenError> {
     let own = layout.own();
     match fs::create_dir(own) {
-        Ok(()) => {
-            hide(own);
-            return Ok(fs::write(layout.marker(), FORMAT).or_fault("write", &layout.marker())?);
-        }
+        Ok(()) => return Ok(fs::write(layout.marker(), FORMAT).or_fault("write", &layout.marker())?),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(Fault::new("make the folder", own, e).into()),
     }
@@ -214,12 +211,6 @@ fn lock(layout: &Layout) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(layout.games().to_path_buf())),
         Err(TryLockError::Error(e)) => Err(Fault::new("lock", path, e).into()),
     }
-}
-
-/// The dot in the name hides the folder everywhere but on Windows, where the attribute would have to be set by a call
-/// that std does not have. It is visible there, and harmless.
-fn hide(_own: &Path) {
-    debug_assert!(OWN_FOLDER.starts_with('.'));
 }
 
 /// The maps behind these locks are whole after every operation, so a panic elsewhere does not spoil them.

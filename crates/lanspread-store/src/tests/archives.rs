@@ -178,7 +178,7 @@ fn a_cancelled_install_leaves_nothing() {
     let stop = cancel.clone();
     let progress = Box::new(move |done, total| {
         if done * 2 > total {
-            stop.cancel()
+            stop.cancel();
         }
     });
     let outcome = store.install(&game("g"), &RarUnpacker, &cancel, progress);

@@ -51,7 +51,7 @@ fn several_threads_write_at_once() {
             let (incoming, version) = (&incoming, &version);
             // Overlapping on purpose: the same chunk may come twice.
             scope.spawn(move || {
-                version.write(incoming, (0..chunks(version)).filter(|c| c % 4 == part || c % 7 == 0))
+                version.write(incoming, (0..chunks(version)).filter(|c| c % 4 == part || c % 7 == 0));
             });
         }
     });

@@ -266,9 +266,14 @@ impl Node {
         self.operations.check_idle(game)
     }
 
-    pub(super) fn start_install(&mut self, game: &GameId) {
+    fn start_install(&mut self, game: &GameId) {
         self.operations.start(game, OperationKind::Installing);
         self.operations_changed();
+        self.begin_install(game);
+    }
+
+    /// The install's first steps, once it stands among the operations.
+    pub(super) fn begin_install(&mut self, game: &GameId) {
         self.event(Event::InstallBegin { game: game.clone() });
         self.job(DiskJob::Install { game: game.clone() });
     }

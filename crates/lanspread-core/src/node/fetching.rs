@@ -353,7 +353,7 @@ impl Node {
                 self.operations_changed();
                 self.event(Event::DownloadFinished { game: game.clone(), totals });
                 if install {
-                    self.start_install(game);
+                    self.begin_install(game);
                 }
             }
             Err(error) => {

@@ -74,6 +74,8 @@ fn an_event_comes_after_the_state_it_speaks_of() {
     };
     assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{names:?}");
     assert!(party.games(0)[0].installed && party.status(0).operations.is_empty());
+    let changes = names.iter().filter(|n| *n == "ActiveOperationsChanged").count();
+    assert_eq!(changes, 3, "downloading, installing, nothing: each said once");
 }
 
 #[test]

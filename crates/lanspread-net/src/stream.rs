@@ -278,7 +278,6 @@ impl TlsStream {
 
     /// After a failed handshake rustls may hold an alert that tells the other side why.
     async fn send_alert(&mut self) {
-        self.incoming.clear();
         while matches!(self.step(Want::Nothing, &mut |_| {}), Ok(Step::Again)) && !self.ended {}
         // It is a courtesy: the connection is lost anyway.
         let _ = self.flush(Duration::from_millis(200)).await;

@@ -31,6 +31,12 @@ pub struct Download {
     cancels: VecDeque<RequestKey>,
     /// Chunks that a scarce source has sent to somebody else, and when it said so.
     elsewhere: BTreeMap<ChunkIndex, Time>,
+    /// The sources that had everything from the start, in an order that all peers share.
+    seeds: Vec<PeerId>,
+    /// The other sources, how many of them are still downloading, and the requests at all of them.
+    fellows: usize,
+    downloading: usize,
+    fellow_requests: usize,
     bytes_in_flight: u64,
     duplicates: u64,
     rng: Rng,
@@ -91,6 +97,10 @@ impl Download {
             requests: Requests::new(chunks),
             cancels: VecDeque::new(),
             elsewhere: BTreeMap::new(),
+            seeds: Vec::new(),
+            fellows: 0,
+            downloading: 0,
+            fellow_requests: 0,
             bytes_in_flight: 0,
             duplicates: 0,
             rng: Rng::new(seed),
@@ -123,6 +133,7 @@ impl Download {
         if !source.seed {
             self.availability.add_all(&source.has);
         }
+        self.recount();
     }
 
     /// A source announces chunks that it has got since.
@@ -133,6 +144,9 @@ impl Download {
             if source.has.insert(chunk) && !source.seed {
                 self.availability.add(chunk);
             }
+        }
+        if source.has.is_full() {
+            self.recount();
         }
     }
 
@@ -146,6 +160,7 @@ impl Download {
         {
             self.availability.remove_all(&source.has);
         }
+        self.recount();
     }
 
     /// The source is not to be trusted: it is removed and never asked again for this content.
@@ -235,7 +250,11 @@ impl Download {
                 }
             }
             Failure::Refused(Refusal::Cancelled) => {}
-            Failure::Refused(Refusal::TooMany) => self.rest(peer, self.tuning.busy_pause),
+            Failure::Refused(Refusal::TooMany) => {
+                let chunk = self.content.manifest().chunk_size().bytes() as f64;
+                let pause = self.tuning.busy_pause_chunks * chunk / self.usual_rate().max(1.0);
+                self.rest(peer, Duration::from_secs_f64(pause.clamp(BUSY_PAUSE_MIN, BUSY_PAUSE_MAX)));
+            }
             Failure::Refused(_) | Failure::Lost => self.rest(peer, self.tuning.refused_pause),
         }
     }
@@ -311,8 +330,10 @@ impl Download {
 impl Download {
     /// Asks a scarce source for whatever it has not sent to anybody yet, out of its share of the window.
     fn wish(&mut self, window: &Window) -> Option<Ask> {
-        let seeds = self.scarce_seeds();
-        for (at, &peer) in seeds.iter().enumerate() {
+        if !self.is_scarce() {
+            return None;
+        }
+        for (at, &peer) in self.seeds.iter().enumerate() {
             let source = &self.sources[&peer];
             if source.wishes >= self.tuning.wishes || source.rests_until > self.now {
                 continue;
@@ -321,7 +342,7 @@ impl Download {
                 self.requests.carriers(chunk) == 0
                     && self.availability.copies(chunk) == 0
                     && !self.elsewhere.contains_key(&chunk)
-                    && home(chunk, seeds.len()) == at
+                    && home(chunk, self.seeds.len()) == at
             });
             let candidates: Vec<_> = unspread.take(CANDIDATES_PER_REQUEST_MAX).collect();
             // Each wish takes one away; one more than there are chunks could only be refused.
@@ -334,27 +355,26 @@ impl Download {
 
     /// Asks for a chunk by name: the rarest one in the window that somebody with time to spare has.
     fn fetch(&mut self, window: &Window) -> Option<Ask> {
-        let seeds = self.seeds();
-        let scarce = self.is_scarce(seeds.len());
-        let fellows_full = self.fellow_requests() >= self.fellow_requests_max();
-        let mut ranked: Vec<(u16, u64, ChunkIndex)> = Vec::new();
-        for chunk in self.missing_in(window).filter(|&chunk| self.requests.carriers(chunk) == 0) {
-            let copies = self.availability.copies(chunk);
-            if copies == 0 && scarce && !self.is_overdue(chunk) {
-                continue;
-            }
-            ranked.push((copies, 0, chunk));
+        let fellows = self.fellow_requests < self.tuning.swarm_requests && self.any_free_fellow();
+        let seeds = self.is_scarce().then(|| self.elsewhere.keys().any(|&chunk| self.is_overdue(chunk)));
+        if !fellows && seeds == Some(false) {
+            return None;
         }
-        if self.sources.len() > seeds.len() {
-            ranked.iter_mut().for_each(|entry| entry.1 = self.rng.next_u64());
+        let scarce = seeds.is_some();
+        let mut ranked: Vec<(u16, u64, ChunkIndex)> = Vec::new();
+        for chunk in self.had.missing_from(window.start()).take_while(|chunk| chunk.0 < window.end()) {
+            let copies = self.availability.copies(chunk);
+            let from_seed = if scarce { copies == 0 && self.is_overdue(chunk) } else { true };
+            if self.requests.carriers(chunk) == 0 && ((copies > 0 && fellows) || from_seed) {
+                // Alone, in order: there is nobody to have other chunks than.
+                let tie = if self.fellows > 0 { self.rng.next_u64() } else { 0 };
+                ranked.push((copies, tie, chunk));
+            }
         }
         ranked.sort_unstable();
         ranked.iter().find_map(|&(copies, _, chunk)| {
-            let fellow = if copies > 0 && !fellows_full { self.best_fellow(chunk) } else { None };
-            let seed = || {
-                let allowed = !scarce || copies == 0;
-                if allowed { self.home_or_thief(chunk, &seeds, window) } else { None }
-            };
+            let fellow = if copies > 0 && fellows { self.best_fellow(chunk) } else { None };
+            let seed = || if copies == 0 || !scarce { self.home_or_thief(chunk, window) } else { None };
             fellow.or_else(seed).map(|peer| Ask::one(peer, chunk))
         })
     }
@@ -400,7 +420,8 @@ impl Download {
     }
 
     /// The seed whose share the chunk belongs to, or another one that has nothing left to do and would be much sooner.
-    fn home_or_thief(&self, chunk: ChunkIndex, seeds: &[PeerId], window: &Window) -> Option<PeerId> {
+    fn home_or_thief(&self, chunk: ChunkIndex, window: &Window) -> Option<PeerId> {
+        let seeds = &self.seeds;
         let home_at = home(chunk, seeds.len().max(1));
         let owner = *seeds.get(home_at)?;
         let owner_source = &self.sources[&owner];
@@ -436,6 +457,7 @@ impl Download {
             source.requests += 1;
             source.wishes += usize::from(ask.fresh_only);
             source.bytes_in_flight += bytes;
+            self.fellow_requests += usize::from(!source.seed);
             expected = source.backlog(0, usual).max(source.latency().unwrap_or_default().as_secs_f64());
         }
         self.bytes_in_flight += bytes;
@@ -465,14 +487,18 @@ impl Download {
 const STEAL_FACTOR: f64 = 2.0;
 const STEAL_SECONDS: f64 = 0.05;
 
+/// A pause after being turned away is neither so short that it floods the other side, nor so long that a wrong estimate
+/// would be felt. In seconds.
+const BUSY_PAUSE_MIN: f64 = 0.005;
+const BUSY_PAUSE_MAX: f64 = 0.25;
+
 /// The rate of a source of which nothing is known, in bytes per second: a 100 Mbit/s link.
 const RATE_UNKNOWN: f64 = 12e6;
 
 /// Accounting.
 impl Download {
     fn window(&self) -> Window {
-        let fellows = self.sources.values().filter(|source| !source.seed && !source.has.is_full());
-        Window::of(&self.had, fellows.count() + 1, &self.tuning)
+        Window::of(&self.had, self.downloading + 1, &self.tuning)
     }
 
     fn missing_in(&self, window: &Window) -> impl Iterator<Item = ChunkIndex> + '_ {
@@ -480,20 +506,22 @@ impl Download {
         self.had.missing_from(window.start()).take_while(move |chunk| chunk.0 < end)
     }
 
-    /// The sources that had everything from the start, in an order that all peers share.
-    fn seeds(&self) -> Vec<PeerId> {
-        self.sources.iter().filter(|(_, source)| source.seed).map(|(peer, _)| *peer).collect()
-    }
-
-    fn scarce_seeds(&self) -> Vec<PeerId> {
-        let seeds = self.seeds();
-        if self.is_scarce(seeds.len()) { seeds } else { Vec::new() }
+    /// Counts who is who, after the sources have changed.
+    fn recount(&mut self) {
+        self.seeds = self.sources.iter().filter(|(_, source)| source.seed).map(|(peer, _)| *peer).collect();
+        self.fellows = self.sources.len() - self.seeds.len();
+        let fellows = || self.sources.values().filter(|source| !source.seed);
+        self.downloading = fellows().filter(|source| !source.has.is_full()).count();
+        self.fellow_requests = fellows().map(|source| source.requests).sum();
     }
 
     /// Whether the seeds must not waste their time on second copies: there are at least twice as many downloaders.
-    fn is_scarce(&self, seeds: usize) -> bool {
-        let fellows = self.sources.len() - seeds;
-        fellows > 0 && fellows + 1 >= 2 * seeds
+    fn is_scarce(&self) -> bool {
+        self.fellows > 0 && self.fellows + 1 >= 2 * self.seeds.len()
+    }
+
+    fn any_free_fellow(&self) -> bool {
+        self.sources.values().any(|source| !source.seed && !source.has.is_empty() && self.is_free(source))
     }
 
     /// The seed has sent it to somebody long ago, and nobody has announced it.
@@ -515,14 +543,6 @@ impl Download {
         let next = self.content.manifest().chunk_size().bytes();
         self.requests.len() < self.tuning.in_flight_chunks_min
             || self.bytes_in_flight + next <= self.tuning.in_flight_bytes
-    }
-
-    fn fellow_requests(&self) -> usize {
-        self.sources.values().filter(|source| !source.seed).map(|source| source.requests).sum()
-    }
-
-    fn fellow_requests_max(&self) -> usize {
-        self.tuning.swarm_requests
     }
 
     /// Bytes per second of a typical source.
@@ -549,6 +569,7 @@ impl Download {
         self.bytes_in_flight -= asked.bytes;
         if let Some(source) = self.sources.get_mut(&key.0) {
             source.requests -= 1;
+            self.fellow_requests -= usize::from(!source.seed);
             source.bytes_in_flight -= asked.bytes;
             source.wishes -= usize::from(asked.is_open_wish());
         }

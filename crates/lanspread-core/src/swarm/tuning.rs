@@ -34,8 +34,9 @@ pub struct Tuning {
     pub late_min: Duration,
     /// A chunk that its scarce source has sent to somebody should be announced by then; later it is asked for by name.
     pub spread_patience: Duration,
-    /// How long a source that has too much to do is left alone.
-    pub busy_pause: Duration,
+    /// How long a source that turns us away is left alone, in times that a chunk takes from a typical source: about
+    /// when one of the answers that it is sending ends. Asking sooner only costs messages, later leaves gaps.
+    pub busy_pause_chunks: f64,
     /// How long a source that refuses for another reason is left alone.
     pub refused_pause: Duration,
     /// Missing chunks at the end that may be asked from a second source although nobody is late.
@@ -45,7 +46,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            window_base: 32,
+            window_base: 64,
             window_per_doubling: 16,
             depth_min: 2,
             depth_max: REQUESTS_PER_SOURCE_MAX,
@@ -57,7 +58,7 @@ impl Default for Tuning {
             late_factor: 4,
             late_min: Duration::from_millis(500),
             spread_patience: Duration::from_secs(1),
-            busy_pause: Duration::from_millis(20),
+            busy_pause_chunks: 0.5,
             refused_pause: Duration::from_secs(1),
             endgame_chunks: 4,
         }

@@ -1,0 +1,96 @@
+//! What must hold after every step.
+
+use std::collections::BTreeMap;
+
+use lanspread_core::swarm::Tuning;
+use lanspread_core::time::Time;
+use lanspread_types::message::{ChunkRequest, RequestId};
+use lanspread_types::{ChunkIndex, ChunkSet};
+
+/// A party that broke a rule. Its seed replays it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub seed: u64,
+    pub at: Time,
+    pub what: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "party {} at {:.6} s: {}", self.seed, self.at.since_start().as_secs_f64(), self.what)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Follows one receiver from outside.
+#[derive(Debug)]
+pub struct Watcher {
+    /// When each chunk was last asked for by name.
+    asked: BTreeMap<ChunkIndex, Time>,
+    by_id: BTreeMap<RequestId, ChunkIndex>,
+    pub stored_at: Vec<Option<Time>>,
+    pub second_requests: u64,
+}
+
+impl Watcher {
+    pub fn new(chunks: u32) -> Self {
+        Self {
+            asked: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            stored_at: vec![None; chunks as usize],
+            second_requests: 0,
+        }
+    }
+
+    /// A request leaves. `source_had` is what the source really has, `had` what the receiver has.
+    pub fn asked(
+        &mut self,
+        request: &ChunkRequest,
+        source_had: &ChunkSet,
+        had: &ChunkSet,
+        tuning: &Tuning,
+        now: Time,
+    ) -> Result<(), String> {
+        let candidates = &request.candidates;
+        if candidates.is_empty() {
+            return Err("a request without candidates".into());
+        }
+        if let Some(chunk) = candidates.iter().find(|&&chunk| !source_had.contains(chunk)) {
+            return Err(format!("chunk {chunk} was asked of a peer that does not have it"));
+        }
+        if let Some(chunk) = candidates.iter().find(|&&chunk| had.contains(chunk)) {
+            return Err(format!("chunk {chunk} was asked for although it is here"));
+        }
+        let &[only] = candidates.as_slice() else { return Ok(()) };
+        if request.fresh_only {
+            return Ok(());
+        }
+        self.by_id.insert(request.id, only);
+        if let Some(before) = self.asked.insert(only, now) {
+            self.second_requests += 1;
+            let endgame = had.len() - had.count() <= tuning.endgame_chunks;
+            if !endgame && now.since(before) < tuning.late_min {
+                return Err(format!("chunk {only} was asked for twice, neither late nor in the endgame"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The request failed: its chunk may be asked for again at once.
+    pub fn refused(&mut self, id: RequestId) {
+        if let Some(chunk) = self.by_id.remove(&id) {
+            self.asked.remove(&chunk);
+        }
+    }
+
+    /// Everything asked may be asked again: a source is gone.
+    pub fn source_gone(&mut self) {
+        self.asked.clear();
+    }
+
+    pub fn stored(&mut self, chunk: ChunkIndex, now: Time) {
+        self.asked.remove(&chunk);
+        self.stored_at[chunk.as_usize()].get_or_insert(now);
+    }
+}

@@ -1,0 +1,146 @@
+//! Who is there, over which links, and what goes wrong: plain data, so that a party can be printed and played again.
+
+use std::time::Duration;
+
+use lanspread_core::swarm::{Rng, Tuning};
+
+use crate::network::LinkRate;
+
+/// Share of a link's bits that carry payload: Ethernet, IP and TCP headers and the gaps between frames take the rest.
+pub const GOODPUT: f64 = 0.956;
+
+#[derive(Debug, Clone)]
+pub struct Party {
+    pub seed: u64,
+    /// Size of the game's one archive, in bytes.
+    pub game_bytes: u64,
+    pub peers: Vec<PeerSpec>,
+    pub faults: Vec<Fault>,
+    /// Announcements are collected for so long.
+    pub have_batch: Duration,
+    pub tuning: Tuning,
+    /// Given up after so many times the bound.
+    pub patience: f64,
+}
+
+#[derive(Debug, Clone)]
+pub struct PeerSpec {
+    pub rate: LinkRate,
+    /// One way to the switch, together with what a loaded host takes to react.
+    pub latency: Duration,
+    /// Bytes per second that are hashed and written.
+    pub disk: f64,
+    /// Has the whole game.
+    pub seed: bool,
+    /// Share of the chunks that it has from an earlier attempt.
+    pub had: f64,
+    /// When it clicks; `None` for one who wants nothing.
+    pub joins: Option<Duration>,
+    /// Sends bytes that do not verify, with this probability.
+    pub lies: f64,
+}
+
+impl PeerSpec {
+    /// A peer on a link of so many Mbit/s that clicks at once.
+    pub fn receiver(mbit: f64) -> Self {
+        let rate = mbit * 1e6 / 8.0 * GOODPUT;
+        Self {
+            rate: LinkRate { up: rate, down: rate },
+            latency: Duration::from_micros(200),
+            disk: 1e9,
+            seed: false,
+            had: 0.0,
+            joins: Some(Duration::ZERO),
+            lies: 0.0,
+        }
+    }
+
+    pub fn seed(mbit: f64) -> Self {
+        Self { seed: true, joins: None, ..Self::receiver(mbit) }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// The process dies; what it had on disk stays, and it may come back and go on.
+    Crash { peer: usize, at: Duration, back_after: Option<Duration> },
+    /// All connections between two peers are lost and made anew.
+    ConnectionLost { a: usize, b: usize, at: Duration },
+    /// The peers below `split` and the others do not reach each other.
+    Partition { split: usize, at: Duration, lasts: Duration },
+    /// A link changes its rate.
+    Rate { peer: usize, at: Duration, rate: LinkRate },
+}
+
+impl Party {
+    /// One seed and so many receivers, all on equal links, all clicking at once.
+    pub fn mass_start(receivers: usize, mbit: f64, game_bytes: u64, seed: u64) -> Self {
+        let mut peers = vec![PeerSpec::receiver(mbit); receivers + 1];
+        peers[0] = PeerSpec::seed(mbit);
+        Self {
+            seed,
+            game_bytes,
+            peers,
+            faults: Vec::new(),
+            have_batch: Duration::from_millis(20),
+            tuning: Tuning::default(),
+            patience: 30.0,
+        }
+    }
+
+    /// A small party with everything that can go wrong, from a seed.
+    pub fn random(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let receivers = 1 + rng.below(6) as usize;
+        let chunks = 8 + rng.below(40);
+        let mut party = Self::mass_start(receivers, 100.0, chunks * (64 << 10) - rng.below(64 << 10), seed);
+        party.have_batch = Duration::from_millis(1 + rng.below(50));
+        let bound = party.bound();
+        let moment = |rng: &mut Rng, end: f64| bound.mul_f64(end * rng.below(1000) as f64 / 1000.0);
+        for at in 1..=receivers {
+            let peer = &mut party.peers[at];
+            let slow = [1.0, 1.0, 1.0, 0.2, 10.0][rng.below(5) as usize];
+            peer.rate = LinkRate { up: peer.rate.up * slow, down: peer.rate.down * slow };
+            peer.disk = [1e9, 1e8, 2e7][rng.below(3) as usize];
+            peer.latency = Duration::from_micros(50 + rng.below(3000));
+            match rng.below(8) {
+                0 if at > 1 => *peer = PeerSpec { seed: true, joins: None, ..peer.clone() },
+                1 if at > 1 => peer.lies = 0.5,
+                2 => peer.joins = Some(moment(&mut rng, 1.0)),
+                3 => peer.had = rng.below(100) as f64 / 100.0,
+                _ => {}
+            }
+        }
+        for _ in 0..rng.below(3) {
+            let (a, at) = (rng.below(receivers as u64 + 1) as usize, moment(&mut rng, 1.5));
+            let back = moment(&mut rng, 1.0);
+            party.faults.push(match rng.below(4) {
+                0 if a > 0 => Fault::Crash { peer: a, at, back_after: (rng.below(2) == 0).then_some(back) },
+                // The first seed has to come back, or nobody could ever finish.
+                0 | 1 => Fault::Crash { peer: a, at, back_after: Some(back) },
+                2 => Fault::ConnectionLost { a, b: (a + 1) % (receivers + 1), at },
+                _ => Fault::Partition { split: 1 + a, at, lasts: back },
+            });
+        }
+        party
+    }
+
+    /// The time that one copy of the game takes over the narrower of two links: that of the widest seed and that of
+    /// the slowest peer who clicks.
+    pub fn bound(&self) -> Duration {
+        let up = self.peers.iter().filter(|p| p.seed).map(|p| p.rate.up).fold(0.0, f64::max);
+        let down = self
+            .peers
+            .iter()
+            .filter(|p| p.joins.is_some())
+            .map(|p| p.rate.down)
+            .fold(f64::INFINITY, f64::min);
+        Duration::from_secs_f64(self.game_bytes as f64 / up.min(down).max(1.0))
+    }
+
+    /// The same for one peer alone, from its click.
+    pub fn bound_of(&self, peer: usize) -> Duration {
+        let up = self.peers.iter().filter(|p| p.seed).map(|p| p.rate.up).sum::<f64>();
+        Duration::from_secs_f64(self.game_bytes as f64 / self.peers[peer].rate.down.min(up.max(1.0)))
+    }
+}

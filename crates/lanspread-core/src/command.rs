@@ -81,7 +81,7 @@ pub enum CommandError {
     OperationInProgress { game: GameId, running: OperationKind },
     #[error("the catalogue does not know {game}")]
     UnknownGame { game: GameId },
-    #[error("no connected peer has {game} in version {}", version.map_or("any".to_owned(), |v| v.to_string()))]
+    #[error("no connected peer has {game}{}", version.map_or(String::new(), |v| format!(" in version {v}")))]
     NoSource { game: GameId, version: Option<GameVersion> },
     #[error("the peers disagree about the content of {game}: {}", describe(variants))]
     AmbiguousContent { game: GameId, variants: Vec<ContentVariant> },

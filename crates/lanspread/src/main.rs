@@ -14,6 +14,7 @@ mod run;
 mod show;
 mod signal;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
@@ -62,12 +63,18 @@ fn report(error: ErrorBody, json: bool) {
         screen.note(format!("  {} is what these have: {}", variant.content_id, variant.peers.join(", ")));
     }
     if let Some(hint) = &error.hint {
-        screen.note(format!("hint: {hint}"));
+        screen.note(format!("hint: {}", in_our_words(hint)));
     }
+}
+
+/// The contract's hints name the commands of the scriptable peer; here they have other names.
+fn in_our_words(hint: &str) -> String {
+    hint.replace("`list-games`", "`lanspread list`").replace("`list-peers`", "`lanspread peers`")
 }
 
 /// Diagnostics for those who look for a fault: `LANSPREAD_LOG=debug lanspread run …`.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("LANSPREAD_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }

@@ -20,7 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("lanspread-api", &["lanspread-types", "lanspread-peer"]),
     ("lanspread-peer-cli", &["lanspread-types", "lanspread-peer", "lanspread-api"]),
     ("lanspread", &["lanspread-types", "lanspread-peer", "lanspread-api"]),
-    ("lanspread-sim", &["lanspread-types", "lanspread-core"]),
+    // The sizes of messages on a simulated wire are those of the real encoding.
+    ("lanspread-sim", &["lanspread-types", "lanspread-core", "lanspread-proto"]),
 ];
 
 /// Crates that decide or encode and never act. Addresses are data to them; clocks, disks and sockets do not exist.

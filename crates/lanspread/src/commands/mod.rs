@@ -85,14 +85,7 @@ fn described(reply: &ReplyData) -> Vec<String> {
         }
         ReplyData::ListPeers(list) => peers(&list.peers),
         ReplyData::Status(s) => status(s),
-        ReplyData::Connect(peer) => {
-            vec![format!(
-                "Connected to {} ({}), who offers {}.",
-                peer.name,
-                peer.addr,
-                human::count(peer.games.len(), "game")
-            )]
-        }
+        ReplyData::Connect(peer) => vec![format!("Connected to {} ({}).", peer.name, peer.addr)],
         ReplyData::Download(d) if d.already_there => vec![format!("{} is here already.", d.game_id)],
         ReplyData::Download(d) => {
             let size = d.total_bytes.map(human::bytes).unwrap_or_default();

@@ -108,7 +108,7 @@ fn say_indented(screen: &Screen, table: &Table) {
 /// Downloads and installs, with a progress bar; what the download came to.
 async fn fetch(screen: &Screen, room: &mut Room, game: &DemoGame) -> Result<Totals, ErrorBody> {
     let command = Command::Download { game: game.id.clone(), install: true };
-    room.guest.peer.handle.command(command).await.map_err(|e| ErrorBody::from(&e))?;
+    room.guest.peer.handle.command(command).await.map_err(internal)?;
     let mut live = Live::new(screen.clone());
     let mut totals = None;
     loop {
@@ -139,13 +139,13 @@ async fn fetch(screen: &Screen, room: &mut Room, game: &DemoGame) -> Result<Tota
 fn show_totals(screen: &Screen, totals: &Totals) {
     let per_second = (totals.mib_per_s * 1_048_576.0) as u64;
     screen.say(format!(
-        "  fetched   {} in {}: {}, {}",
+        "  fetched    {} in {}: {}, {}",
         human::bytes(totals.bytes),
         human::millis(totals.duration_ms),
         human::rate(per_second),
         human::line_rate(totals.mbit_per_s),
     ));
-    screen.say(format!("  verified  {} chunks, each before it counted", totals.chunks));
+    screen.say(format!("  verified   {} chunks, each before it counted", totals.chunks));
     let mut table = Table::new(&[("", Left), ("", Left), ("", Right), ("", Right), ("", Right)]);
     for source in &totals.sources {
         table.row([
@@ -153,7 +153,7 @@ fn show_totals(screen: &Screen, totals: &Totals) {
             source.name.clone(),
             human::bytes(source.bytes),
             format!("{} chunks", source.chunks),
-            format!("{} %", human::percent(source.bytes, totals.bytes)),
+            human::share(source.bytes, totals.bytes),
         ]);
     }
     for line in table.lines().split_off(1) {
@@ -177,7 +177,7 @@ fn check_sources(totals: &Totals) -> Result<(), ErrorBody> {
 fn show_proof(screen: &Screen, room: &Room, game: &DemoGame) -> Result<(), ErrorBody> {
     let source = room.hosts.first().ok_or_else(|| internal("there is no source"))?;
     let (files, bytes) = proof::check_installed(game, &room.guest)?;
-    screen.say(format!("  installed {}, {}", human::count(files, "file"), human::bytes(bytes)));
+    screen.say(format!("  installed  {}, {}", human::count(files, "file"), human::bytes(bytes)));
     let compared = proof::compare(game, source, &room.guest)?;
     screen.say(format!(
         "\nCompared with {}'s copy from outside, by BLAKE3 (what b3sum prints):\n",

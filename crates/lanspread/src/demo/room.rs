@@ -95,7 +95,7 @@ impl Room {
     pub async fn introduce(&self) -> Result<(), ErrorBody> {
         for host in &self.hosts {
             let command = Command::Connect { addr: host.peer.addr };
-            self.guest.peer.handle.command(command).await.map_err(|e| ErrorBody::from(&e))?;
+            self.guest.peer.handle.command(command).await.map_err(internal)?;
         }
         Ok(())
     }
@@ -158,7 +158,7 @@ async fn start(root: &Path, name: &'static str, catalog: &Catalog) -> Result<Mem
         name: Some(PeerName::new(name).map_err(internal)?),
         catalog: catalog.clone(),
     };
-    let peer = lanspread_peer::start(config).await.map_err(|e| ErrorBody::from(&e))?;
+    let peer = lanspread_peer::start(config).await.map_err(internal)?;
     Ok(Member { name, games_dir, peer })
 }
 
@@ -166,6 +166,6 @@ async fn list_games(member: &Member) -> Result<Vec<GameSnapshot>, ErrorBody> {
     match member.peer.handle.command(Command::ListGames).await {
         Ok(Reply::Games(games)) => Ok(games),
         Ok(other) => Err(internal(format!("the list of games is {other:?}"))),
-        Err(error) => Err(ErrorBody::from(&error)),
+        Err(error) => Err(internal(error)),
     }
 }

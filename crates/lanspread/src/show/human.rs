@@ -2,7 +2,7 @@
 
 const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
 
-/// `1.5 GiB`: three significant digits at most, whole numbers as such.
+/// `1.5 GiB`: three significant digits at most.
 pub fn bytes(count: u64) -> String {
     if count < 1024 {
         return format!("{count} B");
@@ -15,11 +15,13 @@ pub fn bytes(count: u64) -> String {
         unit += 1;
     }
     let digits = match value {
-        v if v.fract() == 0.0 || v >= 99.95 => 0,
+        v if v >= 99.95 => 0,
         v if v >= 9.995 => 1,
         _ => 2,
     };
-    format!("{value:.digits$} {}", UNITS[unit])
+    let figure = format!("{value:.digits$}");
+    let figure = if digits > 0 { figure.trim_end_matches('0').trim_end_matches('.') } else { &figure };
+    format!("{figure} {}", UNITS[unit])
 }
 
 /// `118 MiB/s`.
@@ -53,6 +55,12 @@ pub fn percent(done: u64, total: u64) -> u64 {
     if total == 0 { 100 } else { (u128::from(done.min(total)) * 100 / u128::from(total)) as u64 }
 }
 
+/// `49.9 %`: a part of a whole, rounded.
+pub fn share(part: u64, whole: u64) -> String {
+    let share = if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
+    format!("{share:.1} %")
+}
+
 /// `1 peer`, `2 peers`.
 pub fn count(number: usize, one: &str) -> String {
     let ending = match number {
@@ -72,7 +80,10 @@ mod tests {
             (0, "0 B"),
             (1023, "1023 B"),
             (1024, "1 KiB"),
-            (1536, "1.50 KiB"),
+            (1536, "1.5 KiB"),
+            ((3 << 20) + 190, "3 MiB"),
+            (10 * 1024, "10 KiB"),
+            (100 << 10, "100 KiB"),
             (100 * 1024 + 512, "100 KiB"),
             (1024 * 1024 - 1, "1 MiB"),
             (12_345_678, "11.8 MiB"),
@@ -91,6 +102,7 @@ mod tests {
         assert_eq!(line_rate(942.7), "943 Mbit/s");
         assert_eq!(line_rate(2345.0), "2.3 Gbit/s");
         assert_eq!((percent(999, 1000), percent(0, 0), percent(u64::MAX, u64::MAX)), (99, 100, 100));
+        assert_eq!((share(1, 3), share(0, 0)), ("33.3 %".to_owned(), "0.0 %".to_owned()));
         assert_eq!((count(1, "peer"), count(0, "peer")), ("1 peer".to_owned(), "0 peers".to_owned()));
     }
 }

@@ -1,107 +1,132 @@
 //! Events, told in plain words.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use lanspread_api::event::{DownloadProgress, Event, GameFailure, Totals};
+use lanspread_api::event::{DownloadProgress, Event, GameFailure, IgnoredFolder, Totals};
 
 use super::human::{bytes, count, line_rate, millis, rate};
 
-/// Turns events into sentences. Remembers the names of peers, because people do not read keys.
+/// Turns events into sentences. Remembers the names of peers, because people do not read keys, and what was told
+/// last, because they want to hear what is new.
 #[derive(Debug, Default)]
 pub struct Presenter {
-    names: HashMap<String, String>,
+    peers: HashMap<String, Known>,
+    shared: BTreeSet<String>,
+    ignored: Vec<IgnoredFolder>,
+}
+
+/// A connected peer, as far as people have been told.
+#[derive(Debug, Default)]
+struct Known {
+    name: String,
+    games: usize,
 }
 
 impl Presenter {
     /// The sentence for an event; `None` for what a progress bar shows or nobody needs to be told.
     pub fn tell(&mut self, event: &Event) -> Option<String> {
-        if let Event::PeerConnected { peer_id, name, .. } = event {
-            self.names.insert(peer_id.clone(), name.clone());
+        match event {
+            Event::PeerConnected { peer_id, name, .. } => {
+                self.peers.insert(peer_id.clone(), Known { name: name.clone(), games: 0 });
+            }
+            Event::PeerLost { peer_id, .. } => {
+                self.peers.remove(peer_id);
+            }
+            Event::RemoteLibraryChanged { peer_id, game_count } => return self.offers(peer_id, *game_count),
+            Event::LocalLibraryChanged { games, ignored } => return self.library(games, ignored),
+            _ => {}
         }
-        let sentence = self.sentence(event);
-        if let Event::PeerLost { peer_id, .. } = event {
-            self.names.remove(peer_id);
-        }
-        sentence
+        sentence(event)
     }
 
-    fn sentence(&self, event: &Event) -> Option<String> {
-        Some(match event {
-            Event::LocalPeerReady { name, addr, game_count, .. } => {
-                let games = count(*game_count, "game");
-                format!("Ready: this is {name}, listening on {addr}, with {games} in the library.")
-            }
-            Event::LocalLibraryChanged { games, ignored } if games.is_empty() && ignored.is_empty() => {
-                "The library is empty.".to_owned()
-            }
-            Event::LocalLibraryChanged { games, ignored } => {
-                let mut text = format!("The library: {}.", list_or_none(games));
-                for folder in ignored {
-                    text.push_str(&format!("\n  Not a game: {} ({}).", folder.name, folder.reason));
-                }
-                text
-            }
-            Event::IndexFailed(f) => failed(f, "could not be read and is not offered"),
-            Event::RemoteLibraryChanged { peer_id, game_count } => {
-                format!("{} offers {}.", self.name(peer_id), count(*game_count, "game"))
-            }
-            Event::PeerConnected { name, addr, .. } => format!("{name} is here ({addr})."),
-            Event::PeerLost { name, reason, .. } => format!("{name} is gone: {reason}."),
-            Event::PeerIncompatible { addr, their_protocol, our_protocol } => format!(
-                "The peer at {addr} speaks protocol version {their_protocol}, this one {our_protocol}: both need the same version of lanspread."
-            ),
-            Event::GotGameFiles { game_id, eti_version, file_count, total_bytes, .. } => {
-                let files = count(*file_count, "file");
-                format!("{game_id}: version {eti_version}, {files}, {}.", bytes(*total_bytes))
-            }
-            Event::DownloadBegin { game_id, had_bytes, .. } if *had_bytes > 0 => {
-                format!("{game_id}: goes on where it was left, {} are here already.", bytes(*had_bytes))
-            }
-            Event::DownloadFinished { game_id, totals } => {
-                format!("{game_id}: downloaded, every chunk verified: {}.", told(totals))
-            }
-            Event::DownloadFailed { game_id, reason, variants, .. } => {
-                let mut text = format!("{game_id}: the download failed: {reason}.");
-                for v in variants {
-                    let content = v.content_id.get(..8).unwrap_or(&v.content_id);
-                    text.push_str(&format!("\n  {content} is what {} has.", list_or_none(&v.peers)));
-                }
-                text
-            }
-            Event::DownloadCancelled { game_id, totals } => format!(
-                "{game_id}: cancelled after {}; what is verified is kept for next time.",
-                bytes(totals.bytes)
-            ),
-            Event::DownloadPeersGone { game_id } => {
-                format!("{game_id}: nobody who has it is left; waiting for somebody.")
-            }
-            Event::SourceRejected { game_id, name, reason, .. } => {
-                format!("{game_id}: {name} is not asked any more: {reason}.")
-            }
-            Event::InstallBegin { game_id } => format!("{game_id}: installing."),
-            Event::InstallFinished { game_id } => format!("{game_id}: installed."),
-            Event::InstallFailed(f) => failed(f, "could not be installed"),
-            Event::UninstallFinished { game_id } => {
-                format!("{game_id}: uninstalled; the download is still here.")
-            }
-            Event::UninstallFailed(f) => failed(f, "could not be uninstalled"),
-            Event::RemoveFinished { game_id } => format!("{game_id}: the download is removed."),
-            Event::RemoveFailed(f) => failed(f, "could not be removed"),
-            Event::EventsLost { count } => format!("{count} events went by unseen."),
-            Event::Contract(_)
-            | Event::IndexProgress { .. }
-            | Event::ActiveOperationsChanged { .. }
-            | Event::DownloadBegin { .. }
-            | Event::DownloadProgress(_)
-            | Event::DownloadChunkFinished { .. }
-            | Event::InstallProgress { .. } => return None,
-        })
+    /// A peer offers another number of games than was told.
+    fn offers(&mut self, peer_id: &str, games: usize) -> Option<String> {
+        let peer = self.peers.get_mut(peer_id)?;
+        let before = std::mem::replace(&mut peer.games, games);
+        (before != games).then(|| format!("{} offers {}.", peer.name, count(games, "game")))
     }
 
-    fn name(&self, peer_id: &str) -> String {
-        let unnamed = || peer_id.get(..8).unwrap_or(peer_id).to_owned();
-        self.names.get(peer_id).cloned().unwrap_or_else(unnamed)
+    /// What is new in the own library.
+    fn library(&mut self, games: &[String], ignored: &[IgnoredFolder]) -> Option<String> {
+        let now: BTreeSet<String> = games.iter().cloned().collect();
+        let mut lines = Vec::new();
+        let mut tell = |what: &str, names: Vec<&String>| {
+            if !names.is_empty() {
+                let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+                lines.push(format!("{what} {}.", names.join(", ")));
+            }
+        };
+        tell("Sharing", now.difference(&self.shared).collect());
+        tell("No longer sharing", self.shared.difference(&now).collect());
+        let fresh = ignored.iter().filter(|folder| !self.ignored.contains(folder));
+        lines.extend(fresh.map(|folder| format!("Not a game: {} ({}).", folder.name, folder.reason)));
+        self.shared = now;
+        self.ignored = ignored.to_vec();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
+}
+
+/// The sentence for an event that needs no memory.
+fn sentence(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::LocalPeerReady { name, addr, game_count, .. } => {
+            let games = count(*game_count, "game");
+            format!("Ready: this is {name}, listening on {addr}, with {games} in the library.")
+        }
+        Event::IndexFailed(f) => failed(f, "could not be read and is not offered"),
+        Event::PeerConnected { name, addr, .. } => format!("{name} is here ({addr})."),
+        Event::PeerLost { name, reason, .. } => format!("{name} is gone: {reason}."),
+        Event::PeerIncompatible { addr, their_protocol, our_protocol } => format!(
+            "The peer at {addr} speaks protocol version {their_protocol}, this one {our_protocol}: both need the same version of lanspread."
+        ),
+        Event::GotGameFiles { game_id, eti_version, file_count, total_bytes, .. } => {
+            let files = count(*file_count, "file");
+            format!("{game_id}: version {eti_version}, {files}, {}.", bytes(*total_bytes))
+        }
+        Event::DownloadBegin { game_id, had_bytes, .. } if *had_bytes > 0 => {
+            format!("{game_id}: goes on where it was left, {} are here already.", bytes(*had_bytes))
+        }
+        Event::DownloadFinished { game_id, totals } => {
+            format!("{game_id}: downloaded, every chunk verified: {}.", told(totals))
+        }
+        Event::DownloadFailed { game_id, reason, variants, .. } => {
+            let mut text = format!("{game_id}: the download failed: {reason}.");
+            for v in variants {
+                let content = v.content_id.get(..8).unwrap_or(&v.content_id);
+                text.push_str(&format!("\n  {content} is what {} has.", list_or_none(&v.peers)));
+            }
+            text
+        }
+        Event::DownloadCancelled { game_id, totals } => format!(
+            "{game_id}: cancelled after {}; what is verified is kept for next time.",
+            bytes(totals.bytes)
+        ),
+        Event::DownloadPeersGone { game_id } => {
+            format!("{game_id}: nobody who has it is left; waiting for somebody.")
+        }
+        Event::SourceRejected { game_id, name, reason, .. } => {
+            format!("{game_id}: {name} is not asked any more: {reason}.")
+        }
+        Event::InstallBegin { game_id } => format!("{game_id}: installing."),
+        Event::InstallFinished { game_id } => format!("{game_id}: installed."),
+        Event::InstallFailed(f) => failed(f, "could not be installed"),
+        Event::UninstallFinished { game_id } => {
+            format!("{game_id}: uninstalled; the download is still here.")
+        }
+        Event::UninstallFailed(f) => failed(f, "could not be uninstalled"),
+        Event::RemoveFinished { game_id } => format!("{game_id}: the download is removed."),
+        Event::RemoveFailed(f) => failed(f, "could not be removed"),
+        Event::EventsLost { count } => format!("{count} events went by unseen."),
+        Event::Contract(_)
+        | Event::LocalLibraryChanged { .. }
+        | Event::RemoteLibraryChanged { .. }
+        | Event::IndexProgress { .. }
+        | Event::ActiveOperationsChanged { .. }
+        | Event::DownloadBegin { .. }
+        | Event::DownloadProgress(_)
+        | Event::DownloadChunkFinished { .. }
+        | Event::InstallProgress { .. } => return None,
+    })
 }
 
 fn failed(failure: &GameFailure, what: &str) -> String {
@@ -133,7 +158,7 @@ pub fn pace(progress: &DownloadProgress) -> String {
 mod tests {
     use lanspread_api::ErrorCode;
     use lanspread_api::error::Variant;
-    use lanspread_api::event::{IgnoredFolder, LossCode, RejectCode, SourceTotals};
+    use lanspread_api::event::{LossCode, RejectCode, SourceTotals};
 
     use super::*;
 
@@ -168,20 +193,8 @@ mod tests {
                 "Ready: this is ada, listening on 192.168.0.7:24930, with 1 game in the library.",
             ),
             (
-                Event::LocalLibraryChanged {
-                    games: vec![ggoo(), "css".into()],
-                    ignored: vec![IgnoredFolder { name: "x y".into(), reason: "no version.ini".into() }],
-                },
-                "The library: ggoo, css.\n  Not a game: x y (no version.ini).",
-            ),
-            (Event::LocalLibraryChanged { games: vec![], ignored: vec![] }, "The library is empty."),
-            (
                 Event::PeerConnected { peer_id: "0123456789".into(), name: "bela".into(), addr },
                 "bela is here (192.168.0.7:24930).",
-            ),
-            (
-                Event::RemoteLibraryChanged { peer_id: "0123456789".into(), game_count: 2 },
-                "bela offers 2 games.",
             ),
             (
                 Event::PeerLost {
@@ -191,10 +204,6 @@ mod tests {
                     reason: "it said goodbye".into(),
                 },
                 "bela is gone: it said goodbye.",
-            ),
-            (
-                Event::RemoteLibraryChanged { peer_id: "0123456789".into(), game_count: 0 },
-                "01234567 offers 0 games.",
             ),
             (
                 Event::PeerIncompatible { addr, their_protocol: 2, our_protocol: 1 },
@@ -238,6 +247,33 @@ mod tests {
         let mut presenter = Presenter::default();
         for (event, sentence) in table {
             assert_eq!(presenter.tell(&event).as_deref(), Some(sentence));
+        }
+    }
+
+    #[test]
+    fn of_libraries_what_is_new_is_told() {
+        let mut presenter = Presenter::default();
+        let ignored = vec![IgnoredFolder { name: "x y".into(), reason: "no version.ini".into() }];
+        let library = |games: &[&str], ignored: &[IgnoredFolder]| Event::LocalLibraryChanged {
+            games: games.iter().map(|g| (*g).to_owned()).collect(),
+            ignored: ignored.to_vec(),
+        };
+        for (event, told) in [
+            (library(&[], &[]), None),
+            (library(&["ggoo"], &ignored), Some("Sharing ggoo.\nNot a game: x y (no version.ini).")),
+            (library(&["bf1942", "css"], &ignored), Some("Sharing bf1942, css.\nNo longer sharing ggoo.")),
+            (library(&["bf1942", "css"], &[]), None),
+        ] {
+            assert_eq!(presenter.tell(&event).as_deref(), told);
+        }
+        let offers = |game_count| Event::RemoteLibraryChanged { peer_id: "ab".into(), game_count };
+        assert_eq!(presenter.tell(&offers(1)), None, "nobody knows who that is");
+        let addr = "192.168.0.7:24930".parse().unwrap();
+        presenter.tell(&Event::PeerConnected { peer_id: "ab".into(), name: "bela".into(), addr });
+        for (count, told) in
+            [(0, None), (2, Some("bela offers 2 games.")), (2, None), (0, Some("bela offers 0 games."))]
+        {
+            assert_eq!(presenter.tell(&offers(count)).as_deref(), told);
         }
     }
 

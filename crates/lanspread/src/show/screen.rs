@@ -92,8 +92,8 @@ impl Meter {
         let remark = if remark.is_empty() { of } else { format!("{of}, {remark}") };
         match &self.bar {
             Some(bar) => {
-                bar.set_position(done);
                 bar.set_message(visible(&remark));
+                bar.set_position(done);
             }
             None if self.told.elapsed() >= PLAIN_INTERVAL => {
                 self.told = Instant::now();

@@ -82,7 +82,8 @@ pub fn every_line_is_valid(kind: LabKind) -> Outcome {
 }
 
 fn answer_everything(lab: &Lab) -> Outcome {
-    let peer = lab.peer("talker")?.arg("--fixture").arg("cnc4").game(&Game::blob("ggoo", 1, 1000))?.start()?;
+    let peer =
+        lab.peer("talker")?.arg("--fixture").arg("cnc4").game(&Game::blob("ggoo", 1, 1000))?.start()?;
     for name in CommandName::ALL.into_iter().filter(|name| *name != CommandName::Shutdown) {
         let mut command = json!({ "cmd": name.as_str() });
         // Every field that any command has; those that a command does not know are passed over.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use lanspread_peer::pack::Packer;
 use lanspread_types::RelPath;
@@ -112,11 +113,20 @@ impl Game {
                 std::fs::create_dir_all(parent)?;
             }
             write(content, &path)?;
+            age(&path)?;
         }
         std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join("version.ini"), &self.version)?;
-        Ok(())
+        let sentinel = folder.join("version.ini");
+        std::fs::write(&sentinel, &self.version)?;
+        age(&sentinel)
     }
+}
+
+/// Gives a file the same time stamp always, one long past: what was written this very moment is hashed anew at each
+/// start, because a further change might have left the same time.
+fn age(path: &Path) -> Outcome {
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_735_689_600);
+    Ok(File::options().write(true).open(path)?.set_modified(long_ago)?)
 }
 
 fn write(content: &Content, path: &Path) -> Outcome {

@@ -20,7 +20,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S19",
         title: "the only source dies",
         claim: "A download whose last source crashed says so and commits nothing",
-        setup: "one source, 64 MiB (1024 chunks), SIGKILLed in the middle",
+        setup: "one source, 64 MiB (512 chunks), SIGKILLed in the middle",
         expected: "`download-peers-gone`, no `download-finished`; no trace of the game in the library; a cancel then ends it without a failure, and no operation is left",
         sabotages: &["commit-early", "drop-event-peers-gone", "skip-verification"],
         labs: EVERYWHERE,

@@ -81,7 +81,8 @@ impl Endpoint {
         let hello = Hello { protocol, name, listen_port: local_addr.port(), program };
         let hello = lanspread_proto::hello::encode(&hello)?;
         let local = Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity)? };
-        let shared = Arc::new(Shared::new(local, events, payloads));
+        let listen_ip = Some(local_addr.ip()).filter(|ip| !ip.is_unspecified());
+        let shared = Arc::new(Shared::new(local, listen_ip, events, payloads));
         shared.tasks.spawn(listen::run(Arc::clone(&shared), listener));
         Ok(Self { shared, local_addr })
     }
@@ -205,7 +206,7 @@ async fn dial(shared: Arc<Shared>, addr: SocketAddr) {
     let dialled = async {
         // Never closed, so a failure cannot come; waiting does not count as dialling.
         let _permit = shared.dials.acquire().await;
-        timeout(HANDSHAKE_TIME_MAX, dial_control(addr, &shared.local)).await
+        timeout(HANDSHAKE_TIME_MAX, dial_control(addr, shared.listen_ip, &shared.local)).await
     };
     let dialled = tokio::select! {
         dialled = dialled => dialled,

@@ -3,7 +3,7 @@
 //! Nothing here is reported or kept; the functions say what came out, and the endpoint acts on it. The callers limit
 //! the time.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use lanspread_proto::preamble::{self, Role};
 use lanspread_types::PeerId;
 use lanspread_types::message::Hello;
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::event::DialFailure;
 use crate::limits::{CLOSE_TIME_MAX, MESSAGE_READ_BYTES, PAYLOAD_READ_BYTES};
@@ -75,9 +75,14 @@ pub(crate) enum AcceptError {
     Hello(#[from] hello::HelloError),
 }
 
-/// Opens a control connection.
-pub(crate) async fn dial_control(addr: SocketAddr, local: &Local) -> Result<Dialled, DialFailure> {
-    let socket = connect(addr).await.map_err(|error| DialFailure::Unreachable(error.to_string()))?;
+/// Opens a control connection. `from` is the address that we listen on, if it is a certain one: the other side takes the
+/// address that we come from for the one that we can be reached at.
+pub(crate) async fn dial_control(
+    addr: SocketAddr,
+    from: Option<IpAddr>,
+    local: &Local,
+) -> Result<Dialled, DialFailure> {
+    let socket = connect(addr, from).await.map_err(|error| DialFailure::Unreachable(error.to_string()))?;
     let not_a_peer = |error: StreamError| DialFailure::NotAPeer(error.to_string());
     let config = Arc::clone(&local.tls.any_peer);
     let mut stream = TlsStream::client(socket, config, MESSAGE_READ_BYTES).map_err(not_a_peer)?;
@@ -102,7 +107,7 @@ pub(crate) async fn dial_control(addr: SocketAddr, local: &Local) -> Result<Dial
 
 /// Opens a data connection to a certain peer.
 pub(crate) async fn dial_data(addr: SocketAddr, config: Arc<ClientConfig>) -> Result<TlsStream, String> {
-    let socket = connect(addr).await.map_err(|error| error.to_string())?;
+    let socket = connect(addr, None).await.map_err(|error| error.to_string())?;
     let mut stream =
         TlsStream::client(socket, config, PAYLOAD_READ_BYTES).map_err(|error| error.to_string())?;
     stream.handshake().await.map_err(|error| match error {
@@ -161,8 +166,18 @@ where
     }
 }
 
-async fn connect(addr: SocketAddr) -> std::io::Result<TcpStream> {
-    let socket = TcpStream::connect(addr).await?;
+async fn connect(addr: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
+    // An address of another family, or one that no way leads from, would only forbid what the system finds by itself.
+    let leads_there =
+        |ip: &IpAddr| ip.is_ipv4() == addr.is_ipv4() && ip.is_loopback() == addr.ip().is_loopback();
+    let socket = match from.filter(leads_there) {
+        Some(ip) => {
+            let socket = if ip.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.bind(SocketAddr::new(ip, 0))?;
+            socket.connect(addr).await?
+        }
+        None => TcpStream::connect(addr).await?,
+    };
     set_options(&socket)?;
     Ok(socket)
 }
@@ -199,7 +214,7 @@ mod tests {
         let dial = async {
             let config = Arc::clone(&dialler.tls.any_peer);
             let mut stream =
-                TlsStream::client(connect(addr).await.unwrap(), config, MESSAGE_READ_BYTES).unwrap();
+                TlsStream::client(connect(addr, None).await.unwrap(), config, MESSAGE_READ_BYTES).unwrap();
             stream.handshake().await.unwrap();
             stream.seal(&preamble::encode(Role::Control)).unwrap();
             stream.seal(&dialler.hello).unwrap();
@@ -220,6 +235,20 @@ mod tests {
             matches!(other, Ok(Accepted::Control(greeted)) if greeted.peer == bob.peer),
             "others are not"
         );
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "windows"))]
+    #[tokio::test]
+    async fn who_listens_on_one_address_comes_from_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        for (from, expected) in
+            [("127.0.0.77", "127.0.0.77"), ("192.0.2.1", "127.0.0.1"), ("::1", "127.0.0.1")]
+        {
+            let _socket = connect(addr, Some(from.parse().unwrap())).await.unwrap();
+            let (_, came_from) = listener.accept().await.unwrap();
+            assert_eq!(came_from.ip().to_string(), expected, "{from}");
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! What the tasks of an endpoint share: who we are, where to report, and which connections there are.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +22,8 @@ use crate::tasks::{Stop, Tasks};
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) local: Local,
+    /// The address that we listen on, if it is a certain one.
+    pub(crate) listen_ip: Option<IpAddr>,
     pub(crate) routes: Routes,
     pub(crate) tasks: Tasks,
     pub(crate) pool: Pool,
@@ -39,9 +42,15 @@ pub(crate) struct Routes {
 }
 
 impl Shared {
-    pub(crate) fn new(local: Local, events: mpsc::Sender<NetEvent>, payloads: mpsc::Sender<Payload>) -> Self {
+    pub(crate) fn new(
+        local: Local,
+        listen_ip: Option<IpAddr>,
+        events: mpsc::Sender<NetEvent>,
+        payloads: mpsc::Sender<Payload>,
+    ) -> Self {
         Self {
             local,
+            listen_ip,
             routes: Routes::default(),
             tasks: Tasks::new(),
             pool: Pool::new(POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX),

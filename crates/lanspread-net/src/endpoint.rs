@@ -213,7 +213,7 @@ async fn dial(shared: Arc<Shared>, addr: SocketAddr) {
         () = stop.stopped() => return,
     };
     match dialled {
-        Ok(Ok(Dialled::Peer(greeted))) => control::run(shared, greeted, addr, true).await,
+        Ok(Ok(Dialled::Peer(greeted))) => control::run(shared, *greeted, addr, true).await,
         Ok(Ok(Dialled::OtherVersion { theirs })) => {
             shared.report(&mut stop, NetEvent::Incompatible { addr, theirs, dialled: true }).await;
         }

@@ -41,7 +41,7 @@ pub(crate) struct Greeted {
 /// How a dial for a control connection ended, if not by failing.
 #[derive(Debug)]
 pub(crate) enum Dialled {
-    Peer(Greeted),
+    Peer(Box<Greeted>),
     OtherVersion { theirs: u16 },
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn dial_control(
     let mut bytes = Vec::new();
     let greeting = read(&mut stream, &mut bytes, hello::split).await;
     match greeting.map_err(|error| DialFailure::NotAPeer(error.to_string()))? {
-        Greeting::Hello(hello) => Ok(Dialled::Peer(Greeted { stream, peer, hello, rest: bytes })),
+        Greeting::Hello(hello) => Ok(Dialled::Peer(Box::new(Greeted { stream, peer, hello, rest: bytes }))),
         Greeting::OtherVersion { protocol, .. } => {
             stream.finish(CLOSE_TIME_MAX).await;
             Ok(Dialled::OtherVersion { theirs: protocol })

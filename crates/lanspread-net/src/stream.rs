@@ -54,6 +54,8 @@ pub(crate) struct TlsStream {
     opened: Vec<u8>,
     /// The other side will send no more.
     ended: bool,
+    /// TLS has failed.
+    broken: bool,
 }
 
 /// What to do when rustls is ready to write.
@@ -105,6 +107,7 @@ impl TlsStream {
             outgoing: Outgoing::default(),
             opened: Vec::new(),
             ended: false,
+            broken: false,
         }
     }
 
@@ -218,7 +221,17 @@ impl TlsStream {
         result
     }
 
+    /// rustls must not be asked again after an error.
     fn step(&mut self, want: Want<'_>, sink: &mut dyn FnMut(&[u8])) -> Result<Step, StreamError> {
+        if self.broken {
+            return Err(StreamError::Ended);
+        }
+        let step = self.step_unchecked(want, sink);
+        self.broken = step.is_err();
+        step
+    }
+
+    fn step_unchecked(&mut self, want: Want<'_>, sink: &mut dyn FnMut(&[u8])) -> Result<Step, StreamError> {
         let input = self.incoming.unread();
         let (discard, step) = match &mut self.tls {
             Tls::Client(tls) => step(tls.process_tls_records(input), &mut self.outgoing, want, sink),
@@ -276,9 +289,9 @@ impl TlsStream {
         let _ = timeout_at(deadline, drain).await;
     }
 
-    /// After a failed handshake rustls may hold an alert that tells the other side why.
+    /// After a failed handshake rustls holds one alert, at most, that tells the other side why.
     async fn send_alert(&mut self) {
-        while matches!(self.step(Want::Nothing, &mut |_| {}), Ok(Step::Again)) && !self.ended {}
+        let _ = self.step_unchecked(Want::Nothing, &mut |_| {});
         // It is a courtesy: the connection is lost anyway.
         let _ = self.flush(Duration::from_millis(200)).await;
         let _ = socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write);
@@ -361,7 +374,7 @@ fn write<Data>(
     match want {
         Want::Nothing => return Ok(Step::Input),
         Want::CloseNotify => {
-            outgoing.fill(RECORD_PLAIN_BYTES, |room| outcome(traffic.queue_close_notify(room)))
+            outgoing.fill(RECORD_PLAIN_BYTES, |room| outcome(traffic.queue_close_notify(room)));
         }
         Want::Seal(plain) => {
             let records = plain.len().div_ceil(RECORD_PLAIN_BYTES);

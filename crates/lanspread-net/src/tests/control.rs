@@ -210,7 +210,7 @@ async fn raw_peer(ann: &Peer) -> Greeted {
     let hello = lanspread_proto::hello::encode(&hello).unwrap();
     let local = Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity).unwrap() };
     match dial_control(ann.addr(), None, &local).await.unwrap() {
-        Dialled::Peer(greeted) => greeted,
+        Dialled::Peer(greeted) => *greeted,
         Dialled::OtherVersion { .. } => panic!(),
     }
 }

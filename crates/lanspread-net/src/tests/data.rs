@@ -333,7 +333,7 @@ async fn shutdown_in_mid_transfer_ends_everything() {
     assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { .. }));
     receiver.endpoint.shutdown().await;
     let mut failed = Vec::new();
-    while let Some(event) = receiver.events.recv().await {
+    while let Ok(event) = receiver.events.try_recv() {
         match event {
             NetEvent::RequestFailed { id, .. } => failed.push(id.0),
             other => panic!("{other:?}"),

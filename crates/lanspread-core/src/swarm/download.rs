@@ -49,9 +49,9 @@ pub struct Download {
 pub enum StartCheck {
     /// It is wanted.
     Wanted,
-    /// It is a candidate, but came from elsewhere in the meantime: the bytes may be thrown away unread.
+    /// It came from elsewhere in the meantime, or the source was removed: the bytes may be thrown away unread.
     Unneeded,
-    /// It is none of the candidates, or nothing was asked under that number: the source breaks the protocol.
+    /// It is none of the candidates: the source breaks the protocol.
     Breach,
 }
 
@@ -159,6 +159,8 @@ impl Download {
             && !source.seed
         {
             self.availability.remove_all(&source.has);
+            // What a seed had sent to this one alone is to be wished for again.
+            self.elsewhere.clear();
         }
         self.recount();
     }
@@ -198,7 +200,7 @@ impl Download {
     pub fn started(&mut self, peer: PeerId, id: RequestId, chunk: ChunkIndex, now: Time) -> StartCheck {
         self.now = now;
         let key = (peer, id);
-        let Some(asked) = self.requests.get(&key) else { return StartCheck::Breach };
+        let Some(asked) = self.requests.get(&key) else { return StartCheck::Unneeded };
         if !asked.candidates.contains(&chunk) || asked.chunk.is_some_and(|expected| expected != chunk) {
             return StartCheck::Breach;
         }
@@ -210,7 +212,12 @@ impl Download {
         if open_wish && let Some(source) = self.sources.get_mut(&peer) {
             source.wishes -= 1;
         }
-        if self.had.contains(chunk) { StartCheck::Unneeded } else { StartCheck::Wanted }
+        if self.had.contains(chunk) {
+            self.requests.drop_wanted(&key);
+            self.cancels.push_back(key);
+            return StartCheck::Unneeded;
+        }
+        StartCheck::Wanted
     }
 
     /// The chunk is verified and written.
@@ -267,7 +274,7 @@ impl Download {
         let late =
             self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some()).map(|(_, asked)| asked.late_at);
         let rested = self.sources.values().map(|source| source.rests_until);
-        let spread = self.elsewhere.values().map(|&told| told + self.tuning.spread_patience);
+        let spread = self.elsewhere.values().map(|&told| told + self.spread_patience());
         late.chain(rested).chain(spread).filter(|&at| at > self.now).min()
     }
 
@@ -338,16 +345,24 @@ impl Download {
             if source.wishes >= self.tuning.wishes || source.rests_until > self.now {
                 continue;
             }
-            let unspread = self.missing_in(window).filter(|&chunk| {
-                self.requests.carriers(chunk) == 0
-                    && self.availability.copies(chunk) == 0
-                    && !self.elsewhere.contains_key(&chunk)
-                    && home(chunk, self.seeds.len()) == at
-            });
-            let candidates: Vec<_> = unspread.take(CANDIDATES_PER_REQUEST_MAX).collect();
+            let unspread = |wanted: &dyn Fn(ChunkIndex) -> bool| -> Vec<ChunkIndex> {
+                let only_here = |&chunk: &ChunkIndex| {
+                    self.requests.carriers(chunk) == 0
+                        && self.availability.copies(chunk) == 0
+                        && wanted(chunk)
+                };
+                self.missing_in(window).filter(only_here).take(CANDIDATES_PER_REQUEST_MAX).collect()
+            };
+            let seeds = self.seeds.len();
+            let fresh = unspread(&|chunk| !self.elsewhere.contains_key(&chunk) && home(chunk, seeds) == at);
             // Each wish takes one away; one more than there are chunks could only be refused.
-            if candidates.len() > source.wishes {
-                return Some(Ask { peer, candidates, fresh_only: true });
+            if fresh.len() > source.wishes {
+                return Some(Ask { peer, candidates: fresh, fresh_only: true });
+            }
+            // Sent to somebody who does not pass it on. We all notice at the same time, so again each draws another.
+            let overdue = unspread(&|chunk| self.is_overdue(chunk));
+            if overdue.len() > source.wishes {
+                return Some(Ask { peer, candidates: overdue, fresh_only: false });
             }
         }
         None
@@ -356,16 +371,14 @@ impl Download {
     /// Asks for a chunk by name: the rarest one in the window that somebody with time to spare has.
     fn fetch(&mut self, window: &Window) -> Option<Ask> {
         let fellows = self.fellow_requests < self.tuning.swarm_requests && self.any_free_fellow();
-        let seeds = self.is_scarce().then(|| self.elsewhere.keys().any(|&chunk| self.is_overdue(chunk)));
-        if !fellows && seeds == Some(false) {
+        let scarce = self.is_scarce();
+        if !fellows && scarce {
             return None;
         }
-        let scarce = seeds.is_some();
         let mut ranked: Vec<(u16, u64, ChunkIndex)> = Vec::new();
         for chunk in self.had.missing_from(window.start()).take_while(|chunk| chunk.0 < window.end()) {
             let copies = self.availability.copies(chunk);
-            let from_seed = if scarce { copies == 0 && self.is_overdue(chunk) } else { true };
-            if self.requests.carriers(chunk) == 0 && ((copies > 0 && fellows) || from_seed) {
+            if self.requests.carriers(chunk) == 0 && ((copies > 0 && fellows) || !scarce) {
                 // Alone, in order: there is nobody to have other chunks than.
                 let tie = if self.fellows > 0 { self.rng.next_u64() } else { 0 };
                 ranked.push((copies, tie, chunk));
@@ -374,7 +387,7 @@ impl Download {
         ranked.sort_unstable();
         ranked.iter().find_map(|&(copies, _, chunk)| {
             let fellow = if copies > 0 && fellows { self.best_fellow(chunk) } else { None };
-            let seed = || if copies == 0 || !scarce { self.home_or_thief(chunk, window) } else { None };
+            let seed = || if !scarce { self.home_or_thief(chunk, window) } else { None };
             fellow.or_else(seed).map(|peer| Ask::one(peer, chunk))
         })
     }
@@ -385,7 +398,10 @@ impl Download {
         let mut candidates: Vec<(Time, ChunkIndex, PeerId)> = Vec::new();
         for (&(peer, _), asked) in self.requests.wanted() {
             let Some(chunk) = asked.chunk else { continue };
-            if (asked.late_at <= self.now || endgame) && self.requests.carriers(chunk) < 2 {
+            if (asked.late_at <= self.now || endgame)
+                && self.requests.carriers(chunk) < 2
+                && !self.had.contains(chunk)
+            {
                 candidates.push((asked.late_at, chunk, peer));
             }
         }
@@ -400,7 +416,7 @@ impl Download {
             });
             let helper = able
                 .map(|(peer, source)| (source.backlog(bytes, usual), *peer))
-                .filter(|&(needs, _)| late || needs < bringer_needs)
+                .filter(|&(needs, _)| late || is_worth_it(needs, bringer_needs))
                 .min_by(|a, b| a.0.total_cmp(&b.0))?;
             Some(Ask::one(helper.1, chunk))
         })
@@ -443,19 +459,22 @@ impl Download {
             .map(|at| (self.sources[&seeds[at]].backlog(bytes, usual), at))
             .collect();
         thieves.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let sooner = |needs: f64| STEAL_FACTOR * needs + STEAL_SECONDS < owner_needs;
-        thieves.into_iter().find(|&(needs, at)| sooner(needs) && unasked(at) == 0).map(|(_, at)| seeds[at])
+        thieves
+            .into_iter()
+            .find(|&(needs, at)| is_worth_it(needs, owner_needs) && unasked(at) == 0)
+            .map(|(_, at)| seeds[at])
     }
 
     fn record(&mut self, ask: Ask, id: RequestId) -> (PeerId, ChunkRequest) {
-        let chunk = if ask.fresh_only { None } else { ask.candidates.first().copied() };
+        let open = ask.fresh_only || ask.candidates.len() > 1;
+        let chunk = if open { None } else { ask.candidates.first().copied() };
         let bytes = ask.candidates.first().map_or(0, |&chunk| self.chunk_bytes(chunk));
         let usual = self.usual_rate();
         let source = self.sources.get_mut(&ask.peer);
         let mut expected = 0.0;
         if let Some(source) = source {
             source.requests += 1;
-            source.wishes += usize::from(ask.fresh_only);
+            source.wishes += usize::from(open);
             source.bytes_in_flight += bytes;
             self.fellow_requests += usize::from(!source.seed);
             expected = source.backlog(0, usual).max(source.latency().unwrap_or_default().as_secs_f64());
@@ -463,7 +482,6 @@ impl Download {
         self.bytes_in_flight += bytes;
         let asked = Asked {
             candidates: ask.candidates.clone(),
-            fresh_only: ask.fresh_only,
             chunk,
             bytes,
             asked: self.now,
@@ -483,9 +501,14 @@ impl Download {
     }
 }
 
-/// Another seed takes over when it would be done in less than half the time, and by so much that it cannot be chance.
+/// Another source takes over, or helps at the very end, when it would be done in less than half the time, and by so
+/// much that it cannot be chance.
 const STEAL_FACTOR: f64 = 2.0;
 const STEAL_SECONDS: f64 = 0.05;
+
+fn is_worth_it(needs: f64, instead_of: f64) -> bool {
+    STEAL_FACTOR * needs + STEAL_SECONDS < instead_of
+}
 
 /// A pause after being turned away is neither so short that it floods the other side, nor so long that a wrong estimate
 /// would be felt. In seconds.
@@ -520,13 +543,20 @@ impl Download {
         self.fellows > 0 && self.fellows + 1 >= 2 * self.seeds.len()
     }
 
+    /// A chunk that was just sent to somebody arrives there about as late as our own chunks from that seed do.
+    fn spread_patience(&self) -> Duration {
+        let latency =
+            self.seeds.iter().filter_map(|peer| self.sources[peer].latency()).max().unwrap_or_default();
+        self.tuning.spread_patience.max(latency * 2)
+    }
+
     fn any_free_fellow(&self) -> bool {
         self.sources.values().any(|source| !source.seed && !source.has.is_empty() && self.is_free(source))
     }
 
     /// The seed has sent it to somebody long ago, and nobody has announced it.
     fn is_overdue(&self, chunk: ChunkIndex) -> bool {
-        self.elsewhere.get(&chunk).is_some_and(|&told| told + self.tuning.spread_patience <= self.now)
+        self.elsewhere.get(&chunk).is_some_and(|&told| told + self.spread_patience() <= self.now)
     }
 
     fn is_free(&self, source: &Source) -> bool {

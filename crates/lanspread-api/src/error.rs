@@ -266,6 +266,7 @@ impl From<&DialFailure> for ErrorCode {
 impl From<&DownloadFailure> for ErrorCode {
     fn from(failure: &DownloadFailure) -> Self {
         match failure {
+            DownloadFailure::NoSource => Self::NoSource,
             DownloadFailure::SourcesGone => Self::SourcesGone,
             DownloadFailure::AmbiguousContent(_) => Self::AmbiguousContent,
             DownloadFailure::NoManifest => Self::NoManifest,

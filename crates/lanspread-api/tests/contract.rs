@@ -137,6 +137,7 @@ fn events() -> Vec<Event> {
     }));
     events.extend(disk_errors().into_iter().map(|error| Event::InstallFailed { game: id(), error }));
     let failures = [
+        DownloadFailure::NoSource,
         DownloadFailure::SourcesGone,
         DownloadFailure::AmbiguousContent(variants()),
         DownloadFailure::NoManifest,

@@ -1,7 +1,12 @@
+//! Plays parties of many peers in virtual time and prints what came out.
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use lanspread_sim::{Party, Report, World};
+use lanspread_sim::network::LinkRate;
+use lanspread_sim::plot::{Chart, Line};
+use lanspread_sim::{Fault, Party, Report, World};
 
 /// Plays a party of many peers in virtual time.
 #[derive(Debug, Parser)]
@@ -26,6 +31,12 @@ struct Options {
     /// One way from a peer to the switch, in microseconds.
     #[arg(long, default_value_t = 200)]
     latency_us: u64,
+    /// What is out of the ordinary.
+    #[arg(long, value_enum, default_value = "mass-start")]
+    situation: Situation,
+    /// Draws the three charts of the docs into this folder instead.
+    #[arg(long)]
+    plots: Option<PathBuf>,
     #[arg(long)]
     window: Option<u32>,
     #[arg(long)]
@@ -38,6 +49,44 @@ struct Options {
     depth: Option<usize>,
 }
 
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Situation {
+    MassStart,
+    /// Everybody clicks five seconds after the one before.
+    Staggered,
+    /// The last guest has a fifth of the rate.
+    Slow,
+    /// The last guest has ten times the rate.
+    Fast,
+    /// One guest dies at half time.
+    Killed,
+    /// One guest sends nothing that verifies.
+    Liar,
+    /// The last guest clicks at half time.
+    Late,
+}
+
+impl Situation {
+    fn arrange(self, party: &mut Party) {
+        let last = party.peers.len() - 1;
+        let half = party.bound() / 2;
+        let scaled = |rate: LinkRate, by: f64| LinkRate { up: rate.up * by, down: rate.down * by };
+        match self {
+            Self::MassStart => {}
+            Self::Staggered => {
+                for (at, peer) in party.peers.iter_mut().enumerate().skip(1) {
+                    peer.joins = Some(Duration::from_secs(5) * (at as u32 - 1));
+                }
+            }
+            Self::Slow => party.peers[last].rate = scaled(party.peers[last].rate, 0.2),
+            Self::Fast => party.peers[last].rate = scaled(party.peers[last].rate, 10.0),
+            Self::Killed => party.faults.push(Fault::Crash { peer: last, at: half, back_after: None }),
+            Self::Liar => party.peers[last].lies = 1.0,
+            Self::Late => party.peers[last].joins = Some(half),
+        }
+    }
+}
+
 impl Options {
     fn party(&self, seed: u64) -> Party {
         let mut party = Party::mass_start(self.peers, self.mbit, self.mib << 20, seed);
@@ -45,6 +94,7 @@ impl Options {
         for peer in &mut party.peers {
             peer.latency = Duration::from_micros(self.latency_us);
         }
+        self.situation.arrange(&mut party);
         let tuning = &mut party.tuning;
         if let Some(window) = self.window {
             tuning.window_base = window;
@@ -67,9 +117,49 @@ impl Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    if let Some(folder) = &options.plots {
+        return draw(&options, folder);
+    }
     for seed in options.seed..options.seed + options.runs {
         print(&World::new(options.party(seed)).run()?);
     }
+    Ok(())
+}
+
+fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
+    let play = |peers: usize, window: u32| -> anyhow::Result<Report> {
+        let mut party = Party::mass_start(peers, options.mbit, options.mib << 20, options.seed);
+        party.tuning.window_base = window;
+        Ok(World::new(party).run()?)
+    };
+    let line = |name: &str, points: Vec<(f64, f64)>| Line { name: name.into(), points };
+    let (mut last, mut playable) = (Vec::new(), Vec::new());
+    for peers in [2, 4, 6, 8, 12, 16, 24, 32] {
+        let report = play(peers, 64)?;
+        last.push((peers as f64, report.makespan_ratio()));
+        playable.push((peers as f64, report.playable_ratio()));
+    }
+    let chart = |title: &str, x: &str, y: &str, log_x: bool, lines: Vec<Line>| {
+        Chart { title: title.into(), x: x.into(), y: y.into(), lines, log_x }.svg()
+    };
+    let lines = vec![line("last complete", last), line("last playable", playable)];
+    let svg = chart("Mass start from one seed", "receivers", "time / bound", true, lines);
+    std::fs::write(folder.join("makespan-over-peers.svg"), svg)?;
+    let mut lines = Vec::new();
+    for peers in [6, 16] {
+        let mut points = Vec::new();
+        for window in [32, 48, 64, 96, 128, 256, 512] {
+            points.push((f64::from(window), play(peers, window)?.playable_ratio()));
+        }
+        lines.push(line(&format!("{peers} receivers"), points));
+    }
+    let svg = chart("Last guest playable", "window in chunks (of 1024)", "time / bound", true, lines);
+    std::fs::write(folder.join("playable-over-window.svg"), svg)?;
+    let progress = play(16, 64)?.progress;
+    let row = |at: usize| progress.iter().map(|(t, row)| (t.as_secs_f64(), f64::from(row[at]))).collect();
+    let lines = vec![line("fastest", row(2)), line("median", row(1)), line("slowest", row(0))];
+    let svg = chart("Chunks had, sixteen receivers", "seconds", "chunks", false, lines);
+    std::fs::write(folder.join("chunks-over-time.svg"), svg)?;
     Ok(())
 }
 
@@ -89,4 +179,9 @@ fn print(report: &Report) {
         report.bytes_in_flight_max >> 10,
         report.events,
     );
+    let one = |peer: &lanspread_sim::report::PeerReport| {
+        format!("{:.3}", peer.complete.as_secs_f64() / peer.bound.as_secs_f64())
+    };
+    let peers: Vec<_> = report.peers.iter().flatten().map(one).collect();
+    println!("  each, from the own click / own bound: {}", peers.join(" "));
 }

@@ -23,6 +23,8 @@ use crate::report::{PeerReport, Report, unpacked_at};
 
 /// The other end notices so long after a process died or a connection broke: the kernel resets it.
 const RESET_AFTER: Duration = Duration::from_millis(1);
+/// More events than any party needs: beyond, peers only keep each other busy.
+const EVENTS_MAX: u64 = 1 << 31;
 /// A lost connection is made anew after so long.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
@@ -88,6 +90,8 @@ pub struct World {
     queue: EventQueue<Event>,
     /// Counts the connections between each two peers: what was sent on an earlier one is lost.
     epochs: Vec<u32>,
+    /// Crashed peers that will come back.
+    returning: Vec<u32>,
     now: Time,
     rng: Rng,
     tally: Tally,
@@ -138,6 +142,7 @@ impl World {
             by_id: ids.iter().enumerate().map(|(at, id)| (*id, at)).collect(),
             watchers: (0..count).map(|_| Watcher::new(chunks)).collect(),
             epochs: vec![0; count * count],
+            returning: vec![0; count],
             now: Time::START,
             tally: Tally::default(),
             party,
@@ -180,7 +185,7 @@ impl World {
                     self.happen(event)?;
                 }
             }
-            if self.tally.events > 2_000_000_000 / (1 + 1000) {
+            if self.tally.events > EVENTS_MAX {
                 return Err(format!("livelock: {}", self.stuck()));
             }
             if self.now > limit {
@@ -191,16 +196,9 @@ impl World {
     }
 
     fn is_over(&self) -> bool {
-        let waits = |at: usize| self.party.peers[at].joins.is_some() && self.peers[at].alive;
-        let back = |at: usize| {
-            let later = |f: &Fault| {
-                matches!(f, Fault::Crash { peer, at: when, back_after }
-                if *peer == at && (Time::from_start(*when) > self.now || back_after.is_some()))
-            };
-            self.party.faults.iter().any(later)
-        };
         let unfinished = |at: usize| {
-            !self.peers[at].had.is_full() && (waits(at) || (self.party.peers[at].joins.is_some() && back(at)))
+            let here = self.peers[at].alive || self.returning[at] > 0;
+            here && self.party.peers[at].joins.is_some() && !self.peers[at].had.is_full()
         };
         !(0..self.peers.len()).any(unfinished)
     }
@@ -248,6 +246,7 @@ impl World {
             }
             Event::Fault(fault) => self.fault(fault),
             Event::Back { peer } => {
+                self.returning[peer] -= 1;
                 self.peers[peer].alive = true;
                 (0..self.peers.len()).for_each(|other| self.meet(peer, other));
                 if self.party.peers[peer].joins.is_some() { self.click(peer) } else { Ok(()) }
@@ -377,8 +376,8 @@ impl World {
         let Some(download) = &mut peer.download else { return Ok(()) };
         if hash != self.content.hashes()[chunk.as_usize()] {
             download.failed(from_id, id, Failure::Corrupt, now);
+            self.tally.rejected += usize::from(!download.is_rejected(from_id));
             download.reject_source(from_id);
-            self.tally.rejected += 1;
             self.watchers[at].source_gone();
             return self.pump(at);
         }
@@ -518,6 +517,7 @@ impl World {
                 self.peers[peer].crash();
                 self.watchers[peer].source_gone();
                 if let Some(after) = back_after {
+                    self.returning[peer] += 1;
                     self.queue.plan(self.now + RESET_AFTER + after, Event::Back { peer });
                 }
                 (0..self.peers.len()).try_for_each(|other| self.sever(peer, other))

@@ -313,6 +313,18 @@ impl Download {
         self.sources.values().filter(|source| source.has.contains(chunk)).count()
     }
 
+    /// Copies of the content in the room, ours included: as many as the rarest chunk has, and the share of chunks that
+    /// have more.
+    pub fn copies_in_room(&self) -> f64 {
+        let copies = |at| {
+            let chunk = ChunkIndex(at);
+            self.copies(chunk) + usize::from(self.had.contains(chunk))
+        };
+        let rarest = (0..self.had.len()).map(copies).min().unwrap_or(0);
+        let more = (0..self.had.len()).filter(|&at| copies(at) > rarest).count();
+        rarest as f64 + more as f64 / f64::from(self.had.len().max(1))
+    }
+
     /// Whether the sources together have everything that is missing.
     pub fn can_complete(&self) -> bool {
         let any_seed = self.sources.values().any(|source| source.has.is_full());

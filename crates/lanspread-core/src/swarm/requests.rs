@@ -13,7 +13,6 @@ pub(super) type RequestKey = (PeerId, RequestId);
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub candidates: Vec<ChunkIndex>,
-    pub fresh_only: bool,
     /// The chunk that will come: the only candidate, or the one that the source chose.
     pub chunk: Option<ChunkIndex>,
     /// Bytes to expect.
@@ -28,7 +27,7 @@ pub(super) struct Asked {
 impl Asked {
     /// A wish that the source has not answered with a choice.
     pub fn is_open_wish(&self) -> bool {
-        self.fresh_only && self.chunk.is_none()
+        self.chunk.is_none()
     }
 }
 

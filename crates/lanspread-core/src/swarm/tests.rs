@@ -1,1 +1,248 @@
 //! The two machines against random histories, and the plans that scenarios rely on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use lanspread_types::manifest::{FileEntry, SENTINEL};
+use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
+use lanspread_types::tree::root_of;
+use lanspread_types::{
+    ChunkHash, ChunkIndex, ChunkSet, ChunkSize, GameContent, GameId, GameVersion, Manifest, PeerId, RelPath,
+};
+
+use super::{Download, Failure, Rng, StartCheck, Tuning, Uplink, UplinkAction};
+use crate::io::LinkId;
+use crate::time::Time;
+
+const CHUNK: u64 = 64 << 10;
+
+/// A game of `chunks` chunks, the last of which is the sentinel.
+fn content(chunks: u32) -> Arc<GameContent> {
+    let (mut files, mut hashes) = (Vec::new(), Vec::new());
+    for (path, size) in [("game.eti", u64::from(chunks - 1) * CHUNK - 8), (SENTINEL, 8)] {
+        let chunk = ChunkSize::for_game(0);
+        let list: Vec<_> = (0..chunk.chunks_in(size)).map(|i| ChunkHash([i as u8; 32])).collect();
+        let root = root_of(&list, chunk, size).unwrap();
+        files.push(FileEntry { path: RelPath::new(path).unwrap(), size, root });
+        hashes.extend(list);
+    }
+    let game = GameId::new("game").unwrap();
+    let manifest = Manifest::new(game, GameVersion::new(20_250_101).unwrap(), files).unwrap();
+    Arc::new(GameContent::new(manifest, hashes).unwrap())
+}
+
+fn peer(n: u8) -> PeerId {
+    PeerId([n; 32])
+}
+
+fn at(ms: u64) -> Time {
+    Time::from_start(Duration::from_millis(ms))
+}
+
+fn download(chunks: u32) -> Download {
+    Download::new(content(chunks), ChunkSet::empty(chunks), 7, Tuning::default())
+}
+
+/// All requests that the download makes now.
+fn requests(download: &mut Download, now: Time, ids: &mut u64) -> Vec<(PeerId, ChunkRequest)> {
+    std::iter::from_fn(|| {
+        download.next_request(now, &mut || {
+            *ids += 1;
+            RequestId(*ids)
+        })
+    })
+    .collect()
+}
+
+#[test]
+fn two_equal_sources_serve_exactly_half_each_and_no_chunk_twice() {
+    let (mut download, mut ids) = (download(64), 0);
+    (1..=2).for_each(|n| download.add_source(peer(n), ChunkSet::full(64), at(0)));
+    let mut served: BTreeMap<PeerId, u32> = BTreeMap::new();
+    for step in 0.. {
+        if download.is_complete() {
+            break;
+        }
+        assert!(step < 100, "no progress");
+        for (source, request) in requests(&mut download, at(step), &mut ids) {
+            assert_eq!(request.candidates.len(), 1);
+            *served.entry(source).or_default() += 1;
+            assert!(download.stored(source, request.id, request.candidates[0], at(step + 1)).new);
+        }
+    }
+    assert_eq!(served, BTreeMap::from([(peer(1), 32), (peer(2), 32)]));
+    assert_eq!(download.duplicates(), 0);
+}
+
+#[test]
+fn a_scarce_seed_is_asked_for_what_it_has_sent_to_nobody() {
+    let (mut download, mut ids) = (download(32), 0);
+    download.add_source(peer(1), ChunkSet::full(32), at(0));
+    download.add_source(peer(2), ChunkSet::empty(32), at(0));
+    let asked = requests(&mut download, at(0), &mut ids);
+    assert!(!asked.is_empty() && asked.iter().all(|(source, r)| *source == peer(1) && r.fresh_only));
+    assert!(asked.iter().all(|(_, r)| r.candidates.len() == 32));
+    let id = asked[0].1.id;
+    assert_eq!(download.started(peer(1), id, ChunkIndex(40), at(1)), StartCheck::Breach);
+    assert_eq!(download.started(peer(1), id, ChunkIndex(4), at(1)), StartCheck::Wanted);
+    // A chunk that the fellow announces is asked of the fellow.
+    download.source_has(peer(2), &[ChunkIndex(9)], at(2));
+    let asked = requests(&mut download, at(2), &mut ids);
+    assert!(
+        asked.iter().any(|(source, r)| *source == peer(2) && r.candidates == [ChunkIndex(9)]),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_late_chunk_is_asked_elsewhere_and_the_slower_answer_is_cancelled() {
+    let (mut download, mut ids) = (download(16), 0);
+    download.add_source(peer(1), ChunkSet::full(16), at(0));
+    let first = requests(&mut download, at(0), &mut ids);
+    download.add_source(peer(2), ChunkSet::full(16), at(1));
+    let late = download.next_wakeup().unwrap();
+    assert!(late >= at(500), "{late:?}");
+    let chunk = first[0].1.candidates[0];
+    let helped = loop {
+        // The second source does its own share at once; then it is free to help.
+        let asked = requests(&mut download, late, &mut ids);
+        if let Some(found) = asked.iter().find(|(_, r)| r.candidates == [chunk]) {
+            break found.clone();
+        }
+        assert!(!asked.is_empty(), "nobody helps");
+        for (source, request) in asked {
+            download.stored(source, request.id, request.candidates[0], late);
+        }
+    };
+    assert_eq!(helped.0, peer(2));
+    download.stored(peer(2), helped.1.id, chunk, late);
+    assert!(download.cancels().any(|cancel| cancel == (peer(1), first[0].1.id)));
+}
+
+fn request(id: u64, candidates: &[u32], fresh_only: bool) -> ChunkRequest {
+    let content = content(8);
+    ChunkRequest {
+        id: RequestId(id),
+        game: content.manifest().game().clone(),
+        content: content.content_id(),
+        candidates: candidates.iter().copied().map(ChunkIndex).collect(),
+        fresh_only,
+    }
+}
+
+fn serves(uplink: &mut Uplink) -> Vec<(PeerId, u32)> {
+    std::iter::from_fn(|| uplink.next(at(0), |_, _| true))
+        .filter_map(|action| match action {
+            UplinkAction::Serve { peer, chunk, .. } => Some((peer, chunk.0)),
+            UplinkAction::Refuse { .. } => None,
+        })
+        .collect()
+}
+
+#[test]
+fn each_wish_draws_another_chunk_and_a_fifth_of_four_draws_none() {
+    let mut uplink = Uplink::new();
+    for n in 1..=5 {
+        let wish = request(u64::from(n), &[0, 1, 2, 3], true);
+        assert_eq!(uplink.enqueue(LinkId(u64::from(n)), peer(n), wish, 8, at(0)), Ok(()));
+    }
+    let served: Vec<_> = (0..4).map(|_| uplink.next(at(0), |_, _| true)).collect();
+    let chunk = |action: &Option<UplinkAction>| match action {
+        Some(UplinkAction::Serve { chunk, .. }) => chunk.0,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(served.iter().map(chunk).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let refused = uplink.next(at(0), |_, _| true);
+    assert!(
+        matches!(refused, Some(UplinkAction::Refuse { reason: Refusal::NothingFresh, .. })),
+        "{refused:?}"
+    );
+    // Who leaves takes his only copy along.
+    uplink.link_closed(LinkId(2));
+    uplink.enqueue(LinkId(5), peer(5), request(9, &[0, 1, 2, 3], true), 8, at(0)).unwrap();
+    assert_eq!(serves(&mut uplink), [(peer(5), 1)]);
+}
+
+#[test]
+fn receivers_take_turns_and_a_crowd_is_turned_away() {
+    let mut uplink = Uplink::new();
+    for id in 0..8 {
+        uplink.enqueue(LinkId(1), peer(1), request(id, &[id as u32], false), 8, at(0)).unwrap();
+    }
+    let crowded = uplink.enqueue(LinkId(2), peer(2), request(20, &[0], false), 8, at(0));
+    assert_eq!(crowded, Err(Refusal::TooMany));
+    uplink.enqueue(LinkId(2), peer(2), request(21, &[0, 1], false), 8, at(0)).unwrap();
+    assert_eq!(
+        serves(&mut uplink),
+        [(peer(1), 0), (peer(2), 1), (peer(1), 1)],
+        "two at once to each at the most"
+    );
+}
+
+proptest! {
+    /// Random answers, failures and departures, with one source that has everything and stays: nothing is asked of a
+    /// source that lacks it, nothing is counted twice, bounds hold, and the download completes.
+    #[test]
+    fn random_histories_complete_and_keep_the_rules(seed in any::<u64>(), chunks in 2u32..80, sources in 1u8..6) {
+        let mut rng = Rng::new(seed);
+        let tuning = Tuning { in_flight_bytes: 8 * CHUNK, ..Tuning::default() };
+        let mut download = Download::new(content(chunks), ChunkSet::empty(chunks), seed, tuning.clone());
+        let mut has: BTreeMap<PeerId, ChunkSet> = BTreeMap::new();
+        has.insert(peer(0), ChunkSet::full(chunks));
+        (1..sources).for_each(|n| { has.insert(peer(n), ChunkSet::empty(chunks)); });
+        has.iter().for_each(|(peer, set)| download.add_source(*peer, set.clone(), at(0)));
+        let (mut ids, mut now, mut stored) = (0, 0, 0);
+        let mut open: Vec<(PeerId, ChunkRequest)> = Vec::new();
+        for _ in 0..20_000 {
+            if download.is_complete() {
+                break;
+            }
+            now += 1 + rng.below(20);
+            for (source, request) in requests(&mut download, at(now), &mut ids) {
+                prop_assert!(request.candidates.iter().all(|&c| has[&source].contains(c)));
+                prop_assert!(request.candidates.iter().all(|&c| !download.had().contains(c)));
+                open.push((source, request));
+            }
+            prop_assert!(download.bytes_in_flight() <= 8 * CHUNK);
+            prop_assert_eq!(download.requests_in_flight(), open.len());
+            let other = peer(1 + rng.below(u64::from(sources)) as u8);
+            match rng.below(10) {
+                0 if has.contains_key(&other) => {
+                    download.remove_source(other);
+                    open.retain(|(source, _)| *source != other);
+                    download.add_source(other, has[&other].clone(), at(now));
+                }
+                1..=4 if has.contains_key(&other) => {
+                    let chunk = ChunkIndex(rng.below(u64::from(chunks)) as u32);
+                    if let Some(set) = has.get_mut(&other) { set.insert(chunk); }
+                    download.source_has(other, &[chunk], at(now));
+                }
+                _ => {}
+            }
+            if open.is_empty() {
+                continue;
+            }
+            let (source, request) = open.swap_remove(rng.below(open.len() as u64) as usize);
+            let chunk = request.candidates[rng.below(request.candidates.len() as u64) as usize];
+            match rng.below(6) {
+                0 => download.failed(source, request.id, Failure::Lost, at(now)),
+                1 => download.failed(source, request.id, Failure::Refused(Refusal::TooMany), at(now)),
+                2 if request.fresh_only => {
+                    download.failed(source, request.id, Failure::Refused(Refusal::NothingFresh), at(now));
+                }
+                _ => {
+                    prop_assert_ne!(download.started(source, request.id, chunk, at(now)), StartCheck::Breach);
+                    let new = !download.had().contains(chunk);
+                    prop_assert_eq!(download.stored(source, request.id, chunk, at(now)).new, new);
+                    stored += u32::from(new);
+                }
+            }
+            download.cancels().for_each(drop);
+        }
+        prop_assert!(download.is_complete(), "{download:?}");
+        prop_assert_eq!(stored, chunks);
+    }
+}

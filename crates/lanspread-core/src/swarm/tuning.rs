@@ -32,7 +32,9 @@ pub struct Tuning {
     pub late_factor: u32,
     /// ... but not before this: below, a late answer is more likely a busy disk than a dead source.
     pub late_min: Duration,
-    /// A chunk that its scarce source has sent to somebody should be announced by then; later it is asked for by name.
+    /// A chunk that a scarce source has sent to somebody should be announced by then, or after twice the time that our
+    /// own chunks take from there; later any copy of it is asked for. Longer, and a guest who does not pass on what he
+    /// gets holds up the window.
     pub spread_patience: Duration,
     /// How long a source that turns us away is left alone, in times that a chunk takes from a typical source: about
     /// when one of the answers that it is sending ends. Asking sooner only costs messages, later leaves gaps.
@@ -57,7 +59,7 @@ impl Default for Tuning {
             in_flight_chunks_min: 4,
             late_factor: 4,
             late_min: Duration::from_millis(500),
-            spread_patience: Duration::from_secs(1),
+            spread_patience: Duration::from_millis(200),
             busy_pause_chunks: 0.5,
             refused_pause: Duration::from_secs(1),
             endgame_chunks: 4,

@@ -136,7 +136,7 @@ impl Uplink {
         if candidates.iter().any(|chunk| chunk.0 >= chunks) {
             return Err(Refusal::NoSuchChunk);
         }
-        if !request.fresh_only && self.is_crowded(&peer) {
+        if request.candidates.len() == 1 && !request.fresh_only && self.is_crowded(&peer) {
             return Err(Refusal::TooMany);
         }
         let turn = self.earliest_turn();
@@ -315,12 +315,21 @@ impl Uplink {
             .unwrap_or_else(|| self.receivers.values().map(|r| r.turn).max().unwrap_or(0))
     }
 
-    /// Who has no connection left needs no memory.
+    /// Who has no connection left takes its copies along: what nobody else was sent is fresh again.
     fn forget_gone(&mut self) {
         self.receivers.retain(|_, r| !r.links.is_empty());
         let receivers = &self.receivers;
         for sent in self.contents.values_mut() {
-            sent.to.retain(|peer, _| receivers.contains_key(peer));
+            let times = &mut sent.times;
+            sent.to.retain(|peer, chunks| {
+                let stays = receivers.contains_key(peer);
+                if !stays {
+                    chunks.iter().for_each(|chunk| {
+                        times[chunk.as_usize()] = times[chunk.as_usize()].saturating_sub(1)
+                    });
+                }
+                stays
+            });
         }
     }
 }

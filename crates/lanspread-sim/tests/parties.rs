@@ -1,0 +1,130 @@
+//! Random parties, in which everything goes wrong that can, and the situations that a LAN party brings by name.
+
+use std::time::{Duration, Instant};
+
+use lanspread_sim::network::LinkRate;
+use lanspread_sim::{Fault, Party, Report, World};
+
+const MIB: u64 = 1 << 20;
+
+fn play(party: Party) -> Report {
+    World::new(party).run().unwrap()
+}
+
+/// Each party has its seed in the message if it fails: `Party::random(seed)` plays it again.
+#[test]
+fn a_thousand_random_parties_break_no_rule() {
+    let start = Instant::now();
+    let (mut faults, mut delivered) = (0, 0);
+    for seed in 0..1200 {
+        let party = Party::random(seed);
+        faults += party.faults.len();
+        match World::new(party).run() {
+            Ok(report) => delivered += report.delivered,
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    assert!(
+        faults > 500 && delivered > 50_000,
+        "{faults} faults, {delivered} chunks: these parties test nothing"
+    );
+    println!("1200 parties, {faults} faults, {delivered} chunks in {:?}", start.elapsed());
+}
+
+/// Parties that once broke a rule.
+#[test]
+fn parties_that_failed_before() {
+    // 2: an answer that came after its source was rejected; 43: a chunk that was here already was thought late;
+    // 74: a guest who crashed twice.
+    for seed in [2, 43, 74] {
+        play(Party::random(seed));
+    }
+}
+
+#[test]
+fn the_same_seed_plays_the_same_party() {
+    let play = |seed| World::new(Party::random(seed)).run().unwrap();
+    for seed in 0..20 {
+        assert_eq!(play(seed), play(seed));
+    }
+    assert_ne!(play(1).events, play(2).events);
+}
+
+#[test]
+fn a_mass_start_comes_within_five_percent_of_the_bound() {
+    for seed in 0..3 {
+        let report = play(Party::mass_start(6, 100.0, 64 * MIB, seed));
+        assert!(report.makespan_ratio() <= 1.05, "{}", report.makespan_ratio());
+        assert!(report.playable_ratio() <= 1.10, "{}", report.playable_ratio());
+        assert!((1.0..=1.05).contains(&report.seed_copies), "{}", report.seed_copies);
+    }
+}
+
+#[test]
+fn one_receiver_gets_every_chunk_once() {
+    let report = play(Party::mass_start(1, 100.0, 16 * MIB, 1));
+    assert_eq!((report.duplicates, report.delivered), (0, 257), "256 chunks and the sentinel's");
+    assert!(report.makespan_ratio() < 1.02, "{}", report.makespan_ratio());
+}
+
+/// The others finish as soon as in a party of their own; the slow one as soon as its link allows.
+#[test]
+fn a_slow_guest_slows_nobody() {
+    let mut party = Party::mass_start(6, 100.0, 64 * MIB, 5);
+    let rate = party.peers[6].rate.down * 0.2;
+    party.peers[6].rate = LinkRate { up: rate, down: rate };
+    let report = play(party);
+    let ratio = |at: usize| {
+        let peer = report.peers[at].as_ref().unwrap();
+        peer.complete.as_secs_f64() / peer.bound.as_secs_f64()
+    };
+    for at in 1..6 {
+        assert!(ratio(at) < 1.15, "peer {at}: {}", ratio(at));
+    }
+    assert!(ratio(6) < 1.1, "the slow one: {}", ratio(6));
+}
+
+#[test]
+fn one_who_dies_at_half_time_costs_little() {
+    let mut party = Party::mass_start(6, 100.0, 64 * MIB, 9);
+    party.faults.push(Fault::Crash { peer: 3, at: party.bound() / 2, back_after: None });
+    let report = play(party);
+    assert!(report.peers[3].is_none() && report.peers.iter().flatten().count() == 5);
+    assert!(report.makespan_ratio() < 1.1, "{}", report.makespan_ratio());
+}
+
+#[test]
+fn a_liar_is_found_by_everybody_and_costs_a_chunk_each() {
+    let mut party = Party::mass_start(6, 100.0, 64 * MIB, 11);
+    party.peers[2].lies = 1.0;
+    let report = play(party);
+    assert_eq!(report.rejected, 5, "each of the others rejects it once");
+    assert_eq!(report.peers.iter().flatten().count(), 6);
+    // The seed goes on to give the liar its share of the fresh chunks, and each of those is missed before it is asked
+    // for again. Without asking again, this would take 3.6 times the bound.
+    assert!(report.makespan_ratio() < 1.8, "{}", report.makespan_ratio());
+}
+
+#[test]
+fn a_late_guest_is_served_by_the_room_at_line_rate() {
+    let mut party = Party::mass_start(6, 100.0, 64 * MIB, 13);
+    party.peers[6].joins = Some(party.bound() / 2);
+    let report = play(party);
+    let late = report.peers[6].as_ref().unwrap();
+    assert!(late.complete < late.bound.mul_f64(1.15), "{:?} of {:?}", late.complete, late.bound);
+    assert!(report.seed_copies < 1.3, "{}", report.seed_copies);
+}
+
+#[test]
+fn a_crashed_guest_resumes_with_what_it_had() {
+    let mut party = Party::mass_start(3, 100.0, 16 * MIB, 17);
+    party.faults.push(Fault::Crash {
+        peer: 1,
+        at: party.bound() / 2,
+        back_after: Some(Duration::from_millis(200)),
+    });
+    let report = play(party);
+    assert!(report.peers[1].is_some());
+    // What was in flight is fetched again, nothing else.
+    assert!(report.delivered <= 3 * 257 + 8, "{}", report.delivered);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_core::io::LinkId;
-use lanspread_core::swarm::{Failure, Rng, StartCheck, UplinkAction};
+use lanspread_core::swarm::{Download, Failure, Rng, StartCheck, UplinkAction};
 use lanspread_core::time::Time;
 use lanspread_types::manifest::{FileEntry, SENTINEL};
 use lanspread_types::message::RequestId;
@@ -211,8 +211,8 @@ impl World {
                 if peer.alive { "" } else { " (dead)" },
                 peer.had.count(),
                 peer.had.len(),
-                d.map_or(0, |d| d.source_count()),
-                d.map_or(0, |d| d.requests_in_flight()),
+                d.map_or(0, Download::source_count),
+                d.map_or(0, Download::requests_in_flight),
                 peer.had.first_missing().map(|c| c.0),
             )
         };
@@ -396,7 +396,7 @@ impl World {
                 peer.batch_planned = true;
                 self.queue.plan(now + self.party.have_batch, Event::Batch { peer: at, life: peer.life });
             }
-            if (chunk.0 == 0) || peer.had.count() % 8 == 0 {
+            if (chunk.0 == 0) || peer.had.count().is_multiple_of(8) {
                 self.note_progress();
             }
         } else {
@@ -499,7 +499,8 @@ impl World {
 
     fn plan_wake(&mut self, at: usize) {
         let peer = &mut self.peers[at];
-        let wakes = [peer.download.as_ref().and_then(|d| d.next_wakeup()), peer.uplink.next_wakeup(self.now)];
+        let wakes =
+            [peer.download.as_ref().and_then(Download::next_wakeup), peer.uplink.next_wakeup(self.now)];
         let Some(wake) = wakes.into_iter().flatten().min() else { return };
         let wake = wake.max(self.now + Duration::from_nanos(1));
         if peer.wake_planned.is_none_or(|planned| wake < planned) {

@@ -8,7 +8,7 @@ use lanspread_sim::{Fault, Party, Report, World};
 const MIB: u64 = 1 << 20;
 
 fn play(party: Party) -> Report {
-    World::new(party).run().unwrap()
+    World::new(party).run().unwrap_or_else(|violation| panic!("{violation}"))
 }
 
 /// Each party has its seed in the message if it fails: `Party::random(seed)` plays it again.

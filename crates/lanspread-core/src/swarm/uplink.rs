@@ -325,7 +325,7 @@ impl Uplink {
                 let stays = receivers.contains_key(peer);
                 if !stays {
                     chunks.iter().for_each(|chunk| {
-                        times[chunk.as_usize()] = times[chunk.as_usize()].saturating_sub(1)
+                        times[chunk.as_usize()] = times[chunk.as_usize()].saturating_sub(1);
                     });
                 }
                 stays

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use lanspread_peer::pack::Packer;
 use lanspread_types::RelPath;
 
-use crate::scenario::{Failure, Outcome, require};
+use crate::manifest::Manifest;
+use crate::scenario::{Failure, Outcome, fail, require};
 
 /// The version that generated games have, unless they are given another one.
 pub const VERSION: &str = "20250101";
@@ -151,6 +152,14 @@ fn write(content: &Content, path: &Path) -> Outcome {
     Ok(())
 }
 
+/// Flips a bit of one byte of a file, in place.
+pub fn damage_byte(path: &Path, at: u64) -> Outcome {
+    let mut bytes = std::fs::read(path)?;
+    bytes[usize::try_from(at)?] ^= 1;
+    std::fs::write(path, bytes)?;
+    age(path)
+}
+
 /// Bytes that look random, by SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Debug)]
 pub struct Seeded {
@@ -195,7 +204,7 @@ impl Read for Seeded {
 
 /// A catalogue, written for one scenario.
 #[derive(Debug, Clone, Default)]
-pub struct CatalogFile(Vec<(String, String)>);
+pub struct CatalogFile(Vec<String>);
 
 impl CatalogFile {
     /// The games as they are.
@@ -208,14 +217,34 @@ impl CatalogFile {
     }
 
     pub fn with(mut self, id: &str, version: &str) -> Self {
-        self.0.push((id.to_owned(), version.to_owned()));
+        self.0.push(format!("[[game]]\nid = \"{id}\"\nversion = \"{version}\"\n"));
+        self
+    }
+
+    /// The same, with the content that alone counts.
+    pub fn pinned(mut self, id: &str, version: &str, content: &str) -> Self {
+        self.0.push(format!("[[game]]\nid = \"{id}\"\nversion = \"{version}\"\ncontent = \"{content}\"\n"));
         self
     }
 
     pub fn to_toml(&self) -> String {
-        let entry = |(id, version): &(String, String)| {
-            format!("[[game]]\nid = \"{id}\"\nversion = \"{version}\"\n\n")
-        };
-        self.0.iter().map(entry).collect()
+        self.0.join("\n")
     }
+}
+
+/// What the archives of a fixture's game unpack to, as another unpacker than ours found it: a line for each file in
+/// `payload/FIXTURE-GAME.b3`, with hash, size and path.
+pub fn fixture_payload(fixture: &str, game: &str) -> Outcome<Manifest> {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/scenarios/payload/{fixture}-{game}.b3"));
+    let mut files = BTreeMap::new();
+    for line in std::fs::read_to_string(&path)?.lines() {
+        let parts: Vec<&str> = line.splitn(3, "  ").collect();
+        let [hash, size, file] = parts[..] else {
+            fail!("{}: not a line of the list: {line}", path.display())
+        };
+        files.insert(file.to_owned(), (size.parse()?, hash.to_owned()));
+    }
+    require!(!files.is_empty(), "{} lists nothing", path.display());
+    Ok(Manifest(files))
 }

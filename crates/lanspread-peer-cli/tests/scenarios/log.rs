@@ -123,19 +123,39 @@ impl Log {
     /// The end of the log, for a failure's report.
     pub fn tail(&self) -> String {
         let inner = self.lock();
-        let hidden = inner.entries.len().saturating_sub(TAIL_LINES);
+        let mut lines: Vec<String> = Vec::new();
+        for run in inner.entries.chunk_by(|a, b| is_chunk(a) && is_chunk(b)) {
+            // Hundreds of chunks in a row say no more than their first and last.
+            lines.push(render(&run[0], TAIL_COLUMNS));
+            if let [_, between @ .., last] = run {
+                if !between.is_empty() {
+                    lines.push(format!("              … {} more chunks", between.len()));
+                }
+                lines.push(render(last, TAIL_COLUMNS));
+            }
+        }
+        let hidden = lines.len().saturating_sub(TAIL_LINES);
         let mut text = String::new();
         if hidden > 0 {
             let _ = writeln!(text, "    … {hidden} earlier lines in {}", self.path.display());
         }
-        for entry in &inner.entries[hidden..] {
-            let _ = writeln!(text, "    {}", render(entry, TAIL_COLUMNS));
+        for line in &lines[hidden..] {
+            let _ = writeln!(text, "    {line}");
         }
         text
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_chunk(entry: &Entry) -> bool {
+    match &entry.said {
+        Said::Printed { line: Some(line), .. } => {
+            matches!(event(line), Some(Event::DownloadChunkFinished { .. }))
+        }
+        _ => false,
     }
 }
 

@@ -80,7 +80,9 @@ fn trials(kind: LabKind) -> Vec<Trial> {
             let _ended = running::Ended;
             run(scenario, kind, None).0.map_err(|Failure(report)| Failed::from(report))
         };
-        trials.push(Trial::test(scenario.name(), run).with_ignored_flag(!runs));
+        let elsewhere = matches!(scenario.body, Body::Run(_)) && !runs;
+        let name = scenario.name() + if elsewhere { " (not in this lab)" } else { "" };
+        trials.push(Trial::test(name, run).with_ignored_flag(!runs));
     }
     let failed = |Failure(message)| Failed::from(message);
     let up_to_date = move || matrix::is_up_to_date(&cases::all()).map_err(failed);

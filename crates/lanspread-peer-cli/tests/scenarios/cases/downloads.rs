@@ -9,11 +9,11 @@ use super::flow::{
     KIB, MIB, await_finished, await_installed, require_committed_once, require_order, require_same_game,
 };
 use crate::figures;
-use crate::games::{CatalogFile, Content, Game};
+use crate::games::{CatalogFile, Content, Game, fixture_payload};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
-use crate::peer::{Peer, game_id};
+use crate::peer::{Peer, PeerSpec, game_id};
 use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
 use crate::transfer::{Transfer, pieces_of, require_rates};
 use crate::wait::eventually;
@@ -33,9 +33,9 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S5",
         title: "download installs by default",
         claim: "A download without further word ends with an installed game",
-        setup: "client ← bravo: `cnctw` of the fixture, and a generated game whose payload is known to the byte",
-        expected: "`download-finished` before `install-finished`; both flags true; what is under `local/` has the right hashes, nothing missing, nothing extra",
-        sabotages: &["install-never", "unpack-drop-last-entry", "unpack-flip-byte"],
+        setup: "client ← bravo: `cnctw` of the fixture, and a generated game; two more clients fetch the other builds of `cnctw`, a solid archive and two archives that overlap",
+        expected: "`download-finished` before `install-finished`; both flags true; what is under `local/` is what another unpacker found in the archives, to the byte, the later archive winning; nothing missing, nothing extra",
+        sabotages: &["install-never", "unpack-drop-last-entry", "unpack-flip-byte", "unpack-unsorted"],
         labs: EVERYWHERE,
         body: Body::Run(download_installs),
     },
@@ -224,10 +224,29 @@ fn require_payload(lab: &Lab, peer: &Peer, game: &str) -> Outcome {
 
 fn download_installs(lab: &Lab) -> Outcome {
     let packed = packed_game("packed");
-    let bravo = lab.peer("bravo")?.fixture("bravo")?.game(&packed)?.start()?;
-    let client = lab.peer("client")?.start()?;
-    client.connect(&bravo)?;
-    for game in ["cnctw", "packed"] {
+    let client =
+        download_and_install(lab, lab.peer("bravo")?.fixture("bravo")?.game(&packed)?, &["cnctw", "packed"])?;
+    require_payload(lab, &client, "packed")?;
+    require_fixture_payload(&client, "bravo")?;
+    for fixture in ["solid", "multi"] {
+        let client = download_and_install(lab, lab.peer(fixture)?.fixture(fixture)?, &["cnctw"])?;
+        require_fixture_payload(&client, fixture)?;
+    }
+    Ok(())
+}
+
+fn require_fixture_payload(client: &Peer, fixture: &str) -> Outcome {
+    let local = Manifest::of(&client.game_dir("cnctw").join("local"))?;
+    let expected = fixture_payload(fixture, "cnctw")?;
+    local.require_equal(&expected, &format!("local/ of cnctw from {fixture} against the reference"))
+}
+
+/// A new client that fetched these games from that source, without a word about installing.
+fn download_and_install(lab: &Lab, source: PeerSpec<'_>, games: &[&str]) -> Outcome<Peer> {
+    let source = source.start()?;
+    let client = lab.peer(&format!("client-of-{}", source.name()))?.start()?;
+    client.connect(&source)?;
+    for game in games {
         client.await_offered(game, 1)?;
         let since = client.mark();
         // Written by hand, because it is the absence of `install` that counts.
@@ -239,13 +258,10 @@ fn download_installs(lab: &Lab) -> Outcome {
         client.await_idle()?;
         let info = client.await_served(game)?;
         require!(info.downloaded && info.installed, "{info:?}");
-        require_same_game(&client, &bravo, game)?;
+        require_same_game(&client, &source, game)?;
         require_committed_once(&client, since, game)?;
     }
-    require_payload(lab, &client, "packed")?;
-    let local = Manifest::of(&client.game_dir("cnctw").join("local"))?;
-    require!(local.bytes() > 0, "nothing was installed of cnctw: {local:?}");
-    Ok(())
+    Ok(client)
 }
 
 fn install_and_uninstall(lab: &Lab) -> Outcome {

@@ -1,5 +1,6 @@
 //! The scenarios. Each module is a part of the product's contract; the declarations stand beside the functions.
 
+mod archives;
 mod commands;
 mod downloads;
 mod flow;
@@ -8,19 +9,22 @@ mod meeting;
 mod pending;
 mod restarts;
 mod sources;
+mod swarm;
 
 use crate::matrix::number;
 use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 7] = [
+    let groups: [&'static [Scenario]; 9] = [
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
         restarts::SCENARIOS,
         library::SCENARIOS,
         commands::SCENARIOS,
+        archives::SCENARIOS,
+        swarm::SCENARIOS,
         pending::SCENARIOS,
     ];
     let mut all: Vec<&Scenario> = groups.into_iter().flatten().collect();

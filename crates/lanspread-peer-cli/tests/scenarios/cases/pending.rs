@@ -46,12 +46,6 @@ pub const SCENARIOS: &[Scenario] = &[
         "streamed install",
     ),
     pending(
-        "S44",
-        "corrupt archive",
-        "A damaged archive whose chunks verify leaves nothing behind, and the reason names it",
-        "transactions",
-    ),
-    pending(
         "S45",
         "sender lost in mid-stream",
         "A streamed install whose only source dies is rolled back whole",
@@ -68,18 +62,6 @@ pub const SCENARIOS: &[Scenario] = &[
         "several archives",
         "Two archives unpack in sorted order, the later one wins",
         "streamed install",
-    ),
-    pending(
-        "S48",
-        "resume after a crash",
-        "A receiver killed in mid-download goes on and refetches at most what was in flight",
-        "transactions",
-    ),
-    pending(
-        "S49",
-        "swarm",
-        "1 seed and 6 clients: clients serve each other before they are complete, the seed sends less than 2 copies",
-        "swarm scheduling",
     ),
     pending(
         "S50",
@@ -99,12 +81,6 @@ pub const SCENARIOS: &[Scenario] = &[
         "closed party",
         "A peer without the pass-phrase sees no library and gets no byte",
         "closed parties",
-    ),
-    pending(
-        "S54",
-        "pinned content",
-        "Where the catalogue pins a content id, a lying majority does not win",
-        "the suite that cannot lie",
     ),
     pending(
         "S55",

@@ -1,4 +1,6 @@
-//! The only source goes in mid-transfer, and comes back.
+//! The only source goes in mid-transfer and comes back, or the receiver does.
+
+use std::collections::BTreeSet;
 
 use lanspread_api::{Event, Request};
 
@@ -12,7 +14,7 @@ use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, require};
+use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
 use crate::transfer::{Transfer, pieces_of};
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -35,6 +37,16 @@ pub const SCENARIOS: &[Scenario] = &[
         sabotages: &["restart-from-zero", "forget-in-flight", "never-resume"],
         labs: EVERYWHERE,
         body: Body::Run(source_returns),
+    },
+    Scenario {
+        id: "S48",
+        title: "resume after a crash",
+        claim: "A receiver that was killed goes on and refetches at most what was in flight",
+        setup: "one source, 64 MiB (512 chunks); the client is SIGKILLed with at least 64 chunks there, started again on the same folders, and told to download again",
+        expected: "`download-begin` says how much was had; what was had and what is fetched then make up the game; no chunk comes twice within a run, and at most 32 that were reported before the kill come again; manifests equal",
+        sabotages: &["restart-from-zero", "forget-incoming", "lie-about-had-bytes"],
+        labs: EVERYWHERE,
+        body: Body::Run(resume_after_crash),
     },
 ];
 
@@ -90,4 +102,54 @@ fn source_returns(lab: &Lab) -> Outcome {
     figures::note("S20", format!("{} of {} chunks were there at the kill", arrived.0.len(), all.len()));
     require_same_game(&client, &source, "ggoo")?;
     require_committed_once(&client, since, "ggoo")
+}
+
+/// Chunks that may come twice: what was reported in the very moment of the kill, and may not have been noted on disk.
+const REFETCHED_MAX: usize = 32;
+
+fn resume_after_crash(lab: &Lab) -> Outcome {
+    let game = Game::blob("ggoo", 48, 64 * MIB);
+    let catalog = CatalogFile::of(&[&game]);
+    let source = lab.peer("source")?.game(&game)?.catalog(&catalog)?.start()?;
+    let client = lab.peer("client")?.catalog(&catalog)?.start()?;
+    client.connect(&source)?;
+    client.await_offered("ggoo", 1)?;
+    let all = pieces_of(&Manifest::root_files(&source.game_dir("ggoo"))?);
+    let start = client.mark();
+    client.download("ggoo", false)?;
+    await_chunks(&client, start, "ggoo", 64)?;
+    client.kill();
+    let first = Transfer::since(&client, start, "ggoo");
+    require_in_the_middle(&first, &all)?;
+    require!(!client.game_dir("ggoo").exists(), "something was committed before the kill");
+
+    let again = client.mark();
+    client.restart()?;
+    client.connect(&source)?;
+    client.await_offered("ggoo", 1)?;
+    client.download("ggoo", false)?;
+    await_finished(&client, again, "ggoo")?;
+    let second = Transfer::since(&client, again, "ggoo");
+    let had = client.find_event(again, |event| match event {
+        Event::DownloadBegin { had_bytes, total_bytes, .. } => Some((*had_bytes, *total_bytes)),
+        _ => None,
+    });
+    let Some((_, (had, total))) = had else { fail!("no download-begin after the restart") };
+    require_eq!(had + second.bytes(), total, "what was had and what was fetched after the restart");
+    let before: BTreeSet<_> = first.0.iter().map(|(piece, _)| piece.clone()).collect();
+    let after: BTreeSet<_> = second.0.iter().map(|(piece, _)| piece.clone()).collect();
+    require_eq!(after.len(), second.0.len(), "the chunks of the second run, each once");
+    let unreported = all.iter().filter(|p| !before.contains(*p) && !after.contains(*p)).count();
+    require!(unreported <= REFETCHED_MAX, "{unreported} chunks are in neither run's report");
+    let refetched = before.intersection(&after).count();
+    figures::note(
+        "S48",
+        format!(
+            "{} of {} chunks were reported before the kill, {refetched} came again",
+            before.len(),
+            all.len()
+        ),
+    );
+    require!(refetched <= REFETCHED_MAX, "{refetched} of {} chunks were fetched a second time", before.len());
+    require_same_game(&client, &source, "ggoo")
 }

@@ -109,6 +109,16 @@ pub const SCENARIOS: &[Scenario] = &[
         labs: EVERYWHERE,
         body: Body::Run(second_hand),
     },
+    Scenario {
+        id: "S54",
+        title: "pinned content",
+        claim: "Where the catalogue pins a content id, a lying majority does not win",
+        setup: "three peers with the same game and version, two of them with another content than the pinned one",
+        expected: "one source counts; only the holder of the pinned content serves; the receiver equals it; for a client that knows the two others only, the download is refused with `no-source`",
+        sabotages: &["ignore-pin"],
+        labs: EVERYWHERE,
+        body: Body::Run(pinned_content),
+    },
 ];
 
 const OLDER: &str = "20240101";
@@ -390,4 +400,36 @@ fn second_hand(lab: &Lab) -> Outcome {
     transfer.require_exactly(&pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?))?;
     transfer.require_sources(&[&client])?;
     require_same_game(&third, &bravo, "ggoo")
+}
+
+fn pinned_content(lab: &Lab) -> Outcome {
+    let open = CatalogFile::default().with("ggoo", VERSION);
+    let (right, wrong) = (Game::blob("ggoo", 54, MIB), Game::blob("ggoo", 55, MIB));
+    let honest = holder(lab, "honest", &right, &open)?;
+    let liars = [holder(lab, "liar1", &wrong, &open)?, holder(lab, "liar2", &wrong, &open)?];
+    let Some(content) = honest.await_served("ggoo")?.content_id else {
+        fail!("a served game has no content id")
+    };
+    let pinned = CatalogFile::default().pinned("ggoo", VERSION, &content);
+    let client = client_of(lab, &pinned, &[&honest, &liars[0], &liars[1]])?;
+    let offers = raw_offers(&client, &[&honest, &liars[0], &liars[1]], "ggoo")?;
+    require!(offers[0].1 == content && offers[1] == offers[2] && offers[1].1 != content, "{offers:?}");
+    client.await_offered("ggoo", 1)?;
+    let since = client.mark();
+    client.download("ggoo", false)?;
+    await_finished(&client, since, "ggoo")?;
+    let transfer = Transfer::since(&client, since, "ggoo");
+    transfer.require_sources(&[&honest])?;
+    transfer.require_exactly(&pieces_of(&Manifest::root_files(&honest.game_dir("ggoo"))?))?;
+    require_same_game(&client, &honest, "ggoo")?;
+    require_committed_once(&client, since, "ggoo")?;
+
+    let late = lab.peer("late")?.catalog(&pinned)?.start()?;
+    for liar in &liars {
+        late.connect(liar)?;
+    }
+    raw_offers(&late, &[&liars[0], &liars[1]], "ggoo")?;
+    let request = Request::Download { game_id: game_id("ggoo")?, install: false };
+    late.refuses(&request, ErrorCode::NoSource)?;
+    require_no_trace(&late, "ggoo")
 }

@@ -21,6 +21,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// Runs a peer until it is told to stop.
 pub async fn run(args: RunArgs, state_dir: PathBuf, json: bool) -> Result<(), ErrorBody> {
     refuse_second(&state_dir).await?;
+    refuse_missing(&args.games_dir)?;
     let connect = args.connect.iter().map(|text| address::resolve(text)).collect::<Result<Vec<_>, _>>()?;
     let asked_port = args.listen.port();
     let peer = lanspread_peer::start(config(args, &state_dir)?).await.map_err(|e| ErrorBody::from(&e))?;
@@ -97,6 +98,17 @@ async fn refuse_second(state_dir: &Path) -> Result<(), ErrorBody> {
     let message = format!("a peer is already running with the state folder {}", state_dir.display());
     let mut error = ErrorBody::new(ErrorCode::StateDirUnusable, message);
     error.hint = Some("stop it with `lanspread stop`, or give this one its own --state-dir".to_owned());
+    Err(error)
+}
+
+/// A misspelt folder must not become a new and empty library.
+fn refuse_missing(games_dir: &Path) -> Result<(), ErrorBody> {
+    if games_dir.is_dir() {
+        return Ok(());
+    }
+    let message = format!("the games folder {} does not exist", games_dir.display());
+    let mut error = ErrorBody::new(ErrorCode::GamesDirUnusable, message);
+    error.hint = Some("make it first, or check how it is spelt".to_owned());
     Err(error)
 }
 

@@ -2,6 +2,8 @@
 //!
 //! `types <- {core, proto} <- {store, net} <- peer <- api <- {peer-cli, lanspread}`. Development dependencies are free.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The program as people use it: processes, exit codes, what stays behind.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -119,6 +121,15 @@ fn mistakes_on_the_command_line_are_usage() {
         assert_eq!(exit(&output(state.path(), args)), Some(i32::from(ExitCode::Usage.code())), "{args:?}");
     }
     assert_eq!(exit(&output(state.path(), &["--help"])), Some(0));
+}
+
+#[test]
+fn a_misspelt_games_folder_is_not_made() {
+    let state = tempfile::tempdir().unwrap();
+    let games = state.path().join("gmaes");
+    let run = output(state.path(), &["run", "--games-dir", games.to_str().unwrap()]);
+    assert_eq!(exit(&run), Some(i32::from(ExitCode::Start.code())));
+    assert!(!games.exists());
 }
 
 #[test]

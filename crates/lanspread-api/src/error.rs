@@ -147,6 +147,7 @@ error_codes! {
     AlreadyInstalled "already-installed" Refused "the game is installed already"
         hint "uninstall it first";
     NothingToCancel "nothing-to-cancel" Refused "no download of this game is running";
+    NotDownloading "not-downloading" Refused "the game is not being downloaded";
     Cancelled "cancelled" Refused "the user cancelled the operation";
     ShuttingDown "shutting-down" Refused "the peer is shutting down";
     UnknownGame "unknown-game" NotFound "the catalogue does not list this game"
@@ -288,6 +289,7 @@ impl From<&CommandError> for ErrorCode {
             CommandError::NotInstalled { .. } => Self::NotInstalled,
             CommandError::AlreadyInstalled { .. } => Self::AlreadyInstalled,
             CommandError::NothingToCancel { .. } => Self::NothingToCancel,
+            CommandError::NotDownloading { .. } => Self::NotDownloading,
             CommandError::ConnectFailed { failure, .. } => failure.into(),
             CommandError::Incompatible { .. } => Self::IncompatibleProtocol,
             CommandError::WaitTimedOut { .. } => Self::WaitTimedOut,
@@ -315,6 +317,7 @@ impl From<&CommandError> for ErrorBody {
             | CommandError::NotDownloaded { game }
             | CommandError::NotInstalled { game }
             | CommandError::AlreadyInstalled { game }
+            | CommandError::NotDownloading { game }
             | CommandError::NothingToCancel { game } => body.game_id = Some(game.to_string()),
             CommandError::ConnectFailed { .. }
             | CommandError::Incompatible { .. }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{ErrorBody, ErrorCode};
 use crate::line::{ErrorLine, Id};
-use crate::request::{CommandName, Request, WAIT_PEERS_TIMEOUT_MS, WAIT_PEERS_TIMEOUT_MS_MAX};
+use crate::request::{CommandName, Priority, Request, WAIT_PEERS_TIMEOUT_MS, WAIT_PEERS_TIMEOUT_MS_MAX};
 
 /// Longest line that is read, in bytes, the line feed not included.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
@@ -233,6 +233,22 @@ impl Fields {
         })
     }
 
+    /// A rate in bytes per second; absent and `null` are no limit.
+    fn rate(&self, name: &'static str) -> Result<Option<u64>, ErrorBody> {
+        match self.members.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(rate) if rate > 0 => Ok(Some(rate)),
+                _ => Err(invalid(name, "is neither null nor a whole number of bytes per second from 1 on")),
+            },
+        }
+    }
+
+    fn priority(&self) -> Result<Priority, ErrorBody> {
+        let priority = Priority::from_name(self.text("priority")?);
+        priority.ok_or_else(|| invalid("priority", "is none of low, normal and high"))
+    }
+
     fn path(&self) -> Result<String, ErrorBody> {
         let path = self.text("path")?;
         if path.is_empty() || path.contains('\0') {
@@ -264,6 +280,12 @@ fn command(name: CommandName, fields: &Fields) -> Result<Request, ErrorBody> {
             user_name: fields.optional_text("user_name")?,
             language: fields.optional_text("language")?,
         },
+        CommandName::SetLimits => {
+            Request::SetLimits { upload: fields.rate("upload")?, download: fields.rate("download")? }
+        }
+        CommandName::SetPriority => {
+            Request::SetPriority { game_id: fields.game_id()?, priority: fields.priority()? }
+        }
         CommandName::SetGameDir => Request::SetGameDir { path: fields.path()? },
         CommandName::Shutdown => Request::Shutdown,
     })
@@ -338,6 +360,15 @@ mod tests {
             (
                 r#"{"cmd":"stream-install","game_id":"ggoo"}"#,
                 Request::StreamInstall { game_id: game_id.clone() },
+            ),
+            (r#"{"cmd":"set-limits"}"#, Request::SetLimits { upload: None, download: None }),
+            (
+                r#"{"cmd":"set-limits","upload":1000,"download":null}"#,
+                Request::SetLimits { upload: Some(1000), download: None },
+            ),
+            (
+                r#"{"cmd":"set-priority","game_id":"ggoo","priority":"high"}"#,
+                Request::SetPriority { game_id: game_id.clone(), priority: Priority::High },
             ),
             (
                 r#"{"cmd":"play","game_id":"ggoo","user_name":"Jo","language":null}"#,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lanspread_peer::command::{CommandError, OperationKind as CoreKind, Reply};
 use lanspread_peer::event::{self as core, DownloadFailure, Event as CoreEvent, RejectReason};
 use lanspread_peer::io::{self, CloseReason, DiskError};
-use lanspread_peer::snapshot::{self, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot};
+use lanspread_peer::snapshot::{self, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot, SwarmSnapshot};
 use lanspread_peer::{Streamed, types::message::GameOffer};
 use lanspread_types::GameId;
 use lanspread_types::limits::PROTOCOL_VERSION;
@@ -20,7 +20,8 @@ use crate::event::{
 use crate::line::{ErrorLine, Id, Line, ResultLine};
 use crate::reply::{
     ActiveOperation, AdvertisedGame, Availability, DownloadReply, Empty, GameInfo, GameList, GameReply,
-    GamesDir, OperationKind, PeerCount, PeerInfo, PeerList, Progress, ReplyData, Status,
+    GamesDir, Limits, OperationKind, PeerCount, PeerInfo, PeerList, Progress, ReplyData, Status, Swarm,
+    SwarmSource,
 };
 use crate::request::Request;
 
@@ -94,6 +95,10 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
         (Request::Install { game_id }, Reply::Done) => ReplyData::Install(game(game_id)),
         (Request::Uninstall { game_id }, Reply::Done) => ReplyData::Uninstall(game(game_id)),
         (Request::RemoveDownload { game_id }, Reply::Done) => ReplyData::RemoveDownload(game(game_id)),
+        (&Request::SetLimits { upload, download }, Reply::Done) => {
+            ReplyData::SetLimits(Limits { upload, download })
+        }
+        (Request::SetPriority { game_id, .. }, Reply::Done) => ReplyData::SetPriority(game(game_id)),
         (Request::SetGameDir { path }, Reply::Done) => {
             ReplyData::SetGameDir(GamesDir { games_dir: path.clone() })
         }
@@ -121,7 +126,31 @@ pub fn status(s: &StatusSnapshot, state_dir: &Path) -> Status {
         catalogued: s.catalogued,
         peer_count: s.peers,
         active_operations: s.operations.iter().map(Into::into).collect(),
+        swarms: s.swarms.iter().map(Into::into).collect(),
+        limits: Limits { upload: s.limits.upload, download: s.limits.download },
         active_outbound_transfers: outbound,
+    }
+}
+
+impl From<&SwarmSnapshot> for Swarm {
+    fn from(s: &SwarmSnapshot) -> Self {
+        let source = |s: &snapshot::SwarmSource| SwarmSource {
+            peer_id: s.peer.to_string(),
+            name: s.name.clone(),
+            chunks_has: s.chunks_has,
+            bytes: s.bytes,
+            bytes_per_second: s.bytes_per_second,
+        };
+        Self {
+            game_id: s.game.to_string(),
+            priority: s.priority.into(),
+            chunks_had: s.chunks_had,
+            chunks_total: s.chunks_total,
+            copies: s.copies,
+            bytes_per_second: s.bytes_per_second,
+            seconds_left: s.seconds_left,
+            sources: s.sources.iter().map(source).collect(),
+        }
     }
 }
 
@@ -411,6 +440,8 @@ mod tests {
             catalogued: true,
             peers: 0,
             operations: Vec::new(),
+            swarms: Vec::new(),
+            limits: lanspread_peer::command::RateLimits::default(),
             outbound: vec![(game("a"), 0), (game("b"), 2)],
         };
         let rendered = status(&snapshot, Path::new("state"));

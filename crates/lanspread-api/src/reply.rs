@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::request::Priority;
+
 /// The answer to a command: its name as `cmd`, the rest as `data`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "cmd", content = "data", rename_all = "kebab-case")]
@@ -20,6 +22,8 @@ pub enum ReplyData {
     Install(GameReply),
     Uninstall(GameReply),
     RemoveDownload(GameReply),
+    SetLimits(Limits),
+    SetPriority(GameReply),
     SetGameDir(GamesDir),
     Shutdown(Empty),
 }
@@ -46,8 +50,47 @@ pub struct Status {
     pub peer_count: usize,
     /// What runs here.
     pub active_operations: Vec<ActiveOperation>,
+    /// The downloads among the operations, with the swarm that they draw from.
+    pub swarms: Vec<Swarm>,
+    pub limits: Limits,
     /// What is being sent to others: chunks queued or on their way, by game. Games without any are left out.
     pub active_outbound_transfers: BTreeMap<String, usize>,
+}
+
+/// Bytes per second of chunk data over all peers; `null` is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    pub upload: Option<u64>,
+    pub download: Option<u64>,
+}
+
+/// A download, as its swarm stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Swarm {
+    pub game_id: String,
+    pub priority: Priority,
+    pub chunks_had: u32,
+    pub chunks_total: u32,
+    /// Complete copies in the room: whole ones, and the share of chunks that have one more. Below 1, the room does not
+    /// have the whole game any more.
+    pub copies: f64,
+    pub bytes_per_second: u64,
+    /// Until everything is here, at the present rate; `null` while nothing comes.
+    pub seconds_left: Option<u64>,
+    pub sources: Vec<SwarmSource>,
+}
+
+/// One source of a download.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SwarmSource {
+    pub peer_id: String,
+    pub name: String,
+    /// Chunks that it has.
+    pub chunks_has: u32,
+    /// Verified bytes that came from it.
+    pub bytes: u64,
+    /// Its rate while it was busy for this peer.
+    pub bytes_per_second: u64,
 }
 
 /// An operation that runs.

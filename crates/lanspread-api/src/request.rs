@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use lanspread_peer::command::Command;
+use lanspread_peer::command::{Command, Priority as CorePriority, RateLimits};
 use lanspread_types::GameId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,12 +71,70 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         language: Option<String>,
     },
+    /// Limits what is sent and received from now on, in bytes per second of chunk data over all peers; `null` or absent
+    /// is no limit.
+    SetLimits {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upload: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        download: Option<u64>,
+    },
+    /// Says which downloads go first: one waits while a higher one can get anything at all; equal ones share.
+    SetPriority {
+        #[schemars(with = "String")]
+        game_id: GameId,
+        priority: Priority,
+    },
     /// Changes the folder of the library.
     SetGameDir {
         path: String,
     },
     /// Says goodbye to everybody, ends what runs, and answers last.
     Shutdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    Low,
+    Normal,
+    High,
+}
+
+impl Priority {
+    pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|p| p.as_str() == name)
+    }
+}
+
+impl From<Priority> for CorePriority {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::Low => Self::Low,
+            Priority::Normal => Self::Normal,
+            Priority::High => Self::High,
+        }
+    }
+}
+
+impl From<CorePriority> for Priority {
+    fn from(priority: CorePriority) -> Self {
+        match priority {
+            CorePriority::Low => Self::Low,
+            CorePriority::Normal => Self::Normal,
+            CorePriority::High => Self::High,
+        }
+    }
 }
 
 fn wait_peers_timeout_ms() -> u64 {
@@ -103,12 +161,14 @@ pub enum CommandName {
     RemoveDownload,
     StreamInstall,
     Play,
+    SetLimits,
+    SetPriority,
     SetGameDir,
     Shutdown,
 }
 
 impl CommandName {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Status,
         Self::WaitPeers,
         Self::Connect,
@@ -121,6 +181,8 @@ impl CommandName {
         Self::RemoveDownload,
         Self::StreamInstall,
         Self::Play,
+        Self::SetLimits,
+        Self::SetPriority,
         Self::SetGameDir,
         Self::Shutdown,
     ];
@@ -139,6 +201,8 @@ impl CommandName {
             Self::RemoveDownload => "remove-download",
             Self::StreamInstall => "stream-install",
             Self::Play => "play",
+            Self::SetLimits => "set-limits",
+            Self::SetPriority => "set-priority",
             Self::SetGameDir => "set-game-dir",
             Self::Shutdown => "shutdown",
         }
@@ -164,6 +228,8 @@ impl Request {
             Self::RemoveDownload { .. } => CommandName::RemoveDownload,
             Self::StreamInstall { .. } => CommandName::StreamInstall,
             Self::Play { .. } => CommandName::Play,
+            Self::SetLimits { .. } => CommandName::SetLimits,
+            Self::SetPriority { .. } => CommandName::SetPriority,
             Self::SetGameDir { .. } => CommandName::SetGameDir,
             Self::Shutdown => CommandName::Shutdown,
         }
@@ -182,6 +248,10 @@ impl Request {
             Self::Install { game_id: game } => Command::Install { game },
             Self::Uninstall { game_id: game } => Command::Uninstall { game },
             Self::RemoveDownload { game_id: game } => Command::RemoveDownload { game },
+            Self::SetLimits { upload, download } => Command::SetLimits(RateLimits { upload, download }),
+            Self::SetPriority { game_id: game, priority } => {
+                Command::SetPriority { game, priority: priority.into() }
+            }
             Self::SetGameDir { path } => Command::SetGamesDir { path: path.into() },
             Self::Shutdown => Command::Shutdown,
             Self::StreamInstall { .. } | Self::Play { .. } => {

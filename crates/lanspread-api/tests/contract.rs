@@ -6,14 +6,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lanspread_api::request::Priority;
 use lanspread_api::schema::{contract_schema, validate_line, validate_request};
 use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, Request, render};
-use lanspread_peer::command::{CommandError, ContentVariant, OperationKind, Reply};
+use lanspread_peer::command::{CommandError, ContentVariant, OperationKind, RateLimits, Reply};
 use lanspread_peer::event::{
     DownloadFailure, DownloadProgress, Event, RejectReason, SourceTotals, TransferTotals,
 };
 use lanspread_peer::io::{CloseReason, DialFailure, DiskError, IgnoredFolder};
-use lanspread_peer::snapshot::{Availability, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot};
+use lanspread_peer::snapshot::{
+    Availability, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource,
+};
 use lanspread_peer::types::message::{GameOffer, Refusal};
 use lanspread_peer::{StartError, Streamed};
 use lanspread_types::{ContentId, GameId, GameVersion, PeerId, RelPath};
@@ -166,6 +169,7 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::NotInstalled { game: game() },
         CommandError::AlreadyInstalled { game: game() },
         CommandError::NothingToCancel { game: game() },
+        CommandError::NotDownloading { game: game() },
         CommandError::Incompatible { addr: addr(), theirs: 2, ours: 1 },
         CommandError::WaitTimedOut { have: 1, wanted: 2 },
         CommandError::Busy,
@@ -206,6 +210,26 @@ fn game_snapshots() -> Vec<GameSnapshot> {
     games
 }
 
+fn swarm() -> SwarmSnapshot {
+    let source = SwarmSource {
+        peer: peer(),
+        name: "alpha".to_owned(),
+        chunks_has: 4,
+        bytes: 65_536,
+        bytes_per_second: 1_000_000,
+    };
+    SwarmSnapshot {
+        game: game(),
+        priority: lanspread_peer::command::Priority::Low,
+        chunks_had: 1,
+        chunks_total: 4,
+        copies: 1.25,
+        bytes_per_second: 1_000_000,
+        seconds_left: Some(3),
+        sources: vec![source],
+    }
+}
+
 /// A command and what the core answers to it.
 fn answered() -> Vec<(Request, Reply)> {
     let status = StatusSnapshot {
@@ -216,9 +240,12 @@ fn answered() -> Vec<(Request, Reply)> {
         catalogued: true,
         peers: 2,
         operations: operations(),
+        swarms: vec![swarm()],
+        limits: RateLimits { upload: Some(1000), download: None },
         outbound: vec![(game(), 3)],
     };
-    let idle = StatusSnapshot { operations: Vec::new(), outbound: Vec::new(), ..status.clone() };
+    let idle =
+        StatusSnapshot { operations: Vec::new(), swarms: Vec::new(), outbound: Vec::new(), ..status.clone() };
     let started =
         Reply::DownloadStarted { game: game(), version: version(), content: content(), bytes: 1000 };
     let download = || Request::Download { game_id: game(), install: true };
@@ -235,6 +262,8 @@ fn answered() -> Vec<(Request, Reply)> {
         (Request::Install { game_id: game() }, Reply::Done),
         (Request::Uninstall { game_id: game() }, Reply::Done),
         (Request::RemoveDownload { game_id: game() }, Reply::Done),
+        (Request::SetLimits { upload: Some(1000), download: None }, Reply::Done),
+        (Request::SetPriority { game_id: game(), priority: Priority::High }, Reply::Done),
         (Request::SetGameDir { path: "/other".to_owned() }, Reply::Done),
         (Request::Shutdown, Reply::Done),
     ]

@@ -42,12 +42,35 @@ pub enum Command {
     RemoveDownload {
         game: GameId,
     },
+    /// Limits what is sent and received, from now on.
+    SetLimits(RateLimits),
+    /// Changes which downloads go first. Higher ones get everything; equal ones share.
+    SetPriority {
+        game: GameId,
+        priority: Priority,
+    },
     /// Changes the folder of the library.
     SetGamesDir {
         path: PathBuf,
     },
     /// Says goodbye to everybody, ends what runs, and answers last.
     Shutdown,
+}
+
+/// Bytes per second of chunk data over all peers; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RateLimits {
+    pub upload: Option<u64>,
+    pub download: Option<u64>,
+}
+
+/// Which download goes first: one waits while a higher one can get anything at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Priority {
+    Low,
+    #[default]
+    Normal,
+    High,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +116,8 @@ pub enum CommandError {
     AlreadyInstalled { game: GameId },
     #[error("no download of {game} is running")]
     NothingToCancel { game: GameId },
+    #[error("{game} is not being downloaded")]
+    NotDownloading { game: GameId },
     #[error("{addr} could not be connected: {failure}")]
     ConnectFailed { addr: SocketAddr, failure: crate::io::DialFailure },
     #[error("{addr} speaks protocol version {theirs}, this peer speaks {ours}")]

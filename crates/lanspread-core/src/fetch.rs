@@ -10,6 +10,7 @@ use std::time::Duration;
 use lanspread_types::message::RequestId;
 use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, GameVersion, PeerId};
 
+use crate::command::Priority;
 use crate::event::{DownloadFailure, DownloadProgress, SourceTotals, TransferTotals};
 use crate::swarm::Download;
 use crate::time::Time;
@@ -31,6 +32,9 @@ pub struct Fetch {
     pub content: ContentId,
     /// Install once the download is committed.
     pub install: bool,
+    pub priority: Priority,
+    /// Number of its latest request over all downloads: whose is lowest is next.
+    pub turn: u64,
     pub phase: Phase,
     /// Peers that sent what does not verify: not asked again.
     pub rejected: BTreeSet<PeerId>,
@@ -132,19 +136,35 @@ impl Transfer {
         self.had_bytes
     }
 
+    /// Whether it can ask for anything at present, or waits for somebody who has what is missing.
+    pub fn is_fed(&self) -> bool {
+        self.starving_since.is_none() && !self.swarm.is_complete()
+    }
+
+    /// Bytes per second of late, for a look in between: what has left the window is not forgotten here.
+    pub fn rate(&self, started: Time, now: Time) -> u64 {
+        let recent = self.meter.recent.iter().filter(|(at, ..)| now.since(*at) <= RATE_WINDOW);
+        per_second(recent.map(|(_, _, bytes)| bytes).sum(), now.since(started))
+    }
+
     /// What people see of the progress.
     pub fn progress(&mut self, game: &GameId, started: Time, now: Time) -> DownloadProgress {
         self.meter.forget(now);
-        let over = now.since(started).min(RATE_WINDOW).max(Duration::from_millis(1));
         let active: BTreeSet<PeerId> = self.meter.recent.iter().map(|&(_, peer, _)| peer).collect();
         DownloadProgress {
             game: game.clone(),
             downloaded_bytes: self.had_bytes(),
             total_bytes: self.content.manifest().total_bytes(),
-            bytes_per_second: (self.meter.bytes as f64 / over.as_secs_f64()) as u64,
+            bytes_per_second: per_second(self.meter.bytes, now.since(started)),
             active_peer_count: active.len(),
         }
     }
+}
+
+/// The rate of what came within the rate window, or since the start if that is more recent.
+fn per_second(bytes: u64, since_start: Duration) -> u64 {
+    let over = since_start.min(RATE_WINDOW).max(Duration::from_millis(1));
+    (bytes as f64 / over.as_secs_f64()) as u64
 }
 
 impl Fetch {
@@ -154,6 +174,8 @@ impl Fetch {
             version,
             content,
             install,
+            priority: Priority::default(),
+            turn: 0,
             phase: Phase::Manifest(ManifestSearch::default()),
             rejected: BTreeSet::new(),
             started: now,

@@ -331,11 +331,10 @@ pub enum DiskJob {
     Commit {
         content: Arc<GameContent>,
     },
-    /// Gives a download up; verified chunks are kept for resume unless `discard` says otherwise.
+    /// Gives a download up; its verified chunks are kept for the next attempt.
     DropIncoming {
         game: GameId,
         content: ContentId,
-        discard: bool,
     },
     Install {
         game: GameId,

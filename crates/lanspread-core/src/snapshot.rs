@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lanspread_types::message::GameOffer;
 use lanspread_types::{ContentId, GameId, GameVersion, PeerId};
 
-use crate::command::OperationKind;
+use crate::command::{OperationKind, Priority, RateLimits};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatusSnapshot {
@@ -18,8 +18,40 @@ pub struct StatusSnapshot {
     pub peers: usize,
     /// What runs here.
     pub operations: Vec<Operation>,
+    /// The downloads among the operations, with the swarm that they draw from.
+    pub swarms: Vec<SwarmSnapshot>,
+    pub limits: RateLimits,
     /// What is being sent to others: chunks queued or on their way, by game.
     pub outbound: Vec<(GameId, usize)>,
+}
+
+/// A download, as its swarm stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SwarmSnapshot {
+    pub game: GameId,
+    pub priority: Priority,
+    pub chunks_had: u32,
+    pub chunks_total: u32,
+    /// Complete copies in the room, this peer's own share counted: whole ones, and the part of the next one that is
+    /// there. Below 1, the room does not have the whole game any more.
+    pub copies: f64,
+    pub bytes_per_second: u64,
+    /// Until everything is here, at the present rate; `None` while nothing comes.
+    pub seconds_left: Option<u64>,
+    pub sources: Vec<SwarmSource>,
+}
+
+/// One source of a download.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SwarmSource {
+    pub peer: PeerId,
+    pub name: String,
+    /// Chunks that it has.
+    pub chunks_has: u32,
+    /// Verified bytes that came from it.
+    pub bytes: u64,
+    /// Its rate while it was busy for us.
+    pub bytes_per_second: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,6 +36,14 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub name: Option<PeerName>,
 
+    /// Send at most so many bytes per second of chunk data; `set-limits` changes it
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub upload_limit: Option<u64>,
+
+    /// Receive at most so many bytes per second of chunk data; `set-limits` changes it
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub download_limit: Option<u64>,
+
     /// What to log on standard error, such as `info` or `lanspread_net=debug`
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,

@@ -17,7 +17,7 @@ use lanspread_api::{
     ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, ReplyData, Request, ResultLine, render,
 };
 use lanspread_peer::catalog::Catalog;
-use lanspread_peer::command::Command;
+use lanspread_peer::command::{Command, RateLimits};
 use lanspread_peer::{EventStream, PeerConfig, PeerHandle, RunningPeer, Streamed, catalog_file};
 use tokio::io::{Stdin, Stdout};
 use tokio::sync::{Semaphore, mpsc};
@@ -74,6 +74,7 @@ async fn start(args: Args) -> Result<(RunningPeer, Signals, PathBuf), ErrorBody>
         port_fallback: false,
         name: args.name,
         catalog,
+        limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
     };
     let peer = lanspread_peer::start(config).await.map_err(|e| ErrorBody::from(&e))?;
     Ok((peer, signals, args.state_dir))

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lanspread_core::catalog::Catalog;
+use lanspread_core::command::RateLimits;
 use lanspread_types::PeerName;
 
 #[derive(Debug, Clone)]
@@ -19,4 +20,6 @@ pub struct PeerConfig {
     /// What other peers show; the host's name when `None`.
     pub name: Option<PeerName>,
     pub catalog: Catalog,
+    /// Limits from the start; they can be changed while the peer runs.
+    pub limits: RateLimits,
 }

@@ -99,8 +99,8 @@ impl Disk {
                 DiskReport::IncomingOpened { game: content.manifest().game().clone(), result }
             }),
             DiskJob::Commit { content } => self.change(move |store, _| commit(store, &content)),
-            DiskJob::DropIncoming { game, content, discard } => self.change(move |store, _| {
-                drop_incoming(store, &game, content, discard);
+            DiskJob::DropIncoming { game, content } => self.change(move |store, _| {
+                drop_incoming(store, &game, content);
                 DiskReport::IncomingDropped { game }
             }),
             DiskJob::Install { game } => self.install(game),
@@ -213,8 +213,8 @@ fn commit(store: &Store, content: &Arc<GameContent>) -> DiskReport {
     DiskReport::Committed { game: content.manifest().game().clone(), result }
 }
 
-fn drop_incoming(store: &Store, game: &GameId, content: ContentId, discard: bool) {
-    if let Err(error) = store.drop_incoming(game, content, discard) {
+fn drop_incoming(store: &Store, game: &GameId, content: ContentId) {
+    if let Err(error) = store.drop_incoming(game, content, false) {
         tracing::warn!(%game, %error, "what is left of a download could not be removed; the next start tries again");
     }
 }

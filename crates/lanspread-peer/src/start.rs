@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lanspread_core::NodeConfig;
-use lanspread_net::{Endpoint, EndpointConfig, Identity};
+use lanspread_net::{BindError, Endpoint, EndpointConfig, Identity};
 use lanspread_store::Store;
 use lanspread_types::{PeerId, PeerName};
 use tokio::sync::{broadcast, mpsc};
@@ -59,7 +59,7 @@ pub enum StartError {
 /// Opens the library, listens, and starts the loop. The library's scan goes on in the background; the event
 /// `LocalPeerReady` tells when it is done.
 pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
-    let PeerConfig { games_dir, state_dir, listen, port_fallback, name, catalog } = config;
+    let PeerConfig { games_dir, state_dir, listen, port_fallback, name, catalog, limits } = config;
     let identity = open_identity(state_dir).await?;
     let store = open_store(games_dir.clone()).await?;
 
@@ -75,7 +75,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
     };
     let endpoint = Endpoint::bind(endpoint_config, net_events, payloads)
         .await
-        .map_err(|e| StartError::Listen { addr: listen, reason: e.to_string() })?;
+        .map_err(|e| StartError::Listen { addr: listen, reason: bind_reason(e) })?;
     let endpoint = Arc::new(endpoint);
     let (peer, addr) = (endpoint.peer_id(), reachable(endpoint.local_addr()));
 
@@ -86,7 +86,15 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
 
     let (commands, commanded) = mpsc::channel(COMMANDS_WAITING);
     let (events, stream) = broadcast::channel(EVENTS_KEPT);
-    let node = NodeConfig { me: peer, name: name.to_string(), addr, games_dir, catalog, seed: random_seed() };
+    let node = NodeConfig {
+        me: peer,
+        name: name.to_string(),
+        addr,
+        games_dir,
+        catalog,
+        limits,
+        seed: random_seed(),
+    };
     let disk = Disk::new(store, reports.clone());
     let runtime = Runtime::new(node, endpoint, disk, expectations, reports, events.clone());
     let inputs = Inputs { commands: commanded, net, reports: reported };
@@ -98,6 +106,13 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
     let handle = PeerHandle { commands, events: events.downgrade() };
     drop(events);
     Ok(RunningPeer { handle, events: EventStream(stream), peer, addr, done })
+}
+
+fn bind_reason(error: BindError) -> String {
+    match error {
+        BindError::Listen { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
 }
 
 async fn open_identity(state_dir: PathBuf) -> Result<Identity, StartError> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use lanspread_api::ExitCode;
+use lanspread_api::request::Priority;
 use lanspread_types::{GameId, PeerName};
 
 use crate::address::DEFAULT_PORT;
@@ -74,6 +75,18 @@ Examples:
     /// Cancel a running download; what is verified is kept.
     #[command(after_help = "Example:\n  lanspread cancel ggoo")]
     Cancel(GameArg),
+    /// Limit what the running peer sends and receives, from now on.
+    #[command(after_help = "\
+A limit that is not given is lifted. K, M and G count in thousands: 10M is 10 MB per second.
+
+Examples:
+  lanspread limit --upload 10M
+  lanspread limit --upload 2M --download 50M
+  lanspread limit                      no limits any more")]
+    Limit(LimitArgs),
+    /// Say which download goes first: one waits while a higher one can get anything.
+    #[command(after_help = "Examples:\n  lanspread priority ggoo high\n  lanspread priority ggoo normal")]
+    Priority(PriorityArgs),
     /// Connect the running peer to another one.
     #[command(after_help = "Examples:\n  lanspread connect 192.168.0.7\n  lanspread connect ada.local:24930")]
     Connect(ConnectArgs),
@@ -106,6 +119,12 @@ pub struct RunArgs {
     /// What others call this machine; its host name if not given.
     #[arg(long, value_parser = |text: &str| PeerName::new(text))]
     pub name: Option<PeerName>,
+    /// Send at most so much chunk data per second, such as 10M; `lanspread limit` changes it.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub upload_limit: Option<u64>,
+    /// Receive at most so much chunk data per second, such as 10M; `lanspread limit` changes it.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub download_limit: Option<u64>,
     /// A peer to connect to; may be given several times.
     #[arg(long, value_name = "ADDR")]
     pub connect: Vec<String>,
@@ -127,6 +146,41 @@ pub struct GetArgs {
     /// Start the download and return at once.
     #[arg(long)]
     pub detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct LimitArgs {
+    /// Send at most so much chunk data per second, such as 10M.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub upload: Option<u64>,
+    /// Receive at most so much chunk data per second, such as 10M.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub download: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct PriorityArgs {
+    /// The game's id, as `lanspread status` shows it.
+    pub game: GameId,
+    /// low, normal or high.
+    #[arg(value_parser = priority)]
+    pub priority: Priority,
+}
+
+/// A rate in bytes per second, with an optional K, M or G for thousands, millions, thousands of millions.
+fn rate(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.trim().to_ascii_uppercase() {
+        t if t.ends_with('K') => (t[..t.len() - 1].to_owned(), 1_000),
+        t if t.ends_with('M') => (t[..t.len() - 1].to_owned(), 1_000_000),
+        t if t.ends_with('G') => (t[..t.len() - 1].to_owned(), 1_000_000_000),
+        t => (t, 1),
+    };
+    let rate = digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|&rate| rate > 0);
+    rate.ok_or_else(|| "a rate is a whole number of bytes per second, such as 500K, 10M or 1G".to_owned())
+}
+
+fn priority(text: &str) -> Result<Priority, String> {
+    Priority::from_name(text).ok_or_else(|| "a priority is low, normal or high".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -163,6 +217,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn rates_are_read_in_thousands() {
+        assert_eq!(
+            ["1", "500K", "10m", "1G"].map(rate),
+            [Ok(1), Ok(500_000), Ok(10_000_000), Ok(1_000_000_000)]
+        );
+        for bad in ["", "0", "K", "1.5M", "-1", "10MB", "99999999999G"] {
+            assert!(rate(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lanspread_api::{ErrorBody, ErrorCode, Line, render};
-use lanspread_peer::command::Command;
+use lanspread_peer::command::{Command, RateLimits};
 use lanspread_peer::{EventStream, PeerConfig, PeerHandle, catalog::Catalog, catalog_file};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -85,6 +85,7 @@ fn config(args: RunArgs, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
         port_fallback: true,
         name: args.name,
         catalog,
+        limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
     })
 }
 

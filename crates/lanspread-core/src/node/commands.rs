@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lanspread_types::{GameId, GameVersion};
+use lanspread_types::{GameId, GameVersion, PeerId};
 
 use super::Node;
 use crate::agreement::{Agreed, Disagreement, Offer, agree};
-use crate::command::{Command, CommandError, CommandId, OperationKind, Reply};
+use crate::command::{Command, CommandError, CommandId, OperationKind, Priority, RateLimits, Reply};
 use crate::event::{DownloadFailure, Event, TransferTotals};
 use crate::fetch::Fetch;
 use crate::io::{CloseReason, DiskJob, Output};
-use crate::snapshot::{Availability, GameSnapshot, StatusSnapshot};
+use crate::snapshot::{Availability, GameSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource};
+use crate::swarm::SourceFigures;
 use crate::time::Time;
 
 /// Commands that wait for something to happen.
@@ -36,7 +37,7 @@ impl Node {
             return self.reply(id, Err(CommandError::ShuttingDown));
         }
         match command {
-            Command::Status => self.reply(id, Ok(Reply::Status(self.status()))),
+            Command::Status => self.reply(id, Ok(Reply::Status(self.status(now)))),
             Command::ListPeers => {
                 let peers = self.roster.iter().map(|p| p.snapshot()).collect();
                 self.reply(id, Ok(Reply::Peers(peers)));
@@ -53,6 +54,11 @@ impl Node {
             Command::Install { game } => self.install(id, &game),
             Command::Uninstall { game } => self.uninstall(id, &game),
             Command::RemoveDownload { game } => self.remove(now, id, &game),
+            Command::SetLimits(limits) => {
+                self.set_limits(now, limits);
+                self.reply(id, Ok(Reply::Done));
+            }
+            Command::SetPriority { game, priority } => self.set_priority(now, id, &game, priority),
             Command::SetGamesDir { path } => {
                 if !self.operations.is_empty() || self.waiting.games_dir.is_some() {
                     return self.reply(id, Err(CommandError::Busy));
@@ -65,7 +71,7 @@ impl Node {
         }
     }
 
-    fn status(&self) -> StatusSnapshot {
+    fn status(&self, now: Time) -> StatusSnapshot {
         let mut operations = self.operations.snapshot();
         for operation in &mut operations {
             if let Some(transfer) = self.fetches.get(&operation.game).and_then(Fetch::transfer) {
@@ -81,8 +87,51 @@ impl Node {
             catalogued: matches!(self.config.catalog, crate::catalog::Catalog::Listed(_)),
             peers: self.roster.len(),
             operations,
+            swarms: self.fetches.values().filter_map(|fetch| self.swarm_snapshot(now, fetch)).collect(),
+            limits: self.limits,
             outbound: self.uplink.active_per_game().into_iter().collect(),
         }
+    }
+
+    fn swarm_snapshot(&self, now: Time, fetch: &Fetch) -> Option<SwarmSnapshot> {
+        let transfer = fetch.transfer()?;
+        let swarm = &transfer.swarm;
+        let bytes_per_second = transfer.rate(fetch.started(), now);
+        let missing = transfer.content.manifest().total_bytes() - transfer.had_bytes();
+        let source = |(peer, figures): (PeerId, SourceFigures)| SwarmSource {
+            peer,
+            name: self.roster.name_of(&peer),
+            chunks_has: figures.has,
+            bytes: figures.bytes,
+            bytes_per_second: figures.bytes_per_second,
+        };
+        Some(SwarmSnapshot {
+            game: fetch.game.clone(),
+            priority: fetch.priority,
+            chunks_had: swarm.had().count(),
+            chunks_total: swarm.had().len(),
+            copies: swarm.copies_in_room(),
+            bytes_per_second,
+            seconds_left: (bytes_per_second > 0).then(|| missing.div_ceil(bytes_per_second)),
+            sources: swarm.sources().map(source).collect(),
+        })
+    }
+
+    pub(super) fn set_limits(&mut self, now: Time, limits: RateLimits) {
+        self.limits = limits;
+        self.uplink.set_limit(limits.upload, now);
+        self.download_limit.set(limits.download, now);
+        self.pump_uplink(now);
+        self.pump_fetches(now);
+    }
+
+    fn set_priority(&mut self, now: Time, id: CommandId, game: &GameId, priority: Priority) {
+        let Some(fetch) = self.fetches.get_mut(game) else {
+            return self.reply(id, Err(CommandError::NotDownloading { game: game.clone() }));
+        };
+        fetch.priority = priority;
+        self.pump_fetches(now);
+        self.reply(id, Ok(Reply::Done));
     }
 
     /// Every game that is here or that somebody offers in the version that counts.

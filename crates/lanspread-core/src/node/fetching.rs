@@ -143,32 +143,63 @@ impl Node {
         self.fetches.get_mut(game)?.transfer_mut()
     }
 
-    /// Lets every download ask for what it may, and ends those that have everything.
+    /// Ends the downloads that have everything, and lets the others ask: only those of the highest priority that can
+    /// get anything, in turns, so that none of them takes all that may be in flight.
     pub(super) fn pump_fetches(&mut self, now: Time) {
         let games: Vec<GameId> = self.fetches.keys().cloned().collect();
-        for game in games {
-            self.pump_fetch(now, &game);
+        for game in &games {
+            if self.fetches[game].transfer().is_some_and(|t| t.swarm.is_complete()) {
+                self.commit(game);
+            }
+        }
+        let fed = self.fetches.values().filter(|f| f.transfer().is_some_and(Transfer::is_fed));
+        let highest = fed.map(|f| f.priority).max();
+        let mut asking: Vec<&GameId> = games
+            .iter()
+            .filter(|g| highest.is_none_or(|highest| self.fetches[*g].priority >= highest))
+            .collect();
+        while let Some(at) = (0..asking.len()).min_by_key(|&at| self.fetches[asking[at]].turn) {
+            if !self.ask_for_one(now, asking[at]) {
+                asking.swap_remove(at);
+            }
+        }
+        for game in &games {
+            self.send_cancels(game);
+            self.watch_starvation(now, game);
         }
     }
 
-    fn pump_fetch(&mut self, now: Time, game: &GameId) {
-        let Some(transfer) = self.fetches.get_mut(game).and_then(Fetch::transfer_mut) else { return };
-        if transfer.swarm.is_complete() {
-            return self.commit(game);
+    /// Lets a download make one request. Returns whether it made one.
+    fn ask_for_one(&mut self, now: Time, game: &GameId) -> bool {
+        let in_flight: u64 =
+            self.fetches.values().filter_map(Fetch::transfer).map(|t| t.swarm.bytes_in_flight()).sum();
+        let Some(fetch) = self.fetches.get_mut(game) else { return false };
+        let Phase::Transfer(transfer) = &mut fetch.phase else { return false };
+        // What one download may have in flight, all of them may have together; each may always have a request.
+        let crowded =
+            in_flight >= Tuning::default().in_flight_bytes && transfer.swarm.requests_in_flight() > 0;
+        if crowded || !self.download_limit.allows(now) {
+            return false;
         }
         let next_request = &mut self.next_request;
         let mut next_id = || {
             *next_request += 1;
             RequestId(*next_request)
         };
-        while let Some((peer, request)) = transfer.swarm.next_request(now, &mut next_id) {
-            self.requests.insert((peer, request.id), game.clone());
-            self.outbox.push_back(Output::from((peer, request)));
-        }
+        let Some((peer, request)) = transfer.swarm.next_request(now, &mut next_id) else { return false };
+        let place = request.candidates.first().and_then(|&chunk| transfer.content.manifest().place(chunk));
+        self.download_limit.spend(place.map_or(0, |place| place.len), now);
+        fetch.turn = request.id.0;
+        self.requests.insert((peer, request.id), game.clone());
+        self.outbox.push_back(Output::from((peer, request)));
+        true
+    }
+
+    fn send_cancels(&mut self, game: &GameId) {
+        let Some(transfer) = self.fetches.get_mut(game).and_then(Fetch::transfer_mut) else { return };
         for (peer, id) in transfer.swarm.cancels() {
             self.outbox.push_back(Output::Request { peer, request: Request::Cancel { id } });
         }
-        self.watch_starvation(now, game);
     }
 
     /// Notices when nobody has what is missing, and when somebody has it again.
@@ -363,6 +394,7 @@ impl Node {
                 self.job(DiskJob::Scan);
             }
         }
+        self.pump_fetches(now);
         self.stop_when_idle();
     }
 
@@ -389,12 +421,11 @@ impl Node {
     fn drop_fetch(&mut self, game: &GameId, ending: Ending) {
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let content = fetch.content;
-        let discard = ending == Ending::Cancelled;
         fetch.phase = Phase::Dropping(ending);
         self.forget_requests(game);
         self.not_interested(content);
         self.uplink.content_gone(&content);
-        self.job(DiskJob::DropIncoming { game: game.clone(), content, discard });
+        self.job(DiskJob::DropIncoming { game: game.clone(), content });
     }
 
     pub(super) fn incoming_dropped(&mut self, now: Time, game: &GameId) {
@@ -415,6 +446,8 @@ impl Node {
             Ending::Failed(failure) => Event::DownloadFailed { game, failure, totals },
             Ending::Cancelled => Event::DownloadCancelled { game, totals },
         });
+        // Those that waited for it may go on.
+        self.pump_fetches(now);
         self.stop_when_idle();
     }
 
@@ -483,7 +516,7 @@ impl Node {
                         self.tell_progress(now, &game);
                     }
                     if swarm_due {
-                        self.pump_fetch(now, &game);
+                        self.pump_fetches(now);
                     }
                 }
                 _ => {}

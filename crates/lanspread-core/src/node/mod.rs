@@ -22,14 +22,14 @@ use lanspread_types::message::{Message, RequestId};
 use lanspread_types::{GameId, PeerId};
 
 use crate::catalog::Catalog;
-use crate::command::{CommandError, CommandId, Reply};
+use crate::command::{CommandError, CommandId, RateLimits, Reply};
 use crate::event::Event;
 use crate::fetch::Fetch;
 use crate::io::{ConnId, DiskJob, Input, Output};
 use crate::library::LocalLibrary;
 use crate::operations::Operations;
 use crate::roster::Roster;
-use crate::swarm::{Rng, Uplink};
+use crate::swarm::{RateLimit, Rng, Uplink};
 use crate::time::Time;
 
 use commands::Waiting;
@@ -44,6 +44,7 @@ pub struct NodeConfig {
     pub addr: SocketAddr,
     pub games_dir: PathBuf,
     pub catalog: Catalog,
+    pub limits: RateLimits,
     /// Source of all randomness in the node.
     pub seed: u64,
 }
@@ -61,6 +62,8 @@ pub struct Node {
     requests: BTreeMap<(PeerId, RequestId), GameId>,
     next_request: u64,
     uplink: Uplink,
+    download_limit: RateLimit,
+    limits: RateLimits,
     waiting: Waiting,
     redial: Redial,
     ready: bool,
@@ -70,7 +73,8 @@ pub struct Node {
 impl Node {
     /// Makes a node; its first output asks for a scan of the library.
     pub fn new(config: NodeConfig) -> Self {
-        Self {
+        let limits = config.limits;
+        let mut node = Self {
             rng: Rng::new(config.seed),
             roster: Roster::new(config.me),
             uplink: Uplink::new(),
@@ -84,7 +88,11 @@ impl Node {
             redial: Redial::default(),
             ready: false,
             outbox: VecDeque::from([Output::Disk(DiskJob::Scan)]),
-        }
+            download_limit: RateLimit::default(),
+            limits,
+        };
+        node.set_limits(Time::START, limits);
+        node
     }
 
     /// Takes in what happened. Whatever follows from it is in the outputs when this returns.

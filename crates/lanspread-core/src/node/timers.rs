@@ -84,7 +84,8 @@ impl Node {
         let liveness =
             self.roster.iter().map(|p| p.last_heard + if p.pinged { SILENT_AFTER } else { PING_AFTER });
         let waits = self.waiting.peers.iter().map(|wait| wait.deadline);
-        let rest = [self.redial.next_due(), self.uplink.next_wakeup(now)];
+        let limited = if self.fetches.is_empty() { None } else { self.download_limit.next_wakeup(now) };
+        let rest = [self.redial.next_due(), self.uplink.next_wakeup(now), limited];
         fetches.chain(liveness).chain(waits).chain(rest.into_iter().flatten()).min()
     }
 
@@ -99,7 +100,10 @@ impl Node {
             }
         }
         self.run_fetch_timers(now);
-        if self.uplink.next_wakeup(now).is_some_and(|at| now >= at) {
+        if self.limits.download.is_some() && self.download_limit.allows(now) {
+            self.pump_fetches(now);
+        }
+        if self.limits.upload.is_some() {
             self.pump_uplink(now);
         }
     }

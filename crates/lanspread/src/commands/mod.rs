@@ -4,7 +4,10 @@ mod follow;
 
 use std::path::Path;
 
-use lanspread_api::reply::{Availability, GameInfo, OperationKind, PeerInfo, Status};
+use lanspread_api::reply::{
+    Availability, GameInfo, Limits, OperationKind, PeerInfo, Status, Swarm, SwarmSource,
+};
+use lanspread_api::request::Priority;
 use lanspread_api::{ErrorBody, ErrorCode, Line, ReplyData, Request};
 
 use crate::address::resolve;
@@ -26,6 +29,12 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         Command::Status => asked.show(&Request::Status),
         Command::Connect(args) => asked.show(&Request::Connect { addr: resolve(&args.address)? }),
         Command::Cancel(args) => asked.show(&Request::CancelDownload { game_id: args.game }),
+        Command::Limit(args) => {
+            asked.show(&Request::SetLimits { upload: args.upload, download: args.download })
+        }
+        Command::Priority(args) => {
+            asked.show(&Request::SetPriority { game_id: args.game, priority: args.priority })
+        }
         Command::Stop => asked.show(&Request::Shutdown),
         Command::Get(args) => {
             let request = Request::Download { game_id: args.game, install: !args.no_install };
@@ -95,6 +104,8 @@ fn described(reply: &ReplyData) -> Vec<String> {
         ReplyData::Install(g) | ReplyData::Uninstall(g) | ReplyData::RemoveDownload(g) => {
             vec![format!("{}: started.", g.game_id)]
         }
+        ReplyData::SetLimits(limits) => vec![format!("Now {}.", limits_in_words(limits))],
+        ReplyData::SetPriority(g) => vec![format!("{}: done.", g.game_id)],
         ReplyData::Shutdown(_) => vec!["The peer has said goodbye and ended.".to_owned()],
         ReplyData::WaitPeers(c) => vec![format!("{} connected.", human::count(c.peer_count, "peer"))],
         ReplyData::SetGameDir(dir) => vec![format!("The library is now {}.", dir.games_dir)],
@@ -210,10 +221,47 @@ fn status(s: &Status) -> Vec<String> {
         };
         row(verb, format!("{}{far}", operation.game_id));
     }
+    for swarm in &s.swarms {
+        for line in swarm_in_words(swarm) {
+            row("", line);
+        }
+    }
+    if s.limits != Limits::default() {
+        row("Limits", limits_in_words(&s.limits));
+    }
     for (game, chunks) in &s.active_outbound_transfers {
         row("Sending", format!("{game}: {}", human::count(*chunks, "chunk")));
     }
     table.lines().split_off(1)
+}
+
+/// Whom a download comes from, how fast, and when it will be done.
+fn swarm_in_words(swarm: &Swarm) -> Vec<String> {
+    let left = swarm.seconds_left.map_or("waiting".to_owned(), |s| {
+        format!("{}/s, {} left", human::bytes(swarm.bytes_per_second), human::millis(s * 1000))
+    });
+    let first = match swarm.priority {
+        Priority::High => ", goes first",
+        Priority::Low => ", goes last",
+        Priority::Normal => "",
+    };
+    let head = format!(
+        "{}: {} of {} chunks, {:.1} copies in the room, {left}{first}",
+        swarm.game_id, swarm.chunks_had, swarm.chunks_total, swarm.copies
+    );
+    let source = |s: &SwarmSource| {
+        let (bytes, rate) = (human::bytes(s.bytes), human::bytes(s.bytes_per_second));
+        format!("  {}: has {} chunks, sent {bytes} at {rate}/s", s.name, s.chunks_has)
+    };
+    [head].into_iter().chain(swarm.sources.iter().map(source)).collect()
+}
+
+fn limits_in_words(limits: &Limits) -> String {
+    let one =
+        |name: &str, rate: Option<u64>| rate.map(|rate| format!("{name} at most {}/s", human::bytes(rate)));
+    let said: Vec<String> =
+        [one("sending", limits.upload), one("receiving", limits.download)].into_iter().flatten().collect();
+    if said.is_empty() { "without limits".to_owned() } else { said.join(", ") }
 }
 
 #[cfg(test)]

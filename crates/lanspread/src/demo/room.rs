@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lanspread_api::{ErrorBody, ErrorCode};
 use lanspread_peer::catalog::Catalog;
-use lanspread_peer::command::{Command, Reply};
+use lanspread_peer::command::{Command, RateLimits, Reply};
 use lanspread_peer::snapshot::GameSnapshot;
 use lanspread_peer::{PeerConfig, RunningPeer};
 use lanspread_types::{GameId, PeerName};
@@ -157,6 +157,7 @@ async fn start(root: &Path, name: &'static str, catalog: &Catalog) -> Result<Mem
         port_fallback: false,
         name: Some(PeerName::new(name).map_err(internal)?),
         catalog: catalog.clone(),
+        limits: RateLimits::default(),
     };
     let peer = lanspread_peer::start(config).await.map_err(internal)?;
     Ok(Member { name, games_dir, peer })

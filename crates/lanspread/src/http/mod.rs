@@ -5,6 +5,8 @@
 //! POST /api/v1/connect    {"addr": "192.168.0.7:24930"}
 //! POST /api/v1/download   {"game_id": "ggoo", "install": true}
 //! POST /api/v1/cancel     {"game_id": "ggoo"}          also install, uninstall, remove
+//! POST /api/v1/limits     {"upload": 10000000, "download": null}
+//! POST /api/v1/priority   {"game_id": "ggoo", "priority": "high"}
 //! POST /api/v1/shutdown
 //! GET  /api/v1/events     one JSON line for each event, for as long as the reader stays
 //! ```
@@ -38,13 +40,15 @@ const EVENT_READERS_MAX: usize = 16;
 
 /// What the last part of a path asks for: its name in the contract.
 const READS: [(&str, &str); 3] = [("status", "status"), ("peers", "list-peers"), ("games", "list-games")];
-const WRITES: [(&str, &str); 7] = [
+const WRITES: [(&str, &str); 9] = [
     ("connect", "connect"),
     ("download", "download"),
     ("cancel", "cancel-download"),
     ("install", "install"),
     ("uninstall", "uninstall"),
     ("remove", "remove-download"),
+    ("limits", "set-limits"),
+    ("priority", "set-priority"),
     ("shutdown", "shutdown"),
 ];
 

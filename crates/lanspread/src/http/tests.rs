@@ -33,6 +33,7 @@ async fn served() -> Served {
         port_fallback: false,
         name: None,
         catalog: Catalog::Open,
+        limits: lanspread_peer::command::RateLimits::default(),
     };
     let peer = lanspread_peer::start(config).await.unwrap();
     let (listener, addr) = bind().await.unwrap();

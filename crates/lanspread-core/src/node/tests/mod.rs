@@ -8,7 +8,7 @@ use std::time::Duration;
 use lanspread_types::{ChunkIndex, GameVersion};
 
 use crate::catalog::{Catalog, CatalogEntry};
-use crate::command::{Command, CommandError, OperationKind, Reply};
+use crate::command::{Command, CommandError, OperationKind, Priority, RateLimits, Reply};
 use crate::event::{DownloadFailure, Event};
 use crate::io::{CloseReason, DialFailure, DiskJob};
 use crate::snapshot::Availability;
@@ -214,7 +214,7 @@ fn a_source_that_returns_is_dialled_and_finishes_the_download() {
 }
 
 #[test]
-fn a_cancelled_download_is_no_failure_and_leaves_nothing() {
+fn a_cancelled_download_is_no_failure_and_its_chunks_are_kept() {
     let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
     party.connect(0, 1);
     party.hold_chunks = true;
@@ -223,7 +223,7 @@ fn a_cancelled_download_is_no_failure_and_leaves_nothing() {
     party.release_chunks();
     let names = party.guests[0].event_names();
     assert!(names.contains(&"DownloadCancelled".to_owned()) && !names.contains(&"DownloadFailed".to_owned()));
-    assert!(party.guests[0].incoming.is_empty() && party.status(0).operations.is_empty());
+    assert!(!party.guests[0].disk.contains_key(&game("ggoo")) && party.status(0).operations.is_empty());
     assert_eq!(party.status(1).outbound, []);
     let again = party.command(0, Command::CancelDownload { game: game("ggoo") });
     assert_eq!(again, Some(Err(CommandError::NothingToCancel { game: game("ggoo") })));
@@ -349,4 +349,86 @@ fn connecting_to_oneself_or_to_nobody_is_refused() {
         Some(Err(CommandError::ConnectFailed { failure: DialFailure::Unreachable(_), .. }))
     ));
     assert_eq!(party.status(0).peers, 0);
+}
+
+/// Bytes that arrived per second while limits held, over ten seconds.
+fn limited_rate(limits: RateLimits, who: usize) -> f64 {
+    let mut party = Party::new(&[&[], &[content("ggoo", 1000, 7)]]);
+    party.connect(0, 1);
+    party.command(who, Command::SetLimits(limits));
+    party.download(0, "ggoo");
+    party.pass(10 * SECOND);
+    let chunks = party.served.len() as f64;
+    chunks * 65536.0 / 10.0
+}
+
+#[test]
+fn limits_hold_on_either_side() {
+    let rate = 4_000_000;
+    for (who, limits) in [
+        (0, RateLimits { download: Some(rate), upload: None }),
+        (1, RateLimits { upload: Some(rate), download: None }),
+    ] {
+        let measured = limited_rate(limits, who) / rate as f64;
+        assert!((measured - 1.0).abs() < 0.05, "{limits:?}: {measured} of the limit");
+    }
+}
+
+#[test]
+fn a_limit_is_lifted_while_running() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 512, 7)]]);
+    party.connect(0, 1);
+    party.command(0, Command::SetLimits(RateLimits { download: Some(65_536), upload: None }));
+    party.download(0, "ggoo");
+    party.pass(2 * SECOND);
+    assert!(party.served.len() < 8, "{}", party.served.len());
+    party.command(0, Command::SetLimits(RateLimits::default()));
+    assert!(party.games(0)[0].downloaded);
+}
+
+#[test]
+fn the_higher_priority_goes_first_and_equal_ones_share() {
+    let (a, b) = (content("a", 512, 7), content("b", 512, 8));
+    let mut party = Party::new(&[&[], &[a, b]]);
+    party.connect(0, 1);
+    party.command(0, Command::SetLimits(RateLimits { download: Some(65_536 * 10), upload: None }));
+    party.download(0, "a");
+    party.download(0, "b");
+    let had = |party: &mut Party, id: &str| {
+        let swarms = party.status(0).swarms;
+        swarms.iter().find(|s| s.game == game(id)).map_or(0, |s| s.chunks_had)
+    };
+    party.pass(10 * SECOND);
+    let (a, b) = (had(&mut party, "a"), had(&mut party, "b"));
+    assert!(a.abs_diff(b) <= 4 && a + b >= 95, "shared alike: {a} and {b}");
+    let answer = party.command(0, Command::SetPriority { game: game("b"), priority: Priority::High });
+    assert_eq!(answer, Some(Ok(Reply::Done)));
+    party.pass(10 * SECOND);
+    let (later_a, later_b) = (had(&mut party, "a"), had(&mut party, "b"));
+    assert!(later_a <= a + 2 && later_b >= b + 95, "first b: {a} -> {later_a}, {b} -> {later_b}");
+    let of_nothing = party.command(0, Command::SetPriority { game: game("c"), priority: Priority::Low });
+    assert_eq!(of_nothing, Some(Err(CommandError::NotDownloading { game: game("c") })));
+}
+
+#[test]
+fn the_status_shows_the_swarm() {
+    let shared = content("ggoo", 64, 7);
+    let mut party = Party::new(&[&[], &[shared.clone()], &[shared]]);
+    party.connect(0, 1);
+    party.connect(0, 2);
+    party.command(0, Command::SetLimits(RateLimits { download: Some(65_536 * 10), upload: None }));
+    party.download(0, "ggoo");
+    party.pass(3 * SECOND);
+    let status = party.status(0);
+    let swarm = &status.swarms[0];
+    assert!((25..=35).contains(&swarm.chunks_had) && swarm.chunks_total == 65, "{swarm:?}");
+    assert!(
+        (2.0..3.0).contains(&swarm.copies) && swarm.copies > 2.3,
+        "two whole and a share: {}",
+        swarm.copies
+    );
+    assert!((3..=5).contains(&swarm.seconds_left.unwrap()), "{swarm:?}");
+    assert_eq!(swarm.sources.iter().map(|s| s.chunks_has).collect::<Vec<_>>(), [65, 65]);
+    let received: u64 = swarm.sources.iter().map(|s| s.bytes).sum();
+    assert_eq!(received, status.operations[0].done);
 }

@@ -14,7 +14,7 @@ use lanspread_types::{
 };
 
 use crate::catalog::Catalog;
-use crate::command::{Command, CommandError, CommandId, Reply};
+use crate::command::{Command, CommandError, CommandId, RateLimits, Reply};
 use crate::event::Event;
 use crate::io::*;
 use crate::time::Time;
@@ -67,6 +67,7 @@ fn node(at: usize, catalog: &Catalog) -> Node {
         addr: addr_of(at),
         games_dir: "games".into(),
         catalog: catalog.clone(),
+        limits: RateLimits::default(),
         seed: at as u64,
     })
 }
@@ -377,12 +378,7 @@ impl Guest {
                 self.disk.insert(game.clone(), (Some(content), installed));
                 DiskReport::Committed { game, result: Ok(CommittedGame { stamp: FileStamp(1) }) }
             }
-            DiskJob::DropIncoming { game, discard, .. } => {
-                if discard {
-                    self.incoming.remove(&game);
-                }
-                DiskReport::IncomingDropped { game }
-            }
+            DiskJob::DropIncoming { game, .. } => DiskReport::IncomingDropped { game },
             DiskJob::Install { game } => {
                 self.disk.get_mut(&game).unwrap().1 = true;
                 DiskReport::Installed { game, result: done }

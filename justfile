@@ -34,3 +34,25 @@ peer-cli-tests *ARGS:
 peer-cli-run NAME *ARGS:
     mkdir -p target/peer-cli/{{NAME}}/games target/peer-cli/{{NAME}}/state
     cargo run --release -p lanspread-peer-cli -- --name {{NAME}} --games-dir target/peer-cli/{{NAME}}/games --state-dir target/peer-cli/{{NAME}}/state {{ARGS}}
+
+# the benchmarks (docs/benchmarks.md); all need root, for network namespaces with shaped links, except bench-hash
+# one seed and six receivers at 100 Mbit/s, beside aria2, libtorrent and one HTTP server
+bench-swarm *ARGS:
+    cargo run --release -p lanspread-bench -- swarm {{ARGS}}
+
+# one source, one receiver, beside plain TCP and HTTP
+bench-link *ARGS:
+    cargo run --release -p lanspread-bench -- link {{ARGS}}
+
+# CPU per gigabyte at both ends, beside QUIC
+bench-cpu *ARGS:
+    cargo run --release -p lanspread-bench --features quic -- cpu {{ARGS}}
+
+# BLAKE3 over chunks
+bench-hash *ARGS:
+    cargo run --release -p lanspread-bench -- hash {{ARGS}}
+
+# the competitor that comes from PyPI, into target/
+bench-prepare:
+    python3 -m venv target/bench/venv
+    target/bench/venv/bin/pip install --quiet libtorrent

@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("lanspread", &["lanspread-types", "lanspread-peer", "lanspread-api"]),
     // The sizes of messages on a simulated wire are those of the real encoding.
     ("lanspread-sim", &["lanspread-types", "lanspread-core", "lanspread-proto"]),
+    ("lanspread-bench", &["lanspread-types"]),
 ];
 
 /// Crates that decide or encode and never act. Addresses are data to them; clocks, disks and sockets do not exist.

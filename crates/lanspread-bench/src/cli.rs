@@ -1,0 +1,105 @@
+//! The command line, and the way out: whatever happens, nothing of the lab stays.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::competitors::{http, quic, tracker};
+use crate::{hash, lab, link, swarm};
+
+/// Benchmarks: our peers and the best others doing the same work, in network namespaces with shaped links.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One seed and several receivers on shaped links
+    Swarm(swarm::Options),
+    /// One source, one receiver, beside plain TCP and HTTP
+    Link(link::Options),
+    /// CPU per gigabyte at both ends, beside QUIC (build with `--features quic`)
+    Cpu(link::Options),
+    /// BLAKE3 over chunks
+    Hash(hash::Options),
+    #[command(hide = true)]
+    Serve { addr: SocketAddr, file: PathBuf },
+    #[command(hide = true)]
+    Tracker { addr: SocketAddr },
+    #[command(hide = true)]
+    QuicServe { addr: SocketAddr, file: PathBuf },
+    #[command(hide = true)]
+    QuicFetch { addr: SocketAddr, file: PathBuf },
+}
+
+pub fn run() -> ExitCode {
+    match perform(&Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("lanspread-bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(command: &Command) -> Result<()> {
+    match command {
+        Command::Swarm(options) => in_lab(|| swarm::run(options)),
+        Command::Link(options) => in_lab(|| link::run_link(options)),
+        Command::Cpu(options) => in_lab(|| link::run_cpu(options)),
+        Command::Hash(options) => hash::run(options),
+        Command::Serve { addr, file } => http::serve(*addr, file),
+        Command::Tracker { addr } => tracker::serve(*addr),
+        Command::QuicServe { addr, file } => quic::serve(*addr, file),
+        Command::QuicFetch { addr, file } => quic::fetch(*addr, file),
+    }
+}
+
+/// Deletes what was made: at the end, and when a panic unwinds.
+struct Sweep;
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        lab::sweep(&lab::tag());
+    }
+}
+
+fn in_lab(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    lab::require_means()?;
+    lab::sweep_strays();
+    std::thread::spawn(sweep_on_signal);
+    let _sweep = Sweep;
+    work()
+}
+
+/// Ends the process on Ctrl-C and on SIGTERM, with everything swept.
+fn sweep_on_signal() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    runtime.block_on(async {
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        lab::stop();
+        tell("interrupted; cleaning up");
+        // Twice: what was being made just now is there by the second time.
+        lab::sweep(&lab::tag());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        lab::sweep(&lab::tag());
+        std::process::exit(130);
+    });
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a program")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,86 @@
+//! Who takes part, and what they need: our release build, and the other programs as far as they are here.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::competitors::aria2::Aria2;
+use crate::competitors::http::Http;
+use crate::competitors::libtorrent::Libtorrent;
+use crate::contender::Contender;
+use crate::figures::say;
+use crate::ours::Lanspread;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    Lanspread,
+    Aria2,
+    Libtorrent,
+    /// libtorrent with super-seeding at the seed
+    LibtorrentSuper,
+    /// one HTTP server and curl
+    Http,
+    /// a file over QUIC by quinn; needs the feature `quic`
+    Quic,
+}
+
+#[derive(Debug, Args)]
+pub struct Others {
+    /// Our peer as a program; built from this tree without it
+    #[arg(long, value_name = "PROGRAM")]
+    peer_cli: Option<PathBuf>,
+    /// A Python with the module libtorrent
+    #[arg(long, value_name = "PROGRAM", default_value = "target/bench/venv/bin/python")]
+    python: PathBuf,
+    /// Seed of the game's random bytes
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+impl Others {
+    /// Those of the chosen that can take part; says who cannot and why.
+    pub fn contenders(&self, choices: &[Choice]) -> Result<Vec<Box<dyn Contender>>> {
+        let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
+        for &choice in choices {
+            let contender = self.contender(choice)?;
+            match contender.unavailable() {
+                Some(reason) => say(&format!("skipped  {}: {reason}", contender.name())),
+                None => contenders.push(contender),
+            }
+        }
+        ensure!(!contenders.is_empty(), "nobody is left to take part");
+        Ok(contenders)
+    }
+
+    fn contender(&self, choice: Choice) -> Result<Box<dyn Contender>> {
+        Ok(match choice {
+            Choice::Lanspread => Box::new(Lanspread { program: self.our_program()? }),
+            Choice::Aria2 => Box::new(Aria2),
+            Choice::Libtorrent => Box::new(Libtorrent { python: self.python.clone(), super_seeding: false }),
+            Choice::LibtorrentSuper => {
+                Box::new(Libtorrent { python: self.python.clone(), super_seeding: true })
+            }
+            Choice::Http => Box::new(Http),
+            Choice::Quic => Box::new(crate::competitors::quic::Quic),
+        })
+    }
+
+    /// The given program or, so that it is never an old one, what cargo makes of this tree now.
+    fn our_program(&self) -> Result<PathBuf> {
+        if let Some(program) = &self.peer_cli {
+            return program.canonicalize().with_context(|| program.display().to_string());
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--release", "--quiet", "-p", "lanspread-peer-cli"])
+            .current_dir(&root)
+            .status()
+            .context("cargo cannot be started; name a program with --peer-cli")?;
+        ensure!(built.success(), "lanspread-peer-cli does not build");
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        Ok(target.join("release/lanspread-peer-cli").canonicalize()?)
+    }
+}

@@ -1,0 +1,160 @@
+//! What comes out: JSON lines with everything, and tables of medians and spreads for people.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::machine::Machine;
+
+/// Where the figures go.
+#[derive(Debug)]
+pub struct Report {
+    machine: Machine,
+    json: Option<File>,
+}
+
+impl Report {
+    /// Says which machine, commit and command the figures are of. JSON lines are added to the file.
+    pub fn begin(json: Option<&Path>) -> Result<Self> {
+        let machine = Machine::read();
+        let open = |path: &Path| {
+            File::options().create(true).append(true).open(path).with_context(|| path.display().to_string())
+        };
+        let report = Self { json: json.map(open).transpose()?, machine };
+        say(&format!(
+            "machine  {}\ncommit   {}\ncommand  {}\nload     {:.2} at the start\n",
+            report.machine.name,
+            report.machine.commit,
+            report.machine.command,
+            Machine::load()
+        ));
+        Ok(report)
+    }
+
+    /// One run, as a JSON line.
+    pub fn record(&mut self, record: &impl Serialize) -> Result<()> {
+        let Some(file) = &mut self.json else { return Ok(()) };
+        let mut line = json!({
+            "time_s": SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
+            "load": Machine::load(),
+            "machine": self.machine.name, "commit": self.machine.commit, "command": self.machine.command,
+        });
+        if let (Some(line), Value::Object(record)) = (line.as_object_mut(), serde_json::to_value(record)?) {
+            line.extend(record);
+        }
+        writeln!(file, "{line}")?;
+        Ok(())
+    }
+}
+
+/// Prints for people.
+pub fn say(text: &str) {
+    // Whoever has closed the output does not want to read it.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Several measurements of one thing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+    pub count: usize,
+}
+
+impl Spread {
+    /// `None` of nothing.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (min, max) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 {
+            values[middle]
+        } else {
+            f64::midpoint(values[middle - 1], values[middle])
+        };
+        Some(Self { median, min, max, count: values.len() })
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(3);
+        write!(f, "{:.digits$}", self.median)?;
+        if self.count > 1 {
+            write!(f, " ({:.digits$}..{:.digits$})", self.min, self.max)?;
+        }
+        Ok(())
+    }
+}
+
+/// A spread as a cell, or a dash.
+pub fn cell(values: impl IntoIterator<Item = f64>, digits: usize) -> String {
+    Spread::of(values).map_or("-".to_owned(), |spread| format!("{spread:.digits$}"))
+}
+
+/// Rows under headers; the same as Markdown and in a terminal.
+#[derive(Debug)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn new(headers: &[&str]) -> Self {
+        Self { rows: vec![headers.iter().map(|&h| h.to_owned()).collect()] }
+    }
+
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.len() == 1
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let cell = |row: &[String], i: usize| row.get(i).cloned().unwrap_or_default();
+        let width = |i| self.rows.iter().map(|row| cell(row, i).chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for (number, row) in self.rows.iter().enumerate() {
+            let cells = widths.iter().enumerate().map(|(i, &width)| format!(" {:<width$} |", cell(row, i)));
+            writeln!(f, "|{}", cells.collect::<String>())?;
+            if number == 0 {
+                let rule = widths.iter().map(|&width| format!("{}|", "-".repeat(width + 2)));
+                writeln!(f, "|{}", rule.collect::<String>())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_names_middle_and_ends() {
+        let text = |values: &[f64]| cell(values.iter().copied(), 2);
+        assert_eq!(text(&[3.0, 1.0, 2.0]), "2.00 (1.00..3.00)");
+        assert_eq!(text(&[4.0, 1.0]), "2.50 (1.00..4.00)");
+        assert_eq!(text(&[1.5]), "1.50");
+        assert_eq!(text(&[]), "-");
+    }
+
+    #[test]
+    fn a_table_is_aligned_markdown() {
+        let mut table = Table::new(&["a", "bc"]);
+        table.row(vec!["x × y".to_owned(), "1".to_owned()]);
+        assert_eq!(table.to_string(), "| a     | bc |\n|-------|----|\n| x × y | 1  |\n");
+    }
+}

@@ -83,6 +83,8 @@ pub struct Transfer {
     /// Chunks that those who want to hear of them have not been told of.
     pub unannounced: Vec<ChunkIndex>,
     pub announced_at: Time,
+    /// Announcements are collected for so long.
+    pub have_interval: Duration,
     pub progress_due: Time,
     /// Since when no source has anything that is missing.
     pub starving_since: Option<Time>,
@@ -116,7 +118,7 @@ impl Meter {
 }
 
 impl Transfer {
-    pub fn new(content: Arc<GameContent>, swarm: Download, now: Time) -> Self {
+    pub fn new(content: Arc<GameContent>, swarm: Download, have_interval: Duration, now: Time) -> Self {
         let manifest = content.manifest();
         let had_bytes = swarm.had().iter().filter_map(|c| manifest.place(c)).map(|place| place.len).sum();
         Self {
@@ -125,6 +127,7 @@ impl Transfer {
             swarm,
             unannounced: Vec::new(),
             announced_at: now,
+            have_interval,
             progress_due: now + PROGRESS_INTERVAL,
             starving_since: None,
             meter: Meter::default(),

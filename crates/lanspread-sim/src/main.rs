@@ -26,8 +26,8 @@ struct Options {
     #[arg(long, default_value_t = 256)]
     mib: u64,
     /// Announcements are collected for so many milliseconds.
-    #[arg(long, default_value_t = 20)]
-    have_ms: u64,
+    #[arg(long)]
+    have_ms: Option<u64>,
     /// One way from a peer to the switch, in microseconds.
     #[arg(long, default_value_t = 200)]
     latency_us: u64,
@@ -90,12 +90,14 @@ impl Situation {
 impl Options {
     fn party(&self, seed: u64) -> Party {
         let mut party = Party::mass_start(self.peers, self.mbit, self.mib << 20, seed);
-        party.have_batch = Duration::from_millis(self.have_ms);
         for peer in &mut party.peers {
             peer.latency = Duration::from_micros(self.latency_us);
         }
         self.situation.arrange(&mut party);
         let tuning = &mut party.tuning;
+        if let Some(ms) = self.have_ms {
+            tuning.have_interval = Duration::from_millis(ms);
+        }
         if let Some(window) = self.window {
             tuning.window_base = window;
         }
@@ -166,7 +168,7 @@ fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the program's result")]
 fn print(report: &Report) {
     println!(
-        "seed {:3}  N {:3}  bound {:.2} s  last/bound {:.4}  playable/bound {:.4}  seed copies {:.4}  duplicates {} of {}  control {} KiB per peer  in flight {} KiB  events {}",
+        "seed {:3}  N {:3}  bound {:.2} s  last/bound {:.4}  playable/bound {:.4}  seed copies {:.4}  duplicates {} of {}  corrupt {}  control {} KiB in {} messages per peer  in flight {} KiB  events {}",
         report.seed,
         report.receivers,
         report.bound.as_secs_f64(),
@@ -175,7 +177,9 @@ fn print(report: &Report) {
         report.seed_copies,
         report.duplicates,
         report.delivered,
+        report.corrupt,
         report.control_bytes >> 10,
+        report.messages,
         report.bytes_in_flight_max >> 10,
         report.events,
     );

@@ -16,8 +16,6 @@ pub struct Party {
     pub game_bytes: u64,
     pub peers: Vec<PeerSpec>,
     pub faults: Vec<Fault>,
-    /// Announcements are collected for so long.
-    pub have_batch: Duration,
     pub tuning: Tuning,
     /// Given up after so many times the bound.
     pub patience: f64,
@@ -72,20 +70,22 @@ pub enum Fault {
     Rate { peer: usize, at: Duration, rate: LinkRate },
 }
 
+impl Fault {
+    pub fn at(&self) -> Duration {
+        let (Self::Crash { at, .. }
+        | Self::ConnectionLost { at, .. }
+        | Self::Partition { at, .. }
+        | Self::Rate { at, .. }) = self;
+        *at
+    }
+}
+
 impl Party {
     /// One seed and so many receivers, all on equal links, all clicking at once.
     pub fn mass_start(receivers: usize, mbit: f64, game_bytes: u64, seed: u64) -> Self {
         let mut peers = vec![PeerSpec::receiver(mbit); receivers + 1];
         peers[0] = PeerSpec::seed(mbit);
-        Self {
-            seed,
-            game_bytes,
-            peers,
-            faults: Vec::new(),
-            have_batch: Duration::from_millis(20),
-            tuning: Tuning::default(),
-            patience: 30.0,
-        }
+        Self { seed, game_bytes, peers, faults: Vec::new(), tuning: Tuning::default(), patience: 30.0 }
     }
 
     /// A small party with everything that can go wrong, from a seed.
@@ -94,7 +94,7 @@ impl Party {
         let receivers = 1 + rng.below(6) as usize;
         let chunks = 8 + rng.below(40);
         let mut party = Self::mass_start(receivers, 100.0, chunks * (64 << 10) - rng.below(64 << 10), seed);
-        party.have_batch = Duration::from_millis(1 + rng.below(50));
+        party.tuning.have_interval = Duration::from_millis(1 + rng.below(50));
         let bound = party.bound();
         let moment = |rng: &mut Rng, end: f64| bound.mul_f64(end * rng.below(1000) as f64 / 1000.0);
         for at in 1..=receivers {

@@ -18,8 +18,11 @@ pub struct Report {
     /// Chunks that arrived twice, over all receivers, and chunks that arrived in all.
     pub duplicates: u64,
     pub delivered: u64,
-    /// Control bytes that a receiver sent, on average.
+    /// Chunks that arrived and did not verify.
+    pub corrupt: u64,
+    /// Bytes of control messages and requests as they are encoded, and how many of them, for each receiver.
     pub control_bytes: u64,
+    pub messages: u64,
     /// What each peer took, from its click, complete and playable; `None` for seeds and those who died.
     pub peers: Vec<Option<PeerReport>>,
     /// Chunks had by the slowest, the median and the fastest receiver over time.
@@ -49,8 +52,8 @@ impl Report {
 }
 
 /// When an unpacker is through that reads the chunks in order, each as soon as it is there, at `rate` bytes per second.
-pub fn unpacked_at(stored: &[(Time, u64)], rate: f64) -> Time {
-    stored.iter().fold(Time::START, |free, &(there, bytes)| {
-        free.max(there) + Duration::from_secs_f64(bytes as f64 / rate)
-    })
+pub fn unpacked_at(start: Time, stored: &[(Time, u64)], rate: f64) -> Time {
+    stored
+        .iter()
+        .fold(start, |free, &(there, bytes)| free.max(there) + Duration::from_secs_f64(bytes as f64 / rate))
 }

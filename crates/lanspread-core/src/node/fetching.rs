@@ -1,7 +1,6 @@
 //! Downloads: from the manifest through the swarm to the commit.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use lanspread_types::limits::CHUNKS_PER_HAVE_MAX;
 use lanspread_types::message::{Message, Refusal, Request, RequestId};
@@ -13,12 +12,9 @@ use crate::fetch::{
     AskedForManifest, Ending, Fetch, MANIFEST_PATIENCE, PROGRESS_INTERVAL, Phase, SOURCE_PATIENCE, Transfer,
 };
 use crate::io::{ChunkFault, CloseReason, DiskError, DiskJob, ManifestFault, Output, RequestFailure};
-use crate::swarm::{Download, Failure, Tuning};
+use crate::swarm::{Download, Failure};
 use crate::time::Time;
 
-/// Haves are said at once when nothing was said for this long, and together otherwise: a chunk takes some 20 ms on a
-/// 100 Mbit/s link, so this costs less than one chunk's time, and a peer hears at most fifty messages a second.
-const HAVE_INTERVAL: Duration = Duration::from_millis(20);
 /// A peer that sent bad data for so many games is dropped: one may be its disk, two are not.
 const STRIKES_MAX: u32 = 2;
 
@@ -116,20 +112,27 @@ impl Node {
             Err(error) => return self.end_fetch(now, game, Ending::Failed(DownloadFailure::Disk(error))),
         };
         let id = fetch.content;
-        let swarm = Download::new(content.clone(), had, self.rng.next_u64(), Tuning::default());
-        let mut transfer = Transfer::new(content.clone(), swarm, now);
+        let swarm = Download::new(content.clone(), had, self.rng.next_u64(), self.tuning.clone());
+        let mut transfer = Transfer::new(content.clone(), swarm, self.tuning.have_interval, now);
         let all = content.manifest().chunk_count();
         for peer in
             self.roster.iter().filter(|p| p.offers_content(game, id) && !fetch.rejected.contains(&p.id))
         {
             transfer.swarm.add_source(peer.id, ChunkSet::full(all), now);
         }
+        let fellows = || self.roster.iter().filter(|p| p.is_interested(id));
+        fellows().for_each(|peer| transfer.swarm.add_fellow(peer.id, now));
+        let fellow_conns: Vec<_> = fellows().map(|p| p.conn).collect();
         let (bytes, had_bytes) = (content.manifest().total_bytes(), transfer.had_bytes());
         fetch.phase = Phase::Transfer(Box::new(transfer));
         self.event(Event::DownloadBegin { game: game.clone(), bytes, had_bytes });
         let conns: Vec<_> = self.roster.iter().map(|p| p.conn).collect();
         for conn in conns {
             self.send(conn, Message::Interested { game: game.clone(), content: id });
+        }
+        // They asked before there was anything to tell.
+        for conn in fellow_conns {
+            self.send_have_map(conn, game, id);
         }
         self.pump_fetches(now);
     }
@@ -176,8 +179,7 @@ impl Node {
         let Some(fetch) = self.fetches.get_mut(game) else { return false };
         let Phase::Transfer(transfer) = &mut fetch.phase else { return false };
         // What one download may have in flight, all of them may have together; each may always have a request.
-        let crowded =
-            in_flight >= Tuning::default().in_flight_bytes && transfer.swarm.requests_in_flight() > 0;
+        let crowded = in_flight >= self.tuning.in_flight_bytes && transfer.swarm.requests_in_flight() > 0;
         if crowded || !self.download_limit.allows(now) {
             return false;
         }
@@ -328,7 +330,7 @@ impl Node {
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let content = fetch.content;
         let Some(transfer) = fetch.transfer_mut() else { return };
-        if transfer.unannounced.is_empty() || now.since(transfer.announced_at) < HAVE_INTERVAL {
+        if transfer.unannounced.is_empty() || now.since(transfer.announced_at) < transfer.have_interval {
             return;
         }
         transfer.announced_at = now;
@@ -486,7 +488,8 @@ impl Node {
         match &fetch.phase {
             Phase::Manifest(search) => search.asked.map(|asked| asked.deadline),
             Phase::Transfer(transfer) => {
-                let haves = (!transfer.unannounced.is_empty()).then(|| transfer.announced_at + HAVE_INTERVAL);
+                let haves = (!transfer.unannounced.is_empty())
+                    .then(|| transfer.announced_at + transfer.have_interval);
                 let starved = transfer.starving_since.map(|since| since + SOURCE_PATIENCE);
                 let due = [Some(transfer.progress_due), haves, starved, transfer.swarm.next_wakeup()];
                 due.into_iter().flatten().min()

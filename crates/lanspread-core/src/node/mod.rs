@@ -29,7 +29,7 @@ use crate::io::{ConnId, DiskJob, Input, Output};
 use crate::library::LocalLibrary;
 use crate::operations::Operations;
 use crate::roster::Roster;
-use crate::swarm::{RateLimit, Rng, Uplink};
+use crate::swarm::{RateLimit, Rng, Tuning, Uplink};
 use crate::time::Time;
 
 use commands::Waiting;
@@ -67,6 +67,7 @@ pub struct Node {
     waiting: Waiting,
     redial: Redial,
     ready: bool,
+    tuning: Tuning,
     outbox: VecDeque<Output>,
 }
 
@@ -90,9 +91,15 @@ impl Node {
             outbox: VecDeque::from([Output::Disk(DiskJob::Scan)]),
             download_limit: RateLimit::default(),
             limits,
+            tuning: Tuning::default(),
         };
         node.set_limits(Time::START, limits);
         node
+    }
+
+    /// Sets the constants of downloads to come: for simulations, which try others.
+    pub fn set_tuning(&mut self, tuning: Tuning) {
+        self.tuning = tuning;
     }
 
     /// Takes in what happened. Whatever follows from it is in the outputs when this returns.

@@ -129,6 +129,11 @@ impl Node {
             Message::Interested { game, content } => {
                 peer.set_interested(content, true);
                 self.send_have_map(conn, &game, content);
+                // Whoever downloads what we download is going to have chunks for us.
+                if let Some(transfer) = self.transfer_of(content) {
+                    transfer.swarm.add_fellow(id, now);
+                    self.pump_fetches(now);
+                }
             }
             Message::NotInterested { content } => peer.set_interested(content, false),
             Message::HaveMap(map) => self.have_map(now, id, map),
@@ -207,7 +212,7 @@ impl Node {
     }
 
     /// Tells a peer what we have of a content that it downloads.
-    fn send_have_map(&mut self, conn: ConnId, game: &GameId, content: ContentId) {
+    pub(super) fn send_have_map(&mut self, conn: ConnId, game: &GameId, content: ContentId) {
         if self.library.is_announced(game) && self.library.content_of(game) == Some(content) {
             return self.send(conn, Message::HaveMap(HaveMap::All { content }));
         }

@@ -136,6 +136,13 @@ impl Download {
         self.recount();
     }
 
+    /// A peer downloads the same content and will have chunks, if it has none yet. What is known of it stays.
+    pub fn add_fellow(&mut self, peer: PeerId, now: Time) {
+        if !self.sources.contains_key(&peer) {
+            self.add_source(peer, ChunkSet::empty(self.had.len()), now);
+        }
+    }
+
     /// A source announces chunks that it has got since.
     pub fn source_has(&mut self, peer: PeerId, chunks: &[ChunkIndex], now: Time) {
         self.now = now;

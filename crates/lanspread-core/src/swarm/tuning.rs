@@ -41,6 +41,10 @@ pub struct Tuning {
     pub busy_pause_chunks: f64,
     /// How long a source that refuses for another reason is left alone.
     pub refused_pause: Duration,
+    /// Haves are said at once when nothing was said for this long, and together otherwise: a chunk takes some 20 ms on a
+    /// 100 Mbit/s link, so this costs less than one chunk's time, and a peer hears at most fifty messages a second from
+    /// each other one.
+    pub have_interval: Duration,
     /// Missing chunks at the end that may be asked from a second source although nobody is late.
     pub endgame_chunks: u32,
 }
@@ -62,6 +66,7 @@ impl Default for Tuning {
             spread_patience: Duration::from_millis(200),
             busy_pause_chunks: 0.5,
             refused_pause: Duration::from_secs(1),
+            have_interval: Duration::from_millis(20),
             endgame_chunks: 4,
         }
     }

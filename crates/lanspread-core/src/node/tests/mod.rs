@@ -78,6 +78,31 @@ fn an_event_comes_after_the_state_it_speaks_of() {
     assert_eq!(changes, 3, "downloading, installing, nothing: each said once");
 }
 
+/// Who said Interested before there was anything to answer must not be left in the dark.
+#[test]
+fn two_who_download_the_same_know_of_each_other_from_the_start() {
+    let shared = content("ggoo", 8, 7);
+    let mut party = Party::new(&[&[shared.clone()], &[], &[]]);
+    let mut left = lanspread_types::ChunkSet::empty(9);
+    left.insert(ChunkIndex(3));
+    party.guests[2].incoming.insert(game("ggoo"), left);
+    for (a, b) in [(1, 0), (2, 0), (1, 2)] {
+        party.connect(a, b);
+    }
+    (party.hold_chunks, party.guests[2].hold_jobs) = (true, true);
+    party.download(1, "ggoo");
+    party.download(2, "ggoo");
+    party.release_jobs(2);
+    for (guest, other, has) in [(1, 2, 1), (2, 1, 0)] {
+        let swarm = &party.guests[guest].node.fetches().next().unwrap().transfer().unwrap().swarm;
+        let known = swarm.sources().find(|(peer, _)| peer.0 == [other + 1; 32]);
+        assert_eq!(known.map(|(_, figures)| figures.has), Some(has), "what {guest} knows of {other}");
+    }
+    party.release_chunks();
+    party.pass(SECOND);
+    assert!(party.games(1)[0].downloaded && party.games(2)[0].downloaded);
+}
+
 #[test]
 fn a_liar_is_named_not_asked_again_and_the_rest_delivers() {
     let shared = content("ggoo", 64, 7);

@@ -1,0 +1,32 @@
+//! The game that a party copies. No bytes stand behind it: hashes are random, and they merge to the roots all the same.
+
+use lanspread_core::swarm::Rng;
+use lanspread_types::manifest::{FileEntry, SENTINEL};
+use lanspread_types::tree::root_of;
+use lanspread_types::{ChunkHash, ChunkSize, GameContent, GameId, GameVersion, Manifest, RelPath};
+
+pub fn game_id() -> GameId {
+    GameId::new("game").expect("a constant id")
+}
+
+pub fn random_32(rng: &mut Rng) -> [u8; 32] {
+    std::array::from_fn(|_| rng.next_u64() as u8)
+}
+
+/// A game of one archive and its sentinel.
+pub fn content_of(bytes: u64, rng: &mut Rng) -> GameContent {
+    let sentinel = 8;
+    let chunk = ChunkSize::for_game(bytes.max(sentinel));
+    let mut files = Vec::new();
+    let mut hashes = Vec::new();
+    for (path, size) in [("game.eti", bytes.saturating_sub(sentinel)), (SENTINEL, sentinel)] {
+        let of_file: Vec<_> = (0..chunk.chunks_in(size)).map(|_| ChunkHash(random_32(rng))).collect();
+        let path = RelPath::new(path).expect("a constant path");
+        let root = root_of(&of_file, chunk, size).expect("as many hashes as chunks");
+        files.push(FileEntry { path, size, root });
+        hashes.extend(of_file);
+    }
+    let version = GameVersion::new(20_250_101).expect("a constant version");
+    let manifest = Manifest::new(game_id(), version, files).expect("a well-formed game");
+    GameContent::new(manifest, hashes).expect("hashes that merge to the roots")
+}

@@ -1,0 +1,155 @@
+//! One PC of a party: a whole node, the disk under it, and whether it is switched on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanspread_core::catalog::Catalog;
+use lanspread_core::command::RateLimits;
+use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, FileStamp, Scan, ScannedGame};
+use lanspread_core::swarm::Tuning;
+use lanspread_core::time::Time;
+use lanspread_core::{Node, NodeConfig};
+use lanspread_types::{ChunkSet, GameContent, PeerId};
+
+/// What a job takes that moves no chunk: some file operations.
+const JOB_TAKES: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub struct Guest {
+    pub id: PeerId,
+    pub node: Node,
+    pub disk: Disk,
+    pub alive: bool,
+    /// Counts lives: what an earlier one waited for is not told to the next.
+    pub life: u32,
+    pub wake_planned: Option<Time>,
+}
+
+/// What survives the process.
+#[derive(Debug)]
+pub struct Disk {
+    /// Verified chunks, of the committed game or of the download.
+    pub had: ChunkSet,
+    pub committed: bool,
+    /// A download may write.
+    open: bool,
+    /// Bytes per second that are hashed and written.
+    rate: f64,
+    free_at: Time,
+}
+
+impl Guest {
+    pub fn new(at: usize, id: PeerId, disk: Disk, seed: u64, tuning: &Tuning) -> Self {
+        Self { id, node: node(at, id, seed, tuning), disk, alive: true, life: 0, wake_planned: None }
+    }
+
+    /// The process ends: what is on disk stays.
+    pub fn crash(&mut self) {
+        (self.alive, self.life, self.wake_planned) = (false, self.life + 1, None);
+        (self.disk.open, self.disk.free_at) = (false, Time::START);
+    }
+
+    /// It is started again.
+    pub fn restart(&mut self, at: usize, seed: u64, tuning: &Tuning) {
+        self.node = node(at, self.id, seed, tuning);
+        self.alive = true;
+    }
+}
+
+fn node(at: usize, me: PeerId, seed: u64, tuning: &Tuning) -> Node {
+    let mut node = Node::new(NodeConfig {
+        me,
+        name: name_of(at),
+        addr: addr_of(at),
+        games_dir: "games".into(),
+        catalog: Catalog::Open,
+        limits: RateLimits::default(),
+        seed,
+    });
+    node.set_tuning(tuning.clone());
+    node
+}
+
+pub fn name_of(at: usize) -> String {
+    format!("guest {at}")
+}
+
+/// The guest's number is in its address.
+pub fn addr_of(at: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, (at >> 8) as u8, at as u8], 4000))
+}
+
+pub fn guest_at(addr: SocketAddr) -> usize {
+    match addr {
+        SocketAddr::V4(v4) => {
+            let [_, _, high, low] = v4.ip().octets();
+            usize::from(high) << 8 | usize::from(low)
+        }
+        SocketAddr::V6(_) => usize::MAX,
+    }
+}
+
+impl Disk {
+    pub fn new(had: ChunkSet, rate: f64) -> Self {
+        Self { committed: had.is_full(), had, open: false, rate, free_at: Time::START }
+    }
+
+    /// When a chunk that arrives now is hashed and written: one after the other.
+    pub fn write(&mut self, bytes: u64, now: Time) -> Time {
+        self.free_at = self.free_at.max(now) + Duration::from_secs_f64(bytes as f64 / self.rate);
+        self.free_at
+    }
+
+    /// Whether there is a place to write to.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// When a job that is given now is done: jobs of one game do not overtake its writes.
+    pub fn job_done_at(&self, now: Time) -> Time {
+        self.free_at.max(now) + JOB_TAKES
+    }
+
+    /// Does a job. `None` for what a party never asks for.
+    pub fn perform(&mut self, job: DiskJob, content: &Arc<GameContent>) -> Option<DiskReport> {
+        Some(match job {
+            DiskJob::Scan => DiskReport::Scanned(self.scan(content)),
+            DiskJob::Index { game, stamp } => {
+                DiskReport::Indexed { game, stamp, result: Ok(Arc::clone(content)) }
+            }
+            DiskJob::OpenIncoming { content } => {
+                self.open = true;
+                let game = content.manifest().game().clone();
+                DiskReport::IncomingOpened { game, result: Ok(self.had.clone()) }
+            }
+            DiskJob::Commit { content } => {
+                let game = content.manifest().game().clone();
+                self.open = false;
+                self.committed = self.had.is_full();
+                let missing = DiskError::Other("chunks are missing".to_owned());
+                let stamp = FileStamp(1);
+                let result = if self.committed { Ok(CommittedGame { stamp }) } else { Err(missing) };
+                DiskReport::Committed { game, result }
+            }
+            DiskJob::DropIncoming { game, .. } => {
+                self.open = false;
+                DiskReport::IncomingDropped { game }
+            }
+            _ => return None,
+        })
+    }
+
+    fn scan(&self, content: &GameContent) -> Scan {
+        let manifest = content.manifest();
+        let game = ScannedGame {
+            game: manifest.game().clone(),
+            version: Some(manifest.version()),
+            installed: false,
+            bytes: manifest.total_bytes(),
+            files: manifest.files().len() as u32,
+            stamp: FileStamp(1),
+        };
+        Scan { games: if self.committed { vec![game] } else { Vec::new() }, ignored: Vec::new() }
+    }
+}

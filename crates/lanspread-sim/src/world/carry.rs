@@ -1,0 +1,308 @@
+//! From a node's outputs to the inputs of others.
+
+use std::time::Duration;
+
+use lanspread_core::command::Reply;
+use lanspread_core::io::{
+    ChunkFault, CloseReason, ConnId, Connected, DialFailure, Input, LinkId, NetInput, Output, RequestFailure,
+    Serving,
+};
+use lanspread_core::time::Time;
+use lanspread_types::limits::{PROTOCOL_VERSION, REQUESTS_PER_SOURCE_MAX};
+use lanspread_types::message::{Hello, Message, Request, RequestId, Response};
+use lanspread_types::{ChunkIndex, PeerName};
+
+use super::{Event, Tag, World};
+use crate::guest::{addr_of, guest_at, name_of};
+use crate::network::Transfer;
+use crate::wire::other;
+
+/// The other end notices so long after a process died or a connection broke: the kernel resets it.
+pub(super) const RESET_AFTER: Duration = Duration::from_millis(1);
+/// A connection is made and secured in so many one-way trips before the first request can go out.
+const HANDSHAKE_TRIPS: u32 = 3;
+/// Cancelled requests keep their place until the source has answered, so a little more than the limit may be unanswered.
+const OUTSTANDING_MAX: usize = 2 * REQUESTS_PER_SOURCE_MAX;
+
+impl World {
+    pub(super) fn perform(&mut self, at: usize, output: Output) -> Result<(), String> {
+        match output {
+            Output::Dial { addr } => self.dial(at, guest_at(addr)),
+            Output::Send { conn, message } => self.send(conn, message),
+            Output::Close { conn, reason } => self.close(conn, reason),
+            Output::Request { peer, request } => {
+                let source = self.by_id[&peer];
+                return self.request(at, source, request);
+            }
+            Output::Serve { link, id, what } => return self.serve(at, link, id, &what),
+            Output::Refuse { link, id, reason } => {
+                self.count(&Response::Refused { id, reason });
+                let (peer, failure) = (self.guests[at].id, RequestFailure::Refused(reason));
+                self.on_link(link, NetInput::RequestFailed { peer, id, failure });
+            }
+            Output::Disk(job) => {
+                let (done, life) = (self.guests[at].disk.job_done_at(self.now), self.guests[at].life);
+                self.queue.plan(done, Event::JobDone { guest: at, life, job });
+            }
+            Output::Event(event) => return self.told(at, &event),
+            Output::Reply { result: Err(_), .. } => self.click_again(at),
+            // The process died after the commit, before it could say so.
+            Output::Reply { result: Ok(Reply::AlreadyThere { .. }), .. } => return self.finished(at),
+            Output::Reply { .. } | Output::Stopped => {}
+        }
+        Ok(())
+    }
+
+    // ---- control connections
+
+    pub(super) fn dial(&mut self, from: usize, to: usize) {
+        let trip = self.trip(from, to);
+        if to >= self.guests.len() || !self.reach(from, to) {
+            let failure = DialFailure::Unreachable("nobody".to_owned());
+            return self.tell(from, trip, NetInput::DialFailed { addr: addr_of(to), failure });
+        }
+        let conn = self.wire.connect(from, to);
+        for conn in [conn, other(conn)] {
+            self.queue.plan(self.now + trip * HANDSHAKE_TRIPS, Event::Connected(conn));
+        }
+    }
+
+    pub(super) fn established(&mut self, conn: ConnId) -> Result<(), String> {
+        let end = self.wire.end_mut(conn);
+        end.established = true;
+        let end = *end;
+        if !end.open {
+            return Ok(());
+        }
+        let hello = Hello {
+            protocol: PROTOCOL_VERSION,
+            name: PeerName::new(name_of(end.peer)).map_err(|e| e.to_string())?,
+            listen_port: 4000,
+            program: String::new(),
+        };
+        let (peer, addr) = (self.guests[end.peer].id, addr_of(end.peer));
+        let connected = Connected { conn, peer, hello, addr, dialled: end.dialled };
+        self.input(end.owner, Input::Net(NetInput::Connected(connected)))
+    }
+
+    fn send(&mut self, conn: ConnId, message: Message) {
+        let end = *self.wire.end(conn);
+        if !end.open {
+            return;
+        }
+        let have = match &message {
+            Message::Have { chunks, .. } => chunks.len(),
+            _ => usize::MAX,
+        };
+        if have == usize::MAX || self.have_size.0 != have {
+            self.have_size = (have, encoded(&message));
+        }
+        self.tally.control_bytes += self.have_size.1;
+        self.tally.messages += 1;
+        let at = self.now + self.trip(end.owner, end.peer);
+        self.queue.plan(at, Event::Message(other(conn), message));
+    }
+
+    /// One side closes; what it said before arrives first.
+    fn close(&mut self, conn: ConnId, reason: CloseReason) {
+        let end = self.wire.end_mut(conn);
+        if !std::mem::replace(&mut end.open, false) {
+            return;
+        }
+        let (owner, peer) = (end.owner, end.peer);
+        let theirs = if reason == CloseReason::Leaving { CloseReason::Goodbye } else { CloseReason::Lost };
+        self.tell(peer, self.trip(owner, peer), NetInput::Closed { conn: other(conn), reason: theirs });
+    }
+
+    // ---- data connections
+
+    fn request(&mut self, at: usize, source: usize, request: Request) -> Result<(), String> {
+        if let Request::Chunk(chunk) = &request {
+            let (source_had, had) = (&self.guests[source].disk.had, &self.guests[at].disk.had);
+            self.watchers[at].asked(chunk, source_had, had, &self.party.tuning, self.now)?;
+        }
+        self.count(&request);
+        let id = match &request {
+            Request::Manifest { id, .. } | Request::Cancel { id } => *id,
+            Request::Chunk(request) => request.id,
+        };
+        let is_cancel = matches!(request, Request::Cancel { .. });
+        let trip = self.trip(at, source);
+        if !self.reach(at, source) {
+            if !is_cancel {
+                let failure = RequestFailure::Lost("nobody".to_owned());
+                let peer = self.guests[source].id;
+                self.tell(at, trip, NetInput::RequestFailed { peer, id, failure });
+            }
+            return Ok(());
+        }
+        let link_id = self.wire.link_between(at, source, self.now + trip * (1 + HANDSHAKE_TRIPS));
+        let link = self.wire.link_mut(link_id);
+        if !is_cancel {
+            link.outstanding.insert(id);
+        }
+        if link.outstanding.len() > OUTSTANDING_MAX {
+            return Err(format!("{} requests of guest {at} wait at {source}", link.outstanding.len()));
+        }
+        let arrives = link.ready_at.max(self.now + trip);
+        let peer = self.guests[at].id;
+        let input = NetInput::Requested { link: link_id, peer, request };
+        self.queue.plan(arrives, Event::OnLink { link: link_id, input });
+        Ok(())
+    }
+
+    fn serve(&mut self, at: usize, link: LinkId, id: RequestId, what: &Serving) -> Result<(), String> {
+        let to = self.wire.link(link).receiver;
+        if !self.wire.link(link).open {
+            return Ok(());
+        }
+        let (bytes, chunk) = match what {
+            Serving::Manifest { .. } => (self.manifest_bytes, None),
+            Serving::Chunk { content, chunk, .. } => {
+                if !self.guests[at].disk.had.contains(*chunk) {
+                    return Err(format!("guest {at} serves chunk {chunk}, which it does not have"));
+                }
+                (content.manifest().place(*chunk).map_or(0, |place| place.len), Some(*chunk))
+            }
+        };
+        let tag = Tag { link, id, chunk };
+        let transfer = Transfer { from: at, to, bytes, tag: tag.clone() };
+        if self.network.start(transfer, self.now) {
+            self.head(at, &tag, bytes);
+        }
+        Ok(())
+    }
+
+    /// The head of an answer leaves.
+    fn head(&mut self, from: usize, tag: &Tag, bytes: u64) {
+        let (id, len) = (tag.id, bytes as u32);
+        match tag.chunk {
+            Some(chunk) => {
+                self.count(&Response::Chunk { id, chunk, len });
+                let peer = self.guests[from].id;
+                self.on_link(tag.link, NetInput::ChunkStarted { peer, id, chunk });
+            }
+            None => self.count(&Response::Manifest { id, len }),
+        }
+    }
+
+    pub(super) fn transfer_ended(&mut self, ended: Transfer<Tag>) {
+        let Transfer { from, to, bytes, tag } = &ended;
+        let (link, id, peer) = (tag.link, tag.id, self.guests[*from].id);
+        match tag.chunk {
+            Some(chunk) => {
+                let lies = self.party.peers[*from].lies;
+                let true_bytes = lies == 0.0 || !self.rng.chance(lies);
+                if self.party.peers[*from].seed {
+                    self.tally.seed_bytes += bytes;
+                }
+                let arrives = self.now + self.trip(*from, *to);
+                self.queue.plan(arrives, Event::Payload { link, id, chunk, true_bytes });
+                self.tell(*from, Duration::ZERO, NetInput::Served { link, id, bytes: *bytes, ok: true });
+            }
+            None => {
+                let result = Ok(self.content.clone());
+                self.on_link(link, NetInput::ManifestArrived { peer, id, result });
+            }
+        }
+        if let Some(next) = self.network.follow(&ended) {
+            let (from, tag, bytes) = (next.from, next.tag.clone(), next.bytes);
+            self.head(from, &tag, bytes);
+        }
+    }
+
+    pub(super) fn written(
+        &mut self,
+        link: LinkId,
+        life: u32,
+        id: RequestId,
+        chunk: ChunkIndex,
+        true_bytes: bool,
+    ) -> Result<(), String> {
+        let (at, from) = (self.wire.link(link).receiver, self.wire.link(link).source);
+        let guest = &mut self.guests[at];
+        if guest.life != life || !self.wire.link_mut(link).outstanding.remove(&id) {
+            return Ok(());
+        }
+        // The download has ended meanwhile: nobody asks what became of it.
+        if !guest.disk.is_open() {
+            return Ok(());
+        }
+        let new = true_bytes && guest.disk.had.insert(chunk);
+        self.tally.corrupt += u64::from(!true_bytes);
+        self.tally.delivered += u64::from(true_bytes);
+        self.tally.duplicates += u64::from(true_bytes && !new);
+        if new {
+            self.watchers[at].stored(chunk, self.now);
+            if chunk.0 == 0 || self.guests[at].disk.had.count().is_multiple_of(8) {
+                self.note_progress();
+            }
+        }
+        let result = if true_bytes { Ok(()) } else { Err(ChunkFault::Corrupt) };
+        let peer = self.guests[from].id;
+        self.input(at, Input::Net(NetInput::ChunkEnded { peer, id, chunk, result }))?;
+        let guest = &self.guests[at];
+        match guest.node.fetches().next().and_then(|f| f.transfer()) {
+            Some(transfer) if *transfer.swarm.had() != guest.disk.had => {
+                Err(format!("guest {at} counts other chunks than it has"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A node hears of a request's end, or of anything else on the data plane.
+    pub(super) fn hear(&mut self, to: usize, input: NetInput) -> Result<(), String> {
+        match &input {
+            NetInput::RequestFailed { peer, id, .. } => {
+                self.watchers[to].refused(*id);
+                self.answered(to, self.by_id[peer], *id);
+            }
+            NetInput::ManifestArrived { peer, id, .. } => self.answered(to, self.by_id[peer], *id),
+            NetInput::Closed { conn, .. } => {
+                let peer = self.wire.end(*conn).peer;
+                self.wire.end_mut(*conn).open = false;
+                if self.guests[to].alive && self.wire.end(*conn).established && peer != to {
+                    self.watchers[to].source_gone();
+                }
+            }
+            _ => {}
+        }
+        self.input(to, Input::Net(input))
+    }
+
+    fn answered(&mut self, receiver: usize, source: usize, id: RequestId) {
+        if let Some(link) = self.wire.current_link(receiver, source) {
+            link.outstanding.remove(&id);
+        }
+    }
+
+    fn on_link(&mut self, link: LinkId, input: NetInput) {
+        let (receiver, source) = (self.wire.link(link).receiver, self.wire.link(link).source);
+        self.queue.plan(self.now + self.trip(receiver, source), Event::OnLink { link, input });
+    }
+
+    pub(super) fn tell(&mut self, to: usize, after: Duration, input: NetInput) {
+        let life = self.guests[to].life;
+        self.queue.plan(self.now + after, Event::Net { to, life, input });
+    }
+
+    fn count(&mut self, frame: &impl lanspread_proto::Frame) {
+        self.tally.control_bytes += encoded(frame);
+        self.tally.messages += 1;
+    }
+
+    /// From one guest over the switch to another.
+    fn trip(&self, a: usize, b: usize) -> Duration {
+        let of = |at: usize| self.party.peers.get(at).map_or(Duration::ZERO, |p| p.latency);
+        of(a) + of(b)
+    }
+
+    pub(super) fn reach(&self, a: usize, b: usize) -> bool {
+        let apart = |&(split, until): &(usize, Time)| self.now < until && (a < split) != (b < split);
+        self.guests[a].alive && self.guests[b].alive && !self.splits.iter().any(apart)
+    }
+}
+
+fn encoded(frame: &impl lanspread_proto::Frame) -> u64 {
+    lanspread_proto::encode(frame).map_or(0, |bytes| bytes.len() as u64)
+}

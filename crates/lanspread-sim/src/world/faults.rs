@@ -1,0 +1,85 @@
+//! What goes wrong.
+
+use lanspread_core::io::{CloseReason, DialFailure, NetInput, RequestFailure};
+
+use super::carry::RESET_AFTER;
+use super::{Event, World};
+use crate::guest::addr_of;
+use crate::party::Fault;
+
+impl World {
+    pub(super) fn fault(&mut self, fault: Fault) -> Result<(), String> {
+        let count = self.guests.len();
+        match fault {
+            Fault::Crash { peer, back_after, .. } => {
+                if !self.guests[peer].alive {
+                    return Ok(());
+                }
+                self.guests[peer].crash();
+                self.watchers[peer].source_gone();
+                if let Some(after) = back_after {
+                    self.returning[peer] += 1;
+                    self.queue.plan(self.now + RESET_AFTER + after, Event::Back { guest: peer });
+                }
+                (0..count).filter(|&at| at != peer).for_each(|at| self.sever(peer, at));
+                self.see_whether_over();
+            }
+            Fault::ConnectionLost { a, b, .. } if a != b => self.sever(a, b),
+            Fault::ConnectionLost { .. } => {}
+            Fault::Partition { split, lasts, .. } => {
+                let split = split.min(count);
+                self.splits.push((split, self.now + lasts));
+                for a in 0..split {
+                    (split..count).for_each(|b| self.sever(a, b));
+                }
+            }
+            Fault::Rate { peer, rate, .. } => self.network.set_rate(peer, rate, self.now),
+        }
+        Ok(())
+    }
+
+    /// The process is started again; discovery finds the others.
+    pub(super) fn back(&mut self, guest: usize) -> Result<(), String> {
+        self.returning[guest] -= 1;
+        if self.guests[guest].alive {
+            return Ok(());
+        }
+        let seed = self.rng.next_u64();
+        self.guests[guest].restart(guest, seed, &self.party.tuning);
+        (0..self.guests.len())
+            .filter(|&at| at != guest && self.guests[at].alive)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|at| self.dial(guest, at));
+        self.carry_out(guest)?;
+        if self.party.peers[guest].joins.is_some() {
+            self.click_again(guest);
+        }
+        Ok(())
+    }
+
+    /// All connections between two guests are lost.
+    fn sever(&mut self, a: usize, b: usize) {
+        let (ends, links) = self.wire.sever(a, b);
+        for (conn, end) in ends {
+            let lost = if end.established {
+                NetInput::Closed { conn, reason: CloseReason::Lost }
+            } else {
+                let failure = DialFailure::Unreachable("lost".to_owned());
+                NetInput::DialFailed { addr: addr_of(end.peer), failure }
+            };
+            if end.established || end.dialled {
+                self.tell(end.owner, RESET_AFTER, lost);
+            }
+        }
+        for (link, unanswered) in links {
+            let (receiver, source) = (self.wire.link(link).receiver, self.wire.link(link).source);
+            self.tell(source, RESET_AFTER, NetInput::LinkClosed { link });
+            for id in unanswered {
+                let (peer, failure) = (self.guests[source].id, RequestFailure::Lost("reset".to_owned()));
+                self.tell(receiver, RESET_AFTER, NetInput::RequestFailed { peer, id, failure });
+            }
+        }
+        self.network.cut(|from, to| (from, to) == (a, b) || (from, to) == (b, a), self.now);
+    }
+}

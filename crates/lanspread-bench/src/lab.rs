@@ -15,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// What a bucket may send at once: a few of the largest packets that leave a host in one piece (64 KiB), so that the
 /// shaper never has to cut one; 10 ms at 100 Mbit/s.
 const BURST_BYTES: u64 = 128 << 10;
+/// The default of Windows, macOS and nearly every Linux.
+const CONGESTION_CONTROL: &str = "cubic";
 const TAG: &str = "lsb";
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
@@ -78,8 +80,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// One host for each link.
-    pub fn new(links: &[Link]) -> Result<Self> {
+    /// One host for each link; `settings` are for `sysctl`, inside of every host.
+    pub fn new(links: &[Link], settings: &[String]) -> Result<Self> {
         ensure!(links.len() < 250, "a lab has room for 249 hosts");
         let host = |name: String, last: u8| Host {
             namespace: format!("{}-{name}", tag()),
@@ -92,6 +94,9 @@ impl Lab {
         lab.switch_on()?;
         for (i, (host, link)) in lab.hosts.iter().zip(links).enumerate() {
             lab.plug_in(host, i, *link)?;
+            for setting in settings {
+                run("ip", &["netns", "exec", &host.namespace, "sysctl", "-q", "-w", setting])?;
+            }
         }
         Ok(lab)
     }
@@ -119,6 +124,10 @@ impl Lab {
         run("ip", &["-n", ns, "addr", "add", &address, "dev", "eth0"])?;
         run("ip", &["-n", ns, "link", "set", "eth0", "up"])?;
         run("ip", &["-n", ns, "link", "set", "lo", "up"])?;
+        // By the route: a namespace may not choose among what its host restricts.
+        let own = host.ip.to_string();
+        let route = ["10.213.0.0/24", "dev", "eth0", "src", &own, "congctl", CONGESTION_CONTROL];
+        run("ip", &[&["-n", ns, "route", "replace"], &route[..]].concat())?;
         for (ns, device) in [(ns, "eth0"), (switch, port.as_str())] {
             shape(ns, device, link)?;
         }

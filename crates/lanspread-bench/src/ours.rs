@@ -157,6 +157,7 @@ fn timeline(peer: &Peer, seed: &str, start: Instant) -> Value {
         "first_chunk_s": reached(0.0), "p10_s": reached(0.1), "p50_s": reached(0.5), "p90_s": reached(0.9),
         "p99_s": reached(0.99), "last_chunk_s": reached(1.0), "finished_s": peer.finished.map(seconds),
         "longest_silence_s": silence.fold(0.0, f64::max), "from_seed_bytes": from_seed,
+        "downloaded_bytes": peer.sources.iter().map(|source| source.bytes).sum::<u64>(),
         "chunks": peer.chunks.len(), "sources": peer.sources.len(), "rejections": peer.rejections,
     })
 }

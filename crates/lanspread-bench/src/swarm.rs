@@ -53,6 +53,9 @@ pub struct Options {
     /// How much may wait in front of a link, in milliseconds at its rate
     #[arg(long, default_value_t = 50)]
     queue_ms: u32,
+    /// A setting of every host's kernel, such as net.ipv4.tcp_notsent_lowat=131072; may be repeated
+    #[arg(long = "sysctl", value_name = "KEY=VALUE")]
+    sysctls: Vec<String>,
     /// Runs of each
     #[arg(long, default_value_t = 5)]
     runs: u32,
@@ -149,7 +152,7 @@ impl Heat<'_> {
             }
             return Ok(None);
         }
-        let lab = Lab::new(&self.links())?;
+        let lab = Lab::new(&self.links(), &self.options.sysctls)?;
         let room = Room {
             lab: &lab,
             scratch: self.scratch,

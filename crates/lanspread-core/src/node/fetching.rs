@@ -149,6 +149,10 @@ impl Node {
     /// Ends the downloads that have everything, and lets the others ask: only those of the highest priority that can
     /// get anything, in turns, so that none of them takes all that may be in flight.
     pub(super) fn pump_fetches(&mut self, now: Time) {
+        let restless = |fetch: &Fetch| fetch.transfer().is_some_and(|t| !t.swarm.is_settled(now));
+        if !self.fetches.values().any(restless) {
+            return;
+        }
         let games: Vec<GameId> = self.fetches.keys().cloned().collect();
         for game in &games {
             if self.fetches[game].transfer().is_some_and(|t| t.swarm.is_complete()) {
@@ -499,7 +503,8 @@ impl Node {
     }
 
     pub(super) fn run_fetch_timers(&mut self, now: Time) {
-        let games: Vec<GameId> = self.fetches.keys().cloned().collect();
+        let due = |fetch: &&Fetch| Self::fetch_wakeup(fetch).is_some_and(|at| now >= at);
+        let games: Vec<GameId> = self.fetches.values().filter(due).map(|f| f.game.clone()).collect();
         for game in games {
             match self.fetches.get(&game).map(|f| &f.phase) {
                 Some(Phase::Manifest(search)) if search.asked.is_some_and(|a| now >= a.deadline) => {

@@ -67,6 +67,8 @@ pub struct Node {
     waiting: Waiting,
     redial: Redial,
     ready: bool,
+    /// When to look for silent peers, at the latest.
+    liveness_due: Option<Time>,
     tuning: Tuning,
     outbox: VecDeque<Output>,
 }
@@ -88,6 +90,7 @@ impl Node {
             waiting: Waiting::default(),
             redial: Redial::default(),
             ready: false,
+            liveness_due: None,
             outbox: VecDeque::from([Output::Disk(DiskJob::Scan)]),
             download_limit: RateLimit::default(),
             limits,

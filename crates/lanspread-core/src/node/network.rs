@@ -60,6 +60,7 @@ impl Node {
                 self.event(Event::PeerConnected { peer: *peer, name, addr: *addr });
             }
         }
+        self.look_for_silence();
         if *dialled {
             self.redial.reached(*addr);
             if let Some(snapshot) = self.roster.get(peer).map(|p| p.snapshot()) {

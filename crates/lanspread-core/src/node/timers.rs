@@ -9,6 +9,7 @@ use lanspread_types::message::Message;
 use super::Node;
 
 use crate::io::{CloseReason, Output};
+use crate::roster::RemotePeer;
 use crate::swarm::Rng;
 use crate::time::Time;
 
@@ -81,8 +82,7 @@ impl Node {
     /// When to come back although nothing has happened.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         let fetches = self.fetches.values().filter_map(Self::fetch_wakeup);
-        let liveness =
-            self.roster.iter().map(|p| p.last_heard + if p.pinged { SILENT_AFTER } else { PING_AFTER });
+        let liveness = self.liveness_due;
         let waits = self.waiting.peers.iter().map(|wait| wait.deadline);
         let limited = if self.fetches.is_empty() { None } else { self.download_limit.next_wakeup(now) };
         let rest = [self.redial.next_due(), self.uplink.next_wakeup(now), limited];
@@ -108,7 +108,17 @@ impl Node {
         }
     }
 
+    /// Sets when to look for silent peers again. Whoever is heard meanwhile only makes that look come too early, so
+    /// messages need not change it.
+    pub(super) fn look_for_silence(&mut self) {
+        let due = |p: &RemotePeer| p.last_heard + if p.pinged { SILENT_AFTER } else { PING_AFTER };
+        self.liveness_due = self.roster.iter().map(due).min();
+    }
+
     fn check_liveness(&mut self, now: Time) {
+        if self.liveness_due.is_none_or(|due| now < due) {
+            return;
+        }
         let mut silent = Vec::new();
         let mut to_ping = Vec::new();
         for peer in self.roster.iter_mut() {
@@ -120,6 +130,7 @@ impl Node {
                 to_ping.push(peer.conn);
             }
         }
+        self.look_for_silence();
         for conn in to_ping {
             let nonce = self.rng.next_u64();
             self.send(conn, Message::Ping { nonce });

@@ -39,9 +39,23 @@ pub struct Download {
     fellow_requests: usize,
     bytes_in_flight: u64,
     duplicates: u64,
+    /// Bytes per second of a typical source.
+    usual_rate: f64,
+    quiet: Quiet,
     rng: Rng,
     tuning: Tuning,
     now: Time,
+}
+
+/// Whether choosing again could come to anything: most announcements change nothing.
+#[derive(Debug, Default)]
+struct Quiet {
+    /// Nothing was to be asked when last looked, and nothing has happened since that would change it.
+    settled: bool,
+    /// Something was late then, or the endgame has begun: then a new holder of a chunk that is on its way matters.
+    helpless: bool,
+    /// When time alone changes it.
+    until: Option<Time>,
 }
 
 /// What to make of the chunk that a source has chosen.
@@ -103,6 +117,8 @@ impl Download {
             fellow_requests: 0,
             bytes_in_flight: 0,
             duplicates: 0,
+            usual_rate: RATE_UNKNOWN,
+            quiet: Quiet::default(),
             rng: Rng::new(seed),
             tuning,
             now: Time::START,
@@ -133,6 +149,7 @@ impl Download {
         if !source.seed {
             self.availability.add_all(&source.has);
         }
+        self.quiet.settled = false;
         self.recount();
     }
 
@@ -146,13 +163,23 @@ impl Download {
     /// A source announces chunks that it has got since.
     pub fn source_has(&mut self, peer: PeerId, chunks: &[ChunkIndex], now: Time) {
         self.now = now;
+        let window = self.window();
         let Some(source) = self.sources.get_mut(&peer) else { return };
+        let may_ask = self.fellow_requests < self.tuning.swarm_requests;
+        let mut matters = self.requests.len() == 0;
         for &chunk in chunks {
             if source.has.insert(chunk) && !source.seed {
                 self.availability.add(chunk);
+                let carried = self.requests.carriers(chunk) > 0;
+                let near = chunk.0 < window.end() && !self.had.contains(chunk);
+                matters |= near && if carried { self.quiet.helpless } else { may_ask };
             }
         }
-        if source.has.is_full() {
+        let full = source.has.is_full();
+        if matters || full {
+            self.quiet.settled = false;
+        }
+        if full {
             self.recount();
         }
     }
@@ -169,6 +196,7 @@ impl Download {
             // What a seed had sent to this one alone is to be wished for again.
             self.elsewhere.clear();
         }
+        self.quiet.settled = false;
         self.recount();
     }
 
@@ -188,13 +216,21 @@ impl Download {
         now: Time,
         next_id: &mut impl FnMut() -> RequestId,
     ) -> Option<(PeerId, ChunkRequest)> {
-        self.now = now;
-        if self.had.is_full() || !self.has_room() {
+        if self.is_settled(now) {
             return None;
         }
-        let window = self.window();
-        let ask = self.wish(&window).or_else(|| self.fetch(&window)).or_else(|| self.help())?;
-        Some(self.record(ask, next_id()))
+        self.now = now;
+        let ask = self.choose();
+        if ask.is_none() {
+            self.settle();
+        }
+        ask.map(|ask| self.record(ask, next_id()))
+    }
+
+    /// Whether `next_request` has nothing to ask and nothing else came of what happened since it was last called. Cheap
+    /// enough to be asked after every input.
+    pub fn is_settled(&self, now: Time) -> bool {
+        self.quiet.settled && self.quiet.until.is_none_or(|until| now < until)
     }
 
     /// Requests that are no longer needed. Their sources may have answered already, so each still ends by `stored` or
@@ -208,13 +244,14 @@ impl Download {
         self.now = now;
         let key = (peer, id);
         let Some(asked) = self.requests.get(&key) else { return StartCheck::Unneeded };
+        self.quiet.settled = false;
         if !asked.candidates.contains(&chunk) || asked.chunk.is_some_and(|expected| expected != chunk) {
             return StartCheck::Breach;
         }
         let open_wish = asked.is_open_wish();
         let bytes = asked.bytes;
-        let transfer = self.sources[&peer].backlog(0, self.usual_rate());
-        let late_at = self.late_at(transfer.max(bytes as f64 / self.usual_rate()));
+        let transfer = self.sources[&peer].backlog(0, self.usual_rate);
+        let late_at = self.late_at(transfer.max(bytes as f64 / self.usual_rate));
         self.requests.assign(&key, chunk, late_at);
         if open_wish && let Some(source) = self.sources.get_mut(&peer) {
             source.wishes -= 1;
@@ -235,7 +272,9 @@ impl Download {
             && let Some(source) = self.sources.get_mut(&peer)
         {
             source.stored(bytes, asked.asked, now);
+            self.usual_rate = usual_rate(self.sources.values());
         }
+        self.quiet.settled = false;
         let new = self.had.insert(chunk);
         if new {
             self.elsewhere.remove(&chunk);
@@ -266,7 +305,7 @@ impl Download {
             Failure::Refused(Refusal::Cancelled) => {}
             Failure::Refused(Refusal::TooMany) => {
                 let chunk = self.content.manifest().chunk_size().bytes() as f64;
-                let pause = self.tuning.busy_pause_chunks * chunk / self.usual_rate().max(1.0);
+                let pause = self.tuning.busy_pause_chunks * chunk / self.usual_rate.max(1.0);
                 self.rest(peer, Duration::from_secs_f64(pause.clamp(BUSY_PAUSE_MIN, BUSY_PAUSE_MAX)));
             }
             Failure::Refused(_) | Failure::Lost => self.rest(peer, self.tuning.refused_pause),
@@ -276,13 +315,12 @@ impl Download {
     /// When to call `next_request` although nothing has happened.
     pub fn next_wakeup(&self) -> Option<Time> {
         if self.had.is_full() {
-            return None;
+            None
+        } else if self.quiet.settled {
+            self.quiet.until
+        } else {
+            self.next_change()
         }
-        let late =
-            self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some()).map(|(_, asked)| asked.late_at);
-        let rested = self.sources.values().map(|source| source.rests_until);
-        let spread = self.elsewhere.values().map(|&told| told + self.spread_patience());
-        late.chain(rested).chain(spread).filter(|&at| at > self.now).min()
     }
 
     pub fn content(&self) -> &Arc<GameContent> {
@@ -354,6 +392,35 @@ impl Download {
 
 /// Choosing.
 impl Download {
+    fn choose(&mut self) -> Option<Ask> {
+        if self.had.is_full() || !self.has_room() {
+            return None;
+        }
+        let window = self.window();
+        self.wish(&window).or_else(|| self.fetch(&window)).or_else(|| self.help())
+    }
+
+    /// There is nothing to ask: until when?
+    fn settle(&mut self) {
+        let mut late = self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some());
+        let helpless = self.is_endgame() || late.any(|(_, asked)| asked.late_at <= self.now);
+        self.quiet = Quiet { settled: true, helpless, until: self.next_change() };
+    }
+
+    /// When time alone makes a difference.
+    fn next_change(&self) -> Option<Time> {
+        let late =
+            self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some()).map(|(_, asked)| asked.late_at);
+        let rested = self.sources.values().map(|source| source.rests_until);
+        let patience = self.spread_patience();
+        let spread = self.elsewhere.values().map(|&told| told + patience);
+        late.chain(rested).chain(spread).filter(|&at| at > self.now).min()
+    }
+
+    fn is_endgame(&self) -> bool {
+        self.had.len() - self.had.count() <= self.tuning.endgame_chunks
+    }
+
     /// Asks a scarce source for whatever it has not sent to anybody yet, out of its share of the window.
     fn wish(&mut self, window: &Window) -> Option<Ask> {
         if !self.is_scarce() {
@@ -389,7 +456,10 @@ impl Download {
 
     /// Asks for a chunk by name: the rarest one in the window that somebody with time to spare has.
     fn fetch(&mut self, window: &Window) -> Option<Ask> {
-        let fellows = self.fellow_requests < self.tuning.swarm_requests && self.any_free_fellow();
+        let draw = self.rng.next_u64();
+        let may_ask = self.fellow_requests < self.tuning.swarm_requests;
+        let free = if may_ask { self.free_fellows() } else { Vec::new() };
+        let fellows = !free.is_empty();
         let scarce = self.is_scarce();
         if !fellows && scarce {
             return None;
@@ -399,13 +469,13 @@ impl Download {
             let copies = self.availability.copies(chunk);
             if self.requests.carriers(chunk) == 0 && ((copies > 0 && fellows) || !scarce) {
                 // Alone, in order: there is nobody to have other chunks than.
-                let tie = if self.fellows > 0 { self.rng.next_u64() } else { 0 };
+                let tie = if self.fellows > 0 { mix(draw ^ u64::from(chunk.0)) } else { 0 };
                 ranked.push((copies, tie, chunk));
             }
         }
         ranked.sort_unstable();
         ranked.iter().find_map(|&(copies, _, chunk)| {
-            let fellow = if copies > 0 && fellows { self.best_fellow(chunk) } else { None };
+            let fellow = if copies > 0 && fellows { self.best_of(&free, chunk) } else { None };
             let seed = || if !scarce { self.home_or_thief(chunk, window) } else { None };
             fellow.or_else(seed).map(|peer| Ask::one(peer, chunk))
         })
@@ -413,7 +483,7 @@ impl Download {
 
     /// Asks a second source for a chunk that is late, or for one of the very last.
     fn help(&mut self) -> Option<Ask> {
-        let endgame = self.had.len() - self.had.count() <= self.tuning.endgame_chunks;
+        let endgame = self.is_endgame();
         let mut candidates: Vec<(Time, ChunkIndex, PeerId)> = Vec::new();
         for (&(peer, _), asked) in self.requests.wanted() {
             let Some(chunk) = asked.chunk else { continue };
@@ -427,7 +497,7 @@ impl Download {
         candidates.sort_unstable();
         candidates.into_iter().find_map(|(late_at, chunk, bringer)| {
             let late = late_at <= self.now;
-            let usual = self.usual_rate();
+            let usual = self.usual_rate;
             let bytes = self.chunk_bytes(chunk);
             let bringer_needs = self.sources[&bringer].backlog(0, usual);
             let able = self.sources.iter().filter(|(peer, source)| {
@@ -441,17 +511,23 @@ impl Download {
         })
     }
 
-    /// The fellow downloader that will probably deliver first.
-    fn best_fellow(&self, chunk: ChunkIndex) -> Option<PeerId> {
-        let (usual, bytes) = (self.usual_rate(), self.chunk_bytes(chunk));
-        let tie =
-            |peer: &PeerId| mix(u64::from(chunk.0) ^ short(peer) ^ self.now.since_start().as_nanos() as u64);
+    /// Those who can be asked now, with the seconds that one chunk more would take from each.
+    fn free_fellows(&self) -> Vec<(PeerId, &Source, u64)> {
+        let bytes = self.content.manifest().chunk_size().bytes();
         self.sources
             .iter()
-            .filter(|(_, source)| !source.seed && source.has.contains(chunk) && self.is_free(source))
-            .map(|(peer, source)| ((source.backlog(bytes, usual) * 100.0) as u64, tie(peer), *peer))
-            .min()
-            .map(|(_, _, peer)| peer)
+            .filter(|(_, source)| !source.seed && !source.has.is_empty() && self.is_free(source))
+            .map(|(peer, source)| (*peer, source, (source.backlog(bytes, self.usual_rate) * 100.0) as u64))
+            .collect()
+    }
+
+    /// The fellow downloader that will probably deliver first.
+    fn best_of(&self, free: &[(PeerId, &Source, u64)], chunk: ChunkIndex) -> Option<PeerId> {
+        let moment = u64::from(chunk.0) ^ self.now.since_start().as_nanos() as u64;
+        free.iter()
+            .filter(|(_, source, _)| source.has.contains(chunk))
+            .min_by_key(|(peer, _, needs)| (*needs, mix(short(peer) ^ moment)))
+            .map(|(peer, ..)| *peer)
     }
 
     /// The seed whose share the chunk belongs to, or another one that has nothing left to do and would be much sooner.
@@ -463,7 +539,7 @@ impl Download {
         if self.is_free(owner_source) {
             return Some(owner);
         }
-        let (usual, bytes) = (self.usual_rate(), self.chunk_bytes(chunk));
+        let (usual, bytes) = (self.usual_rate, self.chunk_bytes(chunk));
         let unasked = |at: usize| {
             let free = self.missing_in(window).filter(|&c| self.requests.carriers(c) == 0);
             free.filter(|&c| home(c, seeds.len()) == at).count() as u64
@@ -488,7 +564,7 @@ impl Download {
         let open = ask.fresh_only || ask.candidates.len() > 1;
         let chunk = if open { None } else { ask.candidates.first().copied() };
         let bytes = ask.candidates.first().map_or(0, |&chunk| self.chunk_bytes(chunk));
-        let usual = self.usual_rate();
+        let usual = self.usual_rate;
         let source = self.sources.get_mut(&ask.peer);
         let mut expected = 0.0;
         if let Some(source) = source {
@@ -555,6 +631,7 @@ impl Download {
         let fellows = || self.sources.values().filter(|source| !source.seed);
         self.downloading = fellows().filter(|source| !source.has.is_full()).count();
         self.fellow_requests = fellows().map(|source| source.requests).sum();
+        self.usual_rate = usual_rate(self.sources.values());
     }
 
     /// Whether the seeds must not waste their time on second copies: there are at least twice as many downloaders.
@@ -567,10 +644,6 @@ impl Download {
         let latency =
             self.seeds.iter().filter_map(|peer| self.sources[peer].latency()).max().unwrap_or_default();
         self.tuning.spread_patience.max(latency * 2)
-    }
-
-    fn any_free_fellow(&self) -> bool {
-        self.sources.values().any(|source| !source.seed && !source.has.is_empty() && self.is_free(source))
     }
 
     /// The seed has sent it to somebody long ago, and nobody has announced it.
@@ -594,16 +667,6 @@ impl Download {
             || self.bytes_in_flight + next <= self.tuning.in_flight_bytes
     }
 
-    /// Bytes per second of a typical source.
-    fn usual_rate(&self) -> f64 {
-        let (mut sum, mut known) = (0.0, 0);
-        for rate in self.sources.values().filter_map(Source::rate) {
-            sum += rate;
-            known += 1;
-        }
-        if known == 0 { RATE_UNKNOWN } else { sum / f64::from(known) }
-    }
-
     fn late_at(&self, expected_seconds: f64) -> Time {
         let expected = Duration::from_secs_f64(expected_seconds.min(3600.0)) * self.tuning.late_factor;
         self.now + expected.max(self.tuning.late_min)
@@ -615,6 +678,7 @@ impl Download {
 
     fn end(&mut self, key: &RequestKey) -> Option<Asked> {
         let asked = self.requests.remove(key)?;
+        self.quiet.settled = false;
         self.bytes_in_flight -= asked.bytes;
         if let Some(source) = self.sources.get_mut(&key.0) {
             source.requests -= 1;
@@ -640,6 +704,16 @@ impl Download {
             }
         }
     }
+}
+
+/// The mean over those of which something is known.
+fn usual_rate<'a>(sources: impl Iterator<Item = &'a Source>) -> f64 {
+    let (mut sum, mut known) = (0.0, 0);
+    for rate in sources.filter_map(Source::rate) {
+        sum += rate;
+        known += 1;
+    }
+    if known == 0 { RATE_UNKNOWN } else { sum / f64::from(known) }
 }
 
 /// Which of so many seeds a chunk belongs to: each has exactly one of every run of as many chunks, in turns that

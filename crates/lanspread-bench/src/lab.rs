@@ -15,8 +15,6 @@ use rustix::process::{Pid, Signal, kill_process};
 /// What a bucket may send at once: a few of the largest packets that leave a host in one piece (64 KiB), so that the
 /// shaper never has to cut one; 10 ms at 100 Mbit/s.
 const BURST_BYTES: u64 = 128 << 10;
-/// The default of Windows, macOS and nearly every Linux.
-const CONGESTION_CONTROL: &str = "cubic";
 const TAG: &str = "lsb";
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
@@ -39,6 +37,17 @@ impl Link {
     pub fn slowed(self, factor: f64) -> Self {
         Self { mbit_per_s: self.mbit_per_s.map(|rate| rate * factor), ..self }
     }
+}
+
+/// How the kernel of every host behaves.
+#[derive(Debug, clap::Args)]
+pub struct Kernel {
+    /// TCP's congestion control; CUBIC is the default of Windows, macOS and nearly every Linux
+    #[arg(long, value_name = "NAME", default_value = "cubic")]
+    congestion: String,
+    /// A setting, such as net.ipv4.tcp_notsent_lowat=131072; may be repeated
+    #[arg(long = "sysctl", value_name = "KEY=VALUE")]
+    sysctls: Vec<String>,
 }
 
 /// A namespace with one interface, `eth0`.
@@ -80,8 +89,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// One host for each link; `settings` are for `sysctl`, inside of every host.
-    pub fn new(links: &[Link], settings: &[String]) -> Result<Self> {
+    /// One host for each link.
+    pub fn new(links: &[Link], kernel: &Kernel) -> Result<Self> {
         ensure!(links.len() < 250, "a lab has room for 249 hosts");
         let host = |name: String, last: u8| Host {
             namespace: format!("{}-{name}", tag()),
@@ -93,8 +102,8 @@ impl Lab {
         let lab = Self { hosts, switch };
         lab.switch_on()?;
         for (i, (host, link)) in lab.hosts.iter().zip(links).enumerate() {
-            lab.plug_in(host, i, *link)?;
-            for setting in settings {
+            lab.plug_in(host, i, *link, kernel)?;
+            for setting in &kernel.sysctls {
                 run("ip", &["netns", "exec", &host.namespace, "sysctl", "-q", "-w", setting])?;
             }
         }
@@ -111,7 +120,7 @@ impl Lab {
         run("ip", &["-n", ns, "link", "set", "lo", "up"])
     }
 
-    fn plug_in(&self, host: &Host, number: usize, link: Link) -> Result<()> {
+    fn plug_in(&self, host: &Host, number: usize, link: Link, kernel: &Kernel) -> Result<()> {
         let (ns, switch) = (host.namespace.as_str(), self.switch.namespace.as_str());
         let port = format!("v{number}");
         let address = format!("{}/24", host.ip);
@@ -126,7 +135,7 @@ impl Lab {
         run("ip", &["-n", ns, "link", "set", "lo", "up"])?;
         // By the route: a namespace may not choose among what its host restricts.
         let own = host.ip.to_string();
-        let route = ["10.213.0.0/24", "dev", "eth0", "src", &own, "congctl", CONGESTION_CONTROL];
+        let route = ["10.213.0.0/24", "dev", "eth0", "src", &own, "congctl", &kernel.congestion];
         run("ip", &[&["-n", ns, "route", "replace"], &route[..]].concat())?;
         for (ns, device) in [(ns, "eth0"), (switch, port.as_str())] {
             shape(ns, device, link)?;

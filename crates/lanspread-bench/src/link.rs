@@ -12,7 +12,7 @@ use crate::contender::{Contender, Room};
 use crate::contenders::{Choice, Others};
 use crate::figures::{Report, Spread, Table, cell, say};
 use crate::game::{Game, Scratch};
-use crate::lab::{Lab, Link};
+use crate::lab::{Kernel, Lab, Link};
 use crate::machine::Machine;
 use crate::race::{self, Outcome, Plan, Usage};
 
@@ -31,9 +31,8 @@ pub struct Options {
     /// How much may wait in front of a link, in milliseconds at its rate
     #[arg(long, default_value_t = 50)]
     queue_ms: u32,
-    /// A setting of every host's kernel, such as net.ipv4.tcp_notsent_lowat=131072; may be repeated
-    #[arg(long = "sysctl", value_name = "KEY=VALUE")]
-    sysctls: Vec<String>,
+    #[command(flatten)]
+    kernel: Kernel,
     /// Runs of each
     #[arg(long, default_value_t = 5)]
     runs: u32,
@@ -123,7 +122,7 @@ struct Heat<'a> {
 impl Heat<'_> {
     fn lab(&self) -> Result<Lab> {
         let mbit_per_s = (self.rate > 0.0).then_some(self.rate);
-        Lab::new(&[Link { mbit_per_s, queue_ms: self.options.queue_ms }; 2], &self.options.sysctls)
+        Lab::new(&[Link { mbit_per_s, queue_ms: self.options.queue_ms }; 2], &self.options.kernel)
     }
 
     fn carry(&self, contender: &dyn Contender) -> Result<Record> {

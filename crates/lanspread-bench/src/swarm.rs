@@ -12,7 +12,7 @@ use crate::contender::{Contender, Party, Room};
 use crate::contenders::{Choice, Others};
 use crate::figures::{Report, Table, cell, say};
 use crate::game::{Game, Scratch};
-use crate::lab::{Lab, Link};
+use crate::lab::{Kernel, Lab, Link};
 use crate::machine::Machine;
 use crate::race::{self, Outcome, Plan};
 
@@ -53,9 +53,8 @@ pub struct Options {
     /// How much may wait in front of a link, in milliseconds at its rate
     #[arg(long, default_value_t = 50)]
     queue_ms: u32,
-    /// A setting of every host's kernel, such as net.ipv4.tcp_notsent_lowat=131072; may be repeated
-    #[arg(long = "sysctl", value_name = "KEY=VALUE")]
-    sysctls: Vec<String>,
+    #[command(flatten)]
+    kernel: Kernel,
     /// Runs of each
     #[arg(long, default_value_t = 5)]
     runs: u32,
@@ -152,7 +151,7 @@ impl Heat<'_> {
             }
             return Ok(None);
         }
-        let lab = Lab::new(&self.links(), &self.options.sysctls)?;
+        let lab = Lab::new(&self.links(), &self.options.kernel)?;
         let room = Room {
             lab: &lab,
             scratch: self.scratch,

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, Input, Scan};
@@ -30,7 +30,8 @@ pub(crate) struct Disk {
     cancels: HashMap<GameId, Cancel>,
     index_cancel: Cancel,
     scans: Arc<Scans>,
-    watch: Option<Watch>,
+    /// Replaced together with the folder; what a late thread of the old folder puts in goes with it.
+    watch: Arc<Mutex<Option<Watch>>>,
 }
 
 /// Keeps scans apart from the changes that jobs make.
@@ -51,7 +52,7 @@ impl Disk {
             cancels: HashMap::new(),
             index_cancel: Cancel::new(),
             scans: Arc::default(),
-            watch: None,
+            watch: Arc::default(),
         };
         disk.watch();
         disk
@@ -68,7 +69,7 @@ impl Disk {
 
     /// Waits for all jobs; those that can be are cancelled.
     pub async fn finish(mut self) {
-        self.watch = None;
+        self.watch = Arc::default();
         self.index_cancel.cancel();
         self.cancels.values().for_each(Cancel::cancel);
         self.tasks.close();
@@ -156,17 +157,24 @@ impl Disk {
         report(&self.reports, DiskReport::GamesDirChanged { result });
     }
 
-    /// Asks for scans whenever the folder changes. Where watching is impossible (a network drive), the slow regular
-    /// scan has to do.
+    /// Asks for scans whenever the folder changes, and for one when that begins, for what changed until then. Where
+    /// watching is impossible (a network drive), the slow regular scan has to do. Setting up a watch for each of a
+    /// thousand games takes a while, so nothing waits for it.
     fn watch(&mut self) {
-        let scanner = self.scanner();
-        self.watch = match self.store.watch(move || scanner.request()) {
-            Ok(watch) => Some(watch),
-            Err(error) => {
-                tracing::warn!(%error, "the games folder cannot be watched; changes are seen by regular scans only");
-                None
+        self.watch = Arc::default();
+        let (scanner, slot, store) = (self.scanner(), self.watch.clone(), self.store.clone());
+        self.spawn(move || {
+            let on_change = scanner.clone();
+            match store.watch(move || on_change.request()) {
+                Ok(watch) => {
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
+                    scanner.request();
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the games folder cannot be watched; changes are seen late")
+                }
             }
-        };
+        });
     }
 
     /// Scans the library; while a scan runs, asks for another one after it.
@@ -220,6 +228,7 @@ fn drop_incoming(store: &Store, game: &GameId, content: ContentId) {
 }
 
 /// Starts scans, one at a time. The watcher has one, too, so it is apart from the loop.
+#[derive(Clone)]
 struct Scanner {
     store: Arc<Store>,
     reports: Reports,

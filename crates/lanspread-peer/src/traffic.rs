@@ -55,14 +55,14 @@ fn incoming(store: &Store, game: &GameId, content: ContentId) -> Option<Arc<Inco
     store.incoming(game).filter(|incoming| incoming.content().content_id() == content)
 }
 
-/// Takes payloads in until the endpoint is gone: as many at a time as there are processors, so that hashing neither
-/// waits for the socket nor takes the machine over.
+/// Takes payloads in until the endpoint is gone, a few at a time: one for each processor, and not less than four, so
+/// that a thread that waits for the disk to sync does not leave a processor without hashing.
 pub(crate) async fn take_in(
     mut payloads: mpsc::Receiver<Payload>,
     expectations: Expectations,
     reports: Reports,
 ) {
-    let at_once = std::thread::available_parallelism().map_or(2, usize::from);
+    let at_once = std::thread::available_parallelism().map_or(4, |processors| processors.get().max(4));
     let permits = Arc::new(Semaphore::new(at_once));
     while let Some(payload) = payloads.recv().await {
         let Some(expected) = expectations.take(payload.peer, payload.id) else { continue };

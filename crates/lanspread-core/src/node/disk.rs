@@ -12,7 +12,7 @@ impl Node {
     pub(super) fn handle_disk(&mut self, now: Time, report: DiskReport) {
         match report {
             DiskReport::Scanned(scan) => self.scanned(scan),
-            DiskReport::Indexed { game, stamp, result } => self.indexed(&game, stamp, result),
+            DiskReport::Indexed { game, stamp, result } => self.indexed(now, &game, stamp, result),
             DiskReport::IndexProgress { game, done, total } => {
                 self.event(Event::IndexProgress { game, done, total });
             }
@@ -81,6 +81,7 @@ impl Node {
 
     fn indexed(
         &mut self,
+        now: Time,
         game: &GameId,
         stamp: crate::io::FileStamp,
         result: Result<std::sync::Arc<lanspread_types::GameContent>, DiskError>,
@@ -92,7 +93,7 @@ impl Node {
             // The files changed under the hashing: the next scan sees them as they are now.
             self.job(DiskJob::Scan);
         }
-        self.announce_library();
+        self.announce_soon(now);
         self.hash_next();
     }
 

@@ -67,6 +67,9 @@ pub struct Node {
     waiting: Waiting,
     redial: Redial,
     ready: bool,
+    announced_at: Time,
+    /// Hashed games that are still to be announced.
+    announce_due: Option<Time>,
     /// When to look for silent peers, at the latest.
     liveness_due: Option<Time>,
     tuning: Tuning,
@@ -90,6 +93,8 @@ impl Node {
             waiting: Waiting::default(),
             redial: Redial::default(),
             ready: false,
+            announced_at: Time::START,
+            announce_due: None,
             liveness_due: None,
             outbox: VecDeque::from([Output::Disk(DiskJob::Scan)]),
             download_limit: RateLimit::default(),

@@ -1,5 +1,7 @@
 //! Connections and control messages.
 
+use std::time::Duration;
+
 use lanspread_types::limits::{HAVE_MAP_BYTES_MAX, PROTOCOL_VERSION};
 use lanspread_types::message::{HaveMap, LibraryUpdate, Message};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameId, PeerId};
@@ -11,6 +13,9 @@ use crate::fetch::Fetch;
 use crate::io::{CloseReason, ConnId, Connected, NetInput, Output};
 use crate::roster::Admission;
 use crate::time::Time;
+
+/// Newly hashed games are announced at most this often: soon enough for people, and no flood.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Node {
     pub(super) fn handle_net(&mut self, now: Time, input: NetInput) {
@@ -227,8 +232,28 @@ impl Node {
         }
     }
 
+    /// Announces now, or, while more is being hashed, a little later together with what comes until then: a library of
+    /// a thousand games whose hashes are known is told in a few messages.
+    pub(super) fn announce_soon(&mut self, now: Time) {
+        let last = self.library.hashes_outstanding() == 0;
+        if last || now.since(self.announced_at) >= ANNOUNCE_INTERVAL {
+            self.announced_at = now;
+            self.announce_library();
+        } else {
+            self.announce_due.get_or_insert(self.announced_at + ANNOUNCE_INTERVAL);
+        }
+    }
+
+    pub(super) fn announce_if_due(&mut self, now: Time) {
+        if self.announce_due.is_some_and(|due| now >= due) {
+            self.announced_at = now;
+            self.announce_library();
+        }
+    }
+
     /// Tells everybody what changed in what we serve.
     pub(super) fn announce_library(&mut self) {
+        self.announce_due = None;
         let removing =
             |game: &GameId| self.operations.kind(game) == Some(crate::command::OperationKind::Removing);
         let Some(parts) = self.library.changes(&self.config.catalog, removing) else { return };

@@ -299,7 +299,7 @@ impl Download {
             }
             Failure::Refused(Refusal::NothingFresh) => {
                 for chunk in asked.candidates {
-                    self.elsewhere.entry(chunk).or_insert(now);
+                    self.elsewhere.insert(chunk, now);
                 }
             }
             Failure::Refused(Refusal::Cancelled) => {}
@@ -440,15 +440,12 @@ impl Download {
                 self.missing_in(window).filter(only_here).take(CANDIDATES_PER_REQUEST_MAX).collect()
             };
             let seeds = self.seeds.len();
-            let fresh = unspread(&|chunk| !self.elsewhere.contains_key(&chunk) && home(chunk, seeds) == at);
+            // Sent to somebody, but long ago, and he does not pass it on: the seed may count it as fresh again.
+            let told_off = |chunk| self.elsewhere.contains_key(&chunk) && !self.is_overdue(chunk);
+            let fresh = unspread(&|chunk| !told_off(chunk) && home(chunk, seeds) == at);
             // Each wish takes one away; one more than there are chunks could only be refused.
             if fresh.len() > source.wishes {
                 return Some(Ask { peer, candidates: fresh, fresh_only: true });
-            }
-            // Sent to somebody who does not pass it on. We all notice at the same time, so again each draws another.
-            let overdue = unspread(&|chunk| self.is_overdue(chunk));
-            if overdue.len() > source.wishes {
-                return Some(Ask { peer, candidates: overdue, fresh_only: false });
             }
         }
         None
@@ -464,12 +461,14 @@ impl Download {
         if !fellows && scarce {
             return None;
         }
+        let in_order = self.fellows == 0 || draw % 100 < self.tuning.in_order_percent;
         let mut ranked: Vec<(u16, u64, ChunkIndex)> = Vec::new();
         for chunk in self.had.missing_from(window.start()).take_while(|chunk| chunk.0 < window.end()) {
             let copies = self.availability.copies(chunk);
             if self.requests.carriers(chunk) == 0 && ((copies > 0 && fellows) || !scarce) {
                 // Alone, in order: there is nobody to have other chunks than.
-                let tie = if self.fellows > 0 { mix(draw ^ u64::from(chunk.0)) } else { 0 };
+                let tie = if in_order { u64::from(chunk.0) } else { mix(draw ^ u64::from(chunk.0)) };
+                let copies = if in_order { copies.min(1) } else { copies };
                 ranked.push((copies, tie, chunk));
             }
         }

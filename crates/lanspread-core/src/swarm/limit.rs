@@ -29,7 +29,8 @@ impl RateLimit {
 
     pub fn spend(&mut self, bytes: u64, now: Time) {
         if let Some(rate) = self.bytes_per_second {
-            self.free_at = self.free_at.max(now - CATCH_UP) + Duration::from_secs_f64(bytes as f64 / rate as f64);
+            self.free_at =
+                self.free_at.max(now - CATCH_UP) + Duration::from_secs_f64(bytes as f64 / rate as f64);
         }
     }
 

@@ -22,6 +22,10 @@ pub struct Tuning {
     /// Specific requests to fellow downloaders, over all of them, in flight at the least. Each waits at its source for
     /// its turn, so with too few the downlink runs dry; with too many the choice is made too early, on old news.
     pub swarm_requests: usize,
+    /// How many of a hundred requests to fellows take the first chunk that somebody has instead of the rarest one. Rarest
+    /// first alone leaves common chunks at the front of the window to the end: at N = 32 the last guest can play at 1.18
+    /// times the bound with none, 1.12 with 25 or 50.
+    pub in_order_percent: u64,
     /// Wishes in flight at each scarce source.
     pub wishes: usize,
     /// Bytes in flight at the most, over all sources: what a receiver may have to buffer.
@@ -57,7 +61,8 @@ impl Default for Tuning {
             depth_min: 2,
             depth_max: REQUESTS_PER_SOURCE_MAX,
             pipeline: Duration::from_millis(25),
-            swarm_requests: 12,
+            swarm_requests: 24,
+            in_order_percent: 25,
             wishes: 2,
             in_flight_bytes: 96 << 20,
             in_flight_chunks_min: 4,

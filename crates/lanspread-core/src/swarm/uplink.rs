@@ -1,6 +1,7 @@
 //! The sender's side: one per peer, over all games and all who ask.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use lanspread_types::limits::{CANDIDATES_PER_REQUEST_MAX, REQUESTS_PER_SOURCE_MAX};
 use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
@@ -13,14 +14,21 @@ use crate::time::Time;
 /// Answers that are sent at once. A receiver's downlink is shared by all who send to it, so few sends leave the uplink
 /// idle although many wait: with one, six receivers take 1.99 × the bound, with two 1.29, four 1.07, six or more 1.02.
 /// Beyond eight nothing is gained, and each chunk arrives later; one that is half there cannot be passed on.
-const SENDS_MAX: usize = 8;
+const SENDS_MAX: usize = 16;
 /// Sends at once to one receiver: the second is there when the first ends.
 const SENDS_PER_PEER_MAX: usize = 2;
 /// Requests by name that wait while several receivers ask. A new chunk is wanted by everybody at once; whoever waited
 /// for his turn at the first copy would not see the second. So the others are turned away, find the copies that come
 /// up meanwhile, and the chunk spreads as a tree: sixteen receivers take 1.05 × the bound with four places, 1.10 with
 /// eight, 2.5 with a queue for all (window of 64, 64, 32).
-const CROWD_MAX: usize = 4;
+const CROWD_MAX: usize = 3;
+/// A chunk that left so long ago should have been announced by whoever got it. If a wish that was made after that names
+/// it all the same, it is fresh again: its receiver keeps it, lies, or is slow.
+const SPREAD_PATIENCE: Duration = Duration::from_millis(200);
+/// So many receivers must have missed what was sent to one of them before his wishes come last. One alone could be the
+/// liar, who accuses the honest. It costs the accused little: he still gets what others have, and what nobody else
+/// wishes for.
+const COMPLAINTS: usize = 2;
 /// Requests that wait, over all receivers. Two hundred guests with a full pipeline of sixteen each.
 const WAITING_MAX: usize = 4096;
 
@@ -64,12 +72,22 @@ struct Receiver {
     /// Chunks sent to it, as a measure of its turn.
     turn: u64,
     active: usize,
+    /// Those who missed what this one was sent.
+    missed_by: BTreeSet<PeerId>,
+}
+
+impl Receiver {
+    /// Whether its next request is for what only we have, and it is known to keep that to itself.
+    fn wishes_in_vain(&self) -> bool {
+        self.missed_by.len() >= COMPLAINTS && self.queue.front().is_some_and(|next| next.request.fresh_only)
+    }
 }
 
 #[derive(Debug)]
 struct Waiting {
     link: LinkId,
     request: ChunkRequest,
+    since: Time,
 }
 
 #[derive(Debug)]
@@ -84,6 +102,8 @@ struct Active {
 #[derive(Debug)]
 struct Sent {
     times: Vec<u16>,
+    /// When each chunk last left; `None` while it is on its way.
+    left: Vec<Option<Time>>,
     to: BTreeMap<PeerId, ChunkSet>,
 }
 
@@ -96,9 +116,21 @@ impl Sent {
         self.to.get(peer).is_some_and(|set| set.contains(chunk))
     }
 
+    fn new(chunks: u32) -> Self {
+        let chunks = chunks as usize;
+        Self { times: vec![0; chunks], left: vec![None; chunks], to: BTreeMap::new() }
+    }
+
+    /// Whether nobody has it who passes it on, as one sees it who wishes for it at that time.
+    fn is_fresh(&self, chunk: ChunkIndex, since: Time) -> bool {
+        let left = || self.left.get(chunk.as_usize()).copied().flatten();
+        self.times(chunk) == 0 || left().is_some_and(|left| left + SPREAD_PATIENCE <= since)
+    }
+
     fn note(&mut self, peer: PeerId, chunk: ChunkIndex) {
         if let Some(times) = self.times.get_mut(chunk.as_usize()) {
             *times = times.saturating_add(1);
+            self.left[chunk.as_usize()] = None;
             let chunks = self.times.len() as u32;
             self.to.entry(peer).or_insert_with(|| ChunkSet::empty(chunks)).insert(chunk);
         }
@@ -128,7 +160,6 @@ impl Uplink {
         chunks: u32,
         now: Time,
     ) -> Result<(), Refusal> {
-        let _ = now;
         let candidates = &request.candidates;
         if candidates.is_empty() || candidates.len() > CANDIDATES_PER_REQUEST_MAX {
             return Err(Refusal::NoSuchChunk);
@@ -148,11 +179,9 @@ impl Uplink {
         if receiver.queue.is_empty() && receiver.active == 0 {
             receiver.turn = receiver.turn.max(turn);
         }
-        self.contents
-            .entry(request.content)
-            .or_insert_with(|| Sent { times: vec![0; chunks as usize], to: BTreeMap::new() });
+        self.contents.entry(request.content).or_insert_with(|| Sent::new(chunks));
         receiver.links.insert(link);
-        receiver.queue.push_back(Waiting { link, request });
+        receiver.queue.push_back(Waiting { link, request, since: now });
         self.waiting += 1;
         Ok(())
     }
@@ -173,7 +202,7 @@ impl Uplink {
         self.refused.retain(|(refused, ..)| *refused != link);
         let lost: Vec<_> = self.active.keys().filter(|(active, _)| *active == link).copied().collect();
         for (link, id) in lost {
-            self.finish(link, id, false);
+            self.finish(link, id, None);
         }
         self.forget_gone();
     }
@@ -194,11 +223,14 @@ impl Uplink {
         }
         let peer = self.next_receiver()?;
         let receiver = self.receivers.get_mut(&peer)?;
-        let Waiting { link, request } = receiver.queue.pop_front()?;
+        let Waiting { link, request, since } = receiver.queue.pop_front()?;
         self.waiting -= 1;
         let (id, content) = (request.id, request.content);
-        match self.choose(&peer, &request, have) {
+        match self.choose(&peer, &request, since, have) {
             Ok(chunk) => {
+                if request.fresh_only {
+                    self.missed(&peer, &content, chunk);
+                }
                 let game = request.game.clone();
                 self.start(peer, link, request, chunk);
                 Some(UplinkAction::Serve { link, id, peer, game, content, chunk })
@@ -210,7 +242,7 @@ impl Uplink {
     /// An answer is in the socket's hands (`ok`), or its connection failed.
     pub fn served(&mut self, link: LinkId, id: RequestId, bytes: u64, ok: bool, now: Time) {
         self.limit.spend(bytes, now);
-        self.finish(link, id, ok);
+        self.finish(link, id, ok.then_some(now));
     }
 
     /// Limits what is sent to all together; `None` lifts the limit.
@@ -238,11 +270,13 @@ impl Uplink {
         (self.waiting, self.active.len())
     }
 
-    /// Whose turn it is: the one who got least so far, of those who ask.
+    /// Whose turn it is: the one who got least so far, of those who ask. Who keeps to himself what he gets is sent what
+    /// only we have when there is nothing else to do.
     fn next_receiver(&self) -> Option<PeerId> {
         let asking =
             self.receivers.iter().filter(|(_, r)| !r.queue.is_empty() && r.active < SENDS_PER_PEER_MAX);
-        asking.min_by_key(|(_, r)| (r.active, r.turn)).map(|(peer, _)| *peer)
+        let may = asking.filter(|(_, r)| self.active.is_empty() || !r.wishes_in_vain());
+        may.min_by_key(|(_, r)| (r.wishes_in_vain(), r.active, r.turn)).map(|(peer, _)| *peer)
     }
 
     /// The candidate that was sent least often; of those, the one that the receiver likes best.
@@ -250,19 +284,33 @@ impl Uplink {
         &self,
         peer: &PeerId,
         request: &ChunkRequest,
+        since: Time,
         have: impl Fn(&ContentId, ChunkIndex) -> bool,
     ) -> Result<ChunkIndex, Refusal> {
         let Some(sent) = self.contents.get(&request.content) else { return Err(Refusal::NotDownloaded) };
         let here = || request.candidates.iter().copied().filter(|&chunk| have(&request.content, chunk));
-        let new_to_it =
-            here().filter(|&chunk| !sent.sent_to(peer, chunk)).min_by_key(|&chunk| sent.times(chunk));
+        let new_to_it = here()
+            .filter(|&chunk| !sent.sent_to(peer, chunk))
+            .min_by_key(|&chunk| (!sent.is_fresh(chunk, since), sent.times(chunk)));
         match new_to_it {
-            Some(chunk) if !request.fresh_only || sent.times(chunk) == 0 => Ok(chunk),
+            Some(chunk) if !request.fresh_only || sent.is_fresh(chunk, since) => Ok(chunk),
             _ if request.fresh_only => {
                 Err(if here().next().is_some() { Refusal::NothingFresh } else { Refusal::NotHad })
             }
             // It asks again for what it was sent: that got lost.
             _ => here().min_by_key(|&chunk| sent.times(chunk)).ok_or(Refusal::NotHad),
+        }
+    }
+
+    /// A chunk goes out once more because somebody knows of nobody who has it: whoever was sent it does not pass it on.
+    fn missed(&mut self, by: &PeerId, content: &ContentId, chunk: ChunkIndex) {
+        let Some(sent) = self.contents.get(content) else { return };
+        for (peer, _) in sent.to.iter().filter(|(_, chunks)| chunks.contains(chunk)) {
+            if let Some(receiver) = self.receivers.get_mut(peer)
+                && receiver.missed_by.len() < COMPLAINTS
+            {
+                receiver.missed_by.insert(*by);
+            }
         }
     }
 
@@ -278,13 +326,15 @@ impl Uplink {
         self.active.insert((link, request.id), active);
     }
 
-    fn finish(&mut self, link: LinkId, id: RequestId, ok: bool) {
+    fn finish(&mut self, link: LinkId, id: RequestId, left: Option<Time>) {
         let Some(active) = self.active.remove(&(link, id)) else { return };
         if let Some(receiver) = self.receivers.get_mut(&active.peer) {
             receiver.active -= 1;
         }
-        if !ok && let Some(sent) = self.contents.get_mut(&active.content) {
-            sent.undo(active.peer, active.chunk);
+        let Some(sent) = self.contents.get_mut(&active.content) else { return };
+        match left {
+            Some(now) => sent.left[active.chunk.as_usize()] = Some(now),
+            None => sent.undo(active.peer, active.chunk),
         }
     }
 

@@ -27,14 +27,16 @@ impl fmt::Display for ChunkIndex {
 pub struct ChunkSize(u64);
 
 impl ChunkSize {
-    /// A game aims at this many chunks: many enough that the last chunk's way through a swarm is short against the
-    /// whole (1.04 × the bound with 128 or more), few enough that announcing them costs nothing.
-    const CHUNKS_PER_GAME: u64 = 1024;
+    /// A game of 90 MiB to 11 GiB has half as many chunks to exactly as many: many enough that the first and the last
+    /// chunk's way through a swarm is short against the whole (1.04 × the bound with 128 or more), few enough that
+    /// announcing them costs nothing. 1024 × √2, so that a game of some round size and a small file more, which is how
+    /// games are, does not get chunks of twice the size.
+    const CHUNKS_PER_GAME_MAX: u64 = 1448;
 
     /// The chunk size of a game with `total` bytes in all. Every peer derives the same from the manifest, so it is
     /// never stated on the wire.
     pub fn for_game(total: u64) -> Self {
-        let even = total.div_ceil(Self::CHUNKS_PER_GAME).next_power_of_two();
+        let even = total.div_ceil(Self::CHUNKS_PER_GAME_MAX).next_power_of_two();
         Self(even.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX))
     }
 
@@ -61,9 +63,9 @@ mod tests {
     fn sizes_follow_the_game() {
         let of = |total| ChunkSize::for_game(total).bytes();
         assert_eq!(of(0), 64 << 10);
-        assert_eq!(of(64 << 20), 64 << 10);
-        assert_eq!(of((64 << 20) + 1), 128 << 10);
-        assert_eq!(of(256 << 20), 256 << 10);
+        assert_eq!(of(1448 * (64 << 10)), 64 << 10);
+        assert_eq!(of(1448 * (64 << 10) + 1), 128 << 10);
+        assert_eq!(of((256 << 20) + 9), 256 << 10);
         assert_eq!(of(1 << 30), 1 << 20);
         assert_eq!(of(80 << 30), 8 << 20);
         assert_eq!(of(u64::MAX >> 8), 8 << 20);

@@ -136,7 +136,7 @@ fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
     };
     let line = |name: &str, points: Vec<(f64, f64)>| Line { name: name.into(), points };
     let (mut last, mut playable) = (Vec::new(), Vec::new());
-    for peers in [2, 4, 6, 8, 12, 16, 24, 32] {
+    for peers in [2, 4, 6, 8, 12, 16, 24, 32, 48, 64] {
         let report = play(peers, 64)?;
         last.push((peers as f64, report.makespan_ratio()));
         playable.push((peers as f64, report.playable_ratio()));

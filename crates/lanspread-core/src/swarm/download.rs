@@ -651,7 +651,11 @@ impl Download {
     }
 
     fn is_free(&self, source: &Source) -> bool {
-        let depth = source.depth(self.content.manifest().chunk_size().bytes(), &self.tuning);
+        let depth = match source.chunks {
+            // A liar costs one chunk, not as many as were asked of it before the first came.
+            0 => 1,
+            _ => source.depth(self.content.manifest().chunk_size().bytes(), &self.tuning),
+        };
         source.requests < depth && source.rests_until <= self.now
     }
 

@@ -166,6 +166,37 @@ fn each_wish_draws_another_chunk_and_a_fifth_of_four_draws_none() {
     assert_eq!(serves(&mut uplink), [(peer(5), 1)]);
 }
 
+/// A liar keeps what the seed gives it. Others miss that and get it, one of them; and when two have missed something,
+/// the liar is sent nothing fresh while anybody else is served.
+#[test]
+fn what_nobody_passes_on_is_fresh_again_and_who_keeps_it_comes_last() {
+    let mut uplink = Uplink::new();
+    let wish = |uplink: &mut Uplink, n: u8, id: u64, candidates: &[u32], ms: u64| {
+        let link = LinkId(u64::from(n));
+        uplink.enqueue(link, peer(n), request(id, candidates, true), 8, at(ms)).unwrap();
+        uplink.next(at(ms), |_, _| true)
+    };
+    let sent = |action: Option<UplinkAction>| match action {
+        Some(UplinkAction::Serve { chunk, .. }) => Some(chunk.0),
+        _ => None,
+    };
+    let liar = 9;
+    for (id, chunk) in [(0, 0), (1, 1)] {
+        assert_eq!(sent(wish(&mut uplink, liar, id, &[chunk], 0)), Some(chunk));
+        uplink.served(LinkId(9), RequestId(id), CHUNK, true, at(10));
+    }
+    assert_eq!(sent(wish(&mut uplink, 1, 10, &[0], 100)), None, "it may still be announced");
+    for (n, id, chunk) in [(1, 11, 0), (2, 12, 1)] {
+        assert_eq!(sent(wish(&mut uplink, n, id, &[chunk], 300)), Some(chunk));
+    }
+    assert_eq!(sent(wish(&mut uplink, 3, 13, &[0], 300)), None, "one copy more is enough for now");
+    assert_eq!(sent(wish(&mut uplink, liar, 2, &[5], 300)), None, "others are being served");
+    for (n, id) in [(1, 11), (2, 12)] {
+        uplink.served(LinkId(n), RequestId(id), CHUNK, true, at(310));
+    }
+    assert_eq!(sent(uplink.next(at(310), |_, _| true)), Some(5), "there is nobody else");
+}
+
 #[test]
 fn receivers_take_turns_and_a_crowd_is_turned_away() {
     let mut uplink = Uplink::new();

@@ -12,15 +12,16 @@ use crate::io::LinkId;
 use crate::time::Time;
 
 /// Answers that are sent at once. A receiver's downlink is shared by all who send to it, so few sends leave the uplink
-/// idle although many wait: with one, six receivers take 1.99 × the bound, with two 1.29, four 1.07, six or more 1.02.
-/// Beyond eight nothing is gained, and each chunk arrives later; one that is half there cannot be passed on.
+/// idle although many wait: with one, six receivers take 1.99 × the bound, with two 1.29, four 1.07, eight 1.02. A large
+/// room needs more: thirty-two receivers take 1.14 with six, 1.08 to 1.10 with eight, 1.06 with sixteen. Each chunk
+/// arrives later with more, and one that is half there cannot be passed on.
 const SENDS_MAX: usize = 16;
 /// Sends at once to one receiver: the second is there when the first ends.
 const SENDS_PER_PEER_MAX: usize = 2;
 /// Requests by name that wait while several receivers ask. A new chunk is wanted by everybody at once; whoever waited
 /// for his turn at the first copy would not see the second. So the others are turned away, find the copies that come
-/// up meanwhile, and the chunk spreads as a tree: sixteen receivers take 1.05 × the bound with four places, 1.10 with
-/// eight, 2.5 with a queue for all (window of 64, 64, 32).
+/// up meanwhile, and the chunk spreads as a tree: thirty-two receivers take 1.08 × the bound with two places, 1.09 with
+/// four, 1.16 with eight (eight sends); sixteen took 2.5 with a queue for all (window of 32).
 const CROWD_MAX: usize = 3;
 /// A chunk that left so long ago should have been announced by whoever got it. If a wish that was made after that names
 /// it all the same, it is fresh again: its receiver keeps it, lies, or is slow.

@@ -169,7 +169,6 @@ error_codes! {
     ConnectTimedOut "connect-timed-out" Network "no answer from the address within the time limit"
         hint "check the address, and that a firewall lets the program in";
     NotAPeer "not-a-peer" Network "whatever answers at the address is not a lanspread peer";
-    OtherPeer "other-peer" Network "another peer than the expected one answers at the address";
     IncompatibleProtocol "incompatible-protocol" Network "the other side speaks another protocol version"
         hint "use the same version of lanspread on both";
     WaitTimedOut "wait-timed-out" Network "not enough peers were connected within the time limit";
@@ -259,7 +258,6 @@ impl From<&DialFailure> for ErrorCode {
             DialFailure::TimedOut => Self::ConnectTimedOut,
             DialFailure::OwnAddress => Self::OwnAddress,
             DialFailure::NotAPeer(_) => Self::NotAPeer,
-            DialFailure::OtherPeer => Self::OtherPeer,
         }
     }
 }

@@ -227,7 +227,6 @@ impl From<snapshot::Availability> for Availability {
             snapshot::Availability::Ready => Self::Ready,
             snapshot::Availability::LocalOnly => Self::LocalOnly,
             snapshot::Availability::Remote => Self::Remote,
-            snapshot::Availability::Nowhere => Self::Nowhere,
         }
     }
 }

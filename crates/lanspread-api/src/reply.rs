@@ -184,8 +184,6 @@ pub enum Availability {
     LocalOnly,
     /// Not here, but some peer serves it.
     Remote,
-    /// In the catalogue, but nobody has it.
-    Nowhere,
 }
 
 /// The command is started for this game; events tell the rest.

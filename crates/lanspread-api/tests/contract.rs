@@ -158,7 +158,6 @@ fn command_errors() -> Vec<CommandError> {
         DialFailure::TimedOut,
         DialFailure::OwnAddress,
         DialFailure::NotAPeer("no TLS".to_owned()),
-        DialFailure::OtherPeer,
     ];
     let mut errors = vec![
         CommandError::OperationInProgress { game: game(), running: OperationKind::Downloading },
@@ -186,7 +185,7 @@ fn peer_snapshot() -> PeerSnapshot {
 }
 
 fn game_snapshots() -> Vec<GameSnapshot> {
-    use Availability::{LocalOnly, Nowhere, Ready, Remote};
+    use Availability::{LocalOnly, Ready, Remote};
     let full = |availability| GameSnapshot {
         game: game(),
         title: Some("Title".to_owned()),
@@ -199,13 +198,13 @@ fn game_snapshots() -> Vec<GameSnapshot> {
         peer_count: 2,
         bytes: 1000,
     };
-    let mut games = [LocalOnly, Nowhere, Ready, Remote].map(full).to_vec();
+    let mut games = [LocalOnly, Ready, Remote].map(full).to_vec();
     games.push(GameSnapshot {
         title: None,
         local_version: None,
         version: None,
         content: None,
-        ..full(Nowhere)
+        ..full(Remote)
     });
     games
 }

@@ -118,8 +118,6 @@ pub enum DialFailure {
     OwnAddress,
     #[error("whatever answers there is not a lanspread peer: {0}")]
     NotAPeer(String),
-    #[error("another peer answers at that address")]
-    OtherPeer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -100,6 +100,4 @@ pub enum Availability {
     LocalOnly,
     /// Not here, but some peer serves it.
     Remote,
-    /// In the catalogue, but nobody has it.
-    Nowhere,
 }

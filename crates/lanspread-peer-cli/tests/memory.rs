@@ -42,7 +42,9 @@ fn two_hundred_peers_fit_into_the_stated_memory() {
             guest.take_all().await;
         }
         let peak = server.memory_kib("VmHWM");
-        println!("idle {idle} KiB, {PEERS} connected {connected} KiB, at most {peak} KiB while serving them all");
+        println!(
+            "idle {idle} KiB, {PEERS} connected {connected} KiB, at most {peak} KiB while serving them all"
+        );
         assert!(peak < BOUND_KIB, "{peak} KiB");
     });
     server.stop();
@@ -78,7 +80,9 @@ impl Server {
             }
         };
         let ready = wait_for("local-peer-ready", &|_| true);
-        wait_for("local-library-changed", &|line| line["games"].as_array().is_some_and(|games| games.len() == 1));
+        wait_for("local-library-changed", &|line| {
+            line["games"].as_array().is_some_and(|games| games.len() == 1)
+        });
         // The rest is read so that the peer is never stopped by a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let text = |key: &str| ready[key].as_str().unwrap().to_owned();

@@ -130,7 +130,7 @@ impl Disk {
             let mut progress = Throttled::new(move |done, total| {
                 report(&to, DiskReport::UnpackProgress { game: of.clone(), done, total });
             });
-            let unpacker = RarUnpacker::default();
+            let unpacker = RarUnpacker;
             let result = store.install(
                 &game,
                 &unpacker,
@@ -171,7 +171,7 @@ impl Disk {
                     scanner.request();
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the games folder cannot be watched; changes are seen late")
+                    tracing::warn!(%error, "the games folder cannot be watched; changes are seen late");
                 }
             }
         });

@@ -83,7 +83,7 @@ fn check(payload: &Payload, expected: &Expected) -> Option<NetInput> {
     match (what, expected) {
         (PayloadKind::Chunk(chunk), Expected::Chunk(incoming)) => {
             let result = incoming.write_chunk(chunk, bytes).map_err(|error| match error {
-                WriteError::Corrupt { .. } => ChunkFault::Corrupt,
+                WriteError::Corrupt => ChunkFault::Corrupt,
                 other => ChunkFault::Write(DiskError::from(other)),
             });
             Some(NetInput::ChunkEnded { peer, id, chunk, result })

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_unpacker_reads_what_was_packed() {
-        let large: Vec<u8> = (0..3 * COPY_BYTES + 7).map(|i| (i * 31 >> 3) as u8).collect();
+        let large: Vec<u8> = (0..3 * COPY_BYTES + 7).map(|i| ((i * 31) >> 3) as u8).collect();
         let files: [(&str, &[u8]); 4] =
             [("data/größe.bin", &large), ("data/none", b""), ("one", b"1"), ("readme.txt", b"hello\r\n")];
         let back = unpacked(packed(&files)).unwrap();

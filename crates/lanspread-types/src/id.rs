@@ -218,7 +218,21 @@ mod tests {
         for good in ["ggoo", "bf1942", "half-life_2.ep1", "A", &"x".repeat(64)] {
             assert_eq!(GameId::new(good).map(|id| id.to_string()).as_deref(), Ok(good));
         }
-        for bad in ["", ".", "..", ".hidden", "dot.", "a/b", "a\\b", "C:", "con", "NUL.txt", "ä", "a b", &"x".repeat(65)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "dot.",
+            "a/b",
+            "a\\b",
+            "C:",
+            "con",
+            "NUL.txt",
+            "ä",
+            "a b",
+            &"x".repeat(65),
+        ] {
             assert!(GameId::new(bad).is_err(), "{bad:?}");
         }
     }

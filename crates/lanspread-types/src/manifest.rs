@@ -253,7 +253,8 @@ mod tests {
     #[test]
     fn chunks_are_numbered_through_all_files() {
         let big = vec![1; (64 << 10) + 1];
-        let m = manifest(vec![entry("a.eti", &big), entry("empty", b""), entry("version.ini", b"20250101")]).unwrap();
+        let m = manifest(vec![entry("a.eti", &big), entry("empty", b""), entry("version.ini", b"20250101")])
+            .unwrap();
         assert_eq!(m.chunk_count(), 3);
         assert_eq!((m.chunks_of(0), m.chunks_of(1), m.chunks_of(2)), (0..2, 2..2, 2..3));
         let at = |c| m.place(ChunkIndex(c)).map(|p| (p.file, p.offset, p.len));
@@ -270,7 +271,10 @@ mod tests {
         assert!(matches!(manifest(vec![entry("a", b"")]), Err(ManifestError::NoSentinel)));
         assert!(matches!(manifest(vec![sentinel(), entry("a", b"")]), Err(ManifestError::Unsorted(_))));
         assert!(matches!(manifest(vec![sentinel(), sentinel()]), Err(ManifestError::Unsorted(_))));
-        assert!(matches!(manifest(vec![entry("A", b""), entry("a", b""), sentinel()]), Err(ManifestError::Collision(_))));
+        assert!(matches!(
+            manifest(vec![entry("A", b""), entry("a", b""), sentinel()]),
+            Err(ManifestError::Collision(_))
+        ));
         for private in ["local/x", "LOCAL", ".lanspread/x", ".lanspread-tmp"] {
             let mut files = vec![entry(private, b""), sentinel()];
             files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -286,13 +290,17 @@ mod tests {
         let others = [
             manifest(vec![entry("b", b"x"), entry("version.ini", b"20250101")]).unwrap(),
             manifest(vec![entry("a", b"y"), entry("version.ini", b"20250101")]).unwrap(),
-            manifest(vec![FileEntry { size: 2, ..entry("a", b"x") }, entry("version.ini", b"20250101")]).unwrap(),
+            manifest(vec![FileEntry { size: 2, ..entry("a", b"x") }, entry("version.ini", b"20250101")])
+                .unwrap(),
             Manifest { version: GameVersion::new(20_250_102).unwrap(), ..base.clone() },
             Manifest { game: GameId::new("other").unwrap(), ..base.clone() },
         ];
         assert!(others.iter().all(|o| o.content_id() != base.content_id()));
         let id = base.content_id().to_string();
-        assert_eq!(id, "cb4d8150763574f88a4786e9e8dd0c2fe4c5785a65f044ee4e3ef36b86a10d8d", "the encoding is part of the protocol");
+        assert_eq!(
+            id, "cb4d8150763574f88a4786e9e8dd0c2fe4c5785a65f044ee4e3ef36b86a10d8d",
+            "the encoding is part of the protocol"
+        );
     }
 
     #[test]

@@ -25,17 +25,31 @@ pub struct Hello {
 pub enum Message {
     Library(LibraryUpdate),
     /// The sender downloads this content and wants to hear who has which of its chunks.
-    Interested { game: GameId, content: ContentId },
+    Interested {
+        game: GameId,
+        content: ContentId,
+    },
     /// The sender no longer wants have-announcements for this content.
-    NotInterested { content: ContentId },
+    NotInterested {
+        content: ContentId,
+    },
     /// What the sender has of a content: the answer to `Interested`.
     HaveMap(HaveMap),
     /// Chunks that the sender has got since.
-    Have { content: ContentId, chunks: Vec<ChunkIndex> },
+    Have {
+        content: ContentId,
+        chunks: Vec<ChunkIndex>,
+    },
     /// Peers that the sender is connected to, at addresses where it reached them.
-    Introduce { peers: Vec<Introduction> },
-    Ping { nonce: u64 },
-    Pong { nonce: u64 },
+    Introduce {
+        peers: Vec<Introduction>,
+    },
+    Ping {
+        nonce: u64,
+    },
+    Pong {
+        nonce: u64,
+    },
     /// The sender leaves.
     Goodbye,
 }
@@ -92,10 +106,16 @@ pub struct RequestId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// The manifest and the chunk hashes of a content.
-    Manifest { id: RequestId, game: GameId, content: ContentId },
+    Manifest {
+        id: RequestId,
+        game: GameId,
+        content: ContentId,
+    },
     Chunk(ChunkRequest),
     /// The receiver no longer needs the answer. The source may have sent it already.
-    Cancel { id: RequestId },
+    Cancel {
+        id: RequestId,
+    },
 }
 
 /// Asks for *one* of several chunks. The source sends the one that it has sent to others least often (the earliest of

@@ -240,7 +240,16 @@ mod tests {
 
     #[test]
     fn ordinary_paths_pass() {
-        for good in ["version.ini", "a/b/c.eti", "Müller/größe.txt", "...x", "console.txt", "com.txt", "COM10", "a b/c"] {
+        for good in [
+            "version.ini",
+            "a/b/c.eti",
+            "Müller/größe.txt",
+            "...x",
+            "console.txt",
+            "com.txt",
+            "COM10",
+            "a b/c",
+        ] {
             assert_eq!(RelPath::new(good).map(String::from).as_deref(), Ok(good));
         }
     }
@@ -250,9 +259,36 @@ mod tests {
         let long = "x".repeat(256);
         let deep = vec!["a"; 65].join("/");
         for bad in [
-            "", "/", "/etc/passwd", "..", "../x", "a/../b", "a/./b", "a//b", "a/", "C:", "C:/x", "C:\\x", "\\\\host\\share",
-            "a\\b", "file.txt:ads", "con", "a/NUL", "aux.txt", "Com1", "lpt¹.log", "CONIN$", "x.", "x ", "a?b", "a*b",
-            "a\0b", "a\nb", "e\u{301}", long.as_str(), deep.as_str(),
+            "",
+            "/",
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../b",
+            "a/./b",
+            "a//b",
+            "a/",
+            "C:",
+            "C:/x",
+            "C:\\x",
+            "\\\\host\\share",
+            "a\\b",
+            "file.txt:ads",
+            "con",
+            "a/NUL",
+            "aux.txt",
+            "Com1",
+            "lpt¹.log",
+            "CONIN$",
+            "x.",
+            "x ",
+            "a?b",
+            "a*b",
+            "a\0b",
+            "a\nb",
+            "e\u{301}",
+            long.as_str(),
+            deep.as_str(),
         ] {
             assert!(RelPath::new(bad).is_err(), "{bad:?}");
         }
@@ -260,7 +296,10 @@ mod tests {
 
     #[test]
     fn foreign_spelling_is_brought_to_ours() {
-        assert_eq!(RelPath::from_foreign("data\\maps\\e\u{301}.bsp").map(String::from).as_deref(), Ok("data/maps/é.bsp"));
+        assert_eq!(
+            RelPath::from_foreign("data\\maps\\e\u{301}.bsp").map(String::from).as_deref(),
+            Ok("data/maps/é.bsp")
+        );
         assert_eq!(RelPath::from_foreign("data/").map(String::from).as_deref(), Ok("data"));
         for bad in ["..\\x", "\\x", "C:\\x", "\\\\?\\C:\\x"] {
             assert!(RelPath::from_foreign(bad).is_err(), "{bad:?}");

@@ -92,7 +92,10 @@ impl ChunkSet {
 
     /// The chunks in the set, in order.
     pub fn iter(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
-        self.words.iter().enumerate().flat_map(|(at, &word)| bits(word).map(move |b| ChunkIndex(at as u32 * 64 + b)))
+        self.words
+            .iter()
+            .enumerate()
+            .flat_map(|(at, &word)| bits(word).map(move |b| ChunkIndex(at as u32 * 64 + b)))
     }
 
     /// The chunks not in the set, in order, from `start` on.

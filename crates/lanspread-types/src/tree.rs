@@ -6,7 +6,9 @@
 //!
 //! Source: *BLAKE3: one function, fast everywhere*, section 2; the crate's `hazmat` module.
 
-use blake3::hazmat::{ChainingValue, HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
+use blake3::hazmat::{
+    ChainingValue, HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,
+};
 
 use crate::chunk::ChunkSize;
 use crate::id::{HexIdError, id32, parse_hex};
@@ -95,7 +97,22 @@ mod tests {
     fn chunk_hashes_merge_to_what_b3sum_prints() {
         let chunk = ChunkSize::for_game(0);
         let c = chunk.bytes();
-        for len in [0, 1, 1023, 1024, 1025, c - 1, c, c + 1, 2 * c - 1, 2 * c, 2 * c + 1, 3 * c, 4 * c + 1, 7 * c + 5] {
+        for len in [
+            0,
+            1,
+            1023,
+            1024,
+            1025,
+            c - 1,
+            c,
+            c + 1,
+            2 * c - 1,
+            2 * c,
+            2 * c + 1,
+            3 * c,
+            4 * c + 1,
+            7 * c + 5,
+        ] {
             let data = bytes(len);
             let root = ChunkHash(*blake3::hash(&data).as_bytes());
             assert_eq!(root_of(&hashes(&data, chunk), chunk, len), Some(root), "{len} bytes");

@@ -49,7 +49,9 @@ impl GameVersion {
         let mut found = None;
         for line in lines.filter(|l| !l.is_empty() && !l.starts_with([';', '#', '['])) {
             let value = match line.split_once('=') {
-                Some((key, value)) if key.trim().eq_ignore_ascii_case("version") => value.trim().trim_matches('"'),
+                Some((key, value)) if key.trim().eq_ignore_ascii_case("version") => {
+                    value.trim().trim_matches('"')
+                }
                 Some(_) => continue,
                 None => line,
             };
@@ -106,16 +108,36 @@ mod tests {
     #[test]
     fn sentinels_are_read_in_both_forms() {
         for good in [
-            "20250101", "20250101\r\n", "\u{feff}20250101", "[game]\nversion=20250101\n", "; c\n[x]\nVersion = \"20250101\"\n",
+            "20250101",
+            "20250101\r\n",
+            "\u{feff}20250101",
+            "[game]\nversion=20250101\n",
+            "; c\n[x]\nVersion = \"20250101\"\n",
             "name=foo\nversion=20250101",
         ] {
-            assert_eq!(GameVersion::parse_sentinel(good.as_bytes()), GameVersion::new(20_250_101), "{good:?}");
+            assert_eq!(
+                GameVersion::parse_sentinel(good.as_bytes()),
+                GameVersion::new(20_250_101),
+                "{good:?}"
+            );
         }
     }
 
     #[test]
     fn garbage_is_no_version() {
-        for bad in ["", "\n\n", "[game]\n", "abc", "2025010", "202501011", "20251301", "20250132", "name=x", "version=", "20250101\n20250102"] {
+        for bad in [
+            "",
+            "\n\n",
+            "[game]\n",
+            "abc",
+            "2025010",
+            "202501011",
+            "20251301",
+            "20250132",
+            "name=x",
+            "version=",
+            "20250101\n20250102",
+        ] {
             assert!(GameVersion::parse_sentinel(bad.as_bytes()).is_err(), "{bad:?}");
         }
         assert!(GameVersion::parse_sentinel(&[0xff; 8]).is_err());

@@ -11,6 +11,8 @@ use crate::command::{Command, CommandError, CommandId, OperationKind, Priority, 
 use crate::event::{DownloadFailure, Event, TransferTotals};
 use crate::fetch::Fetch;
 use crate::io::{CloseReason, DiskJob, Output};
+use crate::library::LocalGame;
+use crate::roster::RemotePeer;
 use crate::snapshot::{Availability, GameSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource};
 use crate::swarm::SourceFigures;
 use crate::time::Time;
@@ -39,7 +41,7 @@ impl Node {
         match command {
             Command::Status => self.reply(id, Ok(Reply::Status(self.status(now)))),
             Command::ListPeers => {
-                let peers = self.roster.iter().map(|p| p.snapshot()).collect();
+                let peers = self.roster.iter().map(RemotePeer::snapshot).collect();
                 self.reply(id, Ok(Reply::Peers(peers)));
             }
             Command::ListGames => self.reply(id, Ok(Reply::Games(self.game_list()))),
@@ -163,7 +165,7 @@ impl Node {
         Some(GameSnapshot {
             game: game.clone(),
             title: entry.and_then(|e| e.title.clone()),
-            downloaded: local.is_some_and(|l| l.downloaded()),
+            downloaded: local.is_some_and(LocalGame::downloaded),
             installed: local.is_some_and(|l| l.installed),
             availability,
             local_version: local.and_then(|l| l.version),

@@ -11,7 +11,7 @@ use crate::command::{CommandError, Reply};
 use crate::event::Event;
 use crate::fetch::Fetch;
 use crate::io::{CloseReason, ConnId, Connected, NetInput, Output};
-use crate::roster::Admission;
+use crate::roster::{Admission, RemotePeer};
 use crate::time::Time;
 
 /// Newly hashed games are announced at most this often: soon enough for people, and no flood.
@@ -39,7 +39,7 @@ impl Node {
             NetInput::LinkClosed { link } => self.link_closed(now, link),
             NetInput::ChunkStarted { peer, id, chunk } => self.chunk_started(now, peer, id, chunk),
             NetInput::ChunkEnded { peer, id, chunk, result } => {
-                self.chunk_ended(now, peer, id, chunk, result)
+                self.chunk_ended(now, peer, id, chunk, result);
             }
             NetInput::ManifestArrived { peer, id, result } => self.manifest_arrived(now, peer, id, result),
             NetInput::RequestFailed { peer, id, failure } => self.request_failed(now, peer, id, &failure),
@@ -68,7 +68,7 @@ impl Node {
         self.look_for_silence();
         if *dialled {
             self.redial.reached(*addr);
-            if let Some(snapshot) = self.roster.get(peer).map(|p| p.snapshot()) {
+            if let Some(snapshot) = self.roster.get(peer).map(RemotePeer::snapshot) {
                 self.answer_connects(*addr, |_| Ok(Reply::Connected(snapshot.clone())));
             }
         }

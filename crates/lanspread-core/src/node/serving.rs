@@ -8,6 +8,7 @@ use lanspread_types::{ContentId, GameContent, GameId, PeerId};
 use super::Node;
 use crate::fetch::{Fetch, Phase};
 use crate::io::{LinkId, Output, Serving};
+use crate::library::LocalGame;
 use crate::serve::{GameState, Holding, admit};
 use crate::swarm::UplinkAction;
 use crate::time::Time;
@@ -85,7 +86,7 @@ impl Node {
             _ => None,
         });
         let state = GameState {
-            downloaded: local.is_some_and(|l| l.downloaded()),
+            downloaded: local.is_some_and(LocalGame::downloaded),
             committed: local.and_then(|l| l.content()).map(|c| c.content_id()),
             incoming: incoming.map(|c| c.content_id()),
             operation: self.operations.kind(game),

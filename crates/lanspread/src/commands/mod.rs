@@ -157,7 +157,6 @@ fn here(game: &GameInfo) -> &'static str {
         (true, _, _) => "installed",
         (false, true, Availability::Ready) => "downloaded",
         (false, true, _) => "downloaded, not shared",
-        (false, false, Availability::Nowhere) => "nobody has it",
         (false, false, _) => "-",
     }
 }

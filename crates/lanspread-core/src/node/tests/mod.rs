@@ -3,6 +3,7 @@
 mod party;
 
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 use std::time::Duration;
 
 use lanspread_types::{ChunkIndex, GameVersion};
@@ -41,7 +42,7 @@ fn a_connection_shows_each_side_the_other_and_its_library() {
 #[test]
 fn two_sources_send_every_chunk_exactly_once() {
     let shared = content("ggoo", 64, 7);
-    let mut party = Party::new(&[&[], &[shared.clone()], &[shared.clone()]]);
+    let mut party = Party::new(&[&[], from_ref(&shared), from_ref(&shared)]);
     party.connect(0, 1);
     party.connect(0, 2);
     assert!(matches!(party.download(0, "ggoo"), Some(Ok(Reply::DownloadStarted { .. }))));
@@ -82,7 +83,7 @@ fn an_event_comes_after_the_state_it_speaks_of() {
 #[test]
 fn two_who_download_the_same_know_of_each_other_from_the_start() {
     let shared = content("ggoo", 8, 7);
-    let mut party = Party::new(&[&[shared.clone()], &[], &[]]);
+    let mut party = Party::new(&[from_ref(&shared), &[], &[]]);
     let mut left = lanspread_types::ChunkSet::empty(9);
     left.insert(ChunkIndex(3));
     party.guests[2].incoming.insert(game("ggoo"), left);
@@ -106,7 +107,7 @@ fn two_who_download_the_same_know_of_each_other_from_the_start() {
 #[test]
 fn a_liar_is_named_not_asked_again_and_the_rest_delivers() {
     let shared = content("ggoo", 64, 7);
-    let mut party = Party::new(&[&[], &[shared.clone()], &[shared]]);
+    let mut party = Party::new(&[&[], from_ref(&shared), from_ref(&shared)]);
     party.guests[2].liar = true;
     party.connect(0, 1);
     party.connect(0, 2);
@@ -438,7 +439,7 @@ fn the_higher_priority_goes_first_and_equal_ones_share() {
 #[test]
 fn the_status_shows_the_swarm() {
     let shared = content("ggoo", 64, 7);
-    let mut party = Party::new(&[&[], &[shared.clone()], &[shared]]);
+    let mut party = Party::new(&[&[], from_ref(&shared), from_ref(&shared)]);
     party.connect(0, 1);
     party.connect(0, 2);
     party.command(0, Command::SetLimits(RateLimits { download: Some(65_536 * 10), upload: None }));

@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_CONTRACT=1 cargo test -p lanspread-api` writes both files anew.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

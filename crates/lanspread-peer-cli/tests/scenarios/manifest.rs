@@ -43,7 +43,7 @@ impl Manifest {
                     differences.push(format!("size: {path} has {found} bytes instead of {size}"));
                 }
                 Some((_, found)) if found != hash => {
-                    differences.push(format!("content: {path} has another hash"))
+                    differences.push(format!("content: {path} has another hash"));
                 }
                 Some(_) => {}
             }

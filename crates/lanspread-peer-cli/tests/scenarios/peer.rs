@@ -323,7 +323,8 @@ impl Peer {
 
     /// Gives a command and waits for its answer, whichever it is.
     pub fn say(&self, request: &Request) -> Outcome<Result<ReplyData, ErrorLine>> {
-        self.say_json(serde_json::to_value(request)?).map(|(_, answer)| answer)
+        let (_, answer) = self.say_json(serde_json::to_value(request)?)?;
+        Ok(answer)
     }
 
     /// The same for a command that is written by hand; the `id` is added. Also tells where the answer stands in the log.

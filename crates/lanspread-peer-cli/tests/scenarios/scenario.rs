@@ -84,8 +84,10 @@ macro_rules! fail {
 /// Ends the scenario unless the condition holds.
 macro_rules! require {
     ($condition:expr, $($message:tt)+) => {
-        if !$condition {
-            $crate::scenario::fail!($($message)+);
+        // A match, because `!(a < b)` is frowned upon where a comparison of floats stands for the condition.
+        match $condition {
+            true => {}
+            false => $crate::scenario::fail!($($message)+),
         }
     };
 }

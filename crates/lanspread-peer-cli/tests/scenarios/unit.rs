@@ -45,12 +45,12 @@ fn build(package: &str) -> Result<PathBuf, String> {
         return Err(format!("the tests of {package} do not build:\n{text}"));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let executables = text.lines().filter_map(|line| {
+    let mut executables = text.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         let tested = message["profile"]["test"] == true;
         message["executable"].as_str().filter(|_| tested).map(PathBuf::from)
     });
-    executables.last().ok_or_else(|| format!("cargo built no test binary of {package}"))
+    executables.next_back().ok_or_else(|| format!("cargo built no test binary of {package}"))
 }
 
 /// The profile that this suite was built with, from where it lies: `target/PROFILE/deps/scenarios-…`.

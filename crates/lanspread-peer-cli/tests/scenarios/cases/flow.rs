@@ -123,8 +123,11 @@ pub fn await_operation(peer: &Peer, game: &str, kind: OperationKind) -> Outcome 
     })
 }
 
+/// A name for messages, and how the event is recognised.
+pub type EventStep<'a> = (&'a str, &'a dyn Fn(&Event) -> bool);
+
 /// The places of events in the log come in this order.
-pub fn require_order(peer: &Peer, since: Mark, steps: &[(&str, &dyn Fn(&Event) -> bool)]) -> Outcome {
+pub fn require_order(peer: &Peer, since: Mark, steps: &[EventStep<'_>]) -> Outcome {
     let mut last = since;
     for (name, is) in steps {
         match peer.find_event(since, |event| is(event).then_some(())) {

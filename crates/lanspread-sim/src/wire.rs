@@ -44,6 +44,13 @@ pub fn other(conn: ConnId) -> ConnId {
     ConnId(conn.0 ^ 1)
 }
 
+/// What was between two guests: the ends that were open, and the links with what was asked on them.
+#[derive(Debug, Default)]
+pub struct Severed {
+    pub ends: Vec<(ConnId, End)>,
+    pub links: Vec<(LinkId, Vec<RequestId>)>,
+}
+
 impl Wire {
     /// A new control connection; the end of the one who dials is returned.
     pub fn connect(&mut self, from: usize, to: usize) -> ConnId {
@@ -86,8 +93,8 @@ impl Wire {
         Some(self.link_mut(link))
     }
 
-    /// Ends everything between two guests. Returns the ends that were open, and the links with what was asked on them.
-    pub fn sever(&mut self, a: usize, b: usize) -> (Vec<(ConnId, End)>, Vec<(LinkId, Vec<RequestId>)>) {
+    /// Ends everything between two guests.
+    pub fn sever(&mut self, a: usize, b: usize) -> Severed {
         let mut ends = Vec::new();
         for conn in self.between.remove(&(a.min(b), a.max(b))).unwrap_or_default() {
             for conn in [conn, other(conn)] {
@@ -105,6 +112,6 @@ impl Wire {
                 links.push((id, std::mem::take(&mut link.outstanding).into_iter().collect()));
             }
         }
-        (ends, links)
+        Severed { ends, links }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lanspread_core::command::{Command, CommandId};
 use lanspread_core::event::Event as Told;
 use lanspread_core::io::{ConnId, DiskJob, Input, LinkId, NetInput, Output};
-use lanspread_core::swarm::Rng;
+use lanspread_core::swarm::{Download, Rng};
 use lanspread_core::time::Time;
 use lanspread_types::message::{Message, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId};
@@ -243,8 +243,8 @@ impl World {
                 if guest.alive { "" } else { " (dead)" },
                 guest.disk.had.count(),
                 guest.disk.had.len(),
-                swarm.map_or(0, |s| s.source_count()),
-                swarm.map_or(0, |s| s.requests_in_flight()),
+                swarm.map_or(0, Download::source_count),
+                swarm.map_or(0, Download::requests_in_flight),
                 guest.disk.had.first_missing().map(|c| c.0),
             )
         };

@@ -18,6 +18,10 @@ use crate::time::Time;
 /// A peer that sent bad data for so many games is dropped: one may be its disk, two are not.
 const STRIKES_MAX: u32 = 2;
 
+/// In a large room, announcements are collected for longer: by one more interval for each so many listeners. Otherwise
+/// two hundred guests would hear ten thousand messages a second, most with a single chunk.
+const LISTENERS_PER_INTERVAL: u32 = 50;
+
 impl Node {
     // ---- the manifest
 
@@ -331,6 +335,7 @@ impl Node {
 
     /// Tells those who download the same content what has arrived, a few chunks at a time.
     pub(super) fn announce_chunks(&mut self, now: Time, game: &GameId) {
+        let have_interval = self.tuning.have_interval;
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let content = fetch.content;
         let Some(transfer) = fetch.transfer_mut() else { return };
@@ -340,6 +345,7 @@ impl Node {
         transfer.announced_at = now;
         let chunks = std::mem::take(&mut transfer.unannounced);
         let conns: Vec<_> = self.roster.iter().filter(|p| p.is_interested(content)).map(|p| p.conn).collect();
+        transfer.have_interval = have_interval * (1 + conns.len() as u32 / LISTENERS_PER_INTERVAL);
         for part in chunks.chunks(CHUNKS_PER_HAVE_MAX) {
             for &conn in &conns {
                 self.send(conn, Message::Have { content, chunks: part.to_vec() });

@@ -6,6 +6,7 @@ use super::carry::RESET_AFTER;
 use super::{Event, World};
 use crate::guest::addr_of;
 use crate::party::Fault;
+use crate::wire::Severed;
 
 impl World {
     pub(super) fn fault(&mut self, fault: Fault) -> Result<(), String> {
@@ -60,7 +61,7 @@ impl World {
 
     /// All connections between two guests are lost.
     fn sever(&mut self, a: usize, b: usize) {
-        let (ends, links) = self.wire.sever(a, b);
+        let Severed { ends, links } = self.wire.sever(a, b);
         for (conn, end) in ends {
             let lost = if end.established {
                 NetInput::Closed { conn, reason: CloseReason::Lost }

@@ -35,6 +35,10 @@ peer-cli-run NAME *ARGS:
     mkdir -p target/peer-cli/{{NAME}}/games target/peer-cli/{{NAME}}/state
     cargo run --release -p lanspread-peer-cli -- --name {{NAME}} --games-dir target/peer-cli/{{NAME}}/games --state-dir target/peer-cli/{{NAME}}/state {{ARGS}}
 
+# a simulated party, such as: just sim --peers 64 --seed 7
+sim *ARGS:
+    cargo run --release -p lanspread-sim -- {{ARGS}}
+
 # the benchmarks (docs/benchmarks.md); all need root, for network namespaces with shaped links, except bench-hash
 # one seed and six receivers at 100 Mbit/s, beside aria2, libtorrent and one HTTP server
 bench-swarm *ARGS:

@@ -68,7 +68,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S13",
         title: "byte equality",
         claim: "What arrives is what was sent, whatever the sizes",
-        setup: "two games with files of 0, 1, CHUNK−1, CHUNK, CHUNK+1 bytes, in folders, one with CHUNK = 64 KiB and one of 65 MiB with CHUNK = 128 KiB",
+        setup: "two games with files of 0, 1, CHUNK−1, CHUNK, CHUNK+1 bytes, in folders, one with CHUNK = 64 KiB and one of 91 MiB with CHUNK = 128 KiB",
         expected: "hash manifests equal, nothing extra, nothing missing; the chunks are exactly those of the files",
         sabotages: &["off-by-one-range", "skip-empty-files", "skip-verification", "truncate-last-chunk"],
         labs: EVERYWHERE,
@@ -334,7 +334,7 @@ fn odd_sizes(game: Game, chunk: u64) -> Game {
 
 fn byte_equality(lab: &Lab) -> Outcome {
     let small = odd_sizes(Game::new("small"), 64 * KIB).file("größe.txt", Content::Bytes(b"\r\n\0".to_vec()));
-    let large = odd_sizes(Game::blob("large", 5, 65 * MIB + 1), 128 * KIB);
+    let large = odd_sizes(Game::blob("large", 5, 91 * MIB + 1), 128 * KIB);
     let (bravo, client) = pair(lab, &[&small, &large])?;
     for (game, chunk) in [("small", 64 * KIB), ("large", 128 * KIB)] {
         let since = client.mark();

@@ -153,8 +153,8 @@ fn another_chunk_size_is_hashed_anew_where_it_matters() {
     lab.put("g/a.eti", &noise(1, 200_000));
     let store = lab.open();
     let (small, _) = index(&store, "g");
-    // More than 64 MiB in all doubles the chunk size; the holes cost no space.
-    fs::File::create(lab.path("g/big")).unwrap().set_len(65 << 20).unwrap();
+    // More than 90.5 MiB in all doubles the chunk size; the holes cost no space.
+    fs::File::create(lab.path("g/big")).unwrap().set_len(91 << 20).unwrap();
     set_age(&lab.path("g/big"), 60);
     let (big, _) = index(&store, "g");
     assert!(big.manifest().chunk_size() > small.manifest().chunk_size());

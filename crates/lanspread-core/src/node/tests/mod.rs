@@ -204,12 +204,18 @@ fn operations_on_one_game_exclude_each_other() {
     assert_eq!(finished.count(), 1);
 }
 
-#[test]
-fn without_any_source_a_download_waits_then_fails_and_keeps_its_chunks() {
+/// Guest 0 has asked its only source for the first chunks, and none has come yet.
+fn waiting_for_chunks() -> Party {
     let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
     party.connect(0, 1);
     party.hold_chunks = true;
     party.download(0, "ggoo");
+    party
+}
+
+#[test]
+fn without_any_source_a_download_waits_then_fails_and_keeps_its_chunks() {
+    let mut party = waiting_for_chunks();
     party.kill(1, true);
     party.release_chunks();
     party.pass(20 * SECOND);
@@ -228,10 +234,7 @@ fn without_any_source_a_download_waits_then_fails_and_keeps_its_chunks() {
 
 #[test]
 fn a_source_that_returns_is_dialled_and_finishes_the_download() {
-    let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
-    party.connect(0, 1);
-    party.hold_chunks = true;
-    party.download(0, "ggoo");
+    let mut party = waiting_for_chunks();
     party.kill(1, true);
     party.release_chunks();
     party.restart(1);
@@ -241,10 +244,7 @@ fn a_source_that_returns_is_dialled_and_finishes_the_download() {
 
 #[test]
 fn a_cancelled_download_is_no_failure_and_its_chunks_are_kept() {
-    let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
-    party.connect(0, 1);
-    party.hold_chunks = true;
-    party.download(0, "ggoo");
+    let mut party = waiting_for_chunks();
     assert_eq!(party.command(0, Command::CancelDownload { game: game("ggoo") }), Some(Ok(Reply::Done)));
     party.release_chunks();
     let names = party.guests[0].event_names();

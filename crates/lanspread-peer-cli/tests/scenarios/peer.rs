@@ -217,6 +217,22 @@ impl Process {
         Ok(())
     }
 
+    /// The line that `look` finds in the log, now or never: an error once the process has ended and all that it printed
+    /// was read. Whether it ended is asked *before* the look, since its last line may be the one that is looked for.
+    fn find_or_require_more<T>(&self, look: impl FnOnce(&Log) -> Option<T>) -> Outcome<Option<T>> {
+        let ended = match self.lock().as_mut() {
+            Some(running) if running.reader.as_ref().is_none_or(JoinHandle::is_finished) => {
+                running.child.try_wait()?
+            }
+            _ => None,
+        };
+        let found = look(&self.log);
+        match ended {
+            Some(status) if found.is_none() => fail!("{} ended by itself: {status}", self.name),
+            _ => Ok(found),
+        }
+    }
+
     /// SIGKILL, if it runs.
     pub fn end(&self) {
         let Some(mut running) = self.lock().take() else { return };
@@ -255,7 +271,7 @@ fn read_lines(mut from: impl BufRead, log: &Log) {
     loop {
         line.clear();
         match from.read_until(b'\n', &mut line) {
-            Ok(n) if n > 0 => log.printed(line.strip_suffix(b"\n").unwrap_or(&line)),
+            Ok(n) if n > 0 => { std::thread::sleep(std::time::Duration::from_millis(60)); log.printed(line.strip_suffix(b"\n").unwrap_or(&line)) }
             _ => return,
         }
     }
@@ -340,10 +356,7 @@ impl Peer {
             _ => None,
         };
         eventually(&format!("{} answers {command}", self.name()), || {
-            let found = self.log().first(since, answer);
-            if found.is_none() {
-                self.process.require_orderly()?;
-            }
+            let found = self.process.find_or_require_more(|log| log.first(since, answer))?;
             Ok(found.ok_or_else(|| "no answer".to_owned()))
         })
     }
@@ -439,10 +452,8 @@ impl Peer {
         mut pick: impl FnMut(&Event) -> Option<T>,
     ) -> Outcome<(Mark, T)> {
         eventually(&format!("{} prints {what}", self.name()), || {
-            let found = self.log().first(since, |line| event(line).and_then(&mut pick));
-            if found.is_none() {
-                self.process.require_orderly()?;
-            }
+            let found =
+                self.process.find_or_require_more(|log| log.first(since, |l| event(l).and_then(&mut pick)))?;
             Ok(found.ok_or_else(|| self.last_events(since)))
         })
     }

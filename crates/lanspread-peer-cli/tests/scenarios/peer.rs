@@ -271,7 +271,7 @@ fn read_lines(mut from: impl BufRead, log: &Log) {
     loop {
         line.clear();
         match from.read_until(b'\n', &mut line) {
-            Ok(n) if n > 0 => { std::thread::sleep(std::time::Duration::from_millis(60)); log.printed(line.strip_suffix(b"\n").unwrap_or(&line)) }
+            Ok(n) if n > 0 => log.printed(line.strip_suffix(b"\n").unwrap_or(&line)),
             _ => return,
         }
     }

@@ -30,6 +30,18 @@ peer-cli-build:
 peer-cli-tests *ARGS:
     cargo test -p lanspread-peer-cli {{ARGS}}
 
+# the same in network namespaces: each peer with its own address and cable on one switch (root, or user namespaces)
+peer-cli-tests-netns *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export LANSPREAD_LAB=netns
+    # Built first, because there is no network in there.
+    cargo test -p lanspread-peer-cli --test scenarios --no-run
+    run=(cargo test --offline -p lanspread-peer-cli --test scenarios -- {{ARGS}})
+    [ "$(id -u)" = 0 ] && exec "${run[@]}"
+    # `ip netns` keeps its names below /run, so it gets one of its own.
+    exec unshare --user --map-root-user --net --mount sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh "${run[@]}"
+
 # a peer of its own to type JSON commands at; its games and state are kept in target/peer-cli/NAME/
 peer-cli-run NAME *ARGS:
     mkdir -p target/peer-cli/{{NAME}}/games target/peer-cli/{{NAME}}/state

@@ -40,7 +40,13 @@ fn main() -> ExitCode {
         |f: &str| f.strip_prefix('S').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     arguments.filter = arguments.filter.map(|f| if is_id(&f) { format!("{f} ") } else { f });
 
-    let kind = lab_kind();
+    let kind = match lab_kind() {
+        Ok(kind) => kind,
+        Err(wanted) => {
+            print(&format!("LANSPREAD_LAB is {wanted:?}, but the labs are local, netns and container\n"));
+            return ExitCode::from(2);
+        }
+    };
     let trials = if teeth::wanted() { teeth_trials(kind) } else { trials(kind) };
     let runs = |trial: &&Trial| {
         trial.kind() == SCENARIO && !arguments.is_filtered_out(trial) && !arguments.is_ignored(trial)
@@ -67,9 +73,12 @@ const SCENARIO: &str = "";
 /// Kind of the trials about the suite itself.
 const SUITE: &str = "suite";
 
-fn lab_kind() -> LabKind {
+/// The lab that `LANSPREAD_LAB` names. What names none is no reason to run in another one.
+fn lab_kind() -> Result<LabKind, String> {
     let wanted = std::env::var("LANSPREAD_LAB").unwrap_or_default();
-    LabKind::ALL.into_iter().find(|kind| kind.as_str() == wanted).unwrap_or(LabKind::Local)
+    let named = LabKind::ALL.into_iter().find(|kind| kind.as_str() == wanted);
+    let default = wanted.is_empty().then_some(LabKind::Local);
+    named.or(default).ok_or(wanted)
 }
 
 fn trials(kind: LabKind) -> Vec<Trial> {

@@ -29,6 +29,7 @@ pub struct PeerSpec<'lab> {
     catalog: Option<PathBuf>,
     extra: Vec<String>,
     listen: Option<SocketAddr>,
+    mbit_per_s: Option<u32>,
 }
 
 impl<'lab> PeerSpec<'lab> {
@@ -36,7 +37,7 @@ impl<'lab> PeerSpec<'lab> {
         let folder = lab.folder(name)?;
         std::fs::create_dir_all(folder.join("games"))?;
         let (name, extra) = (name.to_owned(), Vec::new());
-        Ok(Self { lab, name, folder, catalog: None, extra, listen: None })
+        Ok(Self { lab, name, folder, catalog: None, extra, listen: None, mbit_per_s: None })
     }
 
     /// The folder of the peer's library, to be filled before the start.
@@ -78,6 +79,12 @@ impl<'lab> PeerSpec<'lab> {
         self
     }
 
+    /// Stands at a link of this speed (lab `netns` only).
+    pub fn link_mbit_per_s(mut self, mbit_per_s: u32) -> Self {
+        self.mbit_per_s = Some(mbit_per_s);
+        self
+    }
+
     pub fn arg(mut self, arg: &str) -> Self {
         self.extra.push(arg.to_owned());
         self
@@ -86,6 +93,9 @@ impl<'lab> PeerSpec<'lab> {
     /// Starts the peer and waits until it is ready.
     pub fn start(self) -> Outcome<Peer> {
         let host = self.lab.next_host()?;
+        if let Some(rate) = self.mbit_per_s {
+            host.shape(rate)?;
+        }
         let listen = self.listen.unwrap_or(SocketAddr::new(host.ip(), 0));
         let log = Log::new(self.lab.epoch(), &self.folder.join("log.txt"))?;
         let launch = Launch {
@@ -452,8 +462,9 @@ impl Peer {
         mut pick: impl FnMut(&Event) -> Option<T>,
     ) -> Outcome<(Mark, T)> {
         eventually(&format!("{} prints {what}", self.name()), || {
-            let found =
-                self.process.find_or_require_more(|log| log.first(since, |l| event(l).and_then(&mut pick)))?;
+            let found = self
+                .process
+                .find_or_require_more(|log| log.first(since, |l| event(l).and_then(&mut pick)))?;
             Ok(found.ok_or_else(|| self.last_events(since)))
         })
     }
@@ -560,6 +571,17 @@ impl Peer {
     /// SIGKILL: no goodbye, no flush.
     pub fn kill(&self) {
         self.process.end();
+    }
+
+    /// Pulls the peer's cable (lab `netns` only): nothing is said to anybody, and nothing arrives.
+    pub fn pull_cable(&self) -> Outcome {
+        self.log().note("its cable is pulled");
+        self.process.host.plug(false)
+    }
+
+    pub fn plug_cable(&self) -> Outcome {
+        self.log().note("its cable is plugged in");
+        self.process.host.plug(true)
     }
 
     /// The command `shutdown`, and the end of the process with success.

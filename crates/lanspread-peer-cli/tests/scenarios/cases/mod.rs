@@ -1,6 +1,7 @@
 //! The scenarios. Each module is a part of the product's contract; the declarations stand beside the functions.
 
 mod archives;
+mod cables;
 mod commands;
 mod downloads;
 mod flow;
@@ -16,7 +17,7 @@ use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 9] = [
+    let groups: [&'static [Scenario]; 10] = [
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
@@ -25,6 +26,7 @@ pub fn all() -> Vec<&'static Scenario> {
         commands::SCENARIOS,
         archives::SCENARIOS,
         swarm::SCENARIOS,
+        cables::SCENARIOS,
         pending::SCENARIOS,
     ];
     let mut all: Vec<&Scenario> = groups.into_iter().flatten().collect();

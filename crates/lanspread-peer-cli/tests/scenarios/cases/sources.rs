@@ -83,7 +83,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S18",
         title: "a source dies in mid-transfer",
         claim: "A download survives the crash of one of its sources",
-        setup: "two sources, 64 MiB (512 chunks); one is SIGKILLed after it served chunks and while others are missing",
+        setup: "two sources, 64 MiB (1024 chunks); one is SIGKILLed after it served chunks and while others are missing",
         expected: "exactly the game's chunks arrive, the survivor served after the kill, no `download-failed` in the whole window, manifests equal",
         sabotages: &["skip-retry", "one-source-only", "forget-in-flight"],
         labs: EVERYWHERE,

@@ -5,6 +5,7 @@
 //! killed. Everything else, scenarios above all, is the same in each.
 
 mod local;
+mod netns;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -35,6 +36,18 @@ pub trait Host: Send + Sync {
     fn kill(&self, child: &mut Child) -> std::io::Result<()> {
         child.kill()
     }
+
+    /// Limits the speed of the peer's link, in each direction.
+    fn shape(&self, _mbit_per_s: u32) -> Outcome {
+        Err(Failure(
+            "this lab has no links that could be shaped: the scenario may not be declared for it".into(),
+        ))
+    }
+
+    /// Pulls the peer's cable, or plugs it in again.
+    fn plug(&self, _plugged: bool) -> Outcome {
+        Err(Failure("this lab has no cables: the scenario may not be declared for it".into()))
+    }
 }
 
 /// One scenario's lab. Dropping it ends every process; the folders go too, unless the scenario failed.
@@ -50,7 +63,8 @@ impl Lab {
     pub fn new(kind: LabKind, id: &str, sabotage: Option<Sabotage>) -> Outcome<Self> {
         let ground: Box<dyn Ground> = match kind {
             LabKind::Local => Box::new(local::Loopback::new()),
-            LabKind::Netns | LabKind::Container => {
+            LabKind::Netns => Box::new(netns::Room::new()?),
+            LabKind::Container => {
                 return Err(Failure(format!("there is no lab {} yet", kind.as_str())));
             }
         };

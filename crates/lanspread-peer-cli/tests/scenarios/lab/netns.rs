@@ -1,0 +1,158 @@
+//! The lab `netns`: each peer is a process in its own network namespace, with an address, a MAC and a cable of its own,
+//! on one switch.
+//!
+//! A lab's namespaces are named `lsn<process id>-<lab>-<n>`, the switch's `…-sw`, so that runs beside each other do not
+//! meet, and so that the next run can tell what a killed one has left behind. All labs use the same addresses, because
+//! no two of them share a switch.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{Ground, Host};
+use crate::scenario::{Failure, Outcome};
+
+const TAG: &str = "lsn";
+/// What a bucket may send at once: two of the largest packets that leave a host in one piece (64 KiB), so that the
+/// shaper never has to cut one.
+const BURST_BYTES: &str = "131072";
+/// How much may wait in front of a shaped link, as time at its rate.
+const QUEUE: &str = "50ms";
+
+static LABS: AtomicU32 = AtomicU32::new(0);
+static SWEPT: Once = Once::new();
+
+/// A switch; the cables are plugged in when peers come. Dropped, it takes everything with it.
+pub struct Room {
+    name: String,
+}
+
+impl Room {
+    pub fn new() -> Outcome<Self> {
+        SWEPT.call_once(sweep_strays);
+        let lab = LABS.fetch_add(1, Ordering::Relaxed);
+        // From here on, dropping cleans up, however far this gets.
+        let room = Self { name: format!("{TAG}{}-{lab}", std::process::id()) };
+        let switch = room.switch();
+        ip(&["netns", "add", &switch]).map_err(|Failure(reason)| {
+            Failure(format!(
+                "the lab netns cannot be set up: {reason}\n  it needs Linux with `ip` and `tc` (Debian: iproute2), and \
+                 root or a user namespace, which `just peer-cli-tests-netns` makes"
+            ))
+        })?;
+        // It forwards multicast to every port, as simple switches do.
+        ip(&["-n", &switch, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0"])?;
+        ip(&["-n", &switch, "link", "set", "br0", "up"])?;
+        Ok(room)
+    }
+
+    fn switch(&self) -> String {
+        format!("{}-sw", self.name)
+    }
+}
+
+impl Ground for Room {
+    fn host(&self, number: usize) -> Outcome<Box<dyn Host>> {
+        let last = u8::try_from(number)?;
+        let host = Namespace {
+            name: format!("{}-{number}", self.name),
+            switch: self.switch(),
+            port: format!("v{number}"),
+            ip: Ipv4Addr::new(10, 214, 0, last),
+        };
+        let (ns, switch) = (host.name.as_str(), host.switch.as_str());
+        ip(&["netns", "add", ns])?;
+        let pair = ["link", "add", "eth0", "type", "veth", "peer", "name", &host.port, "netns", switch];
+        ip(&[&["-n", ns], &pair[..]].concat())?;
+        ip(&["-n", switch, "link", "set", &host.port, "master", "br0", "up"])?;
+        let address = format!("{}/24", host.ip);
+        ip(&["-n", ns, "addr", "add", &address, "brd", "+", "dev", "eth0"])?;
+        ip(&["-n", ns, "link", "set", "lo", "up"])?;
+        ip(&["-n", ns, "link", "set", "eth0", "up"])?;
+        ip(&["-n", ns, "route", "add", "224.0.0.0/4", "dev", "eth0"])?;
+        Ok(Box::new(host))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        delete_all(&format!("{}-", self.name));
+    }
+}
+
+struct Namespace {
+    name: String,
+    switch: String,
+    /// Its cable's other end, in the switch.
+    port: String,
+    ip: Ipv4Addr,
+}
+
+impl Host for Namespace {
+    fn ip(&self) -> IpAddr {
+        self.ip.into()
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        // It becomes the program itself, so that a kill hits the program.
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program);
+        command
+    }
+
+    fn shape(&self, mbit_per_s: u32) -> Outcome {
+        let rate = format!("{mbit_per_s}mbit");
+        for (ns, device) in [(&self.name, "eth0"), (&self.switch, self.port.as_str())] {
+            let tbf = ["root", "tbf", "rate", &rate, "burst", BURST_BYTES, "latency", QUEUE];
+            run("tc", &[&["-n", ns, "qdisc", "replace", "dev", device], &tbf[..]].concat())?;
+        }
+        Ok(())
+    }
+
+    fn plug(&self, plugged: bool) -> Outcome {
+        // At the switch, so that the peer's own interface loses its carrier and keeps its address, as with a cable.
+        ip(&["-n", &self.switch, "link", "set", &self.port, if plugged { "up" } else { "down" }]).map(drop)
+    }
+}
+
+/// Deletes what killed runs have left behind.
+fn sweep_strays() {
+    let owner = |name: &String| -> Option<u32> { name.strip_prefix(TAG)?.split('-').next()?.parse().ok() };
+    let owners: BTreeSet<u32> = namespaces().iter().filter_map(owner).collect();
+    for gone in owners.into_iter().filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+        delete_all(&format!("{TAG}{gone}-"));
+    }
+}
+
+fn namespaces() -> Vec<String> {
+    let text = ip(&["netns", "list"]).unwrap_or_default();
+    text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// Deletes the namespaces whose names start so, and ends what still runs there. Nothing to be done where that fails:
+/// the next run tries again.
+fn delete_all(prefix: &str) {
+    for namespace in namespaces().iter().filter(|name| name.starts_with(prefix)) {
+        for pid in ip(&["netns", "pids", namespace]).unwrap_or_default().split_whitespace() {
+            let _ = run("kill", &["-KILL", pid]);
+        }
+        let _ = ip(&["netns", "del", namespace]);
+    }
+}
+
+fn ip(args: &[&str]) -> Outcome<String> {
+    run("ip", args)
+}
+
+fn run(program: &str, args: &[&str]) -> Outcome<String> {
+    let done = Command::new(program).args(args).stdin(Stdio::null()).output();
+    let done = done.map_err(|e| Failure(format!("{program} cannot be run: {e}")))?;
+    if !done.status.success() {
+        let said = String::from_utf8_lossy(&done.stderr);
+        return Err(Failure(format!("`{program} {}`: {}", args.join(" "), said.trim())));
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}

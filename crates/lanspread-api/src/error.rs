@@ -183,6 +183,10 @@ error_codes! {
     CatalogInvalid "catalog-invalid" Start "the catalogue cannot be read or is not valid";
     NotRunning "not-running" NotRunning "no peer runs on this state folder"
         hint "start one with `lanspread run`";
+    NotSetUp "not-set-up" Refused "no games folder has been chosen yet"
+        hint "open the page and choose one";
+    FolderUnusable "folder-unusable" NotFound "the folder cannot be read, or is not one";
+    PackFailed "pack-failed" Disk "a folder could not be made into a game; nothing of it is left";
     Unauthorized "unauthorized" NotRunning "the token is missing or wrong"
         hint "use the state folder of the peer that runs";
     Internal "internal" Internal "a fault in the program";

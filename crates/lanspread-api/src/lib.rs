@@ -17,6 +17,7 @@
 pub mod error;
 pub mod event;
 pub mod line;
+pub mod page;
 pub mod parse;
 pub mod render;
 pub mod reply;

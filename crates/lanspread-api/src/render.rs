@@ -21,7 +21,7 @@ use crate::line::{ErrorLine, Id, Line, ResultLine};
 use crate::reply::{
     ActiveOperation, AdvertisedGame, Availability, DownloadReply, Empty, GameInfo, GameList, GameReply,
     GamesDir, Limits, OperationKind, PeerCount, PeerInfo, PeerList, Progress, ReplyData, Status, Swarm,
-    SwarmSource,
+    SwarmSource, Traffic,
 };
 use crate::request::Request;
 
@@ -129,6 +129,17 @@ pub fn status(s: &StatusSnapshot, state_dir: &Path) -> Status {
         swarms: s.swarms.iter().map(Into::into).collect(),
         limits: Limits { upload: s.limits.upload, download: s.limits.download },
         active_outbound_transfers: outbound,
+        traffic: traffic(s.traffic),
+    }
+}
+
+fn traffic(t: snapshot::Traffic) -> Traffic {
+    Traffic {
+        received_chunks: t.received_chunks,
+        received_bytes: t.received_bytes,
+        sent_chunks: t.sent_chunks,
+        sent_bytes: t.sent_bytes,
+        rejected_sources: t.rejected_sources,
     }
 }
 
@@ -442,6 +453,7 @@ mod tests {
             swarms: Vec::new(),
             limits: lanspread_peer::command::RateLimits::default(),
             outbound: vec![(game("a"), 0), (game("b"), 2)],
+            traffic: snapshot::Traffic::default(),
         };
         let rendered = status(&snapshot, Path::new("state"));
         assert_eq!(rendered.active_outbound_transfers, BTreeMap::from([("b".to_owned(), 2)]));

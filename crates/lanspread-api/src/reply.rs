@@ -55,6 +55,21 @@ pub struct Status {
     pub limits: Limits,
     /// What is being sent to others: chunks queued or on their way, by game. Games without any are left out.
     pub active_outbound_transfers: BTreeMap<String, usize>,
+    /// What went over the network since the start of this peer.
+    pub traffic: Traffic,
+}
+
+/// Chunk data that went over the network since the start of this peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Traffic {
+    /// Chunks that arrived, matched their hash and were new.
+    pub received_chunks: u64,
+    pub received_bytes: u64,
+    /// Chunks that were sent to the end.
+    pub sent_chunks: u64,
+    pub sent_bytes: u64,
+    /// Sources that sent what does not verify, each counted once for each game.
+    pub rejected_sources: u64,
 }
 
 /// Bytes per second of chunk data over all peers; `null` is no limit.

@@ -9,6 +9,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::line::{Id, Line};
+use crate::page;
 use crate::request::Request;
 
 /// The schema of a printed line; the schema of a command is its definition `RequestLine`.
@@ -33,6 +34,22 @@ pub fn contract_schema() -> Value {
         "$ref": line.get("$ref"),
         "$defs": definitions,
     })
+}
+
+/// The types that only the HTTP interface has, by name, with all that they hold.
+pub fn page_definitions() -> Map<String, Value> {
+    let mut written = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    written.subschema_for::<page::Update>();
+    written.subschema_for::<page::Offers>();
+    written.subschema_for::<page::Folders>();
+    written.subschema_for::<page::Packed>();
+    let mut definitions = written.take_definitions(true);
+    let mut read = SchemaSettings::draft2020_12().for_deserialize().into_generator();
+    read.subschema_for::<page::Setup>();
+    read.subschema_for::<page::Settings>();
+    read.subschema_for::<page::Pack>();
+    definitions.extend(read.take_definitions(true));
+    definitions
 }
 
 /// Forbids fields that are not named. An object that is merged with others into one (by a `$ref` beside `properties`,

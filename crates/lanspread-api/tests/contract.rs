@@ -17,7 +17,7 @@ use lanspread_peer::event::{
 };
 use lanspread_peer::io::{CloseReason, DialFailure, DiskError, IgnoredFolder};
 use lanspread_peer::snapshot::{
-    Availability, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource,
+    Availability, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource, Traffic,
 };
 use lanspread_peer::types::message::{GameOffer, Refusal};
 use lanspread_peer::{StartError, Streamed};
@@ -244,6 +244,13 @@ fn answered() -> Vec<(Request, Reply)> {
         swarms: vec![swarm()],
         limits: RateLimits { upload: Some(1000), download: None },
         outbound: vec![(game(), 3)],
+        traffic: Traffic {
+            received_chunks: 1,
+            received_bytes: 2,
+            sent_chunks: 3,
+            sent_bytes: 4,
+            rejected_sources: 5,
+        },
     };
     let idle =
         StatusSnapshot { operations: Vec::new(), swarms: Vec::new(), outbound: Vec::new(), ..status.clone() };

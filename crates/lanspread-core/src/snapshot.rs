@@ -23,6 +23,21 @@ pub struct StatusSnapshot {
     pub limits: RateLimits,
     /// What is being sent to others: chunks queued or on their way, by game.
     pub outbound: Vec<(GameId, usize)>,
+    /// What went over the network since the start.
+    pub traffic: Traffic,
+}
+
+/// Chunk data that went over the network since the start of this peer, resumes and duplicates included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Chunks that arrived, matched their hash and were new.
+    pub received_chunks: u64,
+    pub received_bytes: u64,
+    /// Chunks that were sent to the end.
+    pub sent_chunks: u64,
+    pub sent_bytes: u64,
+    /// Sources that sent what does not verify, each counted once for each game.
+    pub rejected_sources: u64,
 }
 
 /// A download, as its swarm stands.

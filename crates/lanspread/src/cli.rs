@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use lanspread_api::ExitCode;
 use lanspread_api::request::Priority;
-use lanspread_types::{GameId, PeerName};
+use lanspread_types::{GameId, GameVersion, PeerName};
 
 use crate::address::DEFAULT_PORT;
 
@@ -14,14 +14,29 @@ use crate::address::DEFAULT_PORT;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
+    /// Without one, opens the page.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub ui: UiArgs,
     /// Folder of this peer's identity and settings; it also tells the commands how to reach the running peer.
     #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Print the JSON lines of the contract instead of text for people.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// Where the page is shown.
+#[derive(Debug, Args)]
+pub struct UiArgs {
+    /// Show the page on this address, too, for a peer without a screen. Whoever has the address that is printed can do
+    /// everything; it is not encrypted.
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
+    pub ui_listen: Option<SocketAddr>,
+    /// Print the page's address and open no browser.
+    #[arg(long, global = true)]
+    pub no_browser: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,6 +105,23 @@ Examples:
     /// Connect the running peer to another one.
     #[command(after_help = "Examples:\n  lanspread connect 192.168.0.7\n  lanspread connect ada.local:24930")]
     Connect(ConnectArgs),
+    /// Make an installed game's folder into a game of the library: an archive, a version, a cover.
+    #[command(after_help = "\
+The folder is only read. The archive is stored, not compressed; unrar and 7z unpack it, too.
+
+Examples:
+  lanspread pack \"C:\\Program Files\\My Game\" --id my-game --version 20260101
+  lanspread pack ./my-game --id my-game --version 20260101 --cover box.png --games-dir ~/games")]
+    Pack(PackArgs),
+    /// Print a script that completes this program's commands in a shell.
+    #[command(after_help = "\
+Examples:
+  lanspread completions bash > ~/.local/share/bash-completion/completions/lanspread
+  lanspread completions powershell >> $PROFILE")]
+    Completions(CompletionsArgs),
+    /// Print the manual page.
+    #[command(after_help = "Example:\n  lanspread man > ~/.local/share/man/man1/lanspread.1")]
+    Man,
     /// Stop the running peer: it says goodbye to everybody and ends.
     #[command(after_help = "Example:\n  lanspread stop")]
     Stop,
@@ -128,6 +160,29 @@ pub struct RunArgs {
     /// A peer to connect to; may be given several times.
     #[arg(long, value_name = "ADDR")]
     pub connect: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct PackArgs {
+    /// The folder to pack.
+    pub folder: PathBuf,
+    /// The game's id: the name of its folder in the library.
+    #[arg(long)]
+    pub id: GameId,
+    /// The version: the date of this state of the game, in eight digits.
+    #[arg(long, value_name = "YYYYMMDD")]
+    pub version: GameVersion,
+    /// A picture (.webp, .png, .jpg) that the page shows.
+    #[arg(long, value_name = "FILE")]
+    pub cover: Option<PathBuf>,
+    /// The library; that of this state folder if not given.
+    #[arg(long, value_name = "DIR")]
+    pub games_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]
@@ -196,9 +251,9 @@ pub fn parse() -> Cli {
     Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
 }
 
-fn command() -> clap::Command {
+pub fn command() -> clap::Command {
     Cli::command().after_help(format!(
-        "Start here:\n  lanspread demo\n  lanspread run --games-dir FOLDER\n\nExit codes:\n{}",
+        "Start here:\n  lanspread          opens the page\n  lanspread demo\n\nExit codes:\n{}",
         exit_codes()
     ))
 }

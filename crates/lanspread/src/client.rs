@@ -29,6 +29,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether a program answers for this state folder, be it with a peer or still without.
+    pub fn answers(state_dir: &Path) -> bool {
+        Self::find(state_dir).is_ok()
+    }
+
     /// The peer that runs on this state folder.
     pub fn find(state_dir: &Path) -> Result<Self, ErrorBody> {
         let unreadable = |e| {
@@ -48,6 +53,8 @@ impl Client {
         let client = Self { agent, base, authorization: format!("Bearer {}", file.token) };
         match client.ask(&Request::Status) {
             Ok(_) => Ok(client),
+            // It is there, and says itself what it lacks.
+            Err(error) if error.code == ErrorCode::NotSetUp => Ok(client),
             // A crash left the file behind, and the port is nobody's or somebody else's by now.
             Err(_) => Err(not_running(state_dir)),
         }

@@ -1,16 +1,20 @@
 //! `lanspread`: the program for people.
 //!
-//! `run` is a peer with an HTTP interface on loopback; every other command but `demo` talks to it there. Whatever goes
-//! wrong ends here as the contract's error: a sentence, a hint, and an exit code from its table.
+//! Without a command, and with `run`, it is a peer with an HTTP interface on loopback, which serves the page; most other
+//! commands talk to it there. Whatever goes wrong ends here as the contract's error: a sentence, a hint, and an exit code from its table.
 
 mod address;
 mod cli;
 mod client;
 mod commands;
 mod demo;
+mod host;
 mod http;
+mod pack;
+mod paper;
 mod place;
 mod run;
+mod settings;
 mod show;
 mod signal;
 
@@ -38,9 +42,15 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<(), ErrorBody> {
     match cli.command {
-        Command::Demo(args) => block_on(demo::run(args)),
-        Command::Run(args) => block_on(run::run(args, place::state_dir(cli.state_dir)?, cli.json)),
-        command => commands::run(command, &place::state_dir(cli.state_dir)?, cli.json),
+        None => block_on(run::open(cli.ui, place::state_dir(cli.state_dir)?, cli.json)),
+        Some(Command::Demo(args)) => block_on(demo::run(args)),
+        Some(Command::Run(args)) => {
+            block_on(run::run(args, cli.ui, place::state_dir(cli.state_dir)?, cli.json))
+        }
+        Some(Command::Pack(args)) => commands::pack(args, &place::state_dir(cli.state_dir)?, cli.json),
+        Some(Command::Completions(args)) => paper::completions(args.shell, &Screen::default()),
+        Some(Command::Man) => paper::man(&Screen::default()),
+        Some(command) => commands::run(command, &place::state_dir(cli.state_dir)?, cli.json),
     }
 }
 

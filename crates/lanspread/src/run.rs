@@ -1,5 +1,6 @@
-//! `lanspread run`: a peer, its HTTP interface, and what happens in plain words.
+//! `lanspread` and `lanspread run`: a peer, its HTTP interface with the page, and what happens in plain words.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use lanspread_peer::{EventStream, PeerConfig, PeerHandle, catalog::Catalog, cata
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::cli::RunArgs;
+use crate::address::DEFAULT_PORT;
+use crate::cli::{RunArgs, UiArgs};
 use crate::client::Client;
+use crate::host::Host;
 use crate::place::ApiFile;
 use crate::show::{Live, Screen};
 use crate::{address, http, signal};
@@ -18,47 +21,133 @@ use crate::{address, http, signal};
 /// How long the interface may take to send its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Runs a peer until it is told to stop.
-pub async fn run(args: RunArgs, state_dir: PathBuf, json: bool) -> Result<(), ErrorBody> {
+/// Runs a peer with what the command line says, until it is told to stop.
+pub async fn run(args: RunArgs, ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), ErrorBody> {
     refuse_second(&state_dir).await?;
     refuse_missing(&args.games_dir)?;
     let connect = args.connect.iter().map(|text| address::resolve(text)).collect::<Result<Vec<_>, _>>()?;
-    let asked_port = args.listen.port();
-    let peer = lanspread_peer::start(config(args, &state_dir)?).await.map_err(|e| ErrorBody::from(&e))?;
-    let interface = match Interface::open(&peer.handle, &state_dir).await {
-        Ok(interface) => interface,
-        Err(error) => {
-            let _ = peer.handle.command(Command::Shutdown).await;
-            peer.ended().await;
-            return Err(error);
-        }
-    };
+    let host = Host::new(&state_dir, Some(&args.games_dir), args.name.as_ref())?;
+    let base = config(args, &state_dir)?;
     let screen = if json { Screen::quiet() } else { Screen::default() };
-    if !json && asked_port != 0 && peer.addr.port() != asked_port {
-        screen
-            .note(format!("Port {asked_port} is in use, so this peer listens on port {}.", peer.addr.port()));
-    }
-    let handle = peer.handle.clone();
-    for addr in connect {
-        tokio::spawn(connect_to(handle.clone(), addr, screen.clone()));
-    }
-    tokio::spawn(stop_on_interrupt(handle, screen.clone()));
-    follow(peer, screen, json).await;
-    interface.close(&state_dir).await;
-    Ok(())
+    let program = Program { host, base, connect, ui, screen, json, browser: false };
+    program.run().await
 }
 
-/// Shows the peer's events until it has ended.
-async fn follow(mut peer: lanspread_peer::RunningPeer, screen: Screen, json: bool) {
-    if json {
-        screen
-            .say(Line::Event(render::contract(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))).to_json());
+/// Opens the page, and is the peer behind it until it is told to stop. If one runs already, opens its page.
+pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), ErrorBody> {
+    let screen = if json { Screen::quiet() } else { Screen::default() };
+    if is_running(&state_dir).await {
+        let unreadable =
+            |e| ErrorBody::new(ErrorCode::NotRunning, format!("the state folder cannot be read: {e}"));
+        if let Some(file) = ApiFile::read(&state_dir).map_err(unreadable)? {
+            show_page(&file, &screen, !ui.no_browser);
+        }
+        return Ok(());
     }
-    show(&mut peer.events, &screen, json).await;
-    peer.ended().await;
-    if !json {
-        screen.say("Goodbye.");
+    let host = Host::new(&state_dir, None, None)?;
+    let base = PeerConfig {
+        games_dir: PathBuf::new(),
+        state_dir,
+        listen: SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)),
+        port_fallback: true,
+        name: None,
+        catalog: Catalog::Open,
+        limits: RateLimits::default(),
+    };
+    let browser = !ui.no_browser && ui.ui_listen.is_none();
+    let program = Program { host, base, connect: Vec::new(), ui, screen, json, browser };
+    program.run().await
+}
+
+/// The page's address, with the token that opens it.
+fn page_url(addr: SocketAddr, token: &str) -> String {
+    format!("http://{addr}/?token={token}")
+}
+
+fn show_page(file: &ApiFile, screen: &Screen, browser: bool) {
+    let url = page_url(file.address, &file.token);
+    screen.say(format!("The page: {url}"));
+    if browser && let Err(e) = open::that_detached(&url) {
+        screen.note(format!("No browser could be opened ({e}); open the address above in one."));
     }
+}
+
+/// One run of the program: its interface, and one peer after the other (another name is another peer).
+struct Program {
+    host: Host,
+    base: PeerConfig,
+    connect: Vec<SocketAddr>,
+    ui: UiArgs,
+    screen: Screen,
+    json: bool,
+    browser: bool,
+}
+
+impl Program {
+    async fn run(self) -> Result<(), ErrorBody> {
+        let interface = Interface::open(&self.host, self.ui.ui_listen).await?;
+        let stopping = tokio::spawn(stop_on_interrupt(self.host.clone(), self.screen.clone()));
+        if self.json {
+            let contract = render::contract(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+            self.screen.say(Line::Event(contract).to_json());
+        } else {
+            show_page(&interface.file, &self.screen, self.browser);
+            if let Some(addr) = interface.network {
+                self.screen.say(format!(
+                    "From elsewhere: {}",
+                    page_url(seen_from_elsewhere(addr), &interface.file.token)
+                ));
+            }
+        }
+        let ended = self.peers().await;
+        stopping.abort();
+        interface.close().await;
+        if ended.is_ok() && !self.json {
+            self.screen.say("Goodbye.");
+        }
+        ended
+    }
+
+    async fn peers(&self) -> Result<(), ErrorBody> {
+        while let Some(config) = self.host.next_config(&self.base).await {
+            let starts = self.host.starts();
+            let peer = lanspread_peer::start(config).await.map_err(|e| ErrorBody::from(&e))?;
+            self.host.now_running(Some(peer.handle.clone()));
+            self.follow(peer).await;
+            self.host.now_running(None);
+            if self.host.starts() == starts {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the peer's events until it has ended.
+    async fn follow(&self, mut peer: lanspread_peer::RunningPeer) {
+        let asked = self.base.listen.port();
+        if !self.json && asked != 0 && peer.addr.port() != asked {
+            let got = peer.addr.port();
+            self.screen.note(format!("Port {asked} is in use, so this peer listens on port {got}."));
+        }
+        for addr in &self.connect {
+            tokio::spawn(connect_to(peer.handle.clone(), *addr, self.screen.clone()));
+        }
+        show(&mut peer.events, &self.screen, self.json).await;
+        peer.ended().await;
+    }
+}
+
+/// What to write into another machine's browser for a listener on all addresses: this machine's own.
+fn seen_from_elsewhere(addr: SocketAddr) -> SocketAddr {
+    if !addr.ip().is_unspecified() {
+        return addr;
+    }
+    // RFC 5737: nothing is sent, the system only chooses a route.
+    let routed = std::net::UdpSocket::bind(("0.0.0.0", 0)).and_then(|socket| {
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    routed.map_or(addr, |local| SocketAddr::new(local.ip(), addr.port()))
 }
 
 async fn show(events: &mut EventStream, screen: &Screen, json: bool) {
@@ -91,15 +180,18 @@ fn config(args: RunArgs, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
 
 /// Two peers on one state folder would be one identity twice.
 async fn refuse_second(state_dir: &Path) -> Result<(), ErrorBody> {
-    let dir = state_dir.to_owned();
-    let running = tokio::task::spawn_blocking(move || Client::find(&dir).is_ok()).await.unwrap_or(false);
-    if !running {
+    if !is_running(state_dir).await {
         return Ok(());
     }
     let message = format!("a peer is already running with the state folder {}", state_dir.display());
     let mut error = ErrorBody::new(ErrorCode::StateDirUnusable, message);
     error.hint = Some("stop it with `lanspread stop`, or give this one its own --state-dir".to_owned());
     Err(error)
+}
+
+async fn is_running(state_dir: &Path) -> bool {
+    let dir = state_dir.to_owned();
+    tokio::task::spawn_blocking(move || Client::answers(&dir)).await.unwrap_or(false)
 }
 
 /// A misspelt folder must not become a new and empty library.
@@ -123,40 +215,50 @@ async fn connect_to(peer: PeerHandle, addr: std::net::SocketAddr, screen: Screen
     }
 }
 
-async fn stop_on_interrupt(peer: PeerHandle, screen: Screen) {
+async fn stop_on_interrupt(host: Host, screen: Screen) {
     signal::interrupted().await;
     screen.note("Saying goodbye to everybody; Ctrl-C again ends at once.");
     tokio::spawn(async {
         signal::interrupted().await;
         signal::end_at_once();
     });
-    let _ = peer.command(Command::Shutdown).await;
+    host.stop().await;
 }
 
 /// The HTTP interface of this run, and the file that tells where it is.
 struct Interface {
     file: ApiFile,
-    serving: JoinHandle<std::io::Result<()>>,
+    /// Where it listens for other machines, if the user asked for it.
+    network: Option<SocketAddr>,
+    state_dir: PathBuf,
+    serving: JoinHandle<()>,
     end: watch::Sender<bool>,
 }
 
 impl Interface {
-    async fn open(peer: &PeerHandle, state_dir: &Path) -> Result<Self, ErrorBody> {
-        let failed = |what: &str, e: std::io::Error| {
-            ErrorBody::new(ErrorCode::StateDirUnusable, format!("{what}: {e}"))
-        };
-        let (listener, addr) =
-            http::bind().await.map_err(|e| failed("the interface for commands cannot listen", e))?;
-        let file = ApiFile::new(addr).map_err(|e| failed("the token cannot be made", e))?;
-        file.write(state_dir).map_err(|e| failed("the state folder cannot be written", e))?;
+    async fn open(host: &Host, ui_listen: Option<SocketAddr>) -> Result<Self, ErrorBody> {
+        let failed = |code, what: &str, e: std::io::Error| ErrorBody::new(code, format!("{what}: {e}"));
+        let here = http::door_for_here()
+            .await
+            .map_err(|e| failed(ErrorCode::ListenFailed, "the interface for commands cannot listen", e))?;
+        let file = ApiFile::new(here.addr)
+            .map_err(|e| failed(ErrorCode::StateDirUnusable, "the token cannot be made", e))?;
+        let mut doors = vec![here];
+        if let Some(addr) = ui_listen {
+            let what = format!("the page cannot listen on {addr}");
+            doors.push(http::door_for(addr).await.map_err(|e| failed(ErrorCode::ListenFailed, &what, e))?);
+        }
+        let network = doors.get(1).map(|door| door.addr);
+        file.write(host.state_dir())
+            .map_err(|e| failed(ErrorCode::StateDirUnusable, "the state folder cannot be written", e))?;
         let (end, ending) = watch::channel(false);
-        let (peer, dir, token) = (peer.clone(), state_dir.to_owned(), file.token.clone());
-        let serving = tokio::spawn(async move { http::serve(listener, peer, dir, &token, ending).await });
-        Ok(Self { file, serving, end })
+        let (serving_host, token) = (host.clone(), file.token.clone());
+        let serving = tokio::spawn(async move { http::serve(doors, serving_host, &token, ending).await });
+        Ok(Self { file, network, state_dir: host.state_dir().to_owned(), serving, end })
     }
 
-    async fn close(self, state_dir: &Path) {
-        if let Err(e) = self.file.remove(state_dir) {
+    async fn close(self) {
+        if let Err(e) = self.file.remove(&self.state_dir) {
             tracing::warn!("api.json could not be removed: {e}");
         }
         let _ = self.end.send(true);

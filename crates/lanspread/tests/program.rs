@@ -117,7 +117,7 @@ fn a_request_to_terminate_is_an_ordered_end() {
 #[test]
 fn mistakes_on_the_command_line_are_usage() {
     let state = tempfile::tempdir().unwrap();
-    for args in [&["run"][..], &["get", "../x"], &["get"], &["nonsense"], &[]] {
+    for args in [&["run"][..], &["get", "../x"], &["get"], &["nonsense"], &["--nonsense"]] {
         assert_eq!(exit(&output(state.path(), args)), Some(i32::from(ExitCode::Usage.code())), "{args:?}");
     }
     assert_eq!(exit(&output(state.path(), &["--help"])), Some(0));

@@ -92,6 +92,7 @@ impl Node {
             swarms: self.fetches.values().filter_map(|fetch| self.swarm_snapshot(now, fetch)).collect(),
             limits: self.limits,
             outbound: self.uplink.active_per_game().into_iter().collect(),
+            traffic: self.traffic,
         }
     }
 

@@ -269,6 +269,8 @@ impl Node {
         transfer.unannounced.push(chunk);
         let roster = &self.roster;
         fetch.credit(peer, || roster.name_of(&peer), place.len, now);
+        self.traffic.received_chunks += 1;
+        self.traffic.received_bytes += place.len;
         self.event(Event::DownloadChunkFinished {
             game: game.clone(),
             path,
@@ -321,6 +323,7 @@ impl Node {
         if !first_time {
             return;
         }
+        self.traffic.rejected_sources += 1;
         let name = self.roster.name_of(&peer);
         self.event(Event::SourceRejected { game: game.clone(), peer, name, reason });
         let Some(remote) = self.roster.get_mut(&peer) else { return };

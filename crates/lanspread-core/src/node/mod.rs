@@ -29,6 +29,7 @@ use crate::io::{ConnId, DiskJob, Input, Output};
 use crate::library::LocalLibrary;
 use crate::operations::Operations;
 use crate::roster::Roster;
+use crate::snapshot::Traffic;
 use crate::swarm::{RateLimit, Rng, Tuning, Uplink};
 use crate::time::Time;
 
@@ -64,6 +65,7 @@ pub struct Node {
     uplink: Uplink,
     download_limit: RateLimit,
     limits: RateLimits,
+    traffic: Traffic,
     waiting: Waiting,
     redial: Redial,
     ready: bool,
@@ -99,6 +101,7 @@ impl Node {
             outbox: VecDeque::from([Output::Disk(DiskJob::Scan)]),
             download_limit: RateLimit::default(),
             limits,
+            traffic: Traffic::default(),
             tuning: Tuning::default(),
         };
         node.set_limits(Time::START, limits);

@@ -41,7 +41,11 @@ impl Node {
     }
 
     pub(super) fn served(&mut self, now: Time, link: LinkId, id: RequestId, bytes: u64, ok: bool) {
-        self.uplink.served(link, id, bytes, ok, now);
+        // Manifests are answers, too, but no chunk data: the uplink knows only chunks.
+        if self.uplink.served(link, id, bytes, ok, now) {
+            self.traffic.sent_chunks += 1;
+            self.traffic.sent_bytes += bytes;
+        }
         self.pump_uplink(now);
     }
 

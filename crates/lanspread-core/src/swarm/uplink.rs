@@ -240,10 +240,11 @@ impl Uplink {
         }
     }
 
-    /// An answer is in the socket's hands (`ok`), or its connection failed.
-    pub fn served(&mut self, link: LinkId, id: RequestId, bytes: u64, ok: bool, now: Time) {
+    /// An answer is in the socket's hands (`ok`), or its connection failed. True if it was a chunk that was sent to its
+    /// end: other answers are none of the uplink's.
+    pub fn served(&mut self, link: LinkId, id: RequestId, bytes: u64, ok: bool, now: Time) -> bool {
         self.limit.spend(bytes, now);
-        self.finish(link, id, ok.then_some(now));
+        self.finish(link, id, ok.then_some(now)) && ok
     }
 
     /// Limits what is sent to all together; `None` lifts the limit.
@@ -327,16 +328,18 @@ impl Uplink {
         self.active.insert((link, request.id), active);
     }
 
-    fn finish(&mut self, link: LinkId, id: RequestId, left: Option<Time>) {
-        let Some(active) = self.active.remove(&(link, id)) else { return };
+    /// Whether there was such an answer.
+    fn finish(&mut self, link: LinkId, id: RequestId, left: Option<Time>) -> bool {
+        let Some(active) = self.active.remove(&(link, id)) else { return false };
         if let Some(receiver) = self.receivers.get_mut(&active.peer) {
             receiver.active -= 1;
         }
-        let Some(sent) = self.contents.get_mut(&active.content) else { return };
+        let Some(sent) = self.contents.get_mut(&active.content) else { return true };
         match left {
             Some(now) => sent.left[active.chunk.as_usize()] = Some(now),
             None => sent.undo(active.peer, active.chunk),
         }
+        true
     }
 
     fn refuse_where(&mut self, reason: Refusal, which: impl Fn(&Waiting) -> bool) {

@@ -2,7 +2,7 @@
 
 mod follow;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lanspread_api::reply::{
     Availability, GameInfo, Limits, OperationKind, PeerInfo, Status, Swarm, SwarmSource,
@@ -11,8 +11,10 @@ use lanspread_api::request::Priority;
 use lanspread_api::{ErrorBody, ErrorCode, Line, ReplyData, Request};
 
 use crate::address::resolve;
-use crate::cli::Command;
+use crate::cli::{Command, PackArgs};
 use crate::client::Client;
+use crate::pack;
+use crate::settings::Kept;
 use crate::show::table::Align::{Left, Right};
 use crate::show::{Screen, Table, human};
 
@@ -47,10 +49,43 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         Command::Install(args) => asked.follow(&Request::Install { game_id: args.game }, Goal::Install),
         Command::Uninstall(args) => asked.follow(&Request::Uninstall { game_id: args.game }, Goal::Uninstall),
         Command::Remove(args) => asked.follow(&Request::RemoveDownload { game_id: args.game }, Goal::Remove),
-        Command::Demo(_) | Command::Run(_) => {
+        Command::Demo(_) | Command::Run(_) | Command::Pack(_) | Command::Completions(_) | Command::Man => {
             Err(ErrorBody::new(ErrorCode::Internal, "that is no command for a running peer"))
         }
     }
+}
+
+/// Makes a folder into a game. Needs no running peer; one that runs sees the new game by itself.
+pub fn pack(args: PackArgs, state_dir: &Path, json: bool) -> Result<(), ErrorBody> {
+    let unreadable =
+        |e| ErrorBody::new(ErrorCode::StateDirUnusable, format!("the settings cannot be read: {e}"));
+    let chosen = Kept::read(state_dir).map_err(unreadable)?.chosen.games_dir.map(PathBuf::from);
+    let games_dir = args.games_dir.or(chosen).ok_or_else(|| {
+        let mut error = ErrorBody::new(ErrorCode::NotSetUp, "no games folder has been chosen yet");
+        error.hint = Some("say which: --games-dir DIR".to_owned());
+        error
+    })?;
+    let order = pack::Order { folder: args.folder, game: args.id, version: args.version, cover: args.cover };
+    let screen = if json { Screen::quiet() } else { Screen::default() };
+    let mut meter = None;
+    let packed = pack::pack(&order, &games_dir, |(done, total)| {
+        let label = format!("Packing {}", order.game);
+        meter.get_or_insert_with(|| screen.meter(label, total)).update(done, "");
+    });
+    drop(meter);
+    let packed = packed.map_err(|e| e.to_body())?;
+    if json {
+        let text = serde_json::to_string(&packed);
+        screen.say(text.map_err(|e| ErrorBody::new(ErrorCode::Internal, e.to_string()))?);
+    } else {
+        let (files, bytes) = (human::count(packed.files, "file"), human::bytes(packed.bytes));
+        screen.say(format!(
+            "{}: {files}, {bytes}, in {}.",
+            packed.game_id,
+            games_dir.join(&packed.game_id).display()
+        ));
+    }
+    Ok(())
 }
 
 /// A command on its way: whom to ask, and where to show the answer.

@@ -27,8 +27,12 @@ pub async fn stream(State(interface): State<Arc<Interface>>) -> Response<Body> {
     let Ok(permit) = interface.event_readers.clone().try_acquire_owned() else {
         return refuse(ErrorBody::new(ErrorCode::Busy, "too many read the events already"));
     };
+    let peer = match interface.host.peer() {
+        Ok(peer) => peer,
+        Err(error) => return refuse(error),
+    };
     let (sender, lines) = mpsc::channel(LINES_MAX);
-    tokio::spawn(forward(interface.peer.subscribe(), sender, ended(interface.ending.clone()), permit));
+    tokio::spawn(forward(peer.subscribe(), sender, ended(interface.ending.clone()), permit));
     let mut response = Response::new(Body::from_stream(Lines(lines)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     response

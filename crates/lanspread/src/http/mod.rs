@@ -1,46 +1,62 @@
-//! The running peer's HTTP interface: what the commands use, and later the page.
+//! The running peer's HTTP interface: what the commands use, and the page.
 //!
 //! ```text
-//! GET  /api/v1/status     GET /api/v1/peers     GET /api/v1/games
-//! POST /api/v1/connect    {"addr": "192.168.0.7:24930"}
-//! POST /api/v1/download   {"game_id": "ggoo", "install": true}
-//! POST /api/v1/cancel     {"game_id": "ggoo"}          also install, uninstall, remove
-//! POST /api/v1/limits     {"upload": 10000000, "download": null}
-//! POST /api/v1/priority   {"game_id": "ggoo", "priority": "high"}
+//! GET  /                      the page; its other files stand beside it
+//! GET  /api/v1/status         GET /api/v1/peers     GET /api/v1/games
+//! POST /api/v1/connect        {"addr": "192.168.0.7:24930"}
+//! POST /api/v1/download       {"game_id": "ggoo", "install": true}
+//! POST /api/v1/cancel         {"game_id": "ggoo"}          also install, uninstall, remove
+//! POST /api/v1/limits         {"upload": 10000000, "download": null}
+//! POST /api/v1/priority       {"game_id": "ggoo", "priority": "high"}
 //! POST /api/v1/shutdown
-//! GET  /api/v1/events     one JSON line for each event, for as long as the reader stays
+//! GET  /api/v1/events         one JSON line for each event, for as long as the reader stays
+//! GET  /api/v1/live           a snapshot, then ordered updates, as server-sent events: what the page shows
+//! GET  /api/v1/openapi.json   all of this, for machines
+//! GET  /metrics               for Prometheus
 //! ```
 //!
-//! Every answer is one line of the contract (`lanspread-api`): the same JSON that the scriptable peer prints. Who may
-//! come in is [`guard`]'s concern. The interface listens on loopback only and speaks nothing but version 1.
+//! Every answer to a command is one line of the contract (`lanspread-api`): the same JSON that the scriptable peer
+//! prints. Who may come in is [`guard`]'s concern; the page's files are [`assets`]', its state is [`live`]'s, and what it
+//! needs beside commands is [`page`]'s. The interface speaks nothing but version 1.
 
+mod assets;
+mod covers;
 mod events;
+mod folders;
 mod guard;
+mod live;
+mod metrics;
+mod openapi;
+mod page;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
-use axum::middleware;
-use axum::routing::get;
-use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Line, Request, parse_request, render};
-use lanspread_peer::PeerHandle;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Line, ReplyData, Request, parse_request, render};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use crate::host::Host;
+use guard::Guard;
+
+/// Where the page is, unless somebody else listens there: a port of the dynamic range, next to the peers' own.
+const PORT: u16 = 24_931;
 /// Largest body of a request, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 10;
 /// Most readers of events at once.
 const EVENT_READERS_MAX: usize = 16;
 
 /// What the last part of a path asks for: its name in the contract.
-const READS: [(&str, &str); 3] = [("status", "status"), ("peers", "list-peers"), ("games", "list-games")];
-const WRITES: [(&str, &str); 9] = [
+pub const READS: [(&str, &str); 3] = [("status", "status"), ("peers", "list-peers"), ("games", "list-games")];
+pub const WRITES: [(&str, &str); 9] = [
     ("connect", "connect"),
     ("download", "download"),
     ("cancel", "cancel-download"),
@@ -55,41 +71,62 @@ const WRITES: [(&str, &str); 9] = [
 /// What every request can reach.
 #[derive(Debug)]
 struct Interface {
-    peer: PeerHandle,
-    state_dir: PathBuf,
-    /// BLAKE3 of the token: comparing hashes takes the same time for every guess.
-    token: blake3::Hash,
-    port: u16,
+    host: Host,
+    live: live::Live,
     event_readers: Arc<Semaphore>,
+    /// One folder is packed at a time.
+    packing: Arc<Semaphore>,
     /// Turns true when the interface ends.
     ending: watch::Receiver<bool>,
 }
 
-/// The interface's socket, open but not served yet.
-pub async fn bind() -> std::io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let addr = listener.local_addr()?;
-    Ok((listener, addr))
+/// A socket, open but not served yet.
+#[derive(Debug)]
+pub struct Door {
+    listener: TcpListener,
+    pub addr: SocketAddr,
+    network: bool,
 }
 
-/// Serves until `ending` turns true, then lets what is being answered finish.
-pub async fn serve(
-    listener: TcpListener,
-    peer: PeerHandle,
-    state_dir: PathBuf,
-    token: &str,
-    ending: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let port = listener.local_addr()?.port();
-    let interface = Interface {
-        peer,
-        state_dir,
-        token: blake3::hash(token.as_bytes()),
-        port,
-        event_readers: Arc::new(Semaphore::new(EVENT_READERS_MAX)),
-        ending: ending.clone(),
+/// The door for this machine. A free port is taken when the usual one is in use.
+pub async fn door_for_here() -> std::io::Result<Door> {
+    let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?,
     };
-    axum::serve(listener, router(Arc::new(interface))).with_graceful_shutdown(ended(ending)).await
+    let addr = listener.local_addr()?;
+    Ok(Door { listener, addr, network: false })
+}
+
+/// The door that the user opened to others.
+pub async fn door_for(addr: SocketAddr) -> std::io::Result<Door> {
+    let listener = TcpListener::bind(addr).await?;
+    let addr = listener.local_addr()?;
+    Ok(Door { listener, addr, network: !addr.ip().is_loopback() })
+}
+
+/// Serves all doors until `ending` turns true, then lets what is being answered finish.
+pub async fn serve(doors: Vec<Door>, host: Host, token: &str, ending: watch::Receiver<bool>) {
+    let interface = Arc::new(Interface {
+        live: live::Live::start(host.clone(), ending.clone()),
+        host,
+        event_readers: Arc::new(Semaphore::new(EVENT_READERS_MAX)),
+        packing: Arc::new(Semaphore::new(1)),
+        ending: ending.clone(),
+    });
+    let mut served = tokio::task::JoinSet::new();
+    for door in doors {
+        let guard = Arc::new(Guard::new(token, door.addr.port(), door.network));
+        let router = router(interface.clone(), guard);
+        let ending = ending.clone();
+        served.spawn(async move {
+            let serving = axum::serve(door.listener, router).with_graceful_shutdown(ended(ending));
+            if let Err(e) = serving.await {
+                tracing::error!("the interface on {} has ended: {e}", door.addr);
+            }
+        });
+    }
+    while served.join_next().await.is_some() {}
 }
 
 /// Waits until `ending` turns true, or nobody is left who could turn it.
@@ -97,15 +134,33 @@ async fn ended(mut ending: watch::Receiver<bool>) {
     let _ = ending.wait_for(|end| *end).await;
 }
 
-fn router(interface: Arc<Interface>) -> Router {
-    Router::new()
+fn router(interface: Arc<Interface>, guard: Arc<Guard>) -> Router {
+    let inside = Router::new()
         .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/live", get(live::stream))
+        .route("/api/v1/snapshot", get(page::snapshot))
+        .route("/api/v1/offers/{game}", get(page::offers))
+        .route("/api/v1/cover/{game}", get(covers::cover))
+        .route("/api/v1/folders", get(folders::list))
+        .route("/api/v1/setup", post(page::set_up))
+        .route("/api/v1/settings", post(page::change_settings))
+        .route("/api/v1/open-folder", post(page::open_folder))
+        .route("/api/v1/pack", post(page::pack))
+        .route("/api/v1/openapi.json", get(openapi::document))
+        .route("/metrics", get(metrics::text))
         .route("/api/v1/{what}", get(read).post(write))
-        .fallback(nothing_here)
+        .layer(from_fn_with_state(guard.clone(), guard::admit))
+        .with_state(interface);
+    let page = Router::new()
+        .route("/", get(assets::index))
+        .fallback(assets::file)
+        .layer(from_fn_with_state(guard.clone(), guard::admit_by_name))
+        .with_state(guard);
+    inside
+        .merge(page)
         .method_not_allowed_fallback(nothing_here)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(interface.clone(), guard::admit))
-        .with_state(interface)
+        .layer(from_fn(assets::keep_to_itself))
 }
 
 async fn read(State(interface): State<Arc<Interface>>, Path(what): Path<String>) -> Response<Body> {
@@ -121,14 +176,14 @@ async fn write(
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Response<Body> {
     let Some(name) = name_in(&WRITES, &what) else { return nothing_here().await };
-    let Ok(body) = body else {
-        let message = format!("a body has at most {BODY_BYTES_MAX} bytes");
-        return refuse(ErrorBody::new(ErrorCode::LineTooLong, message));
-    };
-    match fields(&body) {
+    match body.map_err(|_| too_large()).and_then(|body| fields(&body)) {
         Ok(fields) => answer(&interface, name, fields).await,
         Err(error) => refuse(error),
     }
+}
+
+fn too_large() -> ErrorBody {
+    ErrorBody::new(ErrorCode::LineTooLong, format!("a body has at most {BODY_BYTES_MAX} bytes"))
 }
 
 fn name_in(names: &[(&str, &'static str)], what: &str) -> Option<&'static str> {
@@ -153,19 +208,37 @@ async fn answer(interface: &Interface, name: &'static str, mut fields: Map<Strin
     fields.remove("command");
     let line = match parse_request(Value::Object(fields).to_string().as_bytes()) {
         Err(rejected) => Line::Error(*rejected),
-        Ok((id, request)) => match request.to_command() {
+        Ok((id, request)) => match ask(interface, &request).await {
             Err(error) => Line::Error(ErrorLine { id, cmd: Some(name.to_owned()), error }),
-            Ok(command) => {
-                let result = interface.peer.command(command).await;
-                render::answer(id, &request, result, &interface.state_dir)
-            }
+            Ok(result) => render::answer(id, &request, result, interface.host.state_dir()),
         },
     };
+    if let Line::Result(result) = &line {
+        interface.live.answered(&result.reply);
+        if let ReplyData::SetLimits(limits) = &result.reply
+            && let Err(error) = interface.host.keep_limits(limits.upload, limits.download)
+        {
+            tracing::warn!("the limits hold until the end only: {error}");
+        }
+    }
     respond(&line)
 }
 
+type Answered = Result<lanspread_peer::command::Reply, lanspread_peer::command::CommandError>;
+
+async fn ask(interface: &Interface, request: &Request) -> Result<Answered, ErrorBody> {
+    if matches!(request, Request::Shutdown) {
+        // Without a peer there is nobody to ask, and the program is to end all the same.
+        let peer = interface.host.peer();
+        interface.host.want_stop();
+        let Ok(peer) = peer else { return Ok(Ok(lanspread_peer::command::Reply::Done)) };
+        return Ok(peer.command(request.to_command()?).await);
+    }
+    Ok(interface.host.peer()?.command(request.to_command()?).await)
+}
+
 async fn nothing_here() -> Response<Body> {
-    refuse(ErrorBody::new(ErrorCode::UnknownEndpoint, "there is nothing here under /api/v1"))
+    refuse(ErrorBody::new(ErrorCode::UnknownEndpoint, "there is nothing here under this path"))
 }
 
 fn refuse(error: ErrorBody) -> Response<Body> {
@@ -179,7 +252,22 @@ fn respond(line: &Line) -> Response<Body> {
         Line::Error(line) => StatusCode::from_u16(line.error.exit().http_status()).unwrap_or_default(),
         Line::Event(_) | Line::Result(_) => StatusCode::OK,
     };
-    let mut response = Response::new(Body::from(line.to_json() + "\n"));
+    json(status, line.to_json() + "\n")
+}
+
+/// What is no line of the contract: the page's own types.
+fn give<T: Serialize>(result: Result<T, ErrorBody>) -> Response<Body> {
+    match result.map(|value| serde_json::to_string(&value)) {
+        Ok(Ok(text)) => json(StatusCode::OK, text),
+        Ok(Err(e)) => {
+            refuse(ErrorBody::new(ErrorCode::Internal, format!("an answer could not be written: {e}")))
+        }
+        Err(error) => refuse(error),
+    }
+}
+
+fn json(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -1,5 +1,7 @@
 //! The interface from outside, in front of a real peer.
 
+mod page;
+
 use std::io::{BufRead, BufReader};
 
 use lanspread_api::{ErrorCode, Event, Line, ReplyData};
@@ -20,6 +22,12 @@ struct Served {
     _end: watch::Sender<bool>,
 }
 
+impl Served {
+    fn games(&self) -> std::path::PathBuf {
+        self._folders.path().join("games")
+    }
+}
+
 async fn served() -> Served {
     let folders = tempfile::tempdir().unwrap();
     let games_dir = folders.path().join("games");
@@ -36,10 +44,12 @@ async fn served() -> Served {
         limits: lanspread_peer::command::RateLimits::default(),
     };
     let peer = lanspread_peer::start(config).await.unwrap();
-    let (listener, addr) = bind().await.unwrap();
+    let host = Host::new(&state_dir, Some(&folders.path().join("games")), None).unwrap();
+    host.now_running(Some(peer.handle.clone()));
+    let door = door_for("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let addr = door.addr;
     let (end, ending) = watch::channel(false);
-    let handle = peer.handle.clone();
-    tokio::spawn(async move { serve(listener, handle, state_dir, TOKEN, ending).await });
+    tokio::spawn(async move { serve(vec![door], host, TOKEN, ending).await });
     Served { peer, addr, _folders: folders, _end: end }
 }
 
@@ -86,7 +96,7 @@ async fn only_who_has_the_token_and_is_here_gets_in() {
     let port = served.addr.port();
     for good in [
         vec![],
-        vec![("origin", format!("http://localhost:{port}"))],
+        vec![("origin", format!("http://127.0.0.1:{port}"))],
         vec![("host", format!("localhost:{port}"))],
     ] {
         let (status, line) = ask([good, vec![bearer(TOKEN)]].concat()).await;
@@ -128,7 +138,9 @@ async fn mistakes_are_told_with_their_code() {
         ("POST", "/api/v1/status", b"", 404, ErrorCode::UnknownEndpoint),
         ("GET", "/api/v1/shutdown", b"", 404, ErrorCode::UnknownEndpoint),
         ("DELETE", "/api/v1/games", b"", 404, ErrorCode::UnknownEndpoint),
-        ("GET", "/", b"", 404, ErrorCode::UnknownEndpoint),
+        ("GET", "/nothing.js", b"", 404, ErrorCode::UnknownEndpoint),
+        ("GET", "/../Cargo.toml", b"", 404, ErrorCode::UnknownEndpoint),
+        ("POST", "/", b"", 404, ErrorCode::UnknownEndpoint),
         ("GET", "/api/v2/status", b"", 404, ErrorCode::UnknownEndpoint),
     ] {
         let (found, line) = send(method, served.addr, path, &[bearer(TOKEN)], body.to_vec()).await;

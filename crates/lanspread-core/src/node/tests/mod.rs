@@ -51,6 +51,13 @@ fn two_sources_send_every_chunk_exactly_once() {
     assert!(times.values().all(|&n| n == 1), "{times:?}");
     assert_eq!(sources_of(&party, 0).len(), 2);
     assert!(party.games(0)[0].downloaded && !party.games(0)[0].installed);
+    let traffic = [0, 1, 2].map(|guest| party.status(guest).traffic);
+    assert_eq!(
+        (traffic[0].received_chunks, traffic[0].received_bytes),
+        (65, shared.manifest().total_bytes())
+    );
+    assert_eq!(traffic[1].sent_chunks + traffic[2].sent_chunks, 65, "a manifest is no chunk");
+    assert_eq!(traffic[0].sent_chunks + traffic[0].rejected_sources, 0);
 }
 
 #[test]

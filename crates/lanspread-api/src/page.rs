@@ -1,0 +1,207 @@
+//! What the page and other clients of the HTTP interface read beside the commands: one snapshot, then ordered updates.
+//!
+//! A reader of `/api/v1/live` gets a [`Snapshot`] first and an [`Update`] for each change after it, numbered without a
+//! gap. Who loses the connection connects anew and gets a new snapshot, so nobody has to guess what was missed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::reply::{AdvertisedGame, GameInfo, PeerInfo, Status};
+
+/// Everything that a page shows at first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Snapshot {
+    pub program_version: String,
+    /// The version of the contract.
+    pub contract: u32,
+    /// What can be posted to, below `/api/v1/`.
+    pub actions: Vec<String>,
+    pub settings: Settings,
+    /// `null` until a games folder is chosen.
+    pub room: Option<Room>,
+    /// What to suggest while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<Setup>,
+    /// What happened, oldest first.
+    pub log: Vec<LogEntry>,
+    /// One point for each of the last seconds, oldest first.
+    pub rates: Vec<Rate>,
+}
+
+/// The peer and all that it sees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Room {
+    pub status: Status,
+    pub disk: Disk,
+    pub games: Vec<GameRow>,
+    pub peers: Vec<PeerRow>,
+}
+
+/// The disk of the games folder; `null` where the system does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Disk {
+    pub free_bytes: Option<u64>,
+    pub total_bytes: Option<u64>,
+}
+
+/// A game, and whether it has a cover here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GameRow {
+    #[serde(flatten)]
+    pub game: GameInfo,
+    /// Changes with the cover; `null` if there is none.
+    pub cover: Option<String>,
+}
+
+/// A connected peer, without the list of what it offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PeerRow {
+    #[serde(flatten)]
+    pub peer: PeerInfo,
+    pub game_count: usize,
+    /// All that it offers, in bytes.
+    pub offered_bytes: u64,
+}
+
+impl From<PeerInfo> for PeerRow {
+    fn from(mut peer: PeerInfo) -> Self {
+        let games = std::mem::take(&mut peer.games);
+        let offered_bytes = games.iter().fold(0u64, |sum, game| sum.saturating_add(game.size));
+        Self { peer, game_count: games.len(), offered_bytes }
+    }
+}
+
+/// Who offers a game, in which version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Offers {
+    pub game_id: String,
+    pub offers: Vec<Offer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Offer {
+    pub peer_id: String,
+    /// The peer's name.
+    pub name: String,
+    #[serde(flatten)]
+    pub game: AdvertisedGame,
+}
+
+/// A change; `sequence` counts them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Update {
+    pub sequence: u64,
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", content = "data", rename_all = "kebab-case")]
+pub enum Change {
+    /// Everything anew: the first of a connection, and after a start of the peer.
+    Snapshot(Box<Snapshot>),
+    /// What is different now.
+    Patch(Box<Patch>),
+    /// Something happened.
+    Log(LogEntry),
+    /// A second has passed.
+    Rate(Rate),
+}
+
+/// What is different from before. What is absent or empty is as it was.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Patch {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
+    /// Games that are new or have changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub games: Vec<GameRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub games_gone: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers_gone: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+}
+
+impl Patch {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An event of the contract, and when it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LogEntry {
+    /// Milliseconds since 1970 (UTC).
+    pub at_ms: u64,
+    pub event: Event,
+}
+
+/// Chunk data in one second, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rate {
+    /// Milliseconds since 1970 (UTC).
+    pub at_ms: u64,
+    pub down: u64,
+    pub up: u64,
+}
+
+/// What the user chose. A field that is absent when it is written stays as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub games_dir: Option<String>,
+    /// What others call this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `en` or `de`; the browser's own if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Bytes per second while a game that was started from here runs; 0 is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_upload: Option<u64>,
+}
+
+/// The first choice: where the games are, and what others see.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Setup {
+    pub games_dir: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// The folders in a folder, to choose one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Folders {
+    /// The folder itself.
+    pub path: String,
+    /// Absent at the top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Names, sorted; at most a thousand.
+    pub folders: Vec<String>,
+}
+
+/// A folder to be made into a game of the library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pack {
+    pub folder: String,
+    pub game_id: String,
+    /// Eight digits: the date of the version.
+    pub version: String,
+}
+
+/// A folder has become a game.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Packed {
+    pub game_id: String,
+    /// Of the content that was packed.
+    pub files: usize,
+    pub bytes: u64,
+}

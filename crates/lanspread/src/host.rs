@@ -1,0 +1,353 @@
+//! The peer of this program over its whole life: chosen by the user, started, started anew with another name.
+//!
+//! The HTTP interface stands before there is a peer (the first-run screen needs it) and stays while one is replaced.
+//! So everything that talks to the peer asks here for the one that runs now. Starting it is `run`'s concern; this says
+//! when, and with what.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lanspread_api::page::{Settings, Setup};
+use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::command::{Command, RateLimits, Reply};
+use lanspread_peer::{PeerConfig, PeerHandle};
+use lanspread_types::PeerName;
+use tokio::sync::watch;
+
+use crate::settings::Kept;
+
+/// Languages that the page speaks.
+const LANGUAGES: [&str; 2] = ["en", "de"];
+
+/// Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Host(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state_dir: PathBuf,
+    choices: Mutex<Choices>,
+    running: watch::Sender<Option<PeerHandle>>,
+    /// What is to be run: counts up when the peer is to be started anew.
+    wanted: watch::Sender<Wanted>,
+}
+
+/// What was chosen.
+#[derive(Debug, Clone, Default)]
+struct Choices {
+    kept: Kept,
+    /// By the command line: counts more, and is not kept.
+    given: Settings,
+}
+
+impl Choices {
+    fn settings(&self) -> Settings {
+        let Settings { games_dir, name, .. } = self.given.clone();
+        let chosen = self.kept.chosen.clone();
+        Settings { games_dir: games_dir.or(chosen.games_dir), name: name.or(chosen.name), ..chosen }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Wanted {
+    starts: u64,
+    stop: bool,
+}
+
+impl Host {
+    /// With what was chosen before, and with what the command line says, which counts more and is not kept.
+    pub fn new(
+        state_dir: &Path,
+        games_dir: Option<&Path>,
+        name: Option<&PeerName>,
+    ) -> Result<Self, ErrorBody> {
+        let unreadable = |e: std::io::Error| {
+            let message = format!("the settings in {} cannot be read: {e}", state_dir.display());
+            ErrorBody::new(ErrorCode::StateDirUnusable, message)
+        };
+        let kept = Kept::read(state_dir).map_err(unreadable)?;
+        let given = Settings {
+            games_dir: games_dir.map(|dir| dir.to_string_lossy().into_owned()),
+            name: name.map(ToString::to_string),
+            ..Settings::default()
+        };
+        Ok(Self(Arc::new(Inner {
+            state_dir: state_dir.to_owned(),
+            choices: Mutex::new(Choices { kept, given }),
+            running: watch::Sender::new(None),
+            wanted: watch::Sender::new(Wanted::default()),
+        })))
+    }
+
+    pub fn state_dir(&self) -> &Path {
+        &self.0.state_dir
+    }
+
+    /// The peer that runs now.
+    pub fn peer(&self) -> Result<PeerHandle, ErrorBody> {
+        let not_yet = || ErrorBody::new(ErrorCode::NotSetUp, "no games folder has been chosen yet");
+        self.0.running.borrow().clone().ok_or_else(not_yet)
+    }
+
+    /// The peer that runs, and each one after it.
+    pub fn peers(&self) -> watch::Receiver<Option<PeerHandle>> {
+        self.0.running.subscribe()
+    }
+
+    /// Tells everybody which peer runs now.
+    pub fn now_running(&self, peer: Option<PeerHandle>) {
+        self.0.running.send_replace(peer);
+    }
+
+    pub fn settings(&self) -> Settings {
+        self.choices().settings()
+    }
+
+    pub fn games_dir(&self) -> Option<PathBuf> {
+        self.settings().games_dir.map(PathBuf::from)
+    }
+
+    /// What to start the next peer with: `base`, and what was chosen. Waits for the choice; `None` when the program is
+    /// to end instead.
+    pub async fn next_config(&self, base: &PeerConfig) -> Option<PeerConfig> {
+        let mut wanted = self.0.wanted.subscribe();
+        loop {
+            if wanted.borrow_and_update().stop {
+                return None;
+            }
+            if let Some(config) = self.config(base) {
+                return Some(config);
+            }
+            wanted.changed().await.ok()?;
+        }
+    }
+
+    fn config(&self, base: &PeerConfig) -> Option<PeerConfig> {
+        let choices = self.choices();
+        let (chosen, kept) = (choices.settings(), &choices.kept);
+        let name = chosen.name.and_then(|name| PeerName::new(name).ok());
+        Some(PeerConfig {
+            games_dir: PathBuf::from(chosen.games_dir?),
+            name: name.or(base.name.clone()),
+            limits: RateLimits {
+                upload: base.limits.upload.or(kept.upload_limit),
+                download: base.limits.download.or(kept.download_limit),
+            },
+            ..base.clone()
+        })
+    }
+
+    /// Counts the starts that were asked for; another number after a peer's end means that it is to be started anew.
+    pub fn starts(&self) -> u64 {
+        self.0.wanted.borrow().starts
+    }
+
+    /// Ends the program: the peer says goodbye first, if there is one.
+    pub async fn stop(&self) {
+        self.want_stop();
+        if let Ok(peer) = self.peer() {
+            let _ = peer.command(Command::Shutdown).await;
+        }
+    }
+
+    /// No other peer is started any more.
+    pub fn want_stop(&self) {
+        self.0.wanted.send_modify(|wanted| wanted.stop = true);
+    }
+
+    /// The first choice. The folder is made if it is not there: it was typed into a form that says so.
+    pub fn set_up(&self, setup: &Setup) -> Result<Settings, ErrorBody> {
+        if self.games_dir().is_some() {
+            return Err(ErrorBody::new(ErrorCode::Busy, "a games folder is chosen already"));
+        }
+        let dir = folder(&setup.games_dir)?;
+        let name = setup.name.as_deref().map(peer_name).transpose()?;
+        let unusable = |e| {
+            let message = format!("the games folder {} cannot be made: {e}", dir.display());
+            ErrorBody::new(ErrorCode::GamesDirUnusable, message)
+        };
+        std::fs::create_dir_all(&dir).map_err(unusable)?;
+        let settings = self.keep(|choices| {
+            choices.kept.chosen.games_dir = Some(dir.to_string_lossy().into_owned());
+            choices.kept.chosen.name = name;
+        })?;
+        self.start_anew();
+        Ok(settings)
+    }
+
+    /// Changes what was chosen. Another name means another peer, so nothing may be running then.
+    pub async fn change(&self, change: Settings) -> Result<Settings, ErrorBody> {
+        let before = self.settings();
+        let name = change.name.as_deref().map(peer_name).transpose()?;
+        let renamed = name.is_some() && name != before.name;
+        if let Some(language) = &change.language
+            && !LANGUAGES.contains(&language.as_str())
+        {
+            return Err(ErrorBody::new(
+                ErrorCode::InvalidField,
+                format!("there is no language {language:?}"),
+            ));
+        }
+        if let Some(dir) = change.games_dir.as_deref().filter(|dir| Some(*dir) != before.games_dir.as_deref())
+        {
+            self.move_to(&folder(dir)?).await?;
+        }
+        if renamed && self.is_working().await? {
+            return Err(ErrorBody::new(ErrorCode::Busy, "the name changes when nothing is running"));
+        }
+        let settings = self.keep(|choices| {
+            let chosen = &mut choices.kept.chosen;
+            if change.games_dir.is_some() {
+                (chosen.games_dir, choices.given.games_dir) = (change.games_dir, None);
+            }
+            if name.is_some() {
+                (chosen.name, choices.given.name) = (name, None);
+            }
+            chosen.language = change.language.or(chosen.language.take());
+            chosen.quiet_upload = change.quiet_upload.or(chosen.quiet_upload).filter(|&limit| limit > 0);
+        })?;
+        if renamed && let Ok(peer) = self.peer() {
+            self.start_anew();
+            let _ = peer.command(Command::Shutdown).await;
+        }
+        Ok(settings)
+    }
+
+    /// Keeps the limits for the next start.
+    pub fn keep_limits(&self, upload: Option<u64>, download: Option<u64>) -> Result<(), ErrorBody> {
+        let limits = |choices: &mut Choices| {
+            (choices.kept.upload_limit, choices.kept.download_limit) = (upload, download);
+        };
+        self.keep(limits).map(drop)
+    }
+
+    async fn move_to(&self, dir: &Path) -> Result<(), ErrorBody> {
+        if !dir.is_dir() {
+            let message = format!("the games folder {} does not exist", dir.display());
+            return Err(ErrorBody::new(ErrorCode::GamesDirUnusable, message));
+        }
+        let moved = self.peer()?.command(Command::SetGamesDir { path: dir.to_owned() }).await;
+        moved.map(drop).map_err(|e| ErrorBody::from(&e))
+    }
+
+    async fn is_working(&self) -> Result<bool, ErrorBody> {
+        let Ok(peer) = self.peer() else { return Ok(false) };
+        match peer.command(Command::Status).await {
+            Ok(Reply::Status(status)) => Ok(!status.operations.is_empty()),
+            Ok(_) => Ok(false),
+            Err(error) => Err(ErrorBody::from(&error)),
+        }
+    }
+
+    fn start_anew(&self) {
+        self.0.wanted.send_modify(|wanted| wanted.starts += 1);
+    }
+
+    /// Changes what is kept, on disk first.
+    fn keep(&self, change: impl FnOnce(&mut Choices)) -> Result<Settings, ErrorBody> {
+        let mut choices = self.choices();
+        let mut changed = choices.clone();
+        change(&mut changed);
+        let unwritable = |e: std::io::Error| {
+            ErrorBody::new(ErrorCode::StateDirUnusable, format!("the settings cannot be written: {e}"))
+        };
+        changed.kept.write(&self.0.state_dir).map_err(unwritable)?;
+        *choices = changed;
+        Ok(choices.settings())
+    }
+
+    /// Nobody holds the lock while something can panic, and the content is whole at any time.
+    fn choices(&self) -> MutexGuard<'_, Choices> {
+        self.0.choices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A folder as somebody typed it: absolute, with `~` for the home folder.
+pub fn folder(text: &str) -> Result<PathBuf, ErrorBody> {
+    let text = text.trim();
+    let home = || etcetera::home_dir().ok();
+    let path = match text.strip_prefix('~') {
+        Some(rest) => home().map(|home| home.join(rest.trim_start_matches(['/', '\\']))),
+        None => Some(PathBuf::from(text)),
+    };
+    path.filter(|path| path.is_absolute() && !text.contains('\0')).ok_or_else(|| {
+        let message = format!("{text:?} is no whole path, such as {}", example_folder());
+        ErrorBody::new(ErrorCode::FolderUnusable, message)
+    })
+}
+
+fn example_folder() -> &'static str {
+    if cfg!(windows) { r"D:\Games" } else { "/home/ada/games" }
+}
+
+/// What to suggest on the first run: `Games` in the home folder, and the computer's name is the peer's own guess.
+pub fn suggestion() -> Setup {
+    let home = etcetera::home_dir().unwrap_or_default();
+    Setup { games_dir: home.join("Games").to_string_lossy().into_owned(), name: None }
+}
+
+fn peer_name(text: &str) -> Result<String, ErrorBody> {
+    let name = PeerName::new(text.trim());
+    name.map(|name| name.to_string()).map_err(|e| ErrorBody::new(ErrorCode::InvalidField, e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> (tempfile::TempDir, Host) {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::new(&dir.path().join("state"), None, None).unwrap();
+        (dir, host)
+    }
+
+    fn setup(dir: &Path) -> Setup {
+        Setup { games_dir: dir.to_string_lossy().into_owned(), name: Some(" ada ".to_owned()) }
+    }
+
+    #[test]
+    fn the_first_choice_is_kept_and_made_once() {
+        let (dir, host) = host();
+        assert_eq!(host.peer().unwrap_err().code, ErrorCode::NotSetUp);
+        let games = dir.path().join("my games");
+        host.set_up(&setup(&games)).unwrap();
+        assert!(games.is_dir());
+        assert_eq!(host.set_up(&setup(&games)).unwrap_err().code, ErrorCode::Busy);
+        let again = Host::new(&dir.path().join("state"), None, None).unwrap();
+        assert_eq!(again.settings().name.as_deref(), Some("ada"));
+        assert_eq!(again.games_dir(), Some(games));
+    }
+
+    #[test]
+    fn what_is_no_folder_or_no_name_is_refused_and_nothing_is_kept() {
+        let (dir, host) = host();
+        for bad in ["", "games", "../games", "\0"] {
+            let setup = Setup { games_dir: bad.to_owned(), name: None };
+            assert_eq!(host.set_up(&setup).unwrap_err().code, ErrorCode::FolderUnusable, "{bad:?}");
+        }
+        let long = Setup { name: Some("x".repeat(65)), ..setup(dir.path()) };
+        assert_eq!(host.set_up(&long).unwrap_err().code, ErrorCode::InvalidField);
+        assert_eq!(host.games_dir(), None);
+    }
+
+    #[tokio::test]
+    async fn a_change_leaves_the_rest_as_it_was() {
+        let (dir, host) = host();
+        host.set_up(&setup(dir.path())).unwrap();
+        let change = |language: &str| Settings { language: Some(language.to_owned()), ..Settings::default() };
+        let after = host.change(change("de")).await.unwrap();
+        assert_eq!((after.language.as_deref(), after.name.as_deref()), (Some("de"), Some("ada")));
+        assert_eq!(host.change(change("xx")).await.unwrap_err().code, ErrorCode::InvalidField);
+        assert_eq!(host.settings(), after);
+    }
+
+    #[tokio::test]
+    async fn the_command_line_counts_more_and_is_not_kept() {
+        let (dir, host) = host();
+        host.set_up(&setup(dir.path())).unwrap();
+        let other = Host::new(host.state_dir(), Some(Path::new("/other")), None).unwrap();
+        assert_eq!(other.games_dir(), Some(PathBuf::from("/other")));
+        other.keep_limits(Some(1), None).unwrap();
+        assert_eq!(Kept::read(host.state_dir()).unwrap().chosen, host.settings());
+    }
+}

@@ -1,0 +1,182 @@
+//! The page's own files: embedded in the program, with the headers that keep the page to itself.
+//!
+//! A program that was built for development reads them from the source folder instead, so that a change shows at the
+//! next reload.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+use axum::middleware::Next;
+
+use super::guard::Guard;
+use super::nothing_here;
+
+/// What the page may do: load its own scripts, styles and pictures, and talk to where it came from. No inline code, no
+/// foreign frame around it, and no string becomes markup (Trusted Types).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'; trusted-types 'none'";
+
+struct Asset {
+    path: &'static str,
+    kind: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! assets {
+    ($($name:literal $kind:literal)*) => {
+        const ASSETS: &[Asset] = &[$(Asset {
+            path: $name,
+            kind: $kind,
+            bytes: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/ui/", $name)),
+        }),*];
+    };
+}
+
+assets! {
+    "index.html" "text/html; charset=utf-8"
+    "app.css" "text/css; charset=utf-8"
+    "icon.svg" "image/svg+xml"
+    "app.js" "text/javascript; charset=utf-8"
+    "api.js" "text/javascript; charset=utf-8"
+    "covers.js" "text/javascript; charset=utf-8"
+    "dialogs.js" "text/javascript; charset=utf-8"
+    "dom.js" "text/javascript; charset=utf-8"
+    "downloads.js" "text/javascript; charset=utf-8"
+    "first-run.js" "text/javascript; charset=utf-8"
+    "format.js" "text/javascript; charset=utf-8"
+    "game.js" "text/javascript; charset=utf-8"
+    "german.js" "text/javascript; charset=utf-8"
+    "library.js" "text/javascript; charset=utf-8"
+    "plot.js" "text/javascript; charset=utf-8"
+    "room.js" "text/javascript; charset=utf-8"
+    "sentences.js" "text/javascript; charset=utf-8"
+    "settings.js" "text/javascript; charset=utf-8"
+    "state.js" "text/javascript; charset=utf-8"
+    "steps.js" "text/javascript; charset=utf-8"
+    "words.js" "text/javascript; charset=utf-8"
+    "licences.txt" "text/plain; charset=utf-8"
+}
+
+/// The page. With `?token=` it is the user's way in: the token goes into a cookie and out of the address.
+pub async fn index(
+    State(guard): State<Arc<Guard>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let token = query.as_deref().and_then(|query| query.split('&').find_map(|p| p.strip_prefix("token=")));
+    match token.and_then(|token| guard.cookie_for(token)) {
+        Some(cookie) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::SEE_OTHER;
+            response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/"));
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        // A wrong token gets the same page as none: it says that it is not let in.
+        None => give("index.html", &headers).await,
+    }
+}
+
+/// Any other file of the page.
+pub async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response<Body> {
+    match uri.path().strip_prefix('/') {
+        Some(path) if method == Method::GET && path != "index.html" => give(path, &headers).await,
+        _ => nothing_here().await,
+    }
+}
+
+async fn give(path: &str, headers: &HeaderMap) -> Response<Body> {
+    let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else { return nothing_here().await };
+    let bytes = bytes_of(asset);
+    let tag = format!("\"{}\"", &blake3::hash(&bytes).to_hex()[..16]);
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let mut response = Response::new(if known { Body::empty() } else { Body::from(bytes) });
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let out = response.headers_mut();
+    out.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));
+    // Asked for each time, answered by "not modified": a new program never meets an old page.
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        out.insert(header::ETAG, tag);
+    }
+    response
+}
+
+fn bytes_of(asset: &Asset) -> Cow<'static, [u8]> {
+    #[cfg(debug_assertions)]
+    {
+        let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/ui"));
+        if let Ok(bytes) = std::fs::read(folder.join(asset.path)) {
+            return bytes.into();
+        }
+    }
+    asset.bytes.into()
+}
+
+/// Every answer says what a browser may do with it.
+pub async fn keep_to_itself(request: Request, next: Next) -> Response<Body> {
+    let mut response = next.run(request).await;
+    for (name, value) in [
+        ("content-security-policy", POLICY),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pictures of games apart, so that it opens at once on the weakest machine of the room.
+    const PAGE_BYTES_MAX: usize = 150_000;
+
+    #[test]
+    fn the_page_is_light() {
+        let bytes: usize = ASSETS.iter().filter(|a| a.path != "licences.txt").map(|a| a.bytes.len()).sum();
+        assert!(bytes <= PAGE_BYTES_MAX, "{bytes} bytes");
+    }
+
+    #[test]
+    fn every_file_of_the_page_is_embedded() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/ui");
+        let mut found: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| !name.ends_with(".json") && !name.ends_with(".d.ts"))
+            .collect();
+        let mut embedded: Vec<_> = ASSETS.iter().map(|asset| asset.path.to_owned()).collect();
+        found.sort();
+        embedded.sort();
+        assert_eq!(found, embedded);
+    }
+
+    #[test]
+    fn nothing_in_the_page_is_inline_or_from_elsewhere() {
+        for asset in ASSETS.iter().filter(|asset| !asset.path.ends_with(".txt")) {
+            let text = std::str::from_utf8(asset.bytes).unwrap();
+            for forbidden in ["<style", "style=\"", "onclick=", "innerHTML", "eval(", "javascript:"] {
+                assert!(!text.contains(forbidden), "{} has {forbidden}", asset.path);
+            }
+            let foreign = text.match_indices("http").map(|(at, _)| &text[at..]).find(|rest| {
+                (rest.starts_with("http://") || rest.starts_with("https://"))
+                    && !rest.starts_with("http://www.w3.org/2000/svg")
+            });
+            assert_eq!(foreign.map(|rest| &rest[..rest.len().min(60)]), None, "{}", asset.path);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Choosing a folder: a browser does not tell a page where a folder is, so the program shows what there is.
+
+use std::path::{Path, PathBuf};
+
+use axum::body::Body;
+use axum::extract::Query;
+use axum::http::Response;
+use lanspread_api::page::Folders;
+use lanspread_api::{ErrorBody, ErrorCode};
+use serde::Deserialize;
+
+use super::give;
+use crate::host;
+
+/// Most folders that are listed.
+const FOLDERS_MAX: usize = 1000;
+
+#[derive(Debug, Deserialize)]
+pub struct Which {
+    /// The home folder if absent; empty is the list of drives, on Windows.
+    path: Option<String>,
+}
+
+pub async fn list(query: Result<Query<Which>, axum::extract::rejection::QueryRejection>) -> Response<Body> {
+    let path = query.ok().and_then(|Query(which)| which.path);
+    let listed = tokio::task::spawn_blocking(move || match path.as_deref() {
+        Some("") if cfg!(windows) => Ok(drives()),
+        Some(text) => folders_in(&host::folder(text)?),
+        None => folders_in(&etcetera::home_dir().unwrap_or_else(|_| PathBuf::from("/"))),
+    });
+    give(listed.await.unwrap_or_else(|e| Err(ErrorBody::new(ErrorCode::Internal, e.to_string()))))
+}
+
+fn folders_in(path: &Path) -> Result<Folders, ErrorBody> {
+    let unreadable = |e: std::io::Error| {
+        ErrorBody::new(ErrorCode::FolderUnusable, format!("{} cannot be read: {e}", path.display()))
+    };
+    let mut folders: Vec<String> = std::fs::read_dir(path)
+        .map_err(unreadable)?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with(['.', '$']))
+        .take(FOLDERS_MAX)
+        .collect();
+    folders.sort_by_key(|name| name.to_lowercase());
+    let parent = path.parent().map(|parent| parent.to_string_lossy().into_owned());
+    let parent = parent.or_else(|| cfg!(windows).then(String::new));
+    Ok(Folders { path: path.to_string_lossy().into_owned(), parent, folders })
+}
+
+fn drives() -> Folders {
+    let letters = ('A'..='Z').map(|letter| format!("{letter}:\\"));
+    Folders {
+        path: String::new(),
+        parent: None,
+        folders: letters.filter(|d| Path::new(d).is_dir()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_are_listed_in_the_order_people_expect() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["zeta", "Alpha", "beta", ".hidden"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        std::fs::write(dir.path().join("file"), "x").unwrap();
+        let listed = folders_in(dir.path()).unwrap();
+        assert_eq!(listed.folders, ["Alpha", "beta", "zeta"]);
+        assert_eq!(listed.parent.as_deref(), dir.path().parent().and_then(Path::to_str));
+        let missing = folders_in(&dir.path().join("missing")).unwrap_err();
+        assert_eq!(missing.code, ErrorCode::FolderUnusable);
+    }
+}

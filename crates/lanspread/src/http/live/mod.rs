@@ -1,0 +1,408 @@
+//! What the page shows, kept by one task: a snapshot for who comes, and numbered changes for all who stay.
+//!
+//! The task listens to the peer's events. An event says that something is different, not what; so the task asks the peer
+//! and tells the readers what has changed. It does so at most some times a second, whatever happens, and not at all
+//! while nobody reads. An event reaches the log of a reader after the state that it speaks of.
+//!
+//! A reader that is too slow is dropped; its browser connects anew and gets a snapshot.
+
+mod sse;
+mod view;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::Response;
+use lanspread_api::page::{Change, Disk, GameRow, LogEntry, Rate, Snapshot, Update};
+use lanspread_api::reply::{Status, Traffic};
+use lanspread_api::{CONTRACT_VERSION, ErrorBody, ErrorCode, Event, ReplyData, Request, render};
+use lanspread_peer::{EventStream, PeerHandle, Streamed};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use super::{Interface, WRITES, ended, refuse};
+use crate::host::{self, Host};
+use view::{Seen, View};
+
+/// Shortest time from one look at the peer to the next.
+const PAUSE: Duration = Duration::from_millis(200);
+/// A look may take at most this part of the time, one in so many.
+const SHARE: u32 = 10;
+/// Changes that wait for a reader's socket.
+const READER_BACKLOG_MAX: usize = 256;
+const READERS_MAX: usize = 16;
+/// Entries of the log, and points of the rate plot, that are kept.
+const LOG_MAX: usize = 500;
+const RATES_MAX: usize = 300;
+/// Questions that wait for the task.
+const QUESTIONS_MAX: usize = 32;
+/// How often the disk is asked for its room, in seconds.
+const DISK_EVERY: u64 = 10;
+
+/// The way to the task.
+#[derive(Debug, Clone)]
+pub struct Live(mpsc::Sender<Question>);
+
+#[derive(Debug)]
+enum Question {
+    Snapshot(oneshot::Sender<Snapshot>),
+    Read(oneshot::Sender<Option<mpsc::Receiver<Bytes>>>),
+    /// Something was changed that has no event.
+    LookAgain,
+}
+
+impl Live {
+    pub fn start(host: Host, ending: watch::Receiver<bool>) -> Self {
+        let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+        tokio::spawn(Task::new(host).run(asked, ending));
+        Self(questions)
+    }
+
+    pub async fn snapshot(&self) -> Result<Snapshot, ErrorBody> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.0.send(Question::Snapshot(answer)).await;
+        answered.await.map_err(|_| ErrorBody::new(ErrorCode::ShuttingDown, "the program is ending"))
+    }
+
+    /// A command was answered; some change things without an event.
+    pub fn answered(&self, reply: &ReplyData) {
+        if !matches!(reply, ReplyData::Status(_) | ReplyData::ListGames(_) | ReplyData::ListPeers(_)) {
+            self.look_again();
+        }
+    }
+
+    /// When the task has too many questions to answer, it looks anyway.
+    pub fn look_again(&self) {
+        let _ = self.0.try_send(Question::LookAgain);
+    }
+}
+
+/// `GET /api/v1/live`.
+pub async fn stream(State(interface): State<Arc<Interface>>) -> Response<Body> {
+    let (answer, answered) = oneshot::channel();
+    let _ = interface.live.0.send(Question::Read(answer)).await;
+    match answered.await {
+        Ok(Some(changes)) => sse::response(changes),
+        _ => refuse(ErrorBody::new(ErrorCode::Busy, "too many pages are open already")),
+    }
+}
+
+/// What has to be asked anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Stale {
+    status: bool,
+    games: bool,
+    peers: bool,
+    covers: bool,
+}
+
+impl Stale {
+    const ALL: Self = Self { status: true, games: true, peers: true, covers: true };
+
+    fn any(self) -> bool {
+        self != Self::default()
+    }
+
+    /// What an event makes stale. What this version does not know may change anything.
+    fn add(&mut self, event: &Event) {
+        match event {
+            Event::DownloadProgress(_)
+            | Event::InstallProgress { .. }
+            | Event::DownloadChunkFinished { .. } => {
+                self.status = true;
+            }
+            Event::IndexProgress { done_bytes, total_bytes, .. } if done_bytes < total_bytes => {}
+            Event::RemoteLibraryChanged { .. } | Event::PeerConnected { .. } | Event::PeerLost { .. } => {
+                (self.status, self.games, self.peers) = (true, true, true);
+            }
+            Event::ActiveOperationsChanged { .. } => (self.status, self.games) = (true, true),
+            Event::LocalLibraryChanged { .. } => (self.games, self.covers) = (true, true),
+            _ => *self = Self::ALL,
+        }
+    }
+}
+
+struct Task {
+    host: Host,
+    peer: Option<(PeerHandle, EventStream)>,
+    view: View,
+    covers: BTreeMap<String, String>,
+    stale: Stale,
+    /// The next look is not before this.
+    look_at: Instant,
+    /// Entries whose state the readers do not have yet.
+    untold: Vec<LogEntry>,
+    log: VecDeque<LogEntry>,
+    rates: VecDeque<Rate>,
+    traffic: Option<Traffic>,
+    readers: Vec<mpsc::Sender<Bytes>>,
+    sequence: u64,
+    seconds: u64,
+}
+
+impl Task {
+    fn new(host: Host) -> Self {
+        Self {
+            host,
+            peer: None,
+            view: View::default(),
+            covers: BTreeMap::new(),
+            stale: Stale::ALL,
+            look_at: Instant::now(),
+            untold: Vec::new(),
+            log: VecDeque::new(),
+            rates: VecDeque::new(),
+            traffic: None,
+            readers: Vec::new(),
+            sequence: 0,
+            seconds: 0,
+        }
+    }
+
+    async fn run(mut self, mut asked: mpsc::Receiver<Question>, ending: watch::Receiver<bool>) {
+        let mut peers = self.host.peers();
+        peers.mark_changed();
+        let mut second = interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ended = std::pin::pin!(ended(ending));
+        loop {
+            let look = self.stale.any() && !self.readers.is_empty();
+            tokio::select! {
+                () = &mut ended => return,
+                Ok(()) = peers.changed() => {
+                    let peer = peers.borrow_and_update().clone();
+                    self.attach(peer).await;
+                }
+                Some(streamed) = next_event(&mut self.peer) => self.saw(render::streamed(&streamed)),
+                Some(question) = asked.recv() => self.answer(question).await,
+                () = tokio::time::sleep_until(self.look_at), if look => self.look().await,
+                _ = tick(&mut second) => self.second().await,
+            }
+        }
+    }
+
+    /// Another peer runs now, or none.
+    async fn attach(&mut self, peer: Option<PeerHandle>) {
+        self.peer = peer.map(|peer| {
+            let events = peer.subscribe();
+            (peer, events)
+        });
+        self.view = View::default();
+        self.traffic = None;
+        self.stale = Stale::ALL;
+        if !self.readers.is_empty() {
+            let snapshot = self.snapshot().await;
+            self.tell(Change::Snapshot(Box::new(snapshot)));
+        }
+    }
+
+    fn saw(&mut self, event: Event) {
+        self.stale.add(&event);
+        if !is_news(&event) {
+            return;
+        }
+        let entry = LogEntry { at_ms: now_ms(), event };
+        if self.log.len() == LOG_MAX {
+            self.log.pop_front();
+        }
+        self.log.push_back(entry.clone());
+        if !self.readers.is_empty() {
+            self.untold.push(entry);
+        }
+    }
+
+    async fn answer(&mut self, question: Question) {
+        match question {
+            Question::Snapshot(answer) => {
+                self.look().await;
+                let _ = answer.send(self.snapshot().await);
+            }
+            Question::Read(answer) => {
+                self.readers.retain(|reader| !reader.is_closed());
+                if self.readers.len() >= READERS_MAX {
+                    let _ = answer.send(None);
+                    return;
+                }
+                self.look().await;
+                let snapshot = Change::Snapshot(Box::new(self.snapshot().await));
+                let (reader, changes) = mpsc::channel(READER_BACKLOG_MAX);
+                let first = Update { sequence: self.sequence, change: snapshot };
+                let _ = reader.try_send(sse::message(&first));
+                self.readers.push(reader);
+                let _ = answer.send(Some(changes));
+            }
+            Question::LookAgain => self.stale = Stale { covers: false, ..Stale::ALL },
+        }
+    }
+
+    /// Asks for all that is stale, and tells what is different.
+    async fn look(&mut self) {
+        let begun = Instant::now();
+        let stale = std::mem::take(&mut self.stale);
+        let mut seen = Seen { settings: Some(self.host.settings()), ..Seen::default() };
+        if stale.status {
+            seen.status = self.status().await;
+        }
+        if stale.peers
+            && let Some(ReplyData::ListPeers(list)) = self.ask(Request::ListPeers).await
+        {
+            seen.peers = Some(list.peers.into_iter().map(Into::into).collect());
+        }
+        if (stale.games || stale.covers)
+            && let Some(ReplyData::ListGames(list)) = self.ask(Request::ListGames).await
+        {
+            if stale.covers {
+                let here = list.games.iter().filter(|g| g.downloaded || g.installed);
+                self.covers = self.look_for_covers(here.map(|g| g.game_id.clone()).collect()).await;
+            }
+            let row = |game: lanspread_api::reply::GameInfo| {
+                let cover = self.covers.get(&game.game_id).cloned();
+                GameRow { game, cover }
+            };
+            seen.games = Some(list.games.into_iter().map(row).collect());
+        }
+        if stale.covers {
+            seen.disk = Some(self.disk().await);
+        }
+        let patch = self.view.take(seen);
+        if !patch.is_empty() {
+            self.tell(Change::Patch(Box::new(patch)));
+        }
+        for entry in std::mem::take(&mut self.untold) {
+            self.tell(Change::Log(entry));
+        }
+        self.look_at = Instant::now() + PAUSE.max(begun.elapsed() * SHARE);
+    }
+
+    /// Once a second: what went over the network, and now and then the disk.
+    async fn second(&mut self) {
+        self.seconds += 1;
+        if self.seconds.is_multiple_of(DISK_EVERY) && !self.readers.is_empty() && self.peer.is_some() {
+            let disk = Some(self.disk().await);
+            let patch = self.view.take(Seen { disk, ..Seen::default() });
+            if !patch.is_empty() {
+                self.tell(Change::Patch(Box::new(patch)));
+            }
+        }
+        let Some(status) = self.status().await else { return };
+        let now = status.traffic;
+        let before = self.traffic.replace(now).unwrap_or(now);
+        let rate = Rate {
+            at_ms: now_ms(),
+            down: now.received_bytes.saturating_sub(before.received_bytes),
+            up: now.sent_bytes.saturating_sub(before.sent_bytes),
+        };
+        if self.rates.len() == RATES_MAX {
+            self.rates.pop_front();
+        }
+        self.rates.push_back(rate);
+        if rate.up > 0 || rate.down > 0 {
+            self.stale.status = true;
+        }
+        self.tell(Change::Rate(rate));
+    }
+
+    async fn snapshot(&mut self) -> Snapshot {
+        if self.stale.any() && self.peer.is_some() {
+            // Whoever reads already gets the same as a patch, which changes nothing for them.
+            Box::pin(self.look()).await;
+        }
+        let room = self.view.room();
+        let settings = if room.is_some() { self.view.settings() } else { self.host.settings() };
+        let chosen = settings.games_dir.is_some();
+        Snapshot {
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            contract: CONTRACT_VERSION,
+            actions: actions(),
+            settings,
+            room,
+            suggestion: (!chosen).then(host::suggestion),
+            log: self.log.iter().cloned().collect(),
+            rates: self.rates.iter().copied().collect(),
+        }
+    }
+
+    /// Tells all readers; drops those who are gone or do not keep up.
+    fn tell(&mut self, change: Change) {
+        if self.readers.is_empty() {
+            return;
+        }
+        self.sequence += 1;
+        let message = sse::message(&Update { sequence: self.sequence, change });
+        self.readers.retain(|reader| reader.try_send(message.clone()).is_ok());
+    }
+
+    async fn status(&self) -> Option<Status> {
+        match self.ask(Request::Status).await {
+            Some(ReplyData::Status(status)) => Some(status),
+            _ => None,
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Option<ReplyData> {
+        let (peer, _) = self.peer.as_ref()?;
+        let reply = peer.command(request.to_command().ok()?).await.ok()?;
+        render::reply_data(&request, reply, self.host.state_dir()).ok()
+    }
+
+    async fn look_for_covers(&self, games: Vec<String>) -> BTreeMap<String, String> {
+        let Some(dir) = self.host.games_dir() else { return BTreeMap::new() };
+        tokio::task::spawn_blocking(move || super::covers::all(&dir, games)).await.unwrap_or_default()
+    }
+
+    async fn disk(&self) -> Disk {
+        let Some(dir) = self.host.games_dir() else { return Disk::default() };
+        tokio::task::spawn_blocking(move || disk_of(&dir)).await.unwrap_or_default()
+    }
+}
+
+/// The next event of the peer that runs. Waits for ever when there is none.
+async fn next_event(peer: &mut Option<(PeerHandle, EventStream)>) -> Option<Streamed> {
+    let next = match peer {
+        Some((_, events)) => events.next().await,
+        None => std::future::pending().await,
+    };
+    if next.is_none() {
+        *peer = None;
+    }
+    next
+}
+
+async fn tick(interval: &mut Interval) {
+    interval.tick().await;
+}
+
+/// Whether an event belongs into the log; the rest shows in the state.
+fn is_news(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::Contract(_)
+            | Event::LocalLibraryChanged { .. }
+            | Event::RemoteLibraryChanged { .. }
+            | Event::IndexProgress { .. }
+            | Event::ActiveOperationsChanged { .. }
+            | Event::DownloadProgress(_)
+            | Event::DownloadChunkFinished { .. }
+            | Event::InstallProgress { .. }
+            | Event::EventsLost { .. }
+    )
+}
+
+/// What can be posted, those of the page among them.
+fn actions() -> Vec<String> {
+    let page = ["setup", "settings", "open-folder", "pack"];
+    WRITES.iter().map(|(path, _)| *path).chain(page).map(str::to_owned).collect()
+}
+
+pub fn disk_of(dir: &Path) -> Disk {
+    Disk { free_bytes: fs4::available_space(dir).ok(), total_bytes: fs4::total_space(dir).ok() }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

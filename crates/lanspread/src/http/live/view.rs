@@ -1,0 +1,125 @@
+//! What the page was told, so that the next patch holds just what is different.
+
+use std::collections::BTreeMap;
+
+use lanspread_api::page::{Disk, GameRow, Patch, PeerRow, Room, Settings};
+use lanspread_api::reply::Status;
+
+/// The last state that all readers have.
+#[derive(Debug, Default)]
+pub struct View {
+    status: Option<Status>,
+    disk: Disk,
+    games: BTreeMap<String, GameRow>,
+    peers: BTreeMap<String, PeerRow>,
+    settings: Settings,
+}
+
+/// What was asked anew; `None` was not.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub status: Option<Status>,
+    pub disk: Option<Disk>,
+    pub games: Option<Vec<GameRow>>,
+    pub peers: Option<Vec<PeerRow>>,
+    pub settings: Option<Settings>,
+}
+
+impl View {
+    /// Takes in what was seen; what it changes.
+    pub fn take(&mut self, seen: Seen) -> Patch {
+        let mut patch = Patch::default();
+        if let Some(status) = seen.status
+            && self.status.as_ref() != Some(&status)
+        {
+            self.status = Some(status.clone());
+            patch.status = Some(status);
+        }
+        if let Some(disk) = seen.disk.filter(|disk| *disk != self.disk) {
+            self.disk = disk;
+            patch.disk = Some(disk);
+        }
+        if let Some(settings) = seen.settings.filter(|settings| *settings != self.settings) {
+            self.settings = settings.clone();
+            patch.settings = Some(settings);
+        }
+        if let Some(games) = seen.games {
+            let id = |row: &GameRow| row.game.game_id.clone();
+            (patch.games, patch.games_gone) = replace(&mut self.games, games, id);
+        }
+        if let Some(peers) = seen.peers {
+            let id = |row: &PeerRow| row.peer.peer_id.clone();
+            (patch.peers, patch.peers_gone) = replace(&mut self.peers, peers, id);
+        }
+        patch
+    }
+
+    /// All of it; `None` if no peer was seen yet.
+    pub fn room(&self) -> Option<Room> {
+        Some(Room {
+            status: self.status.clone()?,
+            disk: self.disk,
+            games: self.games.values().cloned().collect(),
+            peers: self.peers.values().cloned().collect(),
+        })
+    }
+
+    pub fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+}
+
+/// Replaces rows; those that are new or different, and the ids of those that are gone.
+fn replace<Row: Clone + PartialEq>(
+    rows: &mut BTreeMap<String, Row>,
+    now: Vec<Row>,
+    id: impl Fn(&Row) -> String,
+) -> (Vec<Row>, Vec<String>) {
+    let mut before = std::mem::take(rows);
+    let mut changed = Vec::new();
+    for row in now {
+        let id = id(&row);
+        if before.remove(&id).as_ref() != Some(&row) {
+            changed.push(row.clone());
+        }
+        rows.insert(id, row);
+    }
+    (changed, before.into_keys().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lanspread_api::reply::{Availability, GameInfo};
+
+    fn row(id: &str, peer_count: usize) -> GameRow {
+        let game = GameInfo {
+            game_id: id.to_owned(),
+            title: None,
+            downloaded: false,
+            installed: false,
+            availability: Availability::Remote,
+            peer_count,
+            size: 1,
+            eti_game_version: None,
+            local_version: None,
+            content_id: None,
+        };
+        GameRow { game, cover: None }
+    }
+
+    fn games(rows: &[GameRow]) -> Seen {
+        Seen { games: Some(rows.to_vec()), ..Seen::default() }
+    }
+
+    #[test]
+    fn a_patch_holds_what_is_different_and_nothing_else() {
+        let mut view = View::default();
+        assert_eq!(view.take(games(&[row("a", 1), row("b", 1)])).games.len(), 2);
+        assert!(view.take(games(&[row("a", 1), row("b", 1)])).is_empty());
+        let patch = view.take(games(&[row("b", 2), row("c", 1)]));
+        assert_eq!(patch.games, [row("b", 2), row("c", 1)]);
+        assert_eq!(patch.games_gone, ["a"]);
+        assert!(view.take(Seen::default()).is_empty(), "what was not asked is not gone");
+    }
+}

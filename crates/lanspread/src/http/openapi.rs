@@ -1,0 +1,172 @@
+//! The interface as an OpenAPI 3.1 document, made from the contract's types and from the tables that route requests.
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use lanspread_api::schema;
+use serde_json::{Map, Value, json};
+
+use super::{READS, WRITES, json as answer};
+
+/// What is beside the commands: method, path, what it does, body, answer (names of types; none is plain text).
+const REST: [(&str, &str, &str, Option<&str>, Option<&str>); 11] = [
+    ("get", "/api/v1/snapshot", "Everything that the page shows.", None, Some("Snapshot")),
+    ("get", "/api/v1/live", "Server-sent events; the data of each is an Update.", None, None),
+    ("get", "/api/v1/events", "One JSON line of the contract for each event.", None, None),
+    ("get", "/api/v1/offers/{game}", "Who offers a game.", None, Some("Offers")),
+    ("get", "/api/v1/cover/{game}", "The game's picture.", None, None),
+    ("get", "/api/v1/folders", "The folders in the folder `path`.", None, Some("Folders")),
+    ("post", "/api/v1/setup", "The first choice.", Some("Setup"), Some("Settings")),
+    ("post", "/api/v1/settings", "Changes what was chosen.", Some("Settings"), Some("Settings")),
+    ("post", "/api/v1/open-folder", "Shows a game's folder.", Some("GameReply"), Some("Empty")),
+    ("post", "/api/v1/pack", "Makes a folder into a game.", Some("Pack"), Some("Packed")),
+    ("get", "/metrics", "For Prometheus.", None, None),
+];
+
+/// `GET /api/v1/openapi.json`.
+pub async fn document() -> Response<Body> {
+    answer(StatusCode::OK, openapi().to_string())
+}
+
+pub fn openapi() -> Value {
+    let contract = schema::contract_schema();
+    let mut types = contract["$defs"].as_object().cloned().unwrap_or_default();
+    types.extend(schema::page_definitions());
+    let mut commands = commands(&types);
+    let mut paths = Map::new();
+    for (path, name) in READS {
+        let path = format!("/api/v1/{path}");
+        paths.insert(
+            path.clone(),
+            json!({ "get": operation(&about(&commands, name), &path, None, Some("Line")) }),
+        );
+    }
+    for (path, name) in WRITES {
+        let path = format!("/api/v1/{path}");
+        let mut posted = operation(&about(&commands, name), &path, None, Some("Line"));
+        if let Some(body) = commands.remove(name) {
+            posted["requestBody"] = json!({ "content": { "application/json": { "schema": body } } });
+        }
+        paths.insert(path, json!({ "post": posted }));
+    }
+    for (method, path, summary, body, reply) in REST {
+        paths.insert(path.to_owned(), json!({ method: operation(summary, path, body, reply) }));
+    }
+    moved(json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "lanspread",
+            "version": lanspread_api::CONTRACT_VERSION.to_string(),
+            "description": "Answers to commands are lines of the contract: docs/contract.md.",
+        },
+        "security": [{ "token": [] }, { "page": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": types,
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer", "description": "`token` in the state folder's api.json" },
+                "page": { "type": "apiKey", "in": "cookie", "name": "lanspread-PORT" },
+            },
+        },
+    }))
+}
+
+/// The contract's commands by their names, as bodies: without `cmd`, which the path says.
+fn commands(types: &Map<String, Value>) -> Map<String, Value> {
+    let kinds = types["Request"]["oneOf"].as_array().cloned().unwrap_or_default();
+    let body = |mut kind: Value| {
+        let name = kind["properties"]["cmd"]["const"].as_str()?.to_owned();
+        kind["properties"].as_object_mut()?.remove("cmd");
+        kind["required"].as_array_mut()?.retain(|field| field != "cmd");
+        Some((name, kind))
+    };
+    kinds.into_iter().filter_map(body).collect()
+}
+
+fn about(commands: &Map<String, Value>, name: &str) -> String {
+    commands.get(name).and_then(|c| c["description"].as_str()).unwrap_or(name).to_owned()
+}
+
+fn operation(summary: &str, path: &str, body: Option<&str>, reply: Option<&str>) -> Value {
+    let named =
+        |name: &str| json!({ "application/json": { "schema": { "$ref": format!("#/$defs/{name}") } } });
+    let ok = match reply {
+        Some(reply) => json!({ "description": "done", "content": named(reply) }),
+        None => json!({ "description": "done" }),
+    };
+    let refused = json!({ "description": "refused: a line of type error", "content": named("Line") });
+    let mut operation = json!({ "summary": summary, "responses": { "200": ok, "default": refused } });
+    if let Some(body) = body {
+        operation["requestBody"] = json!({ "required": true, "content": named(body) });
+    }
+    if path.contains("{game}") {
+        let schema = json!({ "type": "string" });
+        operation["parameters"] =
+            json!([{ "name": "game", "in": "path", "required": true, "schema": schema }]);
+    }
+    operation
+}
+
+/// JSON schema keeps definitions under `$defs`, OpenAPI under `components`.
+fn moved(document: Value) -> Value {
+    match document {
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| match value {
+                Value::String(to) if key == "$ref" => {
+                    (key, Value::from(to.replace("#/$defs/", "#/components/schemas/")))
+                }
+                value => (key, moved(value)),
+            })
+            .collect::<Map<_, _>>()
+            .into(),
+        Value::Array(items) => items.into_iter().map(moved).collect(),
+        value => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_OPENAPI=1 cargo test -p lanspread openapi` writes the file anew.
+    #[test]
+    fn the_document_is_the_one_in_the_repository() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/openapi.json");
+        let current = serde_json::to_string_pretty(&openapi()).unwrap() + "\n";
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/schema")).unwrap();
+            std::fs::write(path, &current).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(found == current, "schema/openapi.json is not current: run with UPDATE_OPENAPI=1");
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_command_has_a_body() {
+        let document = openapi();
+        let mut references = Vec::new();
+        collect(&document, &mut references);
+        assert!(references.len() > 50);
+        for reference in references {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        for (path, _) in WRITES {
+            let posted = &document["paths"][format!("/api/v1/{path}")]["post"];
+            assert!(posted["requestBody"].is_object(), "{path}");
+        }
+    }
+
+    fn collect(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(Value::String(to)) = fields.get("$ref") {
+                    into.push(to.clone());
+                }
+                fields.values().for_each(|value| collect(value, into));
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
+            _ => {}
+        }
+    }
+}

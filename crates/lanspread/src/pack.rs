@@ -1,0 +1,350 @@
+//! Making a folder into a game: one stored archive, the picture beside it, and the sentinel last.
+//!
+//! The game's folder is new, so that nothing of the user's is touched; if anything fails, what was written goes again.
+//! A crash leaves a folder without a sentinel, which is no game and can be deleted. The source is only read.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use lanspread_api::page::Packed;
+use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::pack::{PackError as ArchiveError, Packer};
+use lanspread_types::limits::{FILES_PER_GAME_MAX, GAME_BYTES_MAX};
+use lanspread_types::manifest::{ARCHIVE_EXTENSION, SENTINEL};
+use lanspread_types::path::{PathCollision, RelPathError, check_collisions};
+use lanspread_types::{GameId, GameVersion, RelPath};
+
+/// Bytes that are written at once.
+const WRITE_BYTES: usize = 1 << 20;
+/// What an entry of an archive takes beside its content, at most: the longest path, and the header.
+const ENTRY_BYTES: u64 = 1200;
+/// Pictures that a game may have (`http/covers.rs` shows them).
+const COVER_EXTENSIONS: [&str; 4] = ["webp", "png", "jpg", "jpeg"];
+
+/// What to make, and of what.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub folder: PathBuf,
+    pub game: GameId,
+    pub version: GameVersion,
+    /// A picture to lay beside it.
+    pub cover: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    #[error("{0} is no folder that can be read: {1}")]
+    Source(PathBuf, io::Error),
+    #[error("there is nothing in {0}")]
+    Empty(PathBuf),
+    #[error("{0} is a link, and links are not packed")]
+    Link(PathBuf),
+    #[error("{0}")]
+    Path(#[from] RelPathError),
+    #[error("{0}")]
+    Collision(#[from] PathCollision),
+    #[error("the folder has more than {FILES_PER_GAME_MAX} files or {GAME_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("the games folder {games} lies within {source_folder}, or the other way round")]
+    Overlap { games: PathBuf, source_folder: PathBuf },
+    #[error("{0} is there already: another id, or remove that folder first")]
+    Exists(PathBuf),
+    #[error("{0} is no picture of a game: it ends in .webp, .png or .jpg")]
+    Cover(PathBuf),
+    #[error("the archive takes {needed} bytes, and the disk has {free} left")]
+    Full { needed: u64, free: u64 },
+    #[error("{0} cannot be written: {1}")]
+    Write(PathBuf, io::Error),
+    #[error("{0}")]
+    Archive(#[from] ArchiveError),
+}
+
+impl PackError {
+    pub fn to_body(&self) -> ErrorBody {
+        let code = match self {
+            Self::Source(..) | Self::Empty(_) | Self::Overlap { .. } => ErrorCode::FolderUnusable,
+            Self::Full { .. } => ErrorCode::DiskFull,
+            Self::Cover(_) => ErrorCode::InvalidField,
+            _ => ErrorCode::PackFailed,
+        };
+        ErrorBody::new(code, self.to_string())
+    }
+}
+
+/// What goes into the archive.
+#[derive(Debug)]
+struct Found {
+    /// Sorted by path, so that the same folder gives the same archive.
+    files: Vec<(RelPath, PathBuf, u64, u32)>,
+    /// Folders without anything in them.
+    empty: Vec<(RelPath, u32)>,
+    bytes: u64,
+}
+
+/// Packs a folder into the library `games_dir`. `progress` is told the bytes done and in all.
+pub fn pack(order: &Order, games_dir: &Path, progress: impl FnMut((u64, u64))) -> Result<Packed, PackError> {
+    let found = look(order, games_dir)?;
+    let cover = order.cover.as_deref().map(cover_name).transpose()?;
+    let needed = found.bytes + ENTRY_BYTES * (found.files.len() + found.empty.len()) as u64;
+    match fs4::available_space(games_dir) {
+        Ok(free) if free < needed => return Err(PackError::Full { needed, free }),
+        _ => {}
+    }
+    let game = games_dir.join(order.game.as_str());
+    match fs::create_dir(&game) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(PackError::Exists(game)),
+        made => made.map_err(|e| PackError::Write(game.clone(), e))?,
+    }
+    let written = write(order, &found, cover.as_deref(), &game, progress);
+    if written.is_err() {
+        // We have made this folder just now, so all that is in it is ours.
+        let _ = fs::remove_dir_all(&game);
+    }
+    written.map(|()| Packed { game_id: order.game.to_string(), files: found.files.len(), bytes: found.bytes })
+}
+
+/// Looks at the folder: what there is, and whether it can be packed at all.
+fn look(order: &Order, games_dir: &Path) -> Result<Found, PackError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |e| PackError::Source(path, e)
+    };
+    let root = fs::canonicalize(&order.folder).map_err(unreadable(&order.folder))?;
+    let games = fs::canonicalize(games_dir).map_err(|e| PackError::Write(games_dir.to_owned(), e))?;
+    // A folder inside the library may be packed, such as an installed game; the library itself may not.
+    if games.starts_with(&root) {
+        return Err(PackError::Overlap { games, source_folder: root });
+    }
+    let mut found = Found { files: Vec::new(), empty: Vec::new(), bytes: 0 };
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        let mut count = 0;
+        for entry in fs::read_dir(&folder).map_err(unreadable(&folder))? {
+            let entry = entry.map_err(unreadable(&folder))?;
+            let path = entry.path();
+            let metadata = entry.metadata().map_err(unreadable(&path))?;
+            count += 1;
+            if metadata.is_dir() {
+                folders.push(path);
+            } else if metadata.is_file() {
+                found.bytes = found.bytes.saturating_add(metadata.len());
+                found.files.push((RelPath::below(&root, &path)?, path, metadata.len(), seconds(&metadata)));
+            } else {
+                return Err(PackError::Link(path));
+            }
+            if found.files.len() + folders.len() > FILES_PER_GAME_MAX || found.bytes > GAME_BYTES_MAX {
+                return Err(PackError::TooLarge);
+            }
+        }
+        if count == 0 && folder != root {
+            let modified = fs::metadata(&folder).map_or(0, |metadata| seconds(&metadata));
+            found.empty.push((RelPath::below(&root, &folder)?, modified));
+        }
+    }
+    if found.files.is_empty() {
+        return Err(PackError::Empty(root));
+    }
+    check_collisions(found.files.iter().map(|(path, ..)| path))?;
+    found.files.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+    found.empty.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+    Ok(found)
+}
+
+fn write(
+    order: &Order,
+    found: &Found,
+    cover: Option<&str>,
+    game: &Path,
+    mut progress: impl FnMut((u64, u64)),
+) -> Result<(), PackError> {
+    let unwritable = |path: &Path| {
+        let path = path.to_owned();
+        move |e| PackError::Write(path, e)
+    };
+    if let Some((from, name)) = order.cover.as_deref().zip(cover) {
+        fs::copy(from, game.join(name)).map_err(unwritable(&game.join(name)))?;
+    }
+    let archive = game.join(format!("{}.{ARCHIVE_EXTENSION}", order.game));
+    let out = File::create_new(&archive).map_err(unwritable(&archive))?;
+    let mut packer = Packer::new(BufWriter::with_capacity(WRITE_BYTES, out))?;
+    for (path, modified) in &found.empty {
+        packer.add_folder(path, *modified)?;
+    }
+    let mut done = 0;
+    for (path, from, bytes, modified) in &found.files {
+        let file = File::open(from).map_err(|e| PackError::Source(from.clone(), e))?;
+        let counted = Counted { inner: file, done: &mut done, total: found.bytes, progress: &mut progress };
+        packer.add_file(path, *bytes, *modified, counted)?;
+    }
+    let out = packer.finish()?.into_inner().map_err(|e| PackError::Write(archive.clone(), e.into_error()))?;
+    out.sync_all().map_err(unwritable(&archive))?;
+    let sentinel = game.join(SENTINEL);
+    let mut file = File::create_new(&sentinel).map_err(unwritable(&sentinel))?;
+    file.write_all(format!("{}\n", order.version).as_bytes()).map_err(unwritable(&sentinel))?;
+    file.sync_all().map_err(unwritable(&sentinel))
+}
+
+fn cover_name(path: &Path) -> Result<String, PackError> {
+    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
+    let known = extension.filter(|e| COVER_EXTENSIONS.contains(&e.as_str()) && path.is_file());
+    known.map(|extension| format!("cover.{extension}")).ok_or_else(|| PackError::Cover(path.to_owned()))
+}
+
+/// When it was changed, in seconds since 1970 (UTC); what the archive's field cannot hold becomes its nearest value.
+fn seconds(metadata: &fs::Metadata) -> u32 {
+    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
+}
+
+/// Counts what is read.
+struct Counted<'a, F> {
+    inner: File,
+    done: &'a mut u64,
+    total: u64,
+    progress: &'a mut F,
+}
+
+impl<F: FnMut((u64, u64))> Read for Counted<'_, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        *self.done += n as u64;
+        (self.progress)((*self.done, self.total));
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    struct Place {
+        _dir: tempfile::TempDir,
+        source: PathBuf,
+        games: PathBuf,
+    }
+
+    fn place() -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, games) = (dir.path().join("installed"), dir.path().join("games"));
+        fs::create_dir_all(source.join("data/größe")).unwrap();
+        fs::create_dir(source.join("saves")).unwrap();
+        fs::create_dir(&games).unwrap();
+        let large: Vec<u8> = (0..3 << 20).map(|i: u32| (i.wrapping_mul(31) >> 3) as u8).collect();
+        fs::write(source.join("data/größe/world.pak"), large).unwrap();
+        fs::write(source.join("game.exe"), b"MZ").unwrap();
+        fs::write(source.join("empty.cfg"), b"").unwrap();
+        Place { _dir: dir, source, games }
+    }
+
+    fn order(place: &Place) -> Order {
+        Order {
+            folder: place.source.clone(),
+            game: GameId::new("my-game").unwrap(),
+            version: "20260101".parse().unwrap(),
+            cover: None,
+        }
+    }
+
+    fn same_files(a: &Path, b: &Path) {
+        for file in ["data/größe/world.pak", "game.exe", "empty.cfg"] {
+            assert!(fs::read(a.join(file)).unwrap() == fs::read(b.join(file)).unwrap(), "{file}");
+        }
+        assert!(b.join("saves").is_dir(), "empty folders are kept");
+    }
+
+    #[test]
+    fn a_folder_becomes_a_game_with_its_picture() {
+        let place = place();
+        let cover = place.games.join("any picture.PNG");
+        fs::write(&cover, b"\x89PNG\r\n\x1a\n").unwrap();
+        let mut last = (0, 0);
+        let order = Order { cover: Some(cover), ..order(&place) };
+        let packed = pack(&order, &place.games, |now| last = now).unwrap();
+        assert_eq!((packed.files, packed.bytes), (3, (3 << 20) + 2));
+        assert_eq!(last, (packed.bytes, packed.bytes));
+        let game = place.games.join("my-game");
+        let mut names: Vec<_> =
+            fs::read_dir(&game).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["cover.png", "my-game.eti", "version.ini"]);
+        let sentinel = fs::read(game.join(SENTINEL)).unwrap();
+        assert_eq!(GameVersion::parse_sentinel(&sentinel), Ok(order.version));
+    }
+
+    #[test]
+    fn other_programs_unpack_it() {
+        let place = place();
+        pack(&order(&place), &place.games, |_| {}).unwrap();
+        let archive = place.games.join("my-game/my-game.eti");
+        for (program, args) in [("unrar", &["x", "-idq"][..]), ("7z", &["x", "-bso0"])] {
+            let out = tempfile::tempdir().unwrap();
+            match Command::new(program).args(args).arg(&archive).current_dir(out.path()).output() {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && std::env::var_os("CI").is_none() => {
+                    eprintln!("SKIPPED: {program} is not installed");
+                }
+                Err(e) => panic!("{program}: {e}"),
+                Ok(done) => {
+                    assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
+                    same_files(&place.source, out.path());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_packed_is_refused_and_leaves_nothing() {
+        let place = place();
+        let library_inside = Order { folder: place.games.parent().unwrap().to_owned(), ..order(&place) };
+        assert!(matches!(pack(&library_inside, &place.games, |_| {}), Err(PackError::Overlap { .. })));
+        let missing = Order { folder: place.source.join("missing"), ..order(&place) };
+        assert!(matches!(pack(&missing, &place.games, |_| {}), Err(PackError::Source(..))));
+        let empty = Order { folder: place.source.join("saves"), ..order(&place) };
+        assert!(matches!(pack(&empty, &place.games, |_| {}), Err(PackError::Empty(_))));
+        let picture = Order { cover: Some(place.source.join("game.exe")), ..order(&place) };
+        assert!(matches!(pack(&picture, &place.games, |_| {}), Err(PackError::Cover(_))));
+        assert_eq!(fs::read_dir(&place.games).unwrap().count(), 0);
+
+        let taken = place.games.join("my-game");
+        fs::create_dir(&taken).unwrap();
+        fs::write(taken.join("mine"), "mine").unwrap();
+        assert!(matches!(pack(&order(&place), &place.games, |_| {}), Err(PackError::Exists(_))));
+        assert!(taken.join("mine").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_followed() {
+        let place = place();
+        std::os::unix::fs::symlink("/etc/passwd", place.source.join("link")).unwrap();
+        assert!(matches!(pack(&order(&place), &place.games, |_| {}), Err(PackError::Link(_))));
+        assert_eq!(fs::read_dir(&place.games).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_fails_half_way_goes_again() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = place();
+        let last = place.source.join("zzz");
+        fs::write(&last, "x").unwrap();
+        fs::set_permissions(&last, fs::Permissions::from_mode(0)).unwrap();
+        if File::open(&last).is_ok() {
+            // Root reads everything; a file that shrinks while it is packed fails as well.
+            let order = order(&place);
+            let source = place.source.clone();
+            let shrink = move |(done, _)| {
+                if done > 0 {
+                    let _ = fs::write(source.join("zzz"), "");
+                }
+            };
+            assert!(matches!(pack(&order, &place.games, shrink), Err(PackError::Archive(_))));
+        } else {
+            assert!(matches!(pack(&order(&place), &place.games, |_| {}), Err(PackError::Source(..))));
+        }
+        assert_eq!(fs::read_dir(&place.games).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,86 @@
+//! What the user chose, kept in the state folder as `settings.json`.
+//!
+//! The file is written whole or not at all. One that cannot be read counts as none: the first-run screen comes again,
+//! and the old file is kept beside it as `settings.json.broken`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use lanspread_api::page;
+use serde::{Deserialize, Serialize};
+
+const FILE_NAME: &str = "settings.json";
+/// Format of `settings.json`.
+const FORMAT: u32 = 1;
+/// Largest `settings.json` that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// The file's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    format: u32,
+    #[serde(flatten)]
+    pub chosen: page::Settings,
+    /// Bytes per second; `None` is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_limit: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download_limit: Option<u64>,
+}
+
+impl Kept {
+    /// Reads the file; the default if there is none, or none of this format.
+    pub fn read(state_dir: &Path) -> io::Result<Self> {
+        let path = state_dir.join(FILE_NAME);
+        let text = match fs::metadata(&path) {
+            Ok(found) if found.len() > FILE_BYTES_MAX => String::new(),
+            Ok(_) => fs::read_to_string(&path)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(e) => return Err(e),
+        };
+        if let Some(kept) = serde_json::from_str(&text).ok().filter(|kept: &Self| kept.format == FORMAT) {
+            return Ok(kept);
+        }
+        tracing::warn!("{} is not of this format; it is set aside", path.display());
+        fs::rename(&path, state_dir.join(format!("{FILE_NAME}.broken")))?;
+        Ok(Self::default())
+    }
+
+    pub fn write(&self, state_dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(state_dir)?;
+        let mut file = tempfile::NamedTempFile::new_in(state_dir)?;
+        serde_json::to_writer_pretty(&mut file, &Self { format: FORMAT, ..self.clone() })?;
+        file.write_all(b"\n")?;
+        file.as_file().sync_all()?;
+        file.persist(state_dir.join(FILE_NAME))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_chosen_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("new");
+        assert_eq!(Kept::read(&state).unwrap(), Kept::default());
+        let mut kept = Kept { upload_limit: Some(5), ..Kept::default() };
+        kept.chosen.name = Some("ada".to_owned());
+        kept.write(&state).unwrap();
+        let back = Kept::read(&state).unwrap();
+        assert_eq!((back.chosen, back.upload_limit), (kept.chosen, Some(5)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        for text in ["", "{", r#"{"format":2}"#] {
+            fs::write(dir.path().join(FILE_NAME), text).unwrap();
+            assert_eq!(Kept::read(dir.path()).unwrap(), Kept::default(), "{text}");
+            assert_eq!(fs::read_to_string(dir.path().join("settings.json.broken")).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+// Talking to the program: commands, and why they were refused.
+
+import { toast } from './dialogs.js';
+import { why } from './words.js';
+
+/** A refusal, with the contract's code. */
+export class Refused extends Error {
+  /** @param {number} status @param {{code: string, message: string, hint?: string}} error */
+  constructor(status, error) {
+    super(why(error));
+    this.status = status;
+    this.code = error.code;
+    this.hint = error.hint;
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [init]
+ */
+async function request(path, init) {
+  let response;
+  try {
+    response = await fetch(`/api/v1/${path}`, { cache: 'no-store', ...init });
+  } catch {
+    throw new Refused(0, { code: 'not-running', message: 'lanspread does not answer; is it running?' });
+  }
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Refused(response.status, body.code ? body : { code: 'internal', message: response.statusText });
+  return body;
+}
+
+/** @param {string} path */
+export const get = (path) => request(path);
+
+/** @param {string} path @param {object} [body] */
+export const post = (path, body = {}) =>
+  request(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+
+/** A command whose refusal is told to the user. True if it was taken. @param {string} path @param {object} [body] */
+export async function order(path, body) {
+  try {
+    await post(path, body);
+    return true;
+  } catch (error) {
+    toast(error instanceof Error ? error.message : String(error), 'bad');
+    return false;
+  }
+}

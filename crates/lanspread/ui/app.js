@@ -1,0 +1,141 @@
+// The page: the bar at the top, which view is shown, and the keys that work everywhere.
+
+import './library.js';
+import { toast } from './dialogs.js';
+import { attr, h, icon, say } from './dom.js';
+import { rate } from './format.js';
+import { passing } from './sentences.js';
+import { state } from './state.js';
+import { count, language, speak, t } from './words.js';
+
+/** The views; all but the library are loaded when they are first shown. @type {Record<string, {element: string, title: string, icon: any, load: () => Promise<unknown>}>} */
+const VIEWS = {
+  '': { element: 'game-library', title: 'Library', icon: 'library', load: async () => {} },
+  room: { element: 'room-page', title: 'Room', icon: 'room', load: () => import('./room.js') },
+  downloads: { element: 'downloads-page', title: 'Downloads', icon: 'downloads', load: () => import('./downloads.js') },
+  settings: { element: 'settings-page', title: 'Settings', icon: 'settings', load: () => import('./settings.js') },
+};
+
+const main = /** @type {HTMLElement} */ (document.getElementById('main'));
+const bar = /** @type {HTMLElement} */ (document.getElementById('bar'));
+/** What is shown now. @type {any} */
+let view = null;
+let shown = '';
+/** @type {number} */
+let scrolled = 0;
+
+const nav = h('nav', { 'aria-label': 'lanspread' });
+const here = h('span', { class: 'here' });
+const flow = h('a', { class: 'flow', href: '#/downloads' });
+const lost = h('p', { class: 'lost', role: 'alert', hidden: true });
+
+function showBar() {
+  nav.replaceChildren(...Object.entries(VIEWS).map(([path, entry]) => h('a', { href: `#/${path}`, data: { path } }, icon(entry.icon), h('span', {}, t(entry.title)))));
+  bar.replaceChildren(h('a', { class: 'brand', href: '#/', 'aria-label': 'lanspread' }, h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }), h('span', {}, 'lanspread')), nav, flow, here, lost);
+}
+
+/** What the address asks for. */
+function asked() {
+  const [, path = '', id = ''] = location.hash.split('/');
+  return { path, id: decodeURIComponent(id) };
+}
+
+async function show() {
+  const { path, id } = asked();
+  const key = state.link === 'refused' ? '!refused' : state.link === 'connecting' ? '' : !state.settings.games_dir ? '!first' : !state.status ? '!starting' : `${path}/${id}`;
+  if (!key || key === shown) return;
+  if (shown === '/') scrolled = scrollY;
+  shown = key;
+  view = null;
+  let next;
+  if (key === '!refused') {
+    next = message(t('This page is not let in'), t('Its address lacks the token of the lanspread that runs now. Open the page anew: start lanspread again, or use the address that it printed.'));
+  } else if (key === '!first') {
+    await import('./first-run.js');
+    next = document.createElement('first-run');
+  } else if (key === '!starting') {
+    next = message(t('Starting …'), t('The games folder is being read.'));
+  } else if (path === 'game' && id) {
+    await import('./game.js');
+    next = /** @type {any} */ (document.createElement('game-page'));
+    next.id_ = id;
+  } else {
+    const entry = VIEWS[path] ?? VIEWS[''];
+    await entry.load();
+    next = document.createElement(entry.element);
+  }
+  if (shown !== key) return;
+  attr(document.body, 'data-view', key.startsWith('!') ? key.slice(1) : path || 'library');
+  bar.hidden = key.startsWith('!');
+  view = next;
+  main.replaceChildren(next);
+  scrollTo(0, key === '/' ? scrolled : 0);
+  for (const link of nav.children) attr(link, 'aria-current', /** @type {HTMLElement} */ (link).dataset.path === (path === 'game' ? '' : path) ? 'page' : null);
+}
+
+/** @param {string} title @param {string} text */
+function message(title, text) {
+  return h('div', { class: 'empty' }, h('h1', {}, title), h('p', {}, text));
+}
+
+function showStatus() {
+  const status = state.status;
+  if (!status) return;
+  say(here, count(state.peers.size, '{n} other here', '{n} others here'));
+  const last = state.rates[state.rates.length - 1];
+  const moving = last && (last.down > 0 || last.up > 0);
+  flow.hidden = !moving;
+  if (moving) flow.replaceChildren(icon('down'), rate(last.down), icon('up'), rate(last.up));
+  lost.hidden = state.link !== 'lost';
+  if (!lost.hidden) say(lost, t('lanspread does not answer. What you see is how it was.'));
+  document.body.classList.toggle('stale', !lost.hidden);
+  const busy = status.active_operations.length;
+  document.title = busy ? `(${busy}) lanspread` : 'lanspread';
+}
+
+state.addEventListener('change', async (event) => {
+  const changed = /** @type {CustomEvent<import('./state.js').Changed>} */ (event).detail;
+  if (changed.all || changed.settings) {
+    const before = language;
+    await speak(state.settings.language);
+    if (before !== language || !bar.firstChild) {
+      showBar();
+      shown = '';
+    }
+  }
+  if (changed.all || changed.settings || !view) await show();
+  view?.update?.(changed);
+  showStatus();
+});
+
+state.addEventListener('news', (event) => {
+  const word = passing(/** @type {CustomEvent<import('./types.d.ts').LogEntry>} */ (event).detail.event);
+  if (word) toast(...word);
+});
+
+addEventListener('hashchange', show);
+
+addEventListener('keydown', (event) => {
+  const target = /** @type {HTMLElement} */ (event.target);
+  const typing = target.matches('input, select, textarea');
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  if (event.key === 'Escape') {
+    if (typing && target instanceof HTMLInputElement && target.type === 'search') {
+      view?.focusCurrent?.();
+      return;
+    }
+    if (asked().path === 'game') location.hash = '#/';
+    return;
+  }
+  if (typing) return;
+  const views = Object.keys(VIEWS);
+  if (event.key === '/') {
+    event.preventDefault();
+    if (asked().path !== '') location.hash = '#/';
+    requestAnimationFrame(() => setTimeout(() => view?.search?.focus(), 0));
+  } else if (/^[1-4]$/.test(event.key) && state.status) {
+    location.hash = `#/${views[Number(event.key) - 1]}`;
+  }
+});
+
+state.connect();

@@ -1,0 +1,146 @@
+// What is on its way: the queue, limits, and rates over time.
+
+import './covers.js';
+import './plot.js';
+import { order } from './api.js';
+import { h, say } from './dom.js';
+import { bytes, duration, percent, rate } from './format.js';
+import { OPERATIONS, nameOf } from './steps.js';
+import { state } from './state.js';
+import { count, t } from './words.js';
+
+const PRIORITIES = { high: 'First', normal: 'Normal', low: 'Last' };
+const MEGA = 1_000_000;
+
+/** `<downloads-page>`. */
+export class DownloadsPage extends HTMLElement {
+  #plot = /** @type {import('./plot.js').RatePlot} */ (document.createElement('rate-plot'));
+  #queue = h('ul', { class: 'queue' });
+  #idle = h('p', { class: 'note' }, t('Nothing is on its way.'));
+  #stopped = h('section', { class: 'card', hidden: true });
+  #sending = h('section', { class: 'card', hidden: true });
+  /** @type {Map<string, {row: HTMLElement, show: () => void}>} */
+  #rows = new Map();
+  #limits = limitsForm();
+
+  connectedCallback() {
+    this.append(h('h1', {}, t('Downloads')), h('section', { class: 'card' }, this.#plot),
+      h('section', { class: 'card' }, h('h2', {}, t('Queue')), this.#queue, this.#idle), this.#stopped, this.#sending,
+      h('section', { class: 'card' }, h('h2', {}, t('Limits')), this.#limits.form));
+    this.#show();
+    this.#plot.show(state.rates);
+  }
+
+  /** @param {import('./state.js').Changed} changed */
+  update(changed) {
+    if (changed.all || changed.rates) this.#plot.show(state.rates);
+    if (changed.all || changed.status || changed.log || changed.games.size) this.#show();
+  }
+
+  #show() {
+    const status = state.status;
+    if (!status) return;
+    const ranks = Object.keys(PRIORITIES);
+    const rank = (/** @type {string} */ id) => ranks.indexOf(state.swarm(id)?.priority ?? 'normal');
+    const running = [...status.active_operations].sort((a, b) => rank(a.game_id) - rank(b.game_id));
+    const ids = running.map((operation) => operation.game_id);
+    for (const [id, { row }] of this.#rows) {
+      if (ids.includes(id)) continue;
+      row.remove();
+      this.#rows.delete(id);
+    }
+    ids.forEach((id, i) => {
+      let entry = this.#rows.get(id);
+      if (!entry) {
+        entry = queued(id);
+        this.#rows.set(id, entry);
+      }
+      if (this.#queue.children[i] !== entry.row) this.#queue.insertBefore(entry.row, this.#queue.children[i] ?? null);
+      entry.show();
+    });
+    this.#idle.hidden = ids.length > 0;
+    this.#showStopped();
+    this.#showSending(status);
+    this.#limits.show(status.limits);
+  }
+
+  /** Downloads that were stopped or failed and are not complete: what came is kept. */
+  #showStopped() {
+    /** @type {Map<string, string>} */
+    const last = new Map();
+    for (const { event } of state.log) if (event.game_id && /^download-(begin|finished|failed|cancelled)$/.test(event.event)) last.set(event.game_id, event.event);
+    const games = [...state.games.values()].filter((game) => ['download-failed', 'download-cancelled'].includes(last.get(game.game_id) ?? '') && !state.operation(game.game_id));
+    const text = games.map((game) => `${game.game_id}${game.peer_count}`).join('|');
+    this.#stopped.hidden = games.length === 0;
+    if (this.#stopped.dataset.shown === text) return;
+    this.#stopped.dataset.shown = text;
+    this.#stopped.replaceChildren(h('h2', {}, t('Stopped')), h('p', { class: 'note' }, t('What is verified is kept; only the rest is fetched.')),
+      h('ul', { class: 'queue' }, ...games.map((game) => h('li', {}, h('a', { href: `#/game/${encodeURIComponent(game.game_id)}` }, nameOf(game)),
+        h('button', { type: 'button', disabled: game.peer_count === 0, onclick: () => order('download', { game_id: game.game_id }) }, t('Go on'))))));
+  }
+
+  /** @param {import('./types.d.ts').Status} status */
+  #showSending(status) {
+    const sent = Object.entries(status.active_outbound_transfers);
+    this.#sending.hidden = sent.length === 0;
+    this.#sending.replaceChildren(h('h2', {}, t('Others fetch from you')), h('ul', { class: 'people' }, ...sent.map(([id, chunks]) => {
+      const game = state.games.get(id);
+      return h('li', {}, h('span', {}, game ? nameOf(game) : id), h('small', {}, count(chunks, '{n} chunk on its way', '{n} chunks on their way')));
+    })));
+  }
+}
+customElements.define('downloads-page', DownloadsPage);
+
+/** @param {string} id */
+function queued(id) {
+  const cover = /** @type {import('./covers.js').GameCover} */ (document.createElement('game-cover'));
+  const name = h('a', { class: 'name', href: `#/game/${encodeURIComponent(id)}` });
+  const facts = h('span', { class: 'facts' });
+  const bar = h('progress', { max: 1 });
+  const priority = h('select', { 'aria-label': t('Priority'), onchange: (/** @type {any} */ event) => order('priority', { game_id: id, priority: event.target.value }) },
+    ...Object.entries(PRIORITIES).map(([key, label]) => h('option', { value: key }, t(label))));
+  const stop = h('button', { type: 'button', onclick: () => order('cancel', { game_id: id }) }, t('Pause'));
+  const row = h('li', {}, cover, h('div', { class: 'grow' }, name, bar, facts), priority, stop);
+  const show = () => {
+    const game = state.games.get(id);
+    const operation = state.operation(id);
+    const swarm = state.swarm(id);
+    if (game) cover.show(game);
+    say(name, game ? nameOf(game) : id);
+    bar.setAttribute('aria-label', name.textContent ?? id);
+    const total = operation?.progress.total_bytes ?? 0;
+    if (total > 0) bar.value = (operation?.progress.done_bytes ?? 0) / total;
+    else bar.removeAttribute('value');
+    const verb = t(OPERATIONS[operation?.kind ?? ''] ?? operation?.kind ?? '');
+    const parts = [verb];
+    if (operation && total > 0) parts.push(percent(operation.progress.done_bytes / total), t('{done} of {total}', { done: bytes(operation.progress.done_bytes), total: bytes(total) }));
+    if (swarm?.bytes_per_second) parts.push(rate(swarm.bytes_per_second));
+    if (swarm && swarm.seconds_left !== null) parts.push(t('{time} left', { time: duration(swarm.seconds_left) }));
+    if (swarm) parts.push(count(swarm.sources.length, '{n} source', '{n} sources'));
+    say(facts, parts.join(' · '));
+    priority.hidden = !swarm;
+    stop.hidden = operation?.kind !== 'Downloading';
+    if (swarm && document.activeElement !== priority) priority.value = swarm.priority;
+  };
+  return { row, show };
+}
+
+/** Limits in MB/s; empty is none. */
+function limitsForm() {
+  const input = (/** @type {string} */ name) => h('input', { type: 'number', name, min: '0', step: 'any', inputmode: 'decimal', placeholder: t('none') });
+  const [upload, download] = [input('upload'), input('download')];
+  const value = (/** @type {HTMLInputElement} */ field) => (Number(field.value) > 0 ? Math.max(1, Math.round(Number(field.value) * MEGA)) : null);
+  const send = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    order('limits', { upload: value(upload), download: value(download) });
+  };
+  const form = h('form', { class: 'row wrap', onsubmit: send },
+    h('label', { class: 'field' }, t('Send at most (MB/s)'), upload), h('label', { class: 'field' }, t('Receive at most (MB/s)'), download),
+    h('button', { type: 'submit' }, t('Set')));
+  const show = (/** @type {import('./types.d.ts').Status['limits']} */ limits) => {
+    if (form.contains(document.activeElement)) return;
+    upload.value = limits.upload === null ? '' : String(limits.upload / MEGA);
+    download.value = limits.download === null ? '' : String(limits.download / MEGA);
+  };
+  return { form, show };
+}

@@ -1,0 +1,45 @@
+// The first screen: where the games are, and a name. Nothing else.
+
+import { Refused, post } from './api.js';
+import { chooseFolder } from './dialogs.js';
+import { h } from './dom.js';
+import { state } from './state.js';
+import { t } from './words.js';
+
+/** `<first-run>`. */
+export class FirstRun extends HTMLElement {
+  connectedCallback() {
+    const folder = h('input', { name: 'games_dir', required: true, value: state.suggestion?.games_dir ?? '', autocomplete: 'off', spellcheck: false });
+    const name = h('input', { name: 'name', maxlength: 40, value: state.suggestion?.name ?? '', placeholder: t('the name of this computer'), autocomplete: 'off' });
+    const trouble = h('p', { class: 'trouble', role: 'alert' });
+    const start = h('button', { type: 'submit', class: 'primary large' }, t('Start'));
+    const browse = async () => {
+      const chosen = await chooseFolder(t('Where are your games?'), folder.value);
+      if (chosen) folder.value = chosen;
+    };
+    const send = async (/** @type {SubmitEvent} */ event) => {
+      event.preventDefault();
+      start.disabled = true;
+      trouble.textContent = '';
+      try {
+        const chosen = name.value.trim();
+        await post('setup', chosen ? { games_dir: folder.value, name: chosen } : { games_dir: folder.value });
+      } catch (error) {
+        trouble.textContent = error instanceof Refused ? error.message : String(error);
+        start.disabled = false;
+      }
+    };
+    this.append(h('form', { class: 'welcome', onsubmit: send },
+      h('img', { src: 'icon.svg', alt: '', width: 72, height: 72 }),
+      h('h1', { tabindex: -1 }, t('Welcome to lanspread')),
+      h('p', { class: 'lead' }, t('Everybody in the room shares one library of games. Two things are needed to begin.')),
+      h('label', { class: 'field' }, t('Games folder'), h('span', { class: 'row' }, folder, h('button', { type: 'button', onclick: browse }, t('Browse'))),
+        h('small', {}, t('Your games live here, each in its own folder. It is made if it is not there.'))),
+      h('label', { class: 'field' }, t('Your name in the room'), name),
+      trouble, start));
+    folder.focus();
+  }
+
+  update() {}
+}
+customElements.define('first-run', FirstRun);

@@ -1,0 +1,165 @@
+// One game: what it is, who has it, what it costs, what can be done, and what happens with it.
+
+import './covers.js';
+import './plot.js';
+import { get } from './api.js';
+import { attr, h, icon, say } from './dom.js';
+import { bytes, clock, duration, rate, version } from './format.js';
+import { isOutdated, nameOf, nextStep, otherSteps, standing, standingText } from './steps.js';
+import { state } from './state.js';
+import { sentence } from './sentences.js';
+import { count, t } from './words.js';
+
+/** @typedef {import('./types.d.ts').Offer} Offer */
+/** @typedef {import('./types.d.ts').GameRow} GameRow */
+
+/** Lines of the log that are shown. */
+const LOG_LINES = 30;
+
+/** `<game-page game="ID">`. */
+export class GamePage extends HTMLElement {
+  id_ = '';
+  /** @type {Offer[] | null} */
+  #offers = null;
+  #cover = /** @type {import('./covers.js').GameCover} */ (document.createElement('game-cover'));
+  #title = h('h1', { tabindex: -1 });
+  #badge = h('p', { class: 'badge' });
+  #bar = h('progress', { max: 1, hidden: true });
+  #progress = h('p', { class: 'facts' });
+  #primary = h('button', { type: 'button', class: 'primary large' });
+  #others = h('div', { class: 'row wrap' });
+  #facts = h('dl', { class: 'factlist' });
+  #swarmPart = h('section', { class: 'card', hidden: true }, h('h2', {}, t('The swarm, now')));
+  #swarm = /** @type {import('./plot.js').SwarmPicture} */ (document.createElement('swarm-picture'));
+  #who = h('section', { class: 'card' });
+  #log = h('ol', { class: 'log' });
+  #stepsShown = '';
+
+  connectedCallback() {
+    this.#swarmPart.append(this.#swarm);
+    this.#primary.addEventListener('click', () => {
+      const game = state.games.get(this.id_);
+      if (game) nextStep(game).run?.();
+    });
+    this.append(
+      h('a', { class: 'back', href: '#/' }, icon('back'), t('Library')),
+      h('div', { class: 'head' }, this.#cover,
+        h('div', { class: 'about' }, this.#title, this.#badge, this.#bar, this.#progress,
+          h('div', { class: 'row wrap actions' }, this.#primary, this.#others), this.#facts)),
+      this.#swarmPart,
+      h('div', { class: 'columns' }, this.#who,
+        h('section', { class: 'card' }, h('h2', {}, t('What happened')), this.#log)));
+    this.#title.focus({ preventScroll: true });
+    this.#show();
+    this.#ask();
+  }
+
+  /** @param {import('./state.js').Changed} changed */
+  update(changed) {
+    if (changed.all || changed.games.has(this.id_) || changed.status || changed.log) this.#show();
+    if (changed.all || changed.peers) this.#ask();
+  }
+
+  async #ask() {
+    try {
+      this.#offers = (await get(`offers/${encodeURIComponent(this.id_)}`)).offers;
+    } catch {
+      this.#offers = [];
+    }
+    this.#showOffers();
+  }
+
+  #show() {
+    const game = state.games.get(this.id_);
+    if (!game) {
+      this.replaceChildren(h('div', { class: 'empty' }, h('h2', {}, t('This game is not in the room any more.')), h('p', {}, h('a', { href: '#/' }, t('Back to the library')))));
+      return;
+    }
+    this.#cover.show(game);
+    say(this.#title, nameOf(game));
+    say(this.#badge, standingText(game));
+    attr(this.#badge, 'data-standing', standing(game));
+    const operation = state.operation(this.id_);
+    const swarm = state.swarm(this.id_);
+    const total = operation?.progress.total_bytes ?? 0;
+    this.#bar.hidden = total === 0;
+    if (operation && total > 0) this.#bar.value = operation.progress.done_bytes / total;
+    const parts = [];
+    if (operation && total > 0) parts.push(t('{done} of {total}', { done: bytes(operation.progress.done_bytes), total: bytes(total) }));
+    if (swarm && swarm.bytes_per_second > 0) parts.push(rate(swarm.bytes_per_second));
+    if (swarm && swarm.seconds_left !== null) parts.push(t('{time} left', { time: duration(swarm.seconds_left) }));
+    if (swarm && swarm.bytes_per_second === 0 && swarm.sources.length === 0) parts.push(t('waiting for somebody who has the rest'));
+    say(this.#progress, parts.join(' · '));
+    this.#showSteps(game);
+    this.#showFacts(game);
+    this.#swarmPart.hidden = !swarm;
+    if (swarm) this.#swarm.show(swarm);
+    this.#showLog();
+  }
+
+  /** @param {GameRow} game */
+  #showSteps(game) {
+    const step = nextStep(game);
+    say(this.#primary, step.label);
+    attr(this.#primary, 'data-step', step.key);
+    this.#primary.disabled = step.run === null;
+    const others = otherSteps(game);
+    const shown = others.map((other) => other.label).join('|');
+    if (shown === this.#stepsShown) return;
+    this.#stepsShown = shown;
+    const run = (/** @type {string} */ key) => {
+      const now = state.games.get(this.id_);
+      if (now) otherSteps(now).find((other) => other.key === key)?.run?.();
+    };
+    this.#others.replaceChildren(...others.map((other) => h('button', { type: 'button', data: { step: other.key }, onclick: () => run(other.key) }, other.label)));
+  }
+
+  /** @param {GameRow} game */
+  #showFacts(game) {
+    /** @type {[string, string][]} */
+    const facts = [[t('Version in the room'), version(game.eti_game_version)]];
+    if (game.local_version) facts.push([t('Version here'), version(game.local_version) + (isOutdated(game) ? ` (${t('older')})` : '')]);
+    if (game.genre) facts.push([t('Genre'), String(game.genre)]);
+    if (game.players_max) facts.push([t('Players'), game.players_min && game.players_min !== game.players_max ? `${game.players_min}–${game.players_max}` : String(game.players_max)]);
+    facts.push([t('Size'), game.size ? bytes(game.size) : '–']);
+    if (!game.downloaded && game.size) {
+      const free = state.disk.free_bytes;
+      facts.push([t('Disk'), free === null ? '–' : free >= game.size ? t('{free} free, {left} after it', { free: bytes(free), left: bytes(free - game.size) }) : t('{free} free: {n} too little', { free: bytes(free), n: bytes(game.size - free) })]);
+      const best = Math.max(0, ...state.rates.slice(-30).map((r) => r.down));
+      if (best > 0) facts.push([t('Time at the present rate'), duration(game.size / best)]);
+    }
+    if (game.content_id) facts.push([t('Content'), game.content_id.slice(0, 16)]);
+    facts.push([t('Id'), game.game_id]);
+    const text = facts.flat().join('|');
+    if (this.#facts.dataset.shown === text) return;
+    this.#facts.dataset.shown = text;
+    this.#facts.replaceChildren(...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
+  }
+
+  #showOffers() {
+    const game = state.games.get(this.id_);
+    if (!game || !this.#offers) return;
+    /** @type {Map<string, Offer[]>} */
+    const versions = new Map();
+    for (const offer of this.#offers) {
+      const key = `${offer.eti_version}/${offer.content_id}`;
+      versions.set(key, [...(versions.get(key) ?? []), offer]);
+    }
+    const groups = [...versions.values()].sort((a, b) => b[0].eti_version.localeCompare(a[0].eti_version));
+    const group = (/** @type {Offer[]} */ offers) => h('div', { class: 'version' },
+      h('h3', {}, version(offers[0].eti_version), ' ', h('small', {}, `${bytes(offers[0].size)}, ${count(offers[0].file_count, '{n} file', '{n} files')}`)),
+      offers[0].eti_version !== game.eti_game_version ? h('p', { class: 'note' }, t('Not the version that counts here.')) : null,
+      h('ul', { class: 'people' }, ...offers.map((offer) => h('li', {}, icon('people'), offer.name))));
+    this.#who.replaceChildren(h('h2', {}, t('Who has it')),
+      ...(groups.length ? groups.map(group) : [h('p', { class: 'note' }, game.downloaded ? t('Only you.') : t('Nobody here has it'))]));
+  }
+
+  #showLog() {
+    const lines = state.log.filter((entry) => entry.event.game_id === this.id_ && sentence(entry.event)).slice(-LOG_LINES).reverse();
+    const text = `${lines.length}/${lines[0]?.at_ms}`;
+    if (this.#log.dataset.shown === text) return;
+    this.#log.dataset.shown = text;
+    this.#log.replaceChildren(...(lines.length ? lines.map((entry) => h('li', {}, h('time', {}, clock(entry.at_ms)), h('span', {}, sentence(entry.event)))) : [h('li', { class: 'note' }, t('Nothing yet.'))]));
+  }
+}
+customElements.define('game-page', GamePage);

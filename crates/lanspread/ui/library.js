@@ -1,0 +1,286 @@
+// The room's games as a grid of covers.
+
+import './covers.js';
+import { attr, h, icon, say } from './dom.js';
+import { bytes, rate } from './format.js';
+import { isOutdated, nameOf, nextStep, standing, standingText } from './steps.js';
+import { state } from './state.js';
+import { count, t } from './words.js';
+
+/** @typedef {import('./types.d.ts').GameRow} GameRow */
+
+/** Cards that are made at once: as many as a large screen shows, so that the rest does not hold it up. */
+const CARDS_AT_ONCE = 60;
+
+/** @type {Record<string, {label: string, has: (game: GameRow) => boolean}>} */
+const FILTERS = {
+  all: { label: 'All', has: () => true },
+  room: { label: 'In the room', has: (game) => game.peer_count > 0 },
+  downloaded: { label: 'Downloaded', has: (game) => game.downloaded },
+  installed: { label: 'Installed', has: (game) => game.installed },
+  updates: { label: 'Updates', has: isOutdated },
+};
+const STANDINGS = ['busy', 'update', 'installed', 'downloaded', 'checking', 'room', 'away'];
+const byName = (/** @type {GameRow} */ a, /** @type {GameRow} */ b) => COLLATOR.compare(nameOf(a), nameOf(b));
+const COLLATOR = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
+
+/** @type {Record<string, {label: string, order: (a: GameRow, b: GameRow) => number}>} */
+const ORDERS = {
+  name: { label: 'Name', order: byName },
+  size: { label: 'Size', order: (a, b) => b.size - a.size || byName(a, b) },
+  peers: { label: 'Who has it', order: (a, b) => b.peer_count - a.peer_count || byName(a, b) },
+  players: { label: 'Players', order: (a, b) => (b.players_max ?? 0) - (a.players_max ?? 0) || byName(a, b) },
+  state: { label: 'State', order: (a, b) => STANDINGS.indexOf(standing(a)) - STANDINGS.indexOf(standing(b)) || byName(a, b) },
+};
+/** @type {Record<string, string>} */
+const DENSITIES = { large: 'Large', small: 'Small', list: 'List' };
+
+/** `<game-card>`: one game. */
+class GameCard extends HTMLElement {
+  /** @type {GameRow | null} */
+  game = null;
+  cover = /** @type {import('./covers.js').GameCover} */ (document.createElement('game-cover'));
+  link = h('a', { class: 'cover', tabindex: -1 }, this.cover);
+  name = h('span', { class: 'name' });
+  facts = h('span', { class: 'facts' });
+  badge = h('span', { class: 'badge' });
+  button = h('button', { type: 'button', class: 'step', tabindex: -1 });
+  bar = h('progress', { max: 1, hidden: true });
+
+  constructor() {
+    super();
+    this.button.addEventListener('click', () => {
+      if (this.game) nextStep(this.game).run?.();
+    });
+  }
+
+  connectedCallback() {
+    if (!this.firstChild) this.append(this.link, h('div', { class: 'text' }, this.name, this.facts), this.badge, this.bar, this.button);
+  }
+
+  /** @param {GameRow} game */
+  show(game) {
+    this.game = game;
+    const id = game.game_id;
+    this.cover.show(game);
+    attr(this.link, 'href', `#/game/${encodeURIComponent(id)}`);
+    const name = nameOf(game);
+    const standingNow = standing(game);
+    const text = standingText(game);
+    attr(this.link, 'aria-label', `${name}, ${text}`);
+    say(this.name, name);
+    this.name.title = name;
+    const operation = state.operation(id);
+    const swarm = state.swarm(id);
+    const facts = swarm && swarm.bytes_per_second > 0 ? rate(swarm.bytes_per_second)
+      : [game.size ? bytes(game.size) : '', standingNow !== 'room' && game.peer_count ? count(game.peer_count, '{n} has it', '{n} have it') : ''].filter(Boolean).join(' · ');
+    say(this.facts, facts);
+    say(this.badge, text);
+    attr(this, 'data-standing', standingNow);
+    const total = operation?.progress.total_bytes ?? 0;
+    this.bar.hidden = total === 0;
+    if (operation && total > 0) {
+      this.bar.value = operation.progress.done_bytes / total;
+      attr(this.bar, 'aria-label', text);
+    }
+    const step = nextStep(game);
+    say(this.button, step.label);
+    attr(this.button, 'data-step', step.key);
+    attr(this.button, 'aria-label', `${step.label}: ${name}`);
+    this.button.disabled = step.run === null;
+  }
+
+  /** Only one card of the grid is reached by Tab. @param {boolean} yes */
+  reachable(yes) {
+    this.link.tabIndex = yes ? 0 : -1;
+    this.button.tabIndex = yes ? 0 : -1;
+  }
+}
+customElements.define('game-card', GameCard);
+
+/** What stays when the page is loaded anew: how the user likes the library. */
+const chosen = {
+  filter: 'all',
+  order: 'name',
+  density: 'large',
+  search: '',
+  ...JSON.parse(localStorage.getItem('library') ?? '{}'),
+};
+chosen.search = '';
+
+function keep() {
+  const { search, ...rest } = chosen;
+  localStorage.setItem('library', JSON.stringify(rest));
+}
+
+/** `<game-library>`: the grid and what chooses from it. */
+export class GameLibrary extends HTMLElement {
+  /** @type {Map<string, GameCard>} */
+  #cards = new Map();
+  /** Ids in the order in which they stand. @type {string[]} */
+  #order = [];
+  #current = '';
+  #rest = 0;
+  #grid = h('div', { class: 'grid', role: 'list', 'aria-label': t('Games') });
+  #empty = h('div', { class: 'empty', hidden: true });
+  #count = h('span', { class: 'count', role: 'status' });
+  /** @type {HTMLInputElement} */
+  search = h('input', { type: 'search', placeholder: t('Search'), 'aria-label': t('Search games'), 'aria-keyshortcuts': '/', autocomplete: 'off', spellcheck: false });
+  #filters = h('div', { class: 'chips', role: 'group', 'aria-label': t('Show') });
+
+  connectedCallback() {
+    for (const [key, filter] of Object.entries(FILTERS)) {
+      this.#filters.append(h('button', { type: 'button', class: 'chip', 'aria-pressed': String(chosen.filter === key), data: { key }, onclick: () => this.#choose('filter', key) }, t(filter.label), h('b', {})));
+    }
+    this.search.addEventListener('input', () => this.#choose('search', this.search.value));
+    const select = (/** @type {'order' | 'density'} */ what, /** @type {string} */ label, /** @type {[string, string][]} */ options) =>
+      h('label', { class: 'select' }, h('span', {}, label), h('select', { onchange: (/** @type {any} */ event) => this.#choose(what, event.target.value) },
+        ...options.map(([key, text]) => h('option', { value: key, selected: chosen[what] === key }, t(text)))));
+    this.append(
+      h('div', { class: 'tools' },
+        h('label', { class: 'search' }, icon('search'), this.search, h('kbd', { 'aria-hidden': 'true' }, '/')),
+        this.#filters,
+        h('div', { class: 'row' }, this.#count,
+          select('order', t('Sort by'), Object.entries(ORDERS).map(([key, value]) => [key, value.label])),
+          select('density', t('Covers'), Object.entries(DENSITIES)))),
+      this.#grid, this.#empty);
+    this.#grid.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.#walk(event));
+    this.#grid.addEventListener('focusin', (/** @type {FocusEvent} */ event) => {
+      const card = /** @type {Element} */ (event.target).closest('game-card');
+      if (card instanceof GameCard && card.game) this.#reach(card.game.game_id);
+    });
+    attr(this, 'data-density', chosen.density);
+    this.arrange();
+  }
+
+  disconnectedCallback() {
+    cancelIdleCallback(this.#rest);
+  }
+
+  /** @param {import('./state.js').Changed} changed */
+  update(changed) {
+    if (changed.all) {
+      this.arrange();
+      return;
+    }
+    let different = false;
+    for (const id of changed.games) {
+      const game = state.games.get(id);
+      const card = this.#cards.get(id);
+      if (game && card) card.show(game);
+      different = true;
+    }
+    if (different) this.arrange(false);
+  }
+
+  /** @param {'filter' | 'order' | 'density' | 'search'} what @param {string} value */
+  #choose(what, value) {
+    chosen[what] = value;
+    keep();
+    attr(this, 'data-density', chosen.density);
+    this.arrange(false);
+  }
+
+  /** Puts the right cards in the right order. @param {boolean} [anew] */
+  arrange(anew = true) {
+    const words = chosen.search.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = (/** @type {GameRow} */ game) => {
+      const text = `${game.game_id} ${game.title ?? ''}`.toLowerCase();
+      return words.every((/** @type {string} */ word) => text.includes(word));
+    };
+    const all = [...state.games.values()];
+    const shown = all.filter((game) => (FILTERS[chosen.filter] ?? FILTERS.all).has(game) && found(game));
+    shown.sort((ORDERS[chosen.order] ?? ORDERS.name).order);
+    const order = shown.map((game) => game.game_id);
+    for (const chip of this.#filters.children) {
+      const key = /** @type {HTMLElement} */ (chip).dataset.key ?? '';
+      attr(chip, 'aria-pressed', String(key === chosen.filter));
+      const n = all.reduce((sum, game) => sum + (FILTERS[key].has(game) ? 1 : 0), 0);
+      say(chip.lastElementChild, String(n));
+    }
+    say(this.#count, count(shown.length, '{n} game', '{n} games'));
+    if (anew) for (const [id, card] of this.#cards) {
+      const game = state.games.get(id);
+      if (game) card.show(game);
+    }
+    if (order.length !== this.#order.length || order.some((id, i) => id !== this.#order[i])) this.#place(order);
+    this.#grid.hidden = order.length === 0;
+    this.#empty.hidden = order.length > 0;
+    if (order.length === 0) this.#explain(all.length);
+    if (!order.includes(this.#current)) this.#reach(order[0] ?? '');
+  }
+
+  /** @param {string[]} order */
+  #place(order) {
+    this.#order = order;
+    cancelIdleCallback(this.#rest);
+    const wanted = new Set(order);
+    for (const [id, card] of this.#cards) {
+      if (wanted.has(id)) continue;
+      // A card that holds the focus hands it on, so that the keyboard does not lose its place.
+      if (card.contains(document.activeElement)) this.#grid.closest('main')?.focus();
+      card.remove();
+      if (!state.games.has(id)) this.#cards.delete(id);
+    }
+    const step = (/** @type {number} */ from) => {
+      const to = Math.min(order.length, from + CARDS_AT_ONCE);
+      let at = from === 0 ? this.#grid.firstElementChild : (this.#cards.get(order[from - 1])?.nextElementSibling ?? null);
+      for (const id of order.slice(from, to)) {
+        const card = this.#card(id);
+        if (card === at) at = at.nextElementSibling;
+        else this.#grid.insertBefore(card, at);
+      }
+      if (to < order.length) this.#rest = requestIdleCallback(() => step(to), { timeout: 100 });
+    };
+    step(0);
+  }
+
+  /** @param {string} id */
+  #card(id) {
+    let card = this.#cards.get(id);
+    if (!card) {
+      card = /** @type {GameCard} */ (document.createElement('game-card'));
+      card.setAttribute('role', 'listitem');
+      this.#cards.set(id, card);
+    }
+    const game = state.games.get(id);
+    if (game && card.game !== game) card.show(game);
+    card.reachable(id === this.#current);
+    return card;
+  }
+
+  /** @param {number} known */
+  #explain(known) {
+    const text = known > 0 ? t('No game fits this.') : state.peers.size > 0 ? t('Nobody in the room offers a game yet.') : t('No games here yet, and nobody else is in the room.');
+    const more = known > 0 ? t('Take another filter, or search for something else.') : t('Put games into {folder}, or connect to somebody in the room.', { folder: state.status?.games_dir ?? '' });
+    this.#empty.replaceChildren(h('h2', {}, text), h('p', {}, more));
+  }
+
+  /** @param {string} id */
+  #reach(id) {
+    this.#cards.get(this.#current)?.reachable(false);
+    this.#current = id;
+    this.#cards.get(id)?.reachable(true);
+  }
+
+  focusCurrent() {
+    this.#cards.get(this.#current)?.link.focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #walk(event) {
+    const at = this.#order.indexOf(this.#current);
+    const columns = getComputedStyle(this.#grid).gridTemplateColumns.split(' ').length;
+    /** @type {Record<string, number>} */
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -at, End: this.#order.length - 1 - at };
+    if (!(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const to = this.#order[Math.min(this.#order.length - 1, Math.max(0, at + steps[event.key]))];
+    const card = to === undefined ? undefined : this.#cards.get(to);
+    if (!card) return;
+    this.#reach(to);
+    card.link.focus();
+    card.scrollIntoView({ block: 'nearest' });
+  }
+}
+customElements.define('game-library', GameLibrary);

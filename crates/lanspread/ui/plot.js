@@ -1,0 +1,99 @@
+// Pictures of what goes on: rates over time, and the swarm behind a download.
+
+import { h, s, say } from './dom.js';
+import { bytes, percent, rate } from './format.js';
+import { count, t } from './words.js';
+
+const WIDTH = 600;
+const HEIGHT = 150;
+/** Seconds that the plot shows. */
+const SECONDS = 300;
+
+/** A round number at or above, to end an axis at. @param {number} value */
+function ceiling(value) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
+  return ([1, 2, 5, 10].find((n) => n * power >= value) ?? 10) * power;
+}
+
+/** `<rate-plot>`: what came and what went, second by second. */
+export class RatePlot extends HTMLElement {
+  #down = s('path', { class: 'line down' });
+  #downArea = s('path', { class: 'area down' });
+  #up = s('path', { class: 'line up' });
+  #top = h('span', { class: 'top' });
+  #now = h('figcaption', {});
+
+  connectedCallback() {
+    if (this.firstChild) return;
+    const lines = [0.25, 0.5, 0.75].map((y) => s('path', { class: 'rule', d: `M0 ${y * HEIGHT}H${WIDTH}` }));
+    const picture = s('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': t('Rates of the last five minutes') }, ...lines, this.#downArea, this.#down, this.#up);
+    this.append(h('figure', {}, h('div', { class: 'plot' }, picture, this.#top, h('span', { class: 'from' }, t('5 min ago')), h('span', { class: 'to' }, t('now'))), this.#now));
+  }
+
+  /** @param {import('./types.d.ts').Rate[]} rates */
+  show(rates) {
+    const most = ceiling(Math.max(1000, ...rates.map((r) => Math.max(r.down, r.up))));
+    const x = (/** @type {number} */ i) => (WIDTH * (SECONDS - rates.length + i)) / (SECONDS - 1);
+    const y = (/** @type {number} */ value) => HEIGHT - 2 - (value / most) * (HEIGHT - 4);
+    const line = (/** @type {'down' | 'up'} */ which) => rates.map((r, i) => `${i ? 'L' : 'M'}${x(i).toFixed(1)} ${y(r[which]).toFixed(1)}`).join('');
+    const down = line('down');
+    this.#down.setAttribute('d', down);
+    this.#downArea.setAttribute('d', down ? `${down}V${HEIGHT}H${x(0).toFixed(1)}z` : '');
+    this.#up.setAttribute('d', line('up'));
+    say(this.#top, rate(most));
+    const last = rates[rates.length - 1] ?? { down: 0, up: 0 };
+    this.#now.replaceChildren(h('span', { class: 'key down' }, `${t('Receiving')} ${rate(last.down)}`), h('span', { class: 'key up' }, `${t('Sending')} ${rate(last.up)}`));
+  }
+}
+customElements.define('rate-plot', RatePlot);
+
+/** Sources that the picture has room for. */
+const SOURCES_MAX = 12;
+
+/** `<swarm-picture>`: this peer in the middle, around it who serves, how much and how fast. */
+export class SwarmPicture extends HTMLElement {
+  /** @param {import('./types.d.ts').Swarm} swarm */
+  show(swarm) {
+    const sources = [...swarm.sources].sort((a, b) => b.bytes - a.bytes);
+    const shown = sources.slice(0, SOURCES_MAX).sort((a, b) => a.name.localeCompare(b.name));
+    const most = Math.max(1, ...shown.map((source) => source.bytes_per_second));
+    const part = swarm.chunks_total ? swarm.chunks_had / swarm.chunks_total : 0;
+    const around = 2 * Math.PI * 30;
+    const nodes = shown.map((source, i) => {
+      const angle = (i / shown.length) * 2 * Math.PI - Math.PI / 2;
+      const [x, y] = [160 + Math.cos(angle) * 118, 110 + Math.sin(angle) * 76];
+      const speed = source.bytes_per_second / most;
+      const has = swarm.chunks_total ? source.chunks_has / swarm.chunks_total : 0;
+      const small = 2 * Math.PI * 13;
+      const flow = source.bytes_per_second > 0 ? 'flow' : 'flow still';
+      return [
+        s('line', { x1: x, y1: y, x2: 160, y2: 110, class: flow, 'stroke-width': (1.5 + speed * 4).toFixed(1) }),
+        s('g', { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
+          s('circle', { r: 13, class: 'node' }),
+          s('circle', { r: 13, class: 'has', transform: 'rotate(-90)', 'stroke-dasharray': `${(has * small).toFixed(1)} ${small.toFixed(1)}` }),
+          s('text', { class: 'letter', y: 4 }, source.name.slice(0, 1).toUpperCase()),
+          s('title', {}, `${source.name}: ${rate(source.bytes_per_second)}, ${percent(has)}`)),
+      ];
+    });
+    const lines = nodes.map(([line]) => line);
+    const circles = nodes.map(([, circle]) => circle);
+    const picture = s('svg', { viewBox: '0 0 320 220', 'aria-hidden': 'true' }, ...lines,
+      s('circle', { cx: 160, cy: 110, r: 30, class: 'node me' }),
+      s('circle', { cx: 160, cy: 110, r: 30, class: 'had', transform: 'rotate(-90 160 110)', 'stroke-dasharray': `${(part * around).toFixed(1)} ${around.toFixed(1)}` }),
+      s('text', { x: 160, y: 115, class: 'part' }, percent(part)), ...circles);
+    const rows = sources.map((source) => h('tr', {},
+      h('th', { scope: 'row' }, source.name),
+      h('td', {}, percent(swarm.chunks_total ? source.chunks_has / swarm.chunks_total : 0)),
+      h('td', {}, bytes(source.bytes)),
+      h('td', {}, rate(source.bytes_per_second))));
+    this.replaceChildren(
+      h('div', { class: 'picture' }, picture),
+      h('div', { class: 'numbers' },
+        h('p', {}, t('{had} of {total} chunks are here and verified.', { had: swarm.chunks_had, total: swarm.chunks_total }), ' ',
+          t('The room holds {n} complete copies.', { n: swarm.copies.toLocaleString(undefined, { maximumFractionDigits: 2 }) })),
+        h('table', {}, h('caption', {}, count(sources.length, '{n} source', '{n} sources')),
+          h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('Who')), h('th', { scope: 'col' }, t('Has')), h('th', { scope: 'col' }, t('Gave')), h('th', { scope: 'col' }, t('Rate')))),
+          h('tbody', {}, ...rows))));
+  }
+}
+customElements.define('swarm-picture', SwarmPicture);

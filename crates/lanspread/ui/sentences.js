@@ -1,0 +1,55 @@
+// Events in plain words. One that this page does not know has no sentence, and is passed over.
+
+import { bytes, duration, rate } from './format.js';
+import { state } from './state.js';
+import { count, t, why } from './words.js';
+
+/** @param {{[field: string]: any}} event */
+function totals(event) {
+  const seconds = event.duration_ms / 1000;
+  if (!event.bytes) return t('Everything was here already.');
+  return t('{size} in {time}, {rate}, from {sources}.', {
+    size: bytes(event.bytes),
+    time: duration(seconds),
+    rate: rate(event.bytes / Math.max(seconds, 0.001)),
+    sources: event.sources?.map((/** @type {{name: string}} */ source) => source.name).join(', ') || '–',
+  });
+}
+
+/** @type {Record<string, (event: any) => string>} */
+const SENTENCES = {
+  'got-game-files': (e) => t('{files}, {size}: the list of what to fetch is here.', { files: count(e.file_count, '{n} file', '{n} files'), size: bytes(e.total_bytes) }),
+  'download-begin': (e) => (e.had_bytes ? t('Fetching goes on; {had} of {total} were here already.', { had: bytes(e.had_bytes), total: bytes(e.total_bytes) }) : t('Fetching begins.')),
+  'download-finished': (e) => `${t('Fetched and verified.')} ${totals(e)}`,
+  'download-failed': (e) => t('Fetching failed: {why}', { why: why(e) }),
+  'download-cancelled': () => t('Stopped. What is verified is kept.'),
+  'download-peers-gone': () => t('Everybody who has it is gone; waiting for somebody to come back.'),
+  'source-rejected': (e) => t('{name} sent what does not verify, and is not asked again.', { name: e.name }),
+  'install-begin': () => t('Installing begins.'),
+  'install-finished': () => t('Installed.'),
+  'install-failed': (e) => t('Installing failed: {why}', { why: why(e) }),
+  'uninstall-finished': () => t('Uninstalled.'),
+  'uninstall-failed': (e) => t('Uninstalling failed: {why}', { why: why(e) }),
+  'remove-finished': () => t('The download is removed.'),
+  'remove-failed': (e) => t('Removing failed: {why}', { why: why(e) }),
+  'index-failed': (e) => t('The files cannot be read: {why}', { why: why(e) }),
+  'peer-connected': (e) => t('{name} is here.', { name: e.name }),
+  'peer-lost': (e) => t('{name} is gone.', { name: e.name }),
+  'peer-incompatible': (e) => t('{addr} speaks protocol {theirs}, this peer speaks {ours}: use the same version of lanspread on both.', { addr: e.addr, theirs: e.their_protocol, ours: e.our_protocol }),
+};
+
+/** @param {{event: string, [field: string]: any}} event */
+export function sentence(event) {
+  return SENTENCES[event.event]?.(event) ?? '';
+}
+
+/** What is worth a passing word, and how it feels. @param {{event: string, [field: string]: any}} event @returns {[string, '' | 'good' | 'bad'] | null} */
+export function passing(event) {
+  const game = event.game_id ? (state.games.get(event.game_id)?.title ?? event.game_id) : '';
+  const text = sentence(event);
+  if (!text) return null;
+  if (event.event.endsWith('-failed')) return [`${game}: ${text}`, 'bad'];
+  if (event.event === 'peer-incompatible' || event.event === 'source-rejected') return [game ? `${game}: ${text}` : text, 'bad'];
+  if (['download-finished', 'install-finished', 'uninstall-finished', 'remove-finished', 'download-cancelled'].includes(event.event)) return [`${game}: ${text}`, event.event === 'download-cancelled' ? '' : 'good'];
+  return null;
+}

@@ -1,0 +1,148 @@
+// Settings, and help.
+
+import { get, order, post } from './api.js';
+import { chooseFolder, open, toast } from './dialogs.js';
+import { h, say } from './dom.js';
+import { bytes } from './format.js';
+import { state } from './state.js';
+import { LANGUAGES, t } from './words.js';
+
+const MEGA = 1_000_000;
+/** What the keys do. */
+const KEYS = [
+  ['/', 'Search'],
+  ['← → ↑ ↓', 'From game to game'],
+  ['Enter', 'Open the game'],
+  ['Tab', 'To the game’s button'],
+  ['1 – 4', 'Library, room, downloads, settings'],
+  ['Esc', 'Back'],
+];
+
+/** `<settings-page>`. */
+export class SettingsPage extends HTMLElement {
+  #name = h('input', { name: 'name', maxlength: 40, required: true, autocomplete: 'off' });
+  #language = h('select', { name: 'language' }, ...Object.entries(LANGUAGES).map(([key, name]) => h('option', { value: key }, name)));
+  #folder = h('input', { name: 'games_dir', required: true, autocomplete: 'off', spellcheck: false });
+  #disk = h('small', {});
+  #quiet = h('input', { type: 'number', name: 'quiet', min: '0', step: 'any', placeholder: t('none') });
+  #about = h('dl', { class: 'factlist' });
+
+  connectedCallback() {
+    const change = async (/** @type {object} */ settings, /** @type {string} */ done) => {
+      if (await order('settings', settings)) toast(done, 'good');
+    };
+    const form = (/** @type {() => void} */ send, /** @type {any[]} */ ...content) =>
+      h('form', { class: 'setting', onsubmit: (/** @type {SubmitEvent} */ event) => { event.preventDefault(); send(); } }, ...content);
+    this.#language.addEventListener('change', () => change({ language: this.#language.value }, t('Saved.')));
+    const browse = async () => {
+      const chosen = await chooseFolder(t('Where are your games?'), this.#folder.value);
+      if (chosen) this.#folder.value = chosen;
+    };
+    this.append(h('h1', {}, t('Settings')),
+      h('section', { class: 'card' }, h('h2', {}, t('You')),
+        form(() => change({ name: this.#name.value }, t('Saved.')), h('label', { class: 'field' }, t('Your name in the room'), this.#name), h('button', { type: 'submit' }, t('Save'))),
+        h('label', { class: 'field' }, t('Language'), this.#language)),
+      h('section', { class: 'card' }, h('h2', {}, t('Games')),
+        form(() => change({ games_dir: this.#folder.value }, t('Saved.')), h('label', { class: 'field grow' }, t('Games folder'), this.#folder, this.#disk), h('button', { type: 'button', onclick: browse }, t('Browse')), h('button', { type: 'submit' }, t('Save'))),
+        h('p', {}, h('button', { type: 'button', onclick: addGame }, t('Add a game …'))),
+        form(() => change({ quiet_upload: Math.round(Number(this.#quiet.value || 0) * MEGA) }, t('Saved.')),
+          h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet, h('small', {}, t('Holds while a game that was started from here runs.'))), h('button', { type: 'submit' }, t('Save')))),
+      h('section', { class: 'card' }, h('h2', {}, t('Help')),
+        h('table', { class: 'keys' }, h('caption', {}, t('Keys')), h('tbody', {}, ...KEYS.map(([key, text]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text)))))),
+        h('div', { class: 'row wrap' },
+          state.actions.has('doctor') ? h('button', { type: 'button', onclick: doctor }, t('Why is the room empty?')) : null,
+          h('button', { type: 'button', onclick: licences }, t('Licences')),
+          h('button', { type: 'button', class: 'danger', onclick: stop }, t('Stop lanspread')))),
+      h('section', { class: 'card' }, h('h2', {}, t('About this peer')), this.#about));
+    this.#show(true);
+  }
+
+  /** @param {import('./state.js').Changed} changed */
+  update(changed) {
+    if (changed.all || changed.settings || changed.status) this.#show(changed.all || changed.settings);
+  }
+
+  /** @param {boolean} fields */
+  #show(fields) {
+    const status = state.status;
+    if (!status) return;
+    if (fields) {
+      this.#name.value = state.settings.name ?? status.name;
+      this.#language.value = state.settings.language ?? document.documentElement.lang;
+      this.#folder.value = state.settings.games_dir ?? status.games_dir;
+      this.#quiet.value = state.settings.quiet_upload ? String(state.settings.quiet_upload / MEGA) : '';
+    }
+    say(this.#disk, state.disk.free_bytes === null ? '' : t('{free} free of {total}', { free: bytes(state.disk.free_bytes), total: bytes(state.disk.total_bytes ?? 0) }));
+    /** @type {[string, string][]} */
+    const facts = [
+      [t('Address'), status.addr],
+      [t('Identity'), status.peer_id.slice(0, 16)],
+      [t('Version'), `${state.programVersion} (${t('protocol {n}', { n: status.protocol })})`],
+      [t('Catalogue'), status.catalogued ? t('yes') : t('none: every well-formed game counts')],
+      [t('State folder'), status.state_dir],
+    ];
+    this.#about.replaceChildren(...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
+  }
+}
+customElements.define('settings-page', SettingsPage);
+
+/** Packs a folder into the library. */
+export async function addGame() {
+  await open(t('Add a game'), (dialog) => {
+    const folder = h('input', { name: 'folder', required: true, autocomplete: 'off', spellcheck: false });
+    const id = h('input', { name: 'id', required: true, pattern: '[A-Za-z0-9_.\\-]{1,64}', autocomplete: 'off', spellcheck: false });
+    const today = new Date().toISOString().slice(0, 10);
+    const date = h('input', { type: 'date', name: 'version', required: true, value: today });
+    const trouble = h('p', { class: 'trouble', role: 'alert' });
+    const pack = h('button', { type: 'submit', class: 'primary' }, t('Add'));
+    const browse = async () => {
+      const chosen = await chooseFolder(t('Which folder is the game?'), folder.value);
+      if (!chosen) return;
+      folder.value = chosen;
+      if (!id.value) id.value = (chosen.split(/[\\/]/).filter(Boolean).pop() ?? '').toLowerCase().replace(/[^a-z0-9_.-]+/g, '-').replace(/^[-.]+|[-.]+$/g, '').slice(0, 64);
+    };
+    const send = async (/** @type {SubmitEvent} */ event) => {
+      event.preventDefault();
+      pack.disabled = true;
+      pack.textContent = t('Packing …');
+      try {
+        await post('pack', { folder: folder.value, game_id: id.value, version: date.value.replaceAll('-', '') });
+        dialog.close('done');
+        toast(t('{game} is in the library now.', { game: id.value }), 'good');
+      } catch (error) {
+        trouble.textContent = error instanceof Error ? error.message : String(error);
+        pack.disabled = false;
+        pack.textContent = t('Add');
+      }
+    };
+    return [h('form', { onsubmit: send },
+      h('p', {}, t('Makes an installed game’s folder into a game that everybody in the room can fetch. The folder is only read.')),
+      h('label', { class: 'field' }, t('Folder of the game'), h('span', { class: 'row' }, folder, h('button', { type: 'button', onclick: browse }, t('Browse')))),
+      h('label', { class: 'field' }, t('Id: letters, digits, - and _'), id),
+      h('label', { class: 'field' }, t('Version: the date of this state of the game'), date),
+      trouble,
+      h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Cancel')), pack))];
+  }, 'wide');
+}
+
+async function licences() {
+  const text = await fetch('licences.txt').then((answer) => answer.text()).catch(() => '');
+  await open(t('Licences'), (dialog) => [h('pre', { tabindex: 0 }, text), h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Close')))], 'wide');
+}
+
+async function doctor() {
+  const found = await get('doctor').catch((error) => ({ error: error.message }));
+  const findings = found.data?.findings ?? found.findings ?? [];
+  await open(t('Why is the room empty?'), (dialog) => [
+    h('ul', { class: 'people' }, ...findings.map((/** @type {any} */ f) => h('li', {}, h('span', {}, f.title ?? f.what ?? JSON.stringify(f)), h('small', {}, f.advice ?? f.hint ?? '')))),
+    found.error ? h('p', { class: 'trouble' }, found.error) : null,
+    h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Close')))], 'wide');
+}
+
+async function stop() {
+  const answer = await open(t('Stop lanspread?'), (dialog) => [
+    h('p', {}, t('Downloads stop and keep what they have; others cannot fetch from here until you start it again.')),
+    h('div', { class: 'row end' }, h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('Cancel')),
+      h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, t('Stop')))]);
+  if (answer === 'yes') await order('shutdown');
+}

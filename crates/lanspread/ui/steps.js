@@ -1,0 +1,122 @@
+// What a game's next step is. The card's one button, and what the game's page offers beside it.
+
+import { order } from './api.js';
+import { confirm } from './dialogs.js';
+import { bytes, percent } from './format.js';
+import { state } from './state.js';
+import { count, t } from './words.js';
+
+/** @typedef {import('./types.d.ts').GameRow} GameRow */
+/** @typedef {{key: string, label: string, run: (() => Promise<unknown>) | null}} Step */
+
+/** Something newer than what is here can be had. @param {GameRow} game */
+export function isOutdated(game) {
+  const { local_version: here, eti_game_version: there } = game;
+  return Boolean((game.downloaded || game.installed) && here && there && there > here && game.peer_count > 0);
+}
+
+/** How a game stands. @param {GameRow} game */
+export function standing(game) {
+  if (state.operation(game.game_id)) return 'busy';
+  if (isOutdated(game)) return 'update';
+  if (game.installed) return 'installed';
+  if (game.downloaded) return game.availability === 'LocalOnly' ? 'checking' : 'downloaded';
+  return game.peer_count > 0 ? 'room' : 'away';
+}
+
+/** The same in words. @param {GameRow} game */
+export function standingText(game) {
+  const operation = state.operation(game.game_id);
+  if (operation) {
+    const { done_bytes: done, total_bytes: total } = operation.progress;
+    const verb = OPERATIONS[operation.kind] ?? operation.kind;
+    return total > 0 ? `${t(verb)} ${percent(done / total)}` : `${t(verb)} …`;
+  }
+  switch (standing(game)) {
+    case 'update': return t('Update available');
+    case 'installed': return t('Installed');
+    case 'checking': return t('Being checked');
+    case 'downloaded': return t('Downloaded');
+    case 'room': return count(game.peer_count, '{n} has it', '{n} have it');
+    default: return t('Nobody here has it');
+  }
+}
+
+/** @type {Record<string, string>} */
+export const OPERATIONS = {
+  Downloading: 'Fetching',
+  Installing: 'Installing',
+  Uninstalling: 'Uninstalling',
+  Removing: 'Removing',
+  Updating: 'Updating',
+  Verifying: 'Checking',
+  Repairing: 'Repairing',
+  Streaming: 'Installing',
+  StreamInstalling: 'Installing',
+};
+
+/** The one right thing to do now. @param {GameRow} game @returns {Step} */
+export function nextStep(game) {
+  const id = game.game_id;
+  const operation = state.operation(id);
+  if (operation) {
+    const stoppable = operation.kind === 'Downloading' || /stream/i.test(operation.kind);
+    return { key: 'cancel', label: t('Cancel'), run: stoppable ? () => order('cancel', { game_id: id }) : null };
+  }
+  switch (standing(game)) {
+    case 'update': return { key: 'update', label: t('Update'), run: () => order(state.actions.has('update') ? 'update' : 'download', { game_id: id }) };
+    case 'installed':
+      return state.actions.has('play')
+        ? { key: 'play', label: t('Play'), run: () => order('play', { game_id: id }) }
+        : { key: 'open', label: t('Open folder'), run: () => order('open-folder', { game_id: id }) };
+    case 'checking': return { key: 'install', label: t('Install'), run: () => order('install', { game_id: id }) };
+    case 'downloaded': return { key: 'install', label: t('Install'), run: () => order('install', { game_id: id }) };
+    case 'room': return { key: 'get', label: t('Get'), run: () => order('download', { game_id: id }) };
+    default: return { key: 'away', label: t('Get'), run: null };
+  }
+}
+
+/** Everything else that can be done with it now. @param {GameRow} game @returns {Step[]} */
+export function otherSteps(game) {
+  const id = game.game_id;
+  const offered = state.actions;
+  if (state.operation(id)) return [];
+  /** @type {Step[]} */
+  const steps = [];
+  const add = (/** @type {string} */ key, /** @type {string} */ label, /** @type {() => Promise<unknown>} */ run) => steps.push({ key, label, run });
+  if (!game.downloaded && game.peer_count > 0) {
+    add('download', t('Download only'), () => order('download', { game_id: id, install: false }));
+    if (!game.installed && offered.has('stream-install')) add('stream-install', t('Install without keeping the archive'), () => order('stream-install', { game_id: id }));
+  }
+  if (game.downloaded && game.installed && isOutdated(game) && offered.has('play')) add('play', t('Play'), () => order('play', { game_id: id }));
+  if (game.downloaded && offered.has('verify')) add('verify', t('Check files'), () => order('verify', { game_id: id }));
+  if (game.downloaded || game.installed) add('open', t('Open folder'), () => order('open-folder', { game_id: id }));
+  if (game.installed) add('uninstall', t('Uninstall'), () => uninstall(game));
+  if (game.downloaded) add('remove', t('Remove download'), () => remove(game));
+  const next = nextStep(game).key;
+  return steps.filter((step) => step.key !== next);
+}
+
+/** @param {GameRow} game */
+async function uninstall(game) {
+  const sure = await confirm(
+    t('Uninstall {game}?', { game: nameOf(game) }),
+    t('The installed game goes, with everything that was saved in its folder. The download stays.'),
+    t('Uninstall'),
+  );
+  return sure && order('uninstall', { game_id: game.game_id });
+}
+
+/** @param {GameRow} game */
+async function remove(game) {
+  const text = game.installed
+    ? t('This frees {size}. What is installed stays and can be played; others cannot fetch the game from here any more.', { size: bytes(game.size) })
+    : t('This frees {size}. Others cannot fetch the game from here any more.', { size: bytes(game.size) });
+  const sure = await confirm(t('Remove the download of {game}?', { game: nameOf(game) }), text, t('Remove'));
+  return sure && order('remove', { game_id: game.game_id });
+}
+
+/** @param {GameRow} game */
+export function nameOf(game) {
+  return game.title || game.game_id;
+}

@@ -1,0 +1,86 @@
+// The contract as the page uses it (crates/lanspread-api; schema/openapi.json has all of it).
+
+export interface Rate { at_ms: number; down: number; up: number }
+export interface LogEntry { at_ms: number; event: { event: string; game_id?: string; [field: string]: any } }
+export interface Disk { free_bytes: number | null; total_bytes: number | null }
+export interface Settings { games_dir?: string; name?: string; language?: string; quiet_upload?: number }
+export interface Setup { games_dir: string; name?: string }
+
+export interface GameRow {
+  game_id: string;
+  title: string | null;
+  downloaded: boolean;
+  installed: boolean;
+  availability: 'Ready' | 'LocalOnly' | 'Remote';
+  peer_count: number;
+  size: number;
+  eti_game_version: string | null;
+  local_version: string | null;
+  content_id: string | null;
+  cover: string | null;
+  [field: string]: any;
+}
+
+export interface PeerRow {
+  peer_id: string;
+  name: string;
+  addr: string;
+  protocol: number;
+  game_count: number;
+  offered_bytes: number;
+  [field: string]: any;
+}
+
+export interface Operation { game_id: string; kind: string; progress: { done_bytes: number; total_bytes: number } }
+export interface SwarmSource { peer_id: string; name: string; chunks_has: number; bytes: number; bytes_per_second: number }
+export interface Swarm {
+  game_id: string;
+  priority: 'low' | 'normal' | 'high';
+  chunks_had: number;
+  chunks_total: number;
+  copies: number;
+  bytes_per_second: number;
+  seconds_left: number | null;
+  sources: SwarmSource[];
+}
+export interface Status {
+  peer_id: string;
+  name: string;
+  addr: string;
+  protocol: number;
+  games_dir: string;
+  state_dir: string;
+  catalogued: boolean;
+  peer_count: number;
+  active_operations: Operation[];
+  swarms: Swarm[];
+  limits: { upload: number | null; download: number | null };
+  active_outbound_transfers: Record<string, number>;
+  [field: string]: any;
+}
+
+export interface Snapshot {
+  program_version: string;
+  actions: string[];
+  settings: Settings;
+  room: { status: Status; disk: Disk; games: GameRow[]; peers: PeerRow[] } | null;
+  suggestion?: Setup;
+  log: LogEntry[];
+  rates: Rate[];
+}
+export interface Patch {
+  status?: Status;
+  disk?: Disk;
+  games?: GameRow[];
+  games_gone?: string[];
+  peers?: PeerRow[];
+  peers_gone?: string[];
+  settings?: Settings;
+}
+export type Update = { sequence: number } & (
+  | { kind: 'snapshot'; data: Snapshot }
+  | { kind: 'patch'; data: Patch }
+  | { kind: 'log'; data: LogEntry }
+  | { kind: 'rate'; data: Rate }
+);
+export interface Offer { peer_id: string; name: string; eti_version: string; content_id: string; size: number; file_count: number }

@@ -37,6 +37,12 @@ struct Options {
     /// Draws the three charts of the docs into this folder instead.
     #[arg(long)]
     plots: Option<PathBuf>,
+    /// KiB that a sender's system takes ahead on each connection.
+    #[arg(long)]
+    ahead_kib: Option<u64>,
+    /// How unevenly flows share a link.
+    #[arg(long)]
+    unfairness: Option<f64>,
     #[arg(long)]
     window: Option<u32>,
     #[arg(long)]
@@ -94,6 +100,12 @@ impl Options {
             peer.latency = Duration::from_micros(self.latency_us);
         }
         self.situation.arrange(&mut party);
+        if let Some(kib) = self.ahead_kib {
+            party.sent_ahead = kib << 10;
+        }
+        if let Some(unfairness) = self.unfairness {
+            party.unfairness = unfairness;
+        }
         let tuning = &mut party.tuning;
         if let Some(ms) = self.have_ms {
             tuning.have_interval = Duration::from_millis(ms);

@@ -1,11 +1,13 @@
 //! Bulk transfers through one switch that never blocks.
 //!
-//! Transfers are fluid: at every moment each has its max-min fair share of its sender's uplink and its receiver's
-//! downlink, which is what TCP flows over one switch settle on (they find it in a few round trips, far below the time
-//! of a chunk). Two transfers between the same two peers share one connection, so they run one after the other.
+//! Transfers are fluid: at every moment each has its weighted max-min fair share of its sender's uplink and its
+//! receiver's downlink, which is what TCP flows over one switch settle on (they find it in a few round trips, far below
+//! the time of a chunk). Real flows do not share evenly: who has just lost a packet has less. So each transfer brings a
+//! weight. Two transfers between the same two peers share one connection, so they run one after the other; and the
+//! sender's system takes some bytes ahead of what has left: a transfer is *handed over* some time before it has *ended*.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use lanspread_core::time::Time;
@@ -23,14 +25,46 @@ pub struct Transfer<T> {
     pub from: usize,
     pub to: usize,
     pub bytes: u64,
+    /// Its share where links are contended, against those of others.
+    pub weight: f64,
     pub tag: T,
 }
 
+/// What has come of a transfer.
+#[derive(Debug)]
+pub enum Progress<T> {
+    /// The sender's system has all of it.
+    HandedOver(Transfer<T>),
+    /// The last byte has left.
+    Ended(Transfer<T>),
+}
+
+/// The connection between two peers while it has something to send.
 #[derive(Debug)]
 struct Flow<T> {
-    transfer: Transfer<T>,
+    from: usize,
+    to: usize,
+    /// The first runs, the others wait for it to end.
+    queue: VecDeque<Transfer<T>>,
+    /// So many of the queue, from the front, are handed over.
+    handed: usize,
+    /// Bytes of the first that have not left.
     remaining: f64,
     rate: f64,
+}
+
+impl<T> Flow<T> {
+    /// What remains of the first transfer when the next one that is not handed over will be; `None` if all are.
+    fn hands_over_at(&self, ahead: f64) -> Option<f64> {
+        let waiting = self.queue.iter().take(self.handed + 1).skip(1);
+        (self.handed < self.queue.len()).then(|| ahead - waiting.map(|t| t.bytes as f64).sum::<f64>())
+    }
+
+    /// Seconds until something comes of it.
+    fn next(&self, ahead: f64) -> f64 {
+        let until = self.hands_over_at(ahead).map_or(0.0, |at| at.max(0.0));
+        (self.remaining - until).max(0.0) / self.rate
+    }
 }
 
 /// What remains of a transfer is compared with this, in bytes: sums of floats are not exact.
@@ -40,44 +74,44 @@ const DONE: f64 = 0.5;
 pub struct Network<T> {
     links: Vec<LinkRate>,
     flows: Vec<Flow<T>>,
-    waiting: BTreeMap<(usize, usize), VecDeque<Transfer<T>>>,
+    /// Bytes that a connection takes ahead of what has left.
+    ahead: f64,
     now: Time,
     stale: bool,
     next_done: Option<Time>,
 }
 
-impl<T> Network<T> {
-    pub fn new(links: Vec<LinkRate>) -> Self {
-        let waiting = BTreeMap::new();
-        Self { links, flows: Vec::new(), waiting, now: Time::START, stale: false, next_done: None }
+impl<T: Clone> Network<T> {
+    pub fn new(links: Vec<LinkRate>, ahead: u64) -> Self {
+        Self {
+            links,
+            flows: Vec::new(),
+            ahead: ahead as f64,
+            now: Time::START,
+            stale: false,
+            next_done: None,
+        }
     }
 
     /// Adds a transfer. Returns whether it runs at once.
     pub fn start(&mut self, transfer: Transfer<T>, now: Time) -> bool {
         self.settle(now);
-        let pair = (transfer.from, transfer.to);
-        let busy = self.flows.iter().any(|flow| (flow.transfer.from, flow.transfer.to) == pair);
-        if busy {
-            self.waiting.entry(pair).or_default().push_back(transfer);
-        } else {
-            self.run(transfer);
+        self.stale = true;
+        let (from, to) = (transfer.from, transfer.to);
+        if let Some(flow) = self.flows.iter_mut().find(|flow| (flow.from, flow.to) == (from, to)) {
+            flow.queue.push_back(transfer);
+            return false;
         }
-        !busy
+        let remaining = transfer.bytes as f64;
+        self.flows.push(Flow { from, to, queue: [transfer].into(), handed: 0, remaining, rate: 0.0 });
+        true
     }
 
-    /// Ends all transfers from and to a peer, unfinished, and returns them.
-    pub fn cut(&mut self, ends: impl Fn(usize, usize) -> bool, now: Time) -> Vec<Transfer<T>> {
+    /// Ends all transfers between some peers, unfinished.
+    pub fn cut(&mut self, ends: impl Fn(usize, usize) -> bool, now: Time) {
         self.settle(now);
-        let mut cut = Vec::new();
-        for at in (0..self.flows.len()).rev() {
-            if ends(self.flows[at].transfer.from, self.flows[at].transfer.to) {
-                cut.push(self.flows.swap_remove(at).transfer);
-            }
-        }
-        let pairs: Vec<_> = self.waiting.keys().copied().filter(|&(from, to)| ends(from, to)).collect();
-        pairs.iter().filter_map(|pair| self.waiting.remove(pair)).for_each(|queue| cut.extend(queue));
+        self.flows.retain(|flow| !ends(flow.from, flow.to));
         self.stale = true;
-        cut
     }
 
     pub fn set_rate(&mut self, peer: usize, rate: LinkRate, now: Time) {
@@ -86,11 +120,11 @@ impl<T> Network<T> {
         self.stale = true;
     }
 
-    /// When the next transfer ends, if nothing changes until then.
+    /// When something next comes of a transfer, if nothing changes until then.
     pub fn next_done(&mut self) -> Option<Time> {
         if self.stale {
             self.share();
-            let soonest = self.flows.iter().map(|flow| flow.remaining / flow.rate).min_by(f64::total_cmp);
+            let soonest = self.flows.iter().map(|flow| flow.next(self.ahead)).min_by(f64::total_cmp);
             // Rounded up to the next nanosecond: never a moment too early.
             self.next_done =
                 soonest.map(|s| self.now + Duration::from_nanos((s * 1e9).ceil().max(0.0) as u64 + 1));
@@ -99,28 +133,36 @@ impl<T> Network<T> {
         self.next_done
     }
 
-    /// Lets time pass and returns the transfers that ended.
-    pub fn advance(&mut self, now: Time) -> Vec<Transfer<T>> {
+    /// Lets time pass and returns what came of transfers. The next one of the same connection runs at once: see
+    /// [`Self::runs`].
+    pub fn advance(&mut self, now: Time) -> Vec<Progress<T>> {
         self.settle(now);
         let mut done = Vec::new();
         for at in (0..self.flows.len()).rev() {
-            if self.flows[at].remaining <= DONE {
-                done.push(self.flows.swap_remove(at).transfer);
-                self.stale = true;
+            let flow = &mut self.flows[at];
+            while flow.hands_over_at(self.ahead).is_some_and(|until| flow.remaining <= until.max(0.0) + DONE)
+            {
+                done.push(Progress::HandedOver(flow.queue[flow.handed].clone()));
+                flow.handed += 1;
+            }
+            if flow.remaining <= DONE
+                && let Some(ended) = flow.queue.pop_front()
+            {
+                done.push(Progress::Ended(ended));
+                flow.handed -= 1;
+                match flow.queue.front() {
+                    Some(next) => flow.remaining = next.bytes as f64,
+                    None => drop(self.flows.swap_remove(at)),
+                }
             }
         }
+        self.stale |= !done.is_empty();
         done
     }
 
-    /// The transfer that was waiting for this one to end, which now runs.
-    pub fn follow(&mut self, ended: &Transfer<T>) -> Option<&Transfer<T>> {
-        let queue = self.waiting.get_mut(&(ended.from, ended.to))?;
-        let next = queue.pop_front();
-        if queue.is_empty() {
-            self.waiting.remove(&(ended.from, ended.to));
-        }
-        self.run(next?);
-        self.flows.last().map(|flow| &flow.transfer)
+    /// The transfer that runs between two peers.
+    pub fn runs(&self, from: usize, to: usize) -> Option<&Transfer<T>> {
+        self.flows.iter().find(|flow| (flow.from, flow.to) == (from, to))?.queue.front()
     }
 
     /// Brings what remains of each flow up to now.
@@ -133,50 +175,48 @@ impl<T> Network<T> {
         }
     }
 
-    fn run(&mut self, transfer: Transfer<T>) {
-        let remaining = transfer.bytes as f64;
-        self.flows.push(Flow { transfer, remaining, rate: 0.0 });
-        self.stale = true;
-    }
-
     /// Progressive filling: the most contended end of a link gives each of its flows the same share; what they cannot
     /// use elsewhere is left to the others; and so on. An end's share only grows while others are settled, so a heap
     /// with stale entries finds the next one.
     fn share(&mut self) {
         let ends = self.links.len() * 2;
         let mut at_end: Vec<Vec<usize>> = vec![Vec::new(); ends];
+        let weight = |flow: &Flow<T>| flow.queue.front().map_or(1.0, |transfer| transfer.weight);
+        let mut open = vec![(0_usize, 0.0); ends];
         for (index, flow) in self.flows.iter().enumerate() {
-            at_end[flow.transfer.from * 2].push(index);
-            at_end[flow.transfer.to * 2 + 1].push(index);
+            for end in [flow.from * 2, flow.to * 2 + 1] {
+                at_end[end].push(index);
+                open[end] = (open[end].0 + 1, open[end].1 + weight(flow));
+            }
         }
         let mut left: Vec<f64> = self.links.iter().flat_map(|link| [link.up, link.down]).collect();
-        let mut open: Vec<usize> = at_end.iter().map(Vec::len).collect();
         let mut settled = vec![false; self.flows.len()];
-        let key = |left: f64, open: usize| (left.max(0.0) / open as f64 * 16.0) as u64;
+        let key = |left: f64, weights: f64| (left.max(0.0) / weights.max(1e-9) * 16.0) as u64;
         let mut heap: BinaryHeap<_> = (0..ends)
-            .filter(|&end| open[end] > 0)
-            .map(|end| Reverse((key(left[end], open[end]), end)))
+            .filter(|&end| open[end].0 > 0)
+            .map(|end| Reverse((key(left[end], open[end].1), end)))
             .collect();
         while let Some(Reverse((share, end))) = heap.pop() {
-            if open[end] == 0 {
+            if open[end].0 == 0 {
                 continue;
             }
-            let current = key(left[end], open[end]);
+            let current = key(left[end], open[end].1);
             if current > share {
                 heap.push(Reverse((current, end)));
                 continue;
             }
-            let rate = (left[end] / open[end] as f64).max(1.0);
+            let per_weight = left[end] / open[end].1.max(1e-9);
             for &index in &at_end[end] {
                 if std::mem::replace(&mut settled[index], true) {
                     continue;
                 }
-                let transfer = &self.flows[index].transfer;
-                for other in [transfer.from * 2, transfer.to * 2 + 1] {
-                    left[other] -= rate;
-                    open[other] -= 1;
+                let flow = &mut self.flows[index];
+                let weight = flow.queue.front().map_or(1.0, |transfer| transfer.weight);
+                flow.rate = (per_weight * weight).max(1.0);
+                for other in [flow.from * 2, flow.to * 2 + 1] {
+                    left[other] -= flow.rate;
+                    open[other] = (open[other].0 - 1, open[other].1 - weight);
                 }
-                self.flows[index].rate = rate;
             }
         }
     }
@@ -188,20 +228,31 @@ mod tests {
 
     const LINK: LinkRate = LinkRate { up: 100.0, down: 100.0 };
 
-    fn finish(links: Vec<LinkRate>, transfers: &[(usize, usize, u64)]) -> Vec<(usize, f64)> {
-        let mut network = Network::new(links);
-        for (tag, &(from, to, bytes)) in transfers.iter().enumerate() {
-            network.start(Transfer { from, to, bytes, tag }, Time::START);
-        }
-        let mut done = Vec::new();
+    fn transfer(from: usize, to: usize, bytes: u64, weight: f64, tag: usize) -> Transfer<usize> {
+        Transfer { from, to, bytes, weight, tag }
+    }
+
+    /// When which transfer ended, and when it was handed over.
+    fn play(links: Vec<LinkRate>, ahead: u64, transfers: Vec<Transfer<usize>>) -> Vec<(f64, f64)> {
+        let mut network = Network::new(links, ahead);
+        let mut times = vec![(0.0, 0.0); transfers.len()];
+        transfers.into_iter().for_each(|transfer| drop(network.start(transfer, Time::START)));
         while let Some(at) = network.next_done() {
-            for transfer in network.advance(at) {
-                done.push((transfer.tag, (at.since_start().as_secs_f64() * 10.0).round() / 10.0));
-                network.follow(&transfer);
+            let seconds = (at.since_start().as_secs_f64() * 10.0).round() / 10.0;
+            for progress in network.advance(at) {
+                match progress {
+                    Progress::HandedOver(transfer) => times[transfer.tag].1 = seconds,
+                    Progress::Ended(transfer) => times[transfer.tag].0 = seconds,
+                }
             }
         }
-        done.sort_by_key(|(tag, _)| *tag);
-        done
+        times
+    }
+
+    fn finish(links: Vec<LinkRate>, transfers: &[(usize, usize, u64)]) -> Vec<(usize, f64)> {
+        let all =
+            transfers.iter().enumerate().map(|(tag, &(from, to, bytes))| transfer(from, to, bytes, 1.0, tag));
+        play(links, 0, all.collect()).into_iter().map(|(ended, _)| ended).enumerate().collect()
     }
 
     #[test]
@@ -218,5 +269,18 @@ mod tests {
     #[test]
     fn one_connection_carries_one_answer_after_the_other() {
         assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (0, 1, 1000)]), [(0, 10.0), (1, 20.0)]);
+    }
+    #[test]
+    fn who_weighs_more_gets_more() {
+        let both = vec![transfer(0, 1, 1000, 3.0, 0), transfer(0, 2, 1000, 1.0, 1)];
+        let times = play(vec![LINK; 3], 0, both);
+        assert_eq!(times, [(13.3, 13.3), (20.0, 20.0)]);
+    }
+
+    #[test]
+    fn what_the_system_takes_ahead_is_handed_over_before_it_has_left() {
+        let three = (0..3).map(|tag| transfer(0, 1, 1000, 1.0, tag)).collect();
+        let times = play(vec![LINK; 2], 1500, three);
+        assert_eq!(times, [(10.0, 0.0), (20.0, 5.0), (30.0, 15.0)]);
     }
 }

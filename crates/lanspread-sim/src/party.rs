@@ -17,6 +17,10 @@ pub struct Party {
     pub peers: Vec<PeerSpec>,
     pub faults: Vec<Fault>,
     pub tuning: Tuning,
+    /// Bytes that a sender's system takes ahead of what has left, on each connection.
+    pub sent_ahead: u64,
+    /// How unevenly TCP flows share a link: the standard deviation of the logarithm of their weights.
+    pub unfairness: f64,
     /// Given up after so many times the bound.
     pub patience: f64,
 }
@@ -85,7 +89,16 @@ impl Party {
     pub fn mass_start(receivers: usize, mbit: f64, game_bytes: u64, seed: u64) -> Self {
         let mut peers = vec![PeerSpec::receiver(mbit); receivers + 1];
         peers[0] = PeerSpec::seed(mbit);
-        Self { seed, game_bytes, peers, faults: Vec::new(), tuning: Tuning::default(), patience: 30.0 }
+        Self {
+            seed,
+            game_bytes,
+            peers,
+            faults: Vec::new(),
+            tuning: Tuning::default(),
+            sent_ahead: 0,
+            unfairness: 0.0,
+            patience: 30.0,
+        }
     }
 
     /// A small party with everything that can go wrong, from a seed.

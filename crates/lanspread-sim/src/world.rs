@@ -147,7 +147,7 @@ impl World {
         }
         let mut world = Self {
             by_id: guests.iter().enumerate().map(|(at, guest)| (guest.id, at)).collect(),
-            network: Network::new(party.peers.iter().map(|spec| spec.rate).collect()),
+            network: Network::new(party.peers.iter().map(|spec| spec.rate).collect(), party.sent_ahead),
             watchers: (0..count).map(|_| Watcher::new(chunks)).collect(),
             manifest_bytes: lanspread_proto::manifest::encode(&content).map_or(0, |bytes| bytes.len() as u64),
             wire: Wire::default(),
@@ -206,8 +206,8 @@ impl World {
                 (None, None) => return Err(format!("nothing happens any more: {}", self.stuck())),
                 (event, Some(done)) if event.is_none_or(|at| done <= at) => {
                     self.now = done;
-                    for transfer in self.network.advance(done) {
-                        self.transfer_ended(transfer);
+                    for progress in self.network.advance(done) {
+                        self.transfer_went_on(progress);
                     }
                 }
                 _ => {

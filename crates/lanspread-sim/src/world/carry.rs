@@ -14,7 +14,7 @@ use lanspread_types::{ChunkIndex, PeerName};
 
 use super::{Event, Tag, World};
 use crate::guest::{addr_of, guest_at, name_of};
-use crate::network::Transfer;
+use crate::network::{Progress, Transfer};
 use crate::wire::other;
 
 /// The other end notices so long after a process died or a connection broke: the kernel resets it.
@@ -166,11 +166,21 @@ impl World {
             }
         };
         let tag = Tag { link, id, chunk };
-        let transfer = Transfer { from: at, to, bytes, tag: tag.clone() };
+        let weight = self.weight();
+        let transfer = Transfer { from: at, to, bytes, weight, tag: tag.clone() };
         if self.network.start(transfer, self.now) {
             self.head(at, &tag, bytes);
         }
         Ok(())
+    }
+
+    /// How well a transfer stands its ground against others: log-normal, nearly.
+    fn weight(&mut self) -> f64 {
+        if self.party.unfairness == 0.0 {
+            return 1.0;
+        }
+        let uniform: f64 = (0..4).map(|_| self.rng.below(1 << 20) as f64 / (1 << 20) as f64).sum();
+        (self.party.unfairness * (uniform - 2.0) * 3.0_f64.sqrt()).exp()
     }
 
     /// The head of an answer leaves.
@@ -186,8 +196,20 @@ impl World {
         }
     }
 
-    pub(super) fn transfer_ended(&mut self, ended: Transfer<Tag>) {
-        let Transfer { from, to, bytes, tag } = &ended;
+    pub(super) fn transfer_went_on(&mut self, progress: Progress<Tag>) {
+        match progress {
+            Progress::HandedOver(Transfer { from, bytes, tag, .. }) => {
+                if tag.chunk.is_some() {
+                    let served = NetInput::Served { link: tag.link, id: tag.id, bytes, ok: true };
+                    self.tell(from, Duration::ZERO, served);
+                }
+            }
+            Progress::Ended(ended) => self.transfer_ended(&ended),
+        }
+    }
+
+    fn transfer_ended(&mut self, ended: &Transfer<Tag>) {
+        let Transfer { from, to, bytes, tag, .. } = ended;
         let (link, id, peer) = (tag.link, tag.id, self.guests[*from].id);
         match tag.chunk {
             Some(chunk) => {
@@ -198,14 +220,13 @@ impl World {
                 }
                 let arrives = self.now + self.trip(*from, *to);
                 self.queue.plan(arrives, Event::Payload { link, id, chunk, true_bytes });
-                self.tell(*from, Duration::ZERO, NetInput::Served { link, id, bytes: *bytes, ok: true });
             }
             None => {
                 let result = Ok(self.content.clone());
                 self.on_link(link, NetInput::ManifestArrived { peer, id, result });
             }
         }
-        if let Some(next) = self.network.follow(&ended) {
+        if let Some(next) = self.network.runs(*from, *to) {
             let (from, tag, bytes) = (next.from, next.tag.clone(), next.bytes);
             self.head(from, &tag, bytes);
         }

@@ -1,0 +1,214 @@
+//! Whom to ask for what, next: wishes to scarce seeds first, then chunks by name, then help with what is late.
+
+use lanspread_types::limits::CANDIDATES_PER_REQUEST_MAX;
+use lanspread_types::{ChunkIndex, PeerId};
+
+use super::{Download, Quiet};
+use crate::swarm::rng::mix;
+use crate::swarm::source::Source;
+use crate::swarm::window::Window;
+use crate::time::Time;
+
+/// A request to be made.
+pub(super) struct Ask {
+    pub peer: PeerId,
+    pub candidates: Vec<ChunkIndex>,
+    pub fresh_only: bool,
+}
+
+impl Ask {
+    fn one(peer: PeerId, chunk: ChunkIndex) -> Self {
+        Self { peer, candidates: vec![chunk], fresh_only: false }
+    }
+}
+
+impl Download {
+    pub(super) fn choose(&mut self) -> Option<Ask> {
+        if self.had.is_full() || !self.has_room() {
+            return None;
+        }
+        let window = self.window();
+        self.wish(&window).or_else(|| self.fetch(&window)).or_else(|| self.help())
+    }
+
+    /// There is nothing to ask: until when?
+    pub(super) fn settle(&mut self) {
+        let mut late = self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some());
+        let helpless = self.is_endgame() || late.any(|(_, asked)| asked.late_at <= self.now);
+        self.quiet = Quiet { settled: true, helpless, until: self.next_change() };
+    }
+
+    /// When time alone makes a difference.
+    pub(super) fn next_change(&self) -> Option<Time> {
+        let late =
+            self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some()).map(|(_, asked)| asked.late_at);
+        let rested = self.sources.values().map(|source| source.rests_until);
+        let patience = self.spread_patience();
+        let spread = self.elsewhere.values().map(|&told| told + patience);
+        late.chain(rested).chain(spread).filter(|&at| at > self.now).min()
+    }
+
+    pub(super) fn is_endgame(&self) -> bool {
+        self.had.len() - self.had.count() <= self.tuning.endgame_chunks
+    }
+
+    /// Asks a scarce source for whatever it has not sent to anybody yet, out of its share of the window.
+    pub(super) fn wish(&mut self, window: &Window) -> Option<Ask> {
+        if !self.is_scarce() {
+            return None;
+        }
+        for (at, &peer) in self.seeds.iter().enumerate() {
+            let source = &self.sources[&peer];
+            if source.wishes >= self.tuning.wishes || source.rests_until > self.now {
+                continue;
+            }
+            let unspread = |wanted: &dyn Fn(ChunkIndex) -> bool| -> Vec<ChunkIndex> {
+                let only_here = |&chunk: &ChunkIndex| {
+                    self.requests.carriers(chunk) == 0
+                        && self.availability.copies(chunk) == 0
+                        && wanted(chunk)
+                };
+                self.missing_in(window).filter(only_here).take(CANDIDATES_PER_REQUEST_MAX).collect()
+            };
+            let seeds = self.seeds.len();
+            // Sent to somebody, but long ago, and he does not pass it on: the seed may count it as fresh again.
+            let told_off = |chunk| self.elsewhere.contains_key(&chunk) && !self.is_overdue(chunk);
+            let fresh = unspread(&|chunk| !told_off(chunk) && home(chunk, seeds) == at);
+            // Each wish takes one away; one more than there are chunks could only be refused.
+            if fresh.len() > source.wishes {
+                return Some(Ask { peer, candidates: fresh, fresh_only: true });
+            }
+        }
+        None
+    }
+
+    /// Asks for a chunk by name: the rarest one in the window that somebody with time to spare has.
+    pub(super) fn fetch(&mut self, window: &Window) -> Option<Ask> {
+        let draw = self.rng.next_u64();
+        let may_ask = self.fellow_requests < self.tuning.swarm_requests;
+        let free = if may_ask { self.free_fellows() } else { Vec::new() };
+        let fellows = !free.is_empty();
+        let scarce = self.is_scarce();
+        if !fellows && scarce {
+            return None;
+        }
+        let in_order = self.fellows == 0 || draw % 100 < self.tuning.in_order_percent;
+        let mut ranked: Vec<(u16, u64, ChunkIndex)> = Vec::new();
+        for chunk in self.had.missing_from(window.start()).take_while(|chunk| chunk.0 < window.end()) {
+            let copies = self.availability.copies(chunk);
+            if self.requests.carriers(chunk) == 0 && ((copies > 0 && fellows) || !scarce) {
+                // Alone, in order: there is nobody to have other chunks than.
+                let tie = if in_order { u64::from(chunk.0) } else { mix(draw ^ u64::from(chunk.0)) };
+                let copies = if in_order { copies.min(1) } else { copies };
+                ranked.push((copies, tie, chunk));
+            }
+        }
+        ranked.sort_unstable();
+        ranked.iter().find_map(|&(copies, _, chunk)| {
+            let fellow = if copies > 0 && fellows { self.best_of(&free, chunk) } else { None };
+            let seed = || if !scarce { self.home_or_thief(chunk, window) } else { None };
+            fellow.or_else(seed).map(|peer| Ask::one(peer, chunk))
+        })
+    }
+
+    /// Asks a second source for a chunk that is late, or for one of the very last.
+    pub(super) fn help(&mut self) -> Option<Ask> {
+        let endgame = self.is_endgame();
+        let mut candidates: Vec<(Time, ChunkIndex, PeerId)> = Vec::new();
+        for (&(peer, _), asked) in self.requests.wanted() {
+            let Some(chunk) = asked.chunk else { continue };
+            if (asked.late_at <= self.now || endgame)
+                && self.requests.carriers(chunk) < 2
+                && !self.had.contains(chunk)
+            {
+                candidates.push((asked.late_at, chunk, peer));
+            }
+        }
+        candidates.sort_unstable();
+        candidates.into_iter().find_map(|(late_at, chunk, bringer)| {
+            let late = late_at <= self.now;
+            let usual = self.usual_rate;
+            let bytes = self.chunk_bytes(chunk);
+            let bringer_needs = self.sources[&bringer].backlog(0, usual);
+            let able = self.sources.iter().filter(|(peer, source)| {
+                **peer != bringer && source.has.contains(chunk) && self.is_free(source)
+            });
+            let helper = able
+                .map(|(peer, source)| (source.backlog(bytes, usual), *peer))
+                .filter(|&(needs, _)| late || is_worth_it(needs, bringer_needs))
+                .min_by(|a, b| a.0.total_cmp(&b.0))?;
+            Some(Ask::one(helper.1, chunk))
+        })
+    }
+
+    /// Those who can be asked now, with the seconds that one chunk more would take from each.
+    pub(super) fn free_fellows(&self) -> Vec<(PeerId, &Source, u64)> {
+        let bytes = self.content.manifest().chunk_size().bytes();
+        self.sources
+            .iter()
+            .filter(|(_, source)| !source.seed && !source.has.is_empty() && self.is_free(source))
+            .map(|(peer, source)| (*peer, source, (source.backlog(bytes, self.usual_rate) * 100.0) as u64))
+            .collect()
+    }
+
+    /// The fellow downloader that will probably deliver first.
+    pub(super) fn best_of(&self, free: &[(PeerId, &Source, u64)], chunk: ChunkIndex) -> Option<PeerId> {
+        let moment = u64::from(chunk.0) ^ self.now.since_start().as_nanos() as u64;
+        free.iter()
+            .filter(|(_, source, _)| source.has.contains(chunk))
+            .min_by_key(|(peer, _, needs)| (*needs, mix(short(peer) ^ moment)))
+            .map(|(peer, ..)| *peer)
+    }
+
+    /// The seed whose share the chunk belongs to, or another one that has nothing left to do and would be much sooner.
+    pub(super) fn home_or_thief(&self, chunk: ChunkIndex, window: &Window) -> Option<PeerId> {
+        let seeds = &self.seeds;
+        let home_at = home(chunk, seeds.len().max(1));
+        let owner = *seeds.get(home_at)?;
+        let owner_source = &self.sources[&owner];
+        if self.is_free(owner_source) {
+            return Some(owner);
+        }
+        let (usual, bytes) = (self.usual_rate, self.chunk_bytes(chunk));
+        let unasked = |at: usize| {
+            let free = self.missing_in(window).filter(|&c| self.requests.carriers(c) == 0);
+            free.filter(|&c| home(c, seeds.len()) == at).count() as u64
+        };
+        let owner_needs = if self.has_late(owner) || owner_source.rests_until > self.now {
+            f64::INFINITY
+        } else {
+            owner_source.backlog(unasked(home_at) * bytes, usual)
+        };
+        let mut thieves: Vec<_> = (0..seeds.len())
+            .filter(|&at| at != home_at && self.is_free(&self.sources[&seeds[at]]))
+            .map(|at| (self.sources[&seeds[at]].backlog(bytes, usual), at))
+            .collect();
+        thieves.sort_by(|a, b| a.0.total_cmp(&b.0));
+        thieves
+            .into_iter()
+            .find(|&(needs, at)| is_worth_it(needs, owner_needs) && unasked(at) == 0)
+            .map(|(_, at)| seeds[at])
+    }
+}
+
+/// Another source takes over, or helps at the very end, when it would be done in less than half the time, and by so
+/// much that it cannot be chance.
+const STEAL_FACTOR: f64 = 2.0;
+const STEAL_SECONDS: f64 = 0.05;
+
+fn is_worth_it(needs: f64, instead_of: f64) -> bool {
+    STEAL_FACTOR * needs + STEAL_SECONDS < instead_of
+}
+
+/// Which of so many seeds a chunk belongs to: each has exactly one of every run of as many chunks, in turns that
+/// change from run to run, so that no pattern of the files favours one.
+fn home(chunk: ChunkIndex, seeds: usize) -> usize {
+    let seeds = seeds as u64;
+    let (run, place) = (u64::from(chunk.0) / seeds, u64::from(chunk.0) % seeds);
+    ((place + mix(run)) % seeds) as usize
+}
+
+fn short(peer: &PeerId) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *peer.as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}

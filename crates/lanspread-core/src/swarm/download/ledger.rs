@@ -1,0 +1,157 @@
+//! What is asked and not answered, what is known of each source, and what follows from it by counting.
+
+use std::time::Duration;
+
+use lanspread_types::message::{ChunkRequest, RequestId};
+use lanspread_types::{ChunkIndex, PeerId};
+
+use super::Download;
+use super::choose::Ask;
+use crate::swarm::requests::{Asked, RequestKey};
+use crate::swarm::source::Source;
+use crate::swarm::window::Window;
+use crate::time::Time;
+
+/// The rate of a source of which nothing is known, in bytes per second: a 100 Mbit/s link.
+pub(super) const RATE_UNKNOWN: f64 = 12e6;
+
+impl Download {
+    pub(super) fn record(&mut self, ask: Ask, id: RequestId) -> (PeerId, ChunkRequest) {
+        let open = ask.fresh_only || ask.candidates.len() > 1;
+        let chunk = if open { None } else { ask.candidates.first().copied() };
+        let bytes = ask.candidates.first().map_or(0, |&chunk| self.chunk_bytes(chunk));
+        let usual = self.usual_rate;
+        let source = self.sources.get_mut(&ask.peer);
+        let mut expected = 0.0;
+        if let Some(source) = source {
+            source.requests += 1;
+            source.wishes += usize::from(open);
+            source.bytes_in_flight += bytes;
+            self.fellow_requests += usize::from(!source.seed);
+            expected = source.backlog(0, usual).max(source.latency().unwrap_or_default().as_secs_f64());
+        }
+        self.bytes_in_flight += bytes;
+        let asked = Asked {
+            candidates: ask.candidates.clone(),
+            chunk,
+            bytes,
+            asked: self.now,
+            late_at: self.late_at(expected),
+            dropped: false,
+        };
+        self.requests.insert((ask.peer, id), asked);
+        let manifest = self.content.manifest();
+        let request = ChunkRequest {
+            id,
+            game: manifest.game().clone(),
+            content: self.content.content_id(),
+            candidates: ask.candidates,
+            fresh_only: ask.fresh_only,
+        };
+        (ask.peer, request)
+    }
+
+    pub(super) fn window(&self) -> Window {
+        Window::of(&self.had, self.downloading + 1, &self.tuning)
+    }
+
+    pub(super) fn missing_in(&self, window: &Window) -> impl Iterator<Item = ChunkIndex> + '_ {
+        let end = window.end();
+        self.had.missing_from(window.start()).take_while(move |chunk| chunk.0 < end)
+    }
+
+    /// Counts who is who, after the sources have changed.
+    pub(super) fn recount(&mut self) {
+        self.seeds = self.sources.iter().filter(|(_, source)| source.seed).map(|(peer, _)| *peer).collect();
+        self.fellows = self.sources.len() - self.seeds.len();
+        let fellows = || self.sources.values().filter(|source| !source.seed);
+        self.downloading = fellows().filter(|source| !source.has.is_full()).count();
+        self.fellow_requests = fellows().map(|source| source.requests).sum();
+        self.usual_rate = usual_rate(self.sources.values());
+    }
+
+    /// Whether the seeds must not waste their time on second copies: there are at least twice as many downloaders.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.fellows > 0 && self.fellows + 1 >= 2 * self.seeds.len()
+    }
+
+    /// A chunk that was just sent to somebody arrives there about as late as our own chunks from that seed do.
+    pub(super) fn spread_patience(&self) -> Duration {
+        let latency =
+            self.seeds.iter().filter_map(|peer| self.sources[peer].latency()).max().unwrap_or_default();
+        self.tuning.spread_patience.max(latency * 2)
+    }
+
+    /// The seed has sent it to somebody long ago, and nobody has announced it.
+    pub(super) fn is_overdue(&self, chunk: ChunkIndex) -> bool {
+        self.elsewhere.get(&chunk).is_some_and(|&told| told + self.spread_patience() <= self.now)
+    }
+
+    pub(super) fn is_free(&self, source: &Source) -> bool {
+        let depth = match source.chunks {
+            // A liar costs one chunk, not as many as were asked of it before the first came.
+            0 => 1,
+            _ => source.depth(self.content.manifest().chunk_size().bytes(), &self.tuning),
+        };
+        source.requests < depth && source.rests_until <= self.now
+    }
+
+    pub(super) fn has_late(&self, peer: PeerId) -> bool {
+        let late = |asked: &Asked| asked.chunk.is_some() && asked.late_at <= self.now;
+        self.requests.at(peer).iter().filter_map(|key| self.requests.get(key)).any(late)
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        let next = self.content.manifest().chunk_size().bytes();
+        self.requests.len() < self.tuning.in_flight_chunks_min
+            || self.bytes_in_flight + next <= self.tuning.in_flight_bytes
+    }
+
+    pub(super) fn late_at(&self, expected_seconds: f64) -> Time {
+        let expected = Duration::from_secs_f64(expected_seconds.min(3600.0)) * self.tuning.late_factor;
+        self.now + expected.max(self.tuning.late_min)
+    }
+
+    pub(super) fn chunk_bytes(&self, chunk: ChunkIndex) -> u64 {
+        self.content.manifest().place(chunk).map_or(0, |place| place.len)
+    }
+
+    pub(super) fn end(&mut self, key: &RequestKey) -> Option<Asked> {
+        let asked = self.requests.remove(key)?;
+        self.quiet.settled = false;
+        self.bytes_in_flight -= asked.bytes;
+        if let Some(source) = self.sources.get_mut(&key.0) {
+            source.requests -= 1;
+            self.fellow_requests -= usize::from(!source.seed);
+            source.bytes_in_flight -= asked.bytes;
+            source.wishes -= usize::from(asked.is_open_wish());
+        }
+        Some(asked)
+    }
+
+    pub(super) fn rest(&mut self, peer: PeerId, pause: Duration) {
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.rests_until = self.now + pause;
+        }
+    }
+
+    /// The source turns out not to have these chunks, whatever it announced.
+    pub(super) fn lacks(&mut self, peer: PeerId, chunks: &[ChunkIndex]) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        for &chunk in chunks {
+            if source.has.remove(chunk) && !source.seed {
+                self.availability.remove(chunk);
+            }
+        }
+    }
+}
+
+/// The mean over those of which something is known.
+pub(super) fn usual_rate<'a>(sources: impl Iterator<Item = &'a Source>) -> f64 {
+    let (mut sum, mut known) = (0.0, 0);
+    for rate in sources.filter_map(Source::rate) {
+        sum += rate;
+        known += 1;
+    }
+    if known == 0 { RATE_UNKNOWN } else { sum / f64::from(known) }
+}

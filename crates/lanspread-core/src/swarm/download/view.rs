@@ -1,0 +1,76 @@
+//! What others may know of a download.
+
+use std::sync::Arc;
+
+use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId};
+
+use super::Download;
+use crate::swarm::source::SourceFigures;
+
+impl Download {
+    pub fn content(&self) -> &Arc<GameContent> {
+        &self.content
+    }
+
+    pub fn had(&self) -> &ChunkSet {
+        &self.had
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.had.is_full()
+    }
+
+    pub fn first_missing(&self) -> Option<ChunkIndex> {
+        self.had.first_missing()
+    }
+
+    /// The chunks that may be asked for now.
+    pub fn window_range(&self) -> std::ops::Range<u32> {
+        let window = self.window();
+        window.start()..window.end()
+    }
+
+    pub fn sources(&self) -> impl Iterator<Item = (PeerId, SourceFigures)> + '_ {
+        self.sources.iter().map(|(peer, source)| (*peer, source.figures()))
+    }
+
+    pub fn source_count(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Copies of a chunk in the room that this download knows of, its own not counted.
+    pub fn copies(&self, chunk: ChunkIndex) -> usize {
+        self.sources.values().filter(|source| source.has.contains(chunk)).count()
+    }
+
+    /// Copies of the content in the room, ours included: as many as the rarest chunk has, and the share of chunks that
+    /// have more.
+    pub fn copies_in_room(&self) -> f64 {
+        let copies = |at| {
+            let chunk = ChunkIndex(at);
+            self.copies(chunk) + usize::from(self.had.contains(chunk))
+        };
+        let rarest = (0..self.had.len()).map(copies).min().unwrap_or(0);
+        let more = (0..self.had.len()).filter(|&at| copies(at) > rarest).count();
+        rarest as f64 + more as f64 / f64::from(self.had.len().max(1))
+    }
+
+    /// Whether the sources together have everything that is missing.
+    pub fn can_complete(&self) -> bool {
+        let any_seed = self.sources.values().any(|source| source.has.is_full());
+        any_seed || self.had.missing_from(0).all(|chunk| self.copies(chunk) > 0)
+    }
+
+    pub fn bytes_in_flight(&self) -> u64 {
+        self.bytes_in_flight
+    }
+
+    pub fn requests_in_flight(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Verified chunks that came a second time.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+}

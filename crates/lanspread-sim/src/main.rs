@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use lanspread_sim::network::LinkRate;
 use lanspread_sim::plot::{Chart, Line};
-use lanspread_sim::{Fault, Party, Report, World};
+use lanspread_sim::{Fault, Party, PeerSpec, Report, World};
 
 /// Plays a party of many peers in virtual time.
 #[derive(Debug, Parser)]
@@ -68,6 +68,8 @@ enum Situation {
     Killed,
     /// One guest sends nothing that verifies.
     Liar,
+    /// One source more has the whole game, and every chunk of it is wrong.
+    FalseSeed,
     /// The last guest clicks at half time.
     Late,
 }
@@ -88,6 +90,10 @@ impl Situation {
             Self::Fast => party.peers[last].rate = scaled(party.peers[last].rate, 10.0),
             Self::Killed => party.faults.push(Fault::Crash { peer: last, at: half, back_after: None }),
             Self::Liar => party.peers[last].lies = 1.0,
+            Self::FalseSeed => {
+                let honest = party.peers[0].clone();
+                party.peers.push(PeerSpec { lies: 1.0, ..honest });
+            }
             Self::Late => party.peers[last].joins = Some(half),
         }
     }

@@ -54,15 +54,17 @@ struct Flow<T> {
 }
 
 impl<T> Flow<T> {
-    /// What remains of the first transfer when the next one that is not handed over will be; `None` if all are.
+    /// What remains of the first transfer when the next one that is not handed over will be; `None` if all are, or if
+    /// it will not be before the first has ended.
     fn hands_over_at(&self, ahead: f64) -> Option<f64> {
         let waiting = self.queue.iter().take(self.handed + 1).skip(1);
-        (self.handed < self.queue.len()).then(|| ahead - waiting.map(|t| t.bytes as f64).sum::<f64>())
+        let at = ahead - waiting.map(|transfer| transfer.bytes as f64).sum::<f64>();
+        (self.handed < self.queue.len() && at >= 0.0).then_some(at)
     }
 
     /// Seconds until something comes of it.
     fn next(&self, ahead: f64) -> f64 {
-        let until = self.hands_over_at(ahead).map_or(0.0, |at| at.max(0.0));
+        let until = self.hands_over_at(ahead).unwrap_or(0.0);
         (self.remaining - until).max(0.0) / self.rate
     }
 }
@@ -140,8 +142,7 @@ impl<T: Clone> Network<T> {
         let mut done = Vec::new();
         for at in (0..self.flows.len()).rev() {
             let flow = &mut self.flows[at];
-            while flow.hands_over_at(self.ahead).is_some_and(|until| flow.remaining <= until.max(0.0) + DONE)
-            {
+            while flow.hands_over_at(self.ahead).is_some_and(|until| flow.remaining <= until + DONE) {
                 done.push(Progress::HandedOver(flow.queue[flow.handed].clone()));
                 flow.handed += 1;
             }

@@ -12,6 +12,7 @@ use crate::fetch::{
     AskedForManifest, Ending, Fetch, MANIFEST_PATIENCE, PROGRESS_INTERVAL, Phase, SOURCE_PATIENCE, Transfer,
 };
 use crate::io::{ChunkFault, CloseReason, DiskError, DiskJob, ManifestFault, Output, RequestFailure};
+use crate::roster::RemotePeer;
 use crate::swarm::{Download, Failure};
 use crate::time::Time;
 
@@ -212,12 +213,10 @@ impl Node {
         }
     }
 
-    /// Notices when nobody has what is missing, and when somebody has it again.
+    /// Notices when nobody who answers has what is missing, and when somebody has it again.
     fn watch_starvation(&mut self, now: Time, game: &GameId) {
         let Some(transfer) = self.fetches.get_mut(game).and_then(Fetch::transfer_mut) else { return };
-        let swarm = &transfer.swarm;
-        let fed = swarm.requests_in_flight() > 0 || swarm.had().missing_from(0).any(|c| swarm.copies(c) > 0);
-        if fed {
+        if transfer.swarm.is_fed() {
             transfer.starving_since = None;
         } else if transfer.starving_since.is_none() {
             transfer.starving_since = Some(now);
@@ -347,7 +346,9 @@ impl Node {
         }
         transfer.announced_at = now;
         let chunks = std::mem::take(&mut transfer.unannounced);
-        let conns: Vec<_> = self.roster.iter().filter(|p| p.is_interested(content)).map(|p| p.conn).collect();
+        // Those who download it, too; and the seeds, so that they know what they need not send to anybody else.
+        let listens = |p: &&RemotePeer| p.is_interested(content) || transfer.swarm.is_seed(p.id);
+        let conns: Vec<_> = self.roster.iter().filter(listens).map(|p| p.conn).collect();
         transfer.have_interval = have_interval * (1 + conns.len() as u32 / LISTENERS_PER_INTERVAL);
         for part in chunks.chunks(CHUNKS_PER_HAVE_MAX) {
             for &conn in &conns {

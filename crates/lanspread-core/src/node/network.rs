@@ -144,6 +144,7 @@ impl Node {
             Message::NotInterested { content } => peer.set_interested(content, false),
             Message::HaveMap(map) => self.have_map(now, id, map),
             Message::Have { content, chunks } => {
+                self.uplink.announced(&id, &content, &chunks, now);
                 if let Some(transfer) = self.transfer_of(content) {
                     transfer.swarm.source_has(id, &chunks, now);
                     self.pump_fetches(now);

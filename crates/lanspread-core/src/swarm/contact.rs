@@ -9,9 +9,9 @@ use crate::time::Time;
 
 /// Pause after the first lost request. Each further one doubles it ...
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// ... up to this: a firewall that was opened meanwhile is noticed within a minute.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// Without any answer for so long a source is mute. Six attempts have failed by then.
+/// ... up to this: a firewall that was opened meanwhile is noticed before the download is given up.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Without any answer for so long a source is mute. Five attempts have failed by then.
 pub(super) const MUTE_AFTER: Duration = Duration::from_secs(30);
 /// A request that is not answered at all for so long is taken back, which must be answered at once: a queue may be long
 /// (an upload limit, a crowd), but who does not even say "cancelled" is not there.
@@ -100,7 +100,7 @@ mod tests {
     fn pauses_grow_until_an_answer_comes() {
         let mut contact = Contact::default();
         let pauses: Vec<u64> = (0..8).map(|n| contact.lost(at(n)).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(pauses, [1, 2, 4, 8, 10, 10, 10, 10]);
         assert!(!contact.is_good() && !contact.is_mute(at(29)) && contact.is_mute(at(30)));
         contact.answered(false, at(40));
         assert!(contact.is_good() && !contact.is_mute(at(100)));

@@ -210,6 +210,7 @@ impl Download {
             return None;
         }
         self.now = now;
+        self.take_back_overdue();
         let ask = self.choose();
         if ask.is_none() {
             self.settle();
@@ -243,6 +244,7 @@ impl Download {
         let transfer = self.sources[&peer].backlog(0, self.usual_rate);
         let late_at = self.late_at(transfer.max(bytes as f64 / self.usual_rate));
         self.requests.assign(&key, chunk, late_at);
+        self.answered(peer);
         if open_wish && let Some(source) = self.sources.get_mut(&peer) {
             source.wishes -= 1;
         }
@@ -258,7 +260,9 @@ impl Download {
     pub fn stored(&mut self, peer: PeerId, id: RequestId, chunk: ChunkIndex, now: Time) -> Stored {
         self.now = now;
         let bytes = self.chunk_bytes(chunk);
-        if let Some(asked) = self.end(&(peer, id))
+        let asked = self.end(&(peer, id));
+        self.answered(peer);
+        if let Some(asked) = asked
             && let Some(source) = self.sources.get_mut(&peer)
         {
             source.stored(bytes, asked.asked, now);
@@ -283,6 +287,10 @@ impl Download {
         self.now = now;
         let Some(asked) = self.end(&(peer, id)) else { return };
         match why {
+            Failure::Lost => return self.lost(peer),
+            Failure::Corrupt | Failure::Refused(_) => self.answered(peer),
+        }
+        match why {
             Failure::Corrupt
             | Failure::Refused(Refusal::NotHad | Refusal::NoSuchChunk | Refusal::ReadFailed) => {
                 self.lacks(peer, &asked.candidates);
@@ -298,7 +306,8 @@ impl Download {
                 let pause = self.tuning.busy_pause_chunks * chunk / self.usual_rate.max(1.0);
                 self.rest(peer, Duration::from_secs_f64(pause.clamp(BUSY_PAUSE_MIN, BUSY_PAUSE_MAX)));
             }
-            Failure::Refused(_) | Failure::Lost => self.rest(peer, self.tuning.refused_pause),
+            Failure::Refused(_) => self.rest(peer, self.tuning.refused_pause),
+            Failure::Lost => {}
         }
     }
 

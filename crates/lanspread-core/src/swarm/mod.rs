@@ -7,6 +7,7 @@
 //! The policy in plain words, with figures: `docs/swarm.md`.
 
 mod availability;
+mod contact;
 mod download;
 mod limit;
 mod requests;

@@ -20,6 +20,8 @@ pub(super) struct Asked {
     pub asked: Time,
     /// When another source may be asked for the same chunk.
     pub late_at: Time,
+    /// Its bytes are coming.
+    pub started: bool,
     /// No longer wanted; an answer may come all the same.
     pub dropped: bool,
 }
@@ -68,7 +70,7 @@ impl Requests {
     /// The source has chosen.
     pub fn assign(&mut self, key: &RequestKey, chunk: ChunkIndex, late_at: Time) {
         let Some(asked) = self.asked.get_mut(key) else { return };
-        asked.late_at = late_at;
+        (asked.late_at, asked.started) = (late_at, true);
         if asked.chunk.replace(chunk).is_none() && !asked.dropped {
             self.carriers[chunk.as_usize()] += 1;
         }

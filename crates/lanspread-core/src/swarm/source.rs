@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use lanspread_types::ChunkSet;
 
+use super::contact::Contact;
 use super::tuning::Tuning;
 use crate::time::Time;
 
 /// Weight of the newest sample in a moving average: half of it is the last two or three chunks, so a guest who walks
 /// away from the access point is noticed within a few chunks, and one hiccup is not.
 const NEWEST: f64 = 0.25;
+
+/// How long a rate tells something after the last chunk came: many chunks' time, and little against a download. A slow
+/// guest is asked for one chunk in vain so often.
+const RATE_LASTS: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Source {
@@ -23,6 +28,8 @@ pub(super) struct Source {
     pub wishes: usize,
     /// Not asked before this.
     pub rests_until: Time,
+    /// Whether it answers at all.
+    pub contact: Contact,
     rate: Option<f64>,
     latency: Option<f64>,
     last_stored: Time,
@@ -55,6 +62,7 @@ impl Source {
             bytes_in_flight: 0,
             wishes: 0,
             rests_until: Time::START,
+            contact: Contact::default(),
             rate: None,
             latency: None,
             last_stored: Time::START,
@@ -92,6 +100,17 @@ impl Source {
     /// How long what is in flight and `bytes` more will take, in seconds. An unknown source counts as `usual`.
     pub fn backlog(&self, bytes: u64, usual: f64) -> f64 {
         (self.bytes_in_flight + bytes) as f64 / self.rate.unwrap_or(usual).max(1.0)
+    }
+
+    /// The same for a choice among many. A source that nothing was asked of for a while is as good as unknown: judged for
+    /// ever by what it was while everybody asked it, it would never be asked again, and its uplink would idle.
+    pub fn backlog_as_seen(&self, bytes: u64, usual: f64, now: Time) -> f64 {
+        let stale = self.requests == 0 && self.last_stored + RATE_LASTS <= now;
+        if stale {
+            bytes as f64 / self.rate.unwrap_or(usual).max(usual).max(1.0)
+        } else {
+            self.backlog(bytes, usual)
+        }
     }
 
     pub fn figures(&self) -> SourceFigures {

@@ -168,33 +168,51 @@ fn each_wish_draws_another_chunk_and_a_fifth_of_four_draws_none() {
 
 /// A liar keeps what the seed gives it. Others miss that and get it, one of them; and when two have missed something,
 /// the liar is sent nothing fresh while anybody else is served.
-#[test]
-fn what_nobody_passes_on_is_fresh_again_and_who_keeps_it_comes_last() {
-    let mut uplink = Uplink::new();
-    let wish = |uplink: &mut Uplink, n: u8, id: u64, candidates: &[u32], ms: u64| {
-        let link = LinkId(u64::from(n));
-        uplink.enqueue(link, peer(n), request(id, candidates, true), 8, at(ms)).unwrap();
-        uplink.next(at(ms), |_, _| true)
-    };
-    let sent = |action: Option<UplinkAction>| match action {
+/// A wish of a receiver for these chunks, and what it is sent at once.
+fn wish(uplink: &mut Uplink, n: u8, id: u64, candidates: &[u32], ms: u64) -> Option<u32> {
+    let link = LinkId(u64::from(n));
+    uplink.enqueue(link, peer(n), request(id, candidates, true), 8, at(ms)).unwrap();
+    match uplink.next(at(ms), |_, _| true) {
         Some(UplinkAction::Serve { chunk, .. }) => Some(chunk.0),
         _ => None,
-    };
-    let liar = 9;
+    }
+}
+
+fn left(uplink: &mut Uplink, n: u8, id: u64, ms: u64) {
+    uplink.served(LinkId(u64::from(n)), RequestId(id), CHUNK, true, at(ms));
+}
+
+#[test]
+fn what_nobody_passes_on_is_fresh_again_and_who_keeps_it_gets_no_more_of_it() {
+    let (mut uplink, liar) = (Uplink::new(), 9);
+    let content = request(0, &[0], true).content;
     for (id, chunk) in [(0, 0), (1, 1)] {
-        assert_eq!(sent(wish(&mut uplink, liar, id, &[chunk], 0)), Some(chunk));
-        uplink.served(LinkId(9), RequestId(id), CHUNK, true, at(10));
+        assert_eq!(wish(&mut uplink, liar, id, &[chunk], 0), Some(chunk));
+        left(&mut uplink, liar, id, 10);
     }
-    assert_eq!(sent(wish(&mut uplink, 1, 10, &[0], 100)), None, "it may still be announced");
+    // One he announces and gives to nobody, the other he does not even announce.
+    uplink.announced(&peer(liar), &content, &[ChunkIndex(0)], at(12));
+    assert_eq!(wish(&mut uplink, 1, 10, &[0], 100), None, "the announcement may not have been heard");
     for (n, id, chunk) in [(1, 11, 0), (2, 12, 1)] {
-        assert_eq!(sent(wish(&mut uplink, n, id, &[chunk], 300)), Some(chunk));
+        assert_eq!(wish(&mut uplink, n, id, &[chunk], 300), Some(chunk));
     }
-    assert_eq!(sent(wish(&mut uplink, 3, 13, &[0], 300)), None, "one copy more is enough for now");
-    assert_eq!(sent(wish(&mut uplink, liar, 2, &[5], 300)), None, "others are being served");
-    for (n, id) in [(1, 11), (2, 12)] {
-        uplink.served(LinkId(n), RequestId(id), CHUNK, true, at(310));
-    }
-    assert_eq!(sent(uplink.next(at(310), |_, _| true)), Some(5), "there is nobody else");
+    assert_eq!(wish(&mut uplink, 3, 13, &[0], 300), None, "one copy more is enough for now");
+    assert_eq!(wish(&mut uplink, liar, 2, &[5], 300), None, "others ask, who pass it on");
+    assert_eq!(wish(&mut uplink, liar, 3, &[5], 1400), Some(5), "there is nobody else");
+}
+
+#[test]
+fn what_takes_long_to_arrive_is_not_sent_again() {
+    let mut uplink = Uplink::new();
+    let content = request(0, &[0], true).content;
+    assert_eq!(wish(&mut uplink, 1, 0, &[0], 0), Some(0));
+    left(&mut uplink, 1, 0, 10);
+    assert_eq!(wish(&mut uplink, 2, 1, &[0], 1000), None, "nothing is known of what it takes");
+    uplink.announced(&peer(1), &content, &[ChunkIndex(0)], at(1010));
+    assert_eq!(wish(&mut uplink, 1, 2, &[1], 1010), Some(1));
+    left(&mut uplink, 1, 2, 1010);
+    assert_eq!(wish(&mut uplink, 2, 3, &[1], 4900), None, "it takes a second, as one knows by now");
+    assert_eq!(wish(&mut uplink, 2, 4, &[1], 5100), Some(1));
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            window_base: 64,
+            window_base: 96,
             window_per_doubling: 16,
             depth_min: 2,
             depth_max: REQUESTS_PER_SOURCE_MAX,

@@ -23,13 +23,25 @@ const SENDS_PER_PEER_MAX: usize = 2;
 /// up meanwhile, and the chunk spreads as a tree: thirty-two receivers take 1.08 × the bound with two places, 1.09 with
 /// four, 1.16 with eight (eight sends); sixteen took 2.5 with a queue for all (window of 32).
 const CROWD_MAX: usize = 3;
-/// A chunk that left so long ago should have been announced by whoever got it. If a wish that was made after that names
-/// it all the same, it is fresh again: its receiver keeps it, lies, or is slow.
+/// A chunk that left should have been announced by whoever got it after so many times what that usually takes (answers
+/// wait in the system's buffers, and TCP shares links unevenly) ...
+const TRANSIT_FACTOR: f64 = 4.0;
+/// ... but not before this, which is also what an announcement takes to be heard by everybody ...
 const SPREAD_PATIENCE: Duration = Duration::from_millis(200);
-/// So many receivers must have missed what was sent to one of them before his wishes come last. One alone could be the
-/// liar, who accuses the honest. It costs the accused little: he still gets what others have, and what nobody else
-/// wishes for.
+/// ... and after this as long as nobody has announced anything. If a wish that was made after that names the chunk all the
+/// same, it is fresh again: its receiver keeps it, lies, or is slow.
+const TRANSIT_UNKNOWN: Duration = Duration::from_millis(350);
+/// Weight of the newest sample of what an answer takes.
+const NEWEST: f64 = 0.1;
+/// So many receivers must have missed what was sent to one of them before he gets nothing more that only we have, as long
+/// as others ask for it. One alone could be the liar, who accuses the honest. It costs the accused little: he still gets
+/// everything that others have.
 const COMPLAINTS: usize = 2;
+/// A complaint counts for so long: who was slow once is tried again, and a liar gets some dozen chunks for each of these
+/// times until he is found out anew (with ten seconds, four percent of a game of twenty).
+const COMPLAINT_LASTS: Duration = Duration::from_secs(60);
+/// Who has asked within this time still downloads, so that an accused need not be served instead.
+const STILL_ASKS: Duration = Duration::from_secs(1);
 /// Requests that wait, over all receivers. Two hundred guests with a full pipeline of sixteen each.
 const WAITING_MAX: usize = 4096;
 
@@ -73,14 +85,15 @@ struct Receiver {
     /// Chunks sent to it, as a measure of its turn.
     turn: u64,
     active: usize,
-    /// Those who missed what this one was sent.
-    missed_by: BTreeSet<PeerId>,
+    /// Those who missed what this one was sent, and when.
+    missed_by: BTreeMap<PeerId, Time>,
+    last_asked: Time,
 }
 
 impl Receiver {
-    /// Whether its next request is for what only we have, and it is known to keep that to itself.
-    fn wishes_in_vain(&self) -> bool {
-        self.missed_by.len() >= COMPLAINTS && self.queue.front().is_some_and(|next| next.request.fresh_only)
+    /// Whether it is known not to pass on what it is sent.
+    fn is_accused(&self, now: Time) -> bool {
+        self.missed_by.values().filter(|&&at| now < at + COMPLAINT_LASTS).count() >= COMPLAINTS
     }
 }
 
@@ -99,16 +112,32 @@ struct Active {
     chunk: ChunkIndex,
 }
 
-/// How often each chunk of a content was sent, in all and to whom.
+/// How often each chunk of a content was sent, in all and to whom, and what has become of it.
 #[derive(Debug)]
 struct Sent {
     times: Vec<u16>,
-    /// When each chunk last left; `None` while it is on its way.
-    left: Vec<Option<Time>>,
+    last: Vec<Fate>,
     to: BTreeMap<PeerId, ChunkSet>,
+    /// Seconds from handing an answer over to hearing that its receiver has it.
+    transit: Option<f64>,
+}
+
+/// What is known of the copy of a chunk that was sent last.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    /// Handing it over has not ended, or it was never sent.
+    Unsent,
+    Left(Time),
+    /// Its receiver has told everybody.
+    Announced(Time),
 }
 
 impl Sent {
+    fn new(chunks: u32) -> Self {
+        let chunks = chunks as usize;
+        Self { times: vec![0; chunks], last: vec![Fate::Unsent; chunks], to: BTreeMap::new(), transit: None }
+    }
+
     fn times(&self, chunk: ChunkIndex) -> u16 {
         self.times.get(chunk.as_usize()).copied().unwrap_or(0)
     }
@@ -117,23 +146,49 @@ impl Sent {
         self.to.get(peer).is_some_and(|set| set.contains(chunk))
     }
 
-    fn new(chunks: u32) -> Self {
-        let chunks = chunks as usize;
-        Self { times: vec![0; chunks], left: vec![None; chunks], to: BTreeMap::new() }
-    }
-
     /// Whether nobody has it who passes it on, as one sees it who wishes for it at that time.
     fn is_fresh(&self, chunk: ChunkIndex, since: Time) -> bool {
-        let left = || self.left.get(chunk.as_usize()).copied().flatten();
-        self.times(chunk) == 0 || left().is_some_and(|left| left + SPREAD_PATIENCE <= since)
+        self.times(chunk) == 0
+            || match self.last.get(chunk.as_usize()) {
+                Some(Fate::Left(at)) => *at + self.patience() <= since,
+                Some(Fate::Announced(at)) => *at + SPREAD_PATIENCE <= since,
+                Some(Fate::Unsent) | None => false,
+            }
+    }
+
+    fn patience(&self) -> Duration {
+        let usual = self.transit.map_or(TRANSIT_UNKNOWN, Duration::from_secs_f64);
+        usual.mul_f64(TRANSIT_FACTOR).max(SPREAD_PATIENCE)
     }
 
     fn note(&mut self, peer: PeerId, chunk: ChunkIndex) {
         if let Some(times) = self.times.get_mut(chunk.as_usize()) {
             *times = times.saturating_add(1);
-            self.left[chunk.as_usize()] = None;
+            self.last[chunk.as_usize()] = Fate::Unsent;
             let chunks = self.times.len() as u32;
             self.to.entry(peer).or_insert_with(|| ChunkSet::empty(chunks)).insert(chunk);
+        }
+    }
+
+    fn left(&mut self, chunk: ChunkIndex, now: Time) {
+        if let Some(fate @ Fate::Unsent) = self.last.get_mut(chunk.as_usize()) {
+            *fate = Fate::Left(now);
+        }
+    }
+
+    /// Its receiver has told us, and with us everybody.
+    fn announced(&mut self, peer: &PeerId, chunk: ChunkIndex, now: Time) {
+        if !self.sent_to(peer, chunk) {
+            return;
+        }
+        let alone = self.times(chunk) == 1;
+        let Some(fate) = self.last.get_mut(chunk.as_usize()) else { return };
+        if let (Fate::Left(at), true) = (*fate, alone) {
+            let took = now.since(at).as_secs_f64();
+            self.transit = Some(self.transit.map_or(took, |usual| usual + NEWEST * (took - usual)));
+        }
+        if !matches!(fate, Fate::Announced(_)) {
+            *fate = Fate::Announced(now);
         }
     }
 
@@ -182,6 +237,7 @@ impl Uplink {
         }
         self.contents.entry(request.content).or_insert_with(|| Sent::new(chunks));
         receiver.links.insert(link);
+        receiver.last_asked = now;
         receiver.queue.push_back(Waiting { link, request, since: now });
         self.waiting += 1;
         Ok(())
@@ -227,10 +283,14 @@ impl Uplink {
         let Waiting { link, request, since } = receiver.queue.pop_front()?;
         self.waiting -= 1;
         let (id, content) = (request.id, request.content);
-        match self.choose(&peer, &request, since, have) {
+        let chosen = match request.fresh_only && self.is_passed_over(&peer, now) {
+            true => Err(Refusal::NothingFresh),
+            false => self.choose(&peer, &request, since, have),
+        };
+        match chosen {
             Ok(chunk) => {
                 if request.fresh_only {
-                    self.missed(&peer, &content, chunk);
+                    self.missed(&peer, &content, chunk, now);
                 }
                 let game = request.game.clone();
                 self.start(peer, link, request, chunk);
@@ -245,6 +305,13 @@ impl Uplink {
     pub fn served(&mut self, link: LinkId, id: RequestId, bytes: u64, ok: bool, now: Time) -> bool {
         self.limit.spend(bytes, now);
         self.finish(link, id, ok.then_some(now)) && ok
+    }
+
+    /// A receiver tells that it has these chunks.
+    pub fn announced(&mut self, peer: &PeerId, content: &ContentId, chunks: &[ChunkIndex], now: Time) {
+        if let Some(sent) = self.contents.get_mut(content) {
+            chunks.iter().for_each(|&chunk| sent.announced(peer, chunk, now));
+        }
     }
 
     /// Limits what is sent to all together; `None` lifts the limit.
@@ -272,13 +339,16 @@ impl Uplink {
         (self.waiting, self.active.len())
     }
 
-    /// Whose turn it is: the one who got least so far, of those who ask. Who keeps to himself what he gets is sent what
-    /// only we have when there is nothing else to do.
+    /// Whose turn it is: the one who got least so far, of those who ask.
     fn next_receiver(&self) -> Option<PeerId> {
-        let asking =
-            self.receivers.iter().filter(|(_, r)| !r.queue.is_empty() && r.active < SENDS_PER_PEER_MAX);
-        let may = asking.filter(|(_, r)| self.active.is_empty() || !r.wishes_in_vain());
-        may.min_by_key(|(_, r)| (r.wishes_in_vain(), r.active, r.turn)).map(|(peer, _)| *peer)
+        let may = self.receivers.iter().filter(|(_, r)| !r.queue.is_empty() && r.active < SENDS_PER_PEER_MAX);
+        may.min_by_key(|(_, r)| (r.active, r.turn)).map(|(peer, _)| *peer)
+    }
+
+    /// Whether what only we have goes to others instead: this one keeps it to itself, and they pass it on.
+    fn is_passed_over(&self, peer: &PeerId, now: Time) -> bool {
+        let passes_on = |r: &Receiver| now < r.last_asked + STILL_ASKS && !r.is_accused(now);
+        self.receivers.get(peer).is_some_and(|r| r.is_accused(now)) && self.receivers.values().any(passes_on)
     }
 
     /// The candidate that was sent least often; of those, the one that the receiver likes best.
@@ -305,13 +375,14 @@ impl Uplink {
     }
 
     /// A chunk goes out once more because somebody knows of nobody who has it: whoever was sent it does not pass it on.
-    fn missed(&mut self, by: &PeerId, content: &ContentId, chunk: ChunkIndex) {
+    fn missed(&mut self, by: &PeerId, content: &ContentId, chunk: ChunkIndex, now: Time) {
         let Some(sent) = self.contents.get(content) else { return };
         for (peer, _) in sent.to.iter().filter(|(_, chunks)| chunks.contains(chunk)) {
-            if let Some(receiver) = self.receivers.get_mut(peer)
-                && receiver.missed_by.len() < COMPLAINTS
-            {
-                receiver.missed_by.insert(*by);
+            if let Some(receiver) = self.receivers.get_mut(peer) {
+                receiver.missed_by.retain(|_, &mut at| now < at + COMPLAINT_LASTS);
+                if receiver.missed_by.len() < COMPLAINTS || receiver.missed_by.contains_key(by) {
+                    receiver.missed_by.insert(*by, now);
+                }
             }
         }
     }
@@ -336,7 +407,7 @@ impl Uplink {
         }
         let Some(sent) = self.contents.get_mut(&active.content) else { return true };
         match left {
-            Some(now) => sent.left[active.chunk.as_usize()] = Some(now),
+            Some(now) => sent.left(active.chunk, now),
             None => sent.undo(active.peer, active.chunk),
         }
         true

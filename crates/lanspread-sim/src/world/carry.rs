@@ -7,6 +7,7 @@ use lanspread_core::io::{
     ChunkFault, CloseReason, ConnId, Connected, DialFailure, Input, LinkId, NetInput, Output, RequestFailure,
     Serving,
 };
+use lanspread_core::swarm::Rng;
 use lanspread_core::time::Time;
 use lanspread_types::limits::{PROTOCOL_VERSION, REQUESTS_PER_SOURCE_MAX};
 use lanspread_types::message::{Hello, Message, Request, RequestId, Response};
@@ -21,6 +22,8 @@ use crate::wire::other;
 pub(super) const RESET_AFTER: Duration = Duration::from_millis(1);
 /// A connection is made and secured in so many one-way trips before the first request can go out.
 const HANDSHAKE_TRIPS: u32 = 3;
+/// A TCP connection that lost a packet is behind others for so long.
+const LUCK_LASTS_SECONDS: u64 = 5;
 /// Cancelled requests keep their place until the source has answered, so a little more than the limit may be unanswered.
 const OUTSTANDING_MAX: usize = 2 * REQUESTS_PER_SOURCE_MAX;
 
@@ -166,7 +169,7 @@ impl World {
             }
         };
         let tag = Tag { link, id, chunk };
-        let weight = self.weight();
+        let weight = self.weight(at, to);
         let transfer = Transfer { from: at, to, bytes, weight, tag: tag.clone() };
         if self.network.start(transfer, self.now) {
             self.head(at, &tag, bytes);
@@ -174,13 +177,18 @@ impl World {
         Ok(())
     }
 
-    /// How well a transfer stands its ground against others: log-normal, nearly.
-    fn weight(&mut self) -> f64 {
+    /// How well a transfer stands its ground against others: log-normal, nearly. Half of it is the connection's luck of
+    /// some seconds, the other half the single answer's.
+    fn weight(&mut self, from: usize, to: usize) -> f64 {
         if self.party.unfairness == 0.0 {
             return 1.0;
         }
-        let uniform: f64 = (0..4).map(|_| self.rng.below(1 << 20) as f64 / (1 << 20) as f64).sum();
-        (self.party.unfairness * (uniform - 2.0) * 3.0_f64.sqrt()).exp()
+        let epoch = self.now.since_start().as_secs() / LUCK_LASTS_SECONDS;
+        let connection = (from as u64) << 40 | (to as u64) << 20 | epoch;
+        let of_connection =
+            normal(&mut Rng::new(self.party.seed ^ connection.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        let both = (of_connection + normal(&mut self.rng)) / 2.0_f64.sqrt();
+        (self.party.unfairness * both).exp()
     }
 
     /// The head of an answer leaves.
@@ -322,6 +330,12 @@ impl World {
         let apart = |&(split, until): &(usize, Time)| self.now < until && (a < split) != (b < split);
         self.guests[a].alive && self.guests[b].alive && !self.splits.iter().any(apart)
     }
+}
+
+/// Nearly normally distributed, with mean 0 and deviation 1.
+fn normal(rng: &mut Rng) -> f64 {
+    let uniform: f64 = (0..4).map(|_| rng.below(1 << 20) as f64 / f64::from(1 << 20)).sum();
+    (uniform - 2.0) * 3.0_f64.sqrt()
 }
 
 fn encoded(frame: &impl lanspread_proto::Frame) -> u64 {

@@ -1,5 +1,6 @@
 //! The node, driven input by input.
 
+mod deaf;
 mod party;
 
 use std::collections::BTreeMap;

@@ -32,12 +32,23 @@ pub struct Guest {
     pub jobs: Vec<DiskJob>,
     /// Sends garbage instead of chunks.
     pub liar: bool,
+    /// What becomes of chunk requests to it, although it is connected.
+    pub deaf: Option<Deaf>,
     /// Its process is gone: nothing reaches it, nothing comes from it.
     pub dead: bool,
     pub stopped: bool,
     /// Jobs that are not done until the test says so.
     pub hold_jobs: bool,
     pub held: VecDeque<DiskJob>,
+}
+
+/// Why chunk requests bring nothing from a peer that is there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Deaf {
+    /// Data connections to it fail.
+    Blocked,
+    /// It takes requests and says nothing.
+    Silent,
 }
 
 pub struct Party {
@@ -47,6 +58,8 @@ pub struct Party {
     next: u64,
     /// Chunks served: (source, receiver, chunk).
     pub served: Vec<(usize, usize, ChunkIndex)>,
+    /// Requests for chunks that a deaf peer got, and when.
+    pub unheard: Vec<(usize, Time)>,
     /// Requests wait here instead of being answered.
     pub hold_chunks: bool,
     waiting: VecDeque<(usize, LinkId, RequestId, Serving)>,
@@ -110,6 +123,7 @@ impl Party {
             incoming: BTreeMap::new(),
             jobs: Vec::new(),
             liar: false,
+            deaf: None,
             dead: false,
             stopped: false,
             hold_jobs: false,
@@ -121,6 +135,7 @@ impl Party {
             conns: BTreeMap::new(),
             next: 100,
             served: Vec::new(),
+            unheard: Vec::new(),
             hold_chunks: false,
             waiting: VecDeque::new(),
         };
@@ -294,6 +309,15 @@ impl Party {
             };
             let failure = RequestFailure::Lost("dead".to_owned());
             return self.input(guest, Input::Net(NetInput::RequestFailed { peer, id, failure }));
+        }
+        if let (Some(deaf), false) = (self.guests[source].deaf, matches!(request, Request::Manifest { .. })) {
+            let Request::Chunk(request) = request else { return };
+            self.unheard.push((source, self.now));
+            let failure = RequestFailure::Lost("blocked".to_owned());
+            let failed = NetInput::RequestFailed { peer, id: request.id, failure };
+            return if deaf == Deaf::Blocked {
+                self.input(guest, Input::Net(failed))
+            };
         }
         let link = LinkId((guest * 1000 + source) as u64);
         self.input(source, Input::Net(NetInput::Requested { link, peer: id_of(guest), request }));

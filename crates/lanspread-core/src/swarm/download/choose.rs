@@ -28,7 +28,8 @@ impl Download {
             return None;
         }
         let window = self.window();
-        self.wish(&window).or_else(|| self.fetch(&window)).or_else(|| self.help())
+        let ask = self.wish(&window).or_else(|| self.fetch(&window)).or_else(|| self.help());
+        ask.or_else(|| self.try_again(&window))
     }
 
     /// There is nothing to ask: until when?
@@ -45,7 +46,8 @@ impl Download {
         let rested = self.sources.values().map(|source| source.rests_until);
         let patience = self.spread_patience();
         let spread = self.elsewhere.values().map(|&told| told + patience);
-        late.chain(rested).chain(spread).filter(|&at| at > self.now).min()
+        let contact = self.sources.values().flat_map(|source| source.contact.next_change());
+        late.chain(rested).chain(spread).chain(contact).filter(|&at| at > self.now).min()
     }
 
     pub(super) fn is_endgame(&self) -> bool {
@@ -59,7 +61,9 @@ impl Download {
         }
         for (at, &peer) in self.seeds.iter().enumerate() {
             let source = &self.sources[&peer];
-            if source.wishes >= self.tuning.wishes || source.rests_until > self.now {
+            // A liar costs one chunk, as in `is_free`.
+            let untried = source.chunks == 0 && source.requests > 0;
+            if untried || source.wishes >= self.tuning.wishes || source.rests_until > self.now {
                 continue;
             }
             let unspread = |wanted: &dyn Fn(ChunkIndex) -> bool| -> Vec<ChunkIndex> {
@@ -141,13 +145,33 @@ impl Download {
         })
     }
 
+    /// Tries one who did not answer last time, with the chunk that is needed last.
+    pub(super) fn try_again(&mut self, window: &Window) -> Option<Ask> {
+        let due = |source: &Source| {
+            !source.contact.is_good()
+                && source.contact.may_be_tried()
+                && source.requests == 0
+                && source.rests_until <= self.now
+        };
+        let scarce = self.is_scarce();
+        self.sources.iter().filter(|(_, source)| due(source)).find_map(|(peer, source)| {
+            let free =
+                |chunk: &ChunkIndex| source.has.contains(*chunk) && self.requests.carriers(*chunk) == 0;
+            let chunk = self.missing_in(window).filter(free).last()?;
+            Some(Ask { fresh_only: source.seed && scarce, ..Ask::one(*peer, chunk) })
+        })
+    }
+
     /// Those who can be asked now, with the seconds that one chunk more would take from each.
     pub(super) fn free_fellows(&self) -> Vec<(PeerId, &Source, u64)> {
         let bytes = self.content.manifest().chunk_size().bytes();
         self.sources
             .iter()
             .filter(|(_, source)| !source.seed && !source.has.is_empty() && self.is_free(source))
-            .map(|(peer, source)| (*peer, source, (source.backlog(bytes, self.usual_rate) * 100.0) as u64))
+            .map(|(peer, source)| {
+                let seconds = source.backlog_as_seen(bytes, self.usual_rate, self.now);
+                (*peer, source, (seconds * 100.0) as u64)
+            })
             .collect()
     }
 

@@ -25,6 +25,7 @@ impl Download {
         let mut expected = 0.0;
         if let Some(source) = source {
             source.requests += 1;
+            source.contact.asked(self.now);
             source.wishes += usize::from(open);
             source.bytes_in_flight += bytes;
             self.fellow_requests += usize::from(!source.seed);
@@ -36,6 +37,7 @@ impl Download {
             chunk,
             bytes,
             asked: self.now,
+            started: false,
             late_at: self.late_at(expected),
             dropped: false,
         };
@@ -62,9 +64,10 @@ impl Download {
 
     /// Counts who is who, after the sources have changed.
     pub(super) fn recount(&mut self) {
-        self.seeds = self.sources.iter().filter(|(_, source)| source.seed).map(|(peer, _)| *peer).collect();
-        self.fellows = self.sources.len() - self.seeds.len();
+        let good = |source: &Source| source.seed && source.contact.is_good();
+        self.seeds = self.sources.iter().filter(|(_, source)| good(source)).map(|(peer, _)| *peer).collect();
         let fellows = || self.sources.values().filter(|source| !source.seed);
+        self.fellows = fellows().count();
         self.downloading = fellows().filter(|source| !source.has.is_full()).count();
         self.fellow_requests = fellows().map(|source| source.requests).sum();
         self.usual_rate = usual_rate(self.sources.values());
@@ -89,6 +92,7 @@ impl Download {
 
     pub(super) fn is_free(&self, source: &Source) -> bool {
         let depth = match source.chunks {
+            _ if !source.contact.is_good() => 0,
             // A liar costs one chunk, not as many as were asked of it before the first came.
             0 => 1,
             _ => source.depth(self.content.manifest().chunk_size().bytes(), &self.tuning),
@@ -132,6 +136,50 @@ impl Download {
     pub(super) fn rest(&mut self, peer: PeerId, pause: Duration) {
         if let Some(source) = self.sources.get_mut(&peer) {
             source.rests_until = self.now + pause;
+        }
+    }
+
+    /// A source has answered, whatever it said.
+    pub(super) fn answered(&mut self, peer: PeerId) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        let again = !source.contact.is_good();
+        source.contact.answered(source.requests > 0, self.now);
+        if again {
+            self.recount();
+        }
+    }
+
+    /// A request got lost on the way, or its answer did. Those that were lost with it count once.
+    pub(super) fn lost(&mut self, peer: PeerId) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        if source.rests_until > self.now && !source.contact.is_good() {
+            return;
+        }
+        let pause = source.contact.lost(self.now);
+        self.rest(peer, pause);
+        self.recount();
+    }
+
+    /// Takes back what has been asked of those who have not said a word for too long. They must at least say so.
+    pub(super) fn take_back_overdue(&mut self) {
+        let overdue = |(_, source): &(&PeerId, &Source)| source.contact.is_overdue(self.now);
+        let overdue: Vec<PeerId> = self.sources.iter().filter(overdue).map(|(peer, _)| *peer).collect();
+        for peer in overdue {
+            let keys = self.requests.at(peer);
+            // What is coming is watched by those who receive it.
+            let comes = |key: &RequestKey| self.requests.get(key).is_some_and(|asked| asked.started);
+            let comes = keys.iter().any(comes);
+            let Some(source) = self.sources.get_mut(&peer) else { continue };
+            if comes {
+                source.contact.answered(true, self.now);
+                continue;
+            }
+            source.contact.taken_back();
+            for key in keys {
+                self.requests.drop_wanted(&key);
+                self.cancels.push_back(key);
+            }
+            self.recount();
         }
     }
 

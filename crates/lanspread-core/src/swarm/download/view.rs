@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId};
 
 use super::Download;
-use crate::swarm::source::SourceFigures;
+use crate::swarm::source::{Source, SourceFigures};
 
 impl Download {
     pub fn content(&self) -> &Arc<GameContent> {
@@ -34,6 +34,11 @@ impl Download {
         self.sources.iter().map(|(peer, source)| (*peer, source.figures()))
     }
 
+    /// Whether this source had everything when it was first seen.
+    pub fn is_seed(&self, peer: PeerId) -> bool {
+        self.sources.get(&peer).is_some_and(|source| source.seed)
+    }
+
     pub fn source_count(&self) -> usize {
         self.sources.len()
     }
@@ -59,6 +64,14 @@ impl Download {
     pub fn can_complete(&self) -> bool {
         let any_seed = self.sources.values().any(|source| source.has.is_full());
         any_seed || self.had.missing_from(0).all(|chunk| self.copies(chunk) > 0)
+    }
+
+    /// Whether somebody who answers has, or is sending, anything that is missing.
+    pub fn is_fed(&self) -> bool {
+        let answers = |source: &&Source| !source.contact.is_mute(self.now);
+        let mut answering = self.sources.values().filter(answers);
+        answering
+            .any(|source| source.requests > 0 || self.had.missing_from(0).any(|c| source.has.contains(c)))
     }
 
     pub fn bytes_in_flight(&self) -> u64 {

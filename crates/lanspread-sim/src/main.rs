@@ -37,6 +37,9 @@ struct Options {
     /// Draws the three charts of the docs into this folder instead.
     #[arg(long)]
     plots: Option<PathBuf>,
+    /// With uneven shares and buffers, as TCP has them.
+    #[arg(long)]
+    tcp: bool,
     /// KiB that a sender's system takes ahead on each connection.
     #[arg(long)]
     ahead_kib: Option<u64>,
@@ -106,6 +109,9 @@ impl Options {
             peer.latency = Duration::from_micros(self.latency_us);
         }
         self.situation.arrange(&mut party);
+        if self.tcp {
+            party = party.over_tcp();
+        }
         if let Some(kib) = self.ahead_kib {
             party.sent_ahead = kib << 10;
         }

@@ -3,7 +3,9 @@
 mod carry;
 mod faults;
 mod outcome;
+mod tolls;
 
+use self::tolls::Tolls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +77,8 @@ enum Event {
         guest: usize,
         planned: Time,
     },
+    /// What was said of late is taken from the links.
+    Toll,
     Fault(Fault),
     Back {
         guest: usize,
@@ -99,6 +103,7 @@ pub struct World {
     watchers: Vec<Watcher>,
     wire: Wire,
     network: Network<Tag>,
+    tolls: Tolls,
     queue: EventQueue<Event>,
     /// Guests that do not reach those on the other side of a split, and until when.
     splits: Vec<(usize, Time)>,
@@ -145,9 +150,11 @@ impl World {
             let disk = Disk::new(had, spec.disk);
             guests.push(Guest::new(at, id, disk, rng.next_u64(), &party.tuning));
         }
+        let rates: Vec<_> = party.peers.iter().map(|spec| spec.rate).collect();
         let mut world = Self {
             by_id: guests.iter().enumerate().map(|(at, guest)| (guest.id, at)).collect(),
-            network: Network::new(party.peers.iter().map(|spec| spec.rate).collect(), party.sent_ahead),
+            network: Network::new(rates.clone(), party.sent_ahead),
+            tolls: Tolls::new(rates),
             watchers: (0..count).map(|_| Watcher::new(chunks)).collect(),
             manifest_bytes: lanspread_proto::manifest::encode(&content).map_or(0, |bytes| bytes.len() as u64),
             wire: Wire::default(),
@@ -295,6 +302,10 @@ impl World {
                     }
                     _ => Ok(()),
                 }
+            }
+            Event::Toll => {
+                self.take_tolls();
+                Ok(())
             }
             Event::Fault(fault) => self.fault(fault),
             Event::Back { guest } => self.back(guest),

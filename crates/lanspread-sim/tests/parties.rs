@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lanspread_sim::network::LinkRate;
-use lanspread_sim::{Fault, Party, Report, World};
+use lanspread_sim::{Fault, Party, PeerSpec, Report, World};
 
 const MIB: u64 = 1 << 20;
 
@@ -68,6 +68,32 @@ fn a_mass_start_of_sixteen_comes_within_ten_percent() {
     assert!((1.0..=1.05).contains(&report.seed_copies), "{}", report.seed_copies);
 }
 
+/// Answers that arrive late for no fault of their receiver are not sent again: this took 1.21 with 1.15 copies when the
+/// seed had no news of what arrives.
+#[test]
+fn uneven_shares_of_the_links_cost_little() {
+    let mut ratios: Vec<f64> = (30..35)
+        .map(|seed| {
+            let report = play(Party::mass_start(12, 100.0, 128 * MIB, seed).over_tcp());
+            assert!((1.0..=1.05).contains(&report.seed_copies), "{}", report.seed_copies);
+            report.makespan_ratio()
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    assert!(ratios[2] <= 1.12, "median {} of {ratios:?}", ratios[2]);
+}
+
+/// A source whose every chunk is false has one chunk from each of the others rejected, and no more.
+#[test]
+fn a_false_seed_costs_one_chunk_for_each_guest() {
+    let mut party = Party::mass_start(6, 100.0, 64 * MIB, 19);
+    let honest = party.peers[0].clone();
+    party.peers.push(PeerSpec { lies: 1.0, ..honest });
+    let report = play(party);
+    assert_eq!((report.rejected, report.corrupt), (6, 6));
+    assert!(report.makespan_ratio() <= 1.03, "{}", report.makespan_ratio());
+}
+
 #[test]
 fn one_receiver_gets_every_chunk_once() {
     let report = play(Party::mass_start(1, 100.0, 16 * MIB, 1));
@@ -110,7 +136,7 @@ fn a_liar_is_found_by_everybody_and_costs_a_chunk_each() {
     assert_eq!(report.peers.iter().flatten().count(), 6);
     assert!(report.corrupt <= 5, "{} chunks came in vain", report.corrupt);
     assert!((1.0..=1.05).contains(&report.seed_copies), "{}", report.seed_copies);
-    assert!(report.makespan_ratio() <= 1.10, "{}", report.makespan_ratio());
+    assert!(report.makespan_ratio() <= 1.08, "{}", report.makespan_ratio());
 }
 
 #[test]

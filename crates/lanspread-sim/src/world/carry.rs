@@ -39,7 +39,8 @@ impl World {
             }
             Output::Serve { link, id, what } => return self.serve(at, link, id, &what),
             Output::Refuse { link, id, reason } => {
-                self.count(&Response::Refused { id, reason });
+                let to = self.wire.link(link).receiver;
+                self.count(at, to, &Response::Refused { id, reason });
                 let (peer, failure) = (self.guests[at].id, RequestFailure::Refused(reason));
                 self.on_link(link, NetInput::RequestFailed { peer, id, failure });
             }
@@ -101,6 +102,7 @@ impl World {
             self.have_size = (have, encoded(&message));
         }
         self.tally.control_bytes += self.have_size.1;
+        self.toll(end.owner, end.peer, self.have_size.1);
         self.tally.messages += 1;
         let at = self.now + self.trip(end.owner, end.peer);
         self.queue.plan(at, Event::Message(other(conn), message));
@@ -124,7 +126,7 @@ impl World {
             let (source_had, had) = (&self.guests[source].disk.had, &self.guests[at].disk.had);
             self.watchers[at].asked(chunk, source_had, had, &self.party.tuning, self.now)?;
         }
-        self.count(&request);
+        self.count(at, source, &request);
         let id = match &request {
             Request::Manifest { id, .. } | Request::Cancel { id } => *id,
             Request::Chunk(request) => request.id,
@@ -193,14 +195,14 @@ impl World {
 
     /// The head of an answer leaves.
     fn head(&mut self, from: usize, tag: &Tag, bytes: u64) {
-        let (id, len) = (tag.id, bytes as u32);
+        let (id, len, to) = (tag.id, bytes as u32, self.wire.link(tag.link).receiver);
         match tag.chunk {
             Some(chunk) => {
-                self.count(&Response::Chunk { id, chunk, len });
+                self.count(from, to, &Response::Chunk { id, chunk, len });
                 let peer = self.guests[from].id;
                 self.on_link(tag.link, NetInput::ChunkStarted { peer, id, chunk });
             }
-            None => self.count(&Response::Manifest { id, len }),
+            None => self.count(from, to, &Response::Manifest { id, len }),
         }
     }
 
@@ -315,8 +317,10 @@ impl World {
         self.queue.plan(self.now + after, Event::Net { to, life, input });
     }
 
-    fn count(&mut self, frame: &impl lanspread_proto::Frame) {
-        self.tally.control_bytes += encoded(frame);
+    fn count(&mut self, from: usize, to: usize, frame: &impl lanspread_proto::Frame) {
+        let bytes = encoded(frame);
+        self.tally.control_bytes += bytes;
+        self.toll(from, to, bytes);
         self.tally.messages += 1;
     }
 

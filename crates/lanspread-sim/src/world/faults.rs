@@ -34,7 +34,7 @@ impl World {
                     (split..count).for_each(|b| self.sever(a, b));
                 }
             }
-            Fault::Rate { peer, rate, .. } => self.network.set_rate(peer, rate, self.now),
+            Fault::Rate { peer, rate, .. } => self.change_rate(peer, rate),
         }
         Ok(())
     }

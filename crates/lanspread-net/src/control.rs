@@ -56,20 +56,13 @@ impl Control<'_> {
             }
             if self.stream.unsent() < OUTGOING_LOW_BYTES {
                 let (bytes, phase) = outbox.take(OUTGOING_LOW_BYTES);
-                if !bytes.is_empty()
-                    && let Err(error) = self.stream.seal(&bytes)
-                {
-                    return self.reason(error);
-                }
+                self.stream.send(&bytes);
                 match phase {
                     Phase::Open => {}
                     Phase::Overflowed => return CloseReason::TooSlow,
                     Phase::Closing if self.stream.unsent() == 0 => return CloseReason::Local,
                     Phase::Closing => close_by = close_by.or_else(|| Some(Instant::now() + CLOSE_TIME_MAX)),
                 }
-            }
-            if self.stream.unsent() == 0 {
-                self.stream.rest();
             }
             tokio::select! {
                 driven = self.stream.drive(true) => {
@@ -108,7 +101,7 @@ impl Control<'_> {
         match error {
             _ if self.said_goodbye => CloseReason::Goodbye,
             StreamError::WriteStalled => CloseReason::TooSlow,
-            StreamError::Ended | StreamError::Io(_) | StreamError::Tls(_) => {
+            StreamError::Ended | StreamError::Io(_) | StreamError::Tls(_) | StreamError::Record(_) => {
                 CloseReason::Lost(error.to_string())
             }
         }

@@ -16,10 +16,10 @@ use crate::control::sleep_until;
 use crate::event::{NetEvent, Payload, PayloadKind, RequestFailure};
 use crate::handshake::dial_data;
 use crate::inbox::{Inbox, lock};
+use crate::incoming::Landing;
 use crate::limits::{
     HANDSHAKE_TIME_MAX, OUTGOING_LOW_BYTES, READ_PROGRESS_BYTES, READ_STALL_MAX, SOURCE_IDLE_MAX,
 };
-use crate::pool::PooledBuf;
 use crate::shared::Shared;
 use crate::stream::{StreamError, TlsStream};
 use crate::tasks::Stop;
@@ -152,24 +152,16 @@ struct Fetch<'a> {
 struct Filling {
     id: RequestId,
     what: PayloadKind,
-    missing: usize,
-    bytes: PooledBuf,
+    landing: Landing,
     /// Bytes that were missing when progress was last noticed, and by when some more must have come.
     progress: (usize, Instant),
 }
 
 impl Filling {
-    /// Takes what belongs to the payload and returns the rest.
-    fn take<'b>(&mut self, plain: &'b [u8]) -> &'b [u8] {
-        let (ours, rest) = plain.split_at(plain.len().min(self.missing));
-        self.bytes.extend(ours);
-        self.missing -= ours.len();
-        rest
-    }
-
     fn deadline(&mut self) -> Instant {
-        if self.progress.0 - self.missing >= READ_PROGRESS_BYTES {
-            self.progress = (self.missing, Instant::now() + READ_STALL_MAX);
+        let missing = self.landing.missing();
+        if self.progress.0 - missing >= READ_PROGRESS_BYTES {
+            self.progress = (missing, Instant::now() + READ_STALL_MAX);
         }
         self.progress.1
     }
@@ -184,7 +176,7 @@ impl Fetch<'_> {
             let stalled = self.filling.as_mut().map(Filling::deadline);
             let read = self.full.is_none();
             tokio::select! {
-                driven = self.stream.drive(read) => driven?,
+                driven = self.stream.drive_into(read, self.filling.as_mut().map(|filling| &mut filling.landing)) => driven?,
                 () = inbox.changed() => {}
                 permit = self.shared.payloads.reserve(), if self.full.is_some() => {
                     let (Ok(permit), Some(payload)) = (permit, self.full.take()) else { return Err(FetchEnd::Local) };
@@ -210,30 +202,31 @@ impl Fetch<'_> {
             frames.extend_from_slice(&lanspread_proto::encode(request)?);
         }
         if !frames.is_empty() {
-            self.stream.seal(&frames)?;
+            self.stream.send(&frames);
         }
         Ok(())
     }
 
     /// Takes the next step with what has arrived; `false` when more must arrive first.
     async fn advance(&mut self) -> Result<bool, FetchEnd> {
-        if let Some(filling) = self.filling.take_if(|filling| filling.missing == 0) {
-            let Filling { id, what, bytes, .. } = filling;
-            self.full = Some(Payload { peer: self.peer, id, what, bytes });
+        if let Some(filling) = &mut self.filling {
+            self.stream.land(&mut filling.landing, &mut self.plain)?;
+        }
+        if let Some(filling) = self.filling.take_if(|filling| filling.landing.missing() == 0) {
+            let Filling { id, what, landing, .. } = filling;
+            self.full = Some(Payload { peer: self.peer, id, what, bytes: landing.finish() });
             return Ok(true);
         }
-        if self.filling.is_none()
-            && let Some((head, used)) = lanspread_proto::split::<Response>(&self.plain)?
-        {
+        if self.filling.is_some() {
+            return Ok(false);
+        }
+        if let Some((head, used)) = lanspread_proto::split::<Response>(&self.plain)? {
             self.plain.drain(..used);
             self.begin(head).await?;
             return Ok(true);
         }
-        let (filling, plain) = (&mut self.filling, &mut self.plain);
-        Ok(self.stream.open(&mut |bytes| {
-            let rest = filling.as_mut().map_or(bytes, |filling| filling.take(bytes));
-            plain.extend_from_slice(rest);
-        })?)
+        let plain = &mut self.plain;
+        Ok(self.stream.open(&mut |bytes| plain.extend_from_slice(bytes))?)
     }
 
     /// Begins with an answer.
@@ -251,12 +244,13 @@ impl Fetch<'_> {
             self.shared.report(&mut self.stop, NetEvent::ChunkStarted { peer, id, chunk, len }).await;
         }
         let missing = len as usize;
-        let bytes = self.shared.pool.take(missing).await;
+        let buffer = self.shared.pool.take(Landing::buffer_len(missing)).await;
         let progress = (missing, Instant::now() + READ_STALL_MAX);
-        let mut filling = Filling { id, what, missing, bytes, progress };
-        let used = self.plain.len() - filling.take(&self.plain).len();
+        let mut landing = Landing::new(buffer, missing);
+        let used = self.plain.len() - landing.put(&self.plain).len();
         self.plain.drain(..used);
-        self.filling = Some(filling);
+        self.stream.begin_landing(&mut landing, &mut self.plain)?;
+        self.filling = Some(Filling { id, what, landing, progress });
         Ok(())
     }
 }

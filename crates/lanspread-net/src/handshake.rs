@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::event::DialFailure;
-use crate::limits::{CLOSE_TIME_MAX, MESSAGE_READ_BYTES, PAYLOAD_READ_BYTES};
+use crate::limits::CLOSE_TIME_MAX;
 use crate::stream::{StreamError, TlsStream};
 use crate::tls::{OTHER_PEER, TlsConfigs};
 
@@ -85,15 +85,14 @@ pub(crate) async fn dial_control(
     let socket = connect(addr, from).await.map_err(|error| DialFailure::Unreachable(error.to_string()))?;
     let not_a_peer = |error: StreamError| DialFailure::NotAPeer(error.to_string());
     let config = Arc::clone(&local.tls.any_peer);
-    let mut stream = TlsStream::client(socket, config, MESSAGE_READ_BYTES).map_err(not_a_peer)?;
-    let peer = stream.handshake().await.map_err(not_a_peer)?;
+    let (mut stream, peer) = TlsStream::client(socket, config).await.map_err(not_a_peer)?;
     if peer == local.peer {
         // The other end shall see a proof of whom it talks to, so that it can ignore us knowingly.
         stream.finish(CLOSE_TIME_MAX).await;
         return Err(DialFailure::OwnAddress);
     }
-    stream.seal(&preamble::encode(Role::Control)).map_err(not_a_peer)?;
-    stream.seal(&local.hello).map_err(not_a_peer)?;
+    stream.send(&preamble::encode(Role::Control));
+    stream.send(&local.hello);
     let mut bytes = Vec::new();
     let greeting = read(&mut stream, &mut bytes, hello::split).await;
     match greeting.map_err(|error| DialFailure::NotAPeer(error.to_string()))? {
@@ -108,21 +107,18 @@ pub(crate) async fn dial_control(
 /// Opens a data connection to a certain peer.
 pub(crate) async fn dial_data(addr: SocketAddr, config: Arc<ClientConfig>) -> Result<TlsStream, String> {
     let socket = connect(addr, None).await.map_err(|error| error.to_string())?;
-    let mut stream =
-        TlsStream::client(socket, config, PAYLOAD_READ_BYTES).map_err(|error| error.to_string())?;
-    stream.handshake().await.map_err(|error| match error {
+    let (mut stream, _) = TlsStream::client(socket, config).await.map_err(|error| match error {
         StreamError::Tls(rustls::Error::General(text)) if text == OTHER_PEER => text,
         other => other.to_string(),
     })?;
-    stream.seal(&preamble::encode(Role::Data)).map_err(|error| error.to_string())?;
+    stream.send(&preamble::encode(Role::Data));
     Ok(stream)
 }
 
 /// Takes what comes in.
 pub(crate) async fn accept(socket: TcpStream, local: &Local) -> Result<Accepted, AcceptError> {
     set_options(&socket).map_err(StreamError::from)?;
-    let mut stream = TlsStream::server(socket, Arc::clone(&local.tls.server), MESSAGE_READ_BYTES)?;
-    let peer = stream.handshake().await?;
+    let (mut stream, peer) = TlsStream::server(socket, Arc::clone(&local.tls.server)).await?;
     if peer == local.peer {
         return Ok(Accepted::OwnKey);
     }
@@ -130,7 +126,7 @@ pub(crate) async fn accept(socket: TcpStream, local: &Local) -> Result<Accepted,
     match read(&mut stream, &mut rest, preamble::split).await? {
         Role::Data => Ok(Accepted::Data { stream, peer, rest }),
         Role::Control => {
-            stream.seal(&local.hello)?;
+            stream.send(&local.hello);
             match read(&mut stream, &mut rest, hello::split).await? {
                 Greeting::Hello(hello) => {
                     stream.flush(Duration::MAX).await?;
@@ -224,11 +220,10 @@ mod tests {
         let addr = socket.local_addr().unwrap();
         let dial = async {
             let config = Arc::clone(&dialler.tls.any_peer);
-            let mut stream =
-                TlsStream::client(connect(addr, None).await.unwrap(), config, MESSAGE_READ_BYTES).unwrap();
-            stream.handshake().await.unwrap();
-            stream.seal(&preamble::encode(Role::Control)).unwrap();
-            stream.seal(&dialler.hello).unwrap();
+            let socket = connect(addr, None).await.unwrap();
+            let (mut stream, _) = TlsStream::client(socket, config).await.unwrap();
+            stream.send(&preamble::encode(Role::Control));
+            stream.send(&dialler.hello);
             stream.finish(CLOSE_TIME_MAX).await;
         };
         let accepted = async { accept(socket.accept().await.unwrap().0, listener).await };

@@ -15,6 +15,11 @@ pub(crate) const CONNECTIONS_PER_IP_MAX: usize = 64;
 /// Dials at a time; further ones wait.
 pub(crate) const DIALS_MAX: usize = 64;
 
+/// Records that are sealed with one key: half of what keeps AES-GCM's margin (RFC 8446, section 5.5); 128 GiB.
+pub(crate) const RECORDS_PER_KEY_MAX: u64 = 1 << 23;
+/// Key updates that one connection may see; far more than anybody needs.
+pub(crate) const KEY_UPDATES_MAX: u32 = 4096;
+
 /// Unsent bytes of control messages for one peer.
 pub(crate) const OUTBOX_BYTES_MAX: usize = 1 << 20;
 /// Requests of one peer that wait for an answer, and answers that wait to be sent. Far more than a peer may have by
@@ -36,11 +41,15 @@ pub(crate) const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// One read from a payload source.
 pub(crate) const SLICE_BYTES: usize = 1 << 20;
-/// Sealed bytes below which more are sealed: enough to keep the socket busy while the next slice is prepared.
+/// Queued bytes below which more are queued: enough to keep the socket busy while the next slice is prepared.
 pub(crate) const OUTGOING_LOW_BYTES: usize = 512 << 10;
-/// Read buffer of a connection that receives payloads: large reads halve the cost per byte.
+/// Bytes that are sealed before the socket is asked to take them: large writes cost less, and what is sealed should
+/// still be in the processor's cache when the system copies it.
+pub(crate) const SEALED_AHEAD_BYTES: usize = 256 << 10;
+/// One read into a payload: large reads halve the cost per byte, and what was read should still be in the cache when it
+/// is opened.
 pub(crate) const PAYLOAD_READ_BYTES: usize = 256 << 10;
-/// Read buffer of every other connection: two TLS records.
+/// Read buffer for everything that is no payload: two TLS records.
 pub(crate) const MESSAGE_READ_BYTES: usize = 36 << 10;
 
 /// Payloads on their way or not yet consumed: at least one manifest, and a chunk from each of some thirty sources.

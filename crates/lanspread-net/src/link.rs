@@ -129,6 +129,7 @@ impl Link<'_> {
                     tracing::error!(?answer, "an answer that nobody asked for");
                 }
             }
+            self.queue.reuse(self.stream.take_emptied());
             self.send().await?;
             tokio::select! {
                 driven = self.stream.drive(true) => driven?,
@@ -163,11 +164,11 @@ impl Link<'_> {
         }
     }
 
-    /// Seals as much as the socket needs to stay busy.
+    /// Queues as much as the socket needs to stay busy.
     async fn send(&mut self) -> Result<(), LinkEnd> {
         while self.stream.unsent() < OUTGOING_LOW_BYTES {
-            match self.queue.seal_next(&mut self.stream)? {
-                Step::Sealed => {}
+            match self.queue.send_next(&mut self.stream)? {
+                Step::Queued => {}
                 Step::Wait => break,
                 Step::Refused(id) => {
                     let event = NetEvent::Served { link: self.key, id, bytes: 0, ok: false };
@@ -176,7 +177,6 @@ impl Link<'_> {
             }
         }
         if self.stream.unsent() == 0 {
-            self.stream.rest();
             self.queue.rest();
         }
         Ok(())

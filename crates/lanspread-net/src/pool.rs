@@ -33,27 +33,27 @@ impl Pool {
     }
 
     /// An empty buffer for `len` bytes, once the budget allows for it. Memory is not touched before it is filled.
+    ///
+    /// The buffer that was freed last comes first: what is still in the cache is worth having.
     pub(crate) async fn take(&self, len: usize) -> PooledBuf {
         let units = u32::try_from(len.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         // The semaphore is never closed; without a permit the buffer would only be uncounted.
         let permit = Arc::clone(&self.budget).acquire_many_owned(units).await.ok();
-        let mut bytes = self.shelf.take(len);
-        bytes.reserve_exact(len);
-        PooledBuf { bytes, shelf: Arc::clone(&self.shelf), _permit: permit }
+        let bytes = self.shelf.take(len);
+        PooledBuf { bytes, len: 0, shelf: Arc::clone(&self.shelf), _permit: permit }
     }
 }
 
 impl Shelf {
     fn take(&self, len: usize) -> Vec<u8> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        match free.iter().position(|bytes| bytes.capacity() >= len) {
-            Some(at) => free.swap_remove(at),
+        match free.iter().rposition(|bytes| bytes.len() >= len) {
+            Some(at) => free.remove(at),
             None => Vec::new(),
         }
     }
 
-    fn put(&self, mut bytes: Vec<u8>) {
-        bytes.clear();
+    fn put(&self, bytes: Vec<u8>) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let kept: usize = free.iter().map(Vec::capacity).sum();
         if bytes.capacity() > 0 && kept + bytes.capacity() <= self.kept_bytes_max {
@@ -64,7 +64,10 @@ impl Shelf {
 
 /// The bytes of one payload; dropping it gives its buffer back.
 pub struct PooledBuf {
+    /// Everything that was ever written to, so that it need not be cleared for its next use.
     bytes: Vec<u8>,
+    /// How much of it is the payload.
+    len: usize,
     shelf: Arc<Shelf>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -73,30 +76,44 @@ impl PooledBuf {
     /// A buffer outside every pool, for tests and for payloads that did not come over the network.
     pub fn unpooled(bytes: Vec<u8>) -> Self {
         let shelf = Arc::new(Shelf { free: Mutex::default(), kept_bytes_max: 0 });
-        Self { bytes, shelf, _permit: None }
+        Self { len: bytes.len(), bytes, shelf, _permit: None }
     }
 
-    pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+    /// Makes sure of so much room.
+    pub(crate) fn prepare(&mut self, len: usize) {
+        if self.bytes.len() < len {
+            // New memory is zero, and is not touched by that; growing would copy what nobody needs.
+            self.bytes = vec![0; len];
+        }
+    }
+
+    /// All room there is, with arbitrary bytes in it.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// States how much of the room is the payload.
+    pub(crate) fn set_len(&mut self, len: usize) {
+        self.len = len.min(self.bytes.len());
     }
 }
 
 impl Deref for PooledBuf {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.len]
     }
 }
 
 impl AsRef<[u8]> for PooledBuf {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self
     }
 }
 
 impl fmt::Debug for PooledBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PooledBuf({} bytes)", self.bytes.len())
+        write!(f, "PooledBuf({} bytes)", self.len)
     }
 }
 
@@ -114,17 +131,20 @@ mod tests {
     async fn buffers_come_back() {
         let pool = Pool::new(1 << 20, 1 << 20);
         let mut first = pool.take(1000).await;
-        first.extend(&[7; 1000]);
+        first.prepare(1000);
+        first.set_len(1000);
         let place = first.as_ptr();
         drop(first);
-        let second = pool.take(900).await;
+        let mut second = pool.take(900).await;
+        second.prepare(900);
         assert_eq!((second.as_ptr(), second.len()), (place, 0));
     }
 
     #[tokio::test]
     async fn the_shelf_is_bounded() {
         let pool = Pool::new(1 << 20, 1500);
-        let both = (pool.take(1000).await, pool.take(1000).await);
+        let mut both = [pool.take(1000).await, pool.take(1000).await];
+        both.iter_mut().for_each(|buffer| buffer.prepare(1000));
         drop(both);
         assert_eq!(pool.shelf.free.lock().unwrap().len(), 1);
     }

@@ -1,4 +1,4 @@
-//! Answers on their way out of a link: which bytes are sealed next, and which file is read ahead.
+//! Answers on their way out of a link: which bytes are queued next, and which file is read ahead.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,7 +13,7 @@ use crate::limits::SLICE_BYTES;
 use crate::link::{Answer, Body, LinkEnd, PayloadSource};
 use crate::stream::TlsStream;
 
-/// Slices that are read and not yet sealed, or being read: one for the socket, one ahead.
+/// Slices that are read and not yet queued, or being read: one for the socket, one ahead.
 const SLICES_AHEAD: usize = 2;
 
 #[derive(Default)]
@@ -21,20 +21,21 @@ pub(crate) struct Queue {
     pending: VecDeque<Pending>,
     /// Reads the next slice off the async threads.
     reader: Option<JoinHandle<Slice>>,
-    /// Answers that are sealed and not yet written to the socket.
-    sealed: VecDeque<Sealed>,
+    /// Answers that are queued and not yet written to the socket.
+    queued: VecDeque<Queued>,
     last_serial: u64,
+    /// Buffers for slices.
     spare: Vec<Vec<u8>>,
 }
 
-/// An answer that is not yet sealed in full.
+/// An answer that is not yet queued in full.
 struct Pending {
     serial: u64,
     head: Response,
     len: u64,
-    /// Bytes of payload that are sealed.
-    sealed: u64,
-    head_sealed: bool,
+    /// Bytes of payload that are queued.
+    queued: u64,
+    head_queued: bool,
     body: Body,
     /// Bytes of payload that are read or being read, from a source.
     asked: u64,
@@ -42,10 +43,10 @@ struct Pending {
     failed: Option<io::Error>,
 }
 
-struct Sealed {
+struct Queued {
     id: RequestId,
     bytes: u64,
-    /// Where the answer ends in the stream of sealed bytes.
+    /// Where the answer ends in the stream of bytes on the wire.
     end: u64,
 }
 
@@ -53,13 +54,14 @@ struct Sealed {
 pub(crate) struct Slice {
     serial: u64,
     source: Box<dyn PayloadSource>,
+    /// What was read, and one byte more that sealing borrows.
     bytes: Vec<u8>,
     result: io::Result<()>,
 }
 
-/// What came of sealing.
+/// What came of sending.
 pub(crate) enum Step {
-    Sealed,
+    Queued,
     /// Nothing is there, or a slice is still being read.
     Wait,
     /// This answer could not be read and was turned into a refusal.
@@ -83,8 +85,8 @@ impl Queue {
             serial: self.last_serial,
             head,
             len,
-            sealed: 0,
-            head_sealed: false,
+            queued: 0,
+            head_queued: false,
             body,
             asked: 0,
             slices: VecDeque::new(),
@@ -93,24 +95,24 @@ impl Queue {
         self.keep_reading();
     }
 
-    /// Seals the next portion.
-    pub(crate) fn seal_next(&mut self, stream: &mut TlsStream) -> Result<Step, LinkEnd> {
+    /// Queues the next portion.
+    pub(crate) fn send_next(&mut self, stream: &mut TlsStream) -> Result<Step, LinkEnd> {
         let Some(front) = self.pending.front_mut() else { return Ok(Step::Wait) };
         if let Some(error) = front.failed.take_if(|_| front.slices.is_empty()) {
-            if front.head_sealed {
+            if front.head_queued {
                 return Err(LinkEnd::Read(error));
             }
             let (id, _) = id_and_len(&front.head);
             tracing::warn!(%error, "a payload could not be read");
-            stream.seal(&encode(&Response::Refused { id, reason: Refusal::ReadFailed })?)?;
+            stream.send(&encode(&Response::Refused { id, reason: Refusal::ReadFailed })?);
             self.pending.pop_front();
             return Ok(Step::Refused(id));
         }
-        let step = front.seal(stream, &mut self.spare)?;
-        if front.head_sealed && front.sealed == front.len {
+        let step = front.send(stream)?;
+        if front.head_queued && front.queued == front.len {
             if !matches!(front.body, Body::None) {
                 let (id, bytes) = id_and_len(&front.head);
-                self.sealed.push_back(Sealed { id, bytes, end: stream.progress().0 });
+                self.queued.push_back(Queued { id, bytes, end: stream.progress().0 });
             }
             self.pending.pop_front();
         }
@@ -128,7 +130,9 @@ impl Queue {
         let job = self.pending.iter_mut().take(SLICES_AHEAD).find_map(|pending| pending.next_read(spare));
         self.reader = job.map(|mut job| {
             tokio::task::spawn_blocking(move || {
-                job.slice.result = job.slice.source.read_at(job.offset, &mut job.slice.bytes);
+                let Slice { source, bytes, result, .. } = &mut job.slice;
+                let len = bytes.len() - 1;
+                *result = source.read_at(job.offset, &mut bytes[..len]);
                 job.slice
             })
         });
@@ -156,10 +160,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Answers that end before this position in the stream of sealed bytes, with their bytes of payload.
+    /// Answers that end before this position in the stream of bytes on the wire, with their bytes of payload.
     pub(crate) fn written(&mut self, position: u64) -> Vec<(RequestId, u64)> {
-        let done = self.sealed.partition_point(|sealed| sealed.end <= position);
-        self.sealed.drain(..done).map(|sealed| (sealed.id, sealed.bytes)).collect()
+        let done = self.queued.partition_point(|queued| queued.end <= position);
+        self.queued.drain(..done).map(|queued| (queued.id, queued.bytes)).collect()
+    }
+
+    /// Takes back buffers whose bytes are written.
+    pub(crate) fn reuse(&mut self, buffers: Vec<Vec<u8>>) {
+        self.spare.extend(buffers);
+        self.spare.truncate(SLICES_AHEAD + 1);
     }
 
     /// Gives back memory; for when nothing is to be sent.
@@ -182,7 +192,7 @@ impl Queue {
         let pending =
             self.pending.iter().filter(|pending| !matches!(pending.body, Body::None) || pending.asked > 0);
         let pending = pending.map(|pending| id_and_len(&pending.head).0);
-        self.sealed.iter().map(|sealed| sealed.id).chain(pending).collect()
+        self.queued.iter().map(|queued| queued.id).chain(pending).collect()
     }
 }
 
@@ -192,7 +202,7 @@ struct Job {
 }
 
 impl Pending {
-    fn seal(&mut self, stream: &mut TlsStream, spare: &mut Vec<Vec<u8>>) -> Result<Step, LinkEnd> {
+    fn send(&mut self, stream: &mut TlsStream) -> Result<Step, LinkEnd> {
         let slice = match &self.body {
             Body::None => None,
             Body::Bytes(_) => None,
@@ -201,23 +211,24 @@ impl Pending {
                 None => return Ok(Step::Wait),
             },
         };
-        if !self.head_sealed {
-            stream.seal(&encode(&self.head)?)?;
-            self.head_sealed = true;
+        if !self.head_queued {
+            stream.send(&encode(&self.head)?);
+            self.head_queued = true;
         }
-        let start = self.sealed as usize;
-        let portion = match (&self.body, &slice) {
-            (_, Some(slice)) => slice.as_slice(),
-            (Body::Bytes(bytes), None) => {
-                let bytes = (**bytes).as_ref();
-                &bytes[start..bytes.len().min(start + SLICE_BYTES)]
+        match (&self.body, slice) {
+            (_, Some(slice)) => {
+                self.queued += slice.len() as u64 - 1;
+                stream.send_owned(slice);
             }
-            _ => &[],
-        };
-        stream.seal(portion)?;
-        self.sealed += portion.len() as u64;
-        spare.extend(slice);
-        Ok(Step::Sealed)
+            (Body::Bytes(bytes), None) => {
+                let (start, bytes) = (self.queued as usize, (**bytes).as_ref());
+                let portion = &bytes[start..bytes.len().min(start + SLICE_BYTES)];
+                self.queued += portion.len() as u64;
+                stream.send(portion);
+            }
+            _ => {}
+        }
+        Ok(Step::Queued)
     }
 
     /// The next slice to read; `None` if there is nothing to read or it is being read.
@@ -230,7 +241,7 @@ impl Pending {
         let len = (self.len - offset).min(SLICE_BYTES as u64);
         self.asked += len;
         let mut bytes = spare.pop().unwrap_or_default();
-        bytes.resize(len as usize, 0);
+        bytes.resize(len as usize + 1, 0);
         Some(Job { slice: Slice { serial: self.serial, source, bytes, result: Ok(()) }, offset })
     }
 }

@@ -225,7 +225,7 @@ async fn a_breach_of_the_protocol_ends_the_connection() {
     ] {
         let mut mallory = raw_peer(&ann).await;
         ann.connected().await;
-        mallory.stream.seal(&frame).unwrap();
+        mallory.stream.send(&frame);
         mallory.stream.flush(super::PATIENCE).await.unwrap();
         match ann.event().await {
             NetEvent::Closed { reason: CloseReason::Protocol(found), .. } => assert_eq!(found, error),

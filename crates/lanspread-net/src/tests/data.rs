@@ -299,8 +299,8 @@ async fn a_source_that_stops_in_mid_payload_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     receiver.endpoint.request(local.peer, listener.local_addr().unwrap(), chunk_request(1, &[3]));
     let mut stream = raw_source(&listener, &local).await;
-    stream.seal(&lanspread_proto::encode(&head(RequestId(1), 3, 1000)).unwrap()).unwrap();
-    stream.seal(&[0; 999]).unwrap();
+    stream.send(&lanspread_proto::encode(&head(RequestId(1), 3, 1000)).unwrap());
+    stream.send(&[0; 999]);
     stream.flush(super::PATIENCE).await.unwrap();
     assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { id: RequestId(1), .. }));
     tokio::time::pause();
@@ -315,7 +315,7 @@ async fn a_link_that_repeats_a_number_is_ended() {
     let mut stream =
         crate::handshake::dial_data(source.addr(), tls.only_peer(source.id()).unwrap()).await.unwrap();
     let request = lanspread_proto::encode(&chunk_request(1, &[3])).unwrap();
-    stream.seal(&[&request[..], &request[..]].concat()).unwrap();
+    stream.send(&[&request[..], &request[..]].concat());
     stream.flush(super::PATIENCE).await.unwrap();
     requested(&mut source).await;
     assert!(matches!(source.event().await, NetEvent::LinkClosed { .. }));

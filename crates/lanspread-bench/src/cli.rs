@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::competitors::{http, quic, tracker};
+use crate::competitors::{copy, http, quic, tracker};
 use crate::{hash, lab, link, swarm};
 
 /// Benchmarks: our peers and the best others doing the same work, in network namespaces with shaped links.
@@ -23,7 +23,7 @@ struct Cli {
 enum Command {
     /// One seed and several receivers on shaped links
     Swarm(swarm::Options),
-    /// One source, one receiver, beside plain TCP and HTTP
+    /// One source, one receiver, beside plain TCP, a bare copy, HTTP and scp
     Link(link::Options),
     /// CPU per gigabyte at both ends, beside QUIC (build with `--features quic`)
     Cpu(link::Options),
@@ -31,6 +31,8 @@ enum Command {
     Hash(hash::Options),
     #[command(hide = true)]
     Serve { addr: SocketAddr, file: PathBuf },
+    #[command(hide = true)]
+    Receive { addr: SocketAddr, file: PathBuf },
     #[command(hide = true)]
     Tracker { addr: SocketAddr },
     #[command(hide = true)]
@@ -56,6 +58,7 @@ fn perform(command: &Command) -> Result<()> {
         Command::Cpu(options) => in_lab(|| link::run_cpu(options)),
         Command::Hash(options) => hash::run(options),
         Command::Serve { addr, file } => http::serve(*addr, file),
+        Command::Receive { addr, file } => copy::receive(*addr, file),
         Command::Tracker { addr } => tracker::serve(*addr),
         Command::QuicServe { addr, file } => quic::serve(*addr, file),
         Command::QuicFetch { addr, file } => quic::fetch(*addr, file),

@@ -7,8 +7,10 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::competitors::aria2::Aria2;
+use crate::competitors::copy::Copy;
 use crate::competitors::http::Http;
 use crate::competitors::libtorrent::Libtorrent;
+use crate::competitors::scp::Scp;
 use crate::contender::Contender;
 use crate::figures::say;
 use crate::ours::Lanspread;
@@ -22,6 +24,10 @@ pub enum Choice {
     LibtorrentSuper,
     /// one HTTP server and curl
     Http,
+    /// a bare copy from file to file over TCP: nothing encrypted, nothing verified
+    Copy,
+    /// `scp` from an `sshd` of our own
+    Scp,
     /// a file over QUIC by quinn; needs the feature `quic`
     Quic,
 }
@@ -63,6 +69,8 @@ impl Others {
                 Box::new(Libtorrent { python: self.python.clone(), super_seeding: true })
             }
             Choice::Http => Box::new(Http),
+            Choice::Copy => Box::new(Copy),
+            Choice::Scp => Box::new(Scp),
             Choice::Quic => Box::new(crate::competitors::quic::Quic),
         })
     }

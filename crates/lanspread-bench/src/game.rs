@@ -15,19 +15,28 @@ const SENTINEL: &str = "version.ini";
 const SENTINEL_TEXT: &str = "20250101\n";
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// A folder in memory (tmpfs), so that no disk is measured.
+/// A folder for the files of a run.
 #[derive(Debug)]
 pub struct Scratch {
     pub path: PathBuf,
+    in_memory: bool,
 }
 
 impl Scratch {
+    /// In memory (tmpfs), so that no disk is measured.
     pub fn new() -> Result<Self> {
         let path = lab::scratch_folder(&lab::tag());
         fs::create_dir_all(&path)?;
         let target = path.to_str().context("the temporary folder has a name that is not UTF-8")?;
         lab::run("mount", &["-t", "tmpfs", "-o", "size=80%", lab::tag().as_str(), target])?;
-        Ok(Self { path })
+        Ok(Self { path, in_memory: true })
+    }
+
+    /// On the disk that the temporary folder is on.
+    pub fn on_disk() -> Result<Self> {
+        let path = lab::scratch_folder(&lab::tag());
+        fs::create_dir_all(&path)?;
+        Ok(Self { path, in_memory: false })
     }
 
     /// An empty folder of this name; what was in it is deleted.
@@ -43,6 +52,9 @@ impl Scratch {
     /// Has the system's memory ready for that many bytes of files: a virtual machine gets memory from its host only when it
     /// is touched, which costs several times what a copy does and would be charged to whoever comes first.
     pub fn warm(&self, bytes: u64) -> Result<()> {
+        if !self.in_memory {
+            return Ok(());
+        }
         let path = self.path.join("warm");
         let block = vec![1; BLOCK_BYTES];
         let mut file = File::create(&path)?;

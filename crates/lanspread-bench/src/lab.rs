@@ -174,10 +174,10 @@ pub fn sweep(tag: &str) {
     }
     let folder = scratch_folder(tag);
     if folder.exists() {
-        // Fails where nothing is mounted, which is fine: then the folder is an empty one.
+        // Fails where nothing is mounted, which is fine: then the files are in the folder itself.
         let _ =
             Command::new("umount").args(["-l".as_ref(), folder.as_os_str()]).stderr(Stdio::null()).status();
-        let _ = std::fs::remove_dir(&folder);
+        let _ = std::fs::remove_dir_all(&folder);
     }
 }
 

@@ -36,11 +36,14 @@ pub struct Options {
     /// Runs of each
     #[arg(long, default_value_t = 5)]
     runs: u32,
-    /// Contenders, comma-separated. `link`: lanspread and http without it, `cpu`: lanspread and quic
+    /// Contenders, comma-separated. `link`: lanspread, copy, http and scp without it, `cpu`: lanspread and quic
     #[arg(long, value_enum, value_delimiter = ',')]
     with: Vec<Choice>,
     #[command(flatten)]
     others: Others,
+    /// Keep files in the temporary folder as it is, not in memory: the disk is measured, too
+    #[arg(long)]
+    on_disk: bool,
     /// Add a JSON line for each run to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -54,6 +57,7 @@ struct Record {
     bytes: u64,
     /// 0 is unshaped.
     rate_mbit_per_s: f64,
+    on_disk: bool,
     load_before: f64,
     seconds: f64,
     mbyte_per_s: f64,
@@ -65,9 +69,9 @@ struct Record {
     remarks: Vec<serde_json::Value>,
 }
 
-/// Plain TCP, HTTP and ours on the same path in turn.
+/// Plain TCP, ours, a bare copy, HTTP and scp on the same path in turn.
 pub fn run_link(options: &Options) -> Result<()> {
-    run(options, "link", &[0.0, 1000.0], &[Choice::Lanspread, Choice::Http])
+    run(options, "link", &[0.0, 1000.0], &[Choice::Lanspread, Choice::Copy, Choice::Http, Choice::Scp])
 }
 
 /// Ours and QUIC in turn.
@@ -81,7 +85,7 @@ fn or<'a, T>(given: &'a [T], default: &'a [T]) -> &'a [T] {
 
 fn run(options: &Options, bench: &'static str, rates: &[f64], choices: &[Choice]) -> Result<()> {
     let contenders = options.others.contenders(or(&options.with, choices))?;
-    let scratch = Scratch::new()?;
+    let scratch = if options.on_disk { Scratch::on_disk()? } else { Scratch::new()? };
     let game = Game::write(&scratch.fresh("source")?, options.mib << 20, options.others.seed)?;
     let mut report = Report::begin(options.json.as_deref())?;
     if let Some(reason) = iperf3::unavailable() {
@@ -162,6 +166,7 @@ impl Heat<'_> {
             run: self.run,
             bytes: self.game.archive_bytes,
             rate_mbit_per_s: self.rate,
+            on_disk: self.options.on_disk,
             load_before,
             seconds,
             mbyte_per_s: bytes / 1e6 / seconds,

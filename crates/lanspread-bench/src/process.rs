@@ -39,7 +39,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Seconds of CPU that it has used so far, user and system, all threads.
+    /// Seconds of CPU that it has used so far, user and system, all threads; also its children's that have ended.
     pub fn cpu_seconds(&self) -> f64 {
         let text = std::fs::read_to_string(self.proc_file("stat")).unwrap_or_default();
         cpu_seconds_of(&text).unwrap_or(0.0)
@@ -93,12 +93,12 @@ impl Drop for Process {
     }
 }
 
-/// Fields 14 and 15 of `/proc/PID/stat`, counted behind the name, which may contain anything.
+/// Fields 14 to 17 of `/proc/PID/stat`, counted behind the name, which may contain anything.
 fn cpu_seconds_of(stat: &str) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     let mut next = || fields.next()?.parse::<f64>().ok();
-    Some((next()? + next()?) / TICKS_PER_SECOND)
+    Some((next()? + next()? + next()? + next()?) / TICKS_PER_SECOND)
 }
 
 /// Waits for a condition; `what` completes "gave up waiting until ...".
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn cpu_time_stands_behind_a_name_with_anything_in_it() {
-        let stat = "77 (a) b ( c) S 1 77 77 0 -1 4194560 1000 0 0 0 250 50 0 0 20 0 9 0 100";
+        let stat = "77 (a) b ( c) S 1 77 77 0 -1 4194560 1000 0 0 0 250 40 7 3 20 0 9 0 100";
         assert_eq!(cpu_seconds_of(stat), Some(3.0));
         assert_eq!(cpu_seconds_of("77 (x"), None);
     }

@@ -3,7 +3,9 @@
 
 use crate::limits::PAYLOAD_READ_BYTES;
 use crate::pool::PooledBuf;
-use crate::record::{HEAD_BYTES, Key, Kind, PLAIN_BYTES, RECORD_BYTES_MAX, RecordError, record_len, sealed_len};
+use crate::record::{
+    HEAD_BYTES, Key, Kind, PLAIN_BYTES, RECORD_BYTES_MAX, RecordError, record_len, sealed_len,
+};
 
 /// Bytes from the socket that are not yet opened.
 pub(crate) struct Incoming {
@@ -151,7 +153,8 @@ impl Landing {
     pub(crate) fn open(&mut self, key: &mut Key) -> Result<Landed, RecordError> {
         let Self { buffer, len, opened, start, end } = self;
         let buffer = buffer.room();
-        let Some(record) = record_len(&buffer[*start..*end])?.filter(|record| *record <= *end - *start) else {
+        let Some(record) = record_len(&buffer[*start..*end])?.filter(|record| *record <= *end - *start)
+        else {
             return Ok(Landed::Incomplete);
         };
         let (kind, content) = key.open(&mut buffer[*opened..*start + record], *start - *opened)?;
@@ -193,7 +196,13 @@ mod tests {
 
     /// Receives `payload`, whose sender put `before` bytes of it elsewhere and made records of these sizes of the rest and
     /// what follows, over a socket that gives portions of these sizes. Returns what is left over, plain and on the wire.
-    fn receive(payload: &[u8], before: usize, sizes: &[usize], portions: &[usize], after: &[u8]) -> (Vec<u8>, usize) {
+    fn receive(
+        payload: &[u8],
+        before: usize,
+        sizes: &[usize],
+        portions: &[usize],
+        after: &[u8],
+    ) -> (Vec<u8>, usize) {
         let [mut ours, mut theirs] = keys();
         let plain = [&payload[before..], after].concat();
         let mut wire = Vec::new();
@@ -251,7 +260,8 @@ mod tests {
     fn other_records_leave_no_trace() {
         let [mut ours, mut theirs] = keys();
         let mut landing = Landing::new(PooledBuf::unpooled(Vec::new()), 10);
-        for (kind, content) in [(Kind::Data, &b"hello"[..]), (Kind::Alert, &[1, 90]), (Kind::Data, b"world")] {
+        for (kind, content) in [(Kind::Data, &b"hello"[..]), (Kind::Alert, &[1, 90]), (Kind::Data, b"world")]
+        {
             let record = sealed(&mut ours, kind, content);
             landing.room()[..record.len()].copy_from_slice(&record);
             landing.filled(record.len());

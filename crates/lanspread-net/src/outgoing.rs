@@ -204,7 +204,8 @@ mod tests {
         while !outgoing.is_empty() {
             outgoing.seal(key, || Err(RecordError::Keys)).unwrap();
             let write = |slices: &[IoSlice<'_>]| {
-                let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(step).collect();
+                let bytes: Vec<u8> =
+                    slices.iter().flat_map(|slice| slice.iter().copied()).take(step).collect();
                 wire.extend_from_slice(&bytes);
                 Ok::<_, Infallible>(bytes.len())
             };
@@ -228,7 +229,8 @@ mod tests {
         for step in [1, 22, 16_405, 16_406, 16_407, 100_000, usize::MAX] {
             let [mut ours, mut theirs] = keys();
             let mut outgoing = Outgoing::default();
-            let lens = if step == 1 { vec![3, 40_000] } else { vec![1, 16_384, 100, 1 << 20, 16_385, 33_000] };
+            let lens =
+                if step == 1 { vec![3, 40_000] } else { vec![1, 16_384, 100, 1 << 20, 16_385, 33_000] };
             let parts: Vec<Vec<u8>> = lens.into_iter().map(content).collect();
             parts.iter().for_each(|part| push(&mut outgoing, part, false));
             let wire = drain(&mut outgoing, &mut ours, step);

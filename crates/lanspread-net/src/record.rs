@@ -6,7 +6,9 @@
 //! and the next ones after a key update, is rustls' concern (its `kernel` module, made for such use); which bytes are
 //! to be sealed is that of the stream.
 
-use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{
+    AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
+};
 use rustls::ConnectionTrafficSecrets;
 
 /// A record carries up to this much.

@@ -308,3 +308,118 @@ impl std::fmt::Debug for TlsStream {
         f.debug_struct("TlsStream").field("unsent", &self.unsent()).field("ended", &self.ended).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::identity::Identity;
+    use crate::tls::TlsConfigs;
+
+    /// The two ends of a connection over loopback.
+    async fn pair() -> (TlsStream, TlsStream) {
+        let tls = || TlsConfigs::new(&Identity::generate().unwrap()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let accepted = async { TlsStream::server(listener.accept().await.unwrap().0, tls().server).await };
+        let (client, server) = tokio::join!(TlsStream::client(socket, tls().any_peer), accepted);
+        (client.unwrap().0, server.unwrap().0)
+    }
+
+    /// Receives until there are so many bytes.
+    async fn receive(stream: &mut TlsStream, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < len {
+            if !stream.open(&mut |plain| bytes.extend_from_slice(plain)).unwrap() {
+                stream.drive(true).await.unwrap();
+            }
+        }
+        bytes
+    }
+
+    #[tokio::test]
+    async fn bytes_before_and_after_a_key_update_arrive() {
+        let (mut client, mut server) = pair().await;
+        for turn in 0..2 {
+            let (from, to) = if turn == 0 { (&mut client, &mut server) } else { (&mut server, &mut client) };
+            from.send(b"before ");
+            from.update_key();
+            from.send(b"after ");
+            from.keys.queued = RECORDS_PER_KEY_MAX;
+            from.send(b"and by itself");
+            assert_eq!(from.keys.queued, 1, "a key that has served long enough is changed");
+            from.flush(Duration::from_secs(60)).await.unwrap();
+            assert_eq!(receive(to, 26).await, b"before after and by itself");
+            assert_eq!(to.keys.updates, 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_update_is_answered_where_that_is_wished_for() {
+        let (mut client, mut server) = pair().await;
+        client.outgoing.push(Kind::Handshake, [KEY_UPDATE_REQUESTED, &[0]].concat(), true);
+        client.send(b"ping");
+        client.flush(Duration::from_secs(60)).await.unwrap();
+        assert_eq!(receive(&mut server, 4).await, b"ping");
+        server.send(b"pong");
+        server.flush(Duration::from_secs(60)).await.unwrap();
+        assert_eq!(receive(&mut client, 4).await, b"pong");
+        assert_eq!((client.keys.updates, server.keys.updates), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_payload_lands_and_what_is_no_payload_does_not() {
+        let (mut client, mut server) = pair().await;
+        let payload: Vec<u8> = (0..300_000_u32).map(|i| (i >> 3) as u8).collect();
+        client.send(b"head");
+        client.send_owned([&payload[..], &[0]].concat());
+        client.send(b"next");
+        let (mut plain, mut landing) = (Vec::new(), None);
+        let mut landed = None;
+        while plain != b"next" {
+            tokio::select! {
+                driven = client.drive(false) => driven.unwrap(),
+                driven = server.drive_into(true, landing.as_mut()) => driven.unwrap(),
+            }
+            if let Some(landing) = &mut landing {
+                server.land(landing, &mut plain).unwrap();
+            } else {
+                while server.open(&mut |bytes| plain.extend_from_slice(bytes)).unwrap() {
+                    if plain.starts_with(b"head") && landed.is_none() {
+                        let buffer = crate::PooledBuf::unpooled(Vec::new());
+                        let mut begun = Landing::new(buffer, payload.len());
+                        assert!(begun.put(&plain[4..]).is_empty());
+                        plain.clear();
+                        server.begin_landing(&mut begun, &mut plain).unwrap();
+                        landing = Some(begun);
+                        break;
+                    }
+                }
+            }
+            if let Some(whole) = landing.take_if(|landing| landing.missing() == 0) {
+                landed = Some(whole.finish());
+            }
+        }
+        assert!(*landed.unwrap() == payload);
+    }
+
+    #[tokio::test]
+    async fn the_end_comes_after_everything_before_it() {
+        let (mut client, server) = pair().await;
+        let mut server = server;
+        server.send(b"last words");
+        let finish = server.finish(Duration::from_secs(60));
+        let read = async move {
+            assert_eq!(receive(&mut client, 10).await, b"last words");
+            loop {
+                match client.open(&mut |_| {}) {
+                    Ok(_) => client.drive(true).await.unwrap(),
+                    Err(error) => break error,
+                }
+            }
+        };
+        let (ended, ()) = tokio::join!(read, finish);
+        assert!(matches!(ended, StreamError::Ended), "{ended}");
+    }
+}

@@ -6,13 +6,12 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::thread;
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
+use super::pull::{self, PullParty};
 use crate::contender::{Contender, Party, Room};
 use crate::game::ARCHIVE;
 use crate::lab::has_tool;
@@ -38,65 +37,22 @@ impl Contender for Http {
     }
 
     fn prepare(&self, room: &Room<'_>) -> Result<Box<dyn Party>> {
-        let addr = SocketAddr::new(room.lab.hosts[Room::SEED].ip(), PORT);
-        let mut command = room.lab.hosts[Room::SEED].command(std::env::current_exe()?);
-        command.arg("serve").arg(addr.to_string()).arg(&room.game.archive);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut server = Process::spawn("HTTP server", &mut command)?;
-        BufReader::new(server.take_stdout()?)
-            .read_line(&mut String::new())
-            .context("the server did not start")?;
-        let start = |receiver| {
-            let output = room.scratch.fresh(&format!("receiver{receiver}"))?.join(ARCHIVE);
-            let mut command = room.lab.hosts[room.host_of(receiver)].command("curl");
-            command.args(["--silent", "--fail", "--noproxy", "*", "--output"]).arg(&output);
-            command.arg(format!("http://{addr}/{ARCHIVE}")).stdin(Stdio::null());
-            anyhow::Ok((command, output))
-        };
-        let starts = (0..room.receivers).map(start).collect::<Result<Vec<_>>>()?;
-        let clients = starts.iter().map(|_| None).collect();
-        Ok(Box::new(HttpParty { server, clients, starts }))
+        let (server, addr) = start(room)?;
+        PullParty::prepare(room, server, |host, output| {
+            let mut command = host.command("curl");
+            command.args(["--silent", "--fail", "--noproxy", "*", "--output"]).arg(output);
+            command.arg(format!("http://{addr}/{ARCHIVE}"));
+            Ok(command)
+        })
     }
 }
 
-struct HttpParty {
-    server: Process,
-    clients: Vec<Option<(Process, Option<Instant>)>>,
-    starts: Vec<(Command, PathBuf)>,
-}
-
-impl Party for HttpParty {
-    fn start(&mut self, receiver: usize) -> Result<()> {
-        self.clients[receiver] = Some((Process::spawn("curl", &mut self.starts[receiver].0)?, None));
-        Ok(())
-    }
-
-    fn finished_at(&mut self, receiver: usize) -> Result<Option<Instant>> {
-        let Some((process, finished)) = &mut self.clients[receiver] else { return Ok(None) };
-        if finished.is_none() {
-            match process.ended()? {
-                Some(true) => *finished = Some(Instant::now()),
-                Some(false) => bail!("curl failed"),
-                None => {}
-            }
-        }
-        Ok(*finished)
-    }
-
-    fn kill(&mut self, receiver: usize) {
-        if let Some((process, _)) = &mut self.clients[receiver] {
-            process.kill();
-        }
-    }
-
-    fn output(&self, receiver: usize) -> PathBuf {
-        self.starts[receiver].1.clone()
-    }
-
-    fn processes(&self) -> Vec<&Process> {
-        let clients = self.clients.iter().flatten().map(|(process, _)| process);
-        std::iter::once(&self.server).chain(clients).collect()
-    }
+/// Starts the server at the seed.
+pub fn start(room: &Room<'_>) -> Result<(Process, SocketAddr)> {
+    let addr = SocketAddr::new(room.lab.hosts[Room::SEED].ip(), PORT);
+    let mut command = room.lab.hosts[Room::SEED].command(std::env::current_exe()?);
+    command.arg("serve").arg(addr.to_string()).arg(&room.game.archive);
+    Ok((pull::start_server("HTTP server", &mut command)?, addr))
 }
 
 /// The process itself: answers whatever is asked with the one file.

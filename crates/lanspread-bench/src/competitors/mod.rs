@@ -1,9 +1,12 @@
 //! Other programs that do the same work, set up as well as we know how.
 
 pub mod aria2;
+pub mod copy;
 pub mod http;
 pub mod iperf3;
 pub mod libtorrent;
+pub mod pull;
 pub mod quic;
+pub mod scp;
 pub mod torrent;
 pub mod tracker;

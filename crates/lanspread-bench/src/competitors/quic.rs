@@ -7,17 +7,15 @@
 #[cfg(feature = "quic")]
 mod probe;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+#[cfg(not(feature = "quic"))]
+use anyhow::bail;
 
+use super::pull::{self, PullParty};
 use crate::contender::{Contender, Party, Room};
-use crate::game::ARCHIVE;
-use crate::process::Process;
 
 const PORT: u16 = 4433;
 
@@ -41,54 +39,12 @@ impl Contender for Quic {
         let addr = SocketAddr::new(room.lab.hosts[Room::SEED].ip(), PORT);
         let mut command = room.lab.hosts[Room::SEED].command(std::env::current_exe()?);
         command.arg("quic-serve").arg(addr.to_string()).arg(&room.game.archive);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut server = Process::spawn("QUIC server", &mut command)?;
-        BufReader::new(server.take_stdout()?)
-            .read_line(&mut String::new())
-            .context("the server did not start")?;
-        let start = |receiver| {
-            let output = room.scratch.fresh(&format!("receiver{receiver}"))?.join(ARCHIVE);
-            let mut command = room.lab.hosts[room.host_of(receiver)].command(std::env::current_exe()?);
-            command.arg("quic-fetch").arg(addr.to_string()).arg(&output).stdin(Stdio::null());
-            anyhow::Ok((command, output))
-        };
-        let starts = (0..room.receivers).map(start).collect::<Result<Vec<_>>>()?;
-        Ok(Box::new(QuicParty { server, clients: starts.iter().map(|_| None).collect(), starts }))
-    }
-}
-
-struct QuicParty {
-    server: Process,
-    clients: Vec<Option<Process>>,
-    starts: Vec<(Command, PathBuf)>,
-}
-
-impl Party for QuicParty {
-    fn start(&mut self, receiver: usize) -> Result<()> {
-        self.clients[receiver] = Some(Process::spawn("quic-fetch", &mut self.starts[receiver].0)?);
-        Ok(())
-    }
-
-    fn finished_at(&mut self, receiver: usize) -> Result<Option<Instant>> {
-        match self.clients[receiver].as_ref().map(Process::ended).transpose()?.flatten() {
-            Some(true) => Ok(Some(Instant::now())),
-            Some(false) => bail!("the QUIC receiver failed"),
-            None => Ok(None),
-        }
-    }
-
-    fn kill(&mut self, receiver: usize) {
-        if let Some(process) = &mut self.clients[receiver] {
-            process.kill();
-        }
-    }
-
-    fn output(&self, receiver: usize) -> PathBuf {
-        self.starts[receiver].1.clone()
-    }
-
-    fn processes(&self) -> Vec<&Process> {
-        std::iter::once(&self.server).chain(self.clients.iter().flatten()).collect()
+        let server = pull::start_server("QUIC server", &mut command)?;
+        PullParty::prepare(room, server, |host, output| {
+            let mut command = host.command(std::env::current_exe()?);
+            command.arg("quic-fetch").arg(addr.to_string()).arg(output);
+            Ok(command)
+        })
     }
 }
 

@@ -56,7 +56,7 @@ sim *ARGS:
 bench-swarm *ARGS:
     cargo run --release -p lanspread-bench -- swarm {{ARGS}}
 
-# one source, one receiver, beside plain TCP and HTTP
+# one source, one receiver, beside plain TCP, a bare copy, HTTP and scp
 bench-link *ARGS:
     cargo run --release -p lanspread-bench -- link {{ARGS}}
 

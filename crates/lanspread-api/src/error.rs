@@ -138,7 +138,7 @@ error_codes! {
     NotImplemented "not-implemented" Usage "the command exists, but this version cannot do it yet";
     UnknownEndpoint "unknown-endpoint" NotFound "the HTTP interface has no such path";
     OperationInProgress "operation-in-progress" Refused "another operation is running on this game"
-        hint "wait for its end, or cancel it if it is a download";
+        hint "wait for its end, or cancel it if it is a download or an install";
     Busy "busy" Refused "operations are running that this would disturb"
         hint "wait for their end";
     NotDownloaded "not-downloaded" Refused "the game is not downloaded here"
@@ -146,6 +146,8 @@ error_codes! {
     NotInstalled "not-installed" Refused "the game is not installed here";
     AlreadyInstalled "already-installed" Refused "the game is installed already"
         hint "uninstall it first";
+    AlreadyDownloaded "already-downloaded" Refused "the game's archives are here, so that nothing is saved by streaming it"
+        hint "install it, and remove the download afterwards";
     NothingToCancel "nothing-to-cancel" Refused "no download of this game is running";
     NotDownloading "not-downloading" Refused "the game is not being downloaded";
     Cancelled "cancelled" Refused "the user cancelled the operation";
@@ -163,6 +165,8 @@ error_codes! {
     AllSourcesRejected "all-sources-rejected" Content "every source sent data that does not verify";
     BadArchive "bad-archive" Content "an archive of the game does not unpack; nothing of it is left"
         hint "remove the download and fetch it again, from another peer if the copy there is damaged";
+    NotStreamable "not-streamable" Content "the game has an archive that cannot be unpacked while it arrives"
+        hint "download the game and install it";
     OwnAddress "own-address" Network "the address is that of this very peer";
     Unreachable "unreachable" Network "nothing answers at the address"
         hint "check the address and port, and that a firewall lets the program in";
@@ -249,6 +253,7 @@ impl From<&DiskError> for ErrorCode {
         match error {
             DiskError::Full { .. } => Self::DiskFull,
             DiskError::Archive(_) => Self::BadArchive,
+            DiskError::NotStreamable(_) => Self::NotStreamable,
             DiskError::Cancelled => Self::Cancelled,
             DiskError::Other(_) => Self::DiskFailed,
         }
@@ -290,6 +295,7 @@ impl From<&CommandError> for ErrorCode {
             CommandError::NotDownloaded { .. } => Self::NotDownloaded,
             CommandError::NotInstalled { .. } => Self::NotInstalled,
             CommandError::AlreadyInstalled { .. } => Self::AlreadyInstalled,
+            CommandError::AlreadyDownloaded { .. } => Self::AlreadyDownloaded,
             CommandError::NothingToCancel { .. } => Self::NothingToCancel,
             CommandError::NotDownloading { .. } => Self::NotDownloading,
             CommandError::ConnectFailed { failure, .. } => failure.into(),
@@ -319,6 +325,7 @@ impl From<&CommandError> for ErrorBody {
             | CommandError::NotDownloaded { game }
             | CommandError::NotInstalled { game }
             | CommandError::AlreadyInstalled { game }
+            | CommandError::AlreadyDownloaded { game }
             | CommandError::NotDownloading { game }
             | CommandError::NothingToCancel { game } => body.game_id = Some(game.to_string()),
             CommandError::ConnectFailed { .. }

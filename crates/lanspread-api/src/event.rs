@@ -179,6 +179,9 @@ pub struct DownloadProgress {
     pub bytes_per_second: u64,
     /// Sources that sent something of late.
     pub active_peer_count: usize,
+    /// Bytes of the archives that are unpacked already; absent if nothing is unpacked while it arrives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpacked_bytes: Option<u64>,
 }
 
 /// What a download came to. The rates follow from `bytes` and `duration_ms` as they stand here.

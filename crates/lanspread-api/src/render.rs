@@ -73,14 +73,21 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
         (Request::Connect { .. }, Reply::Connected(peer)) => ReplyData::Connect((&peer).into()),
         (Request::ListPeers, Reply::Peers(peers)) => ReplyData::ListPeers(peer_list(&peers)),
         (Request::ListGames, Reply::Games(games)) => ReplyData::ListGames(game_list(&games)),
-        (Request::Download { .. }, Reply::DownloadStarted { game, version, content, bytes }) => {
-            ReplyData::Download(DownloadReply {
+        (
+            Request::Download { .. } | Request::StreamInstall { .. },
+            Reply::DownloadStarted { game, version, content, bytes },
+        ) => {
+            let started = DownloadReply {
                 game_id: game.to_string(),
                 already_there: false,
                 eti_version: Some(version.to_string()),
                 content_id: Some(content.to_string()),
                 total_bytes: Some(bytes),
-            })
+            };
+            match request {
+                Request::StreamInstall { .. } => ReplyData::StreamInstall(started),
+                _ => ReplyData::Download(started),
+            }
         }
         (Request::Download { game_id, .. }, Reply::Done | Reply::AlreadyThere { .. }) => {
             ReplyData::Download(DownloadReply {
@@ -178,6 +185,7 @@ impl From<CoreKind> for OperationKind {
         match kind {
             CoreKind::Downloading => Self::Downloading,
             CoreKind::Installing => Self::Installing,
+            CoreKind::Streaming => Self::Streaming,
             CoreKind::Uninstalling => Self::Uninstalling,
             CoreKind::Removing => Self::Removing,
         }
@@ -325,6 +333,7 @@ fn progress(p: &core::DownloadProgress) -> DownloadProgress {
         total_bytes: p.total_bytes,
         bytes_per_second: p.bytes_per_second,
         active_peer_count: p.active_peer_count,
+        unpacked_bytes: p.unpacked_bytes,
     }
 }
 

@@ -18,6 +18,7 @@ pub enum ReplyData {
     ListPeers(PeerList),
     ListGames(GameList),
     Download(DownloadReply),
+    StreamInstall(DownloadReply),
     CancelDownload(GameReply),
     Install(GameReply),
     Uninstall(GameReply),
@@ -127,6 +128,8 @@ pub struct Progress {
 pub enum OperationKind {
     Downloading,
     Installing,
+    /// A streamed install.
+    Streaming,
     Uninstalling,
     Removing,
 }

@@ -40,6 +40,7 @@ pub enum Request {
         #[serde(default = "yes")]
         install: bool,
     },
+    /// Cancels a download or a streamed install.
     CancelDownload {
         #[schemars(with = "String")]
         game_id: GameId,
@@ -57,7 +58,8 @@ pub enum Request {
         #[schemars(with = "String")]
         game_id: GameId,
     },
-    /// Not implemented yet.
+    /// Installs a game from the room without keeping its archives: what is unpacked is dropped. Answers as soon as it is
+    /// started; it ends with `install-finished`, `install-failed`, `download-failed` or `download-cancelled`.
     StreamInstall {
         #[schemars(with = "String")]
         game_id: GameId,
@@ -254,7 +256,8 @@ impl Request {
             }
             Self::SetGameDir { path } => Command::SetGamesDir { path: path.into() },
             Self::Shutdown => Command::Shutdown,
-            Self::StreamInstall { .. } | Self::Play { .. } => {
+            Self::StreamInstall { game_id: game } => Command::StreamInstall { game },
+            Self::Play { .. } => {
                 let message = format!("{} is not implemented yet", self.name().as_str());
                 return Err(ErrorBody::new(ErrorCode::NotImplemented, message));
             }

@@ -57,9 +57,9 @@ fn totals() -> TransferTotals {
 }
 
 fn operations() -> Vec<Operation> {
-    use OperationKind::{Downloading, Installing, Removing, Uninstalling};
+    use OperationKind::{Downloading, Installing, Removing, Streaming, Uninstalling};
     let operation = |kind| Operation { game: game(), kind, done: 1, total: 2 };
-    [Downloading, Installing, Uninstalling, Removing].map(operation).to_vec()
+    [Downloading, Installing, Streaming, Uninstalling, Removing].map(operation).to_vec()
 }
 
 fn disk_errors() -> Vec<DiskError> {
@@ -67,6 +67,7 @@ fn disk_errors() -> Vec<DiskError> {
     vec![
         DiskError::Full { missing: 7 },
         DiskError::Archive(text()),
+        DiskError::NotStreamable(text()),
         DiskError::Cancelled,
         DiskError::Other(text()),
     ]
@@ -102,6 +103,15 @@ fn events() -> Vec<Event> {
             total_bytes: 2,
             bytes_per_second: 3,
             active_peer_count: 1,
+            unpacked_bytes: None,
+        }),
+        Event::DownloadProgress(DownloadProgress {
+            game: id(),
+            downloaded_bytes: 1,
+            total_bytes: 2,
+            bytes_per_second: 3,
+            active_peer_count: 1,
+            unpacked_bytes: Some(1),
         }),
         Event::DownloadChunkFinished {
             game: id(),
@@ -169,6 +179,7 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::NotDownloaded { game: game() },
         CommandError::NotInstalled { game: game() },
         CommandError::AlreadyInstalled { game: game() },
+        CommandError::AlreadyDownloaded { game: game() },
         CommandError::NothingToCancel { game: game() },
         CommandError::NotDownloading { game: game() },
         CommandError::Incompatible { addr: addr(), theirs: 2, ours: 1 },
@@ -264,7 +275,8 @@ fn answered() -> Vec<(Request, Reply)> {
         (Request::Connect { addr: addr() }, Reply::Connected(peer_snapshot())),
         (Request::ListPeers, Reply::Peers(vec![peer_snapshot()])),
         (Request::ListGames, Reply::Games(game_snapshots())),
-        (download(), started),
+        (download(), started.clone()),
+        (Request::StreamInstall { game_id: game() }, started),
         (download(), Reply::AlreadyThere { game: game() }),
         (Request::CancelDownload { game_id: game() }, Reply::Done),
         (Request::Install { game_id: game() }, Reply::Done),

@@ -30,6 +30,12 @@ pub enum Command {
         game: GameId,
         install: bool,
     },
+    /// Installs a game from the room without keeping its archives. Answers as soon as it is started; events tell the
+    /// rest.
+    StreamInstall {
+        game: GameId,
+    },
+    /// Cancels a download or a streamed install.
     CancelDownload {
         game: GameId,
     },
@@ -114,6 +120,8 @@ pub enum CommandError {
     NotInstalled { game: GameId },
     #[error("{game} is already installed")]
     AlreadyInstalled { game: GameId },
+    #[error("{game} is downloaded here")]
+    AlreadyDownloaded { game: GameId },
     #[error("no download of {game} is running")]
     NothingToCancel { game: GameId },
     #[error("{game} is not being downloaded")]
@@ -149,6 +157,7 @@ fn describe(variants: &[ContentVariant]) -> String {
 pub enum OperationKind {
     Downloading,
     Installing,
+    Streaming,
     Uninstalling,
     Removing,
 }
@@ -158,6 +167,7 @@ impl std::fmt::Display for OperationKind {
         f.write_str(match self {
             Self::Downloading => "a download",
             Self::Installing => "an install",
+            Self::Streaming => "a streamed install",
             Self::Uninstalling => "an uninstall",
             Self::Removing => "a removal",
         })

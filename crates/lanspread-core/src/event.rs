@@ -142,6 +142,8 @@ pub struct DownloadProgress {
     pub bytes_per_second: u64,
     /// Sources that sent something of late.
     pub active_peer_count: usize,
+    /// Bytes of the archives that are unpacked already; `None` if nothing is unpacked while it arrives.
+    pub unpacked_bytes: Option<u64>,
 }
 
 /// What a download came to.

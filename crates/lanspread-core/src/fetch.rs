@@ -8,10 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_types::message::RequestId;
-use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, GameVersion, PeerId};
+use lanspread_types::manifest::is_archive;
+use lanspread_types::{
+    ChunkIndex, ChunkSet, ContentId, FileEntry, GameContent, GameId, GameVersion, PeerId,
+};
 
 use crate::command::Priority;
 use crate::event::{DownloadFailure, DownloadProgress, SourceTotals, TransferTotals};
+use crate::stream::StreamWindow;
 use crate::swarm::Download;
 use crate::time::Time;
 
@@ -32,6 +36,8 @@ pub struct Fetch {
     pub content: ContentId,
     /// Install once the download is committed.
     pub install: bool,
+    /// Install from what arrives, and keep nothing else.
+    pub stream: bool,
     pub priority: Priority,
     /// Number of its latest request over all downloads: whose is lowest is next.
     pub turn: u64,
@@ -88,7 +94,12 @@ pub struct Transfer {
     pub progress_due: Time,
     /// Since when no source has anything that is missing.
     pub starving_since: Option<Time>,
+    /// What is held of a streamed install.
+    pub window: Option<StreamWindow>,
+    /// How far the archives are unpacked, if they are while they arrive.
+    pub unpacked_below: Option<ChunkIndex>,
     had_bytes: u64,
+    total_bytes: u64,
     meter: Meter,
 }
 
@@ -120,6 +131,7 @@ impl Meter {
 impl Transfer {
     pub fn new(content: Arc<GameContent>, swarm: Download, have_interval: Duration, now: Time) -> Self {
         let manifest = content.manifest();
+        let total_bytes = manifest.total_bytes();
         let had_bytes = swarm.had().iter().filter_map(|c| manifest.place(c)).map(|place| place.len).sum();
         Self {
             had_bytes,
@@ -130,8 +142,52 @@ impl Transfer {
             have_interval,
             progress_due: now + PROGRESS_INTERVAL,
             starving_since: None,
+            window: None,
+            unpacked_below: None,
+            total_bytes,
             meter: Meter::default(),
         }
+    }
+
+    /// A streamed install, which needs some of the chunks only; `swarm` has been told so.
+    pub fn streamed(
+        content: Arc<GameContent>,
+        swarm: Download,
+        unneeded: ChunkSet,
+        have_interval: Duration,
+        now: Time,
+    ) -> Self {
+        let transfer = Self::new(content, swarm, have_interval, now);
+        Self {
+            total_bytes: transfer.total_bytes - transfer.had_bytes,
+            had_bytes: 0,
+            window: Some(StreamWindow::new(unneeded)),
+            ..transfer
+        }
+    }
+
+    /// Bytes to fetch in all, those that are here included.
+    pub fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
+    /// Whether a chunk can be served.
+    pub fn holds(&self, chunk: ChunkIndex) -> bool {
+        match &self.window {
+            Some(window) => window.holds(self.swarm.had(), chunk),
+            None => self.swarm.had().contains(chunk),
+        }
+    }
+
+    /// All chunks that can be served.
+    pub fn held(&self) -> ChunkSet {
+        let had = self.swarm.had();
+        self.window.as_ref().map_or_else(|| had.clone(), |window| window.held(had))
+    }
+
+    /// Bytes of the archives that are unpacked already.
+    pub fn unpacked_bytes(&self) -> Option<u64> {
+        self.unpacked_below.map(|below| archive_bytes_below(&self.content, below))
     }
 
     /// Bytes that are verified and written.
@@ -157,11 +213,24 @@ impl Transfer {
         DownloadProgress {
             game: game.clone(),
             downloaded_bytes: self.had_bytes(),
-            total_bytes: self.content.manifest().total_bytes(),
+            total_bytes: self.total_bytes,
             bytes_per_second: per_second(self.meter.bytes, now.since(started)),
             active_peer_count: active.len(),
+            unpacked_bytes: self.unpacked_bytes(),
         }
     }
+}
+
+/// Bytes of a content's archives that stand before a chunk.
+pub fn archive_bytes_below(content: &GameContent, below: ChunkIndex) -> u64 {
+    let manifest = content.manifest();
+    let archives = manifest.files().iter().enumerate().filter(|(_, file)| is_archive(&file.path));
+    let before = |(at, file): (usize, &FileEntry)| {
+        let chunks = manifest.chunks_of(at);
+        let passed = below.0.clamp(chunks.start, chunks.end) - chunks.start;
+        file.size.min(u64::from(passed) * manifest.chunk_size().bytes())
+    };
+    archives.map(before).sum()
 }
 
 /// The rate of what came within the rate window, or since the start if that is more recent.
@@ -177,6 +246,7 @@ impl Fetch {
             version,
             content,
             install,
+            stream: false,
             priority: Priority::default(),
             turn: 0,
             phase: Phase::Manifest(ManifestSearch::default()),
@@ -184,6 +254,11 @@ impl Fetch {
             started: now,
             sources: BTreeMap::new(),
         }
+    }
+
+    /// A streamed install instead of a download.
+    pub fn streamed(self) -> Self {
+        Self { stream: true, install: false, ..self }
     }
 
     /// When the download was asked for.

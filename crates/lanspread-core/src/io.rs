@@ -165,6 +165,9 @@ pub enum DiskError {
     Full { missing: u64 },
     #[error("{0}")]
     Archive(String),
+    /// The archive may be whole, but is of a kind that cannot be unpacked while it arrives.
+    #[error("{0}")]
+    NotStreamable(String),
     #[error("the operation was cancelled")]
     Cancelled,
     #[error("{0}")]
@@ -204,6 +207,25 @@ pub enum DiskReport {
         game: GameId,
         done: u64,
         total: u64,
+    },
+    /// Archives are unpacked while they arrive: the unpacker has no more use for the chunks below.
+    Unpacked {
+        game: GameId,
+        below: ChunkIndex,
+    },
+    /// Unpacking a download while it arrives has ended. What it came to shows when the game is installed.
+    UnpackedAhead {
+        game: GameId,
+    },
+    /// The window of a streamed install is ready. These chunks are not needed: nothing is unpacked from them.
+    StreamOpened {
+        game: GameId,
+        unneeded: ChunkSet,
+    },
+    /// A streamed install has ended; its window is gone in any case.
+    Streamed {
+        game: GameId,
+        result: Result<(), DiskError>,
     },
     Installed {
         game: GameId,
@@ -334,8 +356,23 @@ pub enum DiskJob {
         game: GameId,
         content: ContentId,
     },
+    /// Begins to unpack a download that is under way. Goes on until its archives are unpacked or it is given up; never
+    /// keeps it from being committed.
+    UnpackAhead {
+        content: Arc<GameContent>,
+    },
+    /// Installs the game, from what was unpacked ahead if that went well.
     Install {
         game: GameId,
+    },
+    /// Opens a window for chunks, says so, and installs the game from what is written there.
+    StreamInstall {
+        content: Arc<GameContent>,
+    },
+    /// Gives up the chunks of a streamed install below this one. Done at once, without a report.
+    DropChunks {
+        game: GameId,
+        below: ChunkIndex,
     },
     Uninstall {
         game: GameId,
@@ -344,7 +381,7 @@ pub enum DiskJob {
     Remove {
         game: GameId,
     },
-    /// Stops the install or unpacking of a game as soon as possible.
+    /// Stops the install or unpacking of a game, streamed or not, as soon as possible.
     Cancel {
         game: GameId,
     },

@@ -17,6 +17,7 @@ pub mod operations;
 pub mod roster;
 pub mod serve;
 pub mod snapshot;
+pub mod stream;
 pub mod swarm;
 pub mod time;
 

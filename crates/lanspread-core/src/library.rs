@@ -173,6 +173,18 @@ impl LocalLibrary {
         }
     }
 
+    /// A game was installed without being downloaded.
+    pub fn streamed(&mut self, game: &GameId) {
+        let installed = LocalGame {
+            version: None,
+            installed: true,
+            bytes: 0,
+            stamp: FileStamp::default(),
+            content: None,
+        };
+        self.games.insert(game.clone(), installed);
+    }
+
     pub fn set_installed(&mut self, game: &GameId, installed: bool) {
         let Some(local) = self.games.get_mut(game) else { return };
         local.installed = installed;

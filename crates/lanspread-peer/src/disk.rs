@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, Input, Scan};
-use lanspread_store::{Cancel, RarUnpacker, Store, Watch};
+use lanspread_store::{Cancel, Passed, RarUnpacker, Spool, Store, Watch};
 use lanspread_types::{ContentId, GameContent, GameId};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -104,7 +104,14 @@ impl Disk {
                 drop_incoming(store, &game, content);
                 DiskReport::IncomingDropped { game }
             }),
+            DiskJob::UnpackAhead { content } => self.unpack_ahead(&content),
             DiskJob::Install { game } => self.install(game),
+            DiskJob::StreamInstall { content } => self.stream_install(content),
+            DiskJob::DropChunks { game, below } => {
+                if let Some(spool) = self.store.spool(&game) {
+                    spool.drop_below(below);
+                }
+            }
             DiskJob::Uninstall { game } => self.change(move |store, _| {
                 let result = store.uninstall(&game).map_err(DiskError::from);
                 DiskReport::Uninstalled { game, result }
@@ -138,6 +145,34 @@ impl Disk {
                 Box::new(move |done, total| progress.tell(done, total)),
             );
             DiskReport::Installed { game, result: result.map_err(DiskError::from) }
+        });
+    }
+
+    /// What is unpacked ahead stands in the store before the job begins, so that no commit and no cancel overtakes it.
+    fn unpack_ahead(&mut self, content: &GameContent) {
+        let game = content.manifest().game().clone();
+        let cancel = Cancel::new();
+        let begun = self.store.begin_ahead(content, &cancel);
+        self.cancels.insert(game.clone(), cancel);
+        self.report_from(move |store, reports| {
+            if let Some(ahead) = begun {
+                store.unpack_ahead(&ahead, passed(reports, &game));
+            }
+            DiskReport::UnpackedAhead { game }
+        });
+    }
+
+    fn stream_install(&mut self, content: Arc<GameContent>) {
+        let game = content.manifest().game().clone();
+        let cancel = Cancel::new();
+        self.cancels.insert(game.clone(), cancel.clone());
+        self.change(move |store, reports| {
+            let streamed = store.open_spool(&content).and_then(|spool| {
+                let unneeded = Spool::unneeded(&content);
+                report(reports, DiskReport::StreamOpened { game: game.clone(), unneeded });
+                Ok(store.stream_install(&spool, &cancel, passed(reports, &game))?)
+            });
+            DiskReport::Streamed { game, result: streamed }
         });
     }
 
@@ -214,6 +249,12 @@ impl Disk {
 fn report(reports: &Reports, report: DiskReport) {
     // The loop has ended: nobody wants to know.
     let _ = reports.send(Input::Disk(report));
+}
+
+/// Tells the loop how far archives are unpacked.
+fn passed(reports: &Reports, game: &GameId) -> Passed {
+    let (reports, game) = (reports.clone(), game.clone());
+    Box::new(move |below| report(&reports, DiskReport::Unpacked { game: game.clone(), below }))
 }
 
 fn commit(store: &Store, content: &Arc<GameContent>) -> DiskReport {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lanspread_core::io::{ChunkFault, DiskError, Input, ManifestFault, NetInput, Serving};
 use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource};
-use lanspread_store::{ChunkReader, Incoming, Store, WriteError};
+use lanspread_store::{ChunkReader, Incoming, ReadError, Spool, Store, WriteError};
 use lanspread_types::message::{Refusal, Request, RequestId, Response};
 use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, PeerId};
 use tokio::sync::{Semaphore, mpsc};
@@ -15,8 +15,30 @@ use crate::disk::Reports;
 /// What the answer to a request will be held against.
 #[derive(Debug, Clone)]
 enum Expected {
-    Chunk(Arc<Incoming>),
+    Chunk(Place),
     Manifest(ContentId),
+}
+
+/// Where the chunks of a content go.
+#[derive(Debug, Clone)]
+enum Place {
+    Download(Arc<Incoming>),
+    Stream(Arc<Spool>),
+}
+
+impl Place {
+    fn of(store: &Store, game: &GameId, content: ContentId) -> Option<Self> {
+        let download = || store.incoming(game).filter(|incoming| incoming.content().content_id() == content);
+        let stream = store.spool(game).filter(|spool| spool.content().content_id() == content);
+        stream.map(Self::Stream).or_else(|| download().map(Self::Download))
+    }
+
+    fn write_chunk(&self, chunk: ChunkIndex, bytes: &[u8]) -> Result<(), WriteError> {
+        match self {
+            Self::Download(incoming) => incoming.write_chunk(chunk, bytes),
+            Self::Stream(spool) => spool.write_chunk(chunk, bytes),
+        }
+    }
 }
 
 /// Which answers are expected. Shared between the loop, which asks, and the workers, which take the answers in.
@@ -29,8 +51,8 @@ impl Expectations {
         let (id, expected) = match request {
             Request::Cancel { .. } => return true,
             Request::Manifest { id, content, .. } => (*id, Expected::Manifest(*content)),
-            Request::Chunk(request) => match incoming(store, &request.game, request.content) {
-                Some(incoming) => (request.id, Expected::Chunk(incoming)),
+            Request::Chunk(request) => match Place::of(store, &request.game, request.content) {
+                Some(place) => (request.id, Expected::Chunk(place)),
                 None => return false,
             },
         };
@@ -49,10 +71,6 @@ impl Expectations {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(PeerId, RequestId), Expected>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn incoming(store: &Store, game: &GameId, content: ContentId) -> Option<Arc<Incoming>> {
-    store.incoming(game).filter(|incoming| incoming.content().content_id() == content)
 }
 
 /// Takes payloads in until the endpoint is gone, a few at a time: one for each processor, and not less than four, so
@@ -81,8 +99,8 @@ pub(crate) async fn take_in(
 fn check(payload: &Payload, expected: &Expected) -> Option<NetInput> {
     let Payload { peer, id, what, ref bytes } = *payload;
     match (what, expected) {
-        (PayloadKind::Chunk(chunk), Expected::Chunk(incoming)) => {
-            let result = incoming.write_chunk(chunk, bytes).map_err(|error| match error {
+        (PayloadKind::Chunk(chunk), Expected::Chunk(place)) => {
+            let result = place.write_chunk(chunk, bytes).map_err(|error| match error {
                 WriteError::Corrupt => ChunkFault::Corrupt,
                 other => ChunkFault::Write(DiskError::from(other)),
             });
@@ -141,6 +159,8 @@ fn serve_chunk(
     let Some(place) = content.manifest().place(chunk) else { return false };
     let reader = match store.chunk_reader(content, incoming, chunk) {
         Ok(reader) => reader,
+        // Given up since it was chosen: a window has moved on.
+        Err(ReadError::NoSuchChunk(_)) => return false,
         Err(error) => {
             tracing::warn!(game = %content.manifest().game(), %chunk, %error, "a chunk cannot be read");
             return false;

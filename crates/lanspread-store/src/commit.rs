@@ -43,6 +43,15 @@ impl Store {
     /// Commits a complete download: renames only, the sentinel last. The old version is whole until everything new is
     /// verified, synced and recorded; from then on a crash is rolled forward. What fails is rolled back.
     pub fn commit(&self, content: &Arc<GameContent>) -> Result<FileStamp, CommitError> {
+        let committed = self.commit_download(content);
+        if committed.is_err() {
+            // What was unpacked meanwhile belongs to a download that is not there.
+            self.drop_ahead(content.manifest().game());
+        }
+        committed
+    }
+
+    fn commit_download(&self, content: &Arc<GameContent>) -> Result<FileStamp, CommitError> {
         let game = content.manifest().game();
         let incoming = self.incoming(game).filter(|i| i.content().content_id() == content.content_id());
         let incoming = incoming.ok_or_else(|| CommitError::NotOpen(game.clone()))?;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lanspread_core::io::DiskError;
@@ -29,7 +29,7 @@ const BARRIER_BYTES: u64 = 256 << 20;
 /// Smallest file that is synced while the download runs.
 const SYNCED_FILE_BYTES_MIN: u64 = 8 << 20;
 /// Space that a download leaves free, in bytes: for journals, the index, and everybody else on the disk.
-const RESERVE_BYTES: u64 = 64 << 20;
+pub(crate) const RESERVE_BYTES: u64 = 64 << 20;
 /// How far back in time a finished file's change is put; see [`Incoming::finish`].
 const AGE_WHEN_FINISHED: Duration = Duration::from_secs(10);
 
@@ -83,6 +83,8 @@ pub struct Incoming {
     files: PathBuf,
     handles: Handles,
     progress: Mutex<Progress>,
+    /// Told whenever a chunk was recorded.
+    arrived: Condvar,
     /// Held by whoever syncs, so that only one thread does.
     syncing: Mutex<()>,
 }
@@ -122,6 +124,8 @@ impl Store {
 
     /// Closes a download. What it has is kept for later unless `discard` says otherwise.
     pub fn drop_incoming(&self, game: &GameId, content: ContentId, discard: bool) -> Result<(), Fault> {
+        // Whoever unpacks it meanwhile has to be gone first.
+        self.drop_ahead(game);
         let mut all = self.all_incoming();
         if all.get(game).is_some_and(|open| open.content.content_id() == content) {
             all.remove(game);
@@ -179,8 +183,8 @@ impl Incoming {
         }
         let journal = HaveJournal::append_to(&path, id, &journalled).or_fault("open", &path)?;
         let progress = Progress { had, journal, unsynced: BTreeSet::new(), unsynced_bytes: 0 };
-        let (progress, syncing) = (Mutex::new(progress), Mutex::new(()));
-        Ok(Self { content, folder, files, handles: Handles::new(OPEN_FILES_MAX), progress, syncing })
+        let (progress, arrived, syncing) = (Mutex::new(progress), Condvar::new(), Mutex::new(()));
+        Ok(Self { content, folder, files, handles: Handles::new(OPEN_FILES_MAX), progress, arrived, syncing })
     }
 
     pub fn content(&self) -> &Arc<GameContent> {
@@ -222,6 +226,7 @@ impl Incoming {
         if !progress.had.contains(chunk) {
             progress.journal.add(chunk).or_fault("write", &self.folder.join("had"))?;
             progress.had.insert(chunk);
+            self.arrived.notify_all();
         }
         if self.content.manifest().files()[place.file].size >= SYNCED_FILE_BYTES_MIN {
             progress.unsynced.insert(place.file);
@@ -273,12 +278,27 @@ impl Incoming {
         Some(self.file(place.file).map(|file| (file, place)))
     }
 
+    /// Where the files are filled.
+    pub(crate) fn files_folder(&self) -> &Path {
+        &self.files
+    }
+
+    /// Waits until a chunk is verified and written, or the time is over. Returns whether it is there.
+    pub(crate) fn wait_for(&self, chunk: ChunkIndex, patience: Duration) -> bool {
+        let missing = |progress: &mut Progress| !progress.had.contains(chunk);
+        let waited = self.arrived.wait_timeout_while(self.progress(), patience, missing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.had.contains(chunk)
+    }
+
+    /// Bytes that are still to come.
+    pub(crate) fn missing_bytes(&self) -> u64 {
+        let manifest = self.content.manifest();
+        self.progress().had.missing_from(0).filter_map(|c| manifest.place(c)).map(|p| p.len).sum()
+    }
+
     /// Bytes by which the disk is too small for what is missing.
     fn shortage(&self) -> Result<u64, Fault> {
-        let manifest = self.content.manifest();
-        let progress = self.progress();
-        let missing =
-            progress.had.missing_from(0).filter_map(|c| manifest.place(c)).map(|p| p.len).sum::<u64>();
+        let missing = self.missing_bytes();
         let free = fs4::available_space(&self.folder).or_fault("ask for the free space of", &self.folder)?;
         Ok(if missing == 0 { 0 } else { (missing + RESERVE_BYTES).saturating_sub(free) })
     }

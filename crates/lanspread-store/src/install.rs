@@ -3,11 +3,14 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use lanspread_core::install::{Intent, Record, plan_install, plan_remove, plan_uninstall};
+use lanspread_core::install::{
+    Intent, Plan, Record, plan_install, plan_install_unpacked, plan_remove, plan_uninstall,
+};
 use lanspread_core::io::DiskError;
 use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL, is_archive};
 use lanspread_types::{GameId, RelPath};
 
+use crate::ahead::AheadOutcome;
 use crate::cancel::Cancel;
 use crate::execute::{Executor, Stuck, no_unpack};
 use crate::fault::{Fault, OrFault};
@@ -69,6 +72,9 @@ impl From<InstallError> for DiskError {
             InstallError::Io(fault) => fault.into(),
             InstallError::Full { missing } => Self::Full { missing },
             InstallError::Cancelled => Self::Cancelled,
+            InstallError::Archive { error: UnpackError::NotForward(_), .. } => {
+                Self::NotStreamable(error.to_string())
+            }
             InstallError::Archive { .. } | InstallError::NoArchives(_) => Self::Archive(error.to_string()),
             other => Self::Other(other.to_string()),
         }
@@ -115,10 +121,25 @@ impl Store {
             Some(name) => return Err(InstallError::Blocked { game: game.clone(), name }),
             None => {}
         }
+        let plan = match self.await_ahead(game, cancel) {
+            None | Some(AheadOutcome::GivenUp) => plan_install(),
+            Some(AheadOutcome::Unpacked) => plan_install_unpacked(),
+            Some(AheadOutcome::Failed(error)) => return Err(error),
+        };
         let mut job = Unpacking { store: self, game, unpacker, cancel, progress: Some(progress) };
+        self.run_install(game, &plan, &mut |staging| job.unpack(&folder, staging))
+    }
+
+    /// Executes the plan of an install: all of it is there afterwards, or nothing.
+    pub(crate) fn run_install(
+        &self,
+        game: &GameId,
+        plan: &Plan,
+        unpack: &mut dyn FnMut(&Path) -> Result<(), InstallError>,
+    ) -> Result<(), InstallError> {
         let record = Record { game: game.clone(), intent: Intent::Install };
         let executor = Executor::new(self.layout(), &record);
-        match executor.run(&plan_install(), &mut |staging| job.unpack(&folder, staging)) {
+        match executor.run(plan, unpack) {
             Ok(()) => Ok(()),
             Err(Stuck { committed: true, .. }) => Ok(()),
             Err(Stuck { committed: false, error }) => {
@@ -241,9 +262,10 @@ fn archives_in(folder: &Path) -> Result<Vec<RelPath>, Fault> {
     Ok(archives)
 }
 
-fn explain(archive: &RelPath, error: UnpackError) -> InstallError {
+pub(crate) fn explain(archive: &RelPath, error: UnpackError) -> InstallError {
     match error {
         UnpackError::Cancelled => InstallError::Cancelled,
+        UnpackError::Source(error) => InstallError::Io(Fault::new("read", archive.as_str(), error)),
         UnpackError::Sink(fault) if fault.is_disk_full() => InstallError::Full { missing: 0 },
         UnpackError::Sink(fault) => InstallError::Io(fault),
         error => InstallError::Archive { archive: archive.clone(), error },

@@ -5,6 +5,8 @@
 //! about peers or games; what is to be changed in a folder comes as a plan from `lanspread_core::install` and is
 //! executed here step by step. See `docs/disk.md` for the layout and the life of a crash.
 
+mod ahead;
+mod arriving;
 mod cancel;
 mod commit;
 mod execute;
@@ -22,11 +24,15 @@ pub mod pack;
 mod reader;
 mod scan;
 mod sealed;
+mod spool;
 mod store;
+mod stream;
 mod unpack;
 mod walk;
 mod watch;
 
+pub use ahead::{AheadOutcome, UnpackAhead};
+pub use arriving::Passed;
 pub use cancel::Cancel;
 pub use commit::CommitError;
 pub use fault::Fault;
@@ -35,6 +41,7 @@ pub use index::IndexError;
 pub use install::{InstallError, RemoveError, UninstallError};
 pub use reader::{ChunkReader, ReadError};
 pub use scan::ScanError;
+pub use spool::Spool;
 pub use store::{OpenError, Store};
 pub use unpack::rar::RarUnpacker;
 pub use unpack::{

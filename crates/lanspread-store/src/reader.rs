@@ -8,8 +8,10 @@ use std::sync::Arc;
 use lanspread_core::io::DiskError;
 use lanspread_types::{ChunkIndex, GameContent};
 
+use crate::arriving::{Arrivals, Found};
 use crate::fault::{Fault, OrFault};
 use crate::files;
+use crate::spool::Pin;
 use crate::store::Store;
 
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,8 @@ pub struct ChunkReader {
     name: String,
     offset: u64,
     len: u64,
+    /// Keeps a place in a window from being used for another chunk.
+    _pin: Option<Pin>,
 }
 
 impl ChunkReader {
@@ -77,17 +81,23 @@ impl Store {
         let place = manifest.place(chunk).ok_or(ReadError::NoSuchChunk(chunk))?;
         let entry = &manifest.files()[place.file];
         let name = format!("{}/{}", manifest.game(), entry.path);
+        if let Some(spool) = self.spool(manifest.game()).filter(|_| incoming) {
+            let mine = spool.content().content_id() == content.content_id();
+            let found = if mine { spool.find(chunk) } else { Err(io::ErrorKind::NotFound.into()) };
+            let Found { file, offset, pin } = found.map_err(|_| ReadError::NoSuchChunk(chunk))?;
+            return Ok(ChunkReader { file, name, offset, len: place.len, _pin: pin });
+        }
         let under_way =
             self.incoming(manifest.game()).filter(|i| i.content().content_id() == content.content_id());
         if let Some(download) = under_way.filter(|_| incoming) {
             let (file, place) = download.reader(chunk).ok_or(ReadError::NoSuchChunk(chunk))??;
-            return Ok(ChunkReader { file, name, offset: place.offset, len: place.len });
+            return Ok(ChunkReader { file, name, offset: place.offset, len: place.len, _pin: None });
         }
         let path = entry.path.to_path(&self.layout().game(manifest.game()));
         let file = self.handles().get(&path, || File::open(&path)).or_fault("open", &path)?;
         if file.metadata().or_fault("look at", &path)?.len() != entry.size {
             return Err(ReadError::Changed(name));
         }
-        Ok(ChunkReader { file, name, offset: place.offset, len: place.len })
+        Ok(ChunkReader { file, name, offset: place.offset, len: place.len, _pin: None })
     }
 }

@@ -9,6 +9,7 @@ use lanspread_core::install::Record;
 use lanspread_core::io::DiskError;
 use lanspread_types::GameId;
 
+use crate::ahead::Ahead;
 use crate::execute::Executor;
 use crate::fault::{Fault, OrFault};
 use crate::files;
@@ -16,6 +17,7 @@ use crate::handles::Handles;
 use crate::incoming::Incoming;
 use crate::journal;
 use crate::layout::Layout;
+use crate::spool::Spool;
 
 /// What the marker file says.
 const FORMAT: &str = "lanspread library 1\n";
@@ -49,6 +51,10 @@ pub struct Store {
     layout: Layout,
     handles: Handles,
     incoming: Mutex<BTreeMap<GameId, Arc<Incoming>>>,
+    /// Downloads that are unpacked while they arrive.
+    ahead: Mutex<BTreeMap<GameId, Arc<Ahead>>>,
+    /// Windows of the streamed installs.
+    spools: Mutex<BTreeMap<GameId, Arc<Spool>>>,
     /// Games whose folder is being changed.
     changing: Mutex<BTreeSet<GameId>>,
     /// Games with a change that could be ended neither way, and why.
@@ -69,6 +75,8 @@ impl Store {
             layout,
             handles: Handles::new(OPEN_FILES_MAX),
             incoming: Mutex::default(),
+            ahead: Mutex::default(),
+            spools: Mutex::default(),
             changing: Mutex::default(),
             unrecovered: Mutex::default(),
             _lock: lock,
@@ -87,6 +95,14 @@ impl Store {
 
     pub(crate) fn all_incoming(&self) -> MutexGuard<'_, BTreeMap<GameId, Arc<Incoming>>> {
         whole(&self.incoming)
+    }
+
+    pub(crate) fn all_ahead(&self) -> MutexGuard<'_, BTreeMap<GameId, Arc<Ahead>>> {
+        whole(&self.ahead)
+    }
+
+    pub(crate) fn all_spools(&self) -> MutexGuard<'_, BTreeMap<GameId, Arc<Spool>>> {
+        whole(&self.spools)
     }
 
     /// Why a game's interrupted change could not be ended, if there is one.

@@ -78,16 +78,22 @@ Examples:
   lanspread get ggoo --no-install
   lanspread get ggoo --detach          start it and leave it to the running peer")]
     Get(GetArgs),
-    /// Install a game that is downloaded.
-    #[command(after_help = "Example:\n  lanspread install ggoo")]
-    Install(GameArg),
+    /// Install a game that is downloaded, or with --stream one that the room has.
+    #[command(after_help = "\
+With --stream the archive is not kept: it is unpacked as it arrives, so the disk needs room for the
+installed game and a small window only. Such a game is not shared with others afterwards.
+
+Examples:
+  lanspread install ggoo
+  lanspread install ggoo --stream      low disk: nothing but the installed game stays")]
+    Install(InstallArgs),
     /// Remove what was installed; the download stays.
     #[command(after_help = "Example:\n  lanspread uninstall ggoo")]
     Uninstall(GameArg),
     /// Remove a download; what is installed stays.
     #[command(after_help = "Example:\n  lanspread remove ggoo")]
     Remove(GameArg),
-    /// Cancel a running download; what is verified is kept.
+    /// Cancel a running download (what is verified is kept) or a streamed install (nothing is).
     #[command(after_help = "Example:\n  lanspread cancel ggoo")]
     Cancel(GameArg),
     /// Limit what the running peer sends and receives, from now on.
@@ -201,6 +207,15 @@ pub struct GetArgs {
     /// Start the download and return at once.
     #[arg(long)]
     pub detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// The game's id, as `lanspread list` shows it.
+    pub game: GameId,
+    /// Fetch the game from the room and unpack it as it arrives, without keeping its archives.
+    #[arg(long, visible_alias = "low-disk")]
+    pub stream: bool,
 }
 
 #[derive(Debug, Args)]

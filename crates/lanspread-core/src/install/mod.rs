@@ -12,7 +12,7 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{plan_commit, plan_install, plan_remove, plan_uninstall};
+pub use plan::{plan_commit, plan_install, plan_install_unpacked, plan_remove, plan_uninstall};
 pub use recover::{recover, roll_back_commit};
 
 use lanspread_types::{ContentId, GameId, RelPath};

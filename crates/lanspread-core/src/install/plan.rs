@@ -46,6 +46,13 @@ pub fn plan_install() -> Plan {
     finish(steps, show, tidy_install())
 }
 
+/// Shows in one rename what was unpacked while the download ran. Until its record is written nothing knows of the
+/// staging, and the next start deletes it.
+pub fn plan_install_unpacked() -> Plan {
+    let show = Step::Move { from: local_in(Area::Staging), to: local_in(Area::Game) };
+    finish(vec![Step::WriteRecord], show, tidy_install())
+}
+
 pub(super) fn tidy_install() -> Vec<Step> {
     vec![Step::Delete(Area::Staging), Step::ForgetRecord]
 }

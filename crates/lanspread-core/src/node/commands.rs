@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lanspread_types::{GameId, GameVersion, PeerId};
+use lanspread_types::{ContentId, GameId, GameVersion, PeerId};
 
 use super::Node;
 use crate::agreement::{Agreed, Disagreement, Offer, agree};
@@ -52,6 +52,7 @@ impl Node {
             }
             Command::Connect { addr } => self.connect(id, addr),
             Command::Download { game, install } => self.download(now, id, &game, install),
+            Command::StreamInstall { game } => self.stream_install(now, id, &game),
             Command::CancelDownload { game } => self.cancel(id, &game),
             Command::Install { game } => self.install(id, &game),
             Command::Uninstall { game } => self.uninstall(id, &game),
@@ -78,7 +79,7 @@ impl Node {
         for operation in &mut operations {
             if let Some(transfer) = self.fetches.get(&operation.game).and_then(Fetch::transfer) {
                 operation.done = transfer.had_bytes();
-                operation.total = transfer.content.manifest().total_bytes();
+                operation.total = transfer.total_bytes();
             }
         }
         StatusSnapshot {
@@ -100,7 +101,7 @@ impl Node {
         let transfer = fetch.transfer()?;
         let swarm = &transfer.swarm;
         let bytes_per_second = transfer.rate(fetch.started(), now);
-        let missing = transfer.content.manifest().total_bytes() - transfer.had_bytes();
+        let missing = transfer.total_bytes() - transfer.had_bytes();
         let source = |(peer, figures): (PeerId, SourceFigures)| SwarmSource {
             peer,
             name: self.roster.name_of(&peer),
@@ -214,14 +215,28 @@ impl Node {
             }
             return self.reply(id, Ok(Reply::AlreadyThere { game: game.clone() }));
         }
+        let new = |content, version| Fetch::new(game.clone(), version, content, install, now);
+        self.start_fetch(now, id, game, OperationKind::Downloading, new);
+    }
+
+    /// Starts to fetch the content that counts, for whatever purpose.
+    pub(super) fn start_fetch(
+        &mut self,
+        now: Time,
+        id: CommandId,
+        game: &GameId,
+        kind: OperationKind,
+        new: impl FnOnce(ContentId, GameVersion) -> Fetch,
+    ) {
+        let version = self.wanted_version(game);
         match self.choose_content(game, version) {
             Ok(agreed) => {
                 let Agreed { content, version, bytes, .. } = agreed;
-                self.operations.start(game, OperationKind::Downloading);
+                self.operations.start(game, kind);
                 self.operations.progress(game, 0, bytes);
                 self.reply(id, Ok(Reply::DownloadStarted { game: game.clone(), version, content, bytes }));
                 self.operations_changed();
-                self.fetches.insert(game.clone(), Fetch::new(game.clone(), version, content, install, now));
+                self.fetches.insert(game.clone(), new(content, version));
                 self.ask_for_manifest(now, game);
             }
             Err(disagreement) => self.refuse_download(id, game, version, disagreement),
@@ -259,7 +274,7 @@ impl Node {
 
     fn cancel(&mut self, id: CommandId, game: &GameId) {
         match self.operations.kind(game) {
-            Some(OperationKind::Downloading) if self.cancel_fetch(game) => {}
+            Some(OperationKind::Downloading | OperationKind::Streaming) if self.cancel_fetch(game) => {}
             Some(OperationKind::Installing) => self.job(DiskJob::Cancel { game: game.clone() }),
             _ => return self.reply(id, Err(CommandError::NothingToCancel { game: game.clone() })),
         }
@@ -311,7 +326,7 @@ impl Node {
         self.reply(id, checked.map(|()| Reply::Done));
     }
 
-    fn check_command(&self, game: &GameId) -> Result<(), CommandError> {
+    pub(super) fn check_command(&self, game: &GameId) -> Result<(), CommandError> {
         if !self.config.catalog.knows(game) {
             return Err(CommandError::UnknownGame { game: game.clone() });
         }
@@ -371,7 +386,7 @@ impl Node {
 
     fn stop_operation(&mut self, game: &GameId) {
         match self.operations.kind(game) {
-            Some(OperationKind::Downloading) => self.abandon_fetch(game),
+            Some(OperationKind::Downloading | OperationKind::Streaming) => self.abandon_fetch(game),
             Some(OperationKind::Installing) => self.job(DiskJob::Cancel { game: game.clone() }),
             _ => {}
         }

@@ -23,6 +23,10 @@ impl Node {
                 self.operations.progress(&game, done, total);
                 self.event(Event::InstallProgress { game, done, total });
             }
+            DiskReport::Unpacked { game, below } => self.unpacked(now, &game, below),
+            DiskReport::UnpackedAhead { .. } => {}
+            DiskReport::StreamOpened { game, unneeded } => self.stream_opened(now, &game, unneeded),
+            DiskReport::Streamed { game, result } => self.streamed(now, &game, result),
             DiskReport::Installed { game, result } => {
                 if result.is_ok() {
                     self.library.set_installed(&game, true);
@@ -98,7 +102,7 @@ impl Node {
     }
 
     /// Ends an operation: first the state, then the event that speaks of it.
-    fn operation_ended(
+    pub(super) fn operation_ended(
         &mut self,
         game: &GameId,
         result: Result<(), DiskError>,

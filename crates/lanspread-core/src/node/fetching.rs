@@ -84,8 +84,9 @@ impl Node {
             chunks: manifest.chunk_count(),
         };
         fetch.phase = Phase::Opening(content.clone());
+        let stream = fetch.stream;
         self.event(event);
-        self.job(DiskJob::OpenIncoming { content });
+        self.job(if stream { DiskJob::StreamInstall { content } } else { DiskJob::OpenIncoming { content } });
     }
 
     fn is_asked_for_manifest(&self, game: &GameId, peer: PeerId, id: RequestId) -> bool {
@@ -109,16 +110,26 @@ impl Node {
 
     /// The place on disk is ready: the swarm may begin.
     pub(super) fn incoming_opened(&mut self, now: Time, game: &GameId, result: Result<ChunkSet, DiskError>) {
-        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let Some(fetch) = self.fetches.get(game) else { return };
         let Phase::Opening(content) = &fetch.phase else { return };
         let content = content.clone();
         let had = match result {
             Ok(had) => had,
             Err(error) => return self.end_fetch(now, game, Ending::Failed(DownloadFailure::Disk(error))),
         };
-        let id = fetch.content;
+        let install = fetch.install && !self.library.get(game).is_some_and(|local| local.installed);
         let swarm = Download::new(content.clone(), had, self.rng.next_u64(), self.tuning.clone());
-        let mut transfer = Transfer::new(content.clone(), swarm, self.tuning.have_interval, now);
+        let transfer = Transfer::new(content.clone(), swarm, self.tuning.have_interval, now);
+        self.begin_transfer(now, game, transfer);
+        if install {
+            self.job(DiskJob::UnpackAhead { content });
+        }
+    }
+
+    /// Tells everybody, and begins to fetch.
+    pub(super) fn begin_transfer(&mut self, now: Time, game: &GameId, mut transfer: Transfer) {
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let (content, id) = (transfer.content.clone(), fetch.content);
         let all = content.manifest().chunk_count();
         for peer in
             self.roster.iter().filter(|p| p.offers_content(game, id) && !fetch.rejected.contains(&p.id))
@@ -128,7 +139,7 @@ impl Node {
         let fellows = || self.roster.iter().filter(|p| p.is_interested(id));
         fellows().for_each(|peer| transfer.swarm.add_fellow(peer.id, now));
         let fellow_conns: Vec<_> = fellows().map(|p| p.conn).collect();
-        let (bytes, had_bytes) = (content.manifest().total_bytes(), transfer.had_bytes());
+        let (bytes, had_bytes) = (transfer.total_bytes(), transfer.had_bytes());
         fetch.phase = Phase::Transfer(Box::new(transfer));
         self.event(Event::DownloadBegin { game: game.clone(), bytes, had_bytes });
         let conns: Vec<_> = self.roster.iter().map(|p| p.conn).collect();
@@ -161,7 +172,10 @@ impl Node {
         let games: Vec<GameId> = self.fetches.keys().cloned().collect();
         for game in &games {
             if self.fetches[game].transfer().is_some_and(|t| t.swarm.is_complete()) {
-                self.commit(game);
+                // A streamed install ends when all is unpacked.
+                if !self.fetches[game].stream {
+                    self.commit(game);
+                }
             }
         }
         let fed = self.fetches.values().filter(|f| f.transfer().is_some_and(Transfer::is_fed));
@@ -216,7 +230,7 @@ impl Node {
     /// Notices when nobody who answers has what is missing, and when somebody has it again.
     fn watch_starvation(&mut self, now: Time, game: &GameId) {
         let Some(transfer) = self.fetches.get_mut(game).and_then(Fetch::transfer_mut) else { return };
-        if transfer.swarm.is_fed() {
+        if transfer.swarm.is_complete() || transfer.swarm.is_fed() {
             transfer.starving_since = None;
         } else if transfer.starving_since.is_none() {
             transfer.starving_since = Some(now);
@@ -437,11 +451,14 @@ impl Node {
     fn drop_fetch(&mut self, game: &GameId, ending: Ending) {
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let content = fetch.content;
+        // The job that unpacks a streamed install clears up and reports; before it there is nothing to clear up.
+        let unpacks = fetch.stream && !matches!(fetch.phase, Phase::Manifest(_));
         fetch.phase = Phase::Dropping(ending);
         self.forget_requests(game);
         self.not_interested(content);
         self.uplink.content_gone(&content);
-        self.job(DiskJob::DropIncoming { game: game.clone(), content });
+        let game = game.clone();
+        self.job(if unpacks { DiskJob::Cancel { game } } else { DiskJob::DropIncoming { game, content } });
     }
 
     pub(super) fn incoming_dropped(&mut self, now: Time, game: &GameId) {
@@ -452,7 +469,7 @@ impl Node {
         }
     }
 
-    fn finish_fetch(&mut self, now: Time, game: &GameId, ending: Ending) {
+    pub(super) fn finish_fetch(&mut self, now: Time, game: &GameId, ending: Ending) {
         let Some(fetch) = self.fetches.remove(game) else { return };
         let totals = fetch.totals(now);
         self.operations.end(game);
@@ -477,7 +494,7 @@ impl Node {
     }
 
     /// Nothing that is still on its way for this game matters any more.
-    fn forget_requests(&mut self, game: &GameId) {
+    pub(super) fn forget_requests(&mut self, game: &GameId) {
         let outbox = &mut self.outbox;
         self.requests.retain(|&(peer, id), of| {
             let keep = of != game;
@@ -488,7 +505,7 @@ impl Node {
         });
     }
 
-    fn not_interested(&mut self, content: ContentId) {
+    pub(super) fn not_interested(&mut self, content: ContentId) {
         let conns: Vec<_> = self.roster.iter().map(|p| p.conn).collect();
         for conn in conns {
             self.send(conn, Message::NotInterested { content });

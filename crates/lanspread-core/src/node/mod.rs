@@ -9,6 +9,7 @@ mod disk;
 mod fetching;
 mod network;
 mod serving;
+mod streaming;
 mod timers;
 
 #[cfg(test)]

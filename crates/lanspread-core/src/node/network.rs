@@ -224,7 +224,7 @@ impl Node {
             return self.send(conn, Message::HaveMap(HaveMap::All { content }));
         }
         let held = self.fetches.get(game).filter(|f| f.content == content).and_then(Fetch::transfer);
-        let Some(bits) = held.map(|t| t.swarm.had().to_bytes()) else {
+        let Some(bits) = held.map(|t| t.held().to_bytes()) else {
             return self.send(conn, Message::HaveMap(HaveMap::None { content }));
         };
         for (part, bits) in bits.chunks(HAVE_MAP_BYTES_MAX).enumerate() {

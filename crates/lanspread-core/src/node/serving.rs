@@ -60,7 +60,7 @@ impl Node {
             let fetches = &self.fetches;
             let have = |content: &ContentId, chunk| {
                 let incoming = fetches.values().find(|f| f.content == *content).and_then(Fetch::transfer);
-                incoming.is_none_or(|transfer| transfer.swarm.had().contains(chunk))
+                incoming.is_none_or(|transfer| transfer.holds(chunk))
             };
             let Some(action) = self.uplink.next(now, have) else { return };
             match action {

@@ -44,6 +44,8 @@ pub struct Download {
     duplicates: u64,
     /// Bytes per second of a typical source.
     usual_rate: f64,
+    /// No chunk from here on is asked for.
+    limit: u32,
     quiet: Quiet,
     rng: Rng,
     tuning: Tuning,
@@ -108,6 +110,7 @@ impl Download {
             bytes_in_flight: 0,
             duplicates: 0,
             usual_rate: RATE_UNKNOWN,
+            limit: u32::MAX,
             quiet: Quiet::default(),
             rng: Rng::new(seed),
             tuning,
@@ -198,6 +201,14 @@ impl Download {
 
     pub fn is_rejected(&self, peer: PeerId) -> bool {
         self.rejected.contains(&peer)
+    }
+
+    /// Asks for no chunk from this one on until told otherwise: whoever takes the chunks has room for no more.
+    pub fn set_limit(&mut self, limit: u32) {
+        if self.limit != limit {
+            self.limit = limit;
+            self.quiet.settled = false;
+        }
     }
 
     /// The next request to make now. To be called until it returns `None`.

@@ -20,6 +20,11 @@ impl Window {
         Self(start..start.saturating_add(width(downloaders, tuning)).min(had.len()))
     }
 
+    /// The same, without what lies from `limit` on.
+    pub fn cut(self, limit: u32) -> Self {
+        Self(self.0.start..self.0.end.min(limit.max(self.0.start)))
+    }
+
     pub fn start(&self) -> u32 {
         self.0.start
     }

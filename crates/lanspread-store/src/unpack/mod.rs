@@ -3,6 +3,7 @@
 //! An unpacker reads an archive and hands entries to a sink. It never sees a path of the system, chooses no place and
 //! writes nothing by itself; names go through [`RelPath`], so nothing leaves the sink's folder.
 
+pub mod forward;
 pub mod rar;
 pub mod staging;
 
@@ -99,6 +100,10 @@ pub enum UnpackError {
     DamagedArchive(String),
     #[error(transparent)]
     Sink(#[from] Fault),
+    #[error("the archive cannot be unpacked while it arrives: {0}")]
+    NotForward(&'static str),
+    #[error("the archive cannot be read: {0}")]
+    Source(io::Error),
     #[error("unpacking was cancelled")]
     Cancelled,
 }

@@ -52,13 +52,13 @@ impl Unpacker for RarUnpacker {
 
 /// An entry that may be unpacked.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     /// The name as the archive spells it, byte by byte.
     raw: Vec<u8>,
-    path: RelPath,
-    is_folder: bool,
-    size: u64,
-    modified: Option<SystemTime>,
+    pub path: RelPath,
+    pub is_folder: bool,
+    pub size: u64,
+    pub modified: Option<SystemTime>,
 }
 
 /// An archive whose listing was read and checked.
@@ -279,23 +279,42 @@ fn refuse_incomplete(archive: &Archive) -> Result<(), UnpackError> {
 }
 
 fn check_members(archive: &Archive, limits: &UnpackLimits) -> Result<Vec<Entry>, UnpackError> {
-    let mut names = CollisionSet::default();
-    let (mut entries, mut bytes) = (Vec::new(), 0u64);
-    for member in archive.members() {
-        let entry = check_member(&member)?;
+    let mut admission = Admission::default();
+    let entries = archive.members().map(|member| admission.admit(&member, limits)).collect::<Result<_, _>>()?;
+    admission.finish()?;
+    Ok(entries)
+}
+
+/// Looks at the entries of one archive as they come, and refuses what could not be unpacked.
+#[derive(Default)]
+pub(super) struct Admission {
+    names: CollisionSet,
+    entries: u64,
+    bytes: u64,
+}
+
+impl Admission {
+    pub fn admit(&mut self, member: &ArchiveMember, limits: &UnpackLimits) -> Result<Entry, UnpackError> {
+        let entry = check_member(member)?;
+        let names = &mut self.names;
         let inserted =
             if entry.is_folder { names.insert_folder(&entry.path) } else { names.insert_file(&entry.path) };
         inserted.map_err(|e| UnpackError::Name { name: entry.path.to_string(), reason: e.to_string() })?;
-        bytes = bytes.saturating_add(entry.size);
-        if bytes > limits.output_bytes {
+        self.bytes = self.bytes.saturating_add(entry.size);
+        if self.bytes > limits.output_bytes {
             return Err(UnpackError::Limit(format!("it has more than {} bytes", limits.output_bytes)));
         }
-        entries.push(entry);
-        if entries.len() as u64 > limits.entries {
+        self.entries += 1;
+        if self.entries > limits.entries {
             return Err(UnpackError::Limit(format!("it has more than {} entries", limits.entries)));
         }
+        Ok(entry)
     }
-    if entries.is_empty() { Err(UnpackError::Empty) } else { Ok(entries) }
+
+    /// That was the last entry; there must have been one.
+    pub fn finish(&self) -> Result<(), UnpackError> {
+        if self.entries == 0 { Err(UnpackError::Empty) } else { Ok(()) }
+    }
 }
 
 fn check_member(member: &ArchiveMember) -> Result<Entry, UnpackError> {
@@ -355,11 +374,11 @@ fn file_type(source: AttrSource, attributes: u64) -> FileType {
     }
 }
 
-fn damaged(path: &RelPath, reason: &str) -> UnpackError {
+pub(super) fn damaged(path: &RelPath, reason: &str) -> UnpackError {
     UnpackError::Damaged { entry: path.to_string(), reason: reason.to_owned() }
 }
 
-fn explain(error: &rars::Error, cancel: &Cancel) -> UnpackError {
+pub(super) fn explain(error: &rars::Error, cancel: &Cancel) -> UnpackError {
     if cancel.is_cancelled() {
         return UnpackError::Cancelled;
     }

@@ -19,6 +19,7 @@ pub enum Goal {
     Download,
     DownloadAndInstall,
     Install,
+    StreamInstall,
     Uninstall,
     Remove,
 }
@@ -28,8 +29,9 @@ impl Goal {
         if install { Self::DownloadAndInstall } else { Self::Download }
     }
 
+    /// Whether something is fetched, which can be cancelled.
     fn is_get(self) -> bool {
-        matches!(self, Self::Download | Self::DownloadAndInstall)
+        matches!(self, Self::Download | Self::DownloadAndInstall | Self::StreamInstall)
     }
 
     /// The end that an event tells of, if it is one for this game.
@@ -49,11 +51,16 @@ impl Goal {
                 Some(Err(about(game, ErrorCode::Cancelled, format!("the download of {game} was cancelled"))))
             }
             Event::InstallFinished { game_id }
-                if of(game_id) && matches!(self, Self::DownloadAndInstall | Self::Install) =>
+                if of(game_id)
+                    && matches!(self, Self::DownloadAndInstall | Self::Install | Self::StreamInstall) =>
             {
                 Some(Ok(()))
             }
-            Event::InstallFailed(f) if matches!(self, Self::DownloadAndInstall | Self::Install) => failed(f),
+            Event::InstallFailed(f)
+                if matches!(self, Self::DownloadAndInstall | Self::Install | Self::StreamInstall) =>
+            {
+                failed(f)
+            }
             Event::UninstallFinished { game_id } if of(game_id) && self == Self::Uninstall => Some(Ok(())),
             Event::UninstallFailed(f) if self == Self::Uninstall => failed(f),
             Event::RemoveFinished { game_id } if of(game_id) && self == Self::Remove => Some(Ok(())),
@@ -67,7 +74,7 @@ impl Goal {
         match self {
             Self::Download => game.downloaded,
             Self::DownloadAndInstall => game.downloaded && game.installed,
-            Self::Install => game.installed,
+            Self::Install | Self::StreamInstall => game.installed,
             Self::Uninstall => !game.installed,
             Self::Remove => !game.downloaded,
         }
@@ -88,6 +95,7 @@ impl Asked {
         let game = match request {
             Request::Download { game_id, .. }
             | Request::Install { game_id }
+            | Request::StreamInstall { game_id }
             | Request::Uninstall { game_id }
             | Request::RemoveDownload { game_id } => game_id.clone(),
             _ => return self.show(request),

@@ -46,6 +46,9 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
                 asked.follow(&request, Goal::get(!args.no_install))
             }
         }
+        Command::Install(args) if args.stream => {
+            asked.follow(&Request::StreamInstall { game_id: args.game }, Goal::StreamInstall)
+        }
         Command::Install(args) => asked.follow(&Request::Install { game_id: args.game }, Goal::Install),
         Command::Uninstall(args) => asked.follow(&Request::Uninstall { game_id: args.game }, Goal::Uninstall),
         Command::Remove(args) => asked.follow(&Request::RemoveDownload { game_id: args.game }, Goal::Remove),
@@ -131,11 +134,11 @@ fn described(reply: &ReplyData) -> Vec<String> {
         ReplyData::Status(s) => status(s),
         ReplyData::Connect(peer) => vec![format!("Connected to {} ({}).", peer.name, peer.addr)],
         ReplyData::Download(d) if d.already_there => vec![format!("{} is here already.", d.game_id)],
-        ReplyData::Download(d) => {
+        ReplyData::Download(d) | ReplyData::StreamInstall(d) => {
             let size = d.total_bytes.map(human::bytes).unwrap_or_default();
             vec![format!("{}: started, {size}. `lanspread status` shows how far it is.", d.game_id)]
         }
-        ReplyData::CancelDownload(g) => vec![format!("{}: cancelled; what is verified is kept.", g.game_id)],
+        ReplyData::CancelDownload(g) => vec![format!("{}: cancelled; what is verified of a download is kept.", g.game_id)],
         ReplyData::Install(g) | ReplyData::Uninstall(g) | ReplyData::RemoveDownload(g) => {
             vec![format!("{}: started.", g.game_id)]
         }
@@ -240,6 +243,7 @@ fn status(s: &Status) -> Vec<String> {
         let verb = match operation.kind {
             OperationKind::Downloading => "Fetching",
             OperationKind::Installing => "Installing",
+            OperationKind::Streaming => "Installing from the room",
             OperationKind::Uninstalling => "Uninstalling",
             OperationKind::Removing => "Removing",
         };

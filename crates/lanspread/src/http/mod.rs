@@ -5,7 +5,7 @@
 //! GET  /api/v1/status         GET /api/v1/peers     GET /api/v1/games
 //! POST /api/v1/connect        {"addr": "192.168.0.7:24930"}
 //! POST /api/v1/download       {"game_id": "ggoo", "install": true}
-//! POST /api/v1/cancel         {"game_id": "ggoo"}          also install, uninstall, remove
+//! POST /api/v1/cancel         {"game_id": "ggoo"}          also install, stream-install, uninstall, remove
 //! POST /api/v1/limits         {"upload": 10000000, "download": null}
 //! POST /api/v1/priority       {"game_id": "ggoo", "priority": "high"}
 //! POST /api/v1/shutdown
@@ -56,11 +56,12 @@ const EVENT_READERS_MAX: usize = 16;
 
 /// What the last part of a path asks for: its name in the contract.
 pub const READS: [(&str, &str); 3] = [("status", "status"), ("peers", "list-peers"), ("games", "list-games")];
-pub const WRITES: [(&str, &str); 9] = [
+pub const WRITES: [(&str, &str); 10] = [
     ("connect", "connect"),
     ("download", "download"),
     ("cancel", "cancel-download"),
     ("install", "install"),
+    ("stream-install", "stream-install"),
     ("uninstall", "uninstall"),
     ("remove", "remove-download"),
     ("limits", "set-limits"),

@@ -98,7 +98,7 @@ fn sentence(event: &Event) -> Option<String> {
             text
         }
         Event::DownloadCancelled { game_id, totals } => format!(
-            "{game_id}: cancelled after {}; what is verified is kept for next time.",
+            "{game_id}: cancelled after {}; what is verified of a download is kept.",
             bytes(totals.bytes)
         ),
         Event::DownloadPeersGone { game_id } => {
@@ -111,7 +111,7 @@ fn sentence(event: &Event) -> Option<String> {
         Event::InstallFinished { game_id } => format!("{game_id}: installed."),
         Event::InstallFailed(f) => failed(f, "could not be installed"),
         Event::UninstallFinished { game_id } => {
-            format!("{game_id}: uninstalled; the download is still here.")
+            format!("{game_id}: uninstalled; a download is kept.")
         }
         Event::UninstallFailed(f) => failed(f, "could not be uninstalled"),
         Event::RemoveFinished { game_id } => format!("{game_id}: the download is removed."),
@@ -151,7 +151,8 @@ pub fn told(totals: &Totals) -> String {
 /// What stands behind the bar of a download.
 pub fn pace(progress: &DownloadProgress) -> String {
     let peers = count(progress.active_peer_count, "peer");
-    format!("{} from {peers}", rate(progress.bytes_per_second))
+    let unpacked = progress.unpacked_bytes.map(|n| format!(", {} unpacked", bytes(n))).unwrap_or_default();
+    format!("{} from {peers}{unpacked}", rate(progress.bytes_per_second))
 }
 
 #[cfg(test)]
@@ -229,7 +230,7 @@ mod tests {
             ),
             (
                 Event::DownloadCancelled { game_id: ggoo(), totals: totals() },
-                "ggoo: cancelled after 128 MiB; what is verified is kept for next time.",
+                "ggoo: cancelled after 128 MiB; what is verified of a download is kept.",
             ),
             (
                 Event::SourceRejected {
@@ -293,6 +294,7 @@ mod tests {
             total_bytes: 2,
             bytes_per_second: 2 << 20,
             active_peer_count: 2,
+        unpacked_bytes: None,
         };
         assert_eq!(pace(&progress), "2 MiB/s from 2 peers");
     }

@@ -2,6 +2,7 @@
 
 mod deaf;
 mod party;
+mod streaming;
 
 use std::collections::BTreeMap;
 use std::slice::from_ref;

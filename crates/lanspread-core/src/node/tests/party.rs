@@ -29,6 +29,7 @@ pub struct Guest {
     pub answers: BTreeMap<CommandId, Answer>,
     pub disk: BTreeMap<GameId, (Option<Arc<GameContent>>, bool)>,
     pub incoming: BTreeMap<GameId, ChunkSet>,
+    pub streaming: Option<Streaming>,
     pub jobs: Vec<DiskJob>,
     /// Sends garbage instead of chunks.
     pub liar: bool,
@@ -39,6 +40,8 @@ pub struct Guest {
     pub stopped: bool,
     /// Jobs that are not done until the test says so.
     pub hold_jobs: bool,
+    /// Streamed installs unpack nothing until the test says so.
+    pub stuck: bool,
     pub held: VecDeque<DiskJob>,
 }
 
@@ -49,6 +52,20 @@ pub enum Deaf {
     Blocked,
     /// It takes requests and says nothing.
     Silent,
+}
+
+/// A streamed install on the ideal disk.
+pub struct Streaming {
+    pub content: Arc<GameContent>,
+    /// Chunks in the window.
+    pub held: ChunkSet,
+    /// Most that were there at once.
+    pub most_held: u32,
+    next: u32,
+    /// The unpacker takes nothing until the test says so.
+    pub stuck: bool,
+    /// The archive turns out to be damaged at this chunk.
+    pub damaged_at: Option<u32>,
 }
 
 pub struct Party {
@@ -121,12 +138,14 @@ impl Party {
             answers: BTreeMap::new(),
             disk: games.iter().map(|c| (c.manifest().game().clone(), (Some(c.clone()), false))).collect(),
             incoming: BTreeMap::new(),
+            streaming: None,
             jobs: Vec::new(),
             liar: false,
             deaf: None,
             dead: false,
             stopped: false,
             hold_jobs: false,
+            stuck: false,
             held: VecDeque::new(),
         };
         let mut party = Self {
@@ -335,7 +354,8 @@ impl Party {
                 self.input(receiver, Input::Net(NetInput::ManifestArrived { peer, id, result }));
             }
             Serving::Chunk { content, chunk, incoming } => {
-                let held = self.guests[source].incoming.get(content.manifest().game());
+                let streamed = self.guests[source].streaming.as_ref().map(|s| &s.held);
+                let held = self.guests[source].incoming.get(content.manifest().game()).or(streamed);
                 assert!(!incoming || held.is_some_and(|h| h.contains(*chunk)), "served what is not there");
                 self.served.push((source, receiver, *chunk));
                 self.input(receiver, Input::Net(NetInput::ChunkStarted { peer, id, chunk: *chunk }));
@@ -345,10 +365,39 @@ impl Party {
                 {
                     incoming.insert(*chunk);
                 }
+                let arrived = result.is_ok();
                 self.input(receiver, Input::Net(NetInput::ChunkEnded { peer, id, chunk: *chunk, result }));
+                if let Some(streaming) = self.guests[receiver].streaming.as_mut().filter(|_| arrived) {
+                    streaming.held.insert(*chunk);
+                    streaming.most_held = streaming.most_held.max(streaming.held.count());
+                    self.unpack(receiver);
+                }
                 let bytes = content.manifest().place(*chunk).unwrap().len;
                 self.input(source, Input::Net(NetInput::Served { link, id, bytes, ok: true }));
             }
+        }
+    }
+
+    /// Unpacks what is there in order, and ends the streamed install when that is all.
+    pub fn unpack(&mut self, guest: usize) {
+        let Some(streaming) = self.guests[guest].streaming.as_mut().filter(|s| !s.stuck) else { return };
+        let (game, start) = (streaming.content.manifest().game().clone(), streaming.next);
+        while streaming.held.contains(ChunkIndex(streaming.next)) && streaming.damaged_at != Some(streaming.next) {
+            streaming.next += 1;
+        }
+        let below = ChunkIndex(streaming.next);
+        let damaged = streaming.damaged_at == Some(below.0) && streaming.held.contains(below);
+        let done = below.0 == streaming.content.manifest().chunks_of(0).end;
+        if below.0 > start {
+            self.input(guest, Input::Disk(DiskReport::Unpacked { game: game.clone(), below }));
+        }
+        if done || damaged {
+            self.guests[guest].streaming = None;
+            let result = if done { Ok(()) } else { Err(DiskError::Archive("a.eti is damaged".to_owned())) };
+            if done {
+                self.guests[guest].disk.insert(game.clone(), (None, true));
+            }
+            self.input(guest, Input::Disk(DiskReport::Streamed { game, result }));
         }
     }
 
@@ -415,7 +464,33 @@ impl Guest {
                 self.disk.remove(&game);
                 DiskReport::Removed { game, result: done }
             }
-            DiskJob::Cancel { .. } => return None,
+            DiskJob::UnpackAhead { content } => {
+                DiskReport::UnpackedAhead { game: content.manifest().game().clone() }
+            }
+            DiskJob::StreamInstall { content } => {
+                let manifest = content.manifest();
+                let (game, all, archive) =
+                    (manifest.game().clone(), manifest.chunk_count(), manifest.chunks_of(0));
+                let mut unneeded = ChunkSet::empty(all);
+                (archive.end..all).for_each(|c| assert!(unneeded.insert(ChunkIndex(c))));
+                let held = ChunkSet::empty(all);
+                let (most_held, next, stuck) = (0, 0, self.stuck);
+                let damaged_at = None;
+                self.streaming = Some(Streaming { content, held, most_held, next, stuck, damaged_at });
+                DiskReport::StreamOpened { game, unneeded }
+            }
+            DiskJob::DropChunks { below, .. } => {
+                if let Some(streaming) = &mut self.streaming {
+                    for chunk in 0..below.0 {
+                        streaming.held.remove(ChunkIndex(chunk));
+                    }
+                }
+                return None;
+            }
+            DiskJob::Cancel { game } => {
+                self.streaming.take()?;
+                DiskReport::Streamed { game, result: Err(DiskError::Cancelled) }
+            }
             DiskJob::ChangeGamesDir { .. } => {
                 self.disk.clear();
                 DiskReport::GamesDirChanged { result: done }

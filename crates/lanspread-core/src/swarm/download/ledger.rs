@@ -54,7 +54,7 @@ impl Download {
     }
 
     pub(super) fn window(&self) -> Window {
-        Window::of(&self.had, self.downloading + 1, &self.tuning)
+        Window::of(&self.had, self.downloading + 1, &self.tuning).cut(self.limit)
     }
 
     pub(super) fn missing_in(&self, window: &Window) -> impl Iterator<Item = ChunkIndex> + '_ {

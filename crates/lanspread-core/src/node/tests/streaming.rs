@@ -1,0 +1,197 @@
+//! Games that are unpacked while they arrive: kept as well (a download with its install), or not (a streamed install).
+
+use std::slice::from_ref;
+use std::time::Duration;
+
+use lanspread_types::ChunkIndex;
+
+use super::party::{Party, content, game, times_served};
+use crate::command::{Command, CommandError, OperationKind, Reply};
+use crate::event::{DownloadFailure, Event};
+use crate::fetch::SOURCE_PATIENCE;
+use crate::io::{DiskError, DiskJob};
+use crate::snapshot::Availability;
+use crate::stream::{AHEAD_CHUNKS, WINDOW_CHUNKS};
+
+fn stream(party: &mut Party, guest: usize) -> Option<Result<Reply, CommandError>> {
+    party.command(guest, Command::StreamInstall { game: game("ggoo") })
+}
+
+/// One who has a game of so many chunks, and others who have nothing.
+fn room(chunks: usize, others: usize) -> Party {
+    let shared = content("ggoo", chunks, 7);
+    let mut games: Vec<&[_]> = vec![from_ref(&shared)];
+    games.resize(1 + others, &[]);
+    let mut party = Party::new(&games);
+    for a in 1..=others {
+        (0..a).for_each(|b| drop(party.connect(a, b)));
+    }
+    party
+}
+
+fn ends(party: &Party, guest: usize) -> Vec<String> {
+    let last = ["DownloadFinished", "DownloadFailed", "DownloadCancelled", "InstallFinished", "InstallFailed"];
+    party.guests[guest].event_names().into_iter().filter(|name| last.contains(&name.as_str())).collect()
+}
+
+#[test]
+fn a_streamed_game_is_installed_not_downloaded_and_offered_to_nobody() {
+    let mut party = room(300, 2);
+    assert!(matches!(stream(&mut party, 1), Some(Ok(Reply::DownloadStarted { .. }))));
+    let times = times_served(&party, 1);
+    assert_eq!(times.len(), 300, "the archive, and not the sentinel");
+    assert!(times.values().all(|&n| n == 1));
+    assert_eq!(ends(&party, 1), ["InstallFinished"]);
+    let shown = party.games(1).remove(0);
+    assert_eq!((shown.downloaded, shown.installed), (false, true));
+    assert_eq!(shown.availability, Availability::LocalOnly);
+    assert!(party.status(1).operations.is_empty());
+    // The third guest sees one source, the first, and gets nothing from the second.
+    assert_eq!(party.games(2)[0].peer_count, 1);
+    party.download(2, "ggoo");
+    assert!(party.served.iter().all(|served| served.0 == 0));
+}
+
+#[test]
+fn no_more_is_asked_for_than_the_window_holds() {
+    let mut party = room(400, 1);
+    party.guests[1].stuck = true;
+    stream(&mut party, 1);
+    assert_eq!(times_served(&party, 1).len() as u32, AHEAD_CHUNKS, "the unpacker has taken nothing");
+    assert!(party.status(1).operations.iter().any(|o| o.kind == OperationKind::Streaming));
+    party.pass(SOURCE_PATIENCE * 2);
+    assert_eq!(ends(&party, 1), [""; 0], "waiting for the unpacker is no want of sources");
+    party.guests[1].streaming.as_mut().unwrap().stuck = false;
+    party.unpack(1);
+    party.settle();
+    assert_eq!(ends(&party, 1), ["InstallFinished"]);
+    let dropped = party.guests[1].jobs.iter().filter(|job| matches!(job, DiskJob::DropChunks { .. }));
+    assert!(dropped.count() > 100);
+}
+
+#[test]
+fn what_is_in_the_window_is_served_and_what_was_dropped_is_not() {
+    let mut party = room(400, 2);
+    party.guests[1].stuck = true;
+    stream(&mut party, 1);
+    // The only other source is gone: what the second guest gets now comes from the window.
+    party.kill(0, true);
+    party.guests[2].stuck = true;
+    let shared = content("ggoo", 400, 7);
+    assert!(matches!(stream(&mut party, 2), Some(Err(CommandError::NoSource { .. }))), "no source to start with");
+    party.restart(0);
+    party.connect(2, 0);
+    party.hold_chunks = true;
+    stream(&mut party, 2);
+    party.kill(0, true);
+    party.release_chunks();
+    party.pass(Duration::from_secs(2));
+    let from_window = party.served.iter().filter(|s| (s.0, s.1) == (1, 2)).count() as u32;
+    assert!(from_window > 0 && from_window <= AHEAD_CHUNKS, "{from_window}");
+    let most = party.guests[2].streaming.as_ref().unwrap().most_held;
+    assert!(most <= WINDOW_CHUNKS && shared.manifest().chunk_count() > WINDOW_CHUNKS);
+}
+
+#[test]
+fn a_cancel_frees_the_source_and_is_no_failure() {
+    let mut party = room(400, 1);
+    party.guests[1].stuck = true;
+    stream(&mut party, 1);
+    assert_eq!(party.command(1, Command::CancelDownload { game: game("ggoo") }), Some(Ok(Reply::Done)));
+    assert_eq!(ends(&party, 1), ["DownloadCancelled"]);
+    assert!(party.guests[1].streaming.is_none() && party.guests[1].disk.is_empty());
+    assert!(party.status(1).operations.is_empty() && party.status(0).outbound.iter().all(|(_, n)| *n == 0));
+    party.guests[1].stuck = false;
+    stream(&mut party, 1);
+    assert_eq!(ends(&party, 1), ["DownloadCancelled", "InstallFinished"], "and it can be had later");
+}
+
+#[test]
+fn a_cancel_before_anything_has_begun_ends_it_as_well() {
+    let mut party = room(4, 1);
+    // The manifest never comes.
+    party.kill(0, false);
+    stream(&mut party, 1);
+    let answer = party.command(1, Command::CancelDownload { game: game("ggoo") });
+    party.pass(Duration::from_secs(1));
+    assert!(party.status(1).operations.is_empty(), "{answer:?} {:?}", ends(&party, 1));
+}
+
+#[test]
+fn the_last_source_gone_takes_everything_back() {
+    let mut party = room(400, 1);
+    party.guests[1].stuck = true;
+    stream(&mut party, 1);
+    party.guests[1].streaming.as_mut().unwrap().stuck = false;
+    party.kill(0, true);
+    party.unpack(1);
+    party.settle();
+    party.pass(SOURCE_PATIENCE + Duration::from_secs(1));
+    let failed = |e: &Event| matches!(e, Event::DownloadFailed { failure: DownloadFailure::SourcesGone, .. });
+    assert!(party.guests[1].events.iter().any(failed), "{:?}", ends(&party, 1));
+    assert_eq!(ends(&party, 1), ["DownloadFailed"]);
+    assert!(party.guests[1].streaming.is_none() && party.guests[1].disk.is_empty());
+}
+
+#[test]
+fn an_archive_that_does_not_unpack_fails_the_install() {
+    let mut party = room(400, 1);
+    party.guests[1].stuck = true;
+    stream(&mut party, 1);
+    let streaming = party.guests[1].streaming.as_mut().unwrap();
+    (streaming.stuck, streaming.damaged_at) = (false, Some(50));
+    party.unpack(1);
+    party.settle();
+    let failed = |e: &Event| matches!(e, Event::InstallFailed { error: DiskError::Archive(_), .. });
+    assert!(party.guests[1].events.iter().any(failed));
+    assert_eq!(ends(&party, 1), ["InstallFailed"]);
+    assert!(party.status(1).operations.is_empty() && party.guests[1].disk.is_empty());
+}
+
+#[test]
+fn what_is_here_already_is_not_streamed() {
+    let mut party = room(4, 1);
+    party.download(1, "ggoo");
+    assert_eq!(stream(&mut party, 1), Some(Err(CommandError::AlreadyDownloaded { game: game("ggoo") })));
+    party.command(1, Command::Install { game: game("ggoo") });
+    assert_eq!(stream(&mut party, 1), Some(Err(CommandError::AlreadyInstalled { game: game("ggoo") })));
+}
+
+#[test]
+fn the_peer_stops_in_the_middle_of_a_stream() {
+    let mut party = room(400, 1);
+    party.guests[1].stuck = true;
+    stream(&mut party, 1);
+    party.command(1, Command::Shutdown);
+    assert!(party.guests[1].stopped && party.guests[1].streaming.is_none());
+}
+
+#[test]
+fn a_download_that_will_be_installed_is_unpacked_from_its_beginning() {
+    for (install, expected) in [(true, 1), (false, 0)] {
+        let mut party = room(8, 1);
+        party.command(1, Command::Download { game: game("ggoo"), install });
+        let at = |party: &Party, wanted: &dyn Fn(&DiskJob) -> bool| party.guests[1].jobs.iter().position(wanted);
+        let ahead = at(&party, &|job| matches!(job, DiskJob::UnpackAhead { .. }));
+        assert_eq!(ahead.iter().count(), expected);
+        let commit = at(&party, &|job| matches!(job, DiskJob::Commit { .. }));
+        assert!(ahead < commit && commit.is_some());
+        let installs = party.guests[1].jobs.iter().filter(|job| matches!(job, DiskJob::Install { .. })).count();
+        assert_eq!(installs, expected, "it is shown by an install of its own, after the commit");
+    }
+}
+
+#[test]
+fn progress_says_how_much_is_unpacked() {
+    let mut party = room(100, 1);
+    party.hold_chunks = true;
+    party.command(1, Command::Download { game: game("ggoo"), install: true });
+    let report = crate::io::DiskReport::Unpacked { game: game("ggoo"), below: ChunkIndex(10) };
+    party.input(1, crate::io::Input::Disk(report));
+    party.pass(Duration::from_secs(1));
+    let told = party.guests[1].events.iter().rev().find_map(|e| match e {
+        Event::DownloadProgress(progress) => progress.unpacked_bytes,
+        _ => None,
+    });
+    assert_eq!(told, Some(10 * 65536));
+}

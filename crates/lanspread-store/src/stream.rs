@@ -1,0 +1,147 @@
+//! Streamed installs: unpacked as verified chunks arrive, without the archive ever being on the disk as a whole.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use lanspread_core::install::plan_install;
+use lanspread_core::stream::WINDOW_CHUNKS;
+use lanspread_types::manifest::LOCAL_FOLDER;
+use lanspread_types::{GameContent, RelPath};
+
+use crate::arriving::{Arrivals, ArrivingArchives, Passed};
+use crate::cancel::Cancel;
+use crate::fault::{Fault, OrFault};
+use crate::files;
+use crate::install::{InstallError, explain};
+use crate::scan::{local_entry, local_folder};
+use crate::spool::Spool;
+use crate::store::Store;
+use crate::unpack::forward::unpack_forward;
+use crate::unpack::staging::Staging;
+use crate::unpack::{EntrySink, EntryWriter, UnpackLimits};
+
+impl Store {
+    /// Installs a game from its window, while chunks are put into it from elsewhere. Either all of it is there
+    /// afterwards or nothing; the window is closed in any case. `passed` is told how far the unpacking has come.
+    pub fn stream_install(&self, spool: &Arc<Spool>, cancel: &Cancel, passed: Passed) -> Result<(), InstallError> {
+        let game = spool.content().manifest().game();
+        let installed = self.stream_to_local(spool, cancel, passed);
+        self.close_spool(game);
+        if installed.is_ok() {
+            // What an earlier download has left is of no use to a game that is kept without its archives.
+            if let Err(error) = files::delete_tree(&self.layout().incoming_of(game)) {
+                tracing::warn!(%game, %error, "what is left of a download could not be deleted");
+            }
+        }
+        installed
+    }
+
+    fn stream_to_local(
+        &self,
+        spool: &Arc<Spool>,
+        cancel: &Cancel,
+        passed: Passed,
+    ) -> Result<(), InstallError> {
+        let content = spool.content();
+        let game = content.manifest().game();
+        let _change = self.begin_change(game)?;
+        let folder = self.layout().game(game);
+        match local_entry(&folder) {
+            Some(_) if local_folder(&folder).is_some() => {
+                return Err(InstallError::AlreadyInstalled(game.clone()));
+            }
+            Some(name) => return Err(InstallError::Blocked { game: game.clone(), name }),
+            None => {}
+        }
+        self.check_room(content)?;
+        let mut passed = Some(passed);
+        self.run_install(game, &plan_install(), &mut |staging| {
+            files::make_folders(staging, LOCAL_FOLDER)?;
+            let staging = Staging::new(staging.join(LOCAL_FOLDER), 0, None);
+            let mut sink = Roomy::new(staging, self.layout().own(), &|| 0);
+            let passed = passed.take().unwrap_or_else(|| Box::new(|_| {}));
+            unpack_arriving(content, spool.clone(), &mut sink, cancel, passed)
+        })
+    }
+
+    /// Nothing packed takes less room unpacked, but for oddities; so this much is needed at the least.
+    fn check_room(&self, content: &GameContent) -> Result<(), InstallError> {
+        let manifest = content.manifest();
+        let packed: u64 = manifest.archives().map(|file| file.size).sum();
+        let window = packed.min(u64::from(WINDOW_CHUNKS) * manifest.chunk_size().bytes());
+        match (packed + window).saturating_sub(free_bytes(self.layout().own())?) {
+            0 => Ok(()),
+            missing => Err(InstallError::Full { missing }),
+        }
+    }
+}
+
+/// Unpacks all archives of a game, in order, as their chunks arrive.
+pub(crate) fn unpack_arriving(
+    content: &Arc<GameContent>,
+    arrivals: Arc<dyn Arrivals>,
+    sink: &mut Roomy<'_>,
+    cancel: &Cancel,
+    passed: Passed,
+) -> Result<(), InstallError> {
+    let list = ArrivingArchives::list(content);
+    if list.is_empty() {
+        return Err(InstallError::NoArchives(content.manifest().game().clone()));
+    }
+    let mut limits = UnpackLimits::default();
+    let mut archives = ArrivingArchives::new(Arc::clone(content), arrivals, cancel.clone(), passed);
+    for (at, archive) in list {
+        let unpacked = unpack_forward(archives.open(at), sink, &limits, cancel);
+        let summary = unpacked.map_err(|error| match sink.missing.get() {
+            0 => explain(&archive, error),
+            missing => InstallError::Full { missing },
+        })?;
+        limits.output_bytes = limits.output_bytes.saturating_sub(summary.bytes);
+        limits.entries = limits.entries.saturating_sub(summary.files + summary.folders);
+    }
+    if cancel.is_cancelled() { Err(InstallError::Cancelled) } else { Ok(()) }
+}
+
+/// A staging that begins no file for which there is no room: how large the whole will be is not known beforehand.
+pub(crate) struct Roomy<'a> {
+    staging: Staging,
+    disk: &'a Path,
+    /// Bytes that must stay free.
+    others_need: &'a dyn Fn() -> u64,
+    /// What was missing when a file was refused.
+    missing: Cell<u64>,
+}
+
+impl<'a> Roomy<'a> {
+    pub fn new(staging: Staging, disk: &'a Path, others_need: &'a dyn Fn() -> u64) -> Self {
+        Self { staging, disk, others_need, missing: Cell::new(0) }
+    }
+}
+
+impl EntrySink for Roomy<'_> {
+    fn folder(&mut self, path: &RelPath) -> Result<(), Fault> {
+        self.staging.folder(path)
+    }
+
+    fn file(
+        &mut self,
+        path: &RelPath,
+        size: u64,
+        modified: Option<SystemTime>,
+    ) -> Result<Box<dyn EntryWriter>, Fault> {
+        let needed = size.saturating_add((self.others_need)());
+        match needed.saturating_sub(free_bytes(self.disk)?) {
+            0 => self.staging.file(path, size, modified),
+            missing => {
+                self.missing.set(missing);
+                Err(Fault::new("write", path.as_str(), std::io::ErrorKind::StorageFull.into()))
+            }
+        }
+    }
+}
+
+fn free_bytes(disk: &Path) -> Result<u64, Fault> {
+    fs4::available_space(disk).or_fault("ask for the free space of", disk)
+}

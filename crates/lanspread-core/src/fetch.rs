@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanspread_types::message::RequestId;
 use lanspread_types::manifest::is_archive;
-use lanspread_types::{
-    ChunkIndex, ChunkSet, ContentId, FileEntry, GameContent, GameId, GameVersion, PeerId,
-};
+use lanspread_types::message::RequestId;
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, FileEntry, GameContent, GameId, GameVersion, PeerId};
 
 use crate::command::Priority;
 use crate::event::{DownloadFailure, DownloadProgress, SourceTotals, TransferTotals};

@@ -134,7 +134,8 @@ impl Store {
         files::delete_tree(staging)?;
         files::make_folders(staging, LOCAL_FOLDER)?;
         let committed = self.layout().game(content.manifest().game());
-        let arrivals = Arc::new(Downloading { incoming: Arc::clone(incoming), committed, open: Mutex::default() });
+        let arrivals =
+            Arc::new(Downloading { incoming: Arc::clone(incoming), committed, open: Mutex::default() });
         let staging = Staging::new(staging.join(LOCAL_FOLDER), 0, None);
         let others_need = || incoming.missing_bytes() + RESERVE_BYTES;
         let mut sink = Roomy::new(staging, self.layout().own(), &others_need);

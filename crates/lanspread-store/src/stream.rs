@@ -25,7 +25,12 @@ use crate::unpack::{EntrySink, EntryWriter, UnpackLimits};
 impl Store {
     /// Installs a game from its window, while chunks are put into it from elsewhere. Either all of it is there
     /// afterwards or nothing; the window is closed in any case. `passed` is told how far the unpacking has come.
-    pub fn stream_install(&self, spool: &Arc<Spool>, cancel: &Cancel, passed: Passed) -> Result<(), InstallError> {
+    pub fn stream_install(
+        &self,
+        spool: &Arc<Spool>,
+        cancel: &Cancel,
+        passed: Passed,
+    ) -> Result<(), InstallError> {
         let game = spool.content().manifest().game();
         let installed = self.stream_to_local(spool, cancel, passed);
         self.close_spool(game);

@@ -95,6 +95,12 @@ impl Game {
         Self::new(id).file(&format!("{id}.eti"), Content::Archive(payload))
     }
 
+    /// The same files under another id.
+    pub fn with_id(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.id);
+        self
+    }
+
     pub fn version(mut self, version: &str) -> Self {
         self.version = version.to_owned();
         self

@@ -143,7 +143,9 @@ impl<R: Read> Forward<'_, R> {
             .map_err(|_| UnpackError::NotAnArchive("it is too short".to_owned()))?;
         match found {
             SIGNATURE => Ok(()),
-            _ if found.starts_with(&SIGNATURE_OLDER) => Err(UnpackError::NotForward("it is of RAR 4 or older")),
+            _ if found.starts_with(&SIGNATURE_OLDER) => {
+                Err(UnpackError::NotForward("it is of RAR 4 or older"))
+            }
             _ => Err(UnpackError::NotForward("it does not begin as an archive of RAR 5 does")),
         }
     }

@@ -280,7 +280,8 @@ fn refuse_incomplete(archive: &Archive) -> Result<(), UnpackError> {
 
 fn check_members(archive: &Archive, limits: &UnpackLimits) -> Result<Vec<Entry>, UnpackError> {
     let mut admission = Admission::default();
-    let entries = archive.members().map(|member| admission.admit(&member, limits)).collect::<Result<_, _>>()?;
+    let entries =
+        archive.members().map(|member| admission.admit(&member, limits)).collect::<Result<_, _>>()?;
     admission.finish()?;
     Ok(entries)
 }

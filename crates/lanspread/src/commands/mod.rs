@@ -138,7 +138,9 @@ fn described(reply: &ReplyData) -> Vec<String> {
             let size = d.total_bytes.map(human::bytes).unwrap_or_default();
             vec![format!("{}: started, {size}. `lanspread status` shows how far it is.", d.game_id)]
         }
-        ReplyData::CancelDownload(g) => vec![format!("{}: cancelled; what is verified of a download is kept.", g.game_id)],
+        ReplyData::CancelDownload(g) => {
+            vec![format!("{}: cancelled; what is verified of a download is kept.", g.game_id)]
+        }
         ReplyData::Install(g) | ReplyData::Uninstall(g) | ReplyData::RemoveDownload(g) => {
             vec![format!("{}: started.", g.game_id)]
         }

@@ -294,7 +294,7 @@ mod tests {
             total_bytes: 2,
             bytes_per_second: 2 << 20,
             active_peer_count: 2,
-        unpacked_bytes: None,
+            unpacked_bytes: None,
         };
         assert_eq!(pace(&progress), "2 MiB/s from 2 peers");
     }

@@ -382,7 +382,9 @@ impl Party {
     pub fn unpack(&mut self, guest: usize) {
         let Some(streaming) = self.guests[guest].streaming.as_mut().filter(|s| !s.stuck) else { return };
         let (game, start) = (streaming.content.manifest().game().clone(), streaming.next);
-        while streaming.held.contains(ChunkIndex(streaming.next)) && streaming.damaged_at != Some(streaming.next) {
+        while streaming.held.contains(ChunkIndex(streaming.next))
+            && streaming.damaged_at != Some(streaming.next)
+        {
             streaming.next += 1;
         }
         let below = ChunkIndex(streaming.next);

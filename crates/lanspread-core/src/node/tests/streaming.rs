@@ -30,7 +30,8 @@ fn room(chunks: usize, others: usize) -> Party {
 }
 
 fn ends(party: &Party, guest: usize) -> Vec<String> {
-    let last = ["DownloadFinished", "DownloadFailed", "DownloadCancelled", "InstallFinished", "InstallFailed"];
+    let last =
+        ["DownloadFinished", "DownloadFailed", "DownloadCancelled", "InstallFinished", "InstallFailed"];
     party.guests[guest].event_names().into_iter().filter(|name| last.contains(&name.as_str())).collect()
 }
 
@@ -78,7 +79,10 @@ fn what_is_in_the_window_is_served_and_what_was_dropped_is_not() {
     party.kill(0, true);
     party.guests[2].stuck = true;
     let shared = content("ggoo", 400, 7);
-    assert!(matches!(stream(&mut party, 2), Some(Err(CommandError::NoSource { .. }))), "no source to start with");
+    assert!(
+        matches!(stream(&mut party, 2), Some(Err(CommandError::NoSource { .. }))),
+        "no source to start with"
+    );
     party.restart(0);
     party.connect(2, 0);
     party.hold_chunks = true;
@@ -171,12 +175,14 @@ fn a_download_that_will_be_installed_is_unpacked_from_its_beginning() {
     for (install, expected) in [(true, 1), (false, 0)] {
         let mut party = room(8, 1);
         party.command(1, Command::Download { game: game("ggoo"), install });
-        let at = |party: &Party, wanted: &dyn Fn(&DiskJob) -> bool| party.guests[1].jobs.iter().position(wanted);
+        let at =
+            |party: &Party, wanted: &dyn Fn(&DiskJob) -> bool| party.guests[1].jobs.iter().position(wanted);
         let ahead = at(&party, &|job| matches!(job, DiskJob::UnpackAhead { .. }));
         assert_eq!(ahead.iter().count(), expected);
         let commit = at(&party, &|job| matches!(job, DiskJob::Commit { .. }));
         assert!(ahead < commit && commit.is_some());
-        let installs = party.guests[1].jobs.iter().filter(|job| matches!(job, DiskJob::Install { .. })).count();
+        let installs =
+            party.guests[1].jobs.iter().filter(|job| matches!(job, DiskJob::Install { .. })).count();
         assert_eq!(installs, expected, "it is shown by an install of its own, after the commit");
     }
 }

@@ -111,7 +111,7 @@ fn exclusive_operations(lab: &Lab) -> Outcome {
     let (bravo, client) = pair(lab, &[&large, &other])?;
 
     let since = client.mark();
-    client.download("large", true)?;
+    client.download("large", false)?;
     await_operation(&client, "large", OperationKind::Downloading)?;
     let refused = require_refused(&client, "large", OperationKind::Downloading)?;
     // Not hindered: begun while the first runs.
@@ -120,6 +120,8 @@ fn exclusive_operations(lab: &Lab) -> Outcome {
     let (downloaded, _) = await_finished(&client, since, "large")?;
     require!(refused <= downloaded && begun <= downloaded, "the download was over before the refusals were");
 
+    // By itself: unpacked while it is downloaded, it would be installed in no time.
+    client.ask(&Request::Install { game_id: game_id("large")? })?;
     await_operation(&client, "large", OperationKind::Installing)?;
     let refused = require_refused(&client, "large", OperationKind::Installing)?;
     let installed = await_installed(&client, since, "large")?;

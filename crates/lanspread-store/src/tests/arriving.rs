@@ -1,0 +1,367 @@
+//! Archives that are unpacked while they arrive: what waits, what ends the waiting, and what is left when it goes wrong.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use lanspread_types::ChunkIndex;
+
+use super::lab::{Lab, Version, game, noise};
+use super::rar5::Rar5;
+use crate::{Cancel, InstallError, Passed, RarUnpacker, Store, UnpackError};
+
+/// Generous: only failures wait for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn install(store: &Store) -> Result<(), InstallError> {
+    store.install(&game("g"), &RarUnpacker, &Cancel::new(), Box::new(|_, _| {}))
+}
+
+/// A game of two archives, which overlap, and a manual before them.
+fn two_archives() -> Version {
+    let first = Rar5::new().file("a.bin", &noise(1, 400_000)).file("both", b"first").finish();
+    let second = Rar5::new().file("b.bin", &noise(2, 400_000)).file("both", b"second").finish();
+    let manual = ("a-manual.txt", noise(3, 100_000));
+    Version::new("g", 20_250_101, &[manual, ("b.eti", first), ("c.ETI", second)])
+}
+
+fn damaged() -> Version {
+    let archive = Rar5::new().file("fine", &noise(1, 400_000)).damaged("broken", &noise(2, 100_000)).finish();
+    Version::new("g", 20_250_101, &[("a.eti", archive)])
+}
+
+/// Tells how far an unpacker has come.
+fn told() -> (Passed, Receiver<u32>) {
+    let (tell, told) = channel();
+    let passed = move |chunk: ChunkIndex| {
+        // Nobody listens any more: then nobody wants to know.
+        let _ = tell.send(chunk.0);
+    };
+    (Box::new(passed), told)
+}
+
+/// Waits until it has come to this chunk.
+fn await_passed(told: &Receiver<u32>, chunk: u32) {
+    while told.recv_timeout(PATIENCE).expect("the unpacker comes so far") < chunk {}
+}
+
+fn chunks(version: &Version) -> u32 {
+    version.content.manifest().chunk_count()
+}
+
+// ---- with a download
+
+#[test]
+fn a_download_is_unpacked_as_it_arrives_and_shown_when_it_is_committed() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let incoming = store.open_incoming(&version.content).unwrap();
+    let (passed, told) = told();
+    thread::scope(|scope| {
+        let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+        scope.spawn(|| {
+            let run = run;
+            store.unpack_ahead(&run, passed);
+        });
+        // Out of order, the last ones missing: nothing passes the gap.
+        version.write(&incoming, (0..8).rev());
+        await_passed(&told, 8);
+        version.write(&incoming, (9..chunks(&version)).rev());
+        assert!(told.recv_timeout(Duration::from_millis(200)).is_err(), "chunk 8 is not there");
+        version.write(&incoming, [8]);
+        assert!(!lab.path("g").exists());
+        store.commit(&version.content).unwrap();
+        assert!(!lab.path("g/local").exists(), "shown by the install alone");
+        install(&store).unwrap();
+    });
+    let local = lab.tree("g/local");
+    assert_eq!(local.len(), 3);
+    assert!(local["a.bin"] == noise(1, 400_000) && local["b.bin"] == noise(2, 400_000));
+    assert_eq!(local["both"], b"second", "the later archive wins");
+    assert_eq!(lab.leftovers(), [""; 0]);
+}
+
+#[test]
+fn an_install_takes_what_was_unpacked_ahead_and_does_not_unpack_again() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let incoming = store.open_incoming(&version.content).unwrap();
+    version.write(&incoming, 0..chunks(&version));
+    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+    store.unpack_ahead(&run, told().0);
+    std::fs::write(lab.path(".lanspread/staging/g/local/mark"), b"was here").unwrap();
+    store.commit(&version.content).unwrap();
+    install(&store).unwrap();
+    assert_eq!(lab.tree("g/local")["mark"], b"was here");
+}
+
+#[test]
+fn a_commit_overtakes_the_unpacker() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let incoming = store.open_incoming(&version.content).unwrap();
+    version.write(&incoming, 0..chunks(&version));
+    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+    store.commit(&version.content).unwrap();
+    store.unpack_ahead(&run, told().0);
+    install(&store).unwrap();
+    assert_eq!(lab.tree("g/local").len(), 3);
+    assert!(!lab.path(".lanspread/incoming/g").exists(), "nothing was made where the download had been");
+}
+
+#[test]
+fn giving_a_download_up_ends_the_unpacker_and_leaves_nothing_of_it() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let incoming = store.open_incoming(&version.content).unwrap();
+    let (passed, told) = told();
+    thread::scope(|scope| {
+        let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+        scope.spawn(|| {
+            let run = run;
+            store.unpack_ahead(&run, passed);
+        });
+        version.write(&incoming, 0..6);
+        await_passed(&told, 6);
+        store.drop_incoming(&game("g"), version.content.content_id(), false).unwrap();
+        assert_eq!(lab.leftovers(), [""; 0], "already when the call returns");
+    });
+    assert!(!lab.path("g").exists());
+    version.download(&store);
+    install(&store).unwrap();
+    assert_eq!(lab.tree("g/local").len(), 3);
+}
+
+#[test]
+fn a_crash_while_unpacking_ahead_costs_nothing_but_the_unpacking() {
+    let (lab, version) = (Lab::new(), two_archives());
+    {
+        let store = lab.open();
+        let incoming = store.open_incoming(&version.content).unwrap();
+        version.write(&incoming, 0..chunks(&version));
+        let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+        store.unpack_ahead(&run, told().0);
+        assert!(!lab.leftovers().is_empty());
+        // Nobody ends it: the process is gone.
+    }
+    let store = lab.open();
+    assert_eq!(lab.leftovers(), [""; 0]);
+    let incoming = store.open_incoming(&version.content).unwrap();
+    assert!(incoming.had().is_full(), "and the chunks are all there");
+    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+    store.unpack_ahead(&run, told().0);
+    store.commit(&version.content).unwrap();
+    install(&store).unwrap();
+    assert_eq!(lab.tree("g/local").len(), 3);
+}
+
+#[test]
+fn a_damaged_archive_fails_the_install_with_the_same_words() {
+    let (lab, version) = (Lab::new(), damaged());
+    let store = lab.open();
+    let incoming = store.open_incoming(&version.content).unwrap();
+    version.write(&incoming, 0..chunks(&version));
+    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+    store.unpack_ahead(&run, told().0);
+    store.commit(&version.content).unwrap();
+    for attempt in ["from ahead", "anew"] {
+        let error = install(&store).unwrap_err();
+        let named = matches!(&error, InstallError::Archive { archive, error: UnpackError::Damaged { entry, .. } }
+            if archive.as_str() == "a.eti" && entry == "broken");
+        assert!(named, "{attempt}: {error}");
+        assert!(!lab.path("g/local").exists());
+        assert_eq!(lab.leftovers(), [""; 0], "{attempt}");
+    }
+    assert!(lab.path("g/a.eti").exists(), "the download stays");
+}
+
+#[test]
+fn what_cannot_be_unpacked_ahead_is_installed_afterwards() {
+    let mut builder = rars::Builder::new(rars::ArchiveVersion::Rar29);
+    builder.add_bytes(b"old.bin".to_vec(), noise(4, 200_000), None, None).unwrap();
+    let version = Version::new("g", 20_250_101, &[("a.eti", builder.to_bytes().unwrap())]);
+    let lab = Lab::new();
+    let store = lab.open();
+    let incoming = store.open_incoming(&version.content).unwrap();
+    version.write(&incoming, 0..chunks(&version));
+    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+    store.unpack_ahead(&run, told().0);
+    store.commit(&version.content).unwrap();
+    install(&store).unwrap();
+    assert_eq!(lab.tree("g/local")["old.bin"], noise(4, 200_000));
+}
+
+#[test]
+fn cancelling_an_install_ends_the_unpacker_that_it_waits_for() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let incoming = store.open_incoming(&version.content).unwrap();
+    version.write(&incoming, 0..chunks(&version));
+    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+    store.commit(&version.content).unwrap();
+    let (cancel, ahead_is_at) = (Cancel::new(), told());
+    let outcome = thread::scope(|scope| {
+        let job = scope.spawn(|| store.install(&game("g"), &RarUnpacker, &cancel, Box::new(|_, _| {})));
+        // It gets no further than its first chunk before the install is cancelled.
+        let stop = cancel.clone();
+        let mut tell = ahead_is_at.0;
+        let held = move |chunk| {
+            stop.cancel();
+            tell(chunk);
+        };
+        store.unpack_ahead(&run, Box::new(held));
+        job.join().unwrap()
+    });
+    assert!(matches!(outcome, Err(InstallError::Cancelled)), "{outcome:?}");
+    assert!(!lab.path("g/local").exists());
+    assert_eq!(lab.leftovers(), [""; 0]);
+    install(&store).unwrap();
+}
+
+// ---- streamed
+
+/// Streams a version in order, dropping what was unpacked. Returns how it ended, and the most slots that were made.
+fn stream(store: &Store, version: &Version, window: u32) -> (Result<(), InstallError>, u32) {
+    let spool = store.open_spool(&version.content).unwrap();
+    let unneeded = crate::Spool::unneeded(&version.content);
+    let (passed, told) = told();
+    let cancel = Cancel::new();
+    let outcome = thread::scope(|scope| {
+        let job = scope.spawn(|| store.stream_install(&spool, &cancel, passed));
+        let mut below = 0;
+        for chunk in unneeded.missing_from(0) {
+            while chunk.0 >= below + window {
+                let Ok(now) = told.recv_timeout(PATIENCE) else { break };
+                below = now;
+                spool.drop_below(ChunkIndex(below));
+            }
+            // Twice is no harm.
+            spool.write_chunk(chunk, version.chunk(chunk.0)).unwrap();
+            spool.write_chunk(chunk, version.chunk(chunk.0)).unwrap();
+        }
+        job.join().unwrap()
+    });
+    (outcome, spool.slots_made())
+}
+
+#[test]
+fn a_streamed_game_is_installed_and_nothing_else_of_it_is_there() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let (outcome, slots) = stream(&store, &version, 4);
+    outcome.unwrap();
+    let files: Vec<String> = lab.tree("g").into_keys().collect();
+    assert_eq!(files, ["local/a.bin", "local/b.bin", "local/both"]);
+    assert_eq!(lab.tree("g/local")["both"], b"second");
+    assert!(slots <= 6, "{slots} slots for a window of 4, one that is read and one that comes twice");
+    assert_eq!(lab.leftovers(), [""; 0]);
+    let scan = store.scan().unwrap();
+    assert_eq!(scan.games.iter().map(|g| (g.installed, g.version)).collect::<Vec<_>>(), [(true, None)]);
+}
+
+#[test]
+fn what_an_earlier_download_left_goes_with_a_streamed_install() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let incoming = store.open_incoming(&version.content).unwrap();
+    version.write(&incoming, 0..5);
+    drop(incoming);
+    store.drop_incoming(&game("g"), version.content.content_id(), false).unwrap();
+    assert!(lab.path(".lanspread/incoming/g").exists());
+    stream(&store, &version, 50).0.unwrap();
+    assert!(!lab.path(".lanspread/incoming/g").exists());
+}
+
+#[test]
+fn a_damaged_archive_takes_a_streamed_install_back_whole() {
+    let (lab, version) = (Lab::new(), damaged());
+    let store = lab.open();
+    let (outcome, _) = stream(&store, &version, 4);
+    let error = outcome.unwrap_err();
+    assert!(error.to_string().contains("a.eti") && error.to_string().contains("broken"), "{error}");
+    assert!(!lab.path("g").exists());
+    assert_eq!(lab.leftovers(), [""; 0]);
+}
+
+#[test]
+fn a_cancelled_stream_leaves_nothing_and_can_be_done_again() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let spool = store.open_spool(&version.content).unwrap();
+    let (cancel, (passed, told)) = (Cancel::new(), told());
+    let outcome = thread::scope(|scope| {
+        let job = scope.spawn(|| store.stream_install(&spool, &cancel, passed));
+        (0..6).for_each(|c| spool.write_chunk(ChunkIndex(c), version.chunk(c)).unwrap());
+        await_passed(&told, 6);
+        cancel.cancel();
+        job.join().unwrap()
+    });
+    assert!(matches!(outcome, Err(InstallError::Cancelled)), "{outcome:?}");
+    drop(spool);
+    assert!(!lab.path("g").exists());
+    assert_eq!(lab.leftovers(), [""; 0]);
+    stream(&store, &version, 8).0.unwrap();
+}
+
+#[test]
+fn a_crash_in_mid_stream_is_undone_at_the_next_start() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let spool = store.open_spool(&version.content).unwrap();
+    let (cancel, (passed, told)) = (Cancel::new(), told());
+    thread::scope(|scope| {
+        scope.spawn(|| store.stream_install(&spool, &cancel, passed));
+        (0..6).for_each(|c| spool.write_chunk(ChunkIndex(c), version.chunk(c)).unwrap());
+        await_passed(&told, 6);
+        // What a killed process would leave: the record, the staging, the window.
+        let copy = Lab::new();
+        copy_tree(&lab, &copy);
+        assert!(copy.leftovers().len() >= 3, "{:?}", copy.leftovers());
+        let reopened = copy.open();
+        assert!(!copy.path("g").exists());
+        assert_eq!(copy.leftovers(), [""; 0]);
+        stream(&reopened, &version, 8).0.unwrap();
+        cancel.cancel();
+    });
+}
+
+fn copy_tree(from: &Lab, to: &Lab) {
+    for (path, content) in from.tree("").into_iter().filter(|(path, _)| !path.ends_with("/lock")) {
+        to.put(&path, &content);
+    }
+}
+
+#[test]
+fn an_installed_game_is_not_streamed_over() {
+    let (lab, version) = (Lab::new(), two_archives());
+    lab.put("g/local/save.dat", b"the user's");
+    let store = lab.open();
+    let spool = store.open_spool(&version.content).unwrap();
+    let refused = store.stream_install(&spool, &Cancel::new(), told().0);
+    assert!(matches!(refused, Err(InstallError::AlreadyInstalled(_))), "{refused:?}");
+    assert_eq!(
+        lab.tree("g").into_iter().collect::<Vec<_>>(),
+        [("local/save.dat".to_owned(), b"the user's".to_vec())]
+    );
+}
+
+#[test]
+fn a_chunk_that_is_being_served_keeps_its_place() {
+    let (lab, version) = (Lab::new(), two_archives());
+    let store = lab.open();
+    let spool = store.open_spool(&version.content).unwrap();
+    let put = |c: u32| spool.write_chunk(ChunkIndex(c), version.chunk(c)).unwrap();
+    (2..5).for_each(put);
+    let mut reader = store.chunk_reader(&version.content, true, ChunkIndex(3)).unwrap();
+    spool.drop_below(ChunkIndex(5));
+    assert!(store.chunk_reader(&version.content, true, ChunkIndex(3)).is_err());
+    (5..9).for_each(put);
+    assert_eq!(spool.slots_made(), 5, "two places were used again, the one that is read was not");
+    let mut bytes = vec![0; reader.len() as usize];
+    reader.read_at(0, &mut bytes).unwrap();
+    assert_eq!(bytes, version.chunk(3));
+    drop(reader);
+    put(9);
+    assert_eq!(spool.slots_made(), 5);
+    assert!(spool.write_chunk(ChunkIndex(10), b"not the chunk").is_err());
+}

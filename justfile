@@ -64,6 +64,10 @@ bench-link *ARGS:
 bench-cpu *ARGS:
     cargo run --release -p lanspread-bench --features quic -- cpu {{ARGS}}
 
+# from the click until the game can be played; `--receivers 6 --mib 342 --rate 100` for a whole room
+bench-play *ARGS:
+    cargo run --release -p lanspread-bench -- play {{ARGS}}
+
 # BLAKE3 over chunks
 bench-hash *ARGS:
     cargo run --release -p lanspread-bench -- hash {{ARGS}}

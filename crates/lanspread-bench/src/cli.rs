@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::competitors::{copy, http, quic, tracker};
-use crate::{hash, lab, link, swarm};
+use crate::{hash, lab, link, play, swarm};
 
 /// Benchmarks: our peers and the best others doing the same work, in network namespaces with shaped links.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Link(link::Options),
     /// CPU per gigabyte at both ends, beside QUIC (build with `--features quic`)
     Cpu(link::Options),
+    /// From the click until the game can be played: unpacked meanwhile, afterwards, or streamed
+    Play(play::Options),
     /// BLAKE3 over chunks
     Hash(hash::Options),
     #[command(hide = true)]
@@ -56,6 +58,7 @@ fn perform(command: &Command) -> Result<()> {
         Command::Swarm(options) => in_lab(|| swarm::run(options)),
         Command::Link(options) => in_lab(|| link::run_link(options)),
         Command::Cpu(options) => in_lab(|| link::run_cpu(options)),
+        Command::Play(options) => in_lab(|| play::run(options)),
         Command::Hash(options) => hash::run(options),
         Command::Serve { addr, file } => http::serve(*addr, file),
         Command::Receive { addr, file } => copy::receive(*addr, file),

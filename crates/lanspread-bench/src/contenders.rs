@@ -76,7 +76,7 @@ impl Others {
     }
 
     /// The given program or, so that it is never an old one, what cargo makes of this tree now.
-    fn our_program(&self) -> Result<PathBuf> {
+    pub fn our_program(&self) -> Result<PathBuf> {
         if let Some(program) = &self.peer_cli {
             return program.canonicalize().with_context(|| program.display().to_string());
         }

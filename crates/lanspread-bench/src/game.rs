@@ -11,8 +11,8 @@ use crate::lab;
 
 pub const GAME_ID: &str = "bench";
 pub const ARCHIVE: &str = "bench.eti";
-const SENTINEL: &str = "version.ini";
-const SENTINEL_TEXT: &str = "20250101\n";
+pub const SENTINEL: &str = "version.ini";
+pub const SENTINEL_TEXT: &str = "20250101\n";
 const BLOCK_BYTES: usize = 1 << 20;
 
 /// A folder for the files of a run.

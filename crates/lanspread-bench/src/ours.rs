@@ -77,7 +77,7 @@ impl Lanspread {
     }
 }
 
-fn connect_all(peers: &mut [Peer]) -> Result<()> {
+pub fn connect_all(peers: &mut [Peer]) -> Result<()> {
     for i in 1..peers.len() {
         let (known, rest) = peers.split_at_mut(i);
         for other in known {

@@ -43,6 +43,8 @@ pub struct Peer {
     pub chunks: Vec<Chunk>,
     /// When the line `download-finished` was read.
     pub finished: Option<Instant>,
+    /// When the line `install-finished` was read.
+    pub installed: Option<Instant>,
     pub sources: Vec<SourceTotals>,
     /// `source-rejected` events.
     pub rejections: usize,
@@ -72,6 +74,7 @@ impl Peer {
             id: String::new(),
             chunks: Vec::new(),
             finished: None,
+            installed: None,
             sources: Vec::new(),
             rejections: 0,
             failure: None,
@@ -123,6 +126,21 @@ impl Peer {
         self.tell(json!({"cmd": "download", "game_id": GAME_ID, "install": false})).map(drop)
     }
 
+    /// The click that also installs.
+    pub fn download_and_install(&mut self) -> Result<()> {
+        self.tell(json!({"cmd": "download", "game_id": GAME_ID, "install": true})).map(drop)
+    }
+
+    /// Installs what is downloaded.
+    pub fn install(&mut self) -> Result<()> {
+        self.tell(json!({"cmd": "install", "game_id": GAME_ID})).map(drop)
+    }
+
+    /// Installs from the room, without keeping the archive.
+    pub fn stream_install(&mut self) -> Result<()> {
+        self.tell(json!({"cmd": "stream-install", "game_id": GAME_ID})).map(drop)
+    }
+
     /// Takes in what has been said meanwhile.
     pub fn listen(&mut self) -> Result<()> {
         while let Ok((at, line)) = self.lines.try_recv() {
@@ -138,6 +156,14 @@ impl Peer {
     pub fn shut_down(mut self) -> Result<()> {
         self.tell(json!({"cmd": "shutdown"}))?;
         self.process.finish(ANSWER_LIMIT).map(drop)
+    }
+
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+
+    pub fn game_folder(&self) -> PathBuf {
+        self.library.join(GAME_ID)
     }
 
     /// Where the archive is, or will be.
@@ -204,6 +230,8 @@ impl Peer {
                 };
                 self.sources = line["sources"].as_array().into_iter().flatten().map(totals).collect();
             }
+            Some("install-finished") => self.installed = Some(at),
+            Some("install-failed") => self.failure = Some(format!("install failed: {}", text("reason"))),
             Some("download-failed") => self.failure = Some(format!("download failed: {}", text("reason"))),
             Some("source-rejected") => self.rejections += 1,
             _ if line["type"] == "error" => self.failure = Some(text("message")),

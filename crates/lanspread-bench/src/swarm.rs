@@ -17,7 +17,7 @@ use crate::machine::Machine;
 use crate::race::{self, Outcome, Plan};
 
 /// Part of a link's bits that are payload: 1448 of each 1514 bytes that the shaper counts (MTU 1500, TCP with time stamps).
-const PAYLOAD_PART: f64 = 0.956;
+pub const PAYLOAD_PART: f64 = 0.956;
 /// A staggered start: seconds between two clicks.
 const STAGGER: Duration = Duration::from_secs(5);
 /// The slow peer's part of the rate.

@@ -10,6 +10,7 @@ mod meeting;
 mod pending;
 mod restarts;
 mod sources;
+mod streaming;
 mod swarm;
 
 use crate::matrix::number;
@@ -17,7 +18,7 @@ use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 10] = [
+    let groups: [&'static [Scenario]; 11] = [
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
@@ -25,6 +26,7 @@ pub fn all() -> Vec<&'static Scenario> {
         library::SCENARIOS,
         commands::SCENARIOS,
         archives::SCENARIOS,
+        streaming::SCENARIOS,
         swarm::SCENARIOS,
         cables::SCENARIOS,
         pending::SCENARIOS,

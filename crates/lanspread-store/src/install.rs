@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use lanspread_core::install::{
-    Intent, Plan, Record, plan_install, plan_install_unpacked, plan_remove, plan_uninstall,
+    Area, Intent, Plan, Record, plan_install, plan_install_unpacked, plan_remove, plan_uninstall,
 };
 use lanspread_core::io::DiskError;
 use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL, is_archive};
@@ -126,6 +126,10 @@ impl Store {
             Some(AheadOutcome::Unpacked) => plan_install_unpacked(),
             Some(AheadOutcome::Failed(error)) => return Err(error),
         };
+        if cancel.is_cancelled() {
+            files::delete_tree(&self.layout().area(game, Area::Staging))?;
+            return Err(InstallError::Cancelled);
+        }
         let mut job = Unpacking { store: self, game, unpacker, cancel, progress: Some(progress) };
         self.run_install(game, &plan, &mut |staging| job.unpack(&folder, staging))
     }

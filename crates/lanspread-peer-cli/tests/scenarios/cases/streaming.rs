@@ -24,6 +24,7 @@ use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
 use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Scenario, fail, require, require_eq};
 use crate::transfer::{Transfer, pieces_of};
+use crate::wait::eventually;
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -32,7 +33,13 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "`stream-install` installs a game without ever having its archive",
         setup: "client ← bravo: `cnctw` of the fixture, and a generated game of 48 MiB (384 chunks); the client's library is watched all the time",
         expected: "`install-finished`; installed, not downloaded, `LocalOnly`; no archive and no sentinel at any moment, what lies below `.lanspread/tmp` never larger than 128 chunks; payload hashes equal, exactly the archive's chunks were fetched; nothing of it left below `.lanspread/`, no outbound transfer at the source",
-        sabotages: &["stream-keeps-archive", "stream-writes-sentinel", "unpack-flip-byte", "leak-transfer", "stream-drops-nothing"],
+        sabotages: &[
+            "stream-keeps-archive",
+            "stream-writes-sentinel",
+            "unpack-flip-byte",
+            "leak-transfer",
+            "stream-drops-nothing",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(streamed_install),
     },
@@ -298,7 +305,12 @@ fn streamed_install(lab: &Lab) -> Outcome {
     require!(seen.most_in_tmp > 0 && seen.most_in_tmp <= window, "the window had {} bytes", seen.most_in_tmp);
     figures::note(
         "S39",
-        format!("window at most {} KiB of {} KiB, {} looks", seen.most_in_tmp >> 10, window >> 10, seen.looks),
+        format!(
+            "window at most {} KiB of {} KiB, {} looks",
+            seen.most_in_tmp >> 10,
+            window >> 10,
+            seen.looks
+        ),
     );
     let mut archive = files.clone();
     archive.0.retain(|path, _| path.ends_with(".eti"));
@@ -386,7 +398,10 @@ fn solid_archive(lab: &Lab) -> Outcome {
     require_eq!(archives.len(), 1, "the archives of the solid fixture");
     require!(says_solid(&archives[0])?, "the fixture is not solid");
     let ordinary = archives_of("bravo")?;
-    require!(!says_solid(&ordinary[0])?, "the ordinary fixture is solid, so the look at the header proves nothing");
+    require!(
+        !says_solid(&ordinary[0])?,
+        "the ordinary fixture is solid, so the look at the header proves nothing"
+    );
     both_ways(lab, "solid").map(drop)
 }
 
@@ -417,7 +432,10 @@ fn streamed_outlives_a_source(lab: &Lab) -> Outcome {
     client.require_none(since, "the end", |e| matches!(e, Event::InstallFinished { .. }))?;
     await_installed(&client, since, "ggoo")?;
     let after = Transfer::since(&client, at_kill, "ggoo");
-    require!(after.0.iter().any(|(_, peer)| *peer == survivor.id()), "the survivor served nothing after the kill");
+    require!(
+        after.0.iter().any(|(_, peer)| *peer == survivor.id()),
+        "the survivor served nothing after the kill"
+    );
     client.require_none(since, "a failure", fails)?;
     require_only_installed(&client, "ggoo", &large_payload(lab)?)?;
     survivor.await_no_outbound()
@@ -465,11 +483,17 @@ fn streamed_over_installed(lab: &Lab) -> Outcome {
     require_nothing_of_ours(&client)
 }
 
-/// Streams, and comes back when it is in the middle.
+/// Streams, and comes back when chunks are there and something is unpacked.
 fn in_mid_stream(client: &Peer) -> Outcome<Mark> {
     let since = client.mark();
     stream(client, "ggoo")?;
     await_chunks(client, since, "ggoo", 40)?;
+    let staging = client.games_dir().join(".lanspread/staging");
+    eventually("something is unpacked", || {
+        let mut found = Vec::new();
+        look(&staging, &mut found);
+        Ok(if found.iter().any(|(_, size)| *size > 0) { Ok(()) } else { Err(format!("{found:?}")) })
+    })?;
     Ok(since)
 }
 
@@ -569,12 +593,22 @@ fn receiver_cancels(lab: &Lab) -> Outcome {
         let left = Manifest::of(&client.games_dir().join(".lanspread").join(folder))?;
         require!(left.0.is_empty(), "a half install below .lanspread/{folder}: {left:?}");
     }
-    client.await_event(since, "everything it was told of", |_| Some(()))?;
 
     bravo.ask(&Request::SetLimits { upload: None, download: None })?;
+    let again = client.mark();
     client.download("ggoo", true)?;
-    await_installed(&client, since, "ggoo")?;
-    Transfer::since(&client, since, "ggoo").require_exactly(&pieces_of(&files))?;
+    await_installed(&client, again, "ggoo")?;
+    let had = client.find_event(again, |event| match event {
+        Event::DownloadBegin { had_bytes, .. } => Some(*had_bytes),
+        _ => None,
+    });
+    let had = had.map_or(0, |(_, had)| had);
+    let (all, rest) = (Transfer::since(&client, since, "ggoo"), Transfer::since(&client, again, "ggoo"));
+    require!(had >= all.bytes() - rest.bytes(), "less is there than was reported before the cancel");
+    require_eq!(had + rest.bytes(), files.bytes(), "what was there and what was fetched then");
+    let pieces: BTreeSet<_> = all.0.iter().map(|(piece, _)| piece.clone()).collect();
+    require_eq!(pieces.len(), all.0.len(), "different chunks among those that were fetched");
+    require!(pieces.is_subset(&pieces_of(&files)), "chunks that do not exist were fetched");
     require_same_game(&client, &bravo, "ggoo")?;
     let local = Manifest::of(&client.game_dir("ggoo").join("local"))?;
     local.require_equal(&large_payload(lab)?, "local/ against the payload")?;
@@ -592,12 +626,13 @@ fn install_while_downloading(lab: &Lab) -> Outcome {
     let since = client.mark();
     client.download("ggoo", true)?;
     // Progress is told twice a second, and this takes six.
-    let (_, unpacked) = client.await_event(since, "progress with something unpacked", |event| match event {
-        Event::DownloadProgress(progress) => {
-            progress.unpacked_bytes.filter(|&unpacked| unpacked > 0 && progress.downloaded_bytes < progress.total_bytes)
-        }
-        _ => None,
-    })?;
+    let (_, unpacked) =
+        client.await_event(since, "progress with something unpacked", |event| match event {
+            Event::DownloadProgress(progress) => progress
+                .unpacked_bytes
+                .filter(|&unpacked| unpacked > 0 && progress.downloaded_bytes < progress.total_bytes),
+            _ => None,
+        })?;
     figures::note("S60", format!("{} KiB unpacked when first told", unpacked >> 10));
     require_no_trace(&client, "ggoo")?;
     let (finished, _) = await_finished(&client, since, "ggoo")?;

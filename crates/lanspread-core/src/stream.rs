@@ -11,6 +11,8 @@ use lanspread_types::{ChunkIndex, ChunkSet};
 pub const AHEAD_CHUNKS: u32 = 96;
 /// How many chunks are still held behind the unpacker.
 pub const BEHIND_CHUNKS: u32 = 32;
+/// Most streamed installs at once: each has a thread that mostly waits, and a window on the disk.
+pub const STREAMS_MAX: usize = 8;
 /// Most chunks that are held.
 pub const WINDOW_CHUNKS: u32 = AHEAD_CHUNKS + BEHIND_CHUNKS;
 

@@ -25,6 +25,8 @@ use crate::stream::{Roomy, unpack_arriving};
 use crate::unpack::UnpackError;
 use crate::unpack::staging::Staging;
 
+/// Most downloads that are unpacked ahead at once: each has a thread that mostly waits.
+const AHEAD_MAX: usize = 8;
 /// How long is waited before a wish to stop is looked for again.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
@@ -62,8 +64,9 @@ impl Ahead {
     fn wait(&self, cancel: &Cancel) -> AheadOutcome {
         let mut outcome = self.outcome();
         loop {
-            if let Some(outcome) = outcome.take() {
-                return outcome;
+            // Whoever comes second finds nothing.
+            if let Some(outcome) = outcome.as_mut() {
+                return std::mem::replace(outcome, AheadOutcome::GivenUp);
             }
             if cancel.is_cancelled() {
                 self.cancel.cancel();
@@ -100,7 +103,8 @@ impl Store {
         let (outcome, done) = (Mutex::new(None), Condvar::new());
         let ahead = Arc::new(Ahead { cancel: cancel.clone(), outcome, done });
         let mut all = self.all_ahead();
-        if all.contains_key(game) {
+        let running = all.values().filter(|ahead| ahead.outcome().is_none()).count();
+        if all.contains_key(game) || running >= AHEAD_MAX {
             return None;
         }
         all.insert(game.clone(), Arc::clone(&ahead));

@@ -109,19 +109,24 @@ pub(crate) fn unpack_arriving(
     if cancel.is_cancelled() { Err(InstallError::Cancelled) } else { Ok(()) }
 }
 
+/// What may be written without another look at the disk.
+const ROOM_BYTES: u64 = 16 << 20;
+
 /// A staging that begins no file for which there is no room: how large the whole will be is not known beforehand.
 pub(crate) struct Roomy<'a> {
     staging: Staging,
     disk: &'a Path,
     /// Bytes that must stay free.
     others_need: &'a dyn Fn() -> u64,
+    /// What was found free when last looked, at most [`ROOM_BYTES`], and not written since.
+    room: u64,
     /// What was missing when a file was refused.
     missing: Cell<u64>,
 }
 
 impl<'a> Roomy<'a> {
     pub fn new(staging: Staging, disk: &'a Path, others_need: &'a dyn Fn() -> u64) -> Self {
-        Self { staging, disk, others_need, missing: Cell::new(0) }
+        Self { staging, disk, others_need, room: 0, missing: Cell::new(0) }
     }
 }
 
@@ -136,14 +141,16 @@ impl EntrySink for Roomy<'_> {
         size: u64,
         modified: Option<SystemTime>,
     ) -> Result<Box<dyn EntryWriter>, Fault> {
-        let needed = size.saturating_add((self.others_need)());
-        match needed.saturating_sub(free_bytes(self.disk)?) {
-            0 => self.staging.file(path, size, modified),
-            missing => {
-                self.missing.set(missing);
-                Err(Fault::new("write", path.as_str(), std::io::ErrorKind::StorageFull.into()))
+        if size > self.room {
+            let free = free_bytes(self.disk)?.saturating_sub((self.others_need)());
+            if size > free {
+                self.missing.set(size - free);
+                return Err(Fault::new("write", path.as_str(), std::io::ErrorKind::StorageFull.into()));
             }
+            self.room = free.min(size.max(ROOM_BYTES));
         }
+        self.room -= size;
+        self.staging.file(path, size, modified)
     }
 }
 

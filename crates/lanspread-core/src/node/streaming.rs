@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::fetch::{Ending, Fetch, Phase, Transfer, archive_bytes_below};
 use crate::io::{DiskError, DiskJob};
 use crate::library::LocalGame;
+use crate::stream::STREAMS_MAX;
 use crate::swarm::Download;
 use crate::time::Time;
 
@@ -18,6 +19,9 @@ impl Node {
             Some(local) if local.installed => Err(CommandError::AlreadyInstalled { game: game.clone() }),
             // Its archives are here already: there is nothing to save by fetching them once more.
             Some(local) if local.downloaded() => Err(CommandError::AlreadyDownloaded { game: game.clone() }),
+            _ if self.fetches.values().filter(|fetch| fetch.stream).count() >= STREAMS_MAX => {
+                Err(CommandError::Busy)
+            }
             _ => Ok(()),
         });
         if let Err(error) = checked {

@@ -162,6 +162,18 @@ fn what_is_here_already_is_not_streamed() {
 }
 
 #[test]
+fn not_everything_is_streamed_at_once() {
+    let games: Vec<_> = (0..9).map(|n| content(&format!("g{n}"), 200, n)).collect();
+    let mut party = Party::new(&[&games, &[]]);
+    party.connect(1, 0);
+    party.hold_chunks = true;
+    let answers: Vec<_> =
+        (0..9).map(|n| party.command(1, Command::StreamInstall { game: game(&format!("g{n}")) })).collect();
+    assert!(answers[..8].iter().all(|a| matches!(a, Some(Ok(_)))), "{answers:?}");
+    assert_eq!(answers[8], Some(Err(CommandError::Busy)));
+}
+
+#[test]
 fn the_peer_stops_in_the_middle_of_a_stream() {
     let mut party = room(400, 1);
     party.guests[1].stuck = true;

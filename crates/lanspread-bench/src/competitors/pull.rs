@@ -13,6 +13,7 @@ use crate::lab::Host;
 use crate::process::Process;
 
 /// A server that runs, and clients that are started by a click.
+#[derive(Debug)]
 pub struct PullParty {
     server: Process,
     clients: Vec<Option<(Process, Option<Instant>)>>,

@@ -9,8 +9,8 @@ use lanspread_peer::event::{self as core, DownloadFailure, Event as CoreEvent, R
 use lanspread_peer::io::{self, CloseReason, DiskError};
 use lanspread_peer::snapshot::{self, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot, SwarmSnapshot};
 use lanspread_peer::{Streamed, types::message::GameOffer};
-use lanspread_types::GameId;
 use lanspread_types::limits::PROTOCOL_VERSION;
+use lanspread_types::{GameId, failpoint};
 
 use crate::CONTRACT_VERSION;
 use crate::error::{ErrorBody, ErrorCode};
@@ -310,7 +310,8 @@ fn mib_per_s(bytes: u64, duration_ms: u64) -> f64 {
     if duration_ms == 0 {
         return 0.0;
     }
-    bytes as f64 / 1_048_576.0 / (duration_ms as f64 / 1000.0)
+    let rate = bytes as f64 / 1_048_576.0 / (duration_ms as f64 / 1000.0);
+    if failpoint!("lie-about-rate") { rate * 1.1 } else { rate }
 }
 
 fn failure(game: &GameId, error: &DiskError) -> GameFailure {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lanspread_types::message::GameOffer;
-use lanspread_types::{ContentId, GameVersion, PeerId};
+use lanspread_types::{ContentId, GameVersion, PeerId, failpoint};
 
 use crate::command::ContentVariant;
 
@@ -42,7 +42,7 @@ pub fn agree(
     pinned: Option<ContentId>,
 ) -> Result<Agreed, Disagreement> {
     let mut variants: BTreeMap<ContentId, Vec<Offer<'_>>> = BTreeMap::new();
-    for offer in offers.iter().filter(|o| o.offer.version == version) {
+    for offer in offers.iter().filter(|o| o.offer.version == version || failpoint!("ignore-version")) {
         variants.entry(offer.offer.content).or_default().push(*offer);
     }
     let all: usize = variants.values().map(Vec::len).sum();
@@ -50,6 +50,7 @@ pub fn agree(
         Some(pinned) => variants.get_key_value(&pinned),
         None => variants.iter().find(|(_, offers)| offers.len() * 2 > all),
     };
+    let chosen = chosen.or_else(|| variants.iter().next().filter(|_| failpoint!("first-variant-wins")));
     if let Some((&content, offers)) = chosen {
         let bytes = offers[0].offer.bytes;
         return Ok(Agreed { content, version, bytes, sources: offers.iter().map(|o| o.peer).collect() });

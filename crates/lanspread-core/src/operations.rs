@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanspread_types::GameId;
+use lanspread_types::{GameId, failpoint};
 
 use crate::command::{CommandError, OperationKind};
 use crate::snapshot::Operation;
@@ -23,8 +23,13 @@ impl Operations {
     /// Fails while another operation runs on the game.
     pub fn check_idle(&self, game: &GameId) -> Result<(), CommandError> {
         match self.running.get(game) {
-            Some(r) => Err(CommandError::OperationInProgress { game: game.clone(), running: r.kind }),
-            None => Ok(()),
+            Some(r) if !failpoint!("allow-parallel-operations") => {
+                Err(CommandError::OperationInProgress { game: game.clone(), running: r.kind })
+            }
+            None if !self.running.is_empty() && failpoint!("global-operation-lock") => {
+                Err(CommandError::Busy)
+            }
+            _ => Ok(()),
         }
     }
 

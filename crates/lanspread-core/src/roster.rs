@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lanspread_types::limits::{GAMES_PER_PEER_MAX, PEERS_MAX};
 use lanspread_types::message::{GameOffer, LibraryUpdate};
-use lanspread_types::{ContentId, GameId, PeerId};
+use lanspread_types::{ContentId, GameId, PeerId, failpoint};
 
 use crate::io::{ConnId, Connected};
 use crate::snapshot::PeerSnapshot;
@@ -123,6 +123,9 @@ impl Roster {
         (known.name, known.addr, known.protocol) = (hello.name.to_string(), *addr, hello.protocol);
         (known.last_heard, known.pinged) = (now, false);
         (known.library.revision, known.library.incoming) = (0, None);
+        if failpoint!("forget-known-library") {
+            known.library.games.clear();
+        }
         self.by_conn.remove(&old);
         self.by_conn.insert(*conn, *id);
         Admission::Replaces(old)

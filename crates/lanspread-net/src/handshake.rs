@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use lanspread_proto::hello::{self, Greeting};
 use lanspread_proto::preamble::{self, Role};
-use lanspread_types::PeerId;
 use lanspread_types::message::Hello;
+use lanspread_types::{PeerId, failpoint};
 use rustls::ClientConfig;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -86,7 +86,7 @@ pub(crate) async fn dial_control(
     let not_a_peer = |error: StreamError| DialFailure::NotAPeer(error.to_string());
     let config = Arc::clone(&local.tls.any_peer);
     let (mut stream, peer) = TlsStream::client(socket, config).await.map_err(not_a_peer)?;
-    if peer == local.peer {
+    if peer == local.peer && !failpoint!("accept-self") {
         // The other end shall see a proof of whom it talks to, so that it can ignore us knowingly.
         stream.finish(CLOSE_TIME_MAX).await;
         return Err(DialFailure::OwnAddress);
@@ -119,7 +119,7 @@ pub(crate) async fn dial_data(addr: SocketAddr, config: Arc<ClientConfig>) -> Re
 pub(crate) async fn accept(socket: TcpStream, local: &Local) -> Result<Accepted, AcceptError> {
     set_options(&socket).map_err(StreamError::from)?;
     let (mut stream, peer) = TlsStream::server(socket, Arc::clone(&local.tls.server)).await?;
-    if peer == local.peer {
+    if peer == local.peer && !failpoint!("accept-self") {
         return Ok(Accepted::OwnKey);
     }
     let mut rest = Vec::new();

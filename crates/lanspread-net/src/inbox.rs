@@ -55,7 +55,7 @@ impl Outbox {
 
     /// Ends the connection after what is inside.
     pub(crate) fn close(&self, say_goodbye: bool) {
-        if say_goodbye {
+        if say_goodbye && !lanspread_types::failpoint!("forget-goodbye") {
             // A goodbye is five bytes and can always be encoded; if the queue is full, the peer does not read anyway.
             let _ = self.push(&Message::Goodbye);
         }

@@ -73,7 +73,10 @@ async fn begin(shared: Arc<Shared>, socket: TcpStream, from: SocketAddr, mut tic
     ticket.handshake_done();
     match accepted {
         Ok(Ok(Accepted::Control(greeted))) => {
-            let addr = listener_of(from, greeted.hello.listen_port);
+            let stated = greeted.hello.listen_port;
+            let port =
+                if lanspread_types::failpoint!("listen-port-from-socket") { from.port() } else { stated };
+            let addr = listener_of(from, port);
             control::run(shared, greeted, addr, false).await;
         }
         Ok(Ok(Accepted::Data { stream, peer, rest })) => link::run(shared, peer, stream, rest).await,

@@ -18,6 +18,7 @@ use lanspread_api::{
 };
 use lanspread_peer::catalog::Catalog;
 use lanspread_peer::command::{Command, RateLimits};
+use lanspread_peer::types::failpoint;
 use lanspread_peer::{EventStream, PeerConfig, PeerHandle, RunningPeer, Streamed, catalog_file};
 use tokio::io::{Stdin, Stdout};
 use tokio::sync::{Semaphore, mpsc};
@@ -245,6 +246,11 @@ impl Commands {
             let taken = match parsed {
                 Ok((id, Request::Shutdown)) => return InputEnd::Shutdown(id),
                 Ok((id, request)) => self.submit(id, request).await,
+                Err(_) if failpoint!("die-on-bad-line") => Err(()),
+                Err(mut rejected) if rejected.id.is_some() && failpoint!("drop-error-id") => {
+                    rejected.id = None;
+                    self.answer.send(Line::Error(*rejected)).await.map_err(|_| ())
+                }
                 Err(rejected) => self.answer.send(Line::Error(*rejected)).await.map_err(|_| ()),
             };
             if taken.is_err() {

@@ -6,6 +6,8 @@ pub mod config;
 mod disk;
 pub mod handle;
 mod runtime;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 
 pub use config::PeerConfig;
 pub use handle::{EventStream, PeerHandle, Streamed};

@@ -52,6 +52,8 @@ pub(crate) struct Runtime {
     peers: Peers,
     stopped: bool,
     last_answers: Vec<(CommandId, Answered)>,
+    #[cfg(feature = "sabotage")]
+    saboteur: crate::sabotage::Saboteur,
 }
 
 impl Runtime {
@@ -64,6 +66,8 @@ impl Runtime {
         events: broadcast::Sender<Event>,
     ) -> Self {
         Self {
+            #[cfg(feature = "sabotage")]
+            saboteur: crate::sabotage::Saboteur::new(config.games_dir.clone()),
             node: Node::new(config),
             started: Instant::now(),
             endpoint,
@@ -114,13 +118,18 @@ impl Runtime {
     }
 
     fn apply(&mut self, input: Input) {
+        #[cfg(feature = "sabotage")]
+        let Some(input) = self.saboteur.input(input) else { return };
         self.node.handle(self.now(), input);
         self.carry_out();
     }
 
     fn carry_out(&mut self) {
         while let Some(output) = self.node.poll_output() {
+            #[cfg(not(feature = "sabotage"))]
             self.perform(output);
+            #[cfg(feature = "sabotage")]
+            self.saboteur.output(output).into_iter().for_each(|output| self.perform(output));
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lanspread_core::NodeConfig;
 use lanspread_net::{BindError, Endpoint, EndpointConfig, Identity};
 use lanspread_store::Store;
-use lanspread_types::{PeerId, PeerName};
+use lanspread_types::{PeerId, PeerName, failpoint};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::config::PeerConfig;
@@ -120,7 +120,9 @@ async fn open_identity(state_dir: PathBuf) -> Result<Identity, StartError> {
     let failed = |reason: String| StartError::StateDir { path, reason };
     let opened = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&state_dir).map_err(|e| e.to_string())?;
-        Identity::load_or_create(&state_dir).map_err(|e| e.to_string())
+        let fresh = failpoint!("new-identity-each-start");
+        let identity = if fresh { Identity::generate() } else { Identity::load_or_create(&state_dir) };
+        identity.map_err(|e| e.to_string())
     });
     opened.await.map_err(|e| e.to_string()).flatten().map_err(failed)
 }

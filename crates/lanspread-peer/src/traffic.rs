@@ -7,7 +7,7 @@ use lanspread_core::io::{ChunkFault, DiskError, Input, ManifestFault, NetInput, 
 use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource};
 use lanspread_store::{ChunkReader, Incoming, ReadError, Spool, Store, WriteError};
 use lanspread_types::message::{Refusal, Request, RequestId, Response};
-use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, PeerId};
+use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, PeerId, failpoint};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::disk::Reports;
@@ -130,6 +130,7 @@ pub(crate) fn serve(
 ) {
     let begun = match what {
         Serving::Manifest { content } => serve_manifest(endpoint, link, id, content),
+        Serving::Chunk { incoming: true, .. } if failpoint!("never-serve-incoming") => false,
         Serving::Chunk { content, chunk, incoming } => {
             serve_chunk(endpoint, store, (link, id), content, *chunk, *incoming)
         }
@@ -175,6 +176,12 @@ struct FromDisk(ChunkReader);
 
 impl PayloadSource for FromDisk {
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
-        self.0.read_at(offset, buf).map_err(std::io::Error::other)
+        self.0.read_at(offset, buf).map_err(std::io::Error::other)?;
+        if failpoint!("serve-wrong-content")
+            && let Some(byte) = buf.first_mut()
+        {
+            *byte ^= 1;
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use lanspread_core::io::{DiskError, FileStamp};
 use lanspread_types::manifest::ManifestError;
-use lanspread_types::{ChunkHash, ChunkSize, FileEntry, GameContent, GameId, Manifest, RelPath};
+use lanspread_types::{ChunkHash, ChunkSize, FileEntry, GameContent, GameId, Manifest, RelPath, failpoint};
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
@@ -157,6 +157,10 @@ impl GameIndex {
         };
         let mut selected = self.versions.iter().find_map(whole).unwrap_or_else(|| found.to_vec());
         selected.sort_by(|a, b| a.path.cmp(&b.path));
+        if selected.len() > 2 && failpoint!("drop-one-file") {
+            selected.remove(0);
+        }
+        selected.retain(|file| file.look.size > 0 || !failpoint!("skip-empty-files"));
         selected
     }
 }

@@ -8,7 +8,7 @@ use lanspread_core::install::{
 };
 use lanspread_core::io::DiskError;
 use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL, is_archive};
-use lanspread_types::{GameId, RelPath};
+use lanspread_types::{GameId, RelPath, failpoint};
 
 use crate::ahead::AheadOutcome;
 use crate::cancel::Cancel;
@@ -159,6 +159,9 @@ impl Store {
         let _change = self.begin_change(game)?;
         let local = local_folder(&self.layout().game(game)).and_then(|name| RelPath::new(name).ok());
         let local = local.ok_or_else(|| UninstallError::NotInstalled(game.clone()))?;
+        if failpoint!("uninstall-event-only") {
+            return Ok(());
+        }
         let plan = plan_uninstall(&local);
         let record = Record { game: game.clone(), intent: Intent::Uninstall { folder: local } };
         let executor = Executor::new(self.layout(), &record);
@@ -228,6 +231,9 @@ impl Unpacking<'_> {
         for archive in &archives {
             let source = open(folder, archive)?;
             let done = self.unpacker.unpack(source, &mut sink, &limits, self.cancel);
+            if matches!(done, Err(UnpackError::Damaged { .. })) && failpoint!("skip-archive-checksum") {
+                continue;
+            }
             let summary = done.map_err(|e| explain(archive, e))?;
             limits.output_bytes = limits.output_bytes.saturating_sub(summary.bytes);
             limits.entries = limits.entries.saturating_sub(summary.files + summary.folders);
@@ -263,6 +269,9 @@ fn archives_in(folder: &Path) -> Result<Vec<RelPath>, Fault> {
         archives.extend(name.filter(|path| is_file && is_archive(path)));
     }
     archives.sort();
+    if archives.len() > 1 && failpoint!("unpack-unsorted") {
+        archives.reverse();
+    }
     Ok(archives)
 }
 

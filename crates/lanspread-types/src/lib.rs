@@ -10,6 +10,8 @@ pub mod limits;
 pub mod manifest;
 pub mod message;
 pub mod path;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 pub mod set;
 pub mod tree;
 pub mod version;
@@ -21,3 +23,21 @@ pub use path::RelPath;
 pub use set::ChunkSet;
 pub use tree::ChunkHash;
 pub use version::GameVersion;
+
+/// Whether the fault of this name is to be committed now: never, but in builds with the feature `sabotage`.
+#[cfg(not(feature = "sabotage"))]
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {
+        false
+    };
+}
+
+/// Whether the fault of this name is to be committed now; see [`sabotage`].
+#[cfg(feature = "sabotage")]
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {
+        $crate::sabotage::strikes($name)
+    };
+}

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lanspread_types::{ContentId, GameId, GameVersion, PeerId};
+use lanspread_types::{ContentId, GameId, GameVersion, PeerId, failpoint};
 
 use super::Node;
 use crate::agreement::{Agreed, Disagreement, Offer, agree};
@@ -141,7 +141,7 @@ impl Node {
     /// Every game that is here or that somebody offers in the version that counts.
     fn game_list(&self) -> Vec<GameSnapshot> {
         let mut games = self.roster.offered_games();
-        games.retain(|game| self.config.catalog.knows(game));
+        games.retain(|game| self.config.catalog.knows(game) || failpoint!("list-unknown-games"));
         games.extend(
             self.library.iter().filter(|(g, _)| self.config.catalog.knows(g)).map(|(g, _)| g.clone()),
         );
@@ -151,9 +151,10 @@ impl Node {
     fn game_snapshot(&self, game: &GameId) -> Option<GameSnapshot> {
         let version = self.wanted_version(game);
         let entry = self.config.catalog.entry(game);
-        let pinned = entry.and_then(|e| e.content);
+        let pinned = entry.and_then(|e| e.content).filter(|_| !failpoint!("ignore-pin"));
         let counts = |offer: &lanspread_types::message::GameOffer| {
-            Some(offer.version) == version && pinned.is_none_or(|content| content == offer.content)
+            let right_version = Some(offer.version) == version || failpoint!("ignore-version");
+            right_version && pinned.is_none_or(|content| content == offer.content)
         };
         let offers: Vec<u64> =
             self.roster.offers(game).filter(|(_, o)| counts(o)).map(|(_, o)| o.bytes).collect();
@@ -180,7 +181,9 @@ impl Node {
 
     /// The version to have: the catalogue's or, without one, the newest that is here or offered.
     fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
-        if let Some(entry) = self.config.catalog.entry(game) {
+        if let Some(entry) = self.config.catalog.entry(game)
+            && !failpoint!("newest-version-wins")
+        {
             return Some(entry.version);
         }
         let here = self.library.get(game).and_then(|l| l.version);
@@ -188,7 +191,7 @@ impl Node {
     }
 
     fn connect(&mut self, id: CommandId, addr: SocketAddr) {
-        if addr == self.config.addr {
+        if addr == self.config.addr && !failpoint!("accept-self") {
             let failure = crate::io::DialFailure::OwnAddress;
             return self.reply(id, Err(CommandError::ConnectFailed { addr, failure }));
         }
@@ -269,7 +272,8 @@ impl Node {
         let version = version.ok_or(Disagreement::NoSource)?;
         let offers: Vec<Offer<'_>> =
             self.roster.offers(game).map(|(p, offer)| Offer { peer: p.id, name: &p.name, offer }).collect();
-        agree(&offers, version, self.config.catalog.entry(game).and_then(|e| e.content))
+        let pinned = self.config.catalog.entry(game).and_then(|e| e.content);
+        agree(&offers, version, pinned.filter(|_| !failpoint!("ignore-pin")))
     }
 
     fn cancel(&mut self, id: CommandId, game: &GameId) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lanspread_types::limits::CHUNKS_PER_HAVE_MAX;
 use lanspread_types::message::{Message, Refusal, Request, RequestId};
-use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, PeerId};
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, PeerId, failpoint};
 
 use super::Node;
 use crate::event::{DownloadFailure, Event, RejectReason};
@@ -171,7 +171,8 @@ impl Node {
         }
         let games: Vec<GameId> = self.fetches.keys().cloned().collect();
         for game in &games {
-            if self.fetches[game].transfer().is_some_and(|t| t.swarm.is_complete()) {
+            let begun = |t: &Transfer| t.had_bytes() > 0 && failpoint!("commit-early");
+            if self.fetches[game].transfer().is_some_and(|t| t.swarm.is_complete() || begun(t)) {
                 // A streamed install ends when all is unpacked.
                 if !self.fetches[game].stream {
                     self.commit(game);
@@ -184,6 +185,9 @@ impl Node {
             .iter()
             .filter(|g| highest.is_none_or(|highest| self.fetches[*g].priority >= highest))
             .collect();
+        if asking.len() > 1 && failpoint!("one-download-at-a-time") {
+            asking.truncate(1);
+        }
         while let Some(at) = (0..asking.len()).min_by_key(|&at| self.fetches[asking[at]].turn) {
             if !self.ask_for_one(now, asking[at]) {
                 asking.swap_remove(at);
@@ -305,6 +309,9 @@ impl Node {
         if self.is_asked_for_manifest(&game, peer, id) {
             return self.ask_for_manifest(now, &game);
         }
+        if matches!(failure, RequestFailure::Lost(_)) && failpoint!("skip-retry") {
+            return self.end_fetch(now, &game, Ending::Failed(DownloadFailure::SourcesGone));
+        }
         let failure = match failure {
             RequestFailure::Refused(reason) => Failure::Refused(*reason),
             RequestFailure::Lost(_) => Failure::Lost,
@@ -328,8 +335,11 @@ impl Node {
     /// Names a source that sent what does not verify, and asks it no more; on the second strike it is dropped.
     fn reject(&mut self, now: Time, game: &GameId, peer: PeerId, reason: RejectReason) {
         let Some(fetch) = self.fetches.get_mut(game) else { return };
-        let first_time = fetch.rejected.insert(peer);
-        if let Some(transfer) = fetch.transfer_mut() {
+        let trusted_again = failpoint!("ask-liars-again");
+        let first_time = trusted_again || fetch.rejected.insert(peer);
+        if let Some(transfer) = fetch.transfer_mut()
+            && !trusted_again
+        {
             transfer.swarm.reject_source(peer);
         }
         // What was on its way when the first bad chunk came is the same offence.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lanspread_types::failpoint;
 use lanspread_types::message::Message;
 
 use super::Node;
@@ -38,6 +39,9 @@ struct Attempt {
 
 impl Redial {
     pub fn lost(&mut self, addr: SocketAddr, now: Time, rng: &mut Rng) {
+        if failpoint!("never-redial") {
+            return;
+        }
         self.lost.insert(addr, Attempt { due: Some(now + with_jitter(REDIAL_FIRST, rng)), tries: 0 });
     }
 
@@ -124,7 +128,7 @@ impl Node {
         let mut to_ping = Vec::new();
         for peer in self.roster.iter_mut() {
             let quiet = now.since(peer.last_heard);
-            if quiet >= SILENT_AFTER {
+            if quiet >= SILENT_AFTER && !failpoint!("ignore-silence") {
                 silent.push(peer.conn);
             } else if quiet >= PING_AFTER && !peer.pinged {
                 peer.pinged = true;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
-use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId};
+use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId, failpoint};
 
 use self::ledger::{RATE_UNKNOWN, usual_rate};
 use super::availability::Availability;
@@ -125,6 +125,17 @@ impl Download {
         if self.rejected.contains(&peer) || has.len() != self.had.len() {
             return;
         }
+        let others = self.sources.keys().any(|known| *known != peer);
+        if others && failpoint!("one-source-only") {
+            return;
+        }
+        let resumed = self.sources.is_empty() && self.had.count() > 0;
+        if resumed && failpoint!("never-resume") {
+            return;
+        }
+        if resumed && failpoint!("restart-from-zero") {
+            self.had = ChunkSet::empty(self.had.len());
+        }
         match self.sources.get_mut(&peer) {
             Some(source) => {
                 if !source.seed {
@@ -180,7 +191,13 @@ impl Download {
     /// The source is gone. What was asked of it is free again; no answer to that is expected.
     pub fn remove_source(&mut self, peer: PeerId) {
         for key in self.requests.at(peer) {
-            self.end(&key);
+            if let Some(asked) = self.end(&key)
+                && failpoint!("forget-in-flight")
+            {
+                for chunk in asked.candidates {
+                    self.had.insert(chunk);
+                }
+            }
         }
         if let Some(source) = self.sources.remove(&peer)
             && !source.seed

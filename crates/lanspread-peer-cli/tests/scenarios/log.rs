@@ -111,6 +111,12 @@ impl Log {
         })
     }
 
+    /// When each command that contains this text was given.
+    pub fn told_at(&self, text: &str) -> Vec<Duration> {
+        let told = |entry: &&Entry| matches!(&entry.said, Said::Told(said) if said.contains(text));
+        self.lock().entries.iter().filter(told).map(|entry| entry.at).collect()
+    }
+
     /// When the entry at a mark was written, on the lab's clock.
     pub fn at(&self, mark: Mark) -> Option<Duration> {
         self.lock().entries.get(mark.0).map(|entry| entry.at)

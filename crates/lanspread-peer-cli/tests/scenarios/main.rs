@@ -5,6 +5,7 @@
 //! `PEER_CLI_SCENARIOS.md`, which is generated from them.
 
 mod cases;
+mod conduct;
 mod contract;
 mod figures;
 mod games;
@@ -22,11 +23,13 @@ mod wait;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
+use std::time::Instant;
 
+use figures::RunLabel;
 use lab::Lab;
 use libtest_mimic::{Arguments, Failed, Trial};
 use scenario::{Body, Failure, LabKind, Outcome, Scenario};
-use teeth::{Sabotage, Verdict};
+use teeth::{Bite, Sabotage, Verdict};
 
 /// Scenarios at once for each core: most of a scenario is waiting for processes that wait for each other.
 const SCENARIOS_PER_CORE: usize = 2;
@@ -53,11 +56,20 @@ fn main() -> ExitCode {
     };
     running::expect(trials.iter().filter(runs).count());
 
+    let start = Instant::now();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
+        let label = RunLabel { lab: kind, took: start.elapsed() };
         print(&format!("{}{}\n", figures::all(), contract::summary()));
-        if teeth::wanted() {
+        let written = if teeth::wanted() {
             print(&teeth::table());
+            teeth::write_report(&label)
+        } else {
+            figures::log_run(&label, conclusion.num_passed, conclusion.num_failed, conclusion.num_ignored)
+        };
+        if let Err(error) = written {
+            print(&format!("the report cannot be written: {error}\n"));
+            return ExitCode::FAILURE;
         }
     }
     conclusion.exit_code()
@@ -87,7 +99,8 @@ fn trials(kind: LabKind) -> Vec<Trial> {
         let runs = matches!(scenario.body, Body::Run(_)) && scenario.labs.contains(&kind);
         let run = move || {
             let _ended = running::Ended;
-            run(scenario, kind, None).0.map_err(|Failure(report)| Failed::from(report))
+            let Played { outcome, report, .. } = play(scenario, kind, None);
+            outcome.map_err(|_| Failed::from(report))
         };
         let elsewhere = matches!(scenario.body, Body::Run(_)) && !runs;
         let name = scenario.name() + if elsewhere { " (not in this lab)" } else { "" };
@@ -96,6 +109,8 @@ fn trials(kind: LabKind) -> Vec<Trial> {
     let failed = |Failure(message)| Failed::from(message);
     let up_to_date = move || matrix::is_up_to_date(&cases::all()).map_err(failed);
     trials.push(Trial::test(matrix::TEST, up_to_date).with_kind(SUITE));
+    let shipped = move || teeth::failpoints_are_where_they_belong(&cases::all()).map_err(failed);
+    trials.push(Trial::test(teeth::TEST, shipped).with_kind(SUITE));
     // Last, because it waits for all others.
     let valid = move || contract::every_line_is_valid(kind).map_err(failed);
     trials.push(Trial::test(contract::TEST, valid).with_kind(SUITE));
@@ -105,58 +120,75 @@ fn trials(kind: LabKind) -> Vec<Trial> {
 /// Each scenario against each of its sabotages.
 fn teeth_trials(kind: LabKind) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for scenario in
-        cases::all().into_iter().filter(|s| matches!(s.body, Body::Run(_)) && s.labs.contains(&kind))
-    {
-        for sabotage in scenario.sabotages.iter().copied().map(Sabotage) {
+    let runs = |s: &&Scenario| matches!(s.body, Body::Run(_)) && s.labs.contains(&kind);
+    for scenario in cases::all().into_iter().filter(runs) {
+        for (bite_kind, sabotage) in teeth::bites(scenario) {
+            let fault = sabotage.map_or("nothing", |s| s.0);
             let run = move || {
                 let _ended = running::Ended;
-                let (result, stderr) = run(scenario, kind, Some(sabotage));
-                let verdict = Verdict::of(result.is_ok(), sabotage, &stderr);
-                teeth::record(scenario.id, sabotage, verdict);
-                match verdict {
-                    Verdict::Caught => Ok(()),
-                    other => Err(Failed::from(format!(
-                        "{} under {}: {}",
-                        scenario.name(),
-                        sabotage.0,
-                        other.as_str()
-                    ))),
+                let Played { outcome, report, stderr } = play(scenario, kind, sabotage);
+                let verdict = Verdict::of(scenario.id, sabotage, outcome.is_ok(), &stderr);
+                let said = outcome.err().as_ref().map(teeth::first_words).unwrap_or_default();
+                let (scenario, kind) = (scenario.id, bite_kind);
+                teeth::record(Bite { scenario, kind, sabotage, verdict, said });
+                if verdict.is_good(kind) {
+                    return Ok(());
                 }
+                Err(Failed::from(format!("{scenario} under {fault}: {}\n{report}", verdict.as_str())))
             };
-            trials.push(Trial::test(format!("{} × {}", scenario.id, sabotage.0), run));
+            trials.push(Trial::test(format!("{} × {fault}", scenario.id), run));
         }
     }
+    let failed = |Failure(message)| Failed::from(message);
+    let built_in = move || teeth::failpoints_are_where_they_belong(&cases::all()).map_err(failed);
+    trials.push(Trial::test(teeth::TEST, built_in).with_kind(SUITE));
     trials
 }
 
-/// Runs one scenario in a lab of its own: what came of it, and what its peers wrote to standard error.
-fn run(scenario: &Scenario, kind: LabKind, sabotage: Option<Sabotage>) -> (Outcome, String) {
+/// What came of one run of a scenario.
+struct Played {
+    outcome: Outcome,
+    /// All that is needed to understand a failure; empty without one.
+    report: String,
+    /// What its programs wrote to standard error.
+    stderr: String,
+}
+
+/// Runs one scenario in a lab of its own.
+fn play(scenario: &Scenario, kind: LabKind, sabotage: Option<Sabotage>) -> Played {
+    let failed =
+        |failure: Failure| Played { report: failure.0.clone(), outcome: Err(failure), stderr: String::new() };
     let Body::Run(body) = scenario.body else {
-        return (Err(Failure(format!("{} is pending", scenario.id))), String::new());
+        return failed(Failure(format!("{} is pending", scenario.id)));
     };
     let lab = match Lab::new(kind, scenario.id, sabotage) {
         Ok(lab) => lab,
-        Err(failure) => return (Err(failure), String::new()),
+        Err(failure) => return failed(failure),
     };
     let played = std::panic::catch_unwind(AssertUnwindSafe(|| body(&lab)));
     let played =
         played.unwrap_or_else(|_| Err(Failure("the scenario itself panicked, see above".to_owned())));
-    let result =
-        played.and_then(|()| lab.check_conduct()).map_err(|failure| report(scenario, &lab, &failure));
+    let outcome = played.and_then(|()| lab.check_conduct());
+    let report = outcome.as_ref().err().map(|failure| report(scenario, &lab, failure)).unwrap_or_default();
     let stderr = lab.stderr();
-    lab.close(result.is_err() && sabotage.is_none());
-    (result, stderr)
+    lab.close(outcome.is_err() && sabotage.is_none());
+    Played { outcome, report, stderr }
 }
 
 /// All that is needed to understand a failure.
-fn report(scenario: &Scenario, lab: &Lab, Failure(failure): &Failure) -> Failure {
-    Failure(format!(
-        "{} {}\n  claim: {}\n\n  {failure}\n\n{}  again: cargo test -p lanspread-peer-cli --test scenarios -- {}\n",
+fn report(scenario: &Scenario, lab: &Lab, Failure(failure): &Failure) -> String {
+    let lab_kind = lab.kind();
+    let switch = if lab_kind == LabKind::Local {
+        String::new()
+    } else {
+        format!("LANSPREAD_LAB={} ", lab_kind.as_str())
+    };
+    format!(
+        "{} {}\n  claim: {}\n\n  {failure}\n\n{}  again: {switch}cargo test -p lanspread-peer-cli --test scenarios -- {}\n",
         scenario.id,
         scenario.title,
         scenario.claim,
         lab.report(),
         scenario.id
-    ))
+    )
 }

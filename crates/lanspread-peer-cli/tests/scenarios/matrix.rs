@@ -27,7 +27,7 @@ cargo test -p lanspread-peer-cli --test scenarios -- S14        # one of them
 ```
 
 Each scenario is a claim about behaviour. It names the faults in the product (*sabotages*) that must turn it red; what
-no sabotage reaches is not yet an assertion. CHUNK is the chunk size in force; `client` is a peer with an empty library.
+no sabotage reaches is not yet an assertion; `just teeth` tries them all (`docs/teeth.md`). CHUNK is the chunk size in force; `client` is a peer with an empty library.
 
 ";
 

@@ -217,6 +217,10 @@ impl Process {
             .map_err(|e| Failure(format!("{} does not read its commands: {e}", self.name)))
     }
 
+    pub fn is_running(&self) -> bool {
+        self.lock().is_some()
+    }
+
     /// Fails if the process ended on its own.
     pub fn require_orderly(&self) -> Outcome {
         if let Some(running) = self.lock().as_mut()
@@ -291,6 +295,12 @@ fn read_lines(mut from: impl BufRead, log: &Log) {
 #[derive(Clone)]
 pub struct Peer {
     process: Arc<Process>,
+}
+
+impl From<&Arc<Process>> for Peer {
+    fn from(process: &Arc<Process>) -> Self {
+        Self { process: Arc::clone(process) }
+    }
 }
 
 impl Peer {

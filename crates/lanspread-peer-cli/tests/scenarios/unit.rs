@@ -12,22 +12,30 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde_json::Value;
 
+use crate::lab::Lab;
 use crate::scenario::{Failure, Outcome, require};
 
 /// Test binaries of this run by package: each is built once, and a second scenario waits for the first one's build.
 static BINARIES: LazyLock<Mutex<HashMap<String, Result<PathBuf, String>>>> = LazyLock::new(Mutex::default);
 
 /// Runs one unit test of a package's library and requires its `ok` line.
-pub fn require_ok(package: &str, test: &str) -> Outcome {
+pub fn require_ok(lab: &Lab, package: &str, test: &str) -> Outcome {
     let binary = {
         let mut binaries = BINARIES.lock().unwrap_or_else(PoisonError::into_inner);
         let built = binaries.entry(package.to_owned()).or_insert_with(|| build(package));
         built.clone().map_err(Failure)?
     };
-    let output = Command::new(binary).args(["--exact", test, "--test-threads=1"]).output()?;
+    let mut command = Command::new(binary);
+    command.args(["--exact", test, "--test-threads=1", "--no-capture"]).env_remove("LANSPREAD_SABOTAGE");
+    if let Some(sabotage) = lab.sabotage() {
+        command.env("LANSPREAD_SABOTAGE", sabotage.0);
+    }
+    let output = command.output()?;
+    lab.overhear(&String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
     require!(text.contains("running 1 test\n"), "{package} has no test named {test}:\n{text}");
     let ok = text.lines().any(|line| line == format!("test {test} ... ok"));
+    let text = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
     require!(ok && output.status.success(), "{package} {test} is not ok:\n{text}");
     Ok(())
 }
@@ -39,6 +47,9 @@ fn build(package: &str) -> Result<PathBuf, String> {
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     command.args(["test", "--package", package, "--lib", "--no-run", "--message-format=json"]);
     command.arg("--target-dir").arg(target).arg("--profile").arg(profile());
+    if cfg!(feature = "sabotage") {
+        command.args(["--features", "lanspread-types/sabotage"]);
+    }
     let output = command.output().map_err(|e| format!("cargo cannot be run: {e}"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);

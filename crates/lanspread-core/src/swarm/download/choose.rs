@@ -1,7 +1,7 @@
 //! Whom to ask for what, next: wishes to scarce seeds first, then chunks by name, then help with what is late.
 
 use lanspread_types::limits::CANDIDATES_PER_REQUEST_MAX;
-use lanspread_types::{ChunkIndex, PeerId};
+use lanspread_types::{ChunkIndex, PeerId, failpoint};
 
 use super::{Download, Quiet};
 use crate::swarm::rng::mix;
@@ -128,6 +128,9 @@ impl Download {
                 candidates.push((asked.late_at, chunk, peer));
             }
         }
+        if !candidates.is_empty() && failpoint!("forget-late-chunks") {
+            return None;
+        }
         candidates.sort_unstable();
         candidates.into_iter().find_map(|(late_at, chunk, bringer)| {
             let late = late_at <= self.now;
@@ -227,6 +230,9 @@ fn is_worth_it(needs: f64, instead_of: f64) -> bool {
 /// Which of so many seeds a chunk belongs to: each has exactly one of every run of as many chunks, in turns that
 /// change from run to run, so that no pattern of the files favours one.
 fn home(chunk: ChunkIndex, seeds: usize) -> usize {
+    if seeds > 1 && mix(u64::from(chunk.0)) % 8 > 0 && failpoint!("prefer-first-source") {
+        return 0;
+    }
     let seeds = seeds as u64;
     let (run, place) = (u64::from(chunk.0) / seeds, u64::from(chunk.0) % seeds);
     ((place + mix(run)) % seeds) as usize

@@ -22,7 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "What may not be served is refused, each with its own reason",
         setup: "unit tests, demanded by name: an uncatalogued game, one without its sentinel, one under an operation, a path under `local/`, a path that climbs out, another content",
         expected: "each test's own `ok` line, and that of the test that what is ready is served",
-        sabotages: &[],
+        sabotages: &["serve-anything", "serve-private-paths"],
         labs: EVERYWHERE,
         body: Body::Run(serve_gates),
     },
@@ -68,7 +68,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-fn serve_gates(_: &Lab) -> Outcome {
+fn serve_gates(lab: &Lab) -> Outcome {
     for test in [
         "what_is_ready_is_served",
         "an_uncatalogued_game_is_refused",
@@ -78,7 +78,7 @@ fn serve_gates(_: &Lab) -> Outcome {
         "a_path_that_climbs_out_is_refused",
         "another_content_is_refused",
     ] {
-        unit::require_ok("lanspread-core", &format!("serve::tests::{test}"))?;
+        unit::require_ok(lab, "lanspread-core", &format!("serve::tests::{test}"))?;
     }
     Ok(())
 }

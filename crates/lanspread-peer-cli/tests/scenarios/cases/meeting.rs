@@ -94,7 +94,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A known identity at a new address is the same peer",
         setup: "unit test, demanded by name",
         expected: "`roster::tests::a_known_identity_at_a_new_address_keeps_its_library` ok",
-        sabotages: &[],
+        sabotages: &["forget-known-library"],
         labs: EVERYWHERE,
         body: Body::Run(address_change),
     },
@@ -266,7 +266,7 @@ fn restart_keeps_identity(lab: &Lab) -> Outcome {
 }
 
 fn no_self_connection(lab: &Lab) -> Outcome {
-    unit::require_ok("lanspread-net", "handshake::tests::inbound_hello_from_self_is_ignored")?;
+    unit::require_ok(lab, "lanspread-net", "handshake::tests::inbound_hello_from_self_is_ignored")?;
     let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
     let alpha = lab.peer("alpha")?.game(&Game::blob("ggoo", 1, 1000))?.listen(any).start()?;
     let since = alpha.mark();
@@ -282,8 +282,12 @@ fn no_self_connection(lab: &Lab) -> Outcome {
     alpha.require_none(since, "a connected peer", |e| matches!(e, Event::PeerConnected { .. }))
 }
 
-fn address_change(_: &Lab) -> Outcome {
-    unit::require_ok("lanspread-core", "roster::tests::a_known_identity_at_a_new_address_keeps_its_library")
+fn address_change(lab: &Lab) -> Outcome {
+    unit::require_ok(
+        lab,
+        "lanspread-core",
+        "roster::tests::a_known_identity_at_a_new_address_keeps_its_library",
+    )
 }
 
 fn full_mesh(lab: &Lab) -> Outcome {

@@ -24,7 +24,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A download whose last source crashed says so and commits nothing",
         setup: "one source, 64 MiB (1024 chunks), SIGKILLed in the middle",
         expected: "`download-peers-gone`, no `download-finished`; no trace of the game in the library; a cancel then ends it without a failure, and no operation is left",
-        sabotages: &["commit-early", "drop-event-peers-gone", "skip-verification"],
+        sabotages: &["commit-early", "drop-event-peers-gone"],
         labs: EVERYWHERE,
         body: Body::Run(only_source_dies),
     },

@@ -14,6 +14,7 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::conduct;
 use crate::peer::{PeerSpec, Process};
 use crate::scenario::{Failure, LabKind, Outcome};
 use crate::teeth::Sabotage;
@@ -52,11 +53,14 @@ pub trait Host: Send + Sync {
 
 /// One scenario's lab. Dropping it ends every process; the folders go too, unless the scenario failed.
 pub struct Lab {
+    kind: LabKind,
     ground: Box<dyn Ground>,
     root: PathBuf,
     epoch: Instant,
     sabotage: Option<Sabotage>,
     processes: Mutex<Vec<Arc<Process>>>,
+    /// What other programs than peers wrote to standard error.
+    overheard: Mutex<String>,
 }
 
 impl Lab {
@@ -74,7 +78,19 @@ impl Lab {
         // A process id comes round again; what an earlier run left under it is worth nothing.
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root)?;
-        Ok(Self { ground, root, epoch: Instant::now(), sabotage, processes: Mutex::default() })
+        Ok(Self {
+            kind,
+            ground,
+            root,
+            epoch: Instant::now(),
+            sabotage,
+            processes: Mutex::default(),
+            overheard: Mutex::default(),
+        })
+    }
+
+    pub fn kind(&self) -> LabKind {
+        self.kind
     }
 
     /// Prepares a peer with folders of its own; nothing runs until it is started.
@@ -110,7 +126,8 @@ impl Lab {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Fails if any peer printed a line outside the contract or ended without being told to.
+    /// Fails if any peer printed a line outside the contract, ended without being told to, or broke a rule that holds
+    /// whatever a scenario is about.
     pub fn check_conduct(&self) -> Outcome {
         for process in self.all() {
             if let Some(fault) = process.log().faults().first() {
@@ -121,7 +138,7 @@ impl Lab {
             }
             process.require_orderly()?;
         }
-        Ok(())
+        conduct::check(&self.all())
     }
 
     /// The last lines of each peer, and where to find the rest.
@@ -140,9 +157,15 @@ impl Lab {
         text
     }
 
-    /// What the peers wrote to standard error, in one.
+    /// Takes in what a program that is no peer wrote to standard error.
+    pub fn overhear(&self, stderr: &str) {
+        self.overheard.lock().unwrap_or_else(PoisonError::into_inner).push_str(stderr);
+    }
+
+    /// What was written to standard error, in one.
     pub fn stderr(&self) -> String {
-        self.all().iter().map(|p| p.stderr()).collect::<Vec<_>>().join("\n")
+        let overheard = self.overheard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.all().iter().map(|p| p.stderr()).chain([overheard]).collect::<Vec<_>>().join("\n")
     }
 
     /// Ends all processes; the folders go as well unless they are to be kept.

@@ -4,6 +4,7 @@
 //! What differs between labs is behind [`Ground`]: which address a peer has, how its process is started, and how it is
 //! killed. Everything else, scenarios above all, is the same in each.
 
+mod container;
 mod local;
 mod netns;
 
@@ -65,19 +66,17 @@ pub struct Lab {
 
 impl Lab {
     pub fn new(kind: LabKind, id: &str, sabotage: Option<Sabotage>) -> Outcome<Self> {
-        let ground: Box<dyn Ground> = match kind {
-            LabKind::Local => Box::new(local::Loopback::new()),
-            LabKind::Netns => Box::new(netns::Room::new()?),
-            LabKind::Container => {
-                return Err(Failure(format!("there is no lab {} yet", kind.as_str())));
-            }
-        };
         let suffix = sabotage.map_or(String::new(), |s| format!("-{}", s.0));
         let folder = format!("{id}-{}{suffix}", std::process::id());
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios").join(folder);
         // A process id comes round again; what an earlier run left under it is worth nothing.
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root)?;
+        let ground: Box<dyn Ground> = match kind {
+            LabKind::Local => Box::new(local::Loopback::new()),
+            LabKind::Netns => Box::new(netns::Room::new()?),
+            LabKind::Container => Box::new(container::Network::new(&root)?),
+        };
         Ok(Self {
             kind,
             ground,

@@ -119,7 +119,7 @@ pub(crate) async fn dial_data(addr: SocketAddr, config: Arc<ClientConfig>) -> Re
 pub(crate) async fn accept(socket: TcpStream, local: &Local) -> Result<Accepted, AcceptError> {
     set_options(&socket).map_err(StreamError::from)?;
     let (mut stream, peer) = TlsStream::server(socket, Arc::clone(&local.tls.server)).await?;
-    if peer == local.peer && !failpoint!("accept-self") {
+    if peer == local.peer && !failpoint!("accept-own-key") {
         return Ok(Accepted::OwnKey);
     }
     let mut rest = Vec::new();

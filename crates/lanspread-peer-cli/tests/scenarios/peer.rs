@@ -85,6 +85,11 @@ impl<'lab> PeerSpec<'lab> {
         self
     }
 
+    /// Sends no more than this to all others together, so that what is to happen in the middle of a transfer does.
+    pub fn upload_limit(self, bytes_per_s: u64) -> Self {
+        self.arg("--upload-limit").arg(&bytes_per_s.to_string())
+    }
+
     pub fn arg(mut self, arg: &str) -> Self {
         self.extra.push(arg.to_owned());
         self

@@ -5,11 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::scenario::{Failure, Outcome};
 
-/// How long anything may take that takes milliseconds on an idle machine. Generous, because only failures wait for it;
-/// less so where failures are what is wanted.
-fn patience() -> Duration {
-    Duration::from_secs(if crate::teeth::wanted() { 12 } else { 30 })
-}
+/// How long anything may take that takes milliseconds on an idle machine. Generous, because only failures wait for it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -19,7 +16,7 @@ pub type Seen<T> = Result<T, String>;
 
 /// Looks until the wanted is seen.
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Outcome<Seen<T>>) -> Outcome<T> {
-    within(patience(), what, look)
+    within(PATIENCE, what, look)
 }
 
 /// Looks until the wanted is seen, at most for that long.

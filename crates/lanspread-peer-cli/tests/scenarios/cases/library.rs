@@ -206,6 +206,7 @@ fn unknown_games(lab: &Lab) -> Outcome {
     )?;
     client.download("known", false)?;
     await_finished(&client, since, "known")?;
+    require_same_game(&client, &bravo, "known")?;
     require!(
         Transfer::since(&client, since, "unknown").0.is_empty(),
         "chunks of an unknown game were fetched"

@@ -22,7 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S19",
         title: "the only source dies",
         claim: "A download whose last source crashed says so and commits nothing",
-        setup: "one source, 64 MiB (1024 chunks), SIGKILLed in the middle",
+        setup: "one source that sends 32 MB/s, 64 MiB (1024 chunks), SIGKILLed in the middle",
         expected: "`download-peers-gone`, no `download-finished`; no trace of the game in the library; a cancel then ends it without a failure, and no operation is left",
         sabotages: &["commit-early", "drop-event-peers-gone"],
         labs: EVERYWHERE,
@@ -32,7 +32,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S20",
         title: "source disappears, then returns",
         claim: "An interrupted download goes on where it stopped",
-        setup: "one source, 64 MiB, SIGKILLed in the middle, started again on the same folders and connected again",
+        setup: "one source that sends 32 MB/s, 64 MiB, SIGKILLed in the middle, started again on the same folders and connected again",
         expected: "the download goes on by itself; over both halves exactly the game's chunks are fetched, none twice; committed once; manifests equal",
         sabotages: &["restart-from-zero", "forget-in-flight", "never-resume"],
         labs: EVERYWHERE,
@@ -42,7 +42,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S48",
         title: "resume after a crash",
         claim: "A receiver that was killed goes on and refetches at most what was in flight",
-        setup: "one source, 64 MiB (1024 chunks); the client is SIGKILLed with at least 64 chunks there, started again on the same folders, and told to download again",
+        setup: "one source that sends 32 MB/s, 64 MiB (1024 chunks); the client is SIGKILLed with at least 64 chunks there, started again on the same folders, and told to download again",
         expected: "`download-begin` says how much was had; what was had and what is fetched then make up the game; no chunk comes twice within a run, and at most 32 that were reported before the kill come again; manifests equal",
         sabotages: &["restart-from-zero", "forget-incoming", "lie-about-had-bytes"],
         labs: EVERYWHERE,
@@ -55,7 +55,7 @@ pub const SCENARIOS: &[Scenario] = &[
 fn interrupted(lab: &Lab) -> Outcome<(Peer, Peer, Mark, Transfer)> {
     let game = Game::blob("ggoo", 19, 64 * MIB);
     let catalog = CatalogFile::of(&[&game]);
-    let source = lab.peer("source")?.game(&game)?.catalog(&catalog)?.start()?;
+    let source = lab.peer("source")?.game(&game)?.catalog(&catalog)?.upload_limit(32_000_000).start()?;
     let client = lab.peer("client")?.catalog(&catalog)?.start()?;
     client.connect(&source)?;
     client.await_offered("ggoo", 1)?;
@@ -110,7 +110,7 @@ const REFETCHED_MAX: usize = 32;
 fn resume_after_crash(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 48, 64 * MIB);
     let catalog = CatalogFile::of(&[&game]);
-    let source = lab.peer("source")?.game(&game)?.catalog(&catalog)?.start()?;
+    let source = lab.peer("source")?.game(&game)?.catalog(&catalog)?.upload_limit(32_000_000).start()?;
     let client = lab.peer("client")?.catalog(&catalog)?.start()?;
     client.connect(&source)?;
     client.await_offered("ggoo", 1)?;

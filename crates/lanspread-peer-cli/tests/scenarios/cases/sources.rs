@@ -83,7 +83,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S18",
         title: "a source dies in mid-transfer",
         claim: "A download survives the crash of one of its sources",
-        setup: "two sources, 64 MiB (1024 chunks); one is SIGKILLed after it served chunks and while others are missing",
+        setup: "two sources that send 16 MB/s each, 64 MiB (1024 chunks); one is SIGKILLed after it served chunks and while others are missing",
         expected: "exactly the game's chunks arrive, the survivor served after the kill, no `download-failed` in the whole window, manifests equal",
         sabotages: &["skip-retry", "one-source-only", "forget-in-flight"],
         labs: EVERYWHERE,
@@ -301,8 +301,8 @@ fn right_version_leaves(lab: &Lab) -> Outcome {
 fn source_dies(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 18, 64 * MIB);
     let catalog = CatalogFile::of(&[&game]);
-    let victim = holder(lab, "victim", &game, &catalog)?;
-    let survivor = holder(lab, "survivor", &game, &catalog)?;
+    let slow = |name| lab.peer(name)?.game(&game)?.catalog(&catalog)?.upload_limit(16_000_000).start();
+    let (victim, survivor) = (slow("victim")?, slow("survivor")?);
     let client = client_of(lab, &catalog, &[&victim, &survivor])?;
     client.await_offered("ggoo", 2)?;
     let all = pieces_of(&Manifest::root_files(&survivor.game_dir("ggoo"))?);

@@ -230,7 +230,7 @@ fn is_worth_it(needs: f64, instead_of: f64) -> bool {
 /// Which of so many seeds a chunk belongs to: each has exactly one of every run of as many chunks, in turns that
 /// change from run to run, so that no pattern of the files favours one.
 fn home(chunk: ChunkIndex, seeds: usize) -> usize {
-    if seeds > 1 && mix(u64::from(chunk.0)) % 8 > 0 && failpoint!("prefer-first-source") {
+    if seeds > 1 && !mix(u64::from(chunk.0)).is_multiple_of(8) && failpoint!("prefer-first-source") {
         return 0;
     }
     let seeds = seeds as u64;

@@ -14,7 +14,7 @@ use lanspread_core::event::{DownloadFailure, Event, TransferTotals};
 use lanspread_core::io::{CloseReason, ConnId, DiskReport, Input, NetInput, Output, Serving};
 use lanspread_core::snapshot::{Availability, GameSnapshot, PeerSnapshot, StatusSnapshot};
 use lanspread_types::manifest::{LOCAL_FOLDER, is_archive};
-use lanspread_types::message::{HaveMap, LibraryUpdate, Message};
+use lanspread_types::message::{HaveMap, LibraryUpdate, Message, Request};
 use lanspread_types::{GameId, PeerId, RelPath, failpoint};
 
 /// Stands between the node and the rest of the runtime.
@@ -24,6 +24,7 @@ pub(crate) struct Saboteur {
     /// Games that this run has downloaded, and those that it has sent chunks of.
     committed: BTreeSet<GameId>,
     served: BTreeSet<GameId>,
+    cancelled: bool,
     /// Kinds of events that were swallowed once.
     swallowed: Vec<Discriminant<Event>>,
     doubled: bool,
@@ -42,6 +43,7 @@ impl Saboteur {
             scanned: false,
             committed: BTreeSet::new(),
             served: BTreeSet::new(),
+            cancelled: false,
             swallowed: Vec::new(),
             doubled: false,
             shown: BTreeMap::new(),
@@ -80,6 +82,7 @@ impl Saboteur {
             {
                 return false;
             }
+            NetInput::Requested { request: Request::Cancel { .. }, .. } => self.cancelled = true,
             NetInput::Closed { conn, .. } => {
                 self.conns.remove(conn);
             }
@@ -234,7 +237,8 @@ impl Saboteur {
         if !status.outbound.is_empty() && failpoint!("never-count-transfers") {
             status.outbound.clear();
         }
-        if !self.served.is_empty() && failpoint!("leak-transfer") {
+        let sending = self.cancelled && failpoint!("cancel-keeps-sending");
+        if sending || (!self.served.is_empty() && failpoint!("leak-transfer")) {
             status.outbound = self.served.iter().map(|game| (game.clone(), 1)).collect();
         }
     }

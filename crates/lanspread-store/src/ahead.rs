@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lanspread_core::install::Area;
 use lanspread_types::manifest::LOCAL_FOLDER;
-use lanspread_types::{ChunkIndex, GameContent, GameId};
+use lanspread_types::{ChunkIndex, GameContent, GameId, failpoint};
 
 use crate::arriving::{Arrivals, Found, Passed};
 use crate::cancel::Cancel;
@@ -104,7 +104,7 @@ impl Store {
         let ahead = Arc::new(Ahead { cancel: cancel.clone(), outcome, done });
         let mut all = self.all_ahead();
         let running = all.values().filter(|ahead| ahead.outcome().is_none()).count();
-        if all.contains_key(game) || running >= AHEAD_MAX {
+        if all.contains_key(game) || running >= AHEAD_MAX || failpoint!("unpack-after-download") {
             return None;
         }
         all.insert(game.clone(), Arc::clone(&ahead));
@@ -120,7 +120,9 @@ impl Store {
             Ok(()) => AheadOutcome::Unpacked,
             Err(error) => {
                 tracing::debug!(%game, %error, "unpacking ahead ends");
-                match (files::delete_tree(&staging), error) {
+                let left = failpoint!("leave-staging");
+                let deleted = if left { Ok(()) } else { files::delete_tree(&staging) };
+                match (deleted, error) {
                     (Ok(()), InstallError::Archive { error: UnpackError::NotForward(_), .. }) => {
                         AheadOutcome::GivenUp
                     }

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use lanspread_core::install::plan_install;
 use lanspread_core::stream::WINDOW_CHUNKS;
-use lanspread_types::manifest::LOCAL_FOLDER;
-use lanspread_types::{GameContent, RelPath};
+use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL};
+use lanspread_types::{GameContent, RelPath, failpoint};
 
 use crate::arriving::{Arrivals, ArrivingArchives, Passed};
 use crate::cancel::Cancel;
@@ -20,7 +20,7 @@ use crate::spool::Spool;
 use crate::store::Store;
 use crate::unpack::forward::unpack_forward;
 use crate::unpack::staging::Staging;
-use crate::unpack::{EntrySink, EntryWriter, UnpackLimits};
+use crate::unpack::{EntrySink, EntryWriter, UnpackError, UnpackLimits};
 
 impl Store {
     /// Installs a game from its window, while chunks are put into it from elsewhere. Either all of it is there
@@ -35,12 +35,28 @@ impl Store {
         let installed = self.stream_to_local(spool, cancel, passed);
         self.close_spool(game);
         if installed.is_ok() {
+            self.leave_behind(spool.content());
             // What an earlier download has left is of no use to a game that is kept without its archives.
             if let Err(error) = files::delete_tree(&self.layout().incoming_of(game)) {
                 tracing::warn!(%game, %error, "what is left of a download could not be deleted");
             }
         }
         installed
+    }
+
+    /// Faults on purpose: files of the game that a streamed install has no business with.
+    fn leave_behind(&self, content: &GameContent) {
+        let folder = self.layout().game(content.manifest().game());
+        let leave = |name: &str, bytes: &[u8]| drop(std::fs::write(folder.join(name), bytes));
+        if failpoint!("stream-keeps-archive") {
+            leave("kept.eti", b"archive");
+        }
+        if failpoint!("stream-writes-sentinel") {
+            leave(SENTINEL, content.manifest().version().to_string().as_bytes());
+        }
+        if failpoint!("stream-keeps-root-files") {
+            leave("readme.txt", b"read me");
+        }
     }
 
     fn stream_to_local(
@@ -91,7 +107,13 @@ pub(crate) fn unpack_arriving(
     cancel: &Cancel,
     passed: Passed,
 ) -> Result<(), InstallError> {
-    let list = ArrivingArchives::list(content);
+    let mut list = ArrivingArchives::list(content);
+    if list.len() > 1 && failpoint!("unpack-unsorted") {
+        list.reverse();
+    }
+    if list.len() > 1 && failpoint!("stream-first-archive-only") {
+        list.truncate(1);
+    }
     if list.is_empty() {
         return Err(InstallError::NoArchives(content.manifest().game().clone()));
     }
@@ -99,6 +121,9 @@ pub(crate) fn unpack_arriving(
     let mut archives = ArrivingArchives::new(Arc::clone(content), arrivals, cancel.clone(), passed);
     for (at, archive) in list {
         let unpacked = unpack_forward(archives.open(at), sink, &limits, cancel);
+        if matches!(unpacked, Err(UnpackError::Damaged { .. })) && failpoint!("skip-archive-checksum") {
+            continue;
+        }
         let summary = unpacked.map_err(|error| match sink.missing.get() {
             0 => explain(&archive, error),
             missing => InstallError::Full { missing },

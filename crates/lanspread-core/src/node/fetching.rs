@@ -487,6 +487,9 @@ impl Node {
         let game = game.clone();
         self.event(match ending {
             Ending::Failed(failure) => Event::DownloadFailed { game, failure, totals },
+            Ending::Cancelled if failpoint!("cancel-is-failure") => {
+                Event::DownloadFailed { game, failure: DownloadFailure::SourcesGone, totals }
+            }
             Ending::Cancelled => Event::DownloadCancelled { game, totals },
         });
         // Those that waited for it may go on.

@@ -1,6 +1,6 @@
 //! Streamed installs, and what the disk says of archives that are unpacked while they arrive.
 
-use lanspread_types::{ChunkIndex, ChunkSet, GameId};
+use lanspread_types::{ChunkIndex, ChunkSet, GameId, failpoint};
 
 use super::Node;
 use crate::command::{CommandError, CommandId, OperationKind};
@@ -16,9 +16,13 @@ impl Node {
     pub(super) fn stream_install(&mut self, now: Time, id: CommandId, game: &GameId) {
         let local = self.library.get(game);
         let checked = self.check_command(game).and_then(|()| match local {
-            Some(local) if local.installed => Err(CommandError::AlreadyInstalled { game: game.clone() }),
+            Some(local) if local.installed && !failpoint!("stream-over-installed") => {
+                Err(CommandError::AlreadyInstalled { game: game.clone() })
+            }
             // Its archives are here already: there is nothing to save by fetching them once more.
-            Some(local) if local.downloaded() => Err(CommandError::AlreadyDownloaded { game: game.clone() }),
+            Some(local) if local.downloaded() && !failpoint!("stream-over-downloaded") => {
+                Err(CommandError::AlreadyDownloaded { game: game.clone() })
+            }
             _ if self.fetches.values().filter(|fetch| fetch.stream).count() >= STREAMS_MAX => {
                 Err(CommandError::Busy)
             }
@@ -97,6 +101,11 @@ impl Node {
         }
         if result.is_ok() {
             self.library.streamed(game);
+            if let Some(transfer) = fetch.transfer()
+                && failpoint!("offer-streamed")
+            {
+                self.library.downloaded(&transfer.content, crate::io::FileStamp::default());
+            }
         }
         self.operation_ended(game, result, |game, result| match result {
             Ok(()) => Event::InstallFinished { game },

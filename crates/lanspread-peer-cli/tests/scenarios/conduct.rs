@@ -113,6 +113,8 @@ impl Story {
             }
             Event::InstallFinished { game_id } => {
                 known(self.installs.remove(game_id), "it has not begun")?;
+                // A streamed install ends with this alone.
+                self.downloads.remove(game_id);
             }
             other => self.go_on_with_download(other)?,
         }
@@ -123,6 +125,7 @@ impl Story {
         match event {
             Event::InstallFailed(failure) => {
                 self.installs.remove(&failure.game_id);
+                self.downloads.remove(&failure.game_id);
             }
             Event::GotGameFiles { game_id, total_bytes, chunk_count, .. } => {
                 let new = Download {
@@ -133,9 +136,13 @@ impl Story {
                 known(self.downloads.insert(game_id.clone(), new).is_none(), "its files are known already")?;
             }
             Event::DownloadBegin { game_id, total_bytes, had_bytes } => {
+                let streamed = self.operations.get(game_id) == Some(&OperationKind::Streaming);
                 let download = self.download(game_id)?;
                 known(download.had_bytes.replace(*had_bytes).is_none(), "it has begun already")?;
-                known(download.total_bytes == *total_bytes, "got-game-files stated another size")?;
+                // A streamed install fetches the archives only.
+                let same =
+                    download.total_bytes == *total_bytes || streamed && *total_bytes < download.total_bytes;
+                known(same, "got-game-files stated another size")?;
             }
             Event::DownloadChunkFinished { game_id, path, offset, length, .. } => {
                 let download = self.download(game_id)?;
@@ -158,6 +165,8 @@ impl Story {
                 known(over, "the operation was not told to be over")?;
             }
             Event::DownloadFailed { game_id, totals, .. } | Event::DownloadCancelled { game_id, totals } => {
+                // A streamed install that comes to nothing has no other end.
+                self.installs.remove(game_id);
                 self.downloads.remove(game_id).unwrap_or_default().agrees_with(totals)?;
             }
             _ => {}

@@ -285,7 +285,7 @@ fn decompress(
         info.algorithm_version,
         size,
         dictionary,
-        info.solid,
+        info.solid && !lanspread_types::failpoint!("forget-solid-window"),
         |chunk| match chunk {
             DecodedChunk::Bytes(bytes) => content.take(bytes),
             DecodedChunk::Repeated { byte, len } => content.take_repeated(byte, len),

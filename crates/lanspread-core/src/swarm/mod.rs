@@ -12,6 +12,7 @@ mod download;
 mod limit;
 mod requests;
 mod rng;
+mod sent;
 mod source;
 mod tuning;
 mod uplink;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use lanspread_types::limits::{CANDIDATES_PER_REQUEST_MAX, REQUESTS_PER_SOURCE_MAX};
 use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
-use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameId, PeerId};
+use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId};
 
 use super::limit::RateLimit;
+use super::sent::Sent;
 use crate::io::LinkId;
 use crate::time::Time;
 
@@ -23,20 +24,13 @@ const SENDS_PER_PEER_MAX: usize = 2;
 /// up meanwhile, and the chunk spreads as a tree: thirty-two receivers take 1.08 × the bound with two places, 1.09 with
 /// four, 1.16 with eight (eight sends); sixteen took 2.5 with a queue for all (window of 32).
 const CROWD_MAX: usize = 3;
-/// A chunk that left should have been announced by whoever got it after so many times what that usually takes (answers
-/// wait in the system's buffers, and TCP shares links unevenly) ...
-const TRANSIT_FACTOR: f64 = 4.0;
-/// ... but not before this, which is also what an announcement takes to be heard by everybody ...
-const SPREAD_PATIENCE: Duration = Duration::from_millis(200);
-/// ... and after this as long as nobody has announced anything. If a wish that was made after that names the chunk all the
-/// same, it is fresh again: its receiver keeps it, lies, or is slow.
-const TRANSIT_UNKNOWN: Duration = Duration::from_millis(350);
-/// Weight of the newest sample of what an answer takes.
-const NEWEST: f64 = 0.1;
 /// So many receivers must have missed what was sent to one of them before he gets nothing more that only we have, as long
 /// as others ask for it. One alone could be the liar, who accuses the honest. It costs the accused little: he still gets
 /// everything that others have.
 const COMPLAINTS: usize = 2;
+/// And so many of what he was sent must have been missed, one in this many: on a busy network some of what everybody is
+/// sent comes late (two in twenty with twelve receivers), of what a liar is sent nothing ever comes.
+const MISSED_PART: u64 = 4;
 /// A complaint counts for so long: who was slow once is tried again, and a liar gets some dozen chunks for each of these
 /// times until he is found out anew (with ten seconds, four percent of a game of twenty).
 const COMPLAINT_LASTS: Duration = Duration::from_secs(60);
@@ -85,7 +79,10 @@ struct Receiver {
     /// Chunks sent to it, as a measure of its turn.
     turn: u64,
     active: usize,
-    /// Those who missed what this one was sent, and when.
+    /// Wishes of its that were granted, and how many of these chunks others missed.
+    granted: u64,
+    missed: u64,
+    /// Those who missed them, and when.
     missed_by: BTreeMap<PeerId, Time>,
     last_asked: Time,
 }
@@ -93,7 +90,8 @@ struct Receiver {
 impl Receiver {
     /// Whether it is known not to pass on what it is sent.
     fn is_accused(&self, now: Time) -> bool {
-        self.missed_by.values().filter(|&&at| now < at + COMPLAINT_LASTS).count() >= COMPLAINTS
+        let complaints = self.missed_by.values().filter(|&&at| now < at + COMPLAINT_LASTS).count();
+        complaints >= COMPLAINTS && self.missed * MISSED_PART >= self.granted
     }
 }
 
@@ -110,96 +108,6 @@ struct Active {
     game: GameId,
     content: ContentId,
     chunk: ChunkIndex,
-}
-
-/// How often each chunk of a content was sent, in all and to whom, and what has become of it.
-#[derive(Debug)]
-struct Sent {
-    times: Vec<u16>,
-    last: Vec<Fate>,
-    to: BTreeMap<PeerId, ChunkSet>,
-    /// Seconds from handing an answer over to hearing that its receiver has it.
-    transit: Option<f64>,
-}
-
-/// What is known of the copy of a chunk that was sent last.
-#[derive(Debug, Clone, Copy)]
-enum Fate {
-    /// Handing it over has not ended, or it was never sent.
-    Unsent,
-    Left(Time),
-    /// Its receiver has told everybody.
-    Announced(Time),
-}
-
-impl Sent {
-    fn new(chunks: u32) -> Self {
-        let chunks = chunks as usize;
-        Self { times: vec![0; chunks], last: vec![Fate::Unsent; chunks], to: BTreeMap::new(), transit: None }
-    }
-
-    fn times(&self, chunk: ChunkIndex) -> u16 {
-        self.times.get(chunk.as_usize()).copied().unwrap_or(0)
-    }
-
-    fn sent_to(&self, peer: &PeerId, chunk: ChunkIndex) -> bool {
-        self.to.get(peer).is_some_and(|set| set.contains(chunk))
-    }
-
-    /// Whether nobody has it who passes it on, as one sees it who wishes for it at that time.
-    fn is_fresh(&self, chunk: ChunkIndex, since: Time) -> bool {
-        self.times(chunk) == 0
-            || match self.last.get(chunk.as_usize()) {
-                Some(Fate::Left(at)) => *at + self.patience() <= since,
-                Some(Fate::Announced(at)) => *at + SPREAD_PATIENCE <= since,
-                Some(Fate::Unsent) | None => false,
-            }
-    }
-
-    fn patience(&self) -> Duration {
-        let usual = self.transit.map_or(TRANSIT_UNKNOWN, Duration::from_secs_f64);
-        usual.mul_f64(TRANSIT_FACTOR).max(SPREAD_PATIENCE)
-    }
-
-    fn note(&mut self, peer: PeerId, chunk: ChunkIndex) {
-        if let Some(times) = self.times.get_mut(chunk.as_usize()) {
-            *times = times.saturating_add(1);
-            self.last[chunk.as_usize()] = Fate::Unsent;
-            let chunks = self.times.len() as u32;
-            self.to.entry(peer).or_insert_with(|| ChunkSet::empty(chunks)).insert(chunk);
-        }
-    }
-
-    fn left(&mut self, chunk: ChunkIndex, now: Time) {
-        if let Some(fate @ Fate::Unsent) = self.last.get_mut(chunk.as_usize()) {
-            *fate = Fate::Left(now);
-        }
-    }
-
-    /// Its receiver has told us, and with us everybody.
-    fn announced(&mut self, peer: &PeerId, chunk: ChunkIndex, now: Time) {
-        if !self.sent_to(peer, chunk) {
-            return;
-        }
-        let alone = self.times(chunk) == 1;
-        let Some(fate) = self.last.get_mut(chunk.as_usize()) else { return };
-        if let (Fate::Left(at), true) = (*fate, alone) {
-            let took = now.since(at).as_secs_f64();
-            self.transit = Some(self.transit.map_or(took, |usual| usual + NEWEST * (took - usual)));
-        }
-        if !matches!(fate, Fate::Announced(_)) {
-            *fate = Fate::Announced(now);
-        }
-    }
-
-    fn undo(&mut self, peer: PeerId, chunk: ChunkIndex) {
-        if let Some(times) = self.times.get_mut(chunk.as_usize()) {
-            *times = times.saturating_sub(1);
-        }
-        if let Some(set) = self.to.get_mut(&peer) {
-            set.remove(chunk);
-        }
-    }
 }
 
 impl Uplink {
@@ -377,8 +285,9 @@ impl Uplink {
     /// A chunk goes out once more because somebody knows of nobody who has it: whoever was sent it does not pass it on.
     fn missed(&mut self, by: &PeerId, content: &ContentId, chunk: ChunkIndex, now: Time) {
         let Some(sent) = self.contents.get(content) else { return };
-        for (peer, _) in sent.to.iter().filter(|(_, chunks)| chunks.contains(chunk)) {
+        for peer in sent.receivers_of(chunk) {
             if let Some(receiver) = self.receivers.get_mut(peer) {
+                receiver.missed += 1;
                 receiver.missed_by.retain(|_, &mut at| now < at + COMPLAINT_LASTS);
                 if receiver.missed_by.len() < COMPLAINTS || receiver.missed_by.contains_key(by) {
                     receiver.missed_by.insert(*by, now);
@@ -394,6 +303,7 @@ impl Uplink {
         if let Some(receiver) = self.receivers.get_mut(&peer) {
             receiver.active += 1;
             receiver.turn += 1;
+            receiver.granted += u64::from(request.fresh_only);
         }
         let active = Active { peer, game: request.game, content: request.content, chunk };
         self.active.insert((link, request.id), active);
@@ -444,17 +354,6 @@ impl Uplink {
     fn forget_gone(&mut self) {
         self.receivers.retain(|_, r| !r.links.is_empty());
         let receivers = &self.receivers;
-        for sent in self.contents.values_mut() {
-            let times = &mut sent.times;
-            sent.to.retain(|peer, chunks| {
-                let stays = receivers.contains_key(peer);
-                if !stays {
-                    chunks.iter().for_each(|chunk| {
-                        times[chunk.as_usize()] = times[chunk.as_usize()].saturating_sub(1);
-                    });
-                }
-                stays
-            });
-        }
+        self.contents.values_mut().for_each(|sent| sent.forget_gone(|peer| receivers.contains_key(peer)));
     }
 }

@@ -237,7 +237,9 @@ mod tests {
     fn play(links: Vec<LinkRate>, ahead: u64, transfers: Vec<Transfer<usize>>) -> Vec<(f64, f64)> {
         let mut network = Network::new(links, ahead);
         let mut times = vec![(0.0, 0.0); transfers.len()];
-        transfers.into_iter().for_each(|transfer| drop(network.start(transfer, Time::START)));
+        for transfer in transfers {
+            network.start(transfer, Time::START);
+        }
         while let Some(at) = network.next_done() {
             let seconds = (at.since_start().as_secs_f64() * 10.0).round() / 10.0;
             for progress in network.advance(at) {

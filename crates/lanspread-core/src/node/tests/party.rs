@@ -334,9 +334,10 @@ impl Party {
             self.unheard.push((source, self.now));
             let failure = RequestFailure::Lost("blocked".to_owned());
             let failed = NetInput::RequestFailed { peer, id: request.id, failure };
-            return if deaf == Deaf::Blocked {
-                self.input(guest, Input::Net(failed))
-            };
+            if deaf == Deaf::Blocked {
+                self.input(guest, Input::Net(failed));
+            }
+            return;
         }
         let link = LinkId((guest * 1000 + source) as u64);
         self.input(source, Input::Net(NetInput::Requested { link, peer: id_of(guest), request }));

@@ -60,7 +60,10 @@ impl Packed {
         let archive = source.join(ARCHIVE);
         let (inside, to) = (folder.display().to_string(), archive.display().to_string());
         // Method 3 is the default; a dictionary of 32 MiB, paths from the folder on, not a word.
-        lab::run("sh", &["-c", &format!("cd '{inside}' && rar a -idq -m3 -md32m -r '{to}' data small")])?;
+        lab::run(
+            "sh",
+            &["-c", &format!("cd '{inside}' && exec rar a -idq -m3 -md32m -r '{to}' data small")],
+        )?;
         let payload_bytes = each * FILES + 1000 * 2000;
         fs::remove_dir_all(&folder)?;
         Ok(Self { archive_bytes: fs::metadata(&archive)?.len(), archive, payload, payload_bytes })

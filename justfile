@@ -11,6 +11,10 @@ demo *ARGS:
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
+# the page's tests, in a real Chromium (Debian: apt-get install chromium chromium-driver)
+page-tests *ARGS:
+    cargo test -p lanspread --test browser -- {{ARGS}}
+
 # the lints, as strict as in CI
 clippy:
     cargo clippy --workspace --all-targets -- -D warnings
@@ -124,6 +128,10 @@ bench-play *ARGS:
 # BLAKE3 over chunks
 bench-hash *ARGS:
     cargo run --release -p lanspread-bench -- hash {{ARGS}}
+
+# the page in Chromium: first paint, weight, long tasks while 1,000 games change (docs/page.md)
+bench-page RUNS="10":
+    LANSPREAD_PAGE_FIGURES={{RUNS}} cargo test --release -p lanspread --test browser
 
 # the competitor that comes from PyPI, into target/
 bench-prepare:

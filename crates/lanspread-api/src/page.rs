@@ -188,6 +188,30 @@ pub struct Folders {
     pub folders: Vec<String>,
 }
 
+/// Opens or closes the door for guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvitationOrder {
+    pub open: bool,
+}
+
+/// The door where guests get this program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Invitation {
+    /// What a guest opens in a browser; `null` while the door is closed.
+    pub address: Option<String>,
+    /// The address as a QR code.
+    pub picture: Option<Picture>,
+    /// The system that the program is for.
+    pub system: String,
+}
+
+/// A picture of unit squares: an SVG path in a field of `size` by `size`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Picture {
+    pub size: u32,
+    pub path: String,
+}
+
 /// A folder to be made into a game of the library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pack {

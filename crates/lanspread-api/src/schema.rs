@@ -43,11 +43,13 @@ pub fn page_definitions() -> Map<String, Value> {
     written.subschema_for::<page::Offers>();
     written.subschema_for::<page::Folders>();
     written.subschema_for::<page::Packed>();
+    written.subschema_for::<page::Invitation>();
     let mut definitions = written.take_definitions(true);
     let mut read = SchemaSettings::draft2020_12().for_deserialize().into_generator();
     read.subschema_for::<page::Setup>();
     read.subschema_for::<page::Settings>();
     read.subschema_for::<page::Pack>();
+    read.subschema_for::<page::InvitationOrder>();
     definitions.extend(read.take_definitions(true));
     definitions
 }

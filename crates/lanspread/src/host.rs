@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lanspread_api::page::{Settings, Setup};
 use lanspread_api::{ErrorBody, ErrorCode};
@@ -18,6 +19,9 @@ use crate::settings::Kept;
 
 /// Languages that the page speaks.
 const LANGUAGES: [&str; 2] = ["en", "de"];
+
+/// How long a command waits for a peer that is being started.
+const STARTING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
@@ -87,6 +91,19 @@ impl Host {
     pub fn peer(&self) -> Result<PeerHandle, ErrorBody> {
         let not_yet = || ErrorBody::new(ErrorCode::NotSetUp, "no games folder has been chosen yet");
         self.0.running.borrow().clone().ok_or_else(not_yet)
+    }
+
+    /// The peer that runs now or, if it is just being started, in a moment.
+    pub async fn peer_soon(&self) -> Result<PeerHandle, ErrorBody> {
+        if self.games_dir().is_none() || self.0.wanted.borrow().stop {
+            return self.peer();
+        }
+        let mut running = self.peers();
+        let started = tokio::time::timeout(STARTING_TIMEOUT, running.wait_for(Option::is_some)).await;
+        match started {
+            Ok(Ok(peer)) => peer.clone().map_or_else(|| self.peer(), Ok),
+            _ => Err(ErrorBody::new(ErrorCode::Busy, "the peer is still starting")),
+        }
     }
 
     /// The peer that runs, and each one after it.
@@ -208,6 +225,8 @@ impl Host {
         })?;
         if renamed && let Ok(peer) = self.peer() {
             self.start_anew();
+            // What is asked from now on waits for the next one.
+            self.now_running(None);
             let _ = peer.command(Command::Shutdown).await;
         }
         Ok(settings)

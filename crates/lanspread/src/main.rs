@@ -10,6 +10,7 @@ mod commands;
 mod demo;
 mod host;
 mod http;
+mod join;
 mod pack;
 mod paper;
 mod place;

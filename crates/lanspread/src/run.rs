@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::host::Host;
 use crate::place::ApiFile;
 use crate::show::{Live, Screen};
-use crate::{address, http, signal};
+use crate::{address, http, join, signal};
 
 /// How long the interface may take to send its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -55,7 +55,8 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
         limits: RateLimits::default(),
     };
     let browser = !ui.no_browser && ui.ui_listen.is_none();
-    let program = Program { host, base, connect: Vec::new(), ui, screen, json, browser };
+    let connect = std::env::current_exe().ok().as_deref().and_then(join::address_in).into_iter().collect();
+    let program = Program { host, base, connect, ui, screen, json, browser };
     program.run().await
 }
 

@@ -85,7 +85,7 @@ function showStatus() {
   const last = state.rates[state.rates.length - 1];
   const moving = last && (last.down > 0 || last.up > 0);
   flow.hidden = !moving;
-  if (moving) flow.replaceChildren(icon('down'), rate(last.down), icon('up'), rate(last.up));
+  if (moving) flow.replaceChildren(...(last.down ? [icon('down'), rate(last.down)] : []), ...(last.up ? [icon('up'), rate(last.up)] : []));
   lost.hidden = state.link !== 'lost';
   if (!lost.hidden) say(lost, t('lanspread does not answer. What you see is how it was.'));
   document.body.classList.toggle('stale', !lost.hidden);

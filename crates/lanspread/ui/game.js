@@ -119,12 +119,13 @@ export class GamePage extends HTMLElement {
     /** @type {[string, string][]} */
     const facts = [[t('Version in the room'), version(game.eti_game_version)]];
     if (game.local_version) facts.push([t('Version here'), version(game.local_version) + (isOutdated(game) ? ` (${t('older')})` : '')]);
+    if (game.installed_version && game.installed_version !== game.local_version) facts.push([t('Installed version'), version(game.installed_version)]);
     if (game.genre) facts.push([t('Genre'), String(game.genre)]);
     if (game.players_max) facts.push([t('Players'), game.players_min && game.players_min !== game.players_max ? `${game.players_min}–${game.players_max}` : String(game.players_max)]);
     facts.push([t('Size'), game.size ? bytes(game.size) : '–']);
     if (!game.downloaded && game.size) {
       const free = state.disk.free_bytes;
-      facts.push([t('Disk'), free === null ? '–' : free >= game.size ? t('{free} free, {left} after it', { free: bytes(free), left: bytes(free - game.size) }) : t('{free} free: {n} too little', { free: bytes(free), n: bytes(game.size - free) })]);
+      facts.push([t('Disk'), free === null ? '–' : free >= game.size ? t('{free} free, then {left}', { free: bytes(free), left: bytes(free - game.size) }) : t('{free} free: {n} too little', { free: bytes(free), n: bytes(game.size - free) })]);
       const best = Math.max(0, ...state.rates.slice(-30).map((r) => r.down));
       if (best > 0) facts.push([t('Time at the present rate'), duration(game.size / best)]);
     }

@@ -84,7 +84,7 @@ class GameCard extends HTMLElement {
       attr(this.bar, 'aria-label', text);
     }
     const step = nextStep(game);
-    say(this.button, step.label);
+    say(this.button, step.short ?? step.label);
     attr(this.button, 'data-step', step.key);
     attr(this.button, 'aria-label', `${step.label}: ${name}`);
     this.button.disabled = step.run === null;
@@ -132,6 +132,7 @@ export class GameLibrary extends HTMLElement {
     for (const [key, filter] of Object.entries(FILTERS)) {
       this.#filters.append(h('button', { type: 'button', class: 'chip', 'aria-pressed': String(chosen.filter === key), data: { key }, onclick: () => this.#choose('filter', key) }, t(filter.label), h('b', {})));
     }
+    this.search.value = chosen.search;
     this.search.addEventListener('input', () => this.#choose('search', this.search.value));
     const select = (/** @type {'order' | 'density'} */ what, /** @type {string} */ label, /** @type {[string, string][]} */ options) =>
       h('label', { class: 'select' }, h('span', {}, label), h('select', { onchange: (/** @type {any} */ event) => this.#choose(what, event.target.value) },
@@ -233,6 +234,8 @@ export class GameLibrary extends HTMLElement {
       if (to < order.length) this.#rest = requestIdleCallback(() => step(to), { timeout: 100 });
     };
     step(0);
+    // For those who measure: the first cards stand.
+    if (order.length && !performance.getEntriesByName('games').length) performance.mark('games');
   }
 
   /** @param {string} id */

@@ -49,12 +49,28 @@ customElements.define('rate-plot', RatePlot);
 
 /** Sources that the picture has room for. */
 const SOURCES_MAX = 12;
+/** A source's rate is that of so many last milliseconds. */
+const MEASURED_MS = 3000;
 
 /** `<swarm-picture>`: this peer in the middle, around it who serves, how much and how fast. */
 export class SwarmPicture extends HTMLElement {
+  /** What each source had given, and when. @type {Map<string, [number, number][]>} */
+  #given = new Map();
+
+  /** What a source gives now, measured over the last seconds: its stated rate is that of the moments when it was busy for us. @param {import('./types.d.ts').SwarmSource} source */
+  #measure(source) {
+    const now = performance.now();
+    const points = this.#given.get(source.peer_id) ?? [];
+    points.push([now, source.bytes]);
+    while (points.length > 2 && points[0][0] < now - MEASURED_MS) points.shift();
+    this.#given.set(source.peer_id, points);
+    const [then, bytesThen] = points[0];
+    return now - then < MEASURED_MS / 8 ? source.bytes_per_second : ((source.bytes - bytesThen) * 1000) / (now - then);
+  }
+
   /** @param {import('./types.d.ts').Swarm} swarm */
   show(swarm) {
-    const sources = [...swarm.sources].sort((a, b) => b.bytes - a.bytes);
+    const sources = swarm.sources.map((source) => ({ ...source, bytes_per_second: this.#measure(source) })).sort((a, b) => b.bytes - a.bytes);
     const shown = sources.slice(0, SOURCES_MAX).sort((a, b) => a.name.localeCompare(b.name));
     const most = Math.max(1, ...shown.map((source) => source.bytes_per_second));
     const part = swarm.chunks_total ? swarm.chunks_had / swarm.chunks_total : 0;

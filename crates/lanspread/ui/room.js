@@ -11,6 +11,14 @@ import { count, t } from './words.js';
 /** @typedef {import('./types.d.ts').PeerRow} PeerRow */
 /** @typedef {import('./types.d.ts').Offer} Offer */
 
+/** How a peer was found, in words. @type {Record<string, string>} */
+const FOUND = { typed: 'typed', mdns: 'found by itself', broadcast: 'found by broadcast', introduced: 'introduced', remembered: 'known from before', inbound: 'came by itself' };
+/** Why somebody is not connected. @type {Record<string, string>} */
+const ABSENT = {
+  coming: 'coming', 'other-version': 'another version of lanspread: use the same on both', 'own-address': 'this very peer', unreachable: 'cannot be reached', 'turned-away': 'was not let in', left: 'has left',
+  'other-party': 'in another party', 'needs-pass': 'in a closed party',
+};
+
 /** `<room-page>`. */
 export class RoomPage extends HTMLElement {
   #count = h('p', { class: 'lead' });
@@ -61,7 +69,7 @@ export class RoomPage extends HTMLElement {
       this.#peers.dataset.shown = text;
       this.#peers.replaceChildren(me, ...peers.map(card));
     }
-    this.#showIncompatible();
+    this.#showOthers();
     this.#showGames();
   }
 
@@ -112,14 +120,18 @@ export class RoomPage extends HTMLElement {
       })));
   }
 
-  #showIncompatible() {
-    /** @type {Map<string, import('./types.d.ts').LogEntry>} */
-    const seen = new Map();
-    for (const entry of state.log) if (entry.event.event === 'peer-incompatible') seen.set(entry.event.addr, entry);
-    this.#others.hidden = seen.size === 0;
-    this.#others.replaceChildren(h('h2', {}, t('Cannot be talked to')),
-      h('ul', { class: 'people' }, ...[...seen.values()].map(({ at_ms, event }) => h('li', { class: 'lacks' }, icon('people'), h('span', {}, event.addr),
-        h('small', {}, t('protocol {theirs}, here {ours}: use the same version of lanspread on both', { theirs: event.their_protocol, ours: event.our_protocol }), ` (${clock(at_ms)})`)))));
+  /** Those who were heard of and are not here, each with the reason. */
+  #showOthers() {
+    const others = state.others.filter((other) => other.reason !== 'own-address');
+    /** @type {[string, string][]} */
+    const rows = others.map((other) => [other.name ?? other.addrs[0] ?? '', t(ABSENT[other.reason] ?? other.message) + (other.protocol ? ` (${t('protocol {n}', { n: other.protocol })})` : '')]);
+    if (!others.length) {
+      // What only an event told.
+      const seen = new Map(state.log.filter(({ event }) => event.event === 'peer-incompatible').map((entry) => [entry.event.addr, entry]));
+      for (const [addr, { at_ms, event }] of seen) rows.push([addr, `${t('protocol {theirs}, here {ours}: use the same version of lanspread on both', { theirs: event.their_protocol, ours: event.our_protocol })} (${clock(at_ms)})`]);
+    }
+    this.#others.hidden = rows.length === 0;
+    this.#others.replaceChildren(h('h2', {}, t('Heard of, but not here')), h('ul', { class: 'people' }, ...rows.map(([name, reason]) => h('li', { class: 'lacks' }, icon('people'), h('span', {}, name), h('small', {}, reason)))));
   }
 }
 customElements.define('room-page', RoomPage);
@@ -137,8 +149,8 @@ function doing(operations) {
 
 /** @param {PeerRow} peer */
 function card(peer) {
-  const found = peer.found_by ?? peer.found ?? null;
+  const found = peer.found_by?.[0];
   return h('li', { class: 'peer' }, face(peer.peer_id, peer.name),
-    h('div', {}, h('b', {}, peer.name), h('span', { class: 'facts' }, peer.addr, found ? ` · ${typeof found === 'string' ? t(`found by ${found}`) : ''}` : ''),
+    h('div', {}, h('b', {}, peer.name), h('span', { class: 'facts' }, peer.addr, found ? ` · ${t(FOUND[found] ?? found)}` : ''),
       h('span', { class: 'facts' }, `${count(peer.game_count, '{n} game', '{n} games')} · ${bytes(peer.offered_bytes)}`)));
 }

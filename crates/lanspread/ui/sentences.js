@@ -16,18 +16,31 @@ function totals(event) {
   });
 }
 
+/** @type {Record<string, string>} */
+const REPAIRS = { 'started': 'What is broken is fetched again.', 'no-source': 'Nobody here has it to repair from.' };
+
+/** @param {{[field: string]: any}} event */
+function verified(event) {
+  if (!event.broken_count) return t('Checked: every file is as it should be.');
+  return `${count(event.broken_count, 'Checked: {n} part is broken.', 'Checked: {n} parts are broken.')} ${t(REPAIRS[event.repair] ?? '')}`;
+}
+
 /** @type {Record<string, (event: any) => string>} */
 const SENTENCES = {
   'got-game-files': (e) => t('{files}, {size}: the list of what to fetch is here.', { files: count(e.file_count, '{n} file', '{n} files'), size: bytes(e.total_bytes) }),
-  'download-begin': (e) => (e.had_bytes ? t('Fetching goes on; {had} of {total} were here already.', { had: bytes(e.had_bytes), total: bytes(e.total_bytes) }) : t('Fetching begins.')),
+  'download-begin': (e) => (e.reused_bytes ? t('Fetching begins; {reused} of {total} are the same as in the old version.', { reused: bytes(e.reused_bytes), total: bytes(e.total_bytes) }) : e.had_bytes ? t('Fetching goes on; {had} of {total} were here already.', { had: bytes(e.had_bytes), total: bytes(e.total_bytes) }) : t('Fetching begins.')),
   'download-finished': (e) => `${t('Fetched and verified.')} ${totals(e)}`,
   'download-failed': (e) => t('Fetching failed: {why}', { why: why(e) }),
   'download-cancelled': () => t('Stopped. What is verified is kept.'),
   'download-peers-gone': () => t('Everybody who has it is gone; waiting for somebody to come back.'),
   'source-rejected': (e) => t('{name} sent what does not verify, and is not asked again.', { name: e.name }),
+  'user-files-kept': (e) => count(e.kept, '{n} file of yours stays.', '{n} files of yours stay.') + (e.beside?.length ? ` ${t('New beside yours: {files}', { files: e.beside.join(', ') })}` : ''),
+  'verify-begin': () => t('The files are being checked.'),
+  'verify-finished': verified,
+  'verify-failed': (e) => t('Checking failed: {why}', { why: why(e) }),
   'install-begin': () => t('Installing begins.'),
   'install-finished': () => t('Installed.'),
-  'install-failed': (e) => t('Installing failed: {why}', { why: why(e) }),
+  'install-failed': (e) => t('Installing failed: {why}', { why: why(e) }) + (e.missing_bytes ? ` ${t('{size} are missing.', { size: bytes(e.missing_bytes) })}` : ''),
   'uninstall-finished': () => t('Uninstalled.'),
   'uninstall-failed': (e) => t('Uninstalling failed: {why}', { why: why(e) }),
   'remove-finished': () => t('The download is removed.'),
@@ -48,6 +61,7 @@ export function passing(event) {
   const game = event.game_id ? (state.games.get(event.game_id)?.title ?? event.game_id) : '';
   const text = sentence(event);
   if (!text) return null;
+  if (event.event === 'verify-finished') return [`${game}: ${text}`, event.broken_count ? 'bad' : 'good'];
   if (event.event.endsWith('-failed')) return [`${game}: ${text}`, 'bad'];
   if (event.event === 'peer-incompatible' || event.event === 'source-rejected') return [game ? `${game}: ${text}` : text, 'bad'];
   if (['download-finished', 'install-finished', 'uninstall-finished', 'remove-finished', 'download-cancelled'].includes(event.event)) return [`${game}: ${text}`, event.event === 'download-cancelled' ? '' : 'good'];

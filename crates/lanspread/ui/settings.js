@@ -2,7 +2,7 @@
 
 import { get, order, post } from './api.js';
 import { chooseFolder, open, toast } from './dialogs.js';
-import { h, say } from './dom.js';
+import { h, s, say } from './dom.js';
 import { bytes } from './format.js';
 import { state } from './state.js';
 import { LANGUAGES, t } from './words.js';
@@ -26,6 +26,7 @@ export class SettingsPage extends HTMLElement {
   #disk = h('small', {});
   #quiet = h('input', { type: 'number', name: 'quiet', min: '0', step: 'any', placeholder: t('none') });
   #about = h('dl', { class: 'factlist' });
+  #friend = h('section', { class: 'card' });
 
   connectedCallback() {
     const change = async (/** @type {object} */ settings, /** @type {string} */ done) => {
@@ -38,7 +39,7 @@ export class SettingsPage extends HTMLElement {
       const chosen = await chooseFolder(t('Where are your games?'), this.#folder.value);
       if (chosen) this.#folder.value = chosen;
     };
-    this.append(h('h1', {}, t('Settings')),
+    this.append(...[h('h1', {}, t('Settings')),
       h('section', { class: 'card' }, h('h2', {}, t('You')),
         form(() => change({ name: this.#name.value }, t('Saved.')), h('label', { class: 'field' }, t('Your name in the room'), this.#name), h('button', { type: 'submit' }, t('Save'))),
         h('label', { class: 'field' }, t('Language'), this.#language)),
@@ -47,14 +48,34 @@ export class SettingsPage extends HTMLElement {
         h('p', {}, h('button', { type: 'button', onclick: addGame }, t('Add a game …'))),
         form(() => change({ quiet_upload: Math.round(Number(this.#quiet.value || 0) * MEGA) }, t('Saved.')),
           h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet, h('small', {}, t('Holds while a game that was started from here runs.'))), h('button', { type: 'submit' }, t('Save')))),
+      state.actions.has('invitation') ? this.#friend : null,
       h('section', { class: 'card' }, h('h2', {}, t('Help')),
         h('table', { class: 'keys' }, h('caption', {}, t('Keys')), h('tbody', {}, ...KEYS.map(([key, text]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text)))))),
         h('div', { class: 'row wrap' },
-          state.actions.has('doctor') ? h('button', { type: 'button', onclick: doctor }, t('Why is the room empty?')) : null,
+          h('button', { type: 'button', onclick: doctor }, t('Why is the room empty?')),
           h('button', { type: 'button', onclick: licences }, t('Licences')),
           h('button', { type: 'button', class: 'danger', onclick: stop }, t('Stop lanspread')))),
-      h('section', { class: 'card' }, h('h2', {}, t('About this peer')), this.#about));
+      h('section', { class: 'card' }, h('h2', {}, t('About this peer')), this.#about)].filter((part) => part !== null));
     this.#show(true);
+    if (state.actions.has('invitation')) this.#showInvitation(get('invitation'));
+  }
+
+  /** The door where a guest gets this program. @param {Promise<any>} asked */
+  async #showInvitation(asked) {
+    let invitation;
+    try {
+      invitation = await asked;
+    } catch (error) {
+      toast(error instanceof Error ? error.message : String(error), 'bad');
+      return;
+    }
+    const { address, picture, system } = invitation;
+    const turn = h('button', { type: 'button', onclick: () => this.#showInvitation(post('invitation', { open: !address })) }, address ? t('Close the door') : t('Bring a friend in'));
+    const code = picture && s('svg', { class: 'qr', viewBox: `-3 -3 ${picture.size + 6} ${picture.size + 6}`, role: 'img', 'aria-label': address }, s('rect', { x: -3, y: -3, width: picture.size + 6, height: picture.size + 6, fill: '#fff' }), s('path', { d: picture.path, fill: '#000', 'shape-rendering': 'crispEdges' }));
+    this.#friend.replaceChildren(h('h2', {}, t('Bring a friend in')),
+      h('p', { class: 'note' }, t('Hands this very program ({system}) to a guest, who then joins the room. While the door is open, everybody in the network can fetch the program; nothing else.', { system })),
+      ...(address ? [h('div', { class: 'row wrap' }, code, h('p', { class: 'lead' }, h('b', {}, address), h('br'), t('The guest opens this address, or points a camera at it.')))] : []),
+      h('p', {}, turn));
   }
 
   /** @param {import('./state.js').Changed} changed */
@@ -130,13 +151,22 @@ async function licences() {
   await open(t('Licences'), (dialog) => [h('pre', { tabindex: 0 }, text), h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Close')))], 'wide');
 }
 
+/** Looks for what keeps PCs from finding each other. */
 async function doctor() {
-  const found = await get('doctor').catch((error) => ({ error: error.message }));
-  const findings = found.data?.findings ?? found.findings ?? [];
-  await open(t('Why is the room empty?'), (dialog) => [
-    h('ul', { class: 'people' }, ...findings.map((/** @type {any} */ f) => h('li', {}, h('span', {}, f.title ?? f.what ?? JSON.stringify(f)), h('small', {}, f.advice ?? f.hint ?? '')))),
-    found.error ? h('p', { class: 'trouble' }, found.error) : null,
-    h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Close')))], 'wide');
+  await open(t('Why is the room empty?'), (dialog) => {
+    const found = h('ul', { class: 'checks', 'aria-live': 'polite' }, h('li', { class: 'note' }, t('Looking … this takes some seconds.')));
+    const show = async () => {
+      try {
+        const { data } = await get('doctor');
+        found.replaceChildren(...data.checks.map((/** @type {any} */ check) => h('li', { data: { health: check.health } },
+          h('b', {}, check.name), h('span', {}, check.found), check.advice ? h('small', {}, check.advice) : null)));
+      } catch (error) {
+        found.replaceChildren(h('li', { class: 'trouble' }, error instanceof Error ? error.message : String(error)));
+      }
+    };
+    show();
+    return [found, h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Close')))];
+  }, 'wide');
 }
 
 async function stop() {

@@ -39,6 +39,8 @@ class State extends EventTarget {
   settings = {};
   /** @type {import('./types.d.ts').Setup | null} */
   suggestion = null;
+  /** Who was heard of and is not connected. @type {import('./types.d.ts').OtherPeer[]} */
+  others = [];
   /** @type {Set<string>} */
   actions = new Set();
   /** @type {import('./types.d.ts').LogEntry[]} */
@@ -99,6 +101,7 @@ class State extends EventTarget {
     const room = snapshot.room;
     this.games = new Map(room?.games.map((row) => [row.game_id, row]));
     this.peers = new Map(room?.peers.map((row) => [row.peer_id, row]));
+    this.others = room?.others ?? [];
     this.status = room?.status ?? null;
     this.disk = room?.disk ?? { free_bytes: null, total_bytes: null };
     this.settings = snapshot.settings;
@@ -139,7 +142,8 @@ class State extends EventTarget {
     }
     for (const row of patch.peers ?? []) this.peers.set(row.peer_id, row);
     for (const id of patch.peers_gone ?? []) this.peers.delete(id);
-    if (patch.peers || patch.peers_gone) changed.peers = true;
+    if (patch.others) this.others = patch.others;
+    if (patch.peers || patch.peers_gone || patch.others) changed.peers = true;
   }
 
   /** @param {State['link']} link */

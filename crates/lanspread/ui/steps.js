@@ -1,18 +1,19 @@
 // What a game's next step is. The card's one button, and what the game's page offers beside it.
 
-import { order } from './api.js';
-import { confirm } from './dialogs.js';
+import { order, post } from './api.js';
+import { confirm, toast } from './dialogs.js';
 import { bytes, percent } from './format.js';
 import { state } from './state.js';
-import { count, t } from './words.js';
+import { count, language, t } from './words.js';
 
 /** @typedef {import('./types.d.ts').GameRow} GameRow */
-/** @typedef {{key: string, label: string, run: (() => Promise<unknown>) | null}} Step */
+/** @typedef {{key: string, label: string, short?: string, run: (() => Promise<unknown>) | null}} Step */
 
 /** Something newer than what is here can be had. @param {GameRow} game */
 export function isOutdated(game) {
-  const { local_version: here, eti_game_version: there } = game;
-  return Boolean((game.downloaded || game.installed) && here && there && there > here && game.peer_count > 0);
+  const there = game.eti_game_version;
+  const older = (/** @type {string | null | undefined} */ here) => Boolean(here && there && there > here);
+  return game.peer_count > 0 && ((game.downloaded && older(game.local_version)) || (game.installed && older(game.installed_version ?? game.local_version)));
 }
 
 /** How a game stands. @param {GameRow} game */
@@ -51,8 +52,8 @@ export const OPERATIONS = {
   Updating: 'Updating',
   Verifying: 'Checking',
   Repairing: 'Repairing',
-  Streaming: 'Installing',
-  StreamInstalling: 'Installing',
+  Starting: 'Starting',
+  Streaming: 'Fetching and installing',
 };
 
 /** The one right thing to do now. @param {GameRow} game @returns {Step} */
@@ -67,8 +68,8 @@ export function nextStep(game) {
     case 'update': return { key: 'update', label: t('Update'), run: () => order(state.actions.has('update') ? 'update' : 'download', { game_id: id }) };
     case 'installed':
       return state.actions.has('play')
-        ? { key: 'play', label: t('Play'), run: () => order('play', { game_id: id }) }
-        : { key: 'open', label: t('Open folder'), run: () => order('open-folder', { game_id: id }) };
+        ? { key: 'play', label: t('Play'), run: () => play(id) }
+        : { key: 'open', label: t('Open folder'), short: t('Open'), run: () => order('open-folder', { game_id: id }) };
     case 'checking': return { key: 'install', label: t('Install'), run: () => order('install', { game_id: id }) };
     case 'downloaded': return { key: 'install', label: t('Install'), run: () => order('install', { game_id: id }) };
     case 'room': return { key: 'get', label: t('Get'), run: () => order('download', { game_id: id }) };
@@ -88,13 +89,25 @@ export function otherSteps(game) {
     add('download', t('Download only'), () => order('download', { game_id: id, install: false }));
     if (!game.installed && offered.has('stream-install')) add('stream-install', t('Install without keeping the archive'), () => order('stream-install', { game_id: id }));
   }
-  if (game.downloaded && game.installed && isOutdated(game) && offered.has('play')) add('play', t('Play'), () => order('play', { game_id: id }));
+  if (game.downloaded && game.installed && isOutdated(game) && offered.has('play')) add('play', t('Play'), () => play(id));
   if (game.downloaded && offered.has('verify')) add('verify', t('Check files'), () => order('verify', { game_id: id }));
   if (game.downloaded || game.installed) add('open', t('Open folder'), () => order('open-folder', { game_id: id }));
   if (game.installed) add('uninstall', t('Uninstall'), () => uninstall(game));
   if (game.downloaded) add('remove', t('Remove download'), () => remove(game));
   const next = nextStep(game).key;
   return steps.filter((step) => step.key !== next);
+}
+
+/** Starts a game; where nothing says how, its folder is shown instead. @param {string} id */
+async function play(id) {
+  try {
+    const { data } = await post('play', { game_id: id, launch: true, language });
+    if (data.launched) return;
+    toast(t('Nothing says how this game is started; here is its folder.'));
+    await order('open-folder', { game_id: id });
+  } catch (error) {
+    toast(error instanceof Error ? error.message : String(error), 'bad');
+  }
 }
 
 /** @param {GameRow} game */

@@ -31,6 +31,7 @@ export interface PeerRow {
   [field: string]: any;
 }
 
+export interface OtherPeer { name?: string; addrs: string[]; reason: string; message: string; protocol?: number }
 export interface Operation { game_id: string; kind: string; progress: { done_bytes: number; total_bytes: number } }
 export interface SwarmSource { peer_id: string; name: string; chunks_has: number; bytes: number; bytes_per_second: number }
 export interface Swarm {
@@ -63,7 +64,7 @@ export interface Snapshot {
   program_version: string;
   actions: string[];
   settings: Settings;
-  room: { status: Status; disk: Disk; games: GameRow[]; peers: PeerRow[] } | null;
+  room: { status: Status; disk: Disk; games: GameRow[]; peers: PeerRow[]; others?: OtherPeer[] } | null;
   suggestion?: Setup;
   log: LogEntry[];
   rates: Rate[];
@@ -75,6 +76,7 @@ export interface Patch {
   games_gone?: string[];
   peers?: PeerRow[];
   peers_gone?: string[];
+  others?: OtherPeer[];
   settings?: Settings;
 }
 export type Update = { sequence: number } & (

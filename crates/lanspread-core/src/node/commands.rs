@@ -145,6 +145,8 @@ impl Node {
         games.extend(
             self.library.iter().filter(|(g, _)| self.config.catalog.knows(g)).map(|(g, _)| g.clone()),
         );
+        // A download under way shows also while nobody is there to fetch from.
+        games.extend(self.fetches.keys().cloned());
         games.iter().filter_map(|game| self.game_snapshot(game)).collect()
     }
 
@@ -162,7 +164,7 @@ impl Node {
         let availability = match local {
             Some(_) if self.library.is_announced(game) => Availability::Ready,
             Some(_) => Availability::LocalOnly,
-            None if offers.is_empty() => return None,
+            None if offers.is_empty() && !self.fetches.contains_key(game) => return None,
             None => Availability::Remote,
         };
         Some(GameSnapshot {
@@ -187,7 +189,8 @@ impl Node {
             return Some(entry.version);
         }
         let here = self.library.get(game).and_then(|l| l.version);
-        self.roster.offers(game).map(|(_, offer)| offer.version).chain(here).max()
+        let coming = self.fetches.get(game).map(|fetch| fetch.version);
+        self.roster.offers(game).map(|(_, offer)| offer.version).chain(here).chain(coming).max()
     }
 
     fn connect(&mut self, id: CommandId, addr: SocketAddr) {

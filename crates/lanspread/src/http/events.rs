@@ -27,7 +27,7 @@ pub async fn stream(State(interface): State<Arc<Interface>>) -> Response<Body> {
     let Ok(permit) = interface.event_readers.clone().try_acquire_owned() else {
         return refuse(ErrorBody::new(ErrorCode::Busy, "too many read the events already"));
     };
-    let peer = match interface.host.peer() {
+    let peer = match interface.host.peer_soon().await {
         Ok(peer) => peer,
         Err(error) => return refuse(error),
     };

@@ -24,6 +24,7 @@ mod covers;
 mod events;
 mod folders;
 mod guard;
+mod invite;
 mod live;
 mod metrics;
 mod openapi;
@@ -77,6 +78,7 @@ struct Interface {
     event_readers: Arc<Semaphore>,
     /// One folder is packed at a time.
     packing: Arc<Semaphore>,
+    inviting: invite::Inviting,
     /// Turns true when the interface ends.
     ending: watch::Receiver<bool>,
 }
@@ -113,6 +115,7 @@ pub async fn serve(doors: Vec<Door>, host: Host, token: &str, ending: watch::Rec
         host,
         event_readers: Arc::new(Semaphore::new(EVENT_READERS_MAX)),
         packing: Arc::new(Semaphore::new(1)),
+        inviting: invite::Inviting::default(),
         ending: ending.clone(),
     });
     let mut served = tokio::task::JoinSet::new();
@@ -147,6 +150,7 @@ fn router(interface: Arc<Interface>, guard: Arc<Guard>) -> Router {
         .route("/api/v1/settings", post(page::change_settings))
         .route("/api/v1/open-folder", post(page::open_folder))
         .route("/api/v1/pack", post(page::pack))
+        .route("/api/v1/invitation", get(invite::show).post(invite::change))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::text))
         .route("/api/v1/{what}", get(read).post(write))
@@ -235,7 +239,8 @@ async fn ask(interface: &Interface, request: &Request) -> Result<Answered, Error
         let Ok(peer) = peer else { return Ok(Ok(lanspread_peer::command::Reply::Done)) };
         return Ok(peer.command(request.to_command()?).await);
     }
-    Ok(interface.host.peer()?.command(request.to_command()?).await)
+    let command = request.to_command()?;
+    Ok(interface.host.peer_soon().await?.command(command).await)
 }
 
 async fn nothing_here() -> Response<Body> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{READS, WRITES, json as answer};
 
 /// What is beside the commands: method, path, what it does, body, answer (names of types; none is plain text).
-const REST: [(&str, &str, &str, Option<&str>, Option<&str>); 11] = [
+const REST: [(&str, &str, &str, Option<&str>, Option<&str>); 13] = [
     ("get", "/api/v1/snapshot", "Everything that the page shows.", None, Some("Snapshot")),
     ("get", "/api/v1/live", "Server-sent events; the data of each is an Update.", None, None),
     ("get", "/api/v1/events", "One JSON line of the contract for each event.", None, None),
@@ -19,6 +19,14 @@ const REST: [(&str, &str, &str, Option<&str>, Option<&str>); 11] = [
     ("post", "/api/v1/settings", "Changes what was chosen.", Some("Settings"), Some("Settings")),
     ("post", "/api/v1/open-folder", "Shows a game's folder.", Some("GameReply"), Some("Empty")),
     ("post", "/api/v1/pack", "Makes a folder into a game.", Some("Pack"), Some("Packed")),
+    ("get", "/api/v1/invitation", "Whether guests can get this program.", None, Some("Invitation")),
+    (
+        "post",
+        "/api/v1/invitation",
+        "Opens or closes the door for guests.",
+        Some("InvitationOrder"),
+        Some("Invitation"),
+    ),
     ("get", "/metrics", "For Prometheus.", None, None),
 ];
 
@@ -49,7 +57,7 @@ pub fn openapi() -> Value {
         paths.insert(path, json!({ "post": posted }));
     }
     for (method, path, summary, body, reply) in REST {
-        paths.insert(path.to_owned(), json!({ method: operation(summary, path, body, reply) }));
+        paths.entry(path).or_insert_with(|| json!({}))[method] = operation(summary, path, body, reply);
     }
     moved(json!({
         "openapi": "3.1.0",

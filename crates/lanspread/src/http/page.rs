@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use super::{Interface, give, too_large};
 use crate::{host, pack};
 
-type Sent = Result<Bytes, BytesRejection>;
+pub type Sent = Result<Bytes, BytesRejection>;
 
 pub async fn snapshot(State(interface): State<Arc<Interface>>) -> Response<Body> {
     give(interface.live.snapshot().await)
@@ -29,7 +29,7 @@ pub async fn offers(State(interface): State<Arc<Interface>>, Path(game): Path<St
 }
 
 async fn offers_of(interface: &Interface, game_id: String) -> Result<Offers, ErrorBody> {
-    let reply = interface.host.peer()?.command(Command::ListPeers).await;
+    let reply = interface.host.peer_soon().await?.command(Command::ListPeers).await;
     let reply = reply.map_err(|e| ErrorBody::from(&e))?;
     let ReplyData::ListPeers(list) =
         render::reply_data(&Request::ListPeers, reply, interface.host.state_dir())?
@@ -125,7 +125,7 @@ fn game_id(text: &str) -> Result<GameId, ErrorBody> {
     GameId::new(text).map_err(|e| ErrorBody::new(ErrorCode::InvalidGameId, e.to_string()))
 }
 
-fn parse<T: DeserializeOwned>(body: Sent) -> Result<T, ErrorBody> {
+pub fn parse<T: DeserializeOwned>(body: Sent) -> Result<T, ErrorBody> {
     let body = body.map_err(|_| too_large())?;
     serde_json::from_slice(&body).map_err(|e| ErrorBody::new(ErrorCode::InvalidField, e.to_string()))
 }

@@ -230,7 +230,13 @@ fn without_any_source_a_download_waits_then_fails_and_keeps_its_chunks() {
     party.pass(20 * SECOND);
     let names = party.guests[0].event_names();
     assert!(names.contains(&"DownloadPeersGone".to_owned()) && !names.contains(&"DownloadFailed".to_owned()));
+    let shown = party.games(0);
+    assert!(
+        matches!(&shown[..], [g] if g.peer_count == 0 && g.version.is_some()),
+        "it is still coming: {shown:?}"
+    );
     party.pass(20 * SECOND);
+    assert_eq!(party.games(0), []);
     assert!(
         party.guests[0]
             .events

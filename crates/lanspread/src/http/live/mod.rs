@@ -394,7 +394,7 @@ fn is_news(event: &Event) -> bool {
 
 /// What can be posted, those of the page among them.
 fn actions() -> Vec<String> {
-    let page = ["setup", "settings", "open-folder", "pack"];
+    let page = ["setup", "settings", "open-folder", "pack", "invitation"];
     WRITES.iter().map(|(path, _)| *path).chain(page).map(str::to_owned).collect()
 }
 

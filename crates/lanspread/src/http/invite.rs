@@ -1,0 +1,271 @@
+//! Bringing a friend in: a second door, off until the user opens it, that hands out this very program and nothing else.
+//!
+//! It listens on all addresses without a token, because the guest has none, and knows two paths: a page that says what
+//! to do, and the program. The program's file is named after this peer's address, and joins it when it is started
+//! ([`crate::join`]). The door closes when the user says so, and with the program.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::middleware::from_fn;
+use axum::response::Redirect;
+use axum::routing::get;
+use futures_core::Stream;
+use lanspread_api::page::{Invitation, InvitationOrder, Picture};
+use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::command::{Command, Reply};
+use qrcodegen::{QrCode, QrCodeEcc};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::task::AbortHandle;
+
+use super::{Interface, assets, give, page};
+use crate::join;
+
+/// The door's port, unless it is in use: next to the page's own.
+const PORT: u16 = 24_932;
+/// Guests that fetch the program at once.
+const GUESTS_MAX: usize = 8;
+/// Bytes of the program that are read at once, and pieces that wait for a guest's socket.
+const PIECE_BYTES: usize = 256 << 10;
+const PIECES_MAX: usize = 4;
+
+/// The door, if it is open. It closes when this is dropped.
+#[derive(Debug, Default)]
+pub struct Inviting(Mutex<Option<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    addr: SocketAddr,
+    serving: AbortHandle,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// `GET /api/v1/invitation`.
+pub async fn show(State(interface): State<Arc<Interface>>) -> Response<Body> {
+    let open = interface.inviting.0.lock().await;
+    give(Ok(invitation(open.as_ref().map(|open| open.addr))))
+}
+
+/// `POST /api/v1/invitation`.
+pub async fn change(State(interface): State<Arc<Interface>>, body: page::Sent) -> Response<Body> {
+    let order: Result<InvitationOrder, _> = page::parse(body);
+    give(match order {
+        Ok(order) => set(&interface, order.open).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn set(interface: &Interface, wanted: bool) -> Result<Invitation, ErrorBody> {
+    let mut open = interface.inviting.0.lock().await;
+    if !wanted {
+        *open = None;
+    } else if open.is_none() {
+        let status = interface.host.peer_soon().await?.command(Command::Status).await;
+        let Reply::Status(status) = status.map_err(|e| ErrorBody::from(&e))? else {
+            return Err(ErrorBody::new(ErrorCode::Internal, "the peer answered something else"));
+        };
+        let failed =
+            |e: io::Error| ErrorBody::new(ErrorCode::ListenFailed, format!("no door for guests: {e}"));
+        *open = Some(door(status.addr).await.map_err(failed)?);
+    }
+    Ok(invitation(open.as_ref().map(|open| open.addr)))
+}
+
+async fn door(peer: SocketAddr) -> io::Result<Open> {
+    let program = std::env::current_exe()?;
+    let listener = match TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?,
+    };
+    let addr = SocketAddr::new(peer.ip(), listener.local_addr()?.port());
+    let giving = Arc::new(Giving {
+        program,
+        name: join::file_name(peer),
+        guests: Arc::new(Semaphore::new(GUESTS_MAX)),
+    });
+    let router = Router::new()
+        .route("/", get(welcome))
+        .route(
+            "/program",
+            get(|State(giving): State<Arc<Giving>>| async move { Redirect::to(&giving.path()) }),
+        )
+        .route("/program/{name}", get(program_file))
+        .layer(from_fn(assets::keep_to_itself))
+        .with_state(giving);
+    let serving = tokio::spawn(async move {
+        if let Err(e) = axum::serve(listener, router).await {
+            tracing::warn!("the door for guests has closed: {e}");
+        }
+    });
+    Ok(Open { addr, serving: serving.abort_handle() })
+}
+
+fn invitation(addr: Option<SocketAddr>) -> Invitation {
+    let address = addr.map(|addr| format!("http://{addr}/"));
+    let picture = address.as_deref().and_then(picture);
+    Invitation { address, picture, system: system() }
+}
+
+/// The address as a QR code (ISO/IEC 18004): one path of unit squares.
+fn picture(text: &str) -> Option<Picture> {
+    let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
+    let mut path = String::new();
+    for y in 0..code.size() {
+        for x in (0..code.size()).filter(|x| code.get_module(*x, y)) {
+            path.push_str(&format!("M{x} {y}h1v1h-1z"));
+        }
+    }
+    Some(Picture { size: u32::try_from(code.size()).ok()?, path })
+}
+
+/// Where the program runs, in the words of its builders.
+fn system() -> String {
+    format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+#[derive(Debug)]
+struct Giving {
+    program: PathBuf,
+    /// What the guest's copy is called.
+    name: String,
+    guests: Arc<Semaphore>,
+}
+
+impl Giving {
+    fn path(&self) -> String {
+        format!("/program/{}", self.name)
+    }
+}
+
+/// The guest's page. Our own words around our own file name: nothing in it comes from anybody else.
+async fn welcome(State(giving): State<Arc<Giving>>) -> Response<Body> {
+    let (system, name) = (system(), &giving.name);
+    let start = if cfg!(windows) {
+        "<p>Open it. If Windows warns about an unknown publisher: <em>More info</em>, then <em>Run anyway</em>.".to_owned()
+    } else {
+        format!("<p>Then, in a terminal: <code>chmod +x {name} &amp;&amp; ./{name}</code>")
+    };
+    let text = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>lanspread</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"dark light\">\
+         <h1>lanspread</h1><p>Share the games of this room. This program is for <b>{system}</b>.\
+         <p><a href=\"/program\" download>Download {name}</a>\
+         {start}<p>It joins the room by itself: its name says where. Keep the name until then."
+    );
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+}
+
+async fn program_file(State(giving): State<Arc<Giving>>) -> Response<Body> {
+    let plain = |status| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        response
+    };
+    let Ok(guest) = giving.guests.clone().try_acquire_owned() else {
+        return plain(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let opened = tokio::fs::File::open(&giving.program).await;
+    let (Ok(mut file), Ok(size)) = (opened, std::fs::metadata(&giving.program).map(|m| m.len())) else {
+        return plain(StatusCode::NOT_FOUND);
+    };
+    let (sender, pieces) = mpsc::channel(PIECES_MAX);
+    tokio::spawn(async move {
+        let _guest = guest;
+        loop {
+            let mut piece = vec![0; PIECE_BYTES];
+            let read = file.read(&mut piece).await;
+            let piece = match read {
+                Ok(0) => return,
+                Ok(n) => {
+                    piece.truncate(n);
+                    Ok(Bytes::from(piece))
+                }
+                Err(e) => Err(e),
+            };
+            let failed = piece.is_err();
+            if sender.send(piece).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    let mut response = Response::new(Body::from_stream(Pieces(pieces)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+    response
+}
+
+struct Pieces(mpsc::Receiver<io::Result<Bytes>>);
+
+impl Stream for Pieces {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_is_square_and_has_its_corners() {
+        let picture = picture("http://192.168.0.7:24932/").unwrap();
+        assert!(picture.size >= 21 && picture.path.starts_with("M0 0h1v1h-1z"));
+        let last = format!("M{} 0h1v1h-1z", picture.size - 1);
+        assert!(picture.path.contains(&last), "the finder pattern at the right");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_guest_gets_this_very_program_and_nothing_else() {
+        let peer = "127.0.0.1:4000".parse().unwrap();
+        let open = door(peer).await.unwrap();
+        let fetch = |path: &str| {
+            let url = format!("http://{}{path}", open.addr);
+            tokio::task::spawn_blocking(move || {
+                let agent: ureq::Agent =
+                    ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build().into();
+                let mut answer = agent.get(url).call().unwrap();
+                let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
+                (answer.status().as_u16(), body)
+            })
+        };
+        let (status, program) = fetch("/program").await.unwrap();
+        assert_eq!(status, 200);
+        assert!(program == std::fs::read(std::env::current_exe().unwrap()).unwrap());
+        assert!(
+            String::from_utf8(fetch("/").await.unwrap().1).unwrap().contains("lanspread-join-127.0.0.1-4000")
+        );
+        for path in ["/api/v1/status", "/app.js", "/metrics", "/program/../api.json"] {
+            assert_eq!(fetch(path).await.unwrap().0, 404, "{path}");
+        }
+        let addr = open.addr;
+        drop(open);
+        let gone = async {
+            while tokio::net::TcpStream::connect(addr).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.expect("the door stays open");
+    }
+}

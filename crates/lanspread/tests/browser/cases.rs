@@ -1,0 +1,343 @@
+//! What people do with the page, each with real peers and a browser of its own.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::driver::{Browser, Driver, key};
+use crate::lab::{Peer, VERSION, game, tiny_game};
+
+pub type Case = (&'static str, fn(&Driver));
+
+pub const CASES: &[Case] = &[
+    ("the first run asks for a folder and a name, and nothing else", first_run),
+    ("a game comes from two peers, with progress, and is installed", get_from_two),
+    ("a cancelled download keeps its chunks and goes on", cancel_and_go_on),
+    ("install, uninstall, remove", install_and_back),
+    ("an update replaces the older version", update),
+    ("a peer that leaves in mid-transfer is waited for", peer_leaves),
+    ("a thousand games are searched and filtered", thousand_games),
+    ("without the token there is nothing to see", token_refused),
+    ("the keyboard is enough", keyboard_only),
+    ("settings hold, and the page speaks German", settings),
+    ("a folder becomes a game", add_a_game),
+    ("the room says who is here and who is ready", room),
+    ("a page that lost its peer says so, and comes back", lost_and_found),
+];
+
+/// Large enough to be seen on its way at this rate.
+const SLOW: [&str; 2] = ["--upload-limit", "3M"];
+const LARGE: usize = 9_000_000;
+
+fn opened(driver: &Driver, peer: &Peer) -> Browser {
+    let browser = driver.browser();
+    browser.open(&peer.page());
+    browser
+}
+
+/// The card of a game, as a selector.
+fn card(id: &str) -> String {
+    format!("game-card:has(a[href='#/game/{id}'])")
+}
+
+fn wait_step(browser: &Browser, id: &str, step: &str) {
+    browser
+        .wait(&format!("document.querySelector({})", json!(format!("{} .step[data-step={step}]", card(id)))));
+}
+
+fn click_step(browser: &Browser, id: &str) {
+    browser.click(&format!("{} .step", card(id)));
+}
+
+/// Asked of the program itself, not of the page.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(std::time::Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn ended_well(browser: &Browser) {
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+fn first_run(driver: &Driver) {
+    let peer = Peer::newcomer();
+    let browser = opened(driver, &peer);
+    browser.wait("document.querySelector('first-run')");
+    assert_eq!(browser.eval("return location.search"), "", "the token is gone from the address");
+    assert_eq!(browser.eval("return document.querySelectorAll('first-run input').length"), 2);
+    browser.fill("[name=games_dir]", "not a whole path");
+    browser.click("first-run [type=submit]");
+    browser.wait_text("first-run .trouble", "whole path");
+    let games = peer.folder().join("my games");
+    browser.fill("[name=games_dir]", games.to_str().unwrap());
+    browser.fill("[name=name]", "Ada");
+    browser.click("first-run [type=submit]");
+    browser.wait_text("game-library .empty", "No games here yet");
+    assert!(games.is_dir());
+    assert_eq!(peer.get("status")["data"]["name"], "Ada");
+    tiny_game(&games, "found");
+    wait_step(&browser, "found", "install");
+    ended_well(&browser);
+}
+
+fn get_from_two(driver: &Driver) {
+    let seed = |name| Peer::run(name, &SLOW, |games| game(games, "big", VERSION, LARGE));
+    let (ada, bela, me) = (seed("ada"), seed("bela"), Peer::run("me", &[], |_| {}));
+    me.meet(&ada);
+    me.meet(&bela);
+    let browser = opened(driver, &me);
+    browser.wait_text(&format!("{} .badge", card("big")), "2 have it");
+    click_step(&browser, "big");
+    browser.wait("document.querySelector('game-card progress')?.value > 0.1");
+    browser.wait("document.querySelector('game-card progress')?.value < 0.9");
+    browser.click(&format!("{} a", card("big")));
+    browser.wait("document.querySelectorAll('swarm-picture tbody tr').length === 2");
+    browser.wait_text(".about .facts", "MB/s");
+    browser.wait_text("game-page .log", "Installed.");
+    let gave = "document.querySelector('game-page .log').textContent.match(/from (ada, bela|bela, ada)/)";
+    browser.wait(gave);
+    browser.click(".back");
+    wait_step(&browser, "big", "open");
+    assert!(me.games().join("big/local/data.pak").is_file());
+    ended_well(&browser);
+}
+
+fn cancel_and_go_on(driver: &Driver) {
+    let ada = Peer::run("ada", &SLOW, |games| game(games, "big", VERSION, LARGE));
+    let me = Peer::run("me", &[], |_| {});
+    me.meet(&ada);
+    let browser = opened(driver, &me);
+    wait_step(&browser, "big", "get");
+    click_step(&browser, "big");
+    browser.wait("document.querySelector('game-card progress')?.value > 0.1");
+    click_step(&browser, "big");
+    wait_step(&browser, "big", "get");
+    browser.wait_text("#toasts", "What is verified is kept");
+    browser.click("nav a[data-path=downloads]");
+    browser.wait_text("downloads-page .card", "Stopped");
+    browser.click("downloads-page .queue button:not([hidden])");
+    browser.wait_text("downloads-page .queue .facts", "source");
+    browser.click("nav a[data-path='']");
+    wait_step(&browser, "big", "open");
+    browser.click(&format!("{} a", card("big")));
+    browser.wait_text("game-page .log", "were here already");
+    ended_well(&browser);
+}
+
+fn install_and_back(driver: &Driver) {
+    let me = Peer::run("me", &[], |games| game(games, "mine", VERSION, 1000));
+    let browser = opened(driver, &me);
+    browser.wait_text(&format!("{} .badge", card("mine")), "Downloaded");
+    click_step(&browser, "mine");
+    wait_step(&browser, "mine", "open");
+    assert!(me.games().join("mine/local/data.pak").is_file());
+    browser.click(&format!("{} a", card("mine")));
+    browser.click("[data-step=uninstall]");
+    browser.wait("document.querySelector('dialog')?.open");
+    browser.press([key::ESCAPE]);
+    browser.wait("!document.querySelector('dialog')");
+    assert_eq!(me.game("mine")["installed"], true, "nothing happens without a yes");
+    browser.click("[data-step=uninstall]");
+    browser.click("dialog .danger");
+    browser.wait_text("game-page .badge", "Downloaded");
+    assert!(!me.games().join("mine/local").exists());
+    browser.click("[data-step=remove]");
+    browser.click("dialog .danger");
+    browser.wait_text("game-page", "not in the room any more");
+    assert_eq!(me.game("mine"), json!(null));
+    ended_well(&browser);
+}
+
+fn update(driver: &Driver) {
+    let ada = Peer::run("ada", &[], |games| game(games, "mine", "20260202", 3000));
+    let me = Peer::run("me", &[], |games| game(games, "mine", VERSION, 1000));
+    let browser = opened(driver, &me);
+    browser.wait_text(&format!("{} .badge", card("mine")), "Downloaded");
+    me.meet(&ada);
+    wait_step(&browser, "mine", "update");
+    browser.wait_text("[data-key=updates] b", "1");
+    click_step(&browser, "mine");
+    wait_until("the new version is here", || me.game("mine")["local_version"] == "20260202");
+    browser.wait_text("[data-key=updates] b", "0");
+    ended_well(&browser);
+}
+
+fn peer_leaves(driver: &Driver) {
+    let mut ada = Peer::run("ada", &SLOW, |games| game(games, "big", VERSION, LARGE));
+    let me = Peer::run("me", &[], |_| {});
+    me.meet(&ada);
+    let browser = opened(driver, &me);
+    wait_step(&browser, "big", "get");
+    browser.click(&format!("{} a", card("big")));
+    browser.click(".actions .primary");
+    browser.wait("document.querySelector('.about progress')?.value > 0.1");
+    ada.kill();
+    browser.wait_text("game-page .log", "waiting for somebody to come back");
+    browser.wait_text(".here", "0 others here");
+    browser.wait_text("game-page .badge", "Fetching");
+    ada.start();
+    // It is dialled again, too, but with growing pauses; that is another test's business.
+    ada.meet(&me);
+    browser.wait_text("game-page .log", "Installed.");
+    browser.wait_text(".here", "1 other here");
+    ended_well(&browser);
+}
+
+fn thousand_games(driver: &Driver) {
+    let me = Peer::run("me", &[], |games| (0..1000).for_each(|n| tiny_game(games, &format!("game-{n:04}"))));
+    let browser = opened(driver, &me);
+    browser.wait("document.querySelectorAll('game-card').length === 1000");
+    browser.wait_text(".count", "1,000 games");
+    browser.fill("input[type=search]", "game-00");
+    browser.wait("document.querySelectorAll('game-card').length === 100");
+    browser.fill("input[type=search]", "nothing like it");
+    browser.wait_text("game-library .empty", "No game fits this");
+    browser.fill("input[type=search]", "0999");
+    browser.wait("document.querySelectorAll('game-card').length === 1");
+    browser.fill("input[type=search]", "");
+    browser.wait("document.querySelectorAll('game-card').length === 1000");
+    browser.click("[data-key=room]");
+    browser.wait("document.querySelectorAll('game-card').length === 0");
+    browser.click("[data-key=downloaded]");
+    browser.wait("document.querySelectorAll('game-card').length === 1000");
+    ended_well(&browser);
+}
+
+fn token_refused(driver: &Driver) {
+    let me = Peer::run("me", &[], |games| tiny_game(games, "secret"));
+    let browser = driver.browser();
+    for address in [me.address(), format!("{}?token=wrong", me.address())] {
+        browser.open(&address);
+        browser.wait_text("main h1", "not let in");
+        assert_eq!(browser.eval("return document.body.textContent.includes('secret')"), false);
+    }
+    browser.open(&me.page());
+    browser.wait_text("game-card .name", "secret");
+}
+
+fn keyboard_only(driver: &Driver) {
+    let games = ["alpha", "beta", "gamma"];
+    let me = Peer::run("me", &[], |dir| games.iter().for_each(|id| game(dir, id, VERSION, 1000)));
+    let browser = opened(driver, &me);
+    browser.wait("document.querySelectorAll('.step[data-step=install]').length === 3");
+    browser.press(['/']);
+    browser.wait("document.activeElement.type === 'search'");
+    browser.press("gam".chars());
+    browser.wait("document.querySelectorAll('game-card').length === 1");
+    let at = |id: &str| format!("document.activeElement.getAttribute('href') === '#/game/{id}'");
+    browser.press([key::ESCAPE]);
+    browser.wait(&at("gamma"));
+    browser.press([key::TAB]);
+    browser.wait("document.activeElement.classList.contains('step')");
+    browser.press([key::ENTER]);
+    wait_step(&browser, "gamma", "open");
+
+    browser.press(['3']);
+    browser.wait("document.querySelector('downloads-page')");
+    browser.press(['1']);
+    browser.wait("document.querySelector('input[type=search]').value === 'gam'");
+    browser.fill("input[type=search]", "");
+    browser.wait("document.querySelectorAll('game-card').length === 3");
+    browser.eval("document.activeElement.blur()");
+    browser.wait("!document.querySelector('game-library').matches(':focus-within')");
+    // Skip link, brand, four views, search, five filters, two choices; then the grid has one stop.
+    let in_grid = "Boolean(document.activeElement.closest('game-card'))";
+    for _ in 0..20 {
+        if browser.eval(&format!("return {in_grid}")) == json!(true) {
+            break;
+        }
+        browser.press([key::TAB]);
+    }
+    // It is where it was left.
+    browser.wait(&at("gamma"));
+    browser.press([key::HOME]);
+    browser.wait(&at("alpha"));
+    browser.press([key::RIGHT]);
+    browser.wait(&at("beta"));
+    browser.press([key::DOWN]);
+    browser.wait(&at("gamma"));
+    browser.press([key::ENTER]);
+    browser.wait_text("game-page h1", "gamma");
+    browser.press([key::ESCAPE]);
+    browser.wait("document.querySelector('game-library')");
+    ended_well(&browser);
+}
+
+fn settings(driver: &Driver) {
+    let me = Peer::run("me", &[], |games| tiny_game(games, "one"));
+    let browser = opened(driver, &me);
+    browser.click("nav a[data-path=settings]");
+    browser.click("[name=language] option[value=de]");
+    browser.wait_text("nav", "Bibliothek");
+    browser.wait("document.documentElement.lang === 'de'");
+    browser.fill("[name=name]", "Zoë");
+    browser.click(".setting [type=submit]");
+    wait_until("the new name holds", || me.get("status")["data"]["name"] == "Zoë");
+    browser.wait_text("settings-page h1", "Einstellungen");
+    browser.click("nav a[data-path=downloads]");
+    browser.fill("[name=upload]", "2.5");
+    browser.click("downloads-page form [type=submit]");
+    wait_until("the limit holds", || me.get("status")["data"]["limits"]["upload"] == 2_500_000);
+    ended_well(&browser);
+}
+
+fn add_a_game(driver: &Driver) {
+    let me = Peer::run("me", &[], |_| {});
+    let source = me.folder().join("Great Game");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("game.exe"), "MZ").unwrap();
+    let browser = opened(driver, &me);
+    browser.click("nav a[data-path=settings]");
+    browser.wait_text("settings-page button", "Add a game");
+    browser.eval(
+        "[...document.querySelectorAll('button')].find(b => b.textContent.startsWith('Add a game')).click()",
+    );
+    browser.fill("dialog [name=folder]", me.folder().to_str().unwrap());
+    browser.click("dialog button[type=button]");
+    browser.wait_text(".folders", "Great Game");
+    browser.eval(
+        "[...document.querySelectorAll('.folders button')].find(b => b.textContent === 'Great Game').click()",
+    );
+    browser.wait_text(".path", "Great Game");
+    browser.click("dialog:last-of-type .primary");
+    browser.wait("document.querySelector('dialog [name=id]').value === 'great-game'");
+    browser.click("dialog [type=submit]");
+    browser.wait_text("#toasts", "in the library now");
+    browser.click("nav a[data-path='']");
+    wait_step(&browser, "great-game", "install");
+    ended_well(&browser);
+}
+
+fn room(driver: &Driver) {
+    let ada = Peer::run("ada", &[], |games| tiny_game(games, "one"));
+    let me = Peer::run("me", &[], |_| {});
+    let browser = opened(driver, &me);
+    browser.click("nav a[data-path=room]");
+    browser.wait_text(".lead", "Nobody else is here yet");
+    let addr = ada.get("status")["data"]["addr"].as_str().unwrap().to_owned();
+    browser.fill("[name=addr]", &addr);
+    browser.click("room-page [type=submit]");
+    browser.wait_text(".peer b", "ada");
+    browser.wait_text(".ready", "1 of 2 are ready");
+    browser.wait_text(".ready .ok", "ada");
+    drop(ada);
+    browser.wait_text(".lead", "Nobody else is here yet");
+    ended_well(&browser);
+}
+
+fn lost_and_found(driver: &Driver) {
+    let mut me = Peer::run("me", &[], |games| tiny_game(games, "one"));
+    let browser = opened(driver, &me);
+    browser.wait_text("game-card .name", "one");
+    me.kill();
+    browser.wait_text(".lost", "does not answer");
+    browser.wait("document.body.classList.contains('stale')");
+    tiny_game(&me.games(), "two");
+    me.start();
+    browser.open(&me.page());
+    browser.wait_text("game-card .name", "two");
+    browser.wait("!document.body.classList.contains('stale')");
+}

@@ -1,0 +1,201 @@
+//! A browser, driven over the W3C WebDriver protocol: as much of it as the tests need.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use ureq::Agent;
+
+/// What a browser needs for one step, on a machine that does other things, too.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Between two looks at the page.
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+/// The WebDriver name of a reference to an element (W3C WebDriver, section 12).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Keys that are no characters (W3C WebDriver, section 17.4.2).
+pub mod key {
+    pub const BACKSPACE: char = '\u{e003}';
+    pub const TAB: char = '\u{e004}';
+    pub const ENTER: char = '\u{e007}';
+    pub const ESCAPE: char = '\u{e00c}';
+    pub const HOME: char = '\u{e011}';
+    pub const RIGHT: char = '\u{e014}';
+    pub const DOWN: char = '\u{e015}';
+}
+
+/// chromedriver, which starts browsers.
+pub struct Driver {
+    child: Child,
+    base: String,
+}
+
+impl Driver {
+    /// `None` where it is not installed.
+    pub fn start() -> Option<Self> {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut lines = BufReader::new(child.stdout.take()?).lines();
+        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let (_, port) = line.rsplit_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        match port {
+            Some(port) => Some(Self { child, base: format!("http://127.0.0.1:{port}") }),
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                None
+            }
+        }
+    }
+
+    /// A browser of its own, with nothing remembered.
+    pub fn browser(&self) -> Browser {
+        let profile = tempfile::tempdir().unwrap();
+        let mut args: Vec<String> = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--lang=en",
+            "--window-size=1280,900",
+        ]
+        .map(str::to_owned)
+        .into();
+        args.push(format!("--user-data-dir={}", profile.path().display()));
+        let agent = Agent::config_builder()
+            .proxy(None)
+            .http_status_as_error(false)
+            .timeout_global(Some(DEADLINE * 2))
+            .build()
+            .into();
+        let mut browser = Browser { agent, session: format!("{}/session", self.base), _profile: profile };
+        let made = browser.post(
+            "",
+            &json!({ "capabilities": { "alwaysMatch": {
+                "browserName": "chrome",
+                "goog:chromeOptions": { "args": args },
+                "goog:loggingPrefs": { "browser": "ALL" },
+            } } }),
+        );
+        browser.session = format!("{}/{}", browser.session, made["sessionId"].as_str().unwrap());
+        browser
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub struct Browser {
+    agent: Agent,
+    session: String,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub fn open(&self, url: &str) {
+        self.post("/url", &json!({ "url": url }));
+    }
+
+    /// What a function body of JavaScript returns.
+    pub fn eval(&self, script: &str) -> Value {
+        self.post("/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Waits until an expression is true.
+    pub fn wait(&self, expression: &str) {
+        let end = Instant::now() + DEADLINE;
+        while self.eval(&format!("return Boolean({expression})")) != json!(true) {
+            if Instant::now() > end {
+                let body = self.eval("return document.body.innerText");
+                panic!("never true: {expression}\nthe page says: {}", body.as_str().unwrap_or_default());
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// Waits until an element is there and says this.
+    pub fn wait_text(&self, css: &str, text: &str) {
+        let (css, text) = (json!(css), json!(text));
+        self.wait(&format!(
+            "[...document.querySelectorAll({css})].some(e => e.textContent.includes({text}))"
+        ));
+    }
+
+    /// Clicks as a mouse does: what is covered or outside the window is scrolled to, or fails.
+    pub fn click(&self, css: &str) {
+        self.wait(&format!("document.querySelector({})", json!(css)));
+        let element = self.find(css);
+        self.post(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    /// Types into a field, in place of what is there.
+    pub fn fill(&self, css: &str, text: &str) {
+        self.wait(&format!("document.querySelector({})", json!(css)));
+        let element = self.find(css);
+        self.eval(&format!("document.querySelector({}).select()", json!(css)));
+        let text = if text.is_empty() { key::BACKSPACE.to_string() } else { text.to_owned() };
+        self.post(&format!("/element/{element}/value"), &json!({ "text": text }));
+    }
+
+    /// Presses keys, wherever the focus is.
+    pub fn press(&self, keys: impl IntoIterator<Item = char>) {
+        let strokes: Vec<Value> = keys
+            .into_iter()
+            .flat_map(|key| {
+                ["keyDown", "keyUp"].map(|what| json!({ "type": what, "value": key.to_string() }))
+            })
+            .collect();
+        self.post(
+            "/actions",
+            &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": strokes }] }),
+        );
+    }
+
+    fn find(&self, css: &str) -> String {
+        let found = self.post("/element", &json!({ "using": "css selector", "value": css }));
+        found[ELEMENT].as_str().unwrap_or_else(|| panic!("no element {css}")).to_owned()
+    }
+
+    /// What the browser complained about: scripts that failed, what the policy forbade. Refused requests apart, which a
+    /// test may want.
+    pub fn complaints(&self) -> Vec<String> {
+        let log = self.post("/se/log", &json!({ "type": "browser" }));
+        let entries = log.as_array().cloned().unwrap_or_default();
+        let severe = entries.iter().filter(|entry| entry["level"] == "SEVERE");
+        let said = severe.filter_map(|entry| entry["message"].as_str()).map(str::to_owned);
+        said.filter(|text| !text.contains("Failed to load resource")).collect()
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let mut response = self.agent.post(format!("{}{path}", self.session)).send_json(body).unwrap();
+        let status = response.status();
+        let text = response.body_mut().with_config().limit(64 << 20).read_to_string().unwrap();
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert!(status.is_success(), "{path}: {}", answer["value"]["message"]);
+        answer["value"].clone()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.agent.delete(&self.session).call();
+    }
+}

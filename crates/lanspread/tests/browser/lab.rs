@@ -1,0 +1,178 @@
+//! Peers to look at: real processes with real folders.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+pub const VERSION: &str = "20260101";
+
+/// One running program, and its folders. It ends with the test.
+pub struct Peer {
+    child: Child,
+    folders: TempDir,
+    extra: Vec<String>,
+    name: String,
+}
+
+impl Peer {
+    /// The program as a newcomer starts it: without anything.
+    pub fn newcomer() -> Self {
+        let mut peer = Self::prepared("newcomer", &[]);
+        let mut command = peer.command(&["--no-browser"]);
+        peer.child = command.spawn().unwrap();
+        peer.wait_for_interface();
+        peer
+    }
+
+    pub fn run(name: &str, extra: &[&str], games: impl FnOnce(&Path)) -> Self {
+        let mut peer = Self::prepared(name, extra);
+        games(&peer.games());
+        peer.start();
+        peer
+    }
+
+    fn prepared(name: &str, extra: &[&str]) -> Self {
+        let folders = tempfile::tempdir().unwrap();
+        fs::create_dir(folders.path().join("games")).unwrap();
+        let placeholder = Command::new(env!("CARGO_BIN_EXE_lanspread"))
+            .arg("--version")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let extra = extra.iter().map(|text| (*text).to_owned()).collect();
+        Self { child: placeholder, folders, extra, name: name.to_owned() }
+    }
+
+    /// Starts it (again).
+    pub fn start(&mut self) {
+        let _ = fs::remove_file(self.api_file());
+        let games = self.games().to_str().unwrap().to_owned();
+        let mut command = self.command(&["run", "--games-dir", &games, "--name", &self.name.clone()]);
+        // The same port again, so that those who knew it find it.
+        let port = fs::read_to_string(self.state().join("test-port")).unwrap_or_else(|_| "0".to_owned());
+        command.arg("--listen").arg(format!("127.0.0.1:{port}")).args(&self.extra);
+        self.child = command.spawn().unwrap();
+        self.wait_for_interface();
+        let status = self.get("status");
+        let addr: SocketAddr = status["data"]["addr"].as_str().unwrap().parse().unwrap();
+        fs::write(self.state().join("test-port"), addr.port().to_string()).unwrap();
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lanspread"));
+        command.arg("--state-dir").arg(self.state()).args(args).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folders.path().join("state")
+    }
+
+    pub fn games(&self) -> PathBuf {
+        self.folders.path().join("games")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folders.path()
+    }
+
+    fn api_file(&self) -> PathBuf {
+        self.state().join("api.json")
+    }
+
+    fn api(&self) -> Option<(String, String)> {
+        let file: Value = serde_json::from_slice(&fs::read(self.api_file()).ok()?).ok()?;
+        Some((file["address"].as_str()?.to_owned(), file["token"].as_str()?.to_owned()))
+    }
+
+    fn wait_for_interface(&self) {
+        let end = Instant::now() + DEADLINE;
+        while self.api().is_none_or(|(address, _)| std::net::TcpStream::connect(&address).is_err()) {
+            assert!(Instant::now() < end, "{} has no interface", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn address(&self) -> String {
+        format!("http://{}/", self.api().unwrap().0)
+    }
+
+    /// The page's address with the token.
+    pub fn page(&self) -> String {
+        let (address, token) = self.api().unwrap();
+        format!("http://{address}/?token={token}")
+    }
+
+    pub fn get(&self, what: &str) -> Value {
+        let (address, token) = self.api().unwrap();
+        let answer = ureq::get(format!("http://{address}/api/v1/{what}"))
+            .header("authorization", format!("Bearer {token}"))
+            .call();
+        answer.unwrap().body_mut().read_json().unwrap()
+    }
+
+    fn post(&self, what: &str, body: &Value) {
+        let (address, token) = self.api().unwrap();
+        let request = ureq::post(format!("http://{address}/api/v1/{what}"));
+        request.header("authorization", format!("Bearer {token}")).send_json(body).unwrap();
+    }
+
+    /// Connects to another peer.
+    pub fn meet(&self, other: &Self) {
+        let addr = other.get("status")["data"]["addr"].clone();
+        self.post("connect", &serde_json::json!({ "addr": addr }));
+    }
+
+    /// A game as this peer sees it; null if it does not.
+    pub fn game(&self, id: &str) -> Value {
+        let games = self.get("games")["data"]["games"].clone();
+        let found = games.as_array().unwrap().iter().find(|game| game["game_id"] == id).cloned();
+        found.unwrap_or(Value::Null)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes a game of about so many bytes with this very program. The same id, version and size give the same bytes.
+pub fn game(games: &Path, id: &str, version: &str, bytes: usize) {
+    let source = tempfile::tempdir().unwrap();
+    let mut content = Vec::with_capacity(bytes);
+    let mut output = blake3::Hasher::new_derive_key("lanspread browser test game");
+    output.update(id.as_bytes()).update(version.as_bytes());
+    content.resize(bytes, 0);
+    output.finalize_xof().fill(&mut content);
+    let file = source.path().join("data.pak");
+    fs::write(&file, content).unwrap();
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+    let packed = Command::new(env!("CARGO_BIN_EXE_lanspread"))
+        .args(["pack", source.path().to_str().unwrap(), "--id", id, "--version", version, "--games-dir"])
+        .arg(games)
+        .output()
+        .unwrap();
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+}
+
+/// A game that is just there: an archive that nobody unpacks.
+pub fn tiny_game(games: &Path, id: &str) {
+    let folder = games.join(id);
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(format!("{id}.eti")), id).unwrap();
+    fs::write(folder.join("version.ini"), VERSION).unwrap();
+}

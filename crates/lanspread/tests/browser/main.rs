@@ -1,0 +1,60 @@
+//! The page in a real Chromium, in front of the real program.
+//!
+//! Needs `chromium` and `chromedriver` (on Debian: `chromium chromium-driver`). Without them the cases are shown as
+//! ignored, but fail where `CI` is `true`: a run that ran nothing is no success. The type check needs `npm`, likewise.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod cases;
+mod driver;
+mod figures;
+mod lab;
+mod types;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// Each case runs a browser and up to three peers; more at once only wait for each other.
+const AT_ONCE: usize = 2;
+
+fn main() -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(AT_ONCE);
+    let strict = std::env::var_os("CI").is_some();
+    let driver = if args.list { None } else { driver::Driver::start().map(Arc::new) };
+    if let Some(runs) = std::env::var("LANSPREAD_PAGE_FIGURES").ok().and_then(|runs| runs.parse().ok()) {
+        let Some(driver) = driver else { return ExitCode::FAILURE };
+        figures::print(&driver, runs);
+        return ExitCode::SUCCESS;
+    }
+    let missing = driver.is_none() && !args.list;
+    let mut trials: Vec<Trial> = cases::CASES
+        .iter()
+        .map(|(name, run)| {
+            let driver = driver.clone();
+            let trial = Trial::test(*name, move || match driver {
+                Some(driver) => {
+                    run(&driver);
+                    Ok(())
+                }
+                None => Err("chromedriver is not installed".into()),
+            });
+            trial.with_ignored_flag(missing && !strict)
+        })
+        .collect();
+    let compiler = if args.list { None } else { types::compiler() };
+    let skip = compiler.is_none() && !args.list;
+    let check = Trial::test("the scripts are of the types that they state", move || {
+        types::check(&compiler.ok_or("npm cannot install the compiler")?);
+        Ok(())
+    });
+    trials.push(check.with_ignored_flag(skip));
+    if missing && !strict {
+        eprintln!("SKIPPED: chromedriver is not installed, so the page is not tested");
+    }
+    let conclusion = libtest_mimic::run(&args, trials);
+    drop(driver);
+    conclusion.exit_code()
+}

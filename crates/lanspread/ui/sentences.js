@@ -61,6 +61,8 @@ export function passing(event) {
   const game = event.game_id ? (state.games.get(event.game_id)?.title ?? event.game_id) : '';
   const text = sentence(event);
   if (!text) return null;
+  // What goes on at once has its word at the end.
+  if (event.event === 'download-finished' && state.operation(event.game_id ?? '')) return null;
   if (event.event === 'verify-finished') return [`${game}: ${text}`, event.broken_count ? 'bad' : 'good'];
   if (event.event.endsWith('-failed')) return [`${game}: ${text}`, 'bad'];
   if (event.event === 'peer-incompatible' || event.event === 'source-rejected') return [game ? `${game}: ${text}` : text, 'bad'];

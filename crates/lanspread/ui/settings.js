@@ -47,7 +47,7 @@ export class SettingsPage extends HTMLElement {
         form(() => change({ games_dir: this.#folder.value }, t('Saved.')), h('label', { class: 'field grow' }, t('Games folder'), this.#folder, this.#disk), h('button', { type: 'button', onclick: browse }, t('Browse')), h('button', { type: 'submit' }, t('Save'))),
         h('p', {}, h('button', { type: 'button', onclick: addGame }, t('Add a game …'))),
         form(() => change({ quiet_upload: Math.round(Number(this.#quiet.value || 0) * MEGA) }, t('Saved.')),
-          h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet, h('small', {}, t('Holds while a game that was started from here runs.'))), h('button', { type: 'submit' }, t('Save')))),
+          h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet, h('small', {}, t('Takes hold when a game is started from here, until you let it go under Downloads.'))), h('button', { type: 'submit' }, t('Save')))),
       state.actions.has('invitation') ? this.#friend : null,
       h('section', { class: 'card' }, h('h2', {}, t('Help')),
         h('table', { class: 'keys' }, h('caption', {}, t('Keys')), h('tbody', {}, ...KEYS.map(([key, text]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text)))))),

@@ -1,7 +1,7 @@
 //! Making a folder into a game: one stored archive, the picture beside it, and the sentinel last.
 //!
-//! The game's folder is new, so that nothing of the user's is touched; if anything fails, what was written goes again.
-//! A crash leaves a folder without a sentinel, which is no game and can be deleted. The source is only read.
+//! The game is made in a folder of ours and takes its place by a rename, so that nobody sees half of it. If anything fails,
+//! what was written goes again; what a crash leaves, the next packing of this game removes. The source is only read.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -18,6 +18,8 @@ use lanspread_types::{GameId, GameVersion, RelPath};
 
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 1 << 20;
+/// What folders are called in which a game is made; scans pass over them, as over all that begins so.
+const STAGING: &str = ".lanspread-packing-";
 /// What an entry of an archive takes beside its content, at most: the longest path, and the header.
 const ENTRY_BYTES: u64 = 1200;
 /// Pictures that a game may have (`http/covers.rs` shows them).
@@ -93,14 +95,18 @@ pub fn pack(order: &Order, games_dir: &Path, progress: impl FnMut((u64, u64))) -
         _ => {}
     }
     let game = games_dir.join(order.game.as_str());
-    match fs::create_dir(&game) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(PackError::Exists(game)),
-        made => made.map_err(|e| PackError::Write(game.clone(), e))?,
+    if game.symlink_metadata().is_ok() {
+        return Err(PackError::Exists(game));
     }
-    let written = write(order, &found, cover.as_deref(), &game, progress);
+    let staging = games_dir.join(format!("{STAGING}{}", order.game));
+    // What is called so can only be left from a crash.
+    let _ = fs::remove_dir_all(&staging);
+    let made = fs::create_dir(&staging).map_err(|e| PackError::Write(staging.clone(), e));
+    let written = made
+        .and_then(|()| write(order, &found, cover.as_deref(), &staging, progress))
+        .and_then(|()| fs::rename(&staging, &game).map_err(|e| PackError::Write(game, e)));
     if written.is_err() {
-        // We have made this folder just now, so all that is in it is ours.
-        let _ = fs::remove_dir_all(&game);
+        let _ = fs::remove_dir_all(&staging);
     }
     written.map(|()| Packed { game_id: order.game.to_string(), files: found.files.len(), bytes: found.bytes })
 }

@@ -98,7 +98,7 @@ state.addEventListener('change', async (event) => {
   if (changed.all || changed.settings) {
     const before = language;
     await speak(state.settings.language);
-    if (before !== language || !bar.firstChild) {
+    if (before !== language || !nav.firstChild) {
       showBar();
       shown = '';
     }

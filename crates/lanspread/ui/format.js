@@ -38,7 +38,7 @@ export function version(stamp) {
 
 /** @param {number} ms */
 export function clock(ms) {
-  return new Date(ms).toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit' });
+  return new Date(ms).toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 }
 
 /** @param {number} part 0 to 1 */

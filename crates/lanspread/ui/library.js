@@ -12,6 +12,9 @@ import { count, t } from './words.js';
 /** Cards that are made at once: as many as a large screen shows, so that the rest does not hold it up. */
 const CARDS_AT_ONCE = 60;
 
+/** How long cards are brought up to date in one frame, in milliseconds. */
+const SLICE_MS = 12;
+
 /** @type {Record<string, {label: string, has: (game: GameRow) => boolean}>} */
 const FILTERS = {
   all: { label: 'All', has: () => true },
@@ -120,6 +123,9 @@ export class GameLibrary extends HTMLElement {
   /** Ids in the order in which they stand. @type {string[]} */
   #order = [];
   #current = '';
+  /** Games whose cards are not as they are now. @type {Set<string>} */
+  #stale = new Set();
+  #refreshing = 0;
   #rest = 0;
   #grid = h('div', { class: 'grid', role: 'list', 'aria-label': t('Games') });
   #empty = h('div', { class: 'empty', hidden: true });
@@ -156,6 +162,7 @@ export class GameLibrary extends HTMLElement {
 
   disconnectedCallback() {
     cancelIdleCallback(this.#rest);
+    cancelAnimationFrame(this.#refreshing);
   }
 
   /** @param {import('./state.js').Changed} changed */
@@ -164,14 +171,25 @@ export class GameLibrary extends HTMLElement {
       this.arrange();
       return;
     }
-    let different = false;
-    for (const id of changed.games) {
+    if (changed.games.size === 0) return;
+    for (const id of changed.games) this.#stale.add(id);
+    this.arrange(false);
+    this.#refresh();
+  }
+
+  /** Shows what is stale, for as long as a frame allows; the rest in the next ones. */
+  #refresh() {
+    cancelAnimationFrame(this.#refreshing);
+    const end = performance.now() + SLICE_MS;
+    for (const id of this.#stale) {
+      if (performance.now() > end) {
+        this.#refreshing = requestAnimationFrame(() => this.#refresh());
+        return;
+      }
+      this.#stale.delete(id);
       const game = state.games.get(id);
-      const card = this.#cards.get(id);
-      if (game && card) card.show(game);
-      different = true;
+      if (game) this.#cards.get(id)?.show(game);
     }
-    if (different) this.arrange(false);
   }
 
   /** @param {'filter' | 'order' | 'density' | 'search'} what @param {string} value */
@@ -247,7 +265,7 @@ export class GameLibrary extends HTMLElement {
       this.#cards.set(id, card);
     }
     const game = state.games.get(id);
-    if (game && card.game !== game) card.show(game);
+    if (game && !card.game) card.show(game);
     card.reachable(id === this.#current);
     return card;
   }

@@ -90,14 +90,63 @@ fn host() -> String {
 
 /// Every package in the build of this system.
 fn packages() -> Vec<Value> {
+    metadata()["packages"].as_array().unwrap().clone()
+}
+
+fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--offline", "--format-version", "1", "--filter-platform", &host()])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    metadata["packages"].as_array().unwrap().clone()
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What is linked into the program: name, licence and source of each package, sorted.
+fn linked() -> Vec<String> {
+    let metadata = metadata();
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let package = |id: &Value| packages.iter().find(|p| p["id"] == *id).unwrap();
+    let mut open = vec![packages.iter().find(|p| p["name"] == env!("CARGO_PKG_NAME")).unwrap()["id"].clone()];
+    let mut seen = Vec::new();
+    while let Some(id) = open.pop() {
+        if seen.contains(&id) {
+            continue;
+        }
+        let node = nodes.iter().find(|node| node["id"] == id).unwrap();
+        let normal =
+            |dep: &&Value| dep["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null());
+        open.extend(node["deps"].as_array().unwrap().iter().filter(normal).map(|dep| dep["pkg"].clone()));
+        seen.push(id);
+    }
+    let foreign = seen.iter().map(package).filter(|p| !p["source"].is_null());
+    let line = |p: &Value| {
+        let text = |key: &str| p[key].as_str().unwrap_or("-").to_owned();
+        format!("{}: {} ({})", text("name"), text("license"), text("repository"))
+    };
+    let mut lines: Vec<String> = foreign.map(line).collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// The page shows this file. `UPDATE_LICENCES=1 cargo test -p lanspread --test licences` writes it anew.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_pages_list_names_what_is_linked() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ui/licences.txt");
+    let head = "lanspread is under the MIT licence or the Apache licence 2.0, as you like.\n\n\
+        It is built from these packages, each under its own licence, the text of which is in its source:\n\n";
+    let lines = linked();
+    assert!(lines.len() > 50, "only {} packages were found", lines.len());
+    let current = format!("{head}{}\n", lines.join("\n"));
+    if std::env::var_os("UPDATE_LICENCES").is_some() {
+        std::fs::write(path, &current).unwrap();
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(found == current, "ui/licences.txt is not current: run with UPDATE_LICENCES=1");
 }
 
 #[test]

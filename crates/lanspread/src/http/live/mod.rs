@@ -121,6 +121,7 @@ impl Stale {
             }
             Event::ActiveOperationsChanged { .. } => (self.status, self.games) = (true, true),
             Event::LocalLibraryChanged { .. } => (self.games, self.covers) = (true, true),
+            event if is_progress(event) => self.status = true,
             _ => *self = Self::ALL,
         }
     }
@@ -389,7 +390,13 @@ fn is_news(event: &Event) -> bool {
             | Event::DownloadChunkFinished { .. }
             | Event::InstallProgress { .. }
             | Event::EventsLost { .. }
-    )
+    ) && !is_progress(event)
+}
+
+/// Whether an event only tells how far something is, by its name in the contract: that of one that is new, too.
+fn is_progress(event: &Event) -> bool {
+    let name = serde_json::to_value(event).ok().and_then(|value| value["event"].as_str().map(str::to_owned));
+    name.is_some_and(|name| name.ends_with("-progress"))
 }
 
 /// What can be posted, those of the page among them.
@@ -405,4 +412,31 @@ pub fn disk_of(dir: &Path) -> Disk {
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_has_what_happened_and_not_how_far_it_is() {
+        let game = || "a".to_owned();
+        let quiet = [
+            Event::InstallProgress { game_id: game(), done_bytes: 1, total_bytes: 2 },
+            Event::IndexProgress { game_id: game(), done_bytes: 1, total_bytes: 2 },
+            Event::ActiveOperationsChanged { active_operations: Vec::new() },
+        ];
+        assert!(quiet.iter().all(|event| !is_news(event)));
+        assert!(is_news(&Event::InstallFinished { game_id: game() }));
+        assert!(is_progress(&quiet[0]) && !is_progress(&quiet[2]));
+    }
+
+    #[test]
+    fn what_an_event_makes_stale() {
+        let mut stale = Stale::default();
+        stale.add(&Event::InstallProgress { game_id: "a".to_owned(), done_bytes: 1, total_bytes: 2 });
+        assert_eq!(stale, Stale { status: true, ..Stale::default() });
+        stale.add(&Event::InstallFinished { game_id: "a".to_owned() });
+        assert_eq!(stale, Stale::ALL);
+    }
 }

@@ -108,6 +108,10 @@ peer-cli-run NAME *ARGS:
 sim *ARGS:
     cargo run --release -p lanspread-sim -- {{ARGS}}
 
+# every fuzz target, so many seconds each (docs/fuzzing.md)
+fuzz SECONDS="60":
+    LANSPREAD_FUZZ_SECONDS={{SECONDS}} cargo test --release -p lanspread-fuzz --test targets -- --nocapture
+
 # the benchmarks (docs/benchmarks.md); all need root, for network namespaces with shaped links, except bench-hash
 # one seed and six receivers at 100 Mbit/s, beside aria2, libtorrent and one HTTP server
 bench-swarm *ARGS:

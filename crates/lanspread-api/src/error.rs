@@ -5,6 +5,8 @@ use lanspread_peer::catalog_file::CatalogError;
 use lanspread_peer::command::{CommandError, ContentVariant};
 use lanspread_peer::event::DownloadFailure;
 use lanspread_peer::io::{DialFailure, DiskError};
+use lanspread_peer::pass_phrase::PassPhraseFileError;
+use lanspread_peer::types::PartyMismatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -175,6 +177,12 @@ error_codes! {
     NotAPeer "not-a-peer" Network "whatever answers at the address is not a lanspread peer";
     IncompatibleProtocol "incompatible-protocol" Network "the other side speaks another protocol version"
         hint "use the same version of lanspread on both";
+    OtherParty "other-party" Network "the other side does not belong to the same closed party"
+        hint "use the same --party and pass phrase on both, or neither";
+    WrongPassPhrase "wrong-pass-phrase" Network "both belong to the same party by name, but their pass phrases differ"
+        hint "ask the organiser for the pass phrase; upper and lower case count";
+    TooManyTries "too-many-tries" Network "too many wrong pass phrases came of late"
+        hint "wait a minute, then try again with the right one";
     WaitTimedOut "wait-timed-out" Network "not enough peers were connected within the time limit";
     DiskFull "disk-full" Disk "there is not enough room on the disk"
         hint "make room and try again: what is verified is kept";
@@ -184,6 +192,8 @@ error_codes! {
         hint "each peer needs a state folder of its own";
     ListenFailed "listen-failed" Start "the address cannot be listened on"
         hint "port 0 takes a free port";
+    PartyInvalid "party-invalid" Start "the closed party cannot be entered: its pass phrase is missing or not valid"
+        hint "put the pass phrase into a file and name it with --party-secret-file";
     CatalogInvalid "catalog-invalid" Start "the catalogue cannot be read or is not valid";
     NotRunning "not-running" NotRunning "no peer runs on this state folder"
         hint "start one with `lanspread run`";
@@ -300,6 +310,11 @@ impl From<&CommandError> for ErrorCode {
             CommandError::NotDownloading { .. } => Self::NotDownloading,
             CommandError::ConnectFailed { failure, .. } => failure.into(),
             CommandError::Incompatible { .. } => Self::IncompatibleProtocol,
+            CommandError::OtherParty { mismatch, .. } => match mismatch {
+                PartyMismatch::Closed(_) | PartyMismatch::Open => Self::OtherParty,
+                PartyMismatch::WrongPassPhrase => Self::WrongPassPhrase,
+                PartyMismatch::TooManyTries => Self::TooManyTries,
+            },
             CommandError::WaitTimedOut { .. } => Self::WaitTimedOut,
             CommandError::Busy => Self::Busy,
             CommandError::Disk(error) => error.into(),
@@ -330,6 +345,7 @@ impl From<&CommandError> for ErrorBody {
             | CommandError::NothingToCancel { game } => body.game_id = Some(game.to_string()),
             CommandError::ConnectFailed { .. }
             | CommandError::Incompatible { .. }
+            | CommandError::OtherParty { .. }
             | CommandError::WaitTimedOut { .. }
             | CommandError::Busy
             | CommandError::Disk(_)
@@ -347,6 +363,12 @@ impl From<&StartError> for ErrorBody {
             StartError::Listen { .. } => ErrorCode::ListenFailed,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<&PassPhraseFileError> for ErrorBody {
+    fn from(error: &PassPhraseFileError) -> Self {
+        Self::new(ErrorCode::PartyInvalid, error.to_string())
     }
 }
 

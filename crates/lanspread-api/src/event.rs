@@ -54,6 +54,27 @@ pub enum Event {
         their_protocol: u16,
         our_protocol: u16,
     },
+    /// Somebody was not let in, or was dropped. Told once a minute at most for each address and code.
+    PeerRefused {
+        /// `null` if it never proved who it is.
+        peer_id: Option<String>,
+        addr: SocketAddr,
+        code: RefusalCode,
+        reason: String,
+    },
+    /// A newer edition of the organiser's catalogue came in and counts from now on.
+    CatalogChanged {
+        key: String,
+        serial: u64,
+        game_count: usize,
+    },
+    /// Somebody asks everybody to fetch a game. `accepted`: this peer has started to.
+    FetchWanted {
+        peer_id: String,
+        name: String,
+        game_id: String,
+        accepted: bool,
+    },
     /// The operations that run now.
     ActiveOperationsChanged {
         active_operations: Vec<ActiveOperation>,
@@ -219,6 +240,25 @@ pub enum LossCode {
     ProtocolError,
     TooManyPeers,
     Leaving,
+}
+
+/// Why somebody was not let in, or was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalCode {
+    /// One of the two belongs to a closed party that the other does not belong to.
+    OtherParty,
+    WrongPassPhrase,
+    /// Too many wrong pass phrases came from there, or from everybody together.
+    TooManyTries,
+    /// It broke the protocol after it had begun well.
+    ProtocolError,
+    /// What came in at the port is no peer.
+    NotAPeer,
+    TooSlow,
+    TooManyConnections,
+    /// It sent data that does not verify in more than one download.
+    BadData,
 }
 
 /// Why a source is not asked again.

@@ -289,6 +289,8 @@ fn command(name: CommandName, fields: &Fields) -> Result<Request, ErrorBody> {
         CommandName::SetPriority => {
             Request::SetPriority { game_id: fields.game_id()?, priority: fields.priority()? }
         }
+        CommandName::Room => Request::Room,
+        CommandName::WantGame => Request::WantGame { game_id: fields.game_id()? },
         CommandName::SetGameDir => Request::SetGameDir { path: fields.path()? },
         CommandName::Shutdown => Request::Shutdown,
     })

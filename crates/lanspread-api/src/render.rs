@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use lanspread_peer::catalog as core_catalog;
 use lanspread_peer::command::{CommandError, OperationKind as CoreKind, Reply};
 use lanspread_peer::event::{self as core, DownloadFailure, Event as CoreEvent, RejectReason};
 use lanspread_peer::io::{self, CloseReason, DiskError};
+use lanspread_peer::refusals::RefusalKind;
+use lanspread_peer::room;
 use lanspread_peer::snapshot::{self, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot, SwarmSnapshot};
 use lanspread_peer::{Streamed, types::message::GameOffer};
 use lanspread_types::limits::PROTOCOL_VERSION;
@@ -15,13 +18,15 @@ use lanspread_types::{GameId, failpoint};
 use crate::CONTRACT_VERSION;
 use crate::error::{ErrorBody, ErrorCode};
 use crate::event::{
-    Contract, DownloadProgress, Event, GameFailure, IgnoredFolder, LossCode, RejectCode, SourceTotals, Totals,
+    Contract, DownloadProgress, Event, GameFailure, IgnoredFolder, LossCode, RefusalCode, RejectCode,
+    SourceTotals, Totals,
 };
 use crate::line::{ErrorLine, Id, Line, ResultLine};
 use crate::reply::{
-    ActiveOperation, AdvertisedGame, Availability, DownloadReply, Empty, GameInfo, GameList, GameReply,
-    GamesDir, Limits, OperationKind, PeerCount, PeerInfo, PeerList, Progress, ReplyData, Status, Swarm,
-    SwarmSource, Traffic,
+    About, ActiveOperation, AdvertisedGame, Availability, CatalogInfo, CatalogMode, DownloadReply, Empty,
+    Fetching, GameInfo, GameList, GameReply, GamesDir, Guest, Limits, OperationKind, OtherCopy, PeerCount,
+    PeerInfo, PeerList, Players, Progress, RefusedPeer, ReplyData, Room, RoomGame, Status, Swarm,
+    SwarmSource, Traffic, WantReply,
 };
 use crate::request::Request;
 
@@ -106,6 +111,10 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
             ReplyData::SetLimits(Limits { upload, download })
         }
         (Request::SetPriority { game_id, .. }, Reply::Done) => ReplyData::SetPriority(game(game_id)),
+        (Request::Room, Reply::Room(room)) => ReplyData::Room((&room).into()),
+        (Request::WantGame { game_id }, Reply::Wanted { asked }) => {
+            ReplyData::WantGame(WantReply { game_id: game_id.to_string(), asked })
+        }
         (Request::SetGameDir { path }, Reply::Done) => {
             ReplyData::SetGameDir(GamesDir { games_dir: path.clone() })
         }
@@ -131,12 +140,16 @@ pub fn status(s: &StatusSnapshot, state_dir: &Path) -> Status {
         games_dir: s.games_dir.to_string_lossy().into_owned(),
         state_dir: state_dir.to_string_lossy().into_owned(),
         catalogued: s.catalogued,
+        catalog: (&s.catalog).into(),
+        accepts_wants: s.accepts_wants,
+        party: s.party.as_ref().map(ToString::to_string),
         peer_count: s.peers,
         active_operations: s.operations.iter().map(Into::into).collect(),
         swarms: s.swarms.iter().map(Into::into).collect(),
         limits: Limits { upload: s.limits.upload, download: s.limits.download },
         active_outbound_transfers: outbound,
         traffic: traffic(s.traffic),
+        refused: s.refused.iter().map(Into::into).collect(),
     }
 }
 
@@ -147,6 +160,101 @@ fn traffic(t: snapshot::Traffic) -> Traffic {
         sent_chunks: t.sent_chunks,
         sent_bytes: t.sent_bytes,
         rejected_sources: t.rejected_sources,
+    }
+}
+
+impl From<&core_catalog::CatalogMode> for CatalogInfo {
+    fn from(mode: &core_catalog::CatalogMode) -> Self {
+        use core_catalog::CatalogMode as C;
+        match mode {
+            C::Open => Self::default(),
+            C::Unsigned { games } => {
+                Self { mode: CatalogMode::Unsigned, game_count: *games, ..Self::default() }
+            }
+            C::Signed { key, serial, title, games } => Self {
+                mode: CatalogMode::Signed,
+                game_count: *games,
+                key: Some(key.to_string()),
+                serial: Some(*serial),
+                title: title.clone(),
+            },
+            C::Awaited { key } => {
+                Self { mode: CatalogMode::Awaited, key: Some(key.to_string()), ..Self::default() }
+            }
+        }
+    }
+}
+
+impl From<&room::RoomSnapshot> for Room {
+    fn from(r: &room::RoomSnapshot) -> Self {
+        let guest = |g: &room::RoomGuest| Guest {
+            peer_id: g.peer.to_string(),
+            name: g.name.clone(),
+            silent: g.silent,
+            catalog_serial: g.catalog.map(|(_, serial)| serial),
+            behind: g.behind,
+            accepts_wants: g.accepts_wants,
+        };
+        Self { guests: r.guests.iter().map(guest).collect(), games: r.games.iter().map(Into::into).collect() }
+    }
+}
+
+impl From<&room::RoomGame> for RoomGame {
+    fn from(g: &room::RoomGame) -> Self {
+        let ids = |peers: &[lanspread_types::PeerId]| peers.iter().map(ToString::to_string).collect();
+        let other = |o: &room::OtherCopy| OtherCopy {
+            peer_id: o.peer.to_string(),
+            eti_version: o.version.to_string(),
+            content_id: o.content.to_string(),
+            same_version: o.same_version,
+        };
+        let fetching = |f: &room::Fetching| Fetching {
+            peer_id: f.peer.to_string(),
+            eti_version: f.version.to_string(),
+            done_bytes: f.done_bytes,
+            total_bytes: f.total_bytes,
+            bytes_per_second: f.bytes_per_second,
+            seconds_left: f.seconds_left,
+        };
+        Self {
+            game_id: g.game.to_string(),
+            title: g.title.clone(),
+            eti_version: g.version.map(|v| v.to_string()),
+            content_id: g.content.map(|c| c.to_string()),
+            ready: ids(&g.ready),
+            other: g.other.iter().map(other).collect(),
+            fetching: g.fetching.iter().map(fetching).collect(),
+            without: ids(&g.without),
+            last_ready_seconds: g.last_ready_seconds,
+        }
+    }
+}
+
+impl From<&snapshot::RefusedSnapshot> for RefusedPeer {
+    fn from(r: &snapshot::RefusedSnapshot) -> Self {
+        Self {
+            addr: r.addr,
+            peer_id: r.peer.map(|peer| peer.to_string()),
+            code: r.cause.kind().into(),
+            reason: r.cause.to_string(),
+            count: r.count,
+            seconds_ago: r.seconds_ago,
+        }
+    }
+}
+
+impl From<RefusalKind> for RefusalCode {
+    fn from(kind: RefusalKind) -> Self {
+        match kind {
+            RefusalKind::OtherParty => Self::OtherParty,
+            RefusalKind::WrongPassPhrase => Self::WrongPassPhrase,
+            RefusalKind::TooManyTries => Self::TooManyTries,
+            RefusalKind::Protocol => Self::ProtocolError,
+            RefusalKind::NotAPeer => Self::NotAPeer,
+            RefusalKind::TooSlow => Self::TooSlow,
+            RefusalKind::TooManyConnections => Self::TooManyConnections,
+            RefusalKind::BadData => Self::BadData,
+        }
     }
 }
 
@@ -228,6 +336,12 @@ impl From<&GameSnapshot> for GameInfo {
         Self {
             game_id: g.game.to_string(),
             title: g.title.clone(),
+            about: About {
+                players: g.about.players.map(|(min, max)| Players { min, max }),
+                genre: g.about.genre.clone(),
+                cover: g.about.cover.clone(),
+                start: g.about.start.clone(),
+            },
             downloaded: g.downloaded,
             installed: g.installed,
             availability: g.availability.into(),
@@ -372,6 +486,21 @@ impl From<&CoreEvent> for Event {
             C::PeerIncompatible { addr, theirs, ours } => {
                 Self::PeerIncompatible { addr: *addr, their_protocol: *theirs, our_protocol: *ours }
             }
+            C::PeerRefused { peer, addr, cause } => Self::PeerRefused {
+                peer_id: peer.map(|peer| peer.to_string()),
+                addr: *addr,
+                code: cause.kind().into(),
+                reason: cause.to_string(),
+            },
+            C::CatalogChanged { key, serial, games } => {
+                Self::CatalogChanged { key: key.to_string(), serial: *serial, game_count: *games }
+            }
+            C::FetchWanted { peer, name, game, accepted } => Self::FetchWanted {
+                peer_id: peer.to_string(),
+                name: name.clone(),
+                game_id: id(game),
+                accepted: *accepted,
+            },
             C::ActiveOperationsChanged { operations } => Self::ActiveOperationsChanged {
                 active_operations: operations.iter().map(Into::into).collect(),
             },
@@ -458,7 +587,11 @@ mod tests {
             addr: "127.0.0.1:1".parse().unwrap(),
             games_dir: "games".into(),
             catalogued: true,
+            catalog: core_catalog::CatalogMode::Open,
+            accepts_wants: false,
+            party: None,
             peers: 0,
+            refused: Vec::new(),
             operations: Vec::new(),
             swarms: Vec::new(),
             limits: lanspread_peer::command::RateLimits::default(),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::event::RefusalCode;
 use crate::request::Priority;
 
 /// The answer to a command: its name as `cmd`, the rest as `data`.
@@ -25,6 +26,8 @@ pub enum ReplyData {
     RemoveDownload(GameReply),
     SetLimits(Limits),
     SetPriority(GameReply),
+    Room(Room),
+    WantGame(WantReply),
     SetGameDir(GamesDir),
     Shutdown(Empty),
 }
@@ -47,6 +50,15 @@ pub struct Status {
     pub state_dir: String,
     /// There is a catalogue; without one every well-formed game counts.
     pub catalogued: bool,
+    /// Which list counts.
+    #[serde(default)]
+    pub catalog: CatalogInfo,
+    /// This peer fetches what others ask everybody to fetch.
+    #[serde(default)]
+    pub accepts_wants: bool,
+    /// Name of the closed party that this peer belongs to; `null` if it is open.
+    #[serde(default)]
+    pub party: Option<String>,
     /// Connected peers.
     pub peer_count: usize,
     /// What runs here.
@@ -58,6 +70,9 @@ pub struct Status {
     pub active_outbound_transfers: BTreeMap<String, usize>,
     /// What went over the network since the start of this peer.
     pub traffic: Traffic,
+    /// Who was not let in, or was dropped, of late; the latest first, 64 at most.
+    #[serde(default)]
+    pub refused: Vec<RefusedPeer>,
 }
 
 /// Chunk data that went over the network since the start of this peer.
@@ -71,6 +86,137 @@ pub struct Traffic {
     pub sent_bytes: u64,
     /// Sources that sent what does not verify, each counted once for each game.
     pub rejected_sources: u64,
+}
+
+/// Which list of games counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CatalogInfo {
+    pub mode: CatalogMode,
+    /// Games that it lists.
+    #[serde(default)]
+    pub game_count: usize,
+    /// The organiser's public key, for `Signed` and `Awaited`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Its edition, for `Signed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub enum CatalogMode {
+    /// There is none: every well-formed game counts.
+    #[default]
+    Open,
+    /// A file without a signature.
+    Unsigned,
+    /// The organiser's, with a valid signature.
+    Signed,
+    /// The organiser is known and the catalogue is not here yet: nothing counts.
+    Awaited,
+}
+
+/// What the catalogue says about a game, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct About {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub players: Option<Players>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub genre: Option<String>,
+    /// `data:image/…;base64,…` (png, jpeg or webp), or `blake3:` and the hash of a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Players {
+    pub min: u16,
+    pub max: u16,
+}
+
+/// The whole room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Room {
+    /// Everybody, this peer first.
+    pub guests: Vec<Guest>,
+    pub games: Vec<RoomGame>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Guest {
+    pub peer_id: String,
+    pub name: String,
+    /// It did not say in time how it stands, so what it fetches is unknown.
+    pub silent: bool,
+    /// Edition of the signed catalogue that it goes by.
+    pub catalog_serial: Option<u64>,
+    /// It goes by an older edition than this peer.
+    pub behind: bool,
+    /// It fetches what it is asked to fetch.
+    pub accepts_wants: bool,
+}
+
+/// A game over the whole room; guests are named by their ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoomGame {
+    pub game_id: String,
+    pub title: Option<String>,
+    /// The version that counts, and the content where the catalogue pins it.
+    pub eti_version: Option<String>,
+    pub content_id: Option<String>,
+    /// Who has it in full.
+    pub ready: Vec<String>,
+    /// Who has another version, or another content under the same version.
+    pub other: Vec<OtherCopy>,
+    pub fetching: Vec<Fetching>,
+    /// Who neither has it nor fetches it.
+    pub without: Vec<String>,
+    /// Until the last of those who fetch it has it; `null` while that cannot be told.
+    pub last_ready_seconds: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherCopy {
+    pub peer_id: String,
+    pub eti_version: String,
+    pub content_id: String,
+    /// The version is right, the content is not.
+    pub same_version: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fetching {
+    pub peer_id: String,
+    pub eti_version: String,
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+    pub bytes_per_second: u64,
+    pub seconds_left: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WantReply {
+    pub game_id: String,
+    /// Peers that were asked.
+    pub asked: usize,
+}
+
+/// Somebody who was not let in, or was dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedPeer {
+    pub addr: SocketAddr,
+    /// `null` if it never proved who it is.
+    pub peer_id: Option<String>,
+    pub code: RefusalCode,
+    pub reason: String,
+    /// How often that happened.
+    pub count: u64,
+    /// Since it happened last.
+    pub seconds_ago: u64,
 }
 
 /// Bytes per second of chunk data over all peers; `null` is no limit.
@@ -179,6 +325,9 @@ pub struct GameList {
 pub struct GameInfo {
     pub game_id: String,
     pub title: Option<String>,
+    /// What the catalogue says about it.
+    #[serde(flatten)]
+    pub about: About,
     pub downloaded: bool,
     pub installed: bool,
     pub availability: Availability,

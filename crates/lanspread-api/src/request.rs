@@ -87,6 +87,13 @@ pub enum Request {
         game_id: GameId,
         priority: Priority,
     },
+    /// Asks everybody how they stand: who has which game, who fetches what. Answers within a second.
+    Room,
+    /// Asks everybody to fetch a game; who does is up to their owners (`--accept-wants`).
+    WantGame {
+        #[schemars(with = "String")]
+        game_id: GameId,
+    },
     /// Changes the folder of the library.
     SetGameDir {
         path: String,
@@ -165,12 +172,14 @@ pub enum CommandName {
     Play,
     SetLimits,
     SetPriority,
+    Room,
+    WantGame,
     SetGameDir,
     Shutdown,
 }
 
 impl CommandName {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Status,
         Self::WaitPeers,
         Self::Connect,
@@ -185,6 +194,8 @@ impl CommandName {
         Self::Play,
         Self::SetLimits,
         Self::SetPriority,
+        Self::Room,
+        Self::WantGame,
         Self::SetGameDir,
         Self::Shutdown,
     ];
@@ -205,6 +216,8 @@ impl CommandName {
             Self::Play => "play",
             Self::SetLimits => "set-limits",
             Self::SetPriority => "set-priority",
+            Self::Room => "room",
+            Self::WantGame => "want-game",
             Self::SetGameDir => "set-game-dir",
             Self::Shutdown => "shutdown",
         }
@@ -232,6 +245,8 @@ impl Request {
             Self::Play { .. } => CommandName::Play,
             Self::SetLimits { .. } => CommandName::SetLimits,
             Self::SetPriority { .. } => CommandName::SetPriority,
+            Self::Room => CommandName::Room,
+            Self::WantGame { .. } => CommandName::WantGame,
             Self::SetGameDir { .. } => CommandName::SetGameDir,
             Self::Shutdown => CommandName::Shutdown,
         }
@@ -254,6 +269,8 @@ impl Request {
             Self::SetPriority { game_id: game, priority } => {
                 Command::SetPriority { game, priority: priority.into() }
             }
+            Self::Room => Command::Room,
+            Self::WantGame { game_id: game } => Command::WantGame { game },
             Self::SetGameDir { path } => Command::SetGamesDir { path: path.into() },
             Self::Shutdown => Command::Shutdown,
             Self::StreamInstall { game_id: game } => Command::StreamInstall { game },

@@ -11,17 +11,23 @@ use std::time::Duration;
 use lanspread_api::request::Priority;
 use lanspread_api::schema::{contract_schema, validate_line, validate_request};
 use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, Request, render};
+use lanspread_peer::catalog::{CatalogMode, GameAbout};
 use lanspread_peer::command::{CommandError, ContentVariant, OperationKind, RateLimits, Reply};
 use lanspread_peer::event::{
     DownloadFailure, DownloadProgress, Event, RejectReason, SourceTotals, TransferTotals,
 };
 use lanspread_peer::io::{CloseReason, DialFailure, DiskError, IgnoredFolder};
+use lanspread_peer::refusals::RefusalCause;
+use lanspread_peer::room::{Fetching, OtherCopy, RoomGame, RoomGuest, RoomSnapshot};
 use lanspread_peer::snapshot::{
-    Availability, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource, Traffic,
+    Availability, GameSnapshot, Operation, PeerSnapshot, RefusedSnapshot, StatusSnapshot, SwarmSnapshot,
+    SwarmSource, Traffic,
 };
 use lanspread_peer::types::message::{GameOffer, Refusal};
 use lanspread_peer::{StartError, Streamed};
-use lanspread_types::{ContentId, GameId, GameVersion, PeerId, RelPath};
+use lanspread_types::{
+    CatalogKey, ContentId, GameId, GameVersion, PartyMismatch, PartyName, PeerId, RelPath,
+};
 
 fn game() -> GameId {
     GameId::new("ggoo").unwrap()
@@ -87,6 +93,9 @@ fn events() -> Vec<Event> {
         Event::RemoteLibraryChanged { peer: peer(), games: 4 },
         Event::PeerConnected { peer: peer(), name: name(), addr: addr() },
         Event::PeerIncompatible { addr: addr(), theirs: 2, ours: 1 },
+        Event::CatalogChanged { key: CatalogKey([5; 32]), serial: 3, games: 2 },
+        Event::FetchWanted { peer: peer(), name: name(), game: id(), accepted: true },
+        Event::PeerRefused { peer: None, addr: addr(), cause: RefusalCause::TooManyConnections },
         Event::ActiveOperationsChanged { operations: operations() },
         Event::GotGameFiles {
             game: id(),
@@ -142,6 +151,11 @@ fn events() -> Vec<Event> {
         CloseReason::Leaving,
     ];
     events.extend(lost.map(|reason| Event::PeerLost { peer: peer(), name: name(), reason }));
+    events.extend(refusal_causes().map(|cause| Event::PeerRefused {
+        peer: Some(peer()),
+        addr: addr(),
+        cause,
+    }));
     let rejected =
         [RejectReason::CorruptChunk, RejectReason::BadManifest, RejectReason::Refused(Refusal::ReadFailed)];
     events.extend(rejected.map(|reason| Event::SourceRejected {
@@ -162,6 +176,23 @@ fn events() -> Vec<Event> {
     ];
     events.extend(failures.map(|failure| Event::DownloadFailed { game: id(), failure, totals: totals() }));
     events
+}
+
+fn mismatches() -> [PartyMismatch; 4] {
+    use PartyMismatch::{Closed, Open, TooManyTries, WrongPassPhrase};
+    [Closed(PartyName::new("friday").unwrap()), Open, WrongPassPhrase, TooManyTries]
+}
+
+fn refusal_causes() -> impl Iterator<Item = RefusalCause> {
+    let text = || "frame 0x77".to_owned();
+    let others = [
+        RefusalCause::Protocol(text()),
+        RefusalCause::NotAPeer(text()),
+        RefusalCause::TooSlow(text()),
+        RefusalCause::TooManyConnections,
+        RefusalCause::BadData,
+    ];
+    mismatches().map(RefusalCause::Party).into_iter().chain(others)
 }
 
 fn command_errors() -> Vec<CommandError> {
@@ -188,6 +219,7 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::ShuttingDown,
     ];
     errors.extend(disk_errors().into_iter().map(CommandError::Disk));
+    errors.extend(mismatches().map(|mismatch| CommandError::OtherParty { addr: addr(), mismatch }));
     errors.extend(dial.map(|failure| CommandError::ConnectFailed { addr: addr(), failure }));
     errors
 }
@@ -202,6 +234,11 @@ fn game_snapshots() -> Vec<GameSnapshot> {
     let full = |availability| GameSnapshot {
         game: game(),
         title: Some("Title".to_owned()),
+        about: GameAbout {
+            players: Some((2, 16)),
+            genre: Some("shooter".to_owned()),
+            ..GameAbout::default()
+        },
         downloaded: true,
         installed: true,
         availability,
@@ -250,7 +287,13 @@ fn answered() -> Vec<(Request, Reply)> {
         addr: addr(),
         games_dir: "/games".into(),
         catalogued: true,
+        catalog: CatalogMode::Signed { key: CatalogKey([5; 32]), serial: 3, title: None, games: 2 },
+        accepts_wants: true,
+        party: Some(PartyName::new("friday").unwrap()),
         peers: 2,
+        refused: refusal_causes()
+            .map(|cause| RefusedSnapshot { addr: addr(), peer: None, cause, count: 2, seconds_ago: 5 })
+            .collect(),
         operations: operations(),
         swarms: vec![swarm()],
         limits: RateLimits { upload: Some(1000), download: None },
@@ -284,9 +327,42 @@ fn answered() -> Vec<(Request, Reply)> {
         (Request::RemoveDownload { game_id: game() }, Reply::Done),
         (Request::SetLimits { upload: Some(1000), download: None }, Reply::Done),
         (Request::SetPriority { game_id: game(), priority: Priority::High }, Reply::Done),
+        (Request::Room, Reply::Room(room())),
+        (Request::WantGame { game_id: game() }, Reply::Wanted { asked: 2 }),
         (Request::SetGameDir { path: "/other".to_owned() }, Reply::Done),
         (Request::Shutdown, Reply::Done),
     ]
+}
+
+fn room() -> RoomSnapshot {
+    let guest = RoomGuest {
+        peer: peer(),
+        name: "alpha".to_owned(),
+        silent: false,
+        catalog: Some((CatalogKey([5; 32]), 2)),
+        behind: true,
+        accepts_wants: false,
+    };
+    let fetching = Fetching {
+        peer: peer(),
+        version: version(),
+        done_bytes: 1,
+        total_bytes: 10,
+        bytes_per_second: 3,
+        seconds_left: Some(3),
+    };
+    let game = RoomGame {
+        game: game(),
+        title: None,
+        version: Some(version()),
+        content: Some(content()),
+        ready: vec![peer()],
+        other: vec![OtherCopy { peer: peer(), version: version(), content: content(), same_version: true }],
+        fetching: vec![fetching],
+        without: vec![peer()],
+        last_ready_seconds: Some(3),
+    };
+    RoomSnapshot { guests: vec![guest], games: vec![game] }
 }
 
 fn lines() -> Vec<Line> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanspread_types::{ContentId, GameId, GameVersion, failpoint};
+use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, failpoint};
 
 /// The games of a party. Without a catalogue a peer runs open: every well-formed game counts, and the newest version
 /// that anybody offers is the one to have.
@@ -18,9 +18,52 @@ pub struct CatalogEntry {
     pub title: Option<String>,
     /// Pinned content: decides against any majority.
     pub content: Option<ContentId>,
+    pub about: GameAbout,
+}
+
+/// What people want to know of a game.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GameAbout {
+    /// How many may play together, at least and at most.
+    pub players: Option<(u16, u16)>,
+    pub genre: Option<String>,
+    /// A picture as `data:image/…;base64,…`, or `blake3:` and the hash of a picture.
+    pub cover: Option<String>,
+    /// The command that starts it, relative to the installed game.
+    pub start: Option<String>,
+}
+
+/// A catalogue with its organiser's signature, checked.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SignedCatalog {
+    pub key: CatalogKey,
+    /// The higher one is the newer one.
+    pub serial: u64,
+    pub title: Option<String>,
+    pub catalog: Catalog,
+    /// The file, as it was signed.
+    pub bytes: Vec<u8>,
+}
+
+/// By which list a peer goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogMode {
+    /// Every well-formed game counts.
+    Open,
+    /// A file without a signature.
+    Unsigned { games: usize },
+    /// The organiser's.
+    Signed { key: CatalogKey, serial: u64, title: Option<String>, games: usize },
+    /// The organiser is known and the catalogue is not here yet: nothing counts.
+    Awaited { key: CatalogKey },
 }
 
 impl Catalog {
+    /// A list without a game.
+    pub fn empty() -> Self {
+        Self::Listed(BTreeMap::new())
+    }
+
     pub fn knows(&self, game: &GameId) -> bool {
         match self {
             Self::Open => true,

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use lanspread_types::{ContentId, GameId, GameVersion};
+use lanspread_types::{ContentId, GameId, GameVersion, PartyMismatch};
 
+use crate::room::RoomSnapshot;
 use crate::snapshot::{GameSnapshot, PeerSnapshot, StatusSnapshot};
 
 /// Numbers the commands of one run; chosen by the caller.
@@ -55,6 +56,12 @@ pub enum Command {
         game: GameId,
         priority: Priority,
     },
+    /// Asks everybody how they stand, and answers within a second.
+    Room,
+    /// Asks everybody to fetch a game; who does is up to them.
+    WantGame {
+        game: GameId,
+    },
     /// Changes the folder of the library.
     SetGamesDir {
         path: PathBuf,
@@ -90,6 +97,11 @@ pub enum Reply {
     Connected(PeerSnapshot),
     /// Number of connected peers.
     PeerCount(usize),
+    Room(RoomSnapshot),
+    /// So many peers were asked; so many of them do as they are asked, as far as they have said so.
+    Wanted {
+        asked: usize,
+    },
     /// What is being downloaded.
     DownloadStarted {
         game: GameId,
@@ -130,6 +142,8 @@ pub enum CommandError {
     ConnectFailed { addr: SocketAddr, failure: crate::io::DialFailure },
     #[error("{addr} speaks protocol version {theirs}, this peer speaks {ours}")]
     Incompatible { addr: SocketAddr, theirs: u16, ours: u16 },
+    #[error("{addr} does not belong to the same party: {mismatch}")]
+    OtherParty { addr: SocketAddr, mismatch: PartyMismatch },
     #[error("{have} of {wanted} peers were connected within the time limit")]
     WaitTimedOut { have: usize, wanted: usize },
     #[error("other operations are running")]

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lanspread_types::message::Refusal;
-use lanspread_types::{ContentId, GameId, GameVersion, PeerId, RelPath};
+use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, PeerId, RelPath};
 
 use crate::command::ContentVariant;
 use crate::io::{CloseReason, DiskError, IgnoredFolder};
+use crate::refusals::RefusalCause;
 use crate::snapshot::Operation;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,26 @@ pub enum Event {
         addr: SocketAddr,
         theirs: u16,
         ours: u16,
+    },
+    /// Somebody was not let in, or was dropped, and will not be dialled again by itself. Told once a minute at most for
+    /// each address and kind.
+    PeerRefused {
+        peer: Option<PeerId>,
+        addr: SocketAddr,
+        cause: RefusalCause,
+    },
+    /// The organiser's catalogue is here, in a newer edition.
+    CatalogChanged {
+        key: CatalogKey,
+        serial: u64,
+        games: usize,
+    },
+    /// Somebody asks everybody to fetch a game; `accepted` tells whether this peer does.
+    FetchWanted {
+        peer: PeerId,
+        name: String,
+        game: GameId,
+        accepted: bool,
     },
     ActiveOperationsChanged {
         operations: Vec<Operation>,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use lanspread_types::message::{ChunkRequest, Hello, Message, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, GameVersion, PeerId};
 
+use crate::catalog::SignedCatalog;
 use crate::command::{Command, CommandError, CommandId, Reply};
 use crate::event::Event;
+use crate::refusals::RefusalCause;
 
 /// A control connection, numbered by the runtime; a number is never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +28,11 @@ pub enum Input {
         id: CommandId,
         command: Command,
     },
+    /// A catalogue that a peer sent is checked; `Err` says why it is none.
+    CatalogChecked {
+        peer: PeerId,
+        result: Result<Arc<SignedCatalog>, String>,
+    },
     /// The time that `next_wakeup` asked for has come.
     Wake,
 }
@@ -39,6 +46,14 @@ pub enum NetInput {
     Incompatible {
         addr: SocketAddr,
         theirs: u16,
+    },
+    /// Somebody was refused, or refused us, before a control connection stood, or was dropped for what it did. If we
+    /// dialled that address, it is the end of that.
+    Refused {
+        addr: SocketAddr,
+        peer: Option<PeerId>,
+        cause: RefusalCause,
+        dialled: bool,
     },
     DialFailed {
         addr: SocketAddr,
@@ -312,6 +327,13 @@ pub enum Output {
     },
 
     Disk(DiskJob),
+    /// Check these bytes, which a peer sent as a signed catalogue.
+    CheckCatalog {
+        peer: PeerId,
+        bytes: Vec<u8>,
+    },
+    /// Keep this catalogue for the next start.
+    KeepCatalog(Arc<SignedCatalog>),
     Event(Event),
     Reply {
         id: CommandId,

@@ -6,6 +6,7 @@
 
 pub mod agreement;
 pub mod catalog;
+pub mod catalog_sync;
 pub mod command;
 pub mod event;
 pub mod fetch;
@@ -14,7 +15,10 @@ pub mod io;
 pub mod library;
 pub mod node;
 pub mod operations;
+pub mod refusals;
+pub mod room;
 pub mod roster;
+pub mod rules;
 pub mod serve;
 pub mod snapshot;
 pub mod stream;

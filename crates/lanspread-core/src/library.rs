@@ -239,6 +239,11 @@ impl LocalLibrary {
         self.announced.keys().cloned().collect()
     }
 
+    /// What others are told, game by game.
+    pub fn announced_offers(&self) -> Vec<GameOffer> {
+        self.announced.values().cloned().collect()
+    }
+
     pub fn is_announced(&self, game: &GameId) -> bool {
         self.announced.contains_key(game)
     }

@@ -71,7 +71,7 @@ mod tests {
     use lanspread_types::GameVersion;
 
     use super::*;
-    use crate::catalog::CatalogEntry;
+    use crate::catalog::{CatalogEntry, GameAbout};
 
     const ASKED: ContentId = ContentId([1; 32]);
     const OTHER: ContentId = ContentId([2; 32]);
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn an_uncatalogued_game_is_refused() {
         let version = GameVersion::new(20_250_101).unwrap();
-        let entry = CatalogEntry { version, title: None, content: None };
+        let entry = CatalogEntry { version, title: None, content: None, about: GameAbout::default() };
         let catalog = Catalog::Listed(BTreeMap::from([(GameId::new("other").unwrap(), entry)]));
         assert_eq!(admit(&catalog, &ggoo(), ASKED, READY), Err(Refusal::UnknownGame));
     }

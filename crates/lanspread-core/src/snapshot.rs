@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lanspread_types::message::GameOffer;
-use lanspread_types::{ContentId, GameId, GameVersion, PeerId};
+use lanspread_types::{ContentId, GameId, GameVersion, PartyName, PeerId};
 
+use crate::catalog::{CatalogMode, GameAbout};
 use crate::command::{OperationKind, Priority, RateLimits};
+use crate::refusals::RefusalCause;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatusSnapshot {
@@ -15,7 +17,13 @@ pub struct StatusSnapshot {
     pub addr: SocketAddr,
     pub games_dir: PathBuf,
     pub catalogued: bool,
+    pub catalog: CatalogMode,
+    pub accepts_wants: bool,
+    /// The closed party that this peer belongs to.
+    pub party: Option<PartyName>,
     pub peers: usize,
+    /// Who was refused of late, and why; the latest first.
+    pub refused: Vec<RefusedSnapshot>,
     /// What runs here.
     pub operations: Vec<Operation>,
     /// The downloads among the operations, with the swarm that they draw from.
@@ -38,6 +46,16 @@ pub struct Traffic {
     pub sent_bytes: u64,
     /// Sources that sent what does not verify, each counted once for each game.
     pub rejected_sources: u64,
+}
+
+/// Somebody who was not let in, or was dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedSnapshot {
+    pub addr: SocketAddr,
+    pub peer: Option<PeerId>,
+    pub cause: RefusalCause,
+    pub count: u64,
+    pub seconds_ago: u64,
 }
 
 /// A download, as its swarm stands.
@@ -92,6 +110,7 @@ pub struct PeerSnapshot {
 pub struct GameSnapshot {
     pub game: GameId,
     pub title: Option<String>,
+    pub about: GameAbout,
     pub downloaded: bool,
     pub installed: bool,
     pub availability: Availability,

@@ -8,9 +8,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use lanspread_proto::hello;
 use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId, Response};
-use lanspread_types::{PeerId, PeerName};
+use lanspread_types::{Party, PeerId, PeerName};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -20,6 +21,7 @@ use crate::identity::Identity;
 use crate::inbox::{Inbox, lock};
 use crate::limits::{HANDSHAKE_TIME_MAX, REQUESTS_PER_LINK_MAX, SHUTDOWN_TIME_MAX};
 use crate::link::{Answer, Body, PayloadSource};
+use crate::party::Door;
 use crate::shared::Shared;
 use crate::tls::TlsConfigs;
 use crate::{control, fetch, listen};
@@ -35,6 +37,8 @@ pub struct EndpointConfig {
     pub name: PeerName,
     /// Version of the program, for people to read; at most 128 bytes.
     pub program: String,
+    /// Let in only who knows this party's pass phrase; everybody if there is none.
+    pub party: Option<Party>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,16 +75,20 @@ impl Endpoint {
         payloads: mpsc::Sender<Payload>,
         protocol: u16,
     ) -> Result<Self, BindError> {
-        let EndpointConfig { identity, listen: addr, port_fallback, name, program } = config;
+        let EndpointConfig { identity, listen: addr, port_fallback, name, program, party } = config;
         let listener = match listen::bind(addr) {
             Err(error) if port_fallback && is_taken(&error) => listen::bind(SocketAddr::new(addr.ip(), 0)),
             result => result,
         };
         let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (local_addr, listener) = bound.map_err(|source| BindError::Listen { addr, source })?;
-        let hello = Hello { protocol, name, listen_port: local_addr.port(), program };
-        let hello = lanspread_proto::hello::encode(&hello)?;
-        let local = Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity)? };
+        let listen_port = local_addr.port();
+        let door = party.map(|party| Door::new(party, &name, &program)).transpose()?;
+        let hello = match &door {
+            None => hello::encode(&Hello { protocol, name, listen_port, program })?,
+            Some(door) => hello::encode_closed(protocol, listen_port, door.name())?,
+        };
+        let local = Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity)?, door };
         let listen_ip = Some(local_addr.ip()).filter(|ip| !ip.is_unspecified());
         let shared = Arc::new(Shared::new(local, listen_ip, events, payloads));
         shared.tasks.spawn(listen::run(Arc::clone(&shared), listener));
@@ -216,6 +224,10 @@ async fn dial(shared: Arc<Shared>, addr: SocketAddr) {
         Ok(Ok(Dialled::Peer(greeted))) => control::run(shared, *greeted, addr, true).await,
         Ok(Ok(Dialled::OtherVersion { theirs })) => {
             shared.report(&mut stop, NetEvent::Incompatible { addr, theirs, dialled: true }).await;
+        }
+        Ok(Ok(Dialled::OtherParty { peer, mismatch })) => {
+            let event = NetEvent::OtherParty { addr, peer, mismatch, dialled: true };
+            shared.report(&mut stop, event).await;
         }
         Ok(Err(failure)) => shared.report(&mut stop, NetEvent::DialFailed { addr, failure }).await,
         Err(_) => {

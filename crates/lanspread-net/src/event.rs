@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use lanspread_proto::DecodeError;
 use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId};
-use lanspread_types::{ChunkIndex, PeerId};
+use lanspread_types::{ChunkIndex, PartyMismatch, PeerId};
 
 use crate::pool::PooledBuf;
 
@@ -35,6 +35,22 @@ pub enum NetEvent {
         addr: SocketAddr,
         theirs: u16,
         dialled: bool,
+    },
+    /// Somebody is no guest of this party, or we are none of theirs. For a dial this is its end.
+    OtherParty {
+        addr: SocketAddr,
+        peer: PeerId,
+        mismatch: PartyMismatch,
+        dialled: bool,
+    },
+    /// Somebody did what no peer does, and its connection has ended. Not every such thing is reported when there are
+    /// many.
+    Misbehaved {
+        /// Where it came from, or where it listens.
+        addr: SocketAddr,
+        /// Who it is, if it proved that.
+        peer: Option<PeerId>,
+        how: Misbehaviour,
     },
     DialFailed {
         addr: SocketAddr,
@@ -80,6 +96,19 @@ pub enum NetEvent {
         id: RequestId,
         failure: RequestFailure,
     },
+}
+
+/// What somebody did.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misbehaviour {
+    #[error("it does not speak the protocol: {0}")]
+    NotAPeer(String),
+    #[error("it broke the protocol: {0}")]
+    Protocol(String),
+    #[error("it was too slow: {0}")]
+    TooSlow(&'static str),
+    #[error("it opened too many connections")]
+    TooManyConnections,
 }
 
 /// Why a dial did not lead to a connection.

@@ -12,8 +12,9 @@ use lanspread_types::PeerId;
 use lanspread_types::message::{Request, RequestId, Response};
 use tokio::time::{Instant, timeout};
 
+use crate::complaints::complain;
 use crate::control::sleep_until;
-use crate::event::{NetEvent, Payload, PayloadKind, RequestFailure};
+use crate::event::{Misbehaviour, NetEvent, Payload, PayloadKind, RequestFailure};
 use crate::handshake::dial_data;
 use crate::inbox::{Inbox, lock};
 use crate::incoming::Landing;
@@ -33,9 +34,9 @@ enum FetchEnd {
     TimedOut,
     #[error(transparent)]
     Stream(#[from] StreamError),
-    #[error("it broke the protocol: {0}")]
+    #[error("{0}")]
     Decode(#[from] lanspread_proto::DecodeError),
-    #[error("it broke the protocol: it sent what nobody asked for")]
+    #[error("it sent what nobody asked for")]
     Unasked,
     #[error("it stopped in the middle of an answer")]
     Stalled,
@@ -63,12 +64,24 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, addr: SocketAddr, inb
         inbox.close()
     };
     tracing::debug!(%peer, %addr, %end, "data connection ended");
+    if let Some(how) = offence(&end) {
+        complain(&shared, addr, Some(peer), how);
+    }
     unsent.into_iter().for_each(|request| open.insert(&request));
     let mut ids: Vec<RequestId> = open.0.into_keys().collect();
     ids.sort_unstable();
     for id in ids {
         let failure = RequestFailure::Lost(end.to_string());
         shared.report(&mut stop, NetEvent::RequestFailed { peer, id, failure }).await;
+    }
+}
+
+/// What no source does.
+fn offence(end: &FetchEnd) -> Option<Misbehaviour> {
+    match end {
+        FetchEnd::Decode(_) | FetchEnd::Unasked => Some(Misbehaviour::Protocol(end.to_string())),
+        FetchEnd::Stalled => Some(Misbehaviour::TooSlow("it stopped in the middle of an answer")),
+        _ => None,
     }
 }
 

@@ -10,12 +10,14 @@ use std::time::Duration;
 use lanspread_proto::hello::{self, Greeting};
 use lanspread_proto::preamble::{self, Role};
 use lanspread_types::message::Hello;
-use lanspread_types::{PeerId, failpoint};
+use lanspread_types::{PartyMismatch, PeerId, failpoint};
 use rustls::ClientConfig;
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::entry::{Ends, EntryError, enter};
 use crate::event::DialFailure;
 use crate::limits::CLOSE_TIME_MAX;
+use crate::party::{Door, Side};
 use crate::stream::{StreamError, TlsStream};
 use crate::tls::{OTHER_PEER, TlsConfigs};
 
@@ -26,6 +28,8 @@ pub(crate) struct Local {
     /// The encoded hello.
     pub(crate) hello: Vec<u8>,
     pub(crate) tls: TlsConfigs,
+    /// The closed party that this peer belongs to.
+    pub(crate) door: Option<Door>,
 }
 
 /// A control connection after the hellos.
@@ -43,6 +47,7 @@ pub(crate) struct Greeted {
 pub(crate) enum Dialled {
     Peer(Box<Greeted>),
     OtherVersion { theirs: u16 },
+    OtherParty { peer: PeerId, mismatch: PartyMismatch },
 }
 
 /// What came in.
@@ -60,6 +65,12 @@ pub(crate) enum Accepted {
         theirs: u16,
         listen_port: u16,
     },
+    /// A control connection from a peer of another party, already closed.
+    OtherParty {
+        peer: PeerId,
+        listen_port: u16,
+        mismatch: PartyMismatch,
+    },
     /// We have dialled ourselves; the dialling side reports it.
     OwnKey,
 }
@@ -73,6 +84,10 @@ pub(crate) enum AcceptError {
     Preamble(#[from] preamble::PreambleError),
     #[error(transparent)]
     Hello(#[from] hello::HelloError),
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    #[error("a data connection of somebody who is no guest of this closed party")]
+    NoGuest,
 }
 
 /// Opens a control connection. `from` is the address that we listen on, if it is a certain one: the other side takes the
@@ -84,7 +99,7 @@ pub(crate) async fn dial_control(
 ) -> Result<Dialled, DialFailure> {
     let socket = connect(addr, from).await.map_err(|error| DialFailure::Unreachable(error.to_string()))?;
     let not_a_peer = |error: StreamError| DialFailure::NotAPeer(error.to_string());
-    let config = Arc::clone(&local.tls.any_peer);
+    let (config, tap) = local.tls.tapped_client();
     let (mut stream, peer) = TlsStream::client(socket, config).await.map_err(not_a_peer)?;
     if peer == local.peer && !failpoint!("accept-self") {
         // The other end shall see a proof of whom it talks to, so that it can ignore us knowingly.
@@ -95,11 +110,19 @@ pub(crate) async fn dial_control(
     stream.send(&local.hello);
     let mut bytes = Vec::new();
     let greeting = read(&mut stream, &mut bytes, hello::split).await;
-    match greeting.map_err(|error| DialFailure::NotAPeer(error.to_string()))? {
-        Greeting::Hello(hello) => Ok(Dialled::Peer(Box::new(Greeted { stream, peer, hello, rest: bytes }))),
-        Greeting::OtherVersion { protocol, .. } => {
+    let greeting = greeting.map_err(|error: AcceptError| DialFailure::NotAPeer(error.to_string()))?;
+    if let Greeting::OtherVersion { protocol, .. } = greeting {
+        stream.finish(CLOSE_TIME_MAX).await;
+        return Ok(Dialled::OtherVersion { theirs: protocol });
+    }
+    let side = Side::Dialler;
+    let ends = Ends { me: local.peer, peer, side, ip: addr.ip(), tap: &tap };
+    let entered = enter(&mut stream, &mut bytes, local.door.as_ref(), greeting, ends).await;
+    match entered.map_err(|error| DialFailure::NotAPeer(error.to_string()))? {
+        Ok(hello) => Ok(Dialled::Peer(Box::new(Greeted { stream, peer, hello, rest: bytes }))),
+        Err(mismatch) => {
             stream.finish(CLOSE_TIME_MAX).await;
-            Ok(Dialled::OtherVersion { theirs: protocol })
+            Ok(Dialled::OtherParty { peer, mismatch })
         }
     }
 }
@@ -116,40 +139,53 @@ pub(crate) async fn dial_data(addr: SocketAddr, config: Arc<ClientConfig>) -> Re
 }
 
 /// Takes what comes in.
-pub(crate) async fn accept(socket: TcpStream, local: &Local) -> Result<Accepted, AcceptError> {
+pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Result<Accepted, AcceptError> {
     set_options(&socket).map_err(StreamError::from)?;
-    let (mut stream, peer) = TlsStream::server(socket, Arc::clone(&local.tls.server)).await?;
+    let (config, tap) = local.tls.tapped_server();
+    let (mut stream, peer) = TlsStream::server(socket, config).await?;
     if peer == local.peer && !failpoint!("accept-own-key") {
         return Ok(Accepted::OwnKey);
     }
     let mut rest = Vec::new();
-    match read(&mut stream, &mut rest, preamble::split).await? {
-        Role::Data => Ok(Accepted::Data { stream, peer, rest }),
-        Role::Control => {
-            stream.send(&local.hello);
-            match read(&mut stream, &mut rest, hello::split).await? {
-                Greeting::Hello(hello) => {
-                    stream.flush(Duration::MAX).await?;
-                    Ok(Accepted::Control(Greeted { stream, peer, hello, rest }))
-                }
-                Greeting::OtherVersion { protocol, listen_port } => {
-                    // They shall learn our version, too.
-                    stream.finish(CLOSE_TIME_MAX).await;
-                    Ok(Accepted::OtherVersion { theirs: protocol, listen_port })
-                }
+    if read::<_, _, AcceptError>(&mut stream, &mut rest, preamble::split).await? == Role::Data {
+        return match &local.door {
+            Some(door) if !door.guests.contains(&peer) && !failpoint!("serve-strangers") => {
+                Err(AcceptError::NoGuest)
             }
+            _ => Ok(Accepted::Data { stream, peer, rest }),
+        };
+    }
+    stream.send(&local.hello);
+    let greeting = read::<_, _, AcceptError>(&mut stream, &mut rest, hello::split).await?;
+    let (Greeting::Hello(Hello { listen_port, .. })
+    | Greeting::Closed { listen_port, .. }
+    | Greeting::OtherVersion { listen_port, .. }) = greeting;
+    if let Greeting::OtherVersion { protocol, .. } = greeting {
+        // They shall learn our version, too.
+        stream.finish(CLOSE_TIME_MAX).await;
+        return Ok(Accepted::OtherVersion { theirs: protocol, listen_port });
+    }
+    let ends = Ends { me: local.peer, peer, side: Side::Listener, ip, tap: &tap };
+    match enter(&mut stream, &mut rest, local.door.as_ref(), greeting, ends).await? {
+        Ok(hello) => {
+            stream.flush(Duration::MAX).await?;
+            Ok(Accepted::Control(Greeted { stream, peer, hello, rest }))
+        }
+        Err(mismatch) => {
+            stream.finish(CLOSE_TIME_MAX).await;
+            Ok(Accepted::OtherParty { peer, listen_port, mismatch })
         }
     }
 }
 
 /// Reads until `split` finds what it looks for, and leaves what comes after that in `bytes`.
-async fn read<T, E>(
+pub(crate) async fn read<T, E, F>(
     stream: &mut TlsStream,
     bytes: &mut Vec<u8>,
     split: impl Fn(&[u8]) -> Result<Option<(T, usize)>, E>,
-) -> Result<T, AcceptError>
+) -> Result<T, F>
 where
-    AcceptError: From<E>,
+    F: From<E> + From<StreamError>,
 {
     loop {
         if let Some((value, used)) = split(bytes)? {
@@ -211,7 +247,7 @@ mod tests {
         let name = PeerName::new("Ann").unwrap();
         let hello = Hello { protocol, name, listen_port: 4242, program: "test".to_owned() };
         let hello = lanspread_proto::hello::encode(&hello).unwrap();
-        Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(identity).unwrap() }
+        Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(identity).unwrap(), door: None }
     }
 
     /// Accepts one connection, and meanwhile dials it and says hello without a look at who answers.
@@ -226,7 +262,10 @@ mod tests {
             stream.send(&dialler.hello);
             stream.finish(CLOSE_TIME_MAX).await;
         };
-        let accepted = async { accept(socket.accept().await.unwrap().0, listener).await };
+        let accepted = async {
+            let (socket, from) = socket.accept().await.unwrap();
+            accept(socket, from.ip(), listener).await
+        };
         tokio::join!(accepted, dial).0
     }
 

@@ -4,10 +4,15 @@
 //! connections for requests and payloads. It authenticates, frames and bounds; what is said, and to whom, is decided
 //! above. Payloads are handed up unverified.
 
+mod admission;
+mod binding;
+mod complaints;
 mod control;
 mod endpoint;
+mod entry;
 mod event;
 mod fetch;
+mod guesses;
 mod handshake;
 mod identity;
 mod inbox;
@@ -17,6 +22,7 @@ mod link;
 mod listen;
 mod negotiate;
 mod outgoing;
+mod party;
 mod pool;
 mod queue;
 mod record;
@@ -28,7 +34,9 @@ mod tests;
 mod tls;
 
 pub use endpoint::{BindError, Endpoint, EndpointConfig};
-pub use event::{CloseReason, ConnKey, DialFailure, LinkKey, NetEvent, Payload, PayloadKind, RequestFailure};
+pub use event::{
+    CloseReason, ConnKey, DialFailure, LinkKey, Misbehaviour, NetEvent, Payload, PayloadKind, RequestFailure,
+};
 pub use identity::{Identity, IdentityError, KEY_FILE};
 pub use link::PayloadSource;
 pub use pool::PooledBuf;

@@ -9,6 +9,15 @@ pub(crate) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Inbound handshakes at a time, in all and from one address.
 pub(crate) const HANDSHAKES_MAX: usize = 64;
 pub(crate) const HANDSHAKES_PER_IP_MAX: usize = 16;
+/// Inbound connections that one address may begin: so many at once, and so many each second after that. A handshake
+/// costs some hundred microseconds of CPU.
+pub(crate) const BEGINNINGS_PER_IP_BURST: u32 = 64;
+pub(crate) const BEGINNINGS_PER_IP_PER_SECOND: u32 = 32;
+/// Addresses whose beginnings are counted.
+pub(crate) const ADDRESSES_COUNTED_MAX: usize = 4096;
+/// Reports about strangers: at most so many each second in all, and one each so often about one address.
+pub(crate) const REPORTS_PER_SECOND: u32 = 10;
+pub(crate) const REPORT_PAUSE: Duration = Duration::from_secs(5);
 /// Inbound connections at a time, in all (one of each role for each peer) and from one address.
 pub(crate) const CONNECTIONS_MAX: usize = 2 * PEERS_MAX;
 pub(crate) const CONNECTIONS_PER_IP_MAX: usize = 64;
@@ -32,6 +41,11 @@ pub(crate) const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 /// A payload that has begun must grow by this much in this time, or end.
 pub(crate) const READ_PROGRESS_BYTES: usize = 64 << 10;
 pub(crate) const READ_STALL_MAX: Duration = Duration::from_secs(20);
+/// A request that has begun must be whole in this time.
+pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(20);
+/// A data connection on which nobody asks us for anything is closed after this time: a little later than its dialler
+/// closes it.
+pub(crate) const LINK_IDLE_MAX: Duration = Duration::from_secs(660);
 /// A data connection of ours without any open request is closed after this time.
 pub(crate) const SOURCE_IDLE_MAX: Duration = Duration::from_secs(600);
 /// What is queued may still be sent for this long after a close.

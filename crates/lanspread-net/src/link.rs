@@ -7,15 +7,19 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lanspread_proto::Decoder;
 use lanspread_types::PeerId;
 use lanspread_types::message::{Request, RequestId, Response};
+use tokio::time::Instant;
 
-use crate::event::{LinkKey, NetEvent};
+use crate::complaints::complain;
+use crate::control::sleep_until;
+use crate::event::{LinkKey, Misbehaviour, NetEvent};
 use crate::inbox::{Inbox, lock};
-use crate::limits::{OUTGOING_LOW_BYTES, REQUESTS_PER_LINK_MAX};
+use crate::limits::{LINK_IDLE_MAX, OUTGOING_LOW_BYTES, REQUEST_TIME_MAX, REQUESTS_PER_LINK_MAX};
 use crate::queue::{Queue, Step, id_and_len};
 use crate::shared::Shared;
 use crate::stream::{StreamError, TlsStream};
@@ -58,10 +62,14 @@ impl fmt::Debug for Body {
 pub(crate) enum LinkEnd {
     #[error(transparent)]
     Stream(#[from] StreamError),
-    #[error("it broke the protocol: {0}")]
+    #[error("{0}")]
     Decode(#[from] lanspread_proto::DecodeError),
     #[error("it asks too much at a time, or twice under one number")]
     Requests,
+    #[error("it began a request and did not end it")]
+    HalfRequest,
+    #[error("nothing was asked for a long time")]
+    Idle,
     #[error("a file could not be read: {0}")]
     Read(io::Error),
     #[error(transparent)]
@@ -72,7 +80,13 @@ pub(crate) enum LinkEnd {
 
 /// Serves the connection until it ends. Every answer with a payload that is handed in before the end is reported as
 /// served, well or not.
-pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, stream: TlsStream, rest: Vec<u8>) {
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    peer: PeerId,
+    from: SocketAddr,
+    stream: TlsStream,
+    rest: Vec<u8>,
+) {
     let mut stop = shared.tasks.stop_signal();
     let key = LinkKey(shared.next_key());
     let inbox = Arc::new(Inbox::new(REQUESTS_PER_LINK_MAX));
@@ -86,6 +100,8 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, stream: TlsStream, re
         decoder: Decoder::new(),
         unanswered: HashSet::new(),
         queue: Queue::default(),
+        heard: Instant::now(),
+        half_since: None,
     };
     link.decoder.push(&rest);
     let end = tokio::select! {
@@ -94,6 +110,9 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, stream: TlsStream, re
     };
     if let Err(end) = end {
         tracing::debug!(%peer, %end, "link ended");
+        if let Some(how) = offence(&end) {
+            complain(&shared, from, Some(peer), how);
+        }
     }
     let mut queue = link.queue;
     drop(link.stream);
@@ -107,6 +126,18 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, stream: TlsStream, re
     shared.report(&mut stop, NetEvent::LinkClosed { link: key }).await;
 }
 
+/// What no peer does.
+fn offence(end: &LinkEnd) -> Option<Misbehaviour> {
+    match end {
+        LinkEnd::Decode(_) | LinkEnd::Requests => Some(Misbehaviour::Protocol(end.to_string())),
+        LinkEnd::Stream(StreamError::WriteStalled) => {
+            Some(Misbehaviour::TooSlow("it asks for chunks and does not take them"))
+        }
+        LinkEnd::HalfRequest => Some(Misbehaviour::TooSlow("it began a request and did not end it")),
+        LinkEnd::Stream(_) | LinkEnd::Idle | LinkEnd::Read(_) | LinkEnd::Encode(_) | LinkEnd::Local => None,
+    }
+}
+
 struct Link<'a> {
     shared: &'a Shared,
     stop: Stop,
@@ -116,6 +147,10 @@ struct Link<'a> {
     decoder: Decoder<Request>,
     unanswered: HashSet<RequestId>,
     queue: Queue,
+    /// When the last whole request came.
+    heard: Instant,
+    /// When the request began of which some is here.
+    half_since: Option<Instant>,
 }
 
 impl Link<'_> {
@@ -131,9 +166,11 @@ impl Link<'_> {
             }
             self.queue.reuse(self.stream.take_emptied());
             self.send().await?;
+            let (deadline, end) = self.patience();
             tokio::select! {
                 driven = self.stream.drive(true) => driven?,
                 () = inbox.changed() => {}
+                () = sleep_until(deadline) => return Err(end),
                 read = self.queue.reader_done() => self.queue.accept(read)?,
             }
             for (id, bytes) in self.queue.written(self.stream.progress().1) {
@@ -143,9 +180,19 @@ impl Link<'_> {
         }
     }
 
+    /// Until when the other side should have said something, and what it is if it has not.
+    fn patience(&self) -> (Option<Instant>, LinkEnd) {
+        match self.half_since {
+            Some(since) => (Some(since + REQUEST_TIME_MAX), LinkEnd::HalfRequest),
+            None if self.unanswered.is_empty() => (Some(self.heard + LINK_IDLE_MAX), LinkEnd::Idle),
+            None => (None, LinkEnd::Idle),
+        }
+    }
+
     async fn pass_requests_on(&mut self) -> Result<(), LinkEnd> {
         loop {
             while let Some(request) = self.decoder.next()? {
+                (self.heard, self.half_since) = (Instant::now(), None);
                 let fresh = match &request {
                     Request::Manifest { id, .. } => self.unanswered.insert(*id),
                     Request::Chunk(request) => self.unanswered.insert(request.id),
@@ -159,6 +206,9 @@ impl Link<'_> {
             }
             let decoder = &mut self.decoder;
             if !self.stream.open(&mut |plain| decoder.push(plain))? {
+                if self.decoder.buffered() > 0 {
+                    self.half_since.get_or_insert_with(Instant::now);
+                }
                 return Ok(());
             }
         }

@@ -11,6 +11,7 @@ use lanspread_types::message::Request;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
+use crate::complaints::Complaints;
 use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
 use crate::handshake::Local;
 use crate::inbox::{Inbox, Outbox};
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     pub(crate) pool: Pool,
     pub(crate) dials: Semaphore,
+    pub(crate) complaints: Complaints,
     pub(crate) payloads: mpsc::Sender<Payload>,
     events: mpsc::Sender<NetEvent>,
     last_key: AtomicU64,
@@ -55,6 +57,7 @@ impl Shared {
             tasks: Tasks::new(),
             pool: Pool::new(POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX),
             dials: Semaphore::new(DIALS_MAX),
+            complaints: Complaints::default(),
             payloads,
             events,
             last_key: AtomicU64::new(0),
@@ -64,6 +67,12 @@ impl Shared {
     /// A number for a new connection.
     pub(crate) fn next_key(&self) -> u64 {
         self.last_key.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Reports, if there is room.
+    pub(crate) fn try_report(&self, event: NetEvent) {
+        // Without room the reader has more important things to read.
+        let _ = self.events.try_send(event);
     }
 
     /// Reports, waiting for room; once the endpoint stops, only for a moment, because the reader may be gone.

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::{ConnKey, Endpoint, EndpointConfig, Identity, NetEvent, Payload};
 
+mod closed;
 mod control;
 mod data;
 
@@ -29,6 +30,7 @@ fn config(name: &str) -> EndpointConfig {
         port_fallback: false,
         name: PeerName::new(name).unwrap(),
         program: "test".to_owned(),
+        party: None,
     }
 }
 

@@ -18,6 +18,7 @@ use rustls::{
     CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
 };
 
+use crate::binding::Tap;
 use crate::identity::{Identity, peer_id_of};
 
 /// Names the frozen beginning of a connection: TLS, preamble, first bytes of the hello. It stays in later versions of
@@ -48,6 +49,27 @@ impl TlsConfigs {
     /// Accepts this peer only.
     pub(crate) fn only_peer(&self, peer: PeerId) -> Result<Arc<ClientConfig>, Error> {
         client_config(&self.provider, &self.key, Some(peer)).map(Arc::new)
+    }
+
+    /// For one session to whichever peer answers, and the way to its channel binding.
+    pub(crate) fn tapped_client(&self) -> (Arc<ClientConfig>, Arc<Tap>) {
+        let tap = Tap::new();
+        let mut config = (*self.any_peer).clone();
+        config.key_log = tap.clone();
+        (Arc::new(config), tap)
+    }
+
+    /// For one inbound session, and the way to its channel binding.
+    pub(crate) fn tapped_server(&self) -> (Arc<ServerConfig>, Arc<Tap>) {
+        let tap = Tap::new();
+        let mut config = (*self.server).clone();
+        config.key_log = tap.clone();
+        (Arc::new(config), tap)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_provider(&self, provider: Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
+        client_config(&provider, &self.key, None)
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
-use lanspread_types::{GameId, PeerName};
+use lanspread_types::{CatalogKey, GameId, PartyName, PeerName};
 
 /// A lanspread peer for scripts: one JSON command per line of standard input, JSON lines on standard output.
 ///
@@ -28,6 +28,19 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
 
+    /// The organiser's public key: only a catalogue that it has signed counts, and newer ones are taken from any peer.
+    /// A signed --catalog says the same. Remembered in the state folder
+    #[arg(long, value_name = "KEY")]
+    pub catalog_key: Option<CatalogKey>,
+
+    /// Go by no catalogue, and forget the organiser
+    #[arg(long, conflicts_with_all = ["catalog", "catalog_key"])]
+    pub no_catalog: bool,
+
+    /// Fetch what others ask everybody to fetch
+    #[arg(long)]
+    pub accept_wants: bool,
+
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:0")]
     pub listen: SocketAddr,
@@ -35,6 +48,14 @@ pub struct Args {
     /// What other peers show; the host's name if it is not given
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub name: Option<PeerName>,
+
+    /// Belong to a closed party of this name: only who knows its pass phrase is let in
+    #[arg(long, value_name = "NAME", value_parser = party, requires = "party_secret_file")]
+    pub party: Option<PartyName>,
+
+    /// A file that holds the pass phrase of the closed party
+    #[arg(long, value_name = "FILE", requires = "party")]
+    pub party_secret_file: Option<PathBuf>,
 
     /// Send at most so many bytes per second of chunk data; `set-limits` changes it
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
@@ -47,6 +68,10 @@ pub struct Args {
     /// What to log on standard error, such as `info` or `lanspread_net=debug`
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,
+}
+
+fn party(text: &str) -> Result<PartyName, String> {
+    PartyName::new(text).map_err(|e| e.to_string())
 }
 
 fn name(text: &str) -> Result<PeerName, String> {
@@ -83,6 +108,10 @@ mod tests {
         for bad in ["--fixture ../x", "--listen 127.0.0.1", "--name \u{7}", "--nonsense"] {
             let line = format!("x --games-dir g --state-dir s {bad}");
             assert!(Args::try_parse_from(line.split(' ')).is_err(), "{bad}");
+        }
+        for half in ["--party friday", "--party-secret-file f"] {
+            let line = format!("x --games-dir g --state-dir s {half}");
+            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{half}");
         }
     }
 }

@@ -63,7 +63,7 @@ fn pack(archive: &Path, game: &GameId, version: &str) -> Result<(), FixtureError
 mod tests {
     use std::collections::BTreeMap;
 
-    use lanspread_peer::catalog::CatalogEntry;
+    use lanspread_peer::catalog::{CatalogEntry, GameAbout};
 
     use super::*;
 
@@ -74,8 +74,12 @@ mod tests {
     #[test]
     fn the_same_game_has_the_same_bytes_everywhere_and_the_version_of_the_catalogue() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let entry =
-            CatalogEntry { version: GameVersion::new(20_240_229).unwrap(), title: None, content: None };
+        let entry = CatalogEntry {
+            version: GameVersion::new(20_240_229).unwrap(),
+            title: None,
+            content: None,
+            about: GameAbout::default(),
+        };
         let catalog = Catalog::Listed(BTreeMap::from([(game("ggoo"), entry)]));
         for dir in [&one, &two] {
             seed(dir.path(), &game("ggoo"), &catalog).unwrap();

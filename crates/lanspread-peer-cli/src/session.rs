@@ -16,10 +16,10 @@ use lanspread_api::reply::Empty;
 use lanspread_api::{
     ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, ReplyData, Request, ResultLine, render,
 };
-use lanspread_peer::catalog::Catalog;
+use lanspread_peer::catalog_choice::{self, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
-use lanspread_peer::types::failpoint;
-use lanspread_peer::{EventStream, PeerConfig, PeerHandle, RunningPeer, Streamed, catalog_file};
+use lanspread_peer::types::{Party, failpoint};
+use lanspread_peer::{EventStream, PeerConfig, PeerHandle, RunningPeer, Streamed, pass_phrase};
 use tokio::io::{Stdin, Stdout};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -60,12 +60,17 @@ pub async fn run(args: Args) -> ExitCode {
 async fn start(args: Args) -> Result<(RunningPeer, Signals, PathBuf), ErrorBody> {
     let internal = |e: String| ErrorBody::new(ErrorCode::Internal, e);
     let signals = Signals::catch().map_err(|e| internal(format!("signals cannot be caught: {e}")))?;
-    let catalog = match &args.catalog {
-        Some(path) => catalog_file::load(path).map_err(|e| ErrorBody::from(&e))?,
-        None => Catalog::Open,
+    let wish = CatalogWish { file: args.catalog, key: args.catalog_key, none: args.no_catalog };
+    let catalog = catalog_choice::choose(&args.state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
+    let party = match (args.party, &args.party_secret_file) {
+        (Some(name), Some(path)) => {
+            let phrase = pass_phrase::load(path).map_err(|e| ErrorBody::from(&e))?;
+            Some(Party { name, phrase })
+        }
+        _ => None,
     };
     for game in &args.fixtures {
-        fixture::seed(&args.games_dir, game, &catalog)
+        fixture::seed(&args.games_dir, game, &catalog.catalog())
             .map_err(|e| ErrorBody::new(ErrorCode::GamesDirUnusable, e.to_string()))?;
     }
     let config = PeerConfig {
@@ -75,6 +80,8 @@ async fn start(args: Args) -> Result<(RunningPeer, Signals, PathBuf), ErrorBody>
         port_fallback: false,
         name: args.name,
         catalog,
+        accept_wants: args.accept_wants,
+        party,
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
     };
     let peer = lanspread_peer::start(config).await.map_err(|e| ErrorBody::from(&e))?;

@@ -128,6 +128,7 @@ impl Guest {
             port_fallback: false,
             name: PeerName::new("guest").unwrap(),
             program: "test".to_owned(),
+            party: None,
         };
         let endpoint = Endpoint::bind(config, net, data).await.unwrap();
         endpoint.dial(addr);

@@ -1,22 +1,33 @@
-//! The catalogue as a TOML file.
+//! The catalogue as a TOML file; the format is explained in `docs/catalogue.md`.
 //!
 //! ```toml
+//! title = "Friday"                  # optional
+//! serial = 3                        # the edition; needed if it is to be signed
+//!
 //! [[game]]
 //! id = "ggoo"
 //! version = "20250101"
-//! title = "Great Game of Old"       # optional
-//! content = "cb4d…"                 # optional: pins the content id, 64 hexadecimal digits
+//! title = "Great Game of Old"       # this and what follows is optional
+//! content = "cb4d…"                 # pins the content id, 64 hexadecimal digits
+//! players = "2-16"
+//! genre = "shooter"
+//! cover = "blake3:09c2…"            # or a small picture: "data:image/png;base64,…"
+//! start = "bin/ggoo.exe -lan"
 //! ```
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use lanspread_core::catalog::{Catalog, CatalogEntry};
+use lanspread_core::catalog::{Catalog, CatalogEntry, GameAbout};
+use lanspread_types::limits::{CATALOG_BYTES_MAX, GAMES_PER_PEER_MAX};
 use lanspread_types::{ContentId, GameId, GameVersion};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// Largest catalogue file that is read, in bytes.
-const CATALOG_BYTES_MAX: u64 = 8 << 20;
+const TEXT_CHARS_MAX: usize = 200;
+const START_CHARS_MAX: usize = 512;
+/// Longest cover, as text: a picture of some 48 KiB.
+const COVER_CHARS_MAX: usize = 64 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -26,75 +37,205 @@ pub enum CatalogError {
     TooLarge { path: PathBuf },
     #[error("the catalogue {path} is not valid: {reason}")]
     Invalid { path: PathBuf, reason: String },
+    #[error("the catalogue {path} is not signed by the key {key}: {reason}")]
+    NotSigned { path: PathBuf, key: String, reason: String },
+    #[error("cannot write {path}: {source}")]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("{path} holds no key of a catalogue: {reason}")]
+    Key { path: PathBuf, reason: String },
 }
 
-#[derive(Deserialize)]
+/// A catalogue as it is written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub struct CatalogText {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u64>,
     #[serde(default)]
-    game: Vec<Entry>,
+    pub game: Vec<GameText>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
-    id: GameId,
-    version: GameVersion,
-    title: Option<String>,
-    content: Option<String>,
+pub struct GameText {
+    pub id: GameId,
+    pub version: GameVersion,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub players: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub genre: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
 }
 
-/// Reads a catalogue file.
-pub fn load(path: &Path) -> Result<Catalog, CatalogError> {
-    let read = |source| CatalogError::Read { path: path.to_owned(), source };
-    if std::fs::metadata(path).map_err(read)?.len() > CATALOG_BYTES_MAX {
+/// Reads a file, as far as a catalogue may reach.
+pub fn read(path: &Path) -> Result<Vec<u8>, CatalogError> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(CATALOG_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|source| CatalogError::Read { path: path.to_owned(), source })?;
+    if bytes.len() > CATALOG_BYTES_MAX {
         return Err(CatalogError::TooLarge { path: path.to_owned() });
     }
-    let text = std::fs::read_to_string(path).map_err(read)?;
-    parse(&text).map_err(|reason| CatalogError::Invalid { path: path.to_owned(), reason })
+    Ok(bytes)
 }
 
-fn parse(text: &str) -> Result<Catalog, String> {
-    let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
-    let mut games = BTreeMap::new();
-    for entry in file.game {
-        let content = entry.content.as_deref().map(str::parse::<ContentId>).transpose();
-        let content = content.map_err(|e| format!("{}: {e}", entry.id))?;
-        let id = entry.id.clone();
-        let known =
-            games.insert(entry.id, CatalogEntry { version: entry.version, title: entry.title, content });
-        if known.is_some() {
-            return Err(format!("{id} is listed twice"));
+/// Reads a catalogue file, whoever wrote it: a signature is not looked at.
+pub fn load(path: &Path) -> Result<Catalog, CatalogError> {
+    let bytes = read(path)?;
+    let parsed = parse(&bytes).and_then(|text| text.to_catalog());
+    parsed.map_err(|reason| CatalogError::Invalid { path: path.to_owned(), reason })
+}
+
+/// Reads the text; nothing in it is checked but its form.
+pub fn parse(bytes: &[u8]) -> Result<CatalogText, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    toml::from_str(text).map_err(|e| e.to_string())
+}
+
+impl CatalogText {
+    /// The list that a peer goes by.
+    pub fn to_catalog(&self) -> Result<Catalog, String> {
+        bounded("title", &self.title, TEXT_CHARS_MAX)?;
+        if self.game.len() > GAMES_PER_PEER_MAX {
+            return Err(format!("more than {GAMES_PER_PEER_MAX} games"));
         }
+        let mut games = BTreeMap::new();
+        for game in &self.game {
+            let entry = game.to_entry().map_err(|e| format!("{}: {e}", game.id))?;
+            if games.insert(game.id.clone(), entry).is_some() {
+                return Err(format!("{} is listed twice", game.id));
+            }
+        }
+        Ok(Catalog::Listed(games))
     }
-    Ok(Catalog::Listed(games))
+
+    /// The same, written anew: always the same bytes for the same content.
+    pub fn to_toml(&self) -> Result<String, String> {
+        toml::to_string(self).map_err(|e| e.to_string())
+    }
+}
+
+impl GameText {
+    fn to_entry(&self) -> Result<CatalogEntry, String> {
+        let content = self.content.as_deref().map(str::parse::<ContentId>).transpose();
+        bounded("title", &self.title, TEXT_CHARS_MAX)?;
+        bounded("genre", &self.genre, TEXT_CHARS_MAX)?;
+        bounded("start", &self.start, START_CHARS_MAX)?;
+        let about = GameAbout {
+            players: self.players.as_deref().map(players).transpose()?,
+            genre: self.genre.clone(),
+            cover: self.cover.as_deref().map(cover).transpose()?,
+            start: self.start.clone(),
+        };
+        let content = content.map_err(|e| e.to_string())?;
+        Ok(CatalogEntry { version: self.version, title: self.title.clone(), content, about })
+    }
+}
+
+fn bounded(what: &str, text: &Option<String>, max: usize) -> Result<(), String> {
+    let Some(text) = text else { return Ok(()) };
+    if text.is_empty() || text.chars().count() > max || text.chars().any(char::is_control) {
+        return Err(format!("{what} is one line of 1 to {max} characters"));
+    }
+    Ok(())
+}
+
+/// `4` or `2-16`.
+fn players(text: &str) -> Result<(u16, u16), String> {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|&n| n > 0);
+    let range = match text.split_once('-') {
+        None => number(text).map(|n| (n, n)),
+        Some((from, to)) => number(from).zip(number(to)),
+    };
+    range
+        .filter(|(from, to)| from <= to)
+        .ok_or_else(|| "players is a number or a range, such as 2-16".to_owned())
+}
+
+/// A picture that cannot be anything else, or the hash of one.
+fn cover(text: &str) -> Result<String, String> {
+    let is_base64 = |data: &str| {
+        let digits = data.trim_end_matches('=');
+        let known = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
+        !digits.is_empty()
+            && data.len().is_multiple_of(4)
+            && data.len() - digits.len() <= 2
+            && digits.bytes().all(known)
+    };
+    let embedded = ["png", "jpeg", "webp"]
+        .iter()
+        .find_map(|kind| text.strip_prefix(&format!("data:image/{kind};base64,")))
+        .is_some_and(|data| text.len() <= COVER_CHARS_MAX && is_base64(data));
+    let hashed = text.strip_prefix("blake3:").is_some_and(|hash| hash.parse::<ContentId>().is_ok());
+    if embedded || hashed {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "cover is blake3: and 64 hexadecimal digits, or data:image/png;base64, (or jpeg, webp) and at most {COVER_CHARS_MAX} characters in all"
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn catalog(text: &str) -> Result<Catalog, String> {
+        parse(text.as_bytes())?.to_catalog()
+    }
+
     #[test]
     fn a_catalogue_lists_games() {
-        let catalog = parse("[[game]]\nid = 'ggoo'\nversion = '20250101'\ntitle = 'G'\n").unwrap();
+        let catalog = catalog("[[game]]\nid = 'ggoo'\nversion = '20250101'\ntitle = 'G'\nplayers='2-16'\ngenre='shooter'\ncover='data:image/png;base64,AAAA'\nstart='x.exe'").unwrap();
         let entry = catalog.entry(&GameId::new("ggoo").unwrap()).unwrap();
         assert_eq!((entry.version.stamp(), entry.title.as_deref()), (20_250_101, Some("G")));
+        assert_eq!((entry.about.players, entry.about.genre.as_deref()), (Some((2, 16)), Some("shooter")));
         assert!(!catalog.knows(&GameId::new("other").unwrap()));
     }
 
     #[test]
     fn mistakes_are_told() {
         let twice = "[[game]]\nid='a'\nversion='20250101'\n[[game]]\nid='a'\nversion='20250102'";
+        let with = |line: &str| format!("[[game]]\nid='a'\nversion='20250101'\n{line}");
+        let bad_cover = |cover: &str| (with(&format!("cover='{cover}'")), "cover is");
         for (text, part) in [
-            (twice, "listed twice"),
-            ("[[game]]\nid='a'", "version"),
-            ("[[game]]\nid='../a'\nversion='20250101'", "game id"),
-            ("[[game]]\nid='a'\nversion='2025'", "date stamp"),
-            ("[[game]]\nid='a'\nversion='20250101'\ncontent='12'", "64 hexadecimal"),
-            ("[[game]]\nid='a'\nversion='20250101'\ncolour='red'", "colour"),
+            (twice.to_owned(), "listed twice"),
+            ("[[game]]\nid='a'".to_owned(), "version"),
+            ("[[game]]\nid='../a'\nversion='20250101'".to_owned(), "game id"),
+            ("[[game]]\nid='a'\nversion='2025'".to_owned(), "date stamp"),
+            (with("content='12'"), "64 hexadecimal"),
+            (with("colour='red'"), "colour"),
+            (with("players='16-2'"), "players"),
+            (with("players='0'"), "players"),
+            (with("start=\"a\\nb\""), "one line"),
+            (with(&format!("title='{}'", "x".repeat(201))), "title"),
+            bad_cover("data:image/svg+xml;base64,AAAA"),
+            bad_cover("data:image/png;base64,AA\"onload"),
+            bad_cover("http://example.org/x.png"),
+            bad_cover(&format!("data:image/png;base64,{}", "A".repeat(COVER_CHARS_MAX))),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = catalog(&text).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_written_reads_the_same() {
+        let text = "title = 'Friday'\nserial = 3\n[[game]]\nid='b'\nversion='20250101'\ncontent='".to_owned()
+            + &"ab".repeat(32)
+            + "'\n[[game]]\nid='a'\nversion='20250102'\nplayers='4'\n";
+        let first = parse(text.as_bytes()).unwrap();
+        let written = first.to_toml().unwrap();
+        let second = parse(written.as_bytes()).unwrap();
+        assert_eq!(first.to_catalog(), second.to_catalog());
+        assert_eq!((second.serial, second.to_toml().unwrap()), (Some(3), written));
     }
 }

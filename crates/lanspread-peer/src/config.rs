@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use lanspread_core::catalog::Catalog;
 use lanspread_core::command::RateLimits;
-use lanspread_types::PeerName;
+use lanspread_types::{Party, PeerName};
+
+use crate::catalog_choice::CatalogChoice;
 
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
@@ -19,7 +20,11 @@ pub struct PeerConfig {
     pub port_fallback: bool,
     /// What other peers show; the host's name when `None`.
     pub name: Option<PeerName>,
-    pub catalog: Catalog,
+    pub catalog: CatalogChoice,
+    /// Fetch what others ask everybody to fetch.
+    pub accept_wants: bool,
+    /// The closed party that this peer belongs to; without one it meets everybody who is open, too.
+    pub party: Option<Party>,
     /// Limits from the start; they can be changed while the peer runs.
     pub limits: RateLimits,
 }

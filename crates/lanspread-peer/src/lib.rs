@@ -1,17 +1,21 @@
 //! The runtime: one loop that joins the brain (`lanspread-core`), the disk (`lanspread-store`) and the network
 //! (`lanspread-net`), and a handle for those who command it.
 
+pub mod catalog_choice;
 pub mod catalog_file;
+pub mod catalog_make;
 pub mod config;
 mod disk;
 pub mod handle;
+pub mod pass_phrase;
 mod runtime;
 #[cfg(feature = "sabotage")]
 mod sabotage;
+pub mod signed_catalog;
 
 pub use config::PeerConfig;
 pub use handle::{EventStream, PeerHandle, Streamed};
-pub use lanspread_core::{catalog, command, event, io, snapshot};
+pub use lanspread_core::{catalog, command, event, io, refusals, room, snapshot};
 pub use lanspread_store::pack;
 pub use lanspread_types as types;
 pub use start::{RunningPeer, StartError, start};

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,10 @@ use lanspread_core::event::Event;
 use lanspread_core::io::{
     self, CloseReason, ConnId, Connected, Input, LinkId, NetInput, Output, RequestFailure,
 };
+use lanspread_core::refusals::RefusalCause;
 use lanspread_core::time::Time;
 use lanspread_core::{Node, NodeConfig};
-use lanspread_net::{ConnKey, Endpoint, LinkKey, NetEvent};
+use lanspread_net::{ConnKey, Endpoint, LinkKey, Misbehaviour, NetEvent};
 use lanspread_types::PeerId;
 use lanspread_types::message::Request;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -22,6 +24,7 @@ use tokio::time::Instant as Moment;
 use crate::disk::{Disk, Reports};
 use crate::handle::{CommandIds, Commanded};
 use crate::traffic::{self, Expectations};
+use crate::{catalog_choice, signed_catalog};
 
 /// The library is looked through this often even if no change was seen: network drives send no events.
 const RESCAN_INTERVAL: Duration = Duration::from_secs(60);
@@ -47,6 +50,7 @@ pub(crate) struct Runtime {
     expectations: Expectations,
     reports: Reports,
     events: broadcast::Sender<Event>,
+    state_dir: PathBuf,
     ids: CommandIds,
     answers: HashMap<CommandId, Answer>,
     peers: Peers,
@@ -64,6 +68,7 @@ impl Runtime {
         expectations: Expectations,
         reports: Reports,
         events: broadcast::Sender<Event>,
+        state_dir: PathBuf,
     ) -> Self {
         Self {
             #[cfg(feature = "sabotage")]
@@ -75,6 +80,7 @@ impl Runtime {
             expectations,
             reports,
             events,
+            state_dir,
             ids: CommandIds::default(),
             answers: HashMap::new(),
             peers: Peers::default(),
@@ -149,6 +155,22 @@ impl Runtime {
             }
             Output::Refuse { link, id, reason } => self.endpoint.refuse(LinkKey(link.0), id, reason),
             Output::Disk(job) => self.disk.start(job),
+            Output::CheckCatalog { peer, bytes } => {
+                let reports = self.reports.clone();
+                self.disk.spawn(move || {
+                    let result = signed_catalog::open(bytes).map_err(|error| error.to_string());
+                    // The loop itself holds the other end.
+                    let _ = reports.send(Input::CatalogChecked { peer, result });
+                });
+            }
+            Output::KeepCatalog(catalog) => {
+                let state_dir = self.state_dir.clone();
+                self.disk.spawn(move || {
+                    if let Err(error) = catalog_choice::keep(&state_dir, &catalog) {
+                        tracing::warn!(%error, "the catalogue is not kept for the next start");
+                    }
+                });
+            }
             Output::Event(event) => {
                 // Nobody listens: then nobody misses it.
                 let _ = self.events.send(event);
@@ -193,11 +215,25 @@ impl Runtime {
                 NetInput::Connected(Connected { conn, peer, hello, addr, dialled })
             }
             NetEvent::Incompatible { addr, theirs, .. } => NetInput::Incompatible { addr, theirs },
+            NetEvent::OtherParty { addr, peer, mismatch, dialled } => {
+                let (peer, cause) = (Some(peer), RefusalCause::Party(mismatch));
+                NetInput::Refused { addr, peer, cause, dialled }
+            }
+            NetEvent::Misbehaved { addr, peer, how } => {
+                let cause = match how {
+                    Misbehaviour::NotAPeer(what) => RefusalCause::NotAPeer(what),
+                    Misbehaviour::Protocol(what) => RefusalCause::Protocol(what),
+                    Misbehaviour::TooSlow(what) => RefusalCause::TooSlow(what.to_owned()),
+                    Misbehaviour::TooManyConnections => RefusalCause::TooManyConnections,
+                };
+                NetInput::Refused { addr, peer, cause, dialled: false }
+            }
             NetEvent::DialFailed { addr, failure } => {
                 NetInput::DialFailed { addr, failure: dial_failure(failure) }
             }
             NetEvent::Closed { conn, reason } => {
                 let conn = ConnId(conn.0);
+                self.tell_breach(conn, &reason);
                 self.peers.closed(conn);
                 tracing::debug!(conn = conn.0, %reason, "connection closed");
                 NetInput::Closed { conn, reason: close_reason(&reason) }
@@ -216,6 +252,22 @@ impl Runtime {
                 NetInput::RequestFailed { peer, id, failure: request_failure(failure) }
             }
         }))
+    }
+
+    /// Why a peer was dropped, if that was its fault.
+    fn tell_breach(&mut self, conn: ConnId, reason: &lanspread_net::CloseReason) {
+        let cause = match reason {
+            lanspread_net::CloseReason::Protocol(error) => RefusalCause::Protocol(error.to_string()),
+            lanspread_net::CloseReason::TooSlow => {
+                RefusalCause::TooSlow("it does not take what is sent to it".to_owned())
+            }
+            _ => return,
+        };
+        let Some(peer) = self.peers.by_conn.get(&conn).copied() else { return };
+        if let Some(addr) = self.peers.addr_of(&peer) {
+            let refused = NetInput::Refused { addr, peer: Some(peer), cause, dialled: false };
+            self.apply(Input::Net(refused));
+        }
     }
 
     /// Ends everything in order: connections first, so that nobody asks any more, then the jobs, then the store.

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lanspread_core::NodeConfig;
+use lanspread_core::rules::HouseRules;
 use lanspread_net::{BindError, Endpoint, EndpointConfig, Identity};
 use lanspread_store::Store;
 use lanspread_types::{PeerId, PeerName, failpoint};
 use tokio::sync::{broadcast, mpsc};
 
+use crate::catalog_choice::CatalogChoice;
 use crate::config::PeerConfig;
 use crate::disk::Disk;
 use crate::handle::{EventStream, PeerHandle};
@@ -59,8 +61,18 @@ pub enum StartError {
 /// Opens the library, listens, and starts the loop. The library's scan goes on in the background; the event
 /// `LocalPeerReady` tells when it is done.
 pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
-    let PeerConfig { games_dir, state_dir, listen, port_fallback, name, catalog, limits } = config;
-    let identity = open_identity(state_dir).await?;
+    let PeerConfig {
+        games_dir,
+        state_dir,
+        listen,
+        port_fallback,
+        name,
+        catalog,
+        accept_wants,
+        party,
+        limits,
+    } = config;
+    let identity = open_identity(state_dir.clone()).await?;
     let store = open_store(games_dir.clone()).await?;
 
     let name = name.unwrap_or_else(|| host_name(identity.peer_id()));
@@ -72,6 +84,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         port_fallback,
         name: name.clone(),
         program: concat!("lanspread ", env!("CARGO_PKG_VERSION")).to_owned(),
+        party: party.clone(),
     };
     let endpoint = Endpoint::bind(endpoint_config, net_events, payloads)
         .await
@@ -86,17 +99,22 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
 
     let (commands, commanded) = mpsc::channel(COMMANDS_WAITING);
     let (events, stream) = broadcast::channel(EVENTS_KEPT);
+    let trust = match &catalog {
+        CatalogChoice::Plain(_) => None,
+        CatalogChoice::Trusted(trust) => Some(trust.clone()),
+    };
     let node = NodeConfig {
         me: peer,
         name: name.to_string(),
         addr,
         games_dir,
-        catalog,
+        catalog: catalog.catalog(),
         limits,
+        rules: HouseRules { party: party.map(|party| party.name), trust, accept_wants },
         seed: random_seed(),
     };
     let disk = Disk::new(store, reports.clone());
-    let runtime = Runtime::new(node, endpoint, disk, expectations, reports, events.clone());
+    let runtime = Runtime::new(node, endpoint, disk, expectations, reports, events.clone(), state_dir);
     let inputs = Inputs { commands: commanded, net, reports: reported };
     let done = tokio::spawn(async move {
         runtime.run(inputs).await;

@@ -2,12 +2,14 @@
 //!
 //! Its beginning is frozen for all versions of the protocol, so that peers of different versions can name each
 //! other's version and find each other's listener: frame number [`registry::HELLO`], seven bytes `LANSPRD`, the
-//! protocol version and the listening port as `u16`, little-endian. What follows belongs to the version: in this one
-//! name and program, in postcard.
+//! protocol version and the listening port as `u16`, little-endian. What follows belongs to the version: in this one,
+//! in postcard, name and program of an open peer, or the name of a closed party, whose guests say no more until the
+//! other side has proved that it knows the pass phrase (`crate::party`).
 
-use lanspread_types::PeerName;
 use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::Hello;
+use lanspread_types::{PartyName, PeerName};
+use serde::{Deserialize, Serialize};
 
 use crate::frame::{DecodeError, EncodeError, Limit, RawFrame, append, fields, finish};
 use crate::registry;
@@ -24,6 +26,8 @@ pub const PROGRAM_BYTES_MAX: usize = 128;
 pub enum Greeting {
     /// The sender speaks our version.
     Hello(Hello),
+    /// The sender speaks our version and belongs to a closed party.
+    Closed { listen_port: u16, party: PartyName },
     /// The sender speaks another one; more cannot be known.
     OtherVersion { protocol: u16, listen_port: u16 },
 }
@@ -36,15 +40,31 @@ pub enum HelloError {
     Decode(#[from] DecodeError),
 }
 
-/// Writes a hello.
+/// What belongs to this version.
+#[derive(Serialize, Deserialize)]
+enum Opening {
+    Open(PeerName, String),
+    Closed(PartyName),
+}
+
+/// Writes the hello of an open peer.
 pub fn encode(hello: &Hello) -> Result<Vec<u8>, EncodeError> {
     Limit::check("bytes of program", hello.program.len(), 0, PROGRAM_BYTES_MAX)?;
+    let opening = Opening::Open(hello.name.clone(), hello.program.clone());
+    write(hello.protocol, hello.listen_port, &opening)
+}
+
+/// Writes the hello of a guest of a closed party.
+pub fn encode_closed(protocol: u16, listen_port: u16, party: &PartyName) -> Result<Vec<u8>, EncodeError> {
+    write(protocol, listen_port, &Opening::Closed(party.clone()))
+}
+
+fn write(protocol: u16, listen_port: u16, opening: &Opening) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = vec![0, 0, 0, 0, registry::HELLO];
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&hello.protocol.to_le_bytes());
-    bytes.extend_from_slice(&hello.listen_port.to_le_bytes());
-    let bytes = append(&(&hello.name, &hello.program), bytes)?;
-    finish(bytes, HELLO_FRAME_BYTES_MAX)
+    bytes.extend_from_slice(&protocol.to_le_bytes());
+    bytes.extend_from_slice(&listen_port.to_le_bytes());
+    finish(append(opening, bytes)?, HELLO_FRAME_BYTES_MAX)
 }
 
 /// Takes a hello from the front of `bytes` and tells how many bytes it took; `None` while bytes are missing.
@@ -57,8 +77,13 @@ pub fn split(bytes: &[u8]) -> Result<Option<(Greeting, usize)>, HelloError> {
     if protocol != PROTOCOL_VERSION {
         return Ok(Some((Greeting::OtherVersion { protocol, listen_port }, raw.len)));
     }
-    let (name, program): (PeerName, String) = fields(raw.number, rest)?;
-    let limit = Limit::check("bytes of program", program.len(), 0, PROGRAM_BYTES_MAX);
-    limit.map_err(|limit| DecodeError::Limit { number: raw.number, limit })?;
-    Ok(Some((Greeting::Hello(Hello { protocol, name, listen_port, program }), raw.len)))
+    let greeting = match fields(raw.number, rest)? {
+        Opening::Closed(party) => Greeting::Closed { listen_port, party },
+        Opening::Open(name, program) => {
+            let limit = Limit::check("bytes of program", program.len(), 0, PROGRAM_BYTES_MAX);
+            limit.map_err(|limit| DecodeError::Limit { number: raw.number, limit })?;
+            Greeting::Hello(Hello { protocol, name, listen_port, program })
+        }
+    };
+    Ok(Some((greeting, raw.len)))
 }

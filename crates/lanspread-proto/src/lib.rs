@@ -10,6 +10,7 @@ pub mod frame;
 pub mod hello;
 pub mod manifest;
 mod message;
+pub mod party;
 pub mod preamble;
 pub mod registry;
 

@@ -1,8 +1,8 @@
 //! Frames of a control connection.
 
 use lanspread_types::limits::{
-    CHUNKS_PER_HAVE_MAX, CONTROL_FRAME_BYTES_MAX, GAMES_PER_LIBRARY_MESSAGE_MAX, HAVE_MAP_BYTES_MAX,
-    INTRODUCTIONS_MAX,
+    CATALOG_PART_BYTES_MAX, CHUNKS_PER_HAVE_MAX, CONTROL_FRAME_BYTES_MAX, DOWNLOADS_PER_STATE_MAX,
+    GAMES_PER_LIBRARY_MESSAGE_MAX, HAVE_MAP_BYTES_MAX, INTRODUCTIONS_MAX,
 };
 use lanspread_types::message::{HaveMap, Message};
 
@@ -20,6 +20,12 @@ impl Frame for Message {
             Self::HaveMap(_) => number::HAVE_MAP,
             Self::Have { .. } => number::HAVE,
             Self::Introduce { .. } => number::INTRODUCE,
+            Self::CatalogOffer { .. } => number::CATALOG_OFFER,
+            Self::CatalogWanted { .. } => number::CATALOG_WANTED,
+            Self::CatalogPart { .. } => number::CATALOG_PART,
+            Self::StateWanted => number::STATE_WANTED,
+            Self::State(_) => number::STATE,
+            Self::FetchWanted { .. } => number::FETCH_WANTED,
             Self::Ping { .. } => number::PING,
             Self::Pong { .. } => number::PONG,
             Self::Goodbye => number::GOODBYE,
@@ -37,7 +43,17 @@ impl Frame for Message {
             }
             Self::Have { chunks, .. } => Limit::check("chunks", chunks.len(), 0, CHUNKS_PER_HAVE_MAX),
             Self::Introduce { peers } => Limit::check("introductions", peers.len(), 0, INTRODUCTIONS_MAX),
-            Self::HaveMap(HaveMap::All { .. } | HaveMap::None { .. })
+            Self::CatalogPart { part, .. } => {
+                Limit::check("bytes of catalogue", part.len(), 1, CATALOG_PART_BYTES_MAX)
+            }
+            Self::State(state) => {
+                Limit::check("downloads", state.downloads.len(), 0, DOWNLOADS_PER_STATE_MAX)
+            }
+            Self::CatalogOffer { .. }
+            | Self::CatalogWanted { .. }
+            | Self::StateWanted
+            | Self::FetchWanted { .. }
+            | Self::HaveMap(HaveMap::All { .. } | HaveMap::None { .. })
             | Self::Interested { .. }
             | Self::NotInterested { .. }
             | Self::Ping { .. }
@@ -54,6 +70,12 @@ impl Frame for Message {
             Self::HaveMap(map) => append(map, out),
             Self::Have { content, chunks } => append(&(content, chunks), out),
             Self::Introduce { peers } => append(peers, out),
+            Self::CatalogOffer { key, serial, bytes } => append(&(key, serial, bytes), out),
+            Self::CatalogWanted { key, serial, offset } => append(&(key, serial, offset), out),
+            Self::CatalogPart { serial, offset, part } => append(&(serial, offset, part), out),
+            Self::StateWanted => Ok(out),
+            Self::State(state) => append(state, out),
+            Self::FetchWanted { game } => append(game, out),
             Self::Ping { nonce } | Self::Pong { nonce } => append(nonce, out),
             Self::Goodbye => Ok(out),
         }
@@ -73,6 +95,24 @@ impl Frame for Message {
                 Self::Have { content, chunks }
             }
             number::INTRODUCE => Self::Introduce { peers: fields(number, payload)? },
+            number::CATALOG_OFFER => {
+                let (key, serial, bytes) = fields(number, payload)?;
+                Self::CatalogOffer { key, serial, bytes }
+            }
+            number::CATALOG_WANTED => {
+                let (key, serial, offset) = fields(number, payload)?;
+                Self::CatalogWanted { key, serial, offset }
+            }
+            number::CATALOG_PART => {
+                let (serial, offset, part) = fields(number, payload)?;
+                Self::CatalogPart { serial, offset, part }
+            }
+            number::STATE_WANTED => {
+                fields::<()>(number, payload)?;
+                Self::StateWanted
+            }
+            number::STATE => Self::State(fields(number, payload)?),
+            number::FETCH_WANTED => Self::FetchWanted { game: fields(number, payload)? },
             number::PING => Self::Ping { nonce: fields(number, payload)? },
             number::PONG => Self::Pong { nonce: fields(number, payload)? },
             number::GOODBYE => {

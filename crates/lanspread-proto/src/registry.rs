@@ -3,6 +3,12 @@
 /// First frame of each side on a control connection, in every version of the protocol.
 pub const HELLO: u8 = 0x01;
 
+// Control connection of a closed party, right after the hellos.
+pub const PARTY_SHARE: u8 = 0x02;
+pub const PARTY_CONFIRM: u8 = 0x03;
+pub const PARTY_WELCOME: u8 = 0x04;
+pub const PARTY_REJECTED: u8 = 0x05;
+
 // Control connection, both directions.
 pub const LIBRARY: u8 = 0x10;
 pub const INTERESTED: u8 = 0x11;
@@ -13,6 +19,12 @@ pub const INTRODUCE: u8 = 0x15;
 pub const PING: u8 = 0x16;
 pub const PONG: u8 = 0x17;
 pub const GOODBYE: u8 = 0x18;
+pub const CATALOG_OFFER: u8 = 0x1a;
+pub const CATALOG_WANTED: u8 = 0x1b;
+pub const CATALOG_PART: u8 = 0x1c;
+pub const STATE_WANTED: u8 = 0x1d;
+pub const STATE: u8 = 0x1e;
+pub const FETCH_WANTED: u8 = 0x1f;
 
 // Data connection, receiver to source.
 pub const REQUEST_MANIFEST: u8 = 0x20;

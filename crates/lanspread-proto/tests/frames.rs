@@ -3,14 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use lanspread_proto::hello::{self, Greeting};
+use lanspread_proto::party::{PartyFrame, Rejection};
 use lanspread_proto::{DecodeError, Decoder, EncodeError, Frame, encode, manifest, split};
 use lanspread_types::message::{
-    ChunkRequest, GameOffer, HaveMap, Hello, Introduction, LibraryUpdate, Message, Refusal, Request,
-    RequestId, Response,
+    ChunkRequest, DownloadState, GameOffer, HaveMap, Hello, Introduction, LibraryUpdate, Message, PeerState,
+    Refusal, Request, RequestId, Response,
 };
 use lanspread_types::{
-    ChunkHash, ChunkIndex, ContentId, FileEntry, GameContent, GameId, GameVersion, Manifest, PeerId,
-    PeerName, RelPath,
+    CatalogKey, ChunkHash, ChunkIndex, ContentId, FileEntry, GameContent, GameId, GameVersion, Manifest,
+    PartyName, PeerId, PeerName, RelPath,
 };
 use proptest::prelude::*;
 
@@ -39,6 +40,18 @@ fn messages() -> Vec<(Message, String)> {
         Introduction { peer: PeerId([0xaa; 32]), addr: "10.0.0.1:4242".parse().unwrap() },
         Introduction { peer: PeerId([0xab; 32]), addr: "[::1]:4242".parse().unwrap() },
     ];
+    let state = PeerState {
+        catalog: Some((CatalogKey([0xdd; 32]), 3)),
+        accepts_wants: true,
+        downloads: vec![DownloadState {
+            game: game(),
+            version: GameVersion::new(20_250_101).unwrap(),
+            content: CONTENT,
+            done_bytes: 1,
+            total_bytes: 2,
+            bytes_per_second: 300,
+        }],
+    };
     let (v4, v6) = (
         format!("{}000a0000019221", "aa".repeat(32)),
         format!("{}01{}019221", "ab".repeat(32), "00".repeat(15)),
@@ -64,6 +77,22 @@ fn messages() -> Vec<(Message, String)> {
         (Message::Ping { nonce: 1 }, "020000001601".into()),
         (Message::Pong { nonce: 128 }, "03000000178001".into()),
         (Message::Goodbye, "0100000018".into()),
+        (
+            Message::CatalogOffer { key: CatalogKey([0xdd; 32]), serial: 3, bytes: 300 },
+            format!("240000001a{}03ac02", "dd".repeat(32)),
+        ),
+        (
+            Message::CatalogWanted { key: CatalogKey([0xdd; 32]), serial: 3, offset: 5 },
+            format!("230000001b{}0305", "dd".repeat(32)),
+        ),
+        (Message::CatalogPart { serial: 3, offset: 5, part: vec![1, 2] }, "060000001c0305020102".into()),
+        (Message::StateWanted, "010000001d".into()),
+        (Message::State(PeerState::default()), "040000001e000000".into()),
+        (
+            Message::State(state),
+            format!("5c0000001e01{}0301010467676f6f083230323530313031{c}0102ac02", "dd".repeat(32)),
+        ),
+        (Message::FetchWanted { game: game() }, "060000001f0467676f6f".into()),
     ]
 }
 
@@ -145,6 +174,26 @@ fn golden_bytes_of_every_frame() {
     check(messages());
     check(requests());
     check(responses());
+    check(party_frames());
+}
+
+fn party_frames() -> Vec<(PartyFrame, String)> {
+    let name = PeerName::new("Ann").unwrap();
+    vec![
+        (PartyFrame::Share([0x41; 33]), format!("2200000002{}", "41".repeat(33))),
+        (PartyFrame::Confirm([0x42; 32]), format!("2100000003{}", "42".repeat(32))),
+        (PartyFrame::Welcome { name, program: "x".into() }, "070000000403416e6e0178".into()),
+        (PartyFrame::Rejected(Rejection::WrongPassPhrase), "020000000500".into()),
+        (PartyFrame::Rejected(Rejection::TooManyTries), "020000000501".into()),
+    ]
+}
+
+#[test]
+fn golden_bytes_of_a_closed_hello() {
+    let party = PartyName::new("friday").unwrap();
+    let bytes = hello::encode_closed(1, 4242, &party).unwrap();
+    assert_eq!(hex(&bytes), "14000000014c414e535052440100921001".to_owned() + "06667269646179");
+    assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Closed { listen_port: 4242, party }, bytes.len()))));
 }
 
 fn a_hello(protocol: u16) -> Hello {
@@ -154,7 +203,7 @@ fn a_hello(protocol: u16) -> Hello {
 #[test]
 fn golden_bytes_of_the_hello() {
     let bytes = hello::encode(&a_hello(1)).unwrap();
-    assert_eq!(hex(&bytes), "12000000014c414e5350524401009210".to_owned() + "03416e6e0178");
+    assert_eq!(hex(&bytes), "13000000014c414e5350524401009210".to_owned() + "0003416e6e0178");
     assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Hello(a_hello(1)), bytes.len()))));
     for cut in 0..bytes.len() {
         assert_eq!(hello::split(&bytes[..cut]), Ok(None));

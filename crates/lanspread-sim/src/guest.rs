@@ -65,6 +65,7 @@ fn node(at: usize, me: PeerId, seed: u64, tuning: &Tuning) -> Node {
         games_dir: "games".into(),
         catalog: Catalog::Open,
         limits: RateLimits::default(),
+        rules: lanspread_core::rules::HouseRules::default(),
         seed,
     });
     node.set_tuning(tuning.clone());

@@ -59,7 +59,7 @@ pub fn read(path: &Path, content: ContentId) -> io::Result<Option<Journalled>> {
     }
 }
 
-fn parse(bytes: &[u8], content: ContentId) -> Option<Journalled> {
+pub fn parse(bytes: &[u8], content: ContentId) -> Option<Journalled> {
     let (head, records) = bytes.split_at_checked(HEADER_BYTES)?;
     let boot: [u8; 16] = head[40..56].try_into().ok()?;
     let boot = (boot != [0; 16]).then_some(boot);

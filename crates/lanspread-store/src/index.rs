@@ -24,7 +24,7 @@ use crate::sealed::{seal, unseal};
 use crate::store::Store;
 use crate::walk::{FoundFile, Look, WalkError, servable_files, stamp};
 
-const MAGIC: [u8; 8] = *b"LSINDEX\x01";
+pub const MAGIC: [u8; 8] = *b"LSINDEX\x01";
 
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {

@@ -11,15 +11,27 @@ use crate::files;
 use crate::layout::Layout;
 use crate::sealed::{seal, unseal};
 
-const MAGIC: [u8; 8] = *b"LSPLAN\0\x01";
+pub const MAGIC: [u8; 8] = *b"LSPLAN\0\x01";
 
 /// A record as it stands on disk. Order and content of the variants are the format: new ones go to the end.
 #[derive(Debug, Serialize, Deserialize)]
-enum StoredIntent {
+pub enum StoredIntent {
     Commit { content: ContentId, new: Vec<RelPath>, old: Vec<RelPath> },
     Install,
     Uninstall { folder: RelPath },
     Remove { files: Vec<RelPath> },
+}
+
+/// What a sealed record holds.
+#[cfg(feature = "fuzzing")]
+pub type Payload = (GameId, StoredIntent);
+
+/// A record to begin with.
+#[cfg(feature = "fuzzing")]
+pub fn sample(game: &GameId) -> Payload {
+    let paths = ["a.eti", "version.ini"].into_iter().filter_map(|path| RelPath::new(path).ok());
+    let content = ContentId([7; 32]);
+    (game.clone(), StoredIntent::Commit { content, new: paths.clone().collect(), old: paths.collect() })
 }
 
 impl From<&Intent> for StoredIntent {

@@ -12,6 +12,8 @@ mod commit;
 mod execute;
 mod fault;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handles;
 mod hash;
 mod have;

@@ -7,12 +7,15 @@ use serde::de::DeserializeOwned;
 const CHECKSUM_BYTES: usize = 16;
 
 pub fn seal<T: Serialize>(magic: [u8; 8], value: &T) -> Result<Vec<u8>, postcard::Error> {
-    let payload = postcard::to_stdvec(value)?;
+    Ok(seal_payload(magic, &postcard::to_stdvec(value)?))
+}
+
+pub fn seal_payload(magic: [u8; 8], payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(magic.len() + CHECKSUM_BYTES + payload.len());
     bytes.extend(magic);
-    bytes.extend(checksum(&payload));
+    bytes.extend(checksum(payload));
     bytes.extend(payload);
-    Ok(bytes)
+    bytes
 }
 
 pub fn unseal<T: DeserializeOwned>(magic: [u8; 8], bytes: &[u8]) -> Option<T> {

@@ -188,6 +188,11 @@ impl PeerId {
 }
 
 id32! {
+    /// Whose catalogue counts: the organiser's Ed25519 public key (RFC 8032).
+    CatalogKey
+}
+
+id32! {
     /// The content of one game version: the BLAKE3 hash of its manifest's canonical encoding.
     ContentId
 }

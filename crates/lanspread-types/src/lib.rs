@@ -9,6 +9,7 @@ pub mod id;
 pub mod limits;
 pub mod manifest;
 pub mod message;
+pub mod party;
 pub mod path;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
@@ -17,8 +18,9 @@ pub mod tree;
 pub mod version;
 
 pub use chunk::{ChunkIndex, ChunkSize};
-pub use id::{ContentId, GameId, PeerId, PeerName};
+pub use id::{CatalogKey, ContentId, GameId, PeerId, PeerName};
 pub use manifest::{ChunkPlace, FileEntry, GameContent, Manifest};
+pub use party::{Party, PartyMismatch, PartyName, PassPhrase};
 pub use path::RelPath;
 pub use set::ChunkSet;
 pub use tree::ChunkHash;

@@ -7,6 +7,12 @@ pub const PROTOCOL_VERSION: u16 = 1;
 pub const GAME_ID_BYTES_MAX: usize = 64;
 /// Longest peer name, in bytes of UTF-8.
 pub const PEER_NAME_BYTES_MAX: usize = 64;
+/// Longest name of a closed party, in bytes of UTF-8.
+pub const PARTY_NAME_BYTES_MAX: usize = 64;
+/// Longest pass phrase, in bytes of UTF-8.
+pub const PASS_PHRASE_BYTES_MAX: usize = 256;
+/// Shortest pass phrase, in characters. Guesses are limited to some hundred an hour, so this is not about computing power.
+pub const PASS_PHRASE_CHARS_MIN: usize = 8;
 /// Longest relative path, in bytes of UTF-8. Windows allows 32,767 UTF-16 units with the `\\?\` prefix.
 pub const REL_PATH_BYTES_MAX: usize = 1024;
 /// Longest path component: 255 is the limit of ext4 (bytes), NTFS and APFS (UTF-16 units).
@@ -43,6 +49,12 @@ pub const CANDIDATES_PER_REQUEST_MAX: usize = 64;
 pub const REQUESTS_PER_SOURCE_MAX: usize = 64;
 /// Largest encoded manifest (file list and chunk hashes), in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 96 << 20;
+/// Largest signed catalogue, in bytes.
+pub const CATALOG_BYTES_MAX: usize = 4 << 20;
+/// Most bytes of a catalogue in one message.
+pub const CATALOG_PART_BYTES_MAX: usize = 32 << 10;
+/// Most downloads that one peer tells of when it is asked how it stands.
+pub const DOWNLOADS_PER_STATE_MAX: usize = 64;
 /// Most addresses in one introduction message.
 pub const INTRODUCTIONS_MAX: usize = 64;
 

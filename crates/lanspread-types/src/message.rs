@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::ChunkIndex;
-use crate::id::{ContentId, GameId, PeerId, PeerName};
+use crate::id::{CatalogKey, ContentId, GameId, PeerId, PeerName};
 use crate::version::GameVersion;
 
 /// The first message of each side on a control connection. The sender's identity is the connection's TLS key.
@@ -44,6 +44,30 @@ pub enum Message {
     Introduce {
         peers: Vec<Introduction>,
     },
+    /// The sender has this signed catalogue.
+    CatalogOffer {
+        key: CatalogKey,
+        serial: u64,
+        bytes: u32,
+    },
+    /// Asks for a part of an offered catalogue; each is answered by one `CatalogPart`.
+    CatalogWanted {
+        key: CatalogKey,
+        serial: u64,
+        offset: u32,
+    },
+    CatalogPart {
+        serial: u64,
+        offset: u32,
+        part: Vec<u8>,
+    },
+    /// Asks how the receiver stands.
+    StateWanted,
+    State(PeerState),
+    /// The sender asks everybody to fetch a game. Whether that is done is the receiver's owner's choice.
+    FetchWanted {
+        game: GameId,
+    },
     Ping {
         nonce: u64,
     },
@@ -52,6 +76,27 @@ pub enum Message {
     },
     /// The sender leaves.
     Goodbye,
+}
+
+/// How a peer stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PeerState {
+    /// The signed catalogue that it goes by.
+    pub catalog: Option<(CatalogKey, u64)>,
+    /// It fetches what it is asked to fetch.
+    pub accepts_wants: bool,
+    pub downloads: Vec<DownloadState>,
+}
+
+/// A download of another peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownloadState {
+    pub game: GameId,
+    pub version: GameVersion,
+    pub content: ContentId,
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+    pub bytes_per_second: u64,
 }
 
 /// Part of a library: the games that a peer serves, or what changed among them.

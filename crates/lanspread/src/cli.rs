@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use lanspread_api::ExitCode;
 use lanspread_api::request::Priority;
-use lanspread_types::{GameId, GameVersion, PeerName};
+use lanspread_types::{CatalogKey, GameId, GameVersion, PartyName, PeerName};
 
 use crate::address::DEFAULT_PORT;
 
@@ -57,7 +57,8 @@ archive *.eti (a RAR archive) is a game. Stop with Ctrl-C; a second Ctrl-C ends 
 Examples:
   lanspread run --games-dir D:\\Games
   lanspread run --games-dir ~/games --connect 192.168.0.7
-  lanspread run --games-dir ~/games --catalog party.toml --name \"ada's pc\"")]
+  lanspread run --games-dir ~/games --catalog party.toml --name \"ada's pc\"
+  lanspread run --games-dir ~/games --party friday      a closed party: asks for its pass phrase")]
     Run(RunArgs),
     /// List the room's games: what is here, and how many have the rest.
     #[command(visible_alias = "games", after_help = "Example:\n  lanspread list")]
@@ -68,6 +69,23 @@ Examples:
     /// Show how the running peer stands: its address, its folders, what it does.
     #[command(after_help = "Example:\n  lanspread status")]
     Status,
+    /// Look at the whole room: who has which game, who fetches what, when the last one will be ready.
+    #[command(after_help = "\
+Who fetches on a wish is up to its owner: lanspread run --accept-wants
+
+Examples:
+  lanspread room
+  lanspread room --want ggoo          ask everybody to fetch it")]
+    Room(RoomArgs),
+    /// Make, sign and look at the party's catalogue: its games, their versions and contents.
+    #[command(after_help = "\
+Examples:
+  lanspread catalog key organiser.key
+  lanspread catalog make --games-dir ~/games --title Friday -o party.toml
+  lanspread catalog sign party.toml --key organiser.key
+  lanspread catalog show party.toml
+  lanspread catalog verify party.toml")]
+    Catalog(CatalogArgs),
     /// Fetch a game from everybody who has it, and install it.
     #[command(after_help = "\
 Ctrl-C cancels the download; what is verified is kept, and the next `get` fetches only the rest.
@@ -148,15 +166,31 @@ pub struct RunArgs {
     /// The library: a folder with one folder for each game.
     #[arg(long, value_name = "DIR")]
     pub games_dir: PathBuf,
-    /// The party's list of games and versions (TOML); without one every well-formed game counts.
+    /// The party's list of games and versions (TOML); without one every well-formed game counts. If it is signed, newer
+    /// editions of it are taken from the room, now and at later starts.
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
+    /// The organiser's public key: only a catalogue that it has signed counts, and the room brings it.
+    #[arg(long, value_name = "KEY")]
+    pub catalog_key: Option<CatalogKey>,
+    /// Go by no catalogue, and forget the organiser.
+    #[arg(long, conflicts_with_all = ["catalog", "catalog_key"])]
+    pub no_catalog: bool,
+    /// Fetch what others ask everybody to fetch (`lanspread room --want GAME`).
+    #[arg(long)]
+    pub accept_wants: bool,
     /// Where to listen. If the port is in use, a free one is taken.
     #[arg(long, value_name = "ADDR:PORT", default_value_t = SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)))]
     pub listen: SocketAddr,
     /// What others call this machine; its host name if not given.
     #[arg(long, value_parser = |text: &str| PeerName::new(text))]
     pub name: Option<PeerName>,
+    /// Belong to a closed party of this name: only who knows its pass phrase gets in, or sees anything.
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| PartyName::new(text))]
+    pub party: Option<PartyName>,
+    /// A file that holds the party's pass phrase; else LANSPREAD_PARTY_SECRET counts, else it is asked for.
+    #[arg(long, value_name = "FILE", requires = "party")]
+    pub party_secret_file: Option<PathBuf>,
     /// Send at most so much chunk data per second, such as 10M; `lanspread limit` changes it.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub upload_limit: Option<u64>,
@@ -189,6 +223,60 @@ pub struct PackArgs {
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct RoomArgs {
+    /// Ask everybody to fetch this game.
+    #[arg(long, value_name = "GAME")]
+    pub want: Option<GameId>,
+}
+
+#[derive(Debug, Args)]
+pub struct CatalogArgs {
+    #[command(subcommand)]
+    pub command: CatalogCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// Make the organiser's key and say what its public part is.
+    Key {
+        /// Where to write it; nothing must be there yet.
+        file: PathBuf,
+    },
+    /// Write a catalogue of the games in a folder, with their contents pinned.
+    Make {
+        /// The library; no peer may run on it meanwhile. Without one the running peer's games are taken.
+        #[arg(long, value_name = "DIR")]
+        games_dir: Option<PathBuf>,
+        /// The former edition: what people wrote into it stays, and the serial number goes on.
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+        /// What the party or the list is called.
+        #[arg(long)]
+        title: Option<String>,
+        /// Where to write it.
+        #[arg(long, short, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Sign a catalogue with the organiser's key. Of one that was changed since it was signed, the serial number goes
+    /// up by one.
+    Sign {
+        file: PathBuf,
+        /// The organiser's key, by `lanspread catalog key`.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Show what a catalogue says.
+    Show { file: PathBuf },
+    /// Check a catalogue's signature.
+    Verify {
+        file: PathBuf,
+        /// It must be signed by this key.
+        #[arg(long)]
+        key: Option<CatalogKey>,
+    },
 }
 
 #[derive(Debug, Args)]

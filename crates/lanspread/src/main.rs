@@ -4,6 +4,7 @@
 //! commands talk to it there. Whatever goes wrong ends here as the contract's error: a sentence, a hint, and an exit code from its table.
 
 mod address;
+mod catalog;
 mod cli;
 mod client;
 mod commands;
@@ -13,6 +14,7 @@ mod http;
 mod join;
 mod pack;
 mod paper;
+mod pass_phrase;
 mod place;
 mod run;
 mod settings;
@@ -49,6 +51,7 @@ fn dispatch(cli: Cli) -> Result<(), ErrorBody> {
             block_on(run::run(args, cli.ui, place::state_dir(cli.state_dir)?, cli.json))
         }
         Some(Command::Pack(args)) => commands::pack(args, &place::state_dir(cli.state_dir)?, cli.json),
+        Some(Command::Catalog(args)) => catalog::run(args.command, cli.state_dir),
         Some(Command::Completions(args)) => paper::completions(args.shell, &Screen::default()),
         Some(Command::Man) => paper::man(&Screen::default()),
         Some(command) => commands::run(command, &place::state_dir(cli.state_dir)?, cli.json),

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lanspread_api::{ErrorBody, ErrorCode, Line, render};
+use lanspread_peer::catalog::Catalog;
+use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
-use lanspread_peer::{EventStream, PeerConfig, PeerHandle, catalog::Catalog, catalog_file};
+use lanspread_peer::{EventStream, PeerConfig, PeerHandle};
+use lanspread_types::Party;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -15,8 +18,9 @@ use crate::cli::{RunArgs, UiArgs};
 use crate::client::Client;
 use crate::host::Host;
 use crate::place::ApiFile;
+use crate::show::human::count;
 use crate::show::{Live, Screen};
-use crate::{address, http, join, signal};
+use crate::{address, http, join, pass_phrase, signal};
 
 /// How long the interface may take to send its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -29,6 +33,9 @@ pub async fn run(args: RunArgs, ui: UiArgs, state_dir: PathBuf, json: bool) -> R
     let host = Host::new(&state_dir, Some(&args.games_dir), args.name.as_ref())?;
     let base = config(args, &state_dir)?;
     let screen = if json { Screen::quiet() } else { Screen::default() };
+    if !json {
+        screen.say(which_list(&base.catalog));
+    }
     let program = Program { host, base, connect, ui, screen, json, browser: false };
     program.run().await
 }
@@ -45,13 +52,18 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
         return Ok(());
     }
     let host = Host::new(&state_dir, None, None)?;
+    // Who was told of an organiser once goes by that here, too.
+    let catalog =
+        catalog_choice::choose(&state_dir, &CatalogWish::default()).map_err(|e| ErrorBody::from(&e))?;
     let base = PeerConfig {
         games_dir: PathBuf::new(),
         state_dir,
         listen: SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)),
         port_fallback: true,
         name: None,
-        catalog: Catalog::Open,
+        catalog,
+        accept_wants: false,
+        party: None,
         limits: RateLimits::default(),
     };
     let browser = !ui.no_browser && ui.ui_listen.is_none();
@@ -164,9 +176,14 @@ async fn show(events: &mut EventStream, screen: &Screen, json: bool) {
 }
 
 fn config(args: RunArgs, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
-    let catalog = match &args.catalog {
-        None => Catalog::Open,
-        Some(path) => catalog_file::load(path).map_err(|e| ErrorBody::from(&e))?,
+    let wish = CatalogWish { file: args.catalog, key: args.catalog_key, none: args.no_catalog };
+    let catalog = catalog_choice::choose(state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
+    let party = match args.party {
+        None => None,
+        Some(name) => {
+            let phrase = pass_phrase::obtain(name.as_str(), args.party_secret_file.as_deref())?;
+            Some(Party { name, phrase })
+        }
     };
     Ok(PeerConfig {
         games_dir: args.games_dir,
@@ -175,8 +192,27 @@ fn config(args: RunArgs, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
         port_fallback: true,
         name: args.name,
         catalog,
+        accept_wants: args.accept_wants,
+        party,
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
     })
+}
+
+/// Which list of games counts, in a sentence.
+fn which_list(choice: &CatalogChoice) -> String {
+    let games = |catalog: &Catalog| count(catalog.games().count(), "game");
+    match choice {
+        CatalogChoice::Plain(Catalog::Open) => "No catalogue: every well-formed game counts.".to_owned(),
+        CatalogChoice::Plain(catalog) => format!("An unsigned catalogue counts: {}.", games(catalog)),
+        CatalogChoice::Trusted(trust) => match &trust.held {
+            Some(held) => format!(
+                "The organiser's signed catalogue counts: edition {}, {}.",
+                held.serial,
+                games(&held.catalog)
+            ),
+            None => format!("Waiting for the catalogue that {} has signed: the room brings it.", trust.key),
+        },
+    }
 }
 
 /// Two peers on one state folder would be one identity twice.

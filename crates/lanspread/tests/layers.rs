@@ -25,6 +25,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The sizes of messages on a simulated wire are those of the real encoding.
     ("lanspread-sim", &["lanspread-types", "lanspread-core", "lanspread-proto"]),
     ("lanspread-bench", &["lanspread-types"]),
+    (
+        "lanspread-fuzz",
+        &[
+            "lanspread-types",
+            "lanspread-core",
+            "lanspread-proto",
+            "lanspread-store",
+            "lanspread-peer",
+            "lanspread-api",
+        ],
+    ),
 ];
 
 /// Crates that decide or encode and never act. Addresses are data to them; clocks, disks and sockets do not exist.

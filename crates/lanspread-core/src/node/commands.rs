@@ -22,6 +22,7 @@ use crate::time::Time;
 pub struct Waiting {
     pub connects: Vec<(CommandId, SocketAddr)>,
     pub peers: Vec<PeerWait>,
+    pub rooms: Vec<(CommandId, Time)>,
     pub games_dir: Option<CommandId>,
     pub shutdown: Vec<CommandId>,
 }
@@ -62,6 +63,8 @@ impl Node {
                 self.reply(id, Ok(Reply::Done));
             }
             Command::SetPriority { game, priority } => self.set_priority(now, id, &game, priority),
+            Command::Room => self.ask_room(now, id),
+            Command::WantGame { game } => self.want_game(id, &game),
             Command::SetGamesDir { path } => {
                 if !self.operations.is_empty() || self.waiting.games_dir.is_some() {
                     return self.reply(id, Err(CommandError::Busy));
@@ -88,7 +91,11 @@ impl Node {
             addr: self.config.addr,
             games_dir: self.config.games_dir.clone(),
             catalogued: matches!(self.config.catalog, crate::catalog::Catalog::Listed(_)),
+            catalog: self.catalog_mode(),
+            accepts_wants: self.config.rules.accept_wants,
+            party: self.config.rules.party.clone(),
             peers: self.roster.len(),
+            refused: self.refused_list(now),
             operations,
             swarms: self.fetches.values().filter_map(|fetch| self.swarm_snapshot(now, fetch)).collect(),
             limits: self.limits,
@@ -170,6 +177,7 @@ impl Node {
         Some(GameSnapshot {
             game: game.clone(),
             title: entry.and_then(|e| e.title.clone()),
+            about: entry.map(|e| e.about.clone()).unwrap_or_default(),
             downloaded: local.is_some_and(LocalGame::downloaded),
             installed: local.is_some_and(|l| l.installed),
             availability,
@@ -182,7 +190,7 @@ impl Node {
     }
 
     /// The version to have: the catalogue's or, without one, the newest that is here or offered.
-    fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
+    pub(super) fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
         if let Some(entry) = self.config.catalog.entry(game)
             && !failpoint!("newest-version-wins")
         {
@@ -206,7 +214,7 @@ impl Node {
         self.outbox.push_back(Output::Dial { addr });
     }
 
-    fn download(&mut self, now: Time, id: CommandId, game: &GameId, install: bool) {
+    pub(super) fn download(&mut self, now: Time, id: CommandId, game: &GameId, install: bool) {
         if let Err(error) = self.check_command(game) {
             return self.reply(id, Err(error));
         }
@@ -249,6 +257,15 @@ impl Node {
         }
     }
 
+    pub(super) fn begin_download(&mut self, now: Time, game: &GameId, agreed: &Agreed, install: bool) {
+        self.operations.start(game, OperationKind::Downloading);
+        self.operations.progress(game, 0, agreed.bytes);
+        self.operations_changed();
+        let fetch = Fetch::new(game.clone(), agreed.version, agreed.content, install, now);
+        self.fetches.insert(game.clone(), fetch);
+        self.ask_for_manifest(now, game);
+    }
+
     /// A download that cannot even start is an error to who asked, and an event to who watches.
     fn refuse_download(
         &mut self,
@@ -271,7 +288,11 @@ impl Node {
         self.reply(id, Err(error));
     }
 
-    fn choose_content(&self, game: &GameId, version: Option<GameVersion>) -> Result<Agreed, Disagreement> {
+    pub(super) fn choose_content(
+        &self,
+        game: &GameId,
+        version: Option<GameVersion>,
+    ) -> Result<Agreed, Disagreement> {
         let version = version.ok_or(Disagreement::NoSource)?;
         let offers: Vec<Offer<'_>> =
             self.roster.offers(game).map(|(p, offer)| Offer { peer: p.id, name: &p.name, offer }).collect();
@@ -381,6 +402,9 @@ impl Node {
         for (wait, addr) in std::mem::take(&mut self.waiting.connects) {
             let failure = crate::io::DialFailure::TimedOut;
             self.reply(wait, Err(CommandError::ConnectFailed { addr, failure }));
+        }
+        for (wait, _) in std::mem::take(&mut self.waiting.rooms) {
+            self.reply(wait, Err(CommandError::ShuttingDown));
         }
         for wait in std::mem::take(&mut self.waiting.peers) {
             self.reply(wait.id, Err(CommandError::ShuttingDown));

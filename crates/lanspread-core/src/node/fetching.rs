@@ -12,6 +12,7 @@ use crate::fetch::{
     AskedForManifest, Ending, Fetch, MANIFEST_PATIENCE, PROGRESS_INTERVAL, Phase, SOURCE_PATIENCE, Transfer,
 };
 use crate::io::{ChunkFault, CloseReason, DiskError, DiskJob, ManifestFault, Output, RequestFailure};
+use crate::refusals::RefusalCause;
 use crate::roster::RemotePeer;
 use crate::swarm::{Download, Failure};
 use crate::time::Time;
@@ -352,7 +353,8 @@ impl Node {
         let Some(remote) = self.roster.get_mut(&peer) else { return };
         remote.strikes += 1;
         if remote.strikes >= STRIKES_MAX {
-            let conn = remote.conn;
+            let (conn, addr) = (remote.conn, remote.addr);
+            self.refused(now, addr, Some(peer), RefusalCause::BadData, false);
             self.roster.ban(peer);
             self.close(conn, CloseReason::ProtocolError);
             self.closed(now, conn, CloseReason::ProtocolError);

@@ -4,10 +4,13 @@
 //! of this folder is one side of it: `commands` (the user), `network` (connections and messages), `serving`,
 //! `fetching`, `disk`, `timers`.
 
+mod catalogue;
 mod commands;
 mod disk;
 mod fetching;
 mod network;
+mod refusing;
+mod room;
 mod serving;
 mod streaming;
 mod timers;
@@ -23,13 +26,17 @@ use lanspread_types::message::{Message, RequestId};
 use lanspread_types::{GameId, PeerId};
 
 use crate::catalog::Catalog;
+use crate::catalog_sync::CatalogSync;
 use crate::command::{CommandError, CommandId, RateLimits, Reply};
 use crate::event::Event;
 use crate::fetch::Fetch;
 use crate::io::{ConnId, DiskJob, Input, Output};
 use crate::library::LocalLibrary;
 use crate::operations::Operations;
+use crate::refusals::Refusals;
+use crate::room::Room;
 use crate::roster::Roster;
+use crate::rules::HouseRules;
 use crate::snapshot::Traffic;
 use crate::swarm::{RateLimit, Rng, Tuning, Uplink};
 use crate::time::Time;
@@ -47,6 +54,7 @@ pub struct NodeConfig {
     pub games_dir: PathBuf,
     pub catalog: Catalog,
     pub limits: RateLimits,
+    pub rules: HouseRules,
     /// Source of all randomness in the node.
     pub seed: u64,
 }
@@ -69,6 +77,9 @@ pub struct Node {
     traffic: Traffic,
     waiting: Waiting,
     redial: Redial,
+    refusals: Refusals,
+    catalogs: CatalogSync,
+    room: Room,
     ready: bool,
     announced_at: Time,
     /// Hashed games that are still to be announced.
@@ -81,7 +92,11 @@ pub struct Node {
 
 impl Node {
     /// Makes a node; its first output asks for a scan of the library.
-    pub fn new(config: NodeConfig) -> Self {
+    pub fn new(mut config: NodeConfig) -> Self {
+        if let Some(trust) = &config.rules.trust {
+            config.catalog = trust.held.as_ref().map_or_else(Catalog::empty, |held| held.catalog.clone());
+        }
+        let catalogs = CatalogSync::new(config.rules.trust.take());
         let limits = config.limits;
         let mut node = Self {
             rng: Rng::new(config.seed),
@@ -95,6 +110,9 @@ impl Node {
             next_request: 0,
             waiting: Waiting::default(),
             redial: Redial::default(),
+            refusals: Refusals::default(),
+            catalogs,
+            room: Room::default(),
             ready: false,
             announced_at: Time::START,
             announce_due: None,
@@ -120,6 +138,7 @@ impl Node {
             Input::Net(input) => self.handle_net(now, input),
             Input::Disk(report) => self.handle_disk(now, report),
             Input::Command { id, command } => self.handle_command(now, id, command),
+            Input::CatalogChecked { peer, result } => self.catalog_checked(now, peer, result),
             Input::Wake => {}
         }
         self.run_timers(now);

@@ -11,7 +11,8 @@ use crate::command::{CommandError, Reply};
 use crate::event::Event;
 use crate::fetch::Fetch;
 use crate::io::{CloseReason, ConnId, Connected, NetInput, Output};
-use crate::roster::{Admission, RemotePeer};
+use crate::refusals::RefusalCause;
+use crate::roster::{Admission, LibraryFault, RemotePeer};
 use crate::time::Time;
 
 /// Newly hashed games are announced at most this often: soon enough for people, and no flood.
@@ -25,6 +26,9 @@ impl Node {
                 let ours = PROTOCOL_VERSION;
                 self.event(Event::PeerIncompatible { addr, theirs, ours });
                 self.answer_connects(addr, |addr| Err(CommandError::Incompatible { addr, theirs, ours }));
+            }
+            NetInput::Refused { addr, peer, cause, dialled } => {
+                self.refused(now, addr, peer, cause, dialled);
             }
             NetInput::DialFailed { addr, failure } => {
                 self.answer_connects(addr, |addr| {
@@ -80,6 +84,7 @@ impl Node {
         for part in self.library.snapshot() {
             self.send(conn, Message::Library(part));
         }
+        self.offer_catalog(conn);
         let wanted: Vec<(GameId, ContentId)> = self
             .fetches
             .values()
@@ -95,7 +100,7 @@ impl Node {
         self.outbox.push_back(Output::Close { conn, reason });
     }
 
-    fn answer_connects(
+    pub(super) fn answer_connects(
         &mut self,
         addr: std::net::SocketAddr,
         answer: impl Fn(std::net::SocketAddr) -> Result<Reply, CommandError>,
@@ -118,6 +123,8 @@ impl Node {
                 transfer.swarm.remove_source(peer.id);
             }
         }
+        self.catalogs.peer_gone(peer.id);
+        self.room.peer_gone(peer.id);
         self.event(Event::PeerLost { peer: peer.id, name: peer.name, reason });
         if matches!(reason, CloseReason::Lost | CloseReason::Silent) && !self.is_stopping() {
             self.redial.lost(peer.addr, now, &mut self.rng);
@@ -150,6 +157,21 @@ impl Node {
                     self.pump_fetches(now);
                 }
             }
+            Message::CatalogOffer { key, serial, bytes } => {
+                self.catalogs.offered(id, key, serial, bytes);
+                self.fetch_catalog(now);
+            }
+            Message::CatalogWanted { key, serial, offset } => {
+                if let Some(part) = self.catalogs.serve(key, serial, offset) {
+                    self.send(conn, Message::CatalogPart { serial, offset, part });
+                }
+            }
+            Message::CatalogPart { serial, offset, part } => {
+                self.catalog_part(now, id, serial, offset, &part);
+            }
+            Message::StateWanted => self.tell_state(now, conn, id),
+            Message::State(state) => self.state_told(now, id, state),
+            Message::FetchWanted { game } => self.fetch_wanted(now, id, &game),
             Message::Ping { nonce } => self.send(conn, Message::Pong { nonce }),
             // Introductions are for the dialling policy, which this version does not have yet.
             Message::Pong { .. } | Message::Introduce { .. } => {}
@@ -170,7 +192,12 @@ impl Node {
                 self.offers_changed(now, id);
             }
             // A connection made anew starts with a whole snapshot, which is the simplest way to agree again.
-            Err(_) => {
+            Err(fault) => {
+                if fault == LibraryFault::TooManyGames {
+                    let addr = peer.addr;
+                    let cause = RefusalCause::Protocol(fault.to_string());
+                    self.refused(now, addr, Some(id), cause, false);
+                }
                 self.close(conn, CloseReason::ProtocolError);
                 self.closed(now, conn, CloseReason::Lost);
             }

@@ -89,7 +89,14 @@ impl Node {
         let liveness = self.liveness_due;
         let waits = self.waiting.peers.iter().map(|wait| wait.deadline);
         let limited = if self.fetches.is_empty() { None } else { self.download_limit.next_wakeup(now) };
-        let rest = [self.redial.next_due(), self.uplink.next_wakeup(now), limited, self.announce_due];
+        let rest = [
+            self.catalogs.next_wakeup(),
+            self.room_wakeup(),
+            self.redial.next_due(),
+            self.uplink.next_wakeup(now),
+            limited,
+            self.announce_due,
+        ];
         fetches.chain(liveness).chain(waits).chain(rest.into_iter().flatten()).min()
     }
 
@@ -97,6 +104,8 @@ impl Node {
         self.answer_peer_waits(now);
         self.check_liveness(now);
         self.announce_if_due(now);
+        self.give_up_late_catalog(now);
+        self.answer_rooms(now);
         for addr in self.redial.take_due(now) {
             if self.roster.at_addr(addr).is_some() || self.is_stopping() {
                 self.redial.reached(addr);

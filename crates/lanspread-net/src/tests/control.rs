@@ -208,10 +208,11 @@ async fn raw_peer(ann: &Peer) -> Greeted {
         program: String::new(),
     };
     let hello = lanspread_proto::hello::encode(&hello).unwrap();
-    let local = Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity).unwrap() };
+    let local =
+        Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity).unwrap(), door: None };
     match dial_control(ann.addr(), None, &local).await.unwrap() {
         Dialled::Peer(greeted) => *greeted,
-        Dialled::OtherVersion { .. } => panic!(),
+        Dialled::OtherVersion { .. } | Dialled::OtherParty { .. } => panic!(),
     }
 }
 

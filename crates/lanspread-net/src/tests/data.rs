@@ -284,7 +284,7 @@ async fn a_slow_consumer_slows_the_source_and_loses_nothing() {
 /// Accepts one data connection and leaves everything else to the test.
 async fn raw_source(listener: &TcpListener, local: &Local) -> TlsStream {
     let (socket, _) = listener.accept().await.unwrap();
-    match accept(socket, local).await.unwrap() {
+    match accept(socket, std::net::Ipv4Addr::LOCALHOST.into(), local).await.unwrap() {
         Accepted::Data { stream, .. } => stream,
         other => panic!("{other:?}"),
     }
@@ -294,8 +294,12 @@ async fn raw_source(listener: &TcpListener, local: &Local) -> TlsStream {
 async fn a_source_that_stops_in_mid_payload_is_given_up() {
     let mut receiver = Peer::new("Receiver").await;
     let identity = config("Mallory").identity;
-    let local =
-        Local { peer: identity.peer_id(), hello: Vec::new(), tls: TlsConfigs::new(&identity).unwrap() };
+    let local = Local {
+        peer: identity.peer_id(),
+        hello: Vec::new(),
+        tls: TlsConfigs::new(&identity).unwrap(),
+        door: None,
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     receiver.endpoint.request(local.peer, listener.local_addr().unwrap(), chunk_request(1, &[3]));
     let mut stream = raw_source(&listener, &local).await;

@@ -317,6 +317,11 @@ impl Peer {
         &self.process.log
     }
 
+    /// The number of its process, while it runs.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.lock().as_ref().map(|running| running.child.id())
+    }
+
     pub fn games_dir(&self) -> PathBuf {
         self.process.launch.folder.join("games")
     }

@@ -1,6 +1,7 @@
 //! The commands that talk to the running peer: one question and its answer, as a table or as the contract's line.
 
 mod follow;
+mod room;
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use lanspread_api::request::Priority;
 use lanspread_api::{ErrorBody, ErrorCode, Line, ReplyData, Request};
 
 use crate::address::resolve;
-use crate::cli::{Command, PackArgs};
+use crate::cli::{Command, PackArgs, RoomArgs};
 use crate::client::Client;
 use crate::pack;
 use crate::settings::Kept;
@@ -37,6 +38,8 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         Command::Priority(args) => {
             asked.show(&Request::SetPriority { game_id: args.game, priority: args.priority })
         }
+        Command::Room(RoomArgs { want: Some(game_id) }) => asked.show(&Request::WantGame { game_id }),
+        Command::Room(RoomArgs { want: None }) => asked.show(&Request::Room),
         Command::Stop => asked.show(&Request::Shutdown),
         Command::Get(args) => {
             let request = Request::Download { game_id: args.game, install: !args.no_install };
@@ -52,9 +55,12 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         Command::Install(args) => asked.follow(&Request::Install { game_id: args.game }, Goal::Install),
         Command::Uninstall(args) => asked.follow(&Request::Uninstall { game_id: args.game }, Goal::Uninstall),
         Command::Remove(args) => asked.follow(&Request::RemoveDownload { game_id: args.game }, Goal::Remove),
-        Command::Demo(_) | Command::Run(_) | Command::Pack(_) | Command::Completions(_) | Command::Man => {
-            Err(ErrorBody::new(ErrorCode::Internal, "that is no command for a running peer"))
-        }
+        Command::Demo(_)
+        | Command::Run(_)
+        | Command::Pack(_)
+        | Command::Catalog(_)
+        | Command::Completions(_)
+        | Command::Man => Err(ErrorBody::new(ErrorCode::Internal, "that is no command for a running peer")),
     }
 }
 
@@ -145,6 +151,11 @@ fn described(reply: &ReplyData) -> Vec<String> {
             vec![format!("{}: started.", g.game_id)]
         }
         ReplyData::SetLimits(limits) => vec![format!("Now {}.", limits_in_words(limits))],
+        ReplyData::Room(seen) => room::described(seen),
+        ReplyData::WantGame(w) => {
+            let asked = human::count(w.asked, "peer");
+            vec![format!("Asked {asked} to fetch {}; `lanspread room` shows who does.", w.game_id)]
+        }
         ReplyData::SetPriority(g) => vec![format!("{}: done.", g.game_id)],
         ReplyData::Shutdown(_) => vec!["The peer has said goodbye and ended.".to_owned()],
         ReplyData::WaitPeers(c) => vec![format!("{} connected.", human::count(c.peer_count, "peer"))],
@@ -239,8 +250,16 @@ fn status(s: &Status) -> Vec<String> {
     row("Id", s.peer_id.clone());
     row("Games", s.games_dir.clone());
     row("State", s.state_dir.clone());
-    row("Catalogue", if s.catalogued { "yes" } else { "none: every well-formed game counts" }.to_owned());
+    row("Catalogue", room::catalog_in_words(&s.catalog));
+    if s.accepts_wants {
+        row("Wishes", "what others ask everybody to fetch is fetched".to_owned());
+    }
+    row("Party", s.party.clone().unwrap_or_else(|| "open to everybody on the network".to_owned()));
     row("Peers", s.peer_count.to_string());
+    for refused in &s.refused {
+        let times = if refused.count > 1 { format!(", {} times", refused.count) } else { String::new() };
+        row("Refused", format!("{}: {}{times}", refused.addr, refused.reason));
+    }
     for operation in &s.active_operations {
         let verb = match operation.kind {
             OperationKind::Downloading => "Fetching",
@@ -320,6 +339,7 @@ mod tests {
             eti_game_version: Some("20250101".to_owned()),
             local_version: None,
             content_id: None,
+            about: lanspread_api::reply::About::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-use lanspread_peer::catalog::{Catalog, CatalogEntry};
+use lanspread_peer::catalog::{Catalog, CatalogEntry, GameAbout};
 use lanspread_peer::pack::{PackError, Packer};
 use lanspread_types::manifest::{ARCHIVE_EXTENSION, SENTINEL};
 use lanspread_types::{GameId, GameVersion, RelPath};
@@ -75,8 +75,12 @@ impl DemoGame {
 
 /// The catalogue of the demo: its games with their titles.
 pub fn catalog<'a>(games: impl IntoIterator<Item = &'a DemoGame>) -> Catalog {
-    let entry =
-        |g: &DemoGame| CatalogEntry { version: g.version, title: Some(g.title.to_owned()), content: None };
+    let entry = |g: &DemoGame| CatalogEntry {
+        version: g.version,
+        title: Some(g.title.to_owned()),
+        content: None,
+        about: GameAbout::default(),
+    };
     Catalog::Listed(games.into_iter().map(|g| (g.id.clone(), entry(g))).collect())
 }
 

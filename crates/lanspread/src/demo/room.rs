@@ -156,7 +156,9 @@ async fn start(root: &Path, name: &'static str, catalog: &Catalog) -> Result<Mem
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         port_fallback: false,
         name: Some(PeerName::new(name).map_err(internal)?),
-        catalog: catalog.clone(),
+        catalog: catalog.clone().into(),
+        accept_wants: false,
+        party: None,
         limits: RateLimits::default(),
     };
     let peer = lanspread_peer::start(config).await.map_err(internal)?;

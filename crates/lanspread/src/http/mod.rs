@@ -56,8 +56,9 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const EVENT_READERS_MAX: usize = 16;
 
 /// What the last part of a path asks for: its name in the contract.
-pub const READS: [(&str, &str); 3] = [("status", "status"), ("peers", "list-peers"), ("games", "list-games")];
-pub const WRITES: [(&str, &str); 10] = [
+pub const READS: [(&str, &str); 4] =
+    [("status", "status"), ("peers", "list-peers"), ("games", "list-games"), ("room", "room")];
+pub const WRITES: [(&str, &str); 11] = [
     ("connect", "connect"),
     ("download", "download"),
     ("cancel", "cancel-download"),
@@ -67,6 +68,7 @@ pub const WRITES: [(&str, &str); 10] = [
     ("remove", "remove-download"),
     ("limits", "set-limits"),
     ("priority", "set-priority"),
+    ("want", "want-game"),
     ("shutdown", "shutdown"),
 ];
 

@@ -40,7 +40,9 @@ async fn served() -> Served {
         listen,
         port_fallback: false,
         name: None,
-        catalog: Catalog::Open,
+        catalog: Catalog::Open.into(),
+        accept_wants: false,
+        party: None,
         limits: lanspread_peer::command::RateLimits::default(),
     };
     let peer = lanspread_peer::start(config).await.unwrap();

@@ -76,6 +76,19 @@ fn sentence(event: &Event) -> Option<String> {
         Event::IndexFailed(f) => failed(f, "could not be read and is not offered"),
         Event::PeerConnected { name, addr, .. } => format!("{name} is here ({addr})."),
         Event::PeerLost { name, reason, .. } => format!("{name} is gone: {reason}."),
+        Event::CatalogChanged { serial, game_count, .. } => {
+            format!(
+                "A newer catalogue of the organiser counts: edition {serial}, {}.",
+                count(*game_count, "game")
+            )
+        }
+        Event::FetchWanted { name, game_id, accepted: true, .. } => {
+            format!("{name} asks everybody to fetch {game_id}: started.")
+        }
+        Event::FetchWanted { name, game_id, accepted: false, .. } => {
+            format!("{name} asks everybody to fetch {game_id}. To do so: lanspread get {game_id}")
+        }
+        Event::PeerRefused { addr, reason, .. } => format!("{addr} was not let in: {reason}."),
         Event::PeerIncompatible { addr, their_protocol, our_protocol } => format!(
             "The peer at {addr} speaks protocol version {their_protocol}, this one {our_protocol}: both need the same version of lanspread."
         ),

@@ -3,6 +3,7 @@
 mod deaf;
 mod party;
 mod streaming;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::slice::from_ref;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use lanspread_types::{ChunkIndex, GameVersion};
 
-use crate::catalog::{Catalog, CatalogEntry};
+use crate::catalog::{Catalog, CatalogEntry, GameAbout};
 use crate::command::{Command, CommandError, OperationKind, Priority, RateLimits, Reply};
 use crate::event::{DownloadFailure, Event};
 use crate::io::{CloseReason, DialFailure, DiskJob};
@@ -21,7 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn listed(games: &[&str]) -> Catalog {
     let version = GameVersion::new(20_250_101).unwrap();
-    let entry = CatalogEntry { version, title: None, content: None };
+    let entry = CatalogEntry { version, title: None, content: None, about: GameAbout::default() };
     Catalog::Listed(games.iter().map(|g| (game(g), entry.clone())).collect::<BTreeMap<_, _>>())
 }
 

@@ -9,14 +9,15 @@ use std::time::Duration;
 use lanspread_types::message::{Hello, Request, RequestId};
 use lanspread_types::tree::{ChunkPosition, root_of};
 use lanspread_types::{
-    ChunkHash, ChunkIndex, ChunkSet, ChunkSize, FileEntry, GameContent, GameId, GameVersion, Manifest,
-    PeerId, PeerName, RelPath,
+    CatalogKey, ChunkHash, ChunkIndex, ChunkSet, ChunkSize, FileEntry, GameContent, GameId, GameVersion,
+    Manifest, PeerId, PeerName, RelPath,
 };
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, SignedCatalog};
 use crate::command::{Command, CommandError, CommandId, RateLimits, Reply};
 use crate::event::Event;
 use crate::io::*;
+use crate::rules::HouseRules;
 use crate::time::Time;
 use crate::{Node, NodeConfig};
 
@@ -43,6 +44,25 @@ pub struct Guest {
     /// Streamed installs unpack nothing until the test says so.
     pub stuck: bool,
     pub held: VecDeque<DiskJob>,
+    /// Serial numbers of the catalogues that were to be kept.
+    pub kept: Vec<u64>,
+}
+
+/// The organiser of every test.
+pub const KEY: CatalogKey = CatalogKey([77; 32]);
+
+/// A catalogue whose bytes say what it is: `S`, its serial number, its games.
+pub fn signed_catalog(serial: u64, games: &[&str]) -> Arc<SignedCatalog> {
+    let text = format!("S {serial} {}", games.join(" "));
+    check_catalog(text.as_bytes()).unwrap()
+}
+
+fn check_catalog(bytes: &[u8]) -> Option<Arc<SignedCatalog>> {
+    let mut words = std::str::from_utf8(bytes).ok()?.split(' ').filter(|word| !word.is_empty());
+    words.next().filter(|word| *word == "S")?;
+    let serial = words.next()?.parse().ok()?;
+    let catalog = super::listed(&words.collect::<Vec<_>>());
+    Some(Arc::new(SignedCatalog { key: KEY, serial, title: None, catalog, bytes: bytes.to_vec() }))
 }
 
 /// Why chunk requests bring nothing from a peer that is there.
@@ -77,6 +97,8 @@ pub struct Party {
     pub served: Vec<(usize, usize, ChunkIndex)>,
     /// Requests for chunks that a deaf peer got, and when.
     pub unheard: Vec<(usize, Time)>,
+    /// Dials come to no end by themselves.
+    pub hold_dials: bool,
     /// Requests wait here instead of being answered.
     pub hold_chunks: bool,
     waiting: VecDeque<(usize, LinkId, RequestId, Serving)>,
@@ -91,6 +113,10 @@ fn id_of(guest: usize) -> PeerId {
 }
 
 fn node(at: usize, catalog: &Catalog) -> Node {
+    node_with(at, catalog, HouseRules::default())
+}
+
+fn node_with(at: usize, catalog: &Catalog, rules: HouseRules) -> Node {
     Node::new(NodeConfig {
         me: id_of(at),
         name: format!("guest {at}"),
@@ -98,6 +124,7 @@ fn node(at: usize, catalog: &Catalog) -> Node {
         games_dir: "games".into(),
         catalog: catalog.clone(),
         limits: RateLimits::default(),
+        rules,
         seed: at as u64,
     })
 }
@@ -147,6 +174,7 @@ impl Party {
             hold_jobs: false,
             stuck: false,
             held: VecDeque::new(),
+            kept: Vec::new(),
         };
         let mut party = Self {
             now: Time::START,
@@ -156,10 +184,17 @@ impl Party {
             served: Vec::new(),
             unheard: Vec::new(),
             hold_chunks: false,
+            hold_dials: false,
             waiting: VecDeque::new(),
         };
         party.settle();
         party
+    }
+
+    /// Starts a guest anew, with these rules.
+    pub fn with_rules(&mut self, guest: usize, rules: HouseRules) {
+        self.guests[guest].node = node_with(guest, &Catalog::Open, rules);
+        self.settle();
     }
 
     pub fn command(&mut self, guest: usize, command: Command) -> Option<Answer> {
@@ -249,6 +284,7 @@ impl Party {
 
     fn perform(&mut self, guest: usize, output: Output) {
         match output {
+            Output::Dial { .. } if self.hold_dials => {}
             Output::Dial { addr } => self.dial(guest, addr),
             Output::Send { conn, message } => {
                 if let Some((_, to, theirs)) = self.other_end(conn) {
@@ -276,6 +312,11 @@ impl Party {
             Output::Reply { id, result } => {
                 self.guests[guest].answers.insert(id, result);
             }
+            Output::CheckCatalog { peer, bytes } => {
+                let result = check_catalog(&bytes).ok_or_else(|| "it does not verify".to_owned());
+                self.input(guest, Input::CatalogChecked { peer, result });
+            }
+            Output::KeepCatalog(catalog) => self.guests[guest].kept.push(catalog.serial),
             Output::Stopped => self.guests[guest].stopped = true,
         }
     }
@@ -410,6 +451,11 @@ impl Party {
         if let Some(report) = report {
             self.input(guest, Input::Disk(report));
         }
+    }
+
+    /// The connection on which a guest hears another one.
+    pub fn conn_from(&self, guest: usize, other: usize) -> ConnId {
+        *self.conns.iter().find(|(_, ends)| **ends == (guest, other)).unwrap().0
     }
 
     pub fn games(&mut self, guest: usize) -> Vec<crate::snapshot::GameSnapshot> {

@@ -2,9 +2,11 @@
 
 mod archives;
 mod cables;
+mod closed;
 mod commands;
 mod downloads;
 mod flow;
+mod hostile;
 mod library;
 mod meeting;
 mod pending;
@@ -18,7 +20,7 @@ use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 11] = [
+    let groups: [&'static [Scenario]; 13] = [
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
@@ -29,6 +31,8 @@ pub fn all() -> Vec<&'static Scenario> {
         streaming::SCENARIOS,
         swarm::SCENARIOS,
         cables::SCENARIOS,
+        closed::SCENARIOS,
+        hostile::SCENARIOS,
         pending::SCENARIOS,
     ];
     let mut all: Vec<&Scenario> = groups.into_iter().flatten().collect();

@@ -29,22 +29,10 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     pending("S52", "mDNS", "Peers find each other with no `connect` at all", "discovery"),
     pending(
-        "S53",
-        "closed party",
-        "A peer without the pass-phrase sees no library and gets no byte",
-        "closed parties",
-    ),
-    pending(
         "S55",
         "disk full",
         "A full disk at the receiver is a clear failure, and it goes on after space was made",
         "transactions",
-    ),
-    pending(
-        "S56",
-        "hostile peer",
-        "Garbage, oversized frames, slow drip and half-open connections do not hinder honest transfers",
-        "hostile networks",
     ),
 ];
 

@@ -104,6 +104,7 @@ mod tests {
             eti_game_version: None,
             local_version: None,
             content_id: None,
+            about: lanspread_api::reply::About::default(),
         };
         GameRow { game, cover: None }
     }

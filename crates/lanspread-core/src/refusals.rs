@@ -1,0 +1,148 @@
+//! Who was refused or dropped, and why, for the owner to read.
+//!
+//! Bounded, and quiet: whoever is refused a thousand times a second makes one event a minute and one line in `status`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use lanspread_types::{PartyMismatch, PeerId};
+
+use crate::time::Time;
+
+/// Refusals that are remembered; beyond that the oldest goes.
+const REFUSALS_MAX: usize = 64;
+/// The same refusal is told again after this time, if it still happens.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// Why somebody was refused, or dropped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RefusalCause {
+    #[error("{0}")]
+    Party(PartyMismatch),
+    #[error("it broke the protocol: {0}")]
+    Protocol(String),
+    /// What came in at our port is no peer.
+    #[error("it does not speak the protocol: {0}")]
+    NotAPeer(String),
+    #[error("it was too slow: {0}")]
+    TooSlow(String),
+    #[error("it opened too many connections")]
+    TooManyConnections,
+    #[error("it sent data that does not verify, again")]
+    BadData,
+}
+
+/// What kind of refusal it is; stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusalKind {
+    OtherParty,
+    WrongPassPhrase,
+    TooManyTries,
+    Protocol,
+    NotAPeer,
+    TooSlow,
+    TooManyConnections,
+    BadData,
+}
+
+impl RefusalCause {
+    pub fn kind(&self) -> RefusalKind {
+        match self {
+            Self::Party(PartyMismatch::Closed(_) | PartyMismatch::Open) => RefusalKind::OtherParty,
+            Self::Party(PartyMismatch::WrongPassPhrase) => RefusalKind::WrongPassPhrase,
+            Self::Party(PartyMismatch::TooManyTries) => RefusalKind::TooManyTries,
+            Self::Protocol(_) => RefusalKind::Protocol,
+            Self::NotAPeer(_) => RefusalKind::NotAPeer,
+            Self::TooSlow(_) => RefusalKind::TooSlow,
+            Self::TooManyConnections => RefusalKind::TooManyConnections,
+            Self::BadData => RefusalKind::BadData,
+        }
+    }
+}
+
+/// Somebody who was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Where it can be reached or, if it never said so, where it came from.
+    pub addr: SocketAddr,
+    /// Who it is, if it proved that.
+    pub peer: Option<PeerId>,
+    pub cause: RefusalCause,
+    /// How often.
+    pub count: u64,
+    /// When last.
+    pub at: Time,
+}
+
+#[derive(Debug, Default)]
+pub struct Refusals {
+    by_kind: BTreeMap<(IpAddr, RefusalKind), (Refused, Time)>,
+}
+
+impl Refusals {
+    /// Takes a refusal in, and says whether it is to be told.
+    pub fn note(&mut self, addr: SocketAddr, peer: Option<PeerId>, cause: RefusalCause, now: Time) -> bool {
+        let key = (addr.ip(), cause.kind());
+        if let Some((known, told)) = self.by_kind.get_mut(&key) {
+            let count = known.count + 1;
+            *known = Refused { addr, peer, cause, count, at: now };
+            let again = now.since(*told) >= TELL_AGAIN;
+            if again {
+                *told = now;
+            }
+            return again;
+        }
+        if self.by_kind.len() >= REFUSALS_MAX {
+            let oldest = self.by_kind.iter().min_by_key(|(_, (refused, _))| refused.at).map(|(key, _)| *key);
+            oldest.map(|key| self.by_kind.remove(&key));
+        }
+        self.by_kind.insert(key, (Refused { addr, peer, cause, count: 1, at: now }, now));
+        true
+    }
+
+    /// The latest first.
+    pub fn list(&self) -> Vec<Refused> {
+        let mut all: Vec<Refused> = self.by_kind.values().map(|(refused, _)| refused.clone()).collect();
+        all.sort_by_key(|refused| std::cmp::Reverse(refused.at));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(n: u32) -> SocketAddr {
+        SocketAddr::new(IpAddr::from((0x0a00_0000 + n).to_be_bytes()), 4000)
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time::from_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_flood_is_one_line_and_one_event_a_minute() {
+        let mut refusals = Refusals::default();
+        let noise = || RefusalCause::NotAPeer("noise".to_owned());
+        let told = (0..1000).filter(|n| refusals.note(addr(1), None, noise(), at(n / 10))).count();
+        assert_eq!(told, 2, "in a hundred seconds");
+        assert_eq!(refusals.list().len(), 1);
+        assert_eq!((refusals.list()[0].count, refusals.list()[0].at), (1000, at(99)));
+        assert!(refusals.note(addr(1), None, RefusalCause::TooManyConnections, at(99)), "another kind");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_keeps_the_latest() {
+        let mut refusals = Refusals::default();
+        for n in 0..1000 {
+            refusals.note(addr(n), None, RefusalCause::Party(PartyMismatch::Open), at(u64::from(n)));
+        }
+        let list = refusals.list();
+        assert_eq!(list.len(), REFUSALS_MAX);
+        assert_eq!(
+            (list[0].addr, list[REFUSALS_MAX - 1].addr),
+            (addr(999), addr(1000 - REFUSALS_MAX as u32))
+        );
+    }
+}

@@ -1,0 +1,340 @@
+//! The room as the organiser sees it: who has which game, who fetches what, and when the last one will be ready.
+//!
+//! What peers have is in the roster; how they stand they say when they are asked. Nothing is sent while nobody looks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lanspread_types::message::{GameOffer, PeerState};
+use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, PeerId};
+
+use crate::time::Time;
+
+/// How long answers are waited for.
+pub const ANSWERS_WITHIN: Duration = Duration::from_millis(800);
+/// A peer is told how we stand at most this often.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+/// The same wish of the same peer is told once in this time.
+const WISH_EVERY: Duration = Duration::from_secs(60);
+/// Downloads that others have set off and that run at a time: a wish must not fill a disk.
+pub const WISHES_MAX: usize = 4;
+const REMEMBERED_MAX: usize = 1024;
+
+/// What the peers said of late, and what they were told.
+#[derive(Debug, Default)]
+pub struct Room {
+    states: BTreeMap<PeerId, (PeerState, Time)>,
+    told: BTreeMap<PeerId, Time>,
+    wishes: BTreeMap<(PeerId, GameId), Time>,
+}
+
+/// Everybody, by game.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomSnapshot {
+    /// Everybody in the room, this peer included.
+    pub guests: Vec<RoomGuest>,
+    pub games: Vec<RoomGame>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomGuest {
+    pub peer: PeerId,
+    pub name: String,
+    /// It has not said how it stands: it is busy, or an older program.
+    pub silent: bool,
+    /// It goes by this signed catalogue.
+    pub catalog: Option<(CatalogKey, u64)>,
+    /// It goes by the same organiser's catalogue in an older edition.
+    pub behind: bool,
+    pub accepts_wants: bool,
+}
+
+/// One game, over the whole room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomGame {
+    pub game: GameId,
+    pub title: Option<String>,
+    /// The version that counts, and the content where it is pinned.
+    pub version: Option<GameVersion>,
+    pub content: Option<ContentId>,
+    /// Who has it in full, in that version and content.
+    pub ready: Vec<PeerId>,
+    /// Who has something else under its name.
+    pub other: Vec<OtherCopy>,
+    pub fetching: Vec<Fetching>,
+    /// Who neither has it nor fetches it.
+    pub without: Vec<PeerId>,
+    /// Until the last of those who fetch it has it; `None` while somebody does not get on, or nobody fetches.
+    pub last_ready_seconds: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherCopy {
+    pub peer: PeerId,
+    pub version: GameVersion,
+    pub content: ContentId,
+    /// The right version with another content.
+    pub same_version: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetching {
+    pub peer: PeerId,
+    pub version: GameVersion,
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+    pub bytes_per_second: u64,
+    /// `None` while nothing comes.
+    pub seconds_left: Option<u64>,
+}
+
+/// One guest, as the snapshot is made from it.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    pub peer: PeerId,
+    pub name: String,
+    pub offers: Vec<GameOffer>,
+    pub state: Option<PeerState>,
+}
+
+/// A game that is looked at, with what counts.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    pub game: GameId,
+    pub title: Option<String>,
+    pub version: Option<GameVersion>,
+    pub content: Option<ContentId>,
+}
+
+impl Room {
+    pub fn peer_gone(&mut self, peer: PeerId) {
+        self.states.remove(&peer);
+        self.told.remove(&peer);
+    }
+
+    /// A peer, which is connected, says how it stands.
+    pub fn said(&mut self, peer: PeerId, state: PeerState, now: Time) {
+        self.states.insert(peer, (state, now));
+    }
+
+    /// What a peer said since then.
+    pub fn state(&self, peer: PeerId, since: Time) -> Option<&PeerState> {
+        self.states.get(&peer).filter(|(_, at)| *at >= since).map(|(state, _)| state)
+    }
+
+    /// Whether to answer a peer that asks how we stand.
+    pub fn may_tell(&mut self, peer: PeerId, now: Time) -> bool {
+        let due = self.told.get(&peer).is_none_or(|told| now.since(*told) >= TELL_EVERY);
+        if due {
+            self.told.insert(peer, now);
+        }
+        due
+    }
+
+    /// Whether a wish is a new one.
+    pub fn wished(&mut self, peer: PeerId, game: &GameId, now: Time) -> bool {
+        self.wishes.retain(|_, at| now.since(*at) < WISH_EVERY);
+        if self.wishes.len() >= REMEMBERED_MAX || self.wishes.contains_key(&(peer, game.clone())) {
+            return false;
+        }
+        self.wishes.insert((peer, game.clone()), now);
+        true
+    }
+}
+
+/// Puts together what everybody has and says.
+pub fn overview(guests: &[Standing], games: &[Counted], newest: Option<(CatalogKey, u64)>) -> RoomSnapshot {
+    let guest = |g: &Standing| {
+        let state = g.state.clone().unwrap_or_default();
+        let behind = match (state.catalog, newest) {
+            (Some((key, serial)), Some((our_key, our_serial))) => key == our_key && serial < our_serial,
+            _ => false,
+        };
+        RoomGuest {
+            peer: g.peer,
+            name: g.name.clone(),
+            silent: g.state.is_none(),
+            catalog: state.catalog,
+            behind,
+            accepts_wants: state.accepts_wants,
+        }
+    };
+    RoomSnapshot {
+        guests: guests.iter().map(guest).collect(),
+        games: games.iter().map(|game| over_all(guests, game)).collect(),
+    }
+}
+
+fn over_all(guests: &[Standing], counted: &Counted) -> RoomGame {
+    let mut room = RoomGame {
+        game: counted.game.clone(),
+        title: counted.title.clone(),
+        version: counted.version,
+        content: counted.content,
+        ready: Vec::new(),
+        other: Vec::new(),
+        fetching: Vec::new(),
+        without: Vec::new(),
+        last_ready_seconds: None,
+    };
+    for guest in guests {
+        place(&mut room, guest);
+    }
+    let left = room.fetching.iter().map(|f| f.seconds_left);
+    room.last_ready_seconds = left.collect::<Option<Vec<u64>>>().and_then(|all| all.into_iter().max());
+    room
+}
+
+fn place(room: &mut RoomGame, guest: &Standing) {
+    let peer = guest.peer;
+    let downloads = guest.state.iter().flat_map(|state| &state.downloads);
+    let mut fetches = false;
+    for d in downloads.filter(|d| d.game == room.game) {
+        fetches = true;
+        let missing = d.total_bytes.saturating_sub(d.done_bytes);
+        room.fetching.push(Fetching {
+            peer,
+            version: d.version,
+            done_bytes: d.done_bytes.min(d.total_bytes),
+            total_bytes: d.total_bytes,
+            bytes_per_second: d.bytes_per_second,
+            seconds_left: if missing == 0 {
+                Some(0)
+            } else {
+                missing.div_ceil(d.bytes_per_second.max(1)).into()
+            }
+            .filter(|_| missing == 0 || d.bytes_per_second > 0),
+        });
+    }
+    match guest.offers.iter().find(|offer| offer.game == room.game) {
+        None if !fetches => room.without.push(peer),
+        None => {}
+        Some(offer) => {
+            let same_version = room.version.is_none_or(|version| version == offer.version);
+            if same_version && room.content.is_none_or(|content| content == offer.content) {
+                room.ready.push(peer);
+            } else {
+                let (version, content) = (offer.version, offer.content);
+                room.other.push(OtherCopy { peer, version, content, same_version });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::message::DownloadState;
+
+    use super::*;
+
+    const RIGHT: ContentId = ContentId([1; 32]);
+    const WRONG: ContentId = ContentId([2; 32]);
+
+    fn version(stamp: u32) -> GameVersion {
+        GameVersion::new(stamp).unwrap()
+    }
+
+    fn ggoo() -> GameId {
+        GameId::new("ggoo").unwrap()
+    }
+
+    fn guest(n: u8, offer: Option<(u32, ContentId)>, download: Option<(u64, u64, u64)>) -> Standing {
+        let offer = offer.map(|(stamp, content)| GameOffer {
+            game: ggoo(),
+            version: version(stamp),
+            content,
+            bytes: 100,
+            files: 1,
+        });
+        let download = download.map(|(done_bytes, total_bytes, bytes_per_second)| DownloadState {
+            game: ggoo(),
+            version: version(20_250_101),
+            content: RIGHT,
+            done_bytes,
+            total_bytes,
+            bytes_per_second,
+        });
+        let state = PeerState { downloads: download.into_iter().collect(), ..PeerState::default() };
+        Standing {
+            peer: PeerId([n; 32]),
+            name: format!("guest {n}"),
+            offers: offer.into_iter().collect(),
+            state: Some(state),
+        }
+    }
+
+    fn counted() -> Counted {
+        Counted { game: ggoo(), title: None, version: Some(version(20_250_101)), content: Some(RIGHT) }
+    }
+
+    fn peers(ids: &[PeerId]) -> Vec<u8> {
+        ids.iter().map(|id| id.0[0]).collect()
+    }
+
+    #[test]
+    fn everybody_stands_where_it_belongs() {
+        let guests = [
+            guest(1, Some((20_250_101, RIGHT)), None),
+            guest(2, Some((20_250_101, WRONG)), None),
+            guest(3, Some((20_240_101, WRONG)), Some((25, 100, 5))),
+            guest(4, None, Some((90, 100, 1))),
+            guest(5, None, None),
+        ];
+        let room = overview(&guests, &[counted()], None);
+        let game = &room.games[0];
+        assert_eq!((peers(&game.ready), peers(&game.without)), (vec![1], vec![5]));
+        let other: Vec<_> = game.other.iter().map(|o| (o.peer.0[0], o.same_version)).collect();
+        assert_eq!(other, [(2, true), (3, false)]);
+        let fetching: Vec<_> = game.fetching.iter().map(|f| (f.peer.0[0], f.seconds_left)).collect();
+        assert_eq!(fetching, [(3, Some(15)), (4, Some(10))]);
+        assert_eq!(game.last_ready_seconds, Some(15), "the last one, not the first");
+    }
+
+    #[test]
+    fn nobody_knows_when_the_last_one_is_ready_while_one_gets_nothing() {
+        let guests = [guest(1, None, Some((50, 100, 10))), guest(2, None, Some((50, 100, 0)))];
+        assert_eq!(overview(&guests, &[counted()], None).games[0].last_ready_seconds, None);
+        let done = [guest(1, None, Some((100, 100, 0)))];
+        assert_eq!(overview(&done, &[counted()], None).games[0].last_ready_seconds, Some(0));
+        assert_eq!(overview(&[], &[counted()], None).games[0].last_ready_seconds, None);
+    }
+
+    #[test]
+    fn who_goes_by_an_older_catalogue_is_behind() {
+        let key = CatalogKey([7; 32]);
+        let with = |n, catalog| {
+            let mut guest = guest(n, None, None);
+            guest.state.as_mut().unwrap().catalog = catalog;
+            guest
+        };
+        let mut silent = guest(5, None, None);
+        silent.state = None;
+        let guests = [
+            with(1, Some((key, 3))),
+            with(2, Some((key, 2))),
+            with(3, Some((CatalogKey([8; 32]), 1))),
+            with(4, None),
+            silent,
+        ];
+        let room = overview(&guests, &[], Some((key, 3)));
+        assert_eq!(
+            room.guests.iter().map(|g| g.behind).collect::<Vec<_>>(),
+            [false, true, false, false, false]
+        );
+        assert_eq!(
+            room.guests.iter().map(|g| g.silent).collect::<Vec<_>>(),
+            [false, false, false, false, true]
+        );
+    }
+
+    #[test]
+    fn wishes_and_questions_are_limited() {
+        let (mut room, ann) = (Room::default(), PeerId([1; 32]));
+        let at = |ms| Time::from_start(Duration::from_millis(ms));
+        assert!(room.may_tell(ann, at(0)) && !room.may_tell(ann, at(100)) && room.may_tell(ann, at(300)));
+        assert!(room.wished(ann, &ggoo(), at(0)) && !room.wished(ann, &ggoo(), at(59_000)));
+        assert!(room.wished(ann, &ggoo(), at(61_000)));
+        let many = (0..5000).filter(|n| room.wished(ann, &GameId::new(format!("g{n}")).unwrap(), at(62_000)));
+        assert!(many.count() < REMEMBERED_MAX);
+    }
+}

@@ -1,0 +1,239 @@
+//! Who may come in: places for inbound connections, in all and for each address, and how fast they may be taken.
+//!
+//! When every place for a handshake is taken, a newcomer gets that of the address which holds the most, so an attacker
+//! with one address pushes out itself. A place is free again when its ticket is dropped.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use lanspread_types::failpoint;
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant};
+
+use crate::inbox::lock;
+use crate::limits::{
+    ADDRESSES_COUNTED_MAX, BEGINNINGS_PER_IP_BURST, BEGINNINGS_PER_IP_PER_SECOND, CONNECTIONS_MAX,
+    CONNECTIONS_PER_IP_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_IP_MAX,
+};
+
+/// Counts inbound connections.
+#[derive(Debug, Default)]
+pub(crate) struct Admission(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    connections: usize,
+    by_ip: HashMap<IpAddr, Own>,
+    /// Connections that are still in their handshake, the oldest first.
+    handshakes: VecDeque<Handshake>,
+    last: u64,
+}
+
+/// What one address has.
+#[derive(Debug)]
+struct Own {
+    connections: usize,
+    /// Connections that it may begin at once, as of then.
+    credit: u32,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Handshake {
+    number: u64,
+    ip: IpAddr,
+    evicted: Arc<Notify>,
+}
+
+/// A place among the inbound connections.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    admission: Arc<Admission>,
+    ip: IpAddr,
+    number: u64,
+    evicted: Arc<Notify>,
+}
+
+impl Admission {
+    pub(crate) fn admit(this: &Arc<Self>, ip: IpAddr) -> Option<Ticket> {
+        let ip = ip.to_canonical();
+        let mut places = lock(&this.0);
+        if !places.may_begin(ip) || !places.make_room(ip) {
+            return None;
+        }
+        places.connections += 1;
+        places.last += 1;
+        let (number, evicted) = (places.last, Arc::new(Notify::new()));
+        if let Some(own) = places.by_ip.get_mut(&ip) {
+            own.connections += 1;
+        }
+        places.handshakes.push_back(Handshake { number, ip, evicted: Arc::clone(&evicted) });
+        Some(Ticket { admission: Arc::clone(this), ip, number, evicted })
+    }
+}
+
+impl Places {
+    /// The limits of one address. One machine may run a whole party for trial: on loopback there are none.
+    fn may_begin(&mut self, ip: IpAddr) -> bool {
+        let now = Instant::now();
+        if self.by_ip.len() >= ADDRESSES_COUNTED_MAX && !self.by_ip.contains_key(&ip) {
+            self.by_ip.retain(|_, own| own.connections > 0 || own.refreshed(now) < BEGINNINGS_PER_IP_BURST);
+            if self.by_ip.len() >= ADDRESSES_COUNTED_MAX {
+                return false;
+            }
+        }
+        let in_handshake = self.in_handshake(ip);
+        let fresh = Own { connections: 0, credit: BEGINNINGS_PER_IP_BURST, since: now };
+        let own = self.by_ip.entry(ip).or_insert(fresh);
+        if ip.is_loopback() {
+            return true;
+        }
+        let credit = own.refreshed(now);
+        if credit != own.credit {
+            (own.credit, own.since) = (credit, now);
+        }
+        let allowed = own.credit > 0
+            && own.connections < CONNECTIONS_PER_IP_MAX
+            && in_handshake < HANDSHAKES_PER_IP_MAX;
+        own.credit -= u32::from(allowed);
+        allowed
+    }
+
+    fn in_handshake(&self, ip: IpAddr) -> usize {
+        self.handshakes.iter().filter(|handshake| handshake.ip == ip).count()
+    }
+
+    /// The limits of all together.
+    fn make_room(&mut self, ip: IpAddr) -> bool {
+        if self.handshakes.len() < HANDSHAKES_MAX {
+            return self.connections < CONNECTIONS_MAX;
+        }
+        let mut held: HashMap<IpAddr, usize> = HashMap::new();
+        self.handshakes.iter().for_each(|handshake| *held.entry(handshake.ip).or_default() += 1);
+        let own = held.get(&ip).copied().unwrap_or(0);
+        let Some((&greediest, &most)) = held.iter().max_by_key(|(ip, held)| (**held, **ip)) else {
+            return false;
+        };
+        let oldest = self.handshakes.iter().position(|handshake| handshake.ip == greediest);
+        let Some(at) = oldest.filter(|_| most > own + 1 && !failpoint!("no-eviction")) else { return false };
+        if let Some(handshake) = self.handshakes.remove(at) {
+            handshake.evicted.notify_one();
+        }
+        // The evicted connection still counts until its ticket is dropped.
+        self.connections < CONNECTIONS_MAX
+    }
+}
+
+impl Own {
+    /// The credit with what has come back since.
+    fn refreshed(&self, now: Instant) -> u32 {
+        let per_token = Duration::from_secs(1) / BEGINNINGS_PER_IP_PER_SECOND;
+        let back = (now - self.since).as_nanos() / per_token.as_nanos();
+        BEGINNINGS_PER_IP_BURST.min(self.credit.saturating_add(u32::try_from(back).unwrap_or(u32::MAX)))
+    }
+}
+
+impl Ticket {
+    /// Resolves when the place is needed for somebody else.
+    pub(crate) async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+
+    pub(crate) fn handshake_done(&mut self) {
+        let mut places = lock(&self.admission.0);
+        if let Some(at) = places.handshakes.iter().position(|handshake| handshake.number == self.number) {
+            places.handshakes.remove(at);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.handshake_done();
+        let mut places = lock(&self.admission.0);
+        places.connections -= 1;
+        if let Some(own) = places.by_ip.get_mut(&self.ip) {
+            own.connections -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(n: u32) -> IpAddr {
+        IpAddr::from((0x0a00_0000 + n).to_be_bytes())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_cannot_take_every_place() {
+        let admission = Arc::default();
+        let mut tickets: Vec<_> = std::iter::from_fn(|| Admission::admit(&admission, ip(1))).collect();
+        assert_eq!(tickets.len(), HANDSHAKES_PER_IP_MAX);
+        assert!(Admission::admit(&admission, ip(2)).is_some());
+        while tickets.len() < CONNECTIONS_PER_IP_MAX {
+            tickets.iter_mut().for_each(Ticket::handshake_done);
+            tickets.push(Admission::admit(&admission, ip(1)).unwrap());
+        }
+        tickets.iter_mut().for_each(Ticket::handshake_done);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(Admission::admit(&admission, ip(1)).is_none());
+        drop(tickets);
+        assert!(Admission::admit(&admission, ip(1)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_begins_so_many_a_second() {
+        let admission = Arc::default();
+        let begin = |n: usize| (0..n).filter(|_| Admission::admit(&admission, ip(1)).is_some()).count();
+        assert_eq!(begin(1000), BEGINNINGS_PER_IP_BURST as usize, "each is over at once");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(begin(1000), BEGINNINGS_PER_IP_PER_SECOND as usize);
+        assert!(Admission::admit(&admission, ip(2)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_open_connections_are_bounded_in_all() {
+        let admission = Arc::default();
+        let tickets: Vec<_> = (1..).map_while(|n| Admission::admit(&admission, ip(n))).collect();
+        assert_eq!(tickets.len(), HANDSHAKES_MAX, "when everybody has one, nobody loses it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_greediest_makes_room_for_others() {
+        let admission = Arc::default();
+        let greedy = |n| (0..HANDSHAKES_PER_IP_MAX).map(move |_| ip(n));
+        let tickets: Vec<_> =
+            (1..=4).flat_map(greedy).map(|ip| Admission::admit(&admission, ip).unwrap()).collect();
+        assert_eq!(tickets.len(), HANDSHAKES_MAX);
+        let honest: Vec<_> = (10..20).map(|n| Admission::admit(&admission, ip(n)).unwrap()).collect();
+        assert!(Admission::admit(&admission, ip(1)).is_none(), "whoever is greedy gets no more");
+        let evicted = |ticket: &Ticket| {
+            lock(&admission.0).handshakes.iter().all(|handshake| handshake.number != ticket.number)
+        };
+        assert_eq!(tickets.iter().filter(|t| evicted(t)).count(), honest.len());
+        assert!(!honest.iter().any(evicted));
+        assert!(lock(&admission.0).handshakes.len() <= HANDSHAKES_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_loopback_the_greediest_is_one_of_many_peers() {
+        let admission = Arc::default();
+        let attacker: IpAddr = "127.0.0.9".parse().unwrap();
+        let tickets: Vec<_> = (0..1000).map_while(|_| Admission::admit(&admission, attacker)).collect();
+        assert_eq!(tickets.len(), HANDSHAKES_MAX);
+        assert!(Admission::admit(&admission, "127.0.0.2".parse().unwrap()).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_are_forgotten() {
+        let admission = Arc::default();
+        for n in 0..3 * ADDRESSES_COUNTED_MAX as u32 {
+            assert!(Admission::admit(&admission, ip(n)).is_some() || n as usize >= ADDRESSES_COUNTED_MAX);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert!(lock(&admission.0).by_ip.len() <= ADDRESSES_COUNTED_MAX);
+    }
+}

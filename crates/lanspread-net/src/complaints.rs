@@ -1,0 +1,71 @@
+//! Which misbehaviour is reported: enough for an owner to see who it is, and no more than a reader can take.
+
+use std::collections::HashMap;
+use std::mem::{Discriminant, discriminant};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
+
+use lanspread_types::{PeerId, failpoint};
+use tokio::time::{Duration, Instant};
+
+use crate::event::{Misbehaviour, NetEvent};
+use crate::inbox::lock;
+use crate::limits::{ADDRESSES_COUNTED_MAX, REPORT_PAUSE, REPORTS_PER_SECOND};
+use crate::shared::Shared;
+
+#[derive(Debug, Default)]
+pub(crate) struct Complaints(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    told: HashMap<(IpAddr, Discriminant<Misbehaviour>), Instant>,
+    /// The present second, and what was told in it.
+    second: Option<(Instant, u32)>,
+}
+
+impl Complaints {
+    fn may_tell(&self, ip: IpAddr, how: &Misbehaviour) -> bool {
+        let (key, now) = ((ip.to_canonical(), discriminant(how)), Instant::now());
+        let mut state = lock(&self.0);
+        let (began, told) =
+            state.second.filter(|(began, _)| now - *began < Duration::from_secs(1)).unwrap_or((now, 0));
+        let known = state.told.get(&key).is_some_and(|at| now - *at < REPORT_PAUSE);
+        if known || told >= REPORTS_PER_SECOND {
+            return false;
+        }
+        state.second = Some((began, told + 1));
+        if state.told.len() >= ADDRESSES_COUNTED_MAX {
+            state.told.retain(|_, at| now - *at < REPORT_PAUSE);
+        }
+        state.told.insert(key, now);
+        true
+    }
+}
+
+/// Reports a misbehaviour, unless there were too many of late, or nobody keeps up with the events: then honest ones go
+/// first.
+pub(crate) fn complain(shared: &Shared, addr: SocketAddr, peer: Option<PeerId>, how: Misbehaviour) {
+    tracing::debug!(%addr, ?peer, %how, "misbehaviour");
+    if shared.complaints.may_tell(addr.ip(), &how) && !failpoint!("forget-misbehaviour") {
+        shared.try_report(NetEvent::Misbehaved { addr, peer, how });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_makes_few_reports() {
+        let complaints = Complaints::default();
+        let how = Misbehaviour::TooManyConnections;
+        let one: IpAddr = "10.0.0.1".parse().unwrap();
+        assert_eq!((0..1000).filter(|_| complaints.may_tell(one, &how)).count(), 1);
+        let many = (0..100_000u32).map(|n| IpAddr::from((0x0b00_0000 + n).to_be_bytes()));
+        assert_eq!(many.filter(|ip| complaints.may_tell(*ip, &how)).count(), REPORTS_PER_SECOND as usize - 1);
+        tokio::time::advance(REPORT_PAUSE).await;
+        assert!(complaints.may_tell(one, &how));
+        assert!(complaints.may_tell(one, &Misbehaviour::NotAPeer(String::new())), "another kind");
+        assert!(lock(&complaints.0).told.len() <= ADDRESSES_COUNTED_MAX);
+    }
+}

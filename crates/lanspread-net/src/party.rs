@@ -1,0 +1,239 @@
+//! A closed party: how two peers prove to each other that they know the pass phrase, and who has proved it.
+//!
+//! SPAKE2 over Edwards25519 (RFC 9382 describes the construction; the constants and the transcript are those of the
+//! `spake2` crate), with the two TLS keys as identities. Both sides then show that they have the same key, by a tag that
+//! also covers the TLS session's channel binding: whoever stands between two sessions has two bindings and two pairs of
+//! identities, so the tags of one are worth nothing in the other. The dialling side shows its tag first, so a wrong
+//! guess is always seen by the side that was asked. Nothing that is sent lets a pass phrase be tried out elsewhere.
+//!
+//! The state machine here sends nothing; `handshake` carries its frames.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use lanspread_proto::EncodeError;
+use lanspread_proto::party::{PartyFrame, SHARE_BYTES};
+use lanspread_types::{Party, PartyName, PeerId, PeerName, failpoint};
+use spake2::{Ed25519Group, Identity, Password, Spake2};
+
+use crate::binding::BINDING_BYTES;
+use crate::guesses::Guesses;
+use crate::inbox::lock;
+
+/// Guests that are remembered, far more than are ever let in at once.
+const GUESTS_MAX: usize = 4096;
+
+/// What a peer of a closed party has at hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) party: Party,
+    /// The encoded frame that says who we are, to guests only.
+    pub(crate) welcome: Vec<u8>,
+    pub(crate) guesses: Arc<Guesses>,
+    pub(crate) guests: Arc<Guests>,
+}
+
+impl Door {
+    pub(crate) fn new(party: Party, name: &PeerName, program: &str) -> Result<Self, EncodeError> {
+        let welcome = PartyFrame::Welcome { name: name.clone(), program: program.to_owned() };
+        let welcome = lanspread_proto::encode(&welcome)?;
+        Ok(Self { party, welcome, guesses: Arc::default(), guests: Arc::default() })
+    }
+
+    pub(crate) fn name(&self) -> &PartyName {
+        &self.party.name
+    }
+}
+
+/// Who has proved to know the pass phrase. A data connection shows the same TLS key and needs no further proof.
+#[derive(Debug, Default)]
+pub(crate) struct Guests(Mutex<(BTreeSet<PeerId>, VecDeque<PeerId>)>);
+
+impl Guests {
+    pub(crate) fn admit(&self, peer: PeerId) {
+        let (known, order) = &mut *lock(&self.0);
+        if !known.insert(peer) {
+            return;
+        }
+        order.push_back(peer);
+        if order.len() > GUESTS_MAX
+            && let Some(oldest) = order.pop_front()
+        {
+            known.remove(&oldest);
+        }
+    }
+
+    pub(crate) fn contains(&self, peer: &PeerId) -> bool {
+        lock(&self.0).0.contains(peer)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Dialler,
+    Listener,
+}
+
+/// The two ends, as their TLS keys name them, and the session between them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Session {
+    pub(crate) dialler: PeerId,
+    pub(crate) listener: PeerId,
+    pub(crate) binding: [u8; BINDING_BYTES],
+}
+
+/// One side of a proof under way.
+pub(crate) struct Proof {
+    spake: Spake2<Ed25519Group>,
+    side: Side,
+    session: Session,
+    party: PartyName,
+}
+
+/// What each side shows of the common key.
+pub(crate) struct Tags {
+    pub(crate) ours: [u8; 32],
+    theirs: blake3::Hash,
+}
+
+/// The other side's share is no point of the curve, or is our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("its half of the key exchange is not valid")]
+pub(crate) struct BadShare;
+
+impl Proof {
+    /// Begins; the bytes are for the other side.
+    pub(crate) fn begin(party: &Party, side: Side, session: Session) -> Result<(Self, PartyFrame), BadShare> {
+        let password = Password::new(party.phrase.as_bytes());
+        let (a, b) = (Identity::new(&session.dialler.0), Identity::new(&session.listener.0));
+        let (spake, share) = match side {
+            Side::Dialler => Spake2::<Ed25519Group>::start_a(&password, &a, &b),
+            Side::Listener => Spake2::<Ed25519Group>::start_b(&password, &a, &b),
+        };
+        let share = share.try_into().map_err(|_| BadShare)?;
+        Ok((Self { spake, side, session, party: party.name.clone() }, PartyFrame::Share(share)))
+    }
+
+    /// Takes the other side's share. The tags match if, and only if, everything does: pass phrase, party, both keys,
+    /// session.
+    pub(crate) fn tags(self, share: &[u8; SHARE_BYTES]) -> Result<Tags, BadShare> {
+        let key = self.spake.finish(share).map_err(|_| BadShare)?;
+        let mut hasher = blake3::Hasher::new_derive_key("lanspread/1 closed party confirmation");
+        hasher.update(&key).update(&self.session.binding);
+        hasher.update(&self.session.dialler.0).update(&self.session.listener.0);
+        hasher.update(self.party.as_str().as_bytes());
+        let (mut dialler, mut listener) = ([0; 32], [0; 32]);
+        let mut out = hasher.finalize_xof();
+        out.fill(&mut dialler);
+        out.fill(&mut listener);
+        let (ours, theirs) = match self.side {
+            Side::Dialler => (dialler, listener),
+            Side::Listener => (listener, dialler),
+        };
+        Ok(Tags { ours, theirs: theirs.into() })
+    }
+}
+
+impl Tags {
+    /// Compares in constant time.
+    pub(crate) fn prove(&self, theirs: [u8; 32]) -> bool {
+        blake3::Hash::from(theirs) == self.theirs || failpoint!("admit-wrong-pass-phrase")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::PassPhrase;
+
+    use super::*;
+
+    const ANN: PeerId = PeerId([1; 32]);
+    const BOB: PeerId = PeerId([2; 32]);
+    const EVE: PeerId = PeerId([3; 32]);
+
+    fn party(name: &str, phrase: &str) -> Party {
+        Party { name: PartyName::new(name).unwrap(), phrase: PassPhrase::new(phrase).unwrap() }
+    }
+
+    fn session(dialler: PeerId, listener: PeerId, binding: u8) -> Session {
+        Session { dialler, listener, binding: [binding; BINDING_BYTES] }
+    }
+
+    fn share(frame: &PartyFrame) -> [u8; SHARE_BYTES] {
+        let PartyFrame::Share(share) = frame else { panic!("{frame:?}") };
+        *share
+    }
+
+    /// The tags of a dialler and a listener who each see things their own way.
+    fn meet(dialler: (&Party, Session), listener: (&Party, Session)) -> (Tags, Tags) {
+        let (a, share_a) = Proof::begin(dialler.0, Side::Dialler, dialler.1).unwrap();
+        let (b, share_b) = Proof::begin(listener.0, Side::Listener, listener.1).unwrap();
+        (a.tags(&share(&share_b)).unwrap(), b.tags(&share(&share_a)).unwrap())
+    }
+
+    fn agree((a, b): &(Tags, Tags)) -> bool {
+        let both = (b.prove(a.ours), a.prove(b.ours));
+        assert_eq!(both.0, both.1, "both sides come to the same end");
+        both.0
+    }
+
+    #[test]
+    fn guests_agree_and_others_do_not() {
+        let ours = party("friday", "correct horse battery");
+        let here = session(ANN, BOB, 7);
+        assert!(agree(&meet((&ours, here), (&ours, here))));
+        let wrong = party("friday", "correct horse batterx");
+        assert!(!agree(&meet((&ours, here), (&wrong, here))), "another pass phrase");
+        let other = party("saturday", "correct horse battery");
+        assert!(!agree(&meet((&ours, here), (&other, here))), "another party");
+    }
+
+    #[test]
+    fn a_relay_between_two_sessions_proves_nothing() {
+        let ours = party("friday", "correct horse battery");
+        // Eve accepts Ann's connection as herself and dials Bob as herself, and passes every byte on.
+        assert!(!agree(&meet((&ours, session(ANN, EVE, 1)), (&ours, session(EVE, BOB, 2)))));
+        // Even with stolen keys of both: the sessions differ.
+        assert!(!agree(&meet((&ours, session(ANN, BOB, 1)), (&ours, session(ANN, BOB, 2)))));
+        // And if the sessions did not: the keys differ.
+        assert!(!agree(&meet((&ours, session(ANN, EVE, 1)), (&ours, session(EVE, BOB, 1)))));
+    }
+
+    #[test]
+    fn what_was_said_once_is_worth_nothing_again() {
+        let ours = party("friday", "correct horse battery");
+        let here = session(ANN, BOB, 7);
+        let (a, share_a) = Proof::begin(&ours, Side::Dialler, here).unwrap();
+        let (b, share_b) = Proof::begin(&ours, Side::Listener, here).unwrap();
+        let (tags_a, tags_b) = (a.tags(&share(&share_b)).unwrap(), b.tags(&share(&share_a)).unwrap());
+        assert!(tags_b.prove(tags_a.ours));
+        let (again, _) = Proof::begin(&ours, Side::Listener, here).unwrap();
+        let again = again.tags(&share(&share_a)).unwrap();
+        assert!(!again.prove(tags_a.ours), "the same bytes, sent again");
+        assert!(!tags_b.prove(tags_b.ours), "our own tag, sent back");
+    }
+
+    #[test]
+    fn bad_shares_are_refused() {
+        let ours = party("friday", "correct horse battery");
+        let here = session(ANN, BOB, 7);
+        let (_, share_b) = Proof::begin(&ours, Side::Listener, here).unwrap();
+        for bad in [[0xff; SHARE_BYTES], share(&share_b)] {
+            let (b, _) = Proof::begin(&ours, Side::Listener, here).unwrap();
+            assert_eq!(b.tags(&bad).err(), Some(BadShare));
+        }
+    }
+
+    #[test]
+    fn the_oldest_guest_is_forgotten_first() {
+        let guests = Guests::default();
+        let id = |n: usize| {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&n.to_le_bytes());
+            PeerId(id)
+        };
+        (0..=GUESTS_MAX).for_each(|n| guests.admit(id(n)));
+        assert!(!guests.contains(&id(0)) && guests.contains(&id(1)) && guests.contains(&id(GUESTS_MAX)));
+        assert_eq!(lock(&guests.0).0.len(), GUESTS_MAX);
+    }
+}

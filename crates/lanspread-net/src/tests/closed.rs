@@ -1,0 +1,282 @@
+//! Closed parties: who gets in, what the others learn, and what a relay is worth.
+
+use lanspread_proto::hello::{self, Greeting};
+use lanspread_proto::party::PartyFrame;
+use lanspread_proto::preamble::{self, Role};
+use lanspread_types::limits::PROTOCOL_VERSION;
+use lanspread_types::message::Message;
+use lanspread_types::{Party, PartyMismatch, PartyName, PassPhrase};
+use tokio::net::TcpStream;
+
+use super::{PATIENCE, Peer, chunk_request, config};
+use crate::handshake::{Accepted, Local, accept, dial_data, read};
+use crate::limits::MESSAGE_READ_BYTES;
+use crate::party::Door;
+use crate::stream::{StreamError, TlsStream};
+use crate::tls::TlsConfigs;
+use crate::{EndpointConfig, Identity, NetEvent, RequestFailure};
+
+fn party(name: &str, phrase: &str) -> Party {
+    Party { name: PartyName::new(name).unwrap(), phrase: PassPhrase::new(phrase).unwrap() }
+}
+
+async fn guest(name: &str, party: Option<Party>) -> Peer {
+    Peer::with(EndpointConfig { party, ..config(name) }, PROTOCOL_VERSION).await
+}
+
+/// What both sides of a dial report.
+async fn meet(ann: &mut Peer, bob: &mut Peer) -> [Option<PartyMismatch>; 2] {
+    ann.endpoint.dial(bob.addr());
+    let mut reports = [None, None];
+    for (peer, report) in [ann, bob].into_iter().zip(&mut reports) {
+        *report = match peer.event().await {
+            NetEvent::OtherParty { mismatch, .. } => Some(mismatch),
+            NetEvent::Connected { .. } => None,
+            other => panic!("{other:?}"),
+        };
+    }
+    reports
+}
+
+#[tokio::test]
+async fn guests_meet_and_talk() {
+    let friday = party("friday", "correct horse battery");
+    let (mut ann, mut bob) = (guest("Ann", Some(friday.clone())).await, guest("Bob", Some(friday)).await);
+    ann.endpoint.dial(bob.addr());
+    let NetEvent::Connected { conn, peer, addr, hello, .. } = ann.event().await else { panic!() };
+    assert_eq!((peer, addr, hello.name.as_str()), (bob.id(), bob.addr(), "Bob"));
+    assert_eq!(hello.listen_port, bob.addr().port());
+    let NetEvent::Connected { peer, addr, hello, .. } = bob.event().await else { panic!() };
+    assert_eq!((peer, addr, hello.name.as_str()), (ann.id(), ann.addr(), "Ann"));
+    ann.endpoint.send(conn, &Message::Ping { nonce: 5 });
+    let event = bob.event().await;
+    assert!(matches!(event, NetEvent::Message { message: Message::Ping { nonce: 5 }, .. }), "{event:?}");
+    // Data connections need no further proof, in both directions.
+    ann.endpoint.request(bob.id(), bob.addr(), chunk_request(1, &[0]));
+    assert!(matches!(bob.event().await, NetEvent::Requested { .. }));
+    bob.endpoint.request(ann.id(), ann.addr(), chunk_request(1, &[0]));
+    assert!(matches!(ann.event().await, NetEvent::Requested { .. }));
+}
+
+#[tokio::test]
+async fn both_sides_learn_why_they_do_not_meet() {
+    use PartyMismatch::{Closed, Open, WrongPassPhrase};
+    let (friday, saturday) =
+        (party("friday", "correct horse battery"), party("saturday", "wrong donkey cell"));
+    let wrong = party("friday", "correct horse batterx");
+    let name = |party: &Party| Closed(party.name.clone());
+    for (of_ann, of_bob, expected) in [
+        (Some(&friday), None, [Open, name(&friday)]),
+        (None, Some(&friday), [name(&friday), Open]),
+        (Some(&friday), Some(&saturday), [name(&saturday), name(&friday)]),
+        (Some(&friday), Some(&wrong), [WrongPassPhrase, WrongPassPhrase]),
+    ] {
+        let (mut ann, mut bob) = (guest("Ann", of_ann.cloned()).await, guest("Bob", of_bob.cloned()).await);
+        assert_eq!(meet(&mut ann, &mut bob).await, expected.map(Some));
+    }
+}
+
+#[tokio::test]
+async fn who_is_no_guest_gets_no_data_connection() {
+    let friday = party("friday", "correct horse battery");
+    let (mut ann, mut bob) = (guest("Ann", Some(friday)).await, guest("Bob", None).await);
+    bob.endpoint.request(ann.id(), ann.addr(), chunk_request(1, &[0]));
+    let event = bob.event().await;
+    assert!(matches!(event, NetEvent::RequestFailed { failure: RequestFailure::Lost(_), .. }), "{event:?}");
+    ann.endpoint.dial(bob.addr());
+    assert!(matches!(ann.event().await, NetEvent::OtherParty { .. }), "and Ann heard of no request");
+}
+
+#[tokio::test]
+async fn guessing_is_slow() {
+    let (friday, wrong) =
+        (party("friday", "correct horse battery"), party("friday", "correct horse batterx"));
+    let mut ann = guest("Ann", Some(friday.clone())).await;
+    let mut limited = 0;
+    // A new key for each try does not help.
+    for _ in 0..12 {
+        let mut eve = guest("Eve", Some(wrong.clone())).await;
+        eve.endpoint.dial(ann.addr());
+        for peer in [&mut eve, &mut ann] {
+            match peer.event().await {
+                NetEvent::OtherParty { mismatch: PartyMismatch::TooManyTries, .. } => limited += 1,
+                NetEvent::OtherParty { mismatch: PartyMismatch::WrongPassPhrase, .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(limited >= 10, "{limited} of 24 reports speak of the limit");
+}
+
+fn local(party: &Party) -> Local {
+    let identity = Identity::generate().unwrap();
+    let hello = hello::encode_closed(PROTOCOL_VERSION, 4242, &party.name).unwrap();
+    let name = lanspread_types::PeerName::new("local").unwrap();
+    let door = Some(Door::new(party.clone(), &name, "test").unwrap());
+    Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity).unwrap(), door }
+}
+
+/// The relay's own TLS session to a guest.
+async fn relay_to(peer: &Peer, relay: &Local) -> TlsStream {
+    let socket = TcpStream::connect(peer.addr()).await.unwrap();
+    let mut stream = TlsStream::client(socket, relay.tls.any_peer.clone(), MESSAGE_READ_BYTES).unwrap();
+    stream.handshake().await.unwrap();
+    stream
+}
+
+/// Passes on whatever the one says to the other, until one of them ends.
+async fn pass_on(one: &mut TlsStream, other: &mut TlsStream) {
+    for round in 0.. {
+        let mut said = [Vec::new(), Vec::new()];
+        for (stream, said) in [&mut *one, &mut *other].into_iter().zip(&mut said) {
+            match stream.open(&mut |plain| said.extend_from_slice(plain)) {
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        let [from_one, from_other] = said;
+        if round > 0 && from_one.is_empty() && from_other.is_empty() {
+            let moved = tokio::select! {
+                moved = one.drive(true) => moved,
+                moved = other.drive(true) => moved,
+            };
+            if moved.is_err() {
+                return;
+            }
+            continue;
+        }
+        for (to, bytes) in [(&mut *other, from_one), (&mut *one, from_other)] {
+            if !bytes.is_empty() && (to.seal(&bytes).is_err() || to.flush(PATIENCE).await.is_err()) {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_passes_every_byte_on_gets_nobody_in() {
+    let friday = party("friday", "correct horse battery");
+    let (mut ann, mut bob) =
+        (guest("Ann", Some(friday.clone())).await, guest("Bob", Some(friday.clone())).await);
+    let relay = local(&friday);
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (addr, listener) = (socket.local_addr().unwrap(), socket);
+    ann.endpoint.dial(addr);
+    let (socket, _) = listener.accept().await.unwrap();
+    let mut to_ann = TlsStream::server(socket, relay.tls.server.clone(), MESSAGE_READ_BYTES).unwrap();
+    to_ann.handshake().await.unwrap();
+    let mut to_bob = relay_to(&bob, &relay).await;
+    let relaying = tokio::spawn(async move { pass_on(&mut to_ann, &mut to_bob).await });
+    // Both know the pass phrase, and yet Bob, who hears Ann's tag, does not believe it.
+    let event = bob.event().await;
+    assert!(
+        matches!(event, NetEvent::OtherParty { mismatch: PartyMismatch::WrongPassPhrase, .. }),
+        "{event:?}"
+    );
+    let event = ann.event().await;
+    assert!(matches!(event, NetEvent::OtherParty { .. } | NetEvent::DialFailed { .. }), "{event:?}");
+    relaying.abort();
+}
+
+#[tokio::test]
+async fn what_a_guest_said_once_opens_no_second_session() {
+    let friday = party("friday", "correct horse battery");
+    let mut bob = guest("Bob", Some(friday.clone())).await;
+    // Eve was a guest's machine and recorded what it said; she has its key, too, but not the pass phrase.
+    let ann = local(&friday);
+    let mut recorded: Option<(Vec<u8>, Vec<u8>)> = None;
+    for replay in [false, true] {
+        let socket = TcpStream::connect(bob.addr()).await.unwrap();
+        let (config, tap) = ann.tls.tapped_client();
+        let mut stream = TlsStream::client(socket, config, MESSAGE_READ_BYTES).unwrap();
+        let peer = stream.handshake().await.unwrap();
+        stream.seal(&preamble::encode(Role::Control)).unwrap();
+        stream.seal(&ann.hello).unwrap();
+        let mut bytes = Vec::new();
+        let greeting: Result<Greeting, crate::handshake::AcceptError> =
+            read(&mut stream, &mut bytes, hello::split).await;
+        assert!(matches!(greeting.unwrap(), Greeting::Closed { .. }));
+        let session =
+            crate::party::Session { dialler: ann.peer, listener: peer, binding: tap.binding().unwrap() };
+        let (proof, share) =
+            crate::party::Proof::begin(&friday, crate::party::Side::Dialler, session).unwrap();
+        let share = match &recorded {
+            Some((share, _)) => share.clone(),
+            None => lanspread_proto::encode(&share).unwrap(),
+        };
+        stream.seal(&share).unwrap();
+        let answer: Result<PartyFrame, crate::entry::EntryError> =
+            read(&mut stream, &mut bytes, lanspread_proto::split).await;
+        let PartyFrame::Share(theirs) = answer.unwrap() else { panic!() };
+        let confirm = match &recorded {
+            Some((_, confirm)) => confirm.clone(),
+            None => lanspread_proto::encode(&PartyFrame::Confirm(proof.tags(&theirs).unwrap().ours)).unwrap(),
+        };
+        stream.seal(&confirm).unwrap();
+        let answer: Result<PartyFrame, crate::entry::EntryError> =
+            read(&mut stream, &mut bytes, lanspread_proto::split).await;
+        let confirmed = matches!(answer.unwrap(), PartyFrame::Confirm(_));
+        assert_eq!(confirmed, !replay);
+        recorded = Some((share, confirm));
+        drop(stream);
+    }
+    let event = bob.event().await;
+    assert!(
+        matches!(event, NetEvent::OtherParty { mismatch: PartyMismatch::WrongPassPhrase, .. }),
+        "the first session ended before its welcome, the second by the replay: {event:?}"
+    );
+}
+
+/// What is sent to a stranger who says whatever it likes: the hello, which has no name, and nothing else.
+#[tokio::test]
+async fn a_stranger_learns_nothing_but_the_partys_name() {
+    let friday = party("friday", "correct horse battery");
+    let ann = guest("Ann", Some(friday.clone())).await;
+    let stranger = local(&friday);
+    let mut stream = relay_to(&ann, &stranger).await;
+    stream.seal(&preamble::encode(Role::Control)).unwrap();
+    stream.seal(&stranger.hello).unwrap();
+    let hello = hello::encode_closed(PROTOCOL_VERSION, ann.addr().port(), &friday.name).unwrap();
+    let (mut said, mut asked) = (Vec::new(), false);
+    loop {
+        if said.len() >= hello.len() && !asked {
+            asked = true;
+            for message in [Message::Ping { nonce: 1 }, Message::Introduce { peers: Vec::new() }] {
+                stream.seal(&lanspread_proto::encode(&message).unwrap()).unwrap();
+            }
+        }
+        match stream.open(&mut |plain| said.extend_from_slice(plain)) {
+            Ok(true) => continue,
+            Ok(false) if stream.drive(true).await.is_ok() => continue,
+            Ok(false) | Err(StreamError::Ended | StreamError::Io(_) | StreamError::Tls(_)) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(asked, "she has said hello");
+    assert_eq!(said, hello, "and nothing else, whatever she was asked");
+}
+
+#[tokio::test]
+async fn a_data_connection_comes_after_the_proof() {
+    let friday = party("friday", "correct horse battery");
+    let (ann, bob) = (local(&friday), local(&friday));
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = socket.local_addr().unwrap();
+    for guest in [false, true] {
+        if guest {
+            bob.door.as_ref().unwrap().guests.admit(ann.peer);
+        }
+        let dial = dial_data(addr, ann.tls.only_peer(bob.peer).unwrap());
+        let accepted = async {
+            let (socket, from) = socket.accept().await.unwrap();
+            accept(socket, from.ip(), &bob).await
+        };
+        let dialled = async {
+            let mut stream = dial.await.unwrap();
+            let _ = stream.flush(PATIENCE).await;
+            stream
+        };
+        let (accepted, _stream) = tokio::join!(accepted, dialled);
+        assert_eq!(matches!(accepted, Ok(Accepted::Data { .. })), guest, "{accepted:?}");
+    }
+}

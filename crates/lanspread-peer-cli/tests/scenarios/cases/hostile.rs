@@ -1,0 +1,283 @@
+//! Hostile peers: what one machine on the network can do to a transfer between two others.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lanspread_api::event::RefusalCode;
+use lanspread_api::{Event, Request};
+use lanspread_net::{Endpoint, EndpointConfig, Identity, NetEvent};
+use lanspread_types::message::{Message, Request as Asked, RequestId};
+use lanspread_types::{ContentId, GameId, PeerId, PeerName};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::flow::{MIB, await_finished, require_committed_once};
+use crate::figures;
+use crate::games::Game;
+use crate::lab::Lab;
+use crate::manifest::Manifest;
+use crate::peer::Peer;
+use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, fail, require};
+use crate::unit;
+
+pub const SCENARIOS: &[Scenario] = &[Scenario {
+    id: "S56",
+    title: "hostile peer",
+    claim: "Garbage, oversized frames, slow drip and thousands of half-open connections do not hinder honest transfers, and memory stays bounded",
+    setup: "seed with 64 MiB, client fetches it twice: once in peace, once while an attacker with a few addresses keeps thousands of half-open connections coming, sends garbage, drips bytes, and as a peer with a key asks twice under one number and floods its connection; oversized and unknown frames by a unit test, demanded by name",
+    expected: "both downloads finish and are byte-equal; more than 2000 hostile connections were made meanwhile; a third peer can still connect; the seed's memory grows by less than 64 MiB and its open sockets fall back; the attacker is told of by `peer-refused` with `protocol-error`, `not-a-peer` and `too-many-connections`, and in `status`",
+    sabotages: &["no-eviction", "forget-misbehaviour"],
+    labs: &[LabKind::Local],
+    body: Body::Run(hostile_peer),
+}];
+
+const SIZE: u64 = 64 * MIB;
+/// Most that the seed's resident memory may grow under the attack.
+const GROWTH_MAX: u64 = 64 * MIB;
+const CONNECTIONS_WANTED: u64 = 2000;
+
+fn hostile_peer(lab: &Lab) -> Outcome {
+    unit::require_ok("lanspread-net", "tests::control::a_breach_of_the_protocol_ends_the_connection")?;
+    let seed = lab.peer("seed")?.game(&Game::blob("ggoo", 56, SIZE))?.start()?;
+    let client = lab.peer("client")?.start()?;
+    let served = seed.await_served("ggoo")?;
+    client.connect(&seed)?;
+    client.await_offered("ggoo", 1)?;
+    let (peaceful, before) = (fetch(&client, &seed)?, resident(&seed)?);
+
+    let since = seed.mark();
+    let attack =
+        Attack::start(seed.addr()?, parsed(&seed.id())?, parsed(served.content_id.as_deref().unwrap_or(""))?);
+    attack.wait_for(200)?;
+    let mut under_attack = Vec::new();
+    let mut peak = resident(&seed)?;
+    // Until there were enough of them, however fast this machine is.
+    while under_attack.is_empty() || attack.made() < CONNECTIONS_WANTED {
+        under_attack.push(fetch(&client, &seed)?);
+        peak = peak.max(resident(&seed)?);
+        require!(under_attack.len() < 100, "only {} hostile connections were made", attack.made());
+    }
+    let newcomer = lab.peer("newcomer")?.start()?;
+    newcomer.connect(&seed)?;
+    newcomer.await_offered("ggoo", 2)?;
+    let made = attack.made();
+    for code in [RefusalCode::ProtocolError, RefusalCode::NotAPeer, RefusalCode::TooManyConnections] {
+        let told = |event: &Event| match event {
+            Event::PeerRefused { code: found, reason, .. } if *found == code => Some(reason.clone()),
+            _ => None,
+        };
+        let (_, reason) = seed.await_event(since, &format!("peer-refused with {code:?}"), told)?;
+        require!(!reason.is_empty(), "{code:?} has no reason");
+        let listed = seed.status()?.refused.iter().any(|r| r.code == code && r.count > 0);
+        require!(listed, "{code:?} is not in the seed's status");
+    }
+    attack.stop()?;
+    let after = resident(&seed)?;
+    require!(
+        peak.max(after) < before + GROWTH_MAX,
+        "the seed's memory grew from {before} to {peak}, and was {after} at the end"
+    );
+    let slowest = under_attack.iter().max().copied().unwrap_or_default();
+    let median = median(&mut under_attack);
+    figures::note(
+        "S56",
+        format!(
+            "{} MiB in {} ms in peace; with {made} hostile connections meanwhile {} ms (median of {}), {} ms (slowest); \
+             the seed's memory {} MiB before, {} MiB at the peak, {} MiB after",
+            SIZE / MIB,
+            peaceful.as_millis(),
+            median.as_millis(),
+            under_attack.len(),
+            slowest.as_millis(),
+            before / MIB,
+            peak / MIB,
+            after / MIB
+        ),
+    );
+    Ok(())
+}
+
+/// Fetches the game, compares it, and removes it again; says how long the fetching took.
+fn fetch(client: &Peer, seed: &Peer) -> Outcome<Duration> {
+    let (since, began) = (client.mark(), Instant::now());
+    client.download("ggoo", false)?;
+    await_finished(client, since, "ggoo")?;
+    let took = began.elapsed();
+    require_committed_once(client, since, "ggoo")?;
+    let theirs = Manifest::root_files(&seed.game_dir("ggoo"))?;
+    Manifest::root_files(&client.game_dir("ggoo"))?.require_equal(&theirs, "what the client has")?;
+    client.ask(&Request::RemoveDownload { game_id: GameId::new("ggoo")? })?;
+    client.await_event(since, "the removal", |event| {
+        matches!(event, Event::RemoveFinished { .. }).then_some(())
+    })?;
+    Ok(took)
+}
+
+fn median(all: &mut [Duration]) -> Duration {
+    all.sort_unstable();
+    all.get(all.len() / 2).copied().unwrap_or_default()
+}
+
+/// Resident memory of the peer's process; 0 where the system does not tell.
+fn resident(peer: &Peer) -> Outcome<u64> {
+    let Some(process) = peer.process_id() else { fail!("{} does not run", peer.name()) };
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0);
+    Ok(kib << 10)
+}
+
+fn parsed<T: std::str::FromStr>(text: &str) -> Outcome<T> {
+    text.parse().map_err(|_| Failure(format!("{text:?} is no id")))
+}
+
+/// Several ways to be a nuisance, at once, until it is stopped.
+struct Attack {
+    over: Arc<AtomicBool>,
+    made: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Attack {
+    fn start(seed: SocketAddr, id: PeerId, content: ContentId) -> Self {
+        let (over, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let mut attack = Self { over, made, threads: Vec::new() };
+        attack.spawn(move |over, made| half_open(seed, over, made));
+        attack.spawn(move |over, made| garbage(seed, over, made));
+        attack.spawn(move |over, made| drip(seed, over, made));
+        attack.spawn(move |over, made| bad_peer(seed, id, content, over, made));
+        attack
+    }
+
+    fn spawn(&mut self, nuisance: impl Fn(&AtomicBool, &AtomicU64) + Send + 'static) {
+        let (over, made) = (Arc::clone(&self.over), Arc::clone(&self.made));
+        self.threads.push(std::thread::spawn(move || nuisance(&over, &made)));
+    }
+
+    fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many connections were made.
+    fn wait_for(&self, connections: u64) -> Outcome {
+        crate::wait::eventually("the attack is under way", || {
+            let made = self.made();
+            Ok(if made >= connections { Ok(()) } else { Err(format!("{made} connections")) })
+        })
+    }
+
+    fn stop(self) -> Outcome {
+        self.over.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().map_err(|_| Failure("a part of the attack panicked".to_owned()))?;
+        }
+        Ok(())
+    }
+}
+
+fn connect(seed: SocketAddr, made: &AtomicU64) -> Option<TcpStream> {
+    let stream = TcpStream::connect_timeout(&seed, Duration::from_secs(2)).ok()?;
+    made.fetch_add(1, Ordering::Relaxed);
+    let patience = Some(Duration::from_millis(200));
+    stream.set_read_timeout(patience).ok()?;
+    stream.set_write_timeout(patience).ok()?;
+    Some(stream)
+}
+
+/// Opens connections, says nothing, and keeps a few hundred at a time.
+fn half_open(seed: SocketAddr, over: &AtomicBool, made: &AtomicU64) {
+    let mut kept = std::collections::VecDeque::new();
+    while !over.load(Ordering::Relaxed) {
+        kept.extend(connect(seed, made));
+        if kept.len() > 300 {
+            kept.pop_front();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Says what no peer says.
+fn garbage(seed: SocketAddr, over: &AtomicBool, made: &AtomicU64) {
+    let talks: [&[u8]; 4] =
+        [b"GET / HTTP/1.1\r\n\r\n", &[0; 4096], &[0xff; 70_000], &[0x16, 3, 1, 0xff, 0xff, 1, 0xff, 0xff]];
+    for talk in talks.iter().cycle() {
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(mut stream) = connect(seed, made) {
+            // It may hang up before it has heard everything.
+            let _ = stream.write_all(talk);
+            let _ = stream.read(&mut [0; 64]);
+        }
+    }
+}
+
+/// Sends the beginning of a TLS handshake byte by byte.
+fn drip(seed: SocketAddr, over: &AtomicBool, made: &AtomicU64) {
+    while !over.load(Ordering::Relaxed) {
+        let Some(mut stream) = connect(seed, made) else { continue };
+        for byte in [0x16u8, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3].into_iter().cycle().take(50) {
+            if over.load(Ordering::Relaxed) || stream.write_all(&[byte]).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// A peer with a key that says hello and then breaks every rule.
+fn bad_peer(seed: SocketAddr, id: PeerId, content: ContentId, over: &AtomicBool, made: &AtomicU64) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    runtime.block_on(async {
+        while !over.load(Ordering::Relaxed) {
+            // Whatever becomes of it, the next one comes with a new key.
+            let _ = timeout(Duration::from_secs(5), break_rules(seed, id, content, made)).await;
+        }
+    });
+}
+
+async fn break_rules(seed: SocketAddr, id: PeerId, content: ContentId, made: &AtomicU64) -> Outcome {
+    let (net, mut events) = mpsc::channel(256);
+    let (data, _payloads) = mpsc::channel(4);
+    let config = EndpointConfig {
+        identity: Identity::generate()?,
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        port_fallback: false,
+        name: PeerName::new("mallory")?,
+        program: String::new(),
+        party: None,
+    };
+    let endpoint = Endpoint::bind(config, net, data).await?;
+    endpoint.dial(seed);
+    made.fetch_add(1, Ordering::Relaxed);
+    let conn = loop {
+        match events.recv().await {
+            Some(NetEvent::Connected { conn, .. }) => break conn,
+            Some(_) => {}
+            None => fail!("the endpoint ended"),
+        }
+    };
+    // Two requests under one number, which no peer sends.
+    let game = GameId::new("ggoo")?;
+    for _ in 0..2 {
+        made.fetch_add(1, Ordering::Relaxed);
+        endpoint.request(id, seed, Asked::Manifest { id: RequestId(1), game: game.clone(), content });
+    }
+    // More pings than anybody needs, and no word of what comes back.
+    for nonce in 0..2000 {
+        endpoint.send(conn, &Message::Ping { nonce });
+    }
+    let mut lost = false;
+    while !lost {
+        match events.recv().await {
+            Some(NetEvent::RequestFailed { .. } | NetEvent::Closed { .. }) => lost = true,
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(())
+}

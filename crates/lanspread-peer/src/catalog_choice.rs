@@ -1,0 +1,220 @@
+//! By which catalogue a peer goes: what it is told at its start, and what it was told once before.
+//!
+//! Who trusts an organiser's key trusts it until told otherwise: the key and the newest catalogue of it are kept in the
+//! state folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lanspread_core::catalog::{Catalog, SignedCatalog};
+use lanspread_core::catalog_sync::TrustedCatalog;
+use lanspread_types::CatalogKey;
+
+use crate::catalog_file::{self, CatalogError};
+use crate::signed_catalog;
+
+/// The newest signed catalogue, in the state folder.
+const KEPT_FILE: &str = "catalogue.toml";
+/// The trusted key, in the state folder.
+const KEY_FILE: &str = "catalogue.key";
+
+/// What the owner says at the start.
+#[derive(Debug, Clone, Default)]
+pub struct CatalogWish {
+    pub file: Option<PathBuf>,
+    pub key: Option<CatalogKey>,
+    /// Go without, and forget the organiser.
+    pub none: bool,
+}
+
+/// What is gone by.
+#[derive(Debug, Clone)]
+pub enum CatalogChoice {
+    /// Open, or an unsigned list.
+    Plain(Catalog),
+    /// An organiser's, as far as it is here.
+    Trusted(TrustedCatalog),
+}
+
+impl From<Catalog> for CatalogChoice {
+    fn from(catalog: Catalog) -> Self {
+        Self::Plain(catalog)
+    }
+}
+
+impl CatalogChoice {
+    /// The list itself.
+    pub fn catalog(&self) -> Catalog {
+        match self {
+            Self::Plain(catalog) => catalog.clone(),
+            Self::Trusted(trust) => {
+                trust.held.as_ref().map_or_else(Catalog::empty, |held| held.catalog.clone())
+            }
+        }
+    }
+}
+
+/// Decides. A signed file makes its key trusted; a file without a signature is gone by as long as it is given.
+pub fn choose(state_dir: &Path, wish: &CatalogWish) -> Result<CatalogChoice, CatalogError> {
+    if wish.none {
+        forget(state_dir)?;
+        return Ok(Catalog::Open.into());
+    }
+    let given = match &wish.file {
+        None => None,
+        Some(path) if is_signed(path)? => Some(signed_catalog::load(path)?),
+        Some(path) => match wish.key {
+            Some(key) => {
+                let reason = "it has no signature".to_owned();
+                return Err(CatalogError::NotSigned { path: path.clone(), key: key.to_string(), reason });
+            }
+            None => return Ok(catalog_file::load(path)?.into()),
+        },
+    };
+    if let (Some(signed), Some(key), Some(path)) = (&given, wish.key, &wish.file)
+        && signed.key != key
+    {
+        let reason = format!("it is signed by {}", signed.key);
+        return Err(CatalogError::NotSigned { path: path.clone(), key: key.to_string(), reason });
+    }
+    let Some(key) = wish.key.or(given.as_ref().map(|g| g.key)).or_else(|| kept_key(state_dir)) else {
+        return Ok(Catalog::Open.into());
+    };
+    let kept = kept_catalog(state_dir, key);
+    let held = [given, kept].into_iter().flatten().max_by_key(|signed| signed.serial);
+    keep_key(state_dir, key)?;
+    if let Some(held) = &held {
+        keep(state_dir, held)?;
+    }
+    Ok(CatalogChoice::Trusted(TrustedCatalog { key, held }))
+}
+
+/// Keeps the newest catalogue for the next start.
+pub fn keep(state_dir: &Path, catalog: &SignedCatalog) -> Result<(), CatalogError> {
+    write(&state_dir.join(KEPT_FILE), &catalog.bytes)
+}
+
+fn keep_key(state_dir: &Path, key: CatalogKey) -> Result<(), CatalogError> {
+    std::fs::create_dir_all(state_dir)
+        .map_err(|source| CatalogError::Write { path: state_dir.to_owned(), source })?;
+    write(&state_dir.join(KEY_FILE), format!("{key}\n").as_bytes())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), CatalogError> {
+    signed_catalog::save(path, bytes).map_err(|source| CatalogError::Write { path: path.to_owned(), source })
+}
+
+fn forget(state_dir: &Path) -> Result<(), CatalogError> {
+    for name in [KEY_FILE, KEPT_FILE] {
+        let path = state_dir.join(name);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(CatalogError::Write { path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_signed(path: &Path) -> Result<bool, CatalogError> {
+    let bytes = catalog_file::read(path)?;
+    Ok(signed_catalog::body(&bytes).len() != bytes.len())
+}
+
+fn kept_key(state_dir: &Path) -> Option<CatalogKey> {
+    let bytes = catalog_file::read(&state_dir.join(KEY_FILE)).ok()?;
+    std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
+}
+
+/// What was kept, if it is by this key and undamaged; otherwise the room is going to bring it again.
+fn kept_catalog(state_dir: &Path, key: CatalogKey) -> Option<Arc<SignedCatalog>> {
+    let kept = signed_catalog::load(&state_dir.join(KEPT_FILE)).ok()?;
+    (kept.key == key).then_some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signed_catalog::OrganiserKey;
+
+    struct Desk {
+        dir: tempfile::TempDir,
+        key: OrganiserKey,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let key = OrganiserKey::create(&dir.path().join("organiser.key")).unwrap();
+            Self { dir, key }
+        }
+
+        fn state(&self) -> PathBuf {
+            self.dir.path().join("state")
+        }
+
+        fn edition(&self, serial: u64) -> PathBuf {
+            let text = format!("serial = {serial}\n[[game]]\nid = 'g{serial}'\nversion = '20250101'\n");
+            let path = self.dir.path().join(format!("edition{serial}.toml"));
+            std::fs::write(&path, self.key.sign(text.as_bytes()).unwrap()).unwrap();
+            path
+        }
+
+        fn choose(
+            &self,
+            file: Option<PathBuf>,
+            key: Option<CatalogKey>,
+        ) -> Result<CatalogChoice, CatalogError> {
+            choose(&self.state(), &CatalogWish { file, key, none: false })
+        }
+
+        fn serial(&self, file: Option<PathBuf>, key: Option<CatalogKey>) -> Option<u64> {
+            match self.choose(file, key).unwrap() {
+                CatalogChoice::Trusted(trust) => Some(trust.held.map_or(0, |held| held.serial)),
+                CatalogChoice::Plain(_) => None,
+            }
+        }
+    }
+
+    #[test]
+    fn who_was_told_once_needs_not_be_told_again() {
+        let desk = Desk::new();
+        assert_eq!(desk.serial(None, None), None, "open from the start");
+        assert_eq!(desk.serial(Some(desk.edition(3)), None), Some(3));
+        assert_eq!(desk.serial(None, None), Some(3));
+        assert_eq!(desk.serial(Some(desk.edition(2)), None), Some(3), "an older edition does not come back");
+        assert_eq!(desk.serial(Some(desk.edition(4)), None), Some(4));
+        let wish = CatalogWish { none: true, ..CatalogWish::default() };
+        assert!(matches!(choose(&desk.state(), &wish), Ok(CatalogChoice::Plain(Catalog::Open))));
+        assert_eq!(desk.serial(None, None), None, "forgotten");
+    }
+
+    #[test]
+    fn a_key_alone_waits_for_the_catalogue() {
+        let desk = Desk::new();
+        assert_eq!(desk.serial(None, Some(desk.key.public())), Some(0));
+        assert_eq!(desk.serial(None, None), Some(0));
+        assert_eq!(desk.choose(None, None).unwrap().catalog(), Catalog::empty());
+    }
+
+    #[test]
+    fn another_organisers_file_is_refused() {
+        let (desk, other) = (Desk::new(), Desk::new());
+        let error = desk.choose(Some(other.edition(1)), Some(desk.key.public())).unwrap_err();
+        assert!(matches!(error, CatalogError::NotSigned { .. }), "{error}");
+        let plain = desk.dir.path().join("plain.toml");
+        std::fs::write(&plain, "serial = 1").unwrap();
+        let error = desk.choose(Some(plain.clone()), Some(desk.key.public())).unwrap_err();
+        assert!(matches!(error, CatalogError::NotSigned { .. }), "{error}");
+        assert!(matches!(desk.choose(Some(plain), None), Ok(CatalogChoice::Plain(Catalog::Listed(_)))));
+    }
+
+    #[test]
+    fn a_damaged_keep_is_as_good_as_none() {
+        let desk = Desk::new();
+        desk.serial(Some(desk.edition(3)), None);
+        std::fs::write(desk.state().join(KEPT_FILE), "garbage").unwrap();
+        assert_eq!(desk.serial(None, None), Some(0));
+    }
+}

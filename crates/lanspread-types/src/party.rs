@@ -1,0 +1,150 @@
+//! Closed parties: their names, their pass phrases, and why two peers do not belong to the same one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::limits::{PARTY_NAME_BYTES_MAX, PASS_PHRASE_BYTES_MAX, PASS_PHRASE_CHARS_MIN};
+
+/// What a closed party is called. It is shown to everybody on the network, so that somebody who has the wrong pass
+/// phrase is told which one is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PartyName(String);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PartyNameError {
+    #[error("a party's name has 1 to {PARTY_NAME_BYTES_MAX} bytes, this one has {0}")]
+    Length(usize),
+    #[error("a party's name has no control characters, and no spaces at its ends")]
+    Character,
+}
+
+impl PartyName {
+    /// Two names are the same party only if they are the same characters (in normal form NFC).
+    pub fn new(name: impl AsRef<str>) -> Result<Self, PartyNameError> {
+        let name: String = name.as_ref().nfc().collect();
+        if name.is_empty() || name.len() > PARTY_NAME_BYTES_MAX {
+            return Err(PartyNameError::Length(name.len()));
+        }
+        if name.chars().any(char::is_control) || name.trim() != name {
+            return Err(PartyNameError::Character);
+        }
+        Ok(Self(name))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PartyName {
+    type Error = PartyNameError;
+    fn try_from(name: String) -> Result<Self, PartyNameError> {
+        Self::new(name)
+    }
+}
+
+impl From<PartyName> for String {
+    fn from(name: PartyName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for PartyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the guests of a closed party know. Never printed, never sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PassPhrase(String);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PassPhraseError {
+    #[error(
+        "a pass phrase has at least {PASS_PHRASE_CHARS_MIN} characters; three random words are easy to tell"
+    )]
+    TooShort,
+    #[error("a pass phrase has at most {PASS_PHRASE_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("a pass phrase is one line without control characters")]
+    Character,
+}
+
+impl PassPhrase {
+    /// Spaces at the ends do not count (a file ends with a line feed), and neither does how an accent is encoded.
+    pub fn new(phrase: impl AsRef<str>) -> Result<Self, PassPhraseError> {
+        let phrase: String = phrase.as_ref().trim().nfc().collect();
+        if phrase.len() > PASS_PHRASE_BYTES_MAX {
+            return Err(PassPhraseError::TooLong);
+        }
+        if phrase.chars().any(char::is_control) {
+            return Err(PassPhraseError::Character);
+        }
+        if phrase.chars().count() < PASS_PHRASE_CHARS_MIN {
+            return Err(PassPhraseError::TooShort);
+        }
+        Ok(Self(phrase))
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for PassPhrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PassPhrase(hidden)")
+    }
+}
+
+/// A closed party, as one of its guests knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Party {
+    pub name: PartyName,
+    pub phrase: PassPhrase,
+}
+
+/// Why a peer was refused, or refused us, before anything was said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PartyMismatch {
+    /// Theirs is closed and ours is not, or has another name.
+    #[error("it belongs to the closed party {}", .0.as_str())]
+    Closed(PartyName),
+    /// Ours is closed and theirs is not.
+    #[error("it belongs to no closed party")]
+    Open,
+    #[error("its pass phrase is not that of this party")]
+    WrongPassPhrase,
+    /// Somebody there, or at this peer's own address, has tried too often of late.
+    #[error("too many wrong pass phrases came of late; it can be tried again in a minute")]
+    TooManyTries,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_phrase_is_typed_makes_no_difference() {
+        let composed = PassPhrase::new("f\u{fc}nf tasse kaffee").unwrap();
+        assert_eq!(composed, PassPhrase::new(" fu\u{308}nf tasse kaffee\r\n").unwrap());
+        assert_ne!(composed, PassPhrase::new("funf tasse kaffee").unwrap());
+        assert!(!format!("{composed:?}").contains("kaffee"));
+    }
+
+    #[test]
+    fn phrases_and_names_have_bounds() {
+        assert_eq!(PassPhrase::new(" seven77 "), Err(PassPhraseError::TooShort));
+        assert_eq!(PassPhrase::new("x".repeat(PASS_PHRASE_BYTES_MAX + 1)), Err(PassPhraseError::TooLong));
+        assert_eq!(PassPhrase::new("two lines\nof text"), Err(PassPhraseError::Character));
+        assert_eq!(PartyName::new(""), Err(PartyNameError::Length(0)));
+        assert_eq!(PartyName::new("x".repeat(65)), Err(PartyNameError::Length(65)));
+        assert_eq!(PartyName::new("a\u{7}b"), Err(PartyNameError::Character));
+        assert_eq!(PartyName::new(" a"), Err(PartyNameError::Character));
+        assert_eq!(PartyName::new("fu\u{308}nf"), PartyName::new("f\u{fc}nf"));
+    }
+}

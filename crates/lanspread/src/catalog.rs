@@ -1,0 +1,170 @@
+//! `lanspread catalog`: the organiser's tools. They need no running peer, but `make` can ask one.
+
+use std::path::{Path, PathBuf};
+
+use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::catalog::{Catalog, CatalogEntry};
+use lanspread_peer::catalog_file::{self, CatalogError, CatalogText};
+use lanspread_peer::catalog_make::{self, FoundGame};
+use lanspread_peer::signed_catalog::{self, OrganiserKey};
+use lanspread_types::{CatalogKey, ContentId, GameId};
+
+use crate::cli::CatalogCommand;
+use crate::client::Client;
+use crate::place;
+use crate::show::table::Align::Left;
+use crate::show::{Screen, Table, human};
+
+pub fn run(command: CatalogCommand, state_dir: Option<PathBuf>) -> Result<(), ErrorBody> {
+    let screen = Screen::default();
+    match command {
+        CatalogCommand::Key { file } => {
+            let key = OrganiserKey::create(&file).map_err(|e| ErrorBody::from(&e))?;
+            screen.say(format!("Public key: {}", key.public()));
+            screen.say(format!("Keep {} to yourself; who has it can sign in your name.", file.display()));
+            Ok(())
+        }
+        CatalogCommand::Make { games_dir, from, title, out } => {
+            let found = match games_dir {
+                Some(dir) => in_folder(&dir, &screen)?,
+                None => of_running_peer(state_dir)?,
+            };
+            make(&screen, &found, from.as_deref(), title, &out)
+        }
+        CatalogCommand::Sign { file, key } => sign(&screen, &file, &key),
+        CatalogCommand::Show { file } => show(&screen, &file),
+        CatalogCommand::Verify { file, key } => verify(&screen, &file, key),
+    }
+}
+
+fn in_folder(dir: &Path, screen: &Screen) -> Result<Vec<FoundGame>, ErrorBody> {
+    if !dir.is_dir() {
+        let message = format!("the games folder {} does not exist", dir.display());
+        return Err(ErrorBody::new(ErrorCode::GamesDirUnusable, message));
+    }
+    let tell = |game: &GameId| screen.note(format!("reading {game}"));
+    catalog_make::find_games(dir, tell)
+        .map_err(|e| ErrorBody::new(ErrorCode::GamesDirUnusable, e.to_string()))
+}
+
+fn of_running_peer(state_dir: Option<PathBuf>) -> Result<Vec<FoundGame>, ErrorBody> {
+    let games = Client::find(&place::state_dir(state_dir)?)?.games()?;
+    let found = |g: lanspread_api::reply::GameInfo| {
+        let content: ContentId = g.content_id?.parse().ok()?;
+        let version = g.local_version?.parse().ok()?;
+        Some(FoundGame { game: GameId::new(g.game_id).ok()?, version, content })
+    };
+    Ok(games.into_iter().filter(|g| g.downloaded).filter_map(found).collect())
+}
+
+fn make(
+    screen: &Screen,
+    found: &[FoundGame],
+    from: Option<&Path>,
+    title: Option<String>,
+    out: &Path,
+) -> Result<(), ErrorBody> {
+    let former = from.map(read_text).transpose()?;
+    let edition = catalog_make::next_edition(former, title, found);
+    let toml = edition.to_catalog().and_then(|_| edition.to_toml());
+    let toml = toml.map_err(|reason| invalid(out, reason))?;
+    write(out, toml.as_bytes())?;
+    let serial = edition.serial.unwrap_or_default();
+    let games = human::count(edition.game.len(), "game");
+    screen.say(format!("{}: edition {serial} with {games}.", out.display()));
+    screen.say(format!("Next: lanspread catalog sign {} --key organiser.key", out.display()));
+    Ok(())
+}
+
+fn sign(screen: &Screen, file: &Path, key: &Path) -> Result<(), ErrorBody> {
+    let key = OrganiserKey::load(key).map_err(|e| ErrorBody::from(&e))?;
+    let bytes = catalog_file::read(file).map_err(|e| ErrorBody::from(&e))?;
+    let was_signed = signed_catalog::body(&bytes).len() != bytes.len();
+    let changed = was_signed && signed_catalog::open(bytes.clone()).is_err();
+    let bytes = if changed { raise_serial(file, &bytes)? } else { bytes };
+    let signed = key.sign(&bytes).map_err(|e| invalid(file, e.to_string()))?;
+    let opened = signed_catalog::open(signed.clone()).map_err(|e| invalid(file, e.to_string()))?;
+    write(file, &signed)?;
+    screen.say(format!("{}: edition {}, signed by {}.", file.display(), opened.serial, opened.key));
+    Ok(())
+}
+
+/// An edition that was changed must be told from the one that was signed before.
+fn raise_serial(file: &Path, bytes: &[u8]) -> Result<Vec<u8>, ErrorBody> {
+    let mut text = catalog_file::parse(bytes).map_err(|reason| invalid(file, reason))?;
+    text.serial = text.serial.map(|serial| serial + 1);
+    text.to_toml().map(String::into_bytes).map_err(|reason| invalid(file, reason))
+}
+
+fn show(screen: &Screen, file: &Path) -> Result<(), ErrorBody> {
+    let bytes = catalog_file::read(file).map_err(|e| ErrorBody::from(&e))?;
+    let text = read_text(file)?;
+    let catalog = text.to_catalog().map_err(|reason| invalid(file, reason))?;
+    let signature = match signed_catalog::open(bytes) {
+        Ok(signed) => format!("signed by {}", signed.key),
+        Err(error) => error.to_string(),
+    };
+    let title = text.title.as_deref().unwrap_or("a catalogue");
+    let serial = text.serial.map_or("without a serial number".to_owned(), |s| format!("edition {s}"));
+    screen.say(format!("{title}, {serial}: {signature}"));
+    table(&catalog).lines().into_iter().for_each(|line| screen.say(line));
+    Ok(())
+}
+
+fn table(catalog: &Catalog) -> Table {
+    let mut table = Table::new(&[
+        ("GAME", Left),
+        ("VERSION", Left),
+        ("CONTENT", Left),
+        ("PLAYERS", Left),
+        ("GENRE", Left),
+        ("COVER", Left),
+        ("START", Left),
+        ("TITLE", Left),
+    ]);
+    for (id, CatalogEntry { version, title, content, about }) in catalog.games() {
+        let players = match about.players {
+            None => String::new(),
+            Some((min, max)) if min == max => min.to_string(),
+            Some((min, max)) => format!("{min}-{max}"),
+        };
+        let cover =
+            about.cover.as_deref().map_or("", |c| c.split([':', '/', ';']).next().unwrap_or_default());
+        table.row([
+            id.to_string(),
+            version.to_string(),
+            content.map_or("not pinned".to_owned(), |content| content.short()),
+            players,
+            about.genre.clone().unwrap_or_default(),
+            cover.to_owned(),
+            about.start.clone().unwrap_or_default(),
+            title.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn verify(screen: &Screen, file: &Path, key: Option<CatalogKey>) -> Result<(), ErrorBody> {
+    let signed = signed_catalog::load(file).map_err(|e| ErrorBody::from(&e))?;
+    if let Some(key) = key.filter(|key| *key != signed.key) {
+        let (path, reason) = (file.to_owned(), format!("it is signed by {}", signed.key));
+        return Err((&CatalogError::NotSigned { path, key: key.to_string(), reason }).into());
+    }
+    let games = human::count(signed.catalog.games().count(), "game");
+    screen.say(format!("Valid: edition {} with {games}, signed by {}.", signed.serial, signed.key));
+    Ok(())
+}
+
+fn read_text(path: &Path) -> Result<CatalogText, ErrorBody> {
+    let bytes = catalog_file::read(path).map_err(|e| ErrorBody::from(&e))?;
+    catalog_file::parse(&bytes).map_err(|reason| invalid(path, reason))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ErrorBody> {
+    let failed = |source| ErrorBody::from(&CatalogError::Write { path: path.to_owned(), source });
+    signed_catalog::save(path, bytes).map_err(failed)
+}
+
+fn invalid(path: &Path, reason: String) -> ErrorBody {
+    (&CatalogError::Invalid { path: path.to_owned(), reason }).into()
+}

@@ -1,0 +1,153 @@
+//! The whole room, as tables.
+
+use std::collections::BTreeMap;
+
+use lanspread_api::reply::{CatalogInfo, CatalogMode, Guest, Room, RoomGame};
+
+use super::shortened;
+use crate::show::table::Align::{Left, Right};
+use crate::show::{Table, human};
+
+/// Which list counts, in a few words.
+pub fn catalog_in_words(c: &CatalogInfo) -> String {
+    let games = human::count(c.game_count, "game");
+    let key = c.key.as_deref().unwrap_or_default();
+    match c.mode {
+        CatalogMode::Open => "none: every well-formed game counts".to_owned(),
+        CatalogMode::Unsigned => format!("a file without a signature: {games}"),
+        CatalogMode::Signed => {
+            format!("signed by {key}, edition {}: {games}", c.serial.unwrap_or_default())
+        }
+        CatalogMode::Awaited => format!("that of {key} has not come in yet, so no game counts"),
+    }
+}
+
+pub fn described(room: &Room) -> Vec<String> {
+    let names: BTreeMap<&str, &str> =
+        room.guests.iter().map(|g| (g.peer_id.as_str(), g.name.as_str())).collect();
+    let mut lines = games(room).lines();
+    for game in &room.games {
+        lines.extend(fetching(game, &names));
+    }
+    lines.extend(remarks(room, &names));
+    lines
+}
+
+fn games(room: &Room) -> Table {
+    let mut table = Table::new(&[
+        ("GAME", Left),
+        ("VERSION", Left),
+        ("READY", Right),
+        ("FETCHING", Right),
+        ("OTHER", Right),
+        ("WITHOUT", Right),
+        ("LAST ONE READY", Left),
+    ]);
+    for g in &room.games {
+        let last = match (g.last_ready_seconds, g.fetching.is_empty()) {
+            (_, true) => "-".to_owned(),
+            (Some(seconds), false) => format!("in {}", human::millis(seconds.saturating_mul(1000))),
+            (None, false) => "unknown: somebody does not get on".to_owned(),
+        };
+        table.row([
+            g.game_id.clone(),
+            g.eti_version.clone().unwrap_or_else(|| "?".to_owned()),
+            g.ready.len().to_string(),
+            g.fetching.len().to_string(),
+            g.other.len().to_string(),
+            g.without.len().to_string(),
+            last,
+        ]);
+    }
+    table
+}
+
+fn name<'a>(names: &BTreeMap<&str, &'a str>, id: &'a str) -> &'a str {
+    names.get(id).copied().unwrap_or(id)
+}
+
+fn fetching(game: &RoomGame, names: &BTreeMap<&str, &str>) -> Vec<String> {
+    let fetch = |f: &lanspread_api::reply::Fetching| {
+        let left = f.seconds_left.map_or("waiting".to_owned(), |s| {
+            format!("{}/s, {} left", human::bytes(f.bytes_per_second), human::millis(s.saturating_mul(1000)))
+        });
+        let percent = human::percent(f.done_bytes, f.total_bytes.max(1));
+        format!("{} fetches {}: {percent} %, {left}", name(names, &f.peer_id), game.game_id)
+    };
+    let other = |o: &lanspread_api::reply::OtherCopy| {
+        let what = if o.same_version {
+            format!("another content under version {}", o.eti_version)
+        } else {
+            format!("version {}", o.eti_version)
+        };
+        format!("{} has {what} of {}", name(names, &o.peer_id), game.game_id)
+    };
+    game.fetching.iter().map(fetch).chain(game.other.iter().map(other)).collect()
+}
+
+fn remarks(room: &Room, names: &BTreeMap<&str, &str>) -> Vec<String> {
+    let told = |what: &str, is: fn(&Guest) -> bool| {
+        let who: Vec<&str> = room.guests.iter().filter(|g| is(g)).map(|g| name(names, &g.peer_id)).collect();
+        (!who.is_empty()).then(|| format!("{what}: {}", shortened(&who, 12)))
+    };
+    let everybody = Some(format!("In the room: {}", human::count(room.guests.len(), "peer")));
+    let lines = [
+        everybody,
+        told("An older catalogue have", |g| g.behind),
+        told("No answer came from", |g| g.silent),
+        told("Wishes are granted by", |g| g.accepts_wants),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_api::reply::{Fetching, OtherCopy};
+
+    use super::*;
+
+    #[test]
+    fn the_room_in_a_glance() {
+        let guest = |id: &str, name: &str| Guest {
+            peer_id: id.to_owned(),
+            name: name.to_owned(),
+            silent: id == "c",
+            catalog_serial: Some(1),
+            behind: id == "b",
+            accepts_wants: false,
+        };
+        let game = RoomGame {
+            game_id: "ggoo".to_owned(),
+            title: None,
+            eti_version: Some("20250101".to_owned()),
+            content_id: None,
+            ready: vec!["a".to_owned()],
+            other: vec![OtherCopy {
+                peer_id: "c".to_owned(),
+                eti_version: "20240101".to_owned(),
+                content_id: String::new(),
+                same_version: false,
+            }],
+            fetching: vec![Fetching {
+                peer_id: "b".to_owned(),
+                eti_version: "20250101".to_owned(),
+                done_bytes: 50 << 20,
+                total_bytes: 100 << 20,
+                bytes_per_second: 10 << 20,
+                seconds_left: Some(5),
+            }],
+            without: Vec::new(),
+            last_ready_seconds: Some(5),
+        };
+        let room =
+            Room { guests: vec![guest("a", "ann"), guest("b", "bob"), guest("c", "cem")], games: vec![game] };
+        let lines = described(&room);
+        assert!(lines[1].starts_with("ggoo  20250101      1         1      1        0  in 5"), "{lines:?}");
+        assert!(lines[2].starts_with("bob fetches ggoo: 50 %, 10 MiB/s"), "{lines:?}");
+        assert_eq!(lines[3], "cem has version 20240101 of ggoo");
+        assert_eq!(
+            &lines[4..],
+            ["In the room: 3 peers", "An older catalogue have: bob", "No answer came from: cem"]
+        );
+    }
+}

@@ -132,6 +132,12 @@ pub struct About {
     pub start: Option<String>,
 }
 
+impl About {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Players {
     pub min: u16,
@@ -326,7 +332,7 @@ pub struct GameInfo {
     pub game_id: String,
     pub title: Option<String>,
     /// What the catalogue says about it.
-    #[serde(flatten)]
+    #[serde(default, skip_serializing_if = "About::is_empty")]
     pub about: About,
     pub downloaded: bool,
     pub installed: bool,

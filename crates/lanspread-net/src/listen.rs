@@ -113,6 +113,7 @@ fn offence(error: &AcceptError) -> Option<Misbehaviour> {
     };
     match stream {
         Some(StreamError::Io(_) | StreamError::Ended | StreamError::WriteStalled) => None,
+        None if matches!(error, AcceptError::NoGuest) => Some(Misbehaviour::Protocol(error.to_string())),
         _ => Some(Misbehaviour::NotAPeer(error.to_string())),
     }
 }

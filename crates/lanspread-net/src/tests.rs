@@ -8,7 +8,7 @@ use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId, PeerName};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::{ConnKey, Endpoint, EndpointConfig, Identity, NetEvent, Payload};
+use crate::{ConnKey, Endpoint, EndpointConfig, Identity, Misbehaviour, NetEvent, Payload};
 
 mod closed;
 mod control;
@@ -21,6 +21,8 @@ struct Peer {
     endpoint: Endpoint,
     events: mpsc::Receiver<NetEvent>,
     payloads: mpsc::Receiver<Payload>,
+    /// What was said of others' behaviour meanwhile.
+    complaints: Vec<Misbehaviour>,
 }
 
 fn config(name: &str) -> EndpointConfig {
@@ -43,7 +45,7 @@ impl Peer {
         let (event_sender, events) = mpsc::channel(64);
         let (payload_sender, payloads) = mpsc::channel(1);
         let endpoint = Endpoint::bind_version(config, event_sender, payload_sender, version).await.unwrap();
-        Self { endpoint, events, payloads }
+        Self { endpoint, events, payloads, complaints: Vec::new() }
     }
 
     fn addr(&self) -> SocketAddr {
@@ -54,8 +56,15 @@ impl Peer {
         self.endpoint.peer_id()
     }
 
+    /// The next event but for complaints, which are kept.
     async fn event(&mut self) -> NetEvent {
-        timeout(PATIENCE, self.events.recv()).await.expect("an event comes").expect("the endpoint lives")
+        loop {
+            let event = timeout(PATIENCE, self.events.recv()).await;
+            match event.expect("an event comes").expect("the endpoint lives") {
+                NetEvent::Misbehaved { how, .. } => self.complaints.push(how),
+                event => return event,
+            }
+        }
     }
 
     async fn payload(&mut self) -> Payload {

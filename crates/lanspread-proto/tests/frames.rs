@@ -90,7 +90,7 @@ fn messages() -> Vec<(Message, String)> {
         (Message::State(PeerState::default()), "040000001e000000".into()),
         (
             Message::State(state),
-            format!("5c0000001e01{}0301010467676f6f083230323530313031{c}0102ac02", "dd".repeat(32)),
+            format!("570000001e01{}0301010467676f6f083230323530313031{c}0102ac02", "dd".repeat(32)),
         ),
         (Message::FetchWanted { game: game() }, "060000001f0467676f6f".into()),
     ]

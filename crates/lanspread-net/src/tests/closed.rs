@@ -14,7 +14,7 @@ use crate::limits::MESSAGE_READ_BYTES;
 use crate::party::Door;
 use crate::stream::{StreamError, TlsStream};
 use crate::tls::TlsConfigs;
-use crate::{EndpointConfig, Identity, NetEvent, RequestFailure};
+use crate::{EndpointConfig, Identity, Misbehaviour, NetEvent, RequestFailure};
 
 fn party(name: &str, phrase: &str) -> Party {
     Party { name: PartyName::new(name).unwrap(), phrase: PassPhrase::new(phrase).unwrap() }
@@ -85,6 +85,7 @@ async fn who_is_no_guest_gets_no_data_connection() {
     assert!(matches!(event, NetEvent::RequestFailed { failure: RequestFailure::Lost(_), .. }), "{event:?}");
     ann.endpoint.dial(bob.addr());
     assert!(matches!(ann.event().await, NetEvent::OtherParty { .. }), "and Ann heard of no request");
+    assert!(matches!(ann.complaints[..], [Misbehaviour::Protocol(_)]), "{:?}", ann.complaints);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{Peer, config, pair};
 use crate::handshake::{Dialled, Greeted, Local, dial_control};
 use crate::tls::TlsConfigs;
-use crate::{CloseReason, DialFailure, Endpoint, Identity, NetEvent};
+use crate::{CloseReason, DialFailure, Endpoint, Identity, Misbehaviour, NetEvent};
 
 #[tokio::test]
 async fn both_sides_learn_key_and_listener() {
@@ -105,7 +105,8 @@ async fn garbage_is_hung_up_on_and_peers_go_on() {
     }
     bob.endpoint.dial(ann.addr());
     bob.connected().await;
-    assert_eq!(ann.connected().await.1, bob.id(), "no event came of the garbage");
+    assert_eq!(ann.connected().await.1, bob.id(), "the garbage made no connection");
+    assert!(matches!(ann.complaints[..], [Misbehaviour::NotAPeer(_)]), "told once: {:?}", ann.complaints);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,6 @@ use tokio::net::TcpStream;
 
 use super::{PATIENCE, Peer, chunk_request, config};
 use crate::handshake::{Accepted, Local, accept, dial_data, read};
-use crate::limits::MESSAGE_READ_BYTES;
 use crate::party::Door;
 use crate::stream::{StreamError, TlsStream};
 use crate::tls::TlsConfigs;
@@ -120,9 +119,7 @@ fn local(party: &Party) -> Local {
 /// The relay's own TLS session to a guest.
 async fn relay_to(peer: &Peer, relay: &Local) -> TlsStream {
     let socket = TcpStream::connect(peer.addr()).await.unwrap();
-    let mut stream = TlsStream::client(socket, relay.tls.any_peer.clone(), MESSAGE_READ_BYTES).unwrap();
-    stream.handshake().await.unwrap();
-    stream
+    TlsStream::client(socket, relay.tls.any_peer.clone()).await.unwrap().0
 }
 
 /// Passes on whatever the one says to the other, until one of them ends.
@@ -147,7 +144,10 @@ async fn pass_on(one: &mut TlsStream, other: &mut TlsStream) {
             continue;
         }
         for (to, bytes) in [(&mut *other, from_one), (&mut *one, from_other)] {
-            if !bytes.is_empty() && (to.seal(&bytes).is_err() || to.flush(PATIENCE).await.is_err()) {
+            if !bytes.is_empty() && {
+                to.send(&bytes);
+                to.flush(PATIENCE).await.is_err()
+            } {
                 return;
             }
         }
@@ -164,8 +164,7 @@ async fn a_relay_that_passes_every_byte_on_gets_nobody_in() {
     let (addr, listener) = (socket.local_addr().unwrap(), socket);
     ann.endpoint.dial(addr);
     let (socket, _) = listener.accept().await.unwrap();
-    let mut to_ann = TlsStream::server(socket, relay.tls.server.clone(), MESSAGE_READ_BYTES).unwrap();
-    to_ann.handshake().await.unwrap();
+    let (mut to_ann, _) = TlsStream::server(socket, relay.tls.server.clone()).await.unwrap();
     let mut to_bob = relay_to(&bob, &relay).await;
     let relaying = tokio::spawn(async move { pass_on(&mut to_ann, &mut to_bob).await });
     // Both know the pass phrase, and yet Bob, who hears Ann's tag, does not believe it.
@@ -189,10 +188,9 @@ async fn what_a_guest_said_once_opens_no_second_session() {
     for replay in [false, true] {
         let socket = TcpStream::connect(bob.addr()).await.unwrap();
         let (config, tap) = ann.tls.tapped_client();
-        let mut stream = TlsStream::client(socket, config, MESSAGE_READ_BYTES).unwrap();
-        let peer = stream.handshake().await.unwrap();
-        stream.seal(&preamble::encode(Role::Control)).unwrap();
-        stream.seal(&ann.hello).unwrap();
+        let (mut stream, peer) = TlsStream::client(socket, config).await.unwrap();
+        stream.send(&preamble::encode(Role::Control));
+        stream.send(&ann.hello);
         let mut bytes = Vec::new();
         let greeting: Result<Greeting, crate::handshake::AcceptError> =
             read(&mut stream, &mut bytes, hello::split).await;
@@ -205,7 +203,7 @@ async fn what_a_guest_said_once_opens_no_second_session() {
             Some((share, _)) => share.clone(),
             None => lanspread_proto::encode(&share).unwrap(),
         };
-        stream.seal(&share).unwrap();
+        stream.send(&share);
         let answer: Result<PartyFrame, crate::entry::EntryError> =
             read(&mut stream, &mut bytes, lanspread_proto::split).await;
         let PartyFrame::Share(theirs) = answer.unwrap() else { panic!() };
@@ -213,7 +211,7 @@ async fn what_a_guest_said_once_opens_no_second_session() {
             Some((_, confirm)) => confirm.clone(),
             None => lanspread_proto::encode(&PartyFrame::Confirm(proof.tags(&theirs).unwrap().ours)).unwrap(),
         };
-        stream.seal(&confirm).unwrap();
+        stream.send(&confirm);
         let answer: Result<PartyFrame, crate::entry::EntryError> =
             read(&mut stream, &mut bytes, lanspread_proto::split).await;
         let confirmed = matches!(answer.unwrap(), PartyFrame::Confirm(_));
@@ -235,15 +233,15 @@ async fn a_stranger_learns_nothing_but_the_partys_name() {
     let ann = guest("Ann", Some(friday.clone())).await;
     let stranger = local(&friday);
     let mut stream = relay_to(&ann, &stranger).await;
-    stream.seal(&preamble::encode(Role::Control)).unwrap();
-    stream.seal(&stranger.hello).unwrap();
+    stream.send(&preamble::encode(Role::Control));
+    stream.send(&stranger.hello);
     let hello = hello::encode_closed(PROTOCOL_VERSION, ann.addr().port(), &friday.name).unwrap();
     let (mut said, mut asked) = (Vec::new(), false);
     loop {
         if said.len() >= hello.len() && !asked {
             asked = true;
             for message in [Message::Ping { nonce: 1 }, Message::Introduce { peers: Vec::new() }] {
-                stream.seal(&lanspread_proto::encode(&message).unwrap()).unwrap();
+                stream.send(&lanspread_proto::encode(&message).unwrap());
             }
         }
         match stream.open(&mut |plain| said.extend_from_slice(plain)) {

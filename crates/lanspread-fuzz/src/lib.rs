@@ -1,9 +1,9 @@
 //! Fuzz targets: every decoder that bytes from outside reach, and sequences of operations on the whole node.
 //!
 //! A target takes bytes and must neither panic nor hang, nor take much memory; what it returns tells apart how far the
-//! bytes came, so that the driver can keep those that came somewhere new. The same functions serve two drivers: the one
-//! here ([`drive`]), which needs a stable compiler only and runs in CI for a bounded time over a committed corpus, and
-//! libFuzzer (the folder `fuzz/` of the repository), which is guided by coverage. See `docs/fuzzing.md`.
+//! bytes came, so that the driver can keep those that came somewhere new. The driver is
+//! here ([`drive`]), which needs a stable compiler only and runs in CI for a bounded time over a committed corpus; another,
+//! guided by coverage, needs one line for each. See `docs/fuzzing.md`.
 
 pub mod decoders;
 pub mod drive;

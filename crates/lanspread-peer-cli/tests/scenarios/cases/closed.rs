@@ -54,7 +54,7 @@ fn closed_party(lab: &Lab) -> Outcome {
     let other = in_party(lab, "other", "saturday", PHRASE)?.start()?;
     let open = lab.peer("open")?.start()?;
     let content = alpha.await_served("ggoo")?.content_id.unwrap_or_default();
-    require_eq!(alpha.status()?.party.as_deref(), Some("friday"), "the party in alpha's status");
+    require_eq!(alpha.status()?.party, Some("friday".to_owned()), "the party in alpha's status");
     require_eq!(open.status()?.party, None, "the party in the open peer's status");
 
     let since = alpha.mark();

@@ -56,14 +56,14 @@ fn hostile_peer(lab: &Lab) -> Outcome {
     let mut under_attack = Vec::new();
     let mut peak = resident(&seed)?;
     // Until there were enough of them, however fast this machine is.
-    while under_attack.is_empty() || attack.made() < CONNECTIONS_WANTED {
+    while under_attack.len() < 3 || attack.made() < CONNECTIONS_WANTED {
         under_attack.push(fetch(&client, &seed)?);
         peak = peak.max(resident(&seed)?);
         require!(under_attack.len() < 100, "only {} hostile connections were made", attack.made());
     }
     let newcomer = lab.peer("newcomer")?.start()?;
     newcomer.connect(&seed)?;
-    newcomer.await_offered("ggoo", 2)?;
+    newcomer.await_offered("ggoo", 1)?;
     let made = attack.made();
     for code in [RefusalCode::ProtocolError, RefusalCode::NotAPeer, RefusalCode::TooManyConnections] {
         let told = |event: &Event| match event {

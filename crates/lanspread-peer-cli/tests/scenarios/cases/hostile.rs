@@ -41,7 +41,7 @@ const GROWTH_MAX: u64 = 64 * MIB;
 const CONNECTIONS_WANTED: u64 = 2000;
 
 fn hostile_peer(lab: &Lab) -> Outcome {
-    unit::require_ok("lanspread-net", "tests::control::a_breach_of_the_protocol_ends_the_connection")?;
+    unit::require_ok(lab, "lanspread-net", "tests::control::a_breach_of_the_protocol_ends_the_connection")?;
     let seed = lab.peer("seed")?.game(&Game::blob("ggoo", 56, SIZE))?.start()?;
     let client = lab.peer("client")?.start()?;
     let served = seed.await_served("ggoo")?;

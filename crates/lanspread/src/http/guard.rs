@@ -195,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn a_foreign_name_for_this_machine_is_refused_with_the_right_token_and_without() {
+        let mut headers = headers(&[("authorization", "Bearer the-token")]);
+        assert_eq!(guard().check(&Method::GET, &headers), Ok(()));
+        headers.insert("host", "evil.example:80".parse().unwrap());
+        assert!(guard().check(&Method::GET, &headers).is_err());
+        assert!(guard().check_host(&headers).is_err(), "nor the page's files");
+        headers.remove("host");
+        assert!(guard().check_host(&headers).is_err());
+    }
+
+    #[test]
     fn the_cookie_stands_for_the_token_and_does_not_tell_it() {
         assert!(guard().cookie_for("another").is_none());
         assert!(!cookie().contains(TOKEN));

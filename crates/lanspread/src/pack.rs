@@ -342,7 +342,7 @@ mod tests {
         let place = place();
         let last = place.source.join("zzz");
         fs::write(&last, "x").unwrap();
-        fs::set_permissions(&last, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&last, fs::Permissions::from_mode(0o000)).unwrap();
         if File::open(&last).is_ok() {
             // Root reads everything; a file that shrinks while it is packed fails as well.
             let order = order(&place);

@@ -7,8 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::{READS, WRITES, json as answer};
 
-/// What is beside the commands: method, path, what it does, body, answer (names of types; none is plain text).
-const REST: [(&str, &str, &str, Option<&str>, Option<&str>); 13] = [
+/// Method, path, what it does, body, answer (names of types; none is plain text).
+type Endpoint = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
+
+/// What is beside the commands.
+const REST: [Endpoint; 13] = [
     ("get", "/api/v1/snapshot", "Everything that the page shows.", None, Some("Snapshot")),
     ("get", "/api/v1/live", "Server-sent events; the data of each is an Update.", None, None),
     ("get", "/api/v1/events", "One JSON line of the contract for each event.", None, None),

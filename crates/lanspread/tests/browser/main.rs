@@ -4,6 +4,7 @@
 //! ignored, but fail where `CI` is `true`: a run that ran nothing is no success. The type check needs `npm`, likewise.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures, and what was skipped, are printed")]
 
 mod cases;
 mod driver;

@@ -315,7 +315,14 @@ impl Download {
         self.now = now;
         let Some(asked) = self.end(&(peer, id)) else { return };
         match why {
-            Failure::Lost => return self.lost(peer),
+            Failure::Lost => {
+                if failpoint!("forget-in-flight") {
+                    for chunk in asked.candidates {
+                        self.had.insert(chunk);
+                    }
+                }
+                return self.lost(peer);
+            }
             Failure::Corrupt | Failure::Refused(_) => self.answered(peer),
         }
         match why {

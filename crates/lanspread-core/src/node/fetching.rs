@@ -172,10 +172,11 @@ impl Node {
         }
         let games: Vec<GameId> = self.fetches.keys().cloned().collect();
         for game in &games {
-            let begun = |t: &Transfer| t.had_bytes() > 0 && failpoint!("commit-early");
+            let stream = self.fetches[game].stream;
+            let begun = |t: &Transfer| !stream && t.had_bytes() > 0 && failpoint!("commit-early");
             if self.fetches[game].transfer().is_some_and(|t| t.swarm.is_complete() || begun(t)) {
                 // A streamed install ends when all is unpacked.
-                if !self.fetches[game].stream {
+                if !stream {
                     self.commit(game);
                 }
             }

@@ -391,6 +391,32 @@ impl Peer {
         })
     }
 
+    /// Commands in one go, so that nothing comes between them; their answers in the same order.
+    pub fn say_together(&self, requests: &[Request]) -> Outcome<Vec<Result<ReplyData, ErrorLine>>> {
+        let (mut lines, mut ids) = (String::new(), Vec::new());
+        for request in requests {
+            let mut command = serde_json::to_value(request)?;
+            let id = self.process.next_id.fetch_add(1, Ordering::Relaxed);
+            command["id"] = id.into();
+            ids.push(Id::Number(id.into()));
+            lines.push_str(&format!("{command}\n"));
+        }
+        let since = self.mark();
+        self.say_raw(lines.as_bytes())?;
+        let answer_to = |id: &Id| {
+            let answer = |line: &Line| match line {
+                Line::Result(result) if result.id.as_ref() == Some(id) => Some(Ok(result.reply.clone())),
+                Line::Error(error) if error.id.as_ref() == Some(id) => Some(Err(error.clone())),
+                _ => None,
+            };
+            eventually(&format!("{} answers command {id:?}", self.name()), || {
+                let found = self.process.find_or_require_more(|log| log.first(since, answer))?;
+                Ok(found.map(|(_, answer)| answer).ok_or_else(|| "no answer".to_owned()))
+            })
+        };
+        ids.iter().map(answer_to).collect()
+    }
+
     /// Writes bytes to the peer's standard input, whatever they are.
     pub fn say_raw(&self, bytes: &[u8]) -> Outcome {
         let end = bytes.len().min(4096);

@@ -22,7 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S26",
         title: "duplicate command",
         claim: "A download that runs is not started a second time",
-        setup: "client ← bravo, 96 MiB; the first download is shown running as `Downloading` before the second is asked for",
+        setup: "client ← bravo, who sends 32 MB/s, 96 MiB; the first download is shown running as `Downloading` before the second is asked for",
         expected: "the second is refused with `operation-in-progress` naming the download, while the first still runs; the first commits exactly once",
         sabotages: &["allow-parallel-operations", "commit-twice"],
         labs: EVERYWHERE,
@@ -32,7 +32,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S33",
         title: "operations exclude each other",
         claim: "One operation per game at a time, and games do not hinder each other",
-        setup: "a game of 96 MiB while it is downloaded and while it is installed; another game beside it",
+        setup: "a game of 96 MiB, sent at 32 MB/s, while it is downloaded and while it is installed; another game beside it",
         expected: "`install`, `uninstall`, `remove-download`, `download` each refused with `operation-in-progress` and the kind that runs, while it runs; the other game is fetched and installed meanwhile",
         sabotages: &["allow-parallel-operations", "global-operation-lock", "lie-about-operation-kind"],
         labs: EVERYWHERE,
@@ -51,7 +51,8 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 fn pair(lab: &Lab, games: &[&Game]) -> Outcome<(Peer, Peer)> {
-    let mut spec = lab.peer("bravo")?;
+    // Slow enough that what is refused meanwhile is refused meanwhile.
+    let mut spec = lab.peer("bravo")?.upload_limit(32_000_000);
     for game in games {
         spec = spec.game(game)?;
     }
@@ -84,23 +85,30 @@ fn duplicate_command(lab: &Lab) -> Outcome {
     require_committed_once(&client, since, "ggoo")
 }
 
-/// Every operation on the game is refused because of what runs.
-fn require_refused(peer: &Peer, game: &str, running: OperationKind) -> Outcome<Mark> {
+/// Every operation on the game is refused because of what runs. If that is yet to begin, its command goes first, in the
+/// same breath, so that it cannot be over before the others are asked for.
+fn require_refused(peer: &Peer, game: &str, running: OperationKind, begin: Option<Request>) -> Outcome<Mark> {
     let game_id = game_id(game)?;
-    for request in [
+    let refused = [
         Request::Install { game_id: game_id.clone() },
         Request::Uninstall { game_id: game_id.clone() },
         Request::RemoveDownload { game_id: game_id.clone() },
         Request::Download { game_id: game_id.clone(), install: false },
-        Request::Download { game_id: game_id.clone(), install: true },
-    ] {
-        let error = peer.refuses(&request, ErrorCode::OperationInProgress)?.error;
-        require_eq!(
-            error.running,
-            Some(running),
-            "what the refusal of {} says is running",
-            request.name().as_str()
-        );
+        Request::Download { game_id, install: true },
+    ];
+    let begins = begin.is_some();
+    let together: Vec<Request> = begin.into_iter().chain(refused).collect();
+    let answers = peer.say_together(&together)?;
+    for (at, (request, answer)) in together.iter().zip(answers).enumerate() {
+        let name = request.name().as_str();
+        match answer {
+            Ok(_) if begins && at == 0 => {}
+            Err(error) if !(begins && at == 0) => {
+                require_eq!(error.error.code, ErrorCode::OperationInProgress, "the code that refuses {name}");
+                require_eq!(error.error.running, Some(running), "what the refusal of {name} says is running");
+            }
+            other => fail!("{} answered {name} with {other:?}", peer.name()),
+        }
     }
     Ok(peer.mark())
 }
@@ -113,7 +121,7 @@ fn exclusive_operations(lab: &Lab) -> Outcome {
     let since = client.mark();
     client.download("large", false)?;
     await_operation(&client, "large", OperationKind::Downloading)?;
-    let refused = require_refused(&client, "large", OperationKind::Downloading)?;
+    let refused = require_refused(&client, "large", OperationKind::Downloading, None)?;
     // Not hindered: begun while the first runs.
     client.download("other", true)?;
     let begun = client.mark();
@@ -121,9 +129,8 @@ fn exclusive_operations(lab: &Lab) -> Outcome {
     require!(refused <= downloaded && begun <= downloaded, "the download was over before the refusals were");
 
     // By itself: unpacked while it is downloaded, it would be installed in no time.
-    client.ask(&Request::Install { game_id: game_id("large")? })?;
-    await_operation(&client, "large", OperationKind::Installing)?;
-    let refused = require_refused(&client, "large", OperationKind::Installing)?;
+    let install = Request::Install { game_id: game_id("large")? };
+    let refused = require_refused(&client, "large", OperationKind::Installing, Some(install))?;
     let installed = await_installed(&client, since, "large")?;
     require!(refused <= installed, "the install was over before the refusals were");
 

@@ -111,11 +111,18 @@ impl Host for Container {
     /// The image has one program, so that of the host is not used.
     fn command(&self, _program: &Path) -> Command {
         let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
+        if start > 1 {
+            // It has ended, but its address is free only when the engine has tidied up after it.
+            let _ = run(self.engine, &["rm", "--force", &format!("{}-{}", self.name, start - 1)]);
+        }
         let same = |path: &Path, mode: &str| format!("--volume={0}:{0}:{mode}", path.display());
         let mut command = Command::new(self.engine);
         command.args(["run", "--rm", "--interactive", "--pull=never", "--env=LANSPREAD_SABOTAGE"]);
         command.args(["--ulimit=nofile=10000:10000", "--ulimit=nproc=4096:4096"]);
         command.arg(format!("--name={}-{start}", self.name));
+        // Always the same one: others remember it, and would not find a peer that comes back with a new one.
+        let [a, b, c, d] = self.ip.octets();
+        command.arg(format!("--mac-address=02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}"));
         command.arg(format!("--network={}", self.network)).arg(format!("--ip={}", self.ip));
         command.arg(same(&self.root, "rw")).arg(same(&fixtures_dir(), "ro")).arg(IMAGE);
         command

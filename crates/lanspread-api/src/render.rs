@@ -71,7 +71,7 @@ pub fn answer(
 pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<ReplyData, ErrorBody> {
     let game = |game_id: &GameId| GameReply { game_id: game_id.to_string() };
     Ok(match (request, reply) {
-        (Request::Status, Reply::Status(s)) => ReplyData::Status(status(&s, state_dir)),
+        (Request::Status, Reply::Status(s)) => ReplyData::Status(Box::new(status(&s, state_dir))),
         (Request::WaitPeers { .. }, Reply::PeerCount(peer_count)) => {
             ReplyData::WaitPeers(PeerCount { peer_count })
         }

@@ -13,7 +13,7 @@ use crate::request::Priority;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "cmd", content = "data", rename_all = "kebab-case")]
 pub enum ReplyData {
-    Status(Status),
+    Status(Box<Status>),
     WaitPeers(PeerCount),
     Connect(PeerInfo),
     ListPeers(PeerList),

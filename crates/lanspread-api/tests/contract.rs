@@ -312,8 +312,8 @@ fn answered() -> Vec<(Request, Reply)> {
         Reply::DownloadStarted { game: game(), version: version(), content: content(), bytes: 1000 };
     let download = || Request::Download { game_id: game(), install: true };
     vec![
-        (Request::Status, Reply::Status(status)),
-        (Request::Status, Reply::Status(idle)),
+        (Request::Status, Reply::Status(Box::new(status))),
+        (Request::Status, Reply::Status(Box::new(idle))),
         (Request::WaitPeers { count: 2, timeout_ms: 5 }, Reply::PeerCount(2)),
         (Request::Connect { addr: addr() }, Reply::Connected(peer_snapshot())),
         (Request::ListPeers, Reply::Peers(vec![peer_snapshot()])),

@@ -44,9 +44,9 @@ impl Packed {
             fs::create_dir_all(folder.join("data"))?;
             let mut output = BufWriter::with_capacity(1 << 20, File::create(&path)?);
             if file % TEXT_EVERY == 0 {
-                text(&mut output, each, &mut random)?
+                text(&mut output, each, &mut random)?;
             } else {
-                noise(&mut output, each, &mut random)?
+                noise(&mut output, each, &mut random)?;
             }
             output.flush()?;
         }

@@ -90,7 +90,7 @@ pub enum Priority {
 pub enum Reply {
     /// The command is done, or is started and events tell the rest.
     Done,
-    Status(StatusSnapshot),
+    Status(Box<StatusSnapshot>),
     Peers(Vec<PeerSnapshot>),
     Games(Vec<GameSnapshot>),
     /// The peer that was connected to.

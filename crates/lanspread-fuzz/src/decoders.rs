@@ -93,7 +93,7 @@ pub fn manifest(bytes: &[u8]) -> Reached {
 pub fn catalogue(bytes: &[u8]) -> Reached {
     let signed = signed_catalog::open(bytes.to_vec());
     let text = catalog_file::parse(signed_catalog::body(bytes));
-    let catalog = text.as_ref().map(|text| text.to_catalog());
+    let catalog = text.as_ref().map(catalog_file::CatalogText::to_catalog);
     if let (Ok(text), Ok(Ok(catalog))) = (&text, &catalog) {
         let written = text.to_toml().unwrap_or_default();
         let again = catalog_file::parse(written.as_bytes()).and_then(|text| text.to_catalog());

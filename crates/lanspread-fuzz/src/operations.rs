@@ -325,7 +325,7 @@ fn scan(script: &mut Script<'_>) -> Scan {
         Some(ScannedGame {
             game: game(n),
             version: GameVersion::new(20_250_101 + u32::from(stamp % 3)).ok(),
-            installed: stamp % 2 == 0,
+            installed: stamp.is_multiple_of(2),
             bytes: 100,
             files: 2,
             stamp: FileStamp(u64::from(stamp)),

@@ -2,7 +2,6 @@
 //! default), `LANSPREAD_FUZZ_SEED` another course, `LANSPREAD_FUZZ_CORPUS=write` writes the seeds into the corpus.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(clippy::print_stdout, reason = "figures of a run")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -134,7 +134,7 @@ impl Store {
         run.ahead.end(outcome);
     }
 
-    fn unpack_to(&self, staging: &PathBuf, run: &UnpackAhead, passed: Passed) -> Result<(), InstallError> {
+    fn unpack_to(&self, staging: &Path, run: &UnpackAhead, passed: Passed) -> Result<(), InstallError> {
         let incoming = &run.incoming;
         let content = incoming.content();
         files::delete_tree(staging)?;

@@ -88,7 +88,7 @@ impl Client {
 
     pub fn status(&self) -> Result<Status, ErrorBody> {
         match self.ask(&Request::Status)? {
-            ReplyData::Status(status) => Ok(status),
+            ReplyData::Status(status) => Ok(*status),
             other => Err(unexpected(&other)),
         }
     }

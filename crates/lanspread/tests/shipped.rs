@@ -1,8 +1,6 @@
 //! What people get has no faults on purpose in it: the failpoints of the scenario suite are compiled in only by a
 //! feature, which nothing turns on by default.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::fs;
 use std::path::Path;
 

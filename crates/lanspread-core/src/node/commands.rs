@@ -40,7 +40,7 @@ impl Node {
             return self.reply(id, Err(CommandError::ShuttingDown));
         }
         match command {
-            Command::Status => self.reply(id, Ok(Reply::Status(self.status(now)))),
+            Command::Status => self.reply(id, Ok(Reply::Status(Box::new(self.status(now))))),
             Command::ListPeers => {
                 let peers = self.roster.iter().map(RemotePeer::snapshot).collect();
                 self.reply(id, Ok(Reply::Peers(peers)));

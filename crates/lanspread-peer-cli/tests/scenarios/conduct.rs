@@ -88,7 +88,7 @@ impl Story {
         match event {
             Event::Contract(_) => *self = Self::default(),
             Event::LocalPeerReady { .. } => {
-                known(!std::mem::replace(&mut self.ready, true), "it was ready already")?
+                known(!std::mem::replace(&mut self.ready, true), "it was ready already")?;
             }
             Event::LocalLibraryChanged { games, .. } => self.library = games.iter().cloned().collect(),
             Event::PeerConnected { peer_id, .. } => {

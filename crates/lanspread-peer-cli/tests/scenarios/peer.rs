@@ -411,7 +411,10 @@ impl Peer {
             };
             eventually(&format!("{} answers command {id:?}", self.name()), || {
                 let found = self.process.find_or_require_more(|log| log.first(since, answer))?;
-                Ok(found.map(|(_, answer)| answer).ok_or_else(|| "no answer".to_owned()))
+                Ok(match found {
+                    Some((_, answer)) => Ok(answer),
+                    None => Err("no answer".to_owned()),
+                })
             })
         };
         ids.iter().map(answer_to).collect()
@@ -455,7 +458,7 @@ impl Peer {
 
     pub fn status(&self) -> Outcome<Status> {
         match self.ask(&Request::Status)? {
-            ReplyData::Status(status) => Ok(status),
+            ReplyData::Status(status) => Ok(*status),
             other => fail!("status answered {other:?}"),
         }
     }

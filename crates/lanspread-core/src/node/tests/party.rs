@@ -467,7 +467,7 @@ impl Party {
 
     pub fn status(&mut self, guest: usize) -> crate::snapshot::StatusSnapshot {
         match self.command(guest, Command::Status) {
-            Some(Ok(Reply::Status(status))) => status,
+            Some(Ok(Reply::Status(status))) => *status,
             other => panic!("{other:?}"),
         }
     }

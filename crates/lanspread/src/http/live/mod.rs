@@ -339,7 +339,7 @@ impl Task {
 
     async fn status(&self) -> Option<Status> {
         match self.ask(Request::Status).await {
-            Some(ReplyData::Status(status)) => Some(status),
+            Some(ReplyData::Status(status)) => Some(*status),
             _ => None,
         }
     }

@@ -129,6 +129,10 @@ bench-cpu *ARGS:
 bench-play *ARGS:
     cargo run --release -p lanspread-bench -- play {{ARGS}}
 
+# a receiver is killed again and again, in mid-download and in mid-install, such as: just bench-kill --kills 200 --seed 7
+bench-kill *ARGS:
+    cargo run -p lanspread-bench -- kill {{ARGS}}
+
 # BLAKE3 over chunks
 bench-hash *ARGS:
     cargo run --release -p lanspread-bench -- hash {{ARGS}}

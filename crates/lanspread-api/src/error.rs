@@ -186,6 +186,10 @@ error_codes! {
     WaitTimedOut "wait-timed-out" Network "not enough peers were connected within the time limit";
     DiskFull "disk-full" Disk "there is not enough room on the disk"
         hint "make room and try again: what is verified is kept";
+    Damaged "damaged" Content "files of the game are not what they should be"
+        hint "`verify` fetches what is broken when somebody who has the game is there";
+    CannotStart "cannot-start" Refused "nothing says how the game is started, or it cannot be started here"
+        hint "name the program in the game's lanspread.toml (start = \"game.exe\") or in the catalogue";
     DiskFailed "disk-failed" Disk "a file or folder could not be read or written";
     GamesDirUnusable "games-dir-unusable" Start "the games folder cannot be used";
     StateDirUnusable "state-dir-unusable" Start "the state folder cannot be used"
@@ -265,6 +269,7 @@ impl From<&DiskError> for ErrorCode {
             DiskError::Archive(_) => Self::BadArchive,
             DiskError::NotStreamable(_) => Self::NotStreamable,
             DiskError::Cancelled => Self::Cancelled,
+            DiskError::CannotStart(_) => Self::CannotStart,
             DiskError::Other(_) => Self::DiskFailed,
         }
     }

@@ -88,11 +88,18 @@ pub enum Event {
         total_bytes: u64,
         chunk_count: u32,
     },
-    /// Fetching starts. `had_bytes` of `total_bytes` were here already.
+    /// The old version is looked through for what the new one shares with it.
+    ReuseProgress {
+        game_id: String,
+        done_bytes: u64,
+        total_bytes: u64,
+    },
+    /// Fetching starts. `had_bytes` of `total_bytes` were here already, `reused_bytes` of them in the old version.
     DownloadBegin {
         game_id: String,
         total_bytes: u64,
         had_bytes: u64,
+        reused_bytes: u64,
     },
     DownloadProgress(DownloadProgress),
     /// A chunk is verified and on disk.
@@ -117,6 +124,9 @@ pub enum Event {
         game_id: String,
         code: ErrorCode,
         reason: String,
+        /// How much room is missing, for `disk-full`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        missing_bytes: Option<u64>,
         /// What the peers disagree about, for `ambiguous-content`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         variants: Vec<Variant>,
@@ -149,6 +159,14 @@ pub enum Event {
         done_bytes: u64,
         total_bytes: u64,
     },
+    /// Another version took the place of an installed game; this of it stays.
+    UserFilesKept {
+        game_id: String,
+        /// Files that were added or changed since the install.
+        kept: u64,
+        /// New files that stand beside changed ones of the same name, relative to `local/`.
+        beside: Vec<String>,
+    },
     InstallFinished {
         game_id: String,
     },
@@ -161,6 +179,16 @@ pub enum Event {
         game_id: String,
     },
     RemoveFailed(GameFailure),
+    VerifyBegin {
+        game_id: String,
+    },
+    VerifyProgress {
+        game_id: String,
+        done_bytes: u64,
+        total_bytes: u64,
+    },
+    VerifyFinished(VerifyFinished),
+    VerifyFailed(GameFailure),
     /// The reader was too slow: this many events are lost to it. What they spoke of shows in `status`, `list-games` and
     /// `list-peers`.
     EventsLost {
@@ -189,6 +217,47 @@ pub struct GameFailure {
     pub game_id: String,
     pub code: ErrorCode,
     pub reason: String,
+    /// How much room is missing, for `disk-full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_bytes: Option<u64>,
+}
+
+/// What a verification came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VerifyFinished {
+    pub game_id: String,
+    /// What the files should be.
+    pub content_id: String,
+    pub total_bytes: u64,
+    pub chunk_count: u32,
+    /// How many parts are broken, and the first hundred of them.
+    pub broken_count: usize,
+    pub broken_bytes: u64,
+    pub broken: Vec<BrokenPart>,
+    /// The content that the room agrees on, where it is another one under the same version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_content_id: Option<String>,
+    pub repair: Repair,
+}
+
+/// A chunk that is not what it should be or, with a length of 0, a file that is missing or too long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BrokenPart {
+    pub path: String,
+    pub offset: u64,
+    pub length: u64,
+}
+
+/// What is done about what is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repair {
+    NotNeeded,
+    NotAsked,
+    /// A download of just what is broken has begun.
+    Started,
+    /// No connected peer has it.
+    NoSource,
 }
 
 /// How a download stands; at most twice a second.
@@ -210,6 +279,8 @@ pub struct DownloadProgress {
 pub struct Totals {
     /// Verified bytes that came over the network.
     pub bytes: u64,
+    /// Verified bytes that came from the old version instead.
+    pub reused_bytes: u64,
     pub chunks: u64,
     /// Rounded up; at least 1 if there were any bytes.
     pub duration_ms: u64,

@@ -18,6 +18,9 @@ pub const LINE_BYTES_MAX: usize = 1 << 20;
 /// Longest part of an unknown command's name that is given back, in characters.
 const ECHO_CHARS_MAX: usize = 64;
 
+/// Longest name or language that is stamped into a game, in characters.
+const STAMP_CHARS_MAX: usize = 64;
+
 /// A line that is no command: what is printed about it.
 pub type Rejected = Box<ErrorLine>;
 
@@ -197,6 +200,20 @@ impl Fields {
         }
     }
 
+    /// A text that is written into one line of a game's file.
+    fn stamp(&self, name: &'static str) -> Result<Option<String>, ErrorBody> {
+        let text = self.optional_text(name)?;
+        let fits = |t: &String| {
+            !t.trim().is_empty() && t.chars().count() <= STAMP_CHARS_MAX && !t.chars().any(char::is_control)
+        };
+        match text {
+            Some(text) if !fits(&text) => {
+                Err(invalid(name, &format!("is not one line of 1 to {STAMP_CHARS_MAX} characters")))
+            }
+            text => Ok(text),
+        }
+    }
+
     fn game_id(&self) -> Result<GameId, ErrorBody> {
         let text = self.text("game_id")?;
         let id = GameId::new(text);
@@ -278,10 +295,14 @@ fn command(name: CommandName, fields: &Fields) -> Result<Request, ErrorBody> {
         CommandName::Uninstall => Request::Uninstall { game_id: fields.game_id()? },
         CommandName::RemoveDownload => Request::RemoveDownload { game_id: fields.game_id()? },
         CommandName::StreamInstall => Request::StreamInstall { game_id: fields.game_id()? },
+        CommandName::Verify => {
+            Request::Verify { game_id: fields.game_id()?, repair: fields.flag("repair", true)? }
+        }
         CommandName::Play => Request::Play {
             game_id: fields.game_id()?,
-            user_name: fields.optional_text("user_name")?,
-            language: fields.optional_text("language")?,
+            user_name: fields.stamp("user_name")?,
+            language: fields.stamp("language")?,
+            launch: fields.flag("launch", false)?,
         },
         CommandName::SetLimits => {
             Request::SetLimits { upload: fields.rate("upload")?, download: fields.rate("download")? }
@@ -377,7 +398,7 @@ mod tests {
             ),
             (
                 r#"{"cmd":"play","game_id":"ggoo","user_name":"Jo","language":null}"#,
-                Request::Play { game_id, user_name: Some("Jo".to_owned()), language: None },
+                Request::Play { game_id, user_name: Some("Jo".to_owned()), language: None, launch: false },
             ),
             (r#"{"cmd":"set-game-dir","path":"/g"}"#, Request::SetGameDir { path: "/g".to_owned() }),
             (r#"{"cmd":"shutdown","unknown field":[1]}"#, Request::Shutdown),
@@ -434,6 +455,9 @@ mod tests {
             (r#"{"cmd":"install","game_id":"/etc/passwd"}"#, E::InvalidGameId),
             (r#"{"cmd":"install","game_id":""}"#, E::InvalidGameId),
             (r#"{"cmd":"play","game_id":"a","user_name":1}"#, E::InvalidField),
+            (r#"{"cmd":"play","game_id":"a","user_name":"a\nb"}"#, E::InvalidField),
+            (r#"{"cmd":"play","game_id":"a","language":" "}"#, E::InvalidField),
+            (r#"{"cmd":"verify","game_id":"a","repair":1}"#, E::InvalidField),
             (r#"{"cmd":"set-game-dir","path":""}"#, E::InvalidField),
             (r#"{"cmd":"set-game-dir","path":"a\u0000b"}"#, E::InvalidField),
         ] {

@@ -18,14 +18,14 @@ use lanspread_types::{GameId, failpoint};
 use crate::CONTRACT_VERSION;
 use crate::error::{ErrorBody, ErrorCode};
 use crate::event::{
-    Contract, DownloadProgress, Event, GameFailure, IgnoredFolder, LossCode, RefusalCode, RejectCode,
-    SourceTotals, Totals,
+    BrokenPart, Contract, DownloadProgress, Event, GameFailure, IgnoredFolder, LossCode, RefusalCode,
+    RejectCode, Repair, SourceTotals, Totals, VerifyFinished,
 };
 use crate::line::{ErrorLine, Id, Line, ResultLine};
 use crate::reply::{
     About, ActiveOperation, AdvertisedGame, Availability, CatalogInfo, CatalogMode, DownloadReply, Empty,
     Fetching, GameInfo, GameList, GameReply, GamesDir, Guest, Limits, OperationKind, OtherCopy, PeerCount,
-    PeerInfo, PeerList, Players, Progress, RefusedPeer, ReplyData, Room, RoomGame, Status, Swarm,
+    PeerInfo, PeerList, PlayReply, Players, Progress, RefusedPeer, ReplyData, Room, RoomGame, Status, Swarm,
     SwarmSource, Traffic, WantReply,
 };
 use crate::request::Request;
@@ -107,6 +107,8 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
         (Request::Install { game_id }, Reply::Done) => ReplyData::Install(game(game_id)),
         (Request::Uninstall { game_id }, Reply::Done) => ReplyData::Uninstall(game(game_id)),
         (Request::RemoveDownload { game_id }, Reply::Done) => ReplyData::RemoveDownload(game(game_id)),
+        (Request::Verify { game_id, .. }, Reply::Done) => ReplyData::Verify(game(game_id)),
+        (Request::Play { game_id, .. }, Reply::Played(stamped)) => ReplyData::Play(played(game_id, stamped)),
         (&Request::SetLimits { upload, download }, Reply::Done) => {
             ReplyData::SetLimits(Limits { upload, download })
         }
@@ -124,6 +126,16 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
             return Err(ErrorBody::new(ErrorCode::Internal, message));
         }
     })
+}
+
+fn played(game: &GameId, stamped: io::Stamped) -> PlayReply {
+    PlayReply {
+        game_id: game.to_string(),
+        already_applied: stamped.already_applied,
+        wrote: stamped.wrote.iter().map(ToString::to_string).collect(),
+        program: stamped.program,
+        launched: stamped.launched,
+    }
 }
 
 /// `state_dir` is the program's knowledge, not the core's.
@@ -296,6 +308,8 @@ impl From<CoreKind> for OperationKind {
             CoreKind::Streaming => Self::Streaming,
             CoreKind::Uninstalling => Self::Uninstalling,
             CoreKind::Removing => Self::Removing,
+            CoreKind::Verifying => Self::Verifying,
+            CoreKind::Starting => Self::Starting,
         }
     }
 }
@@ -349,6 +363,7 @@ impl From<&GameSnapshot> for GameInfo {
             size: g.bytes,
             eti_game_version: g.version.map(|v| v.to_string()),
             local_version: g.local_version.map(|v| v.to_string()),
+            installed_version: g.installed_version.map(|v| v.to_string()),
             content_id: g.content.map(|c| c.to_string()),
         }
     }
@@ -406,6 +421,7 @@ impl From<&core::TransferTotals> for Totals {
         let mib_per_s = mib_per_s(t.bytes, duration_ms);
         Self {
             bytes: t.bytes,
+            reused_bytes: t.reused_bytes,
             chunks: t.chunks,
             duration_ms,
             mib_per_s,
@@ -429,7 +445,49 @@ fn mib_per_s(bytes: u64, duration_ms: u64) -> f64 {
 }
 
 fn failure(game: &GameId, error: &DiskError) -> GameFailure {
-    GameFailure { game_id: game.to_string(), code: error.into(), reason: error.to_string() }
+    GameFailure {
+        game_id: game.to_string(),
+        code: error.into(),
+        reason: error.to_string(),
+        missing_bytes: missing_bytes(error),
+    }
+}
+
+fn missing_bytes(error: &DiskError) -> Option<u64> {
+    match error {
+        DiskError::Full { missing } if *missing > 0 => Some(*missing),
+        _ => None,
+    }
+}
+
+/// Most broken parts that are told one by one.
+const BROKEN_TOLD_MAX: usize = 100;
+
+fn verify_finished(game: &GameId, v: &core::Verdict) -> VerifyFinished {
+    let part =
+        |b: &io::BrokenPart| BrokenPart { path: b.path.to_string(), offset: b.offset, length: b.length };
+    VerifyFinished {
+        game_id: game.to_string(),
+        content_id: v.content.to_string(),
+        total_bytes: v.bytes,
+        chunk_count: v.chunks,
+        broken_count: v.broken.len(),
+        broken_bytes: v.broken.iter().map(|b| b.length).sum(),
+        broken: v.broken.iter().take(BROKEN_TOLD_MAX).map(part).collect(),
+        room_content_id: v.room_has.map(|content| content.to_string()),
+        repair: v.repair.into(),
+    }
+}
+
+impl From<core::Repair> for Repair {
+    fn from(repair: core::Repair) -> Self {
+        match repair {
+            core::Repair::NotNeeded => Self::NotNeeded,
+            core::Repair::NotAsked => Self::NotAsked,
+            core::Repair::Started => Self::Started,
+            core::Repair::NoSource => Self::NoSource,
+        }
+    }
 }
 
 fn download_failed(game: &GameId, failure: &DownloadFailure, totals: &core::TransferTotals) -> Event {
@@ -437,8 +495,13 @@ fn download_failed(game: &GameId, failure: &DownloadFailure, totals: &core::Tran
         DownloadFailure::AmbiguousContent(variants) => variants.iter().map(Into::into).collect(),
         _ => Vec::new(),
     };
+    let missing_bytes = match failure {
+        DownloadFailure::Disk(error) => missing_bytes(error),
+        _ => None,
+    };
     let (code, reason) = (failure.into(), failure.to_string());
-    Event::DownloadFailed { game_id: game.to_string(), code, reason, variants, totals: totals.into() }
+    let game_id = game.to_string();
+    Event::DownloadFailed { game_id, code, reason, missing_bytes, variants, totals: totals.into() }
 }
 
 fn progress(p: &core::DownloadProgress) -> DownloadProgress {
@@ -512,9 +575,15 @@ impl From<&CoreEvent> for Event {
                 total_bytes: *bytes,
                 chunk_count: *chunks,
             },
-            C::DownloadBegin { game, bytes, had_bytes } => {
-                Self::DownloadBegin { game_id: id(game), total_bytes: *bytes, had_bytes: *had_bytes }
+            C::ReuseProgress { game, done, total } => {
+                Self::ReuseProgress { game_id: id(game), done_bytes: *done, total_bytes: *total }
             }
+            C::DownloadBegin { game, bytes, had_bytes, reused_bytes } => Self::DownloadBegin {
+                game_id: id(game),
+                total_bytes: *bytes,
+                had_bytes: *had_bytes,
+                reused_bytes: *reused_bytes,
+            },
             C::DownloadProgress(p) => Self::DownloadProgress(progress(p)),
             C::DownloadChunkFinished { game, path, offset, length, peer } => Self::DownloadChunkFinished {
                 game_id: id(game),
@@ -542,6 +611,17 @@ impl From<&CoreEvent> for Event {
             C::InstallProgress { game, done, total } => {
                 Self::InstallProgress { game_id: id(game), done_bytes: *done, total_bytes: *total }
             }
+            C::UserFilesKept { game, kept } => Self::UserFilesKept {
+                game_id: id(game),
+                kept: kept.kept,
+                beside: kept.beside.iter().map(ToString::to_string).collect(),
+            },
+            C::VerifyBegin { game } => Self::VerifyBegin { game_id: id(game) },
+            C::VerifyProgress { game, done, total } => {
+                Self::VerifyProgress { game_id: id(game), done_bytes: *done, total_bytes: *total }
+            }
+            C::VerifyFinished { game, verdict } => Self::VerifyFinished(verify_finished(game, verdict)),
+            C::VerifyFailed { game, error } => Self::VerifyFailed(failure(game, error)),
             C::InstallFinished { game } => Self::InstallFinished { game_id: id(game) },
             C::InstallFailed { game, error } => Self::InstallFailed(failure(game, error)),
             C::UninstallFinished { game } => Self::UninstallFinished { game_id: id(game) },
@@ -557,7 +637,7 @@ mod tests {
     use super::*;
 
     fn totals(bytes: u64, duration: Duration) -> Totals {
-        Totals::from(&core::TransferTotals { bytes, chunks: 1, duration, sources: Vec::new() })
+        Totals::from(&core::TransferTotals { bytes, chunks: 1, duration, ..Default::default() })
     }
 
     #[test]

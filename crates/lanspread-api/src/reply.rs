@@ -24,6 +24,8 @@ pub enum ReplyData {
     Install(GameReply),
     Uninstall(GameReply),
     RemoveDownload(GameReply),
+    Verify(GameReply),
+    Play(PlayReply),
     SetLimits(Limits),
     SetPriority(GameReply),
     Room(Room),
@@ -284,6 +286,8 @@ pub enum OperationKind {
     Streaming,
     Uninstalling,
     Removing,
+    Verifying,
+    Starting,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -345,6 +349,8 @@ pub struct GameInfo {
     pub eti_game_version: Option<String>,
     /// The version on this disk.
     pub local_version: Option<String>,
+    /// The version that is installed, if that is known.
+    pub installed_version: Option<String>,
     /// The content on this disk, once it is hashed.
     pub content_id: Option<String>,
 }
@@ -378,6 +384,20 @@ pub struct DownloadReply {
     pub content_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_bytes: Option<u64>,
+}
+
+/// What a `play` came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlayReply {
+    pub game_id: String,
+    /// Name and language were stamped into this install before; nothing was written.
+    pub already_applied: bool,
+    /// The files that were written, relative to `local/`.
+    pub wrote: Vec<String>,
+    /// What starts the game, if that is known.
+    pub program: Option<String>,
+    /// The game was started.
+    pub launched: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

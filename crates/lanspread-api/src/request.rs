@@ -7,7 +7,7 @@ use lanspread_types::GameId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ErrorBody, ErrorCode};
+use crate::error::ErrorBody;
 
 /// How long `wait-peers` waits if it is not told, in milliseconds.
 pub const WAIT_PEERS_TIMEOUT_MS: u64 = 30_000;
@@ -64,14 +64,24 @@ pub enum Request {
         #[schemars(with = "String")]
         game_id: GameId,
     },
-    /// Not implemented yet.
+    /// Answers when the verification is started; events tell the rest. With `repair`, what is broken is fetched.
+    Verify {
+        #[schemars(with = "String")]
+        game_id: GameId,
+        #[serde(default = "yes")]
+        repair: bool,
+    },
+    /// Writes the player's name and language into a freshly installed game, once per install; with `launch`, starts it.
     Play {
         #[schemars(with = "String")]
         game_id: GameId,
+        /// The peer's name if not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user_name: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         language: Option<String>,
+        #[serde(default)]
+        launch: bool,
     },
     /// Limits what is sent and received from now on, in bytes per second of chunk data over all peers; `null` or absent
     /// is no limit.
@@ -169,6 +179,7 @@ pub enum CommandName {
     Uninstall,
     RemoveDownload,
     StreamInstall,
+    Verify,
     Play,
     SetLimits,
     SetPriority,
@@ -179,7 +190,7 @@ pub enum CommandName {
 }
 
 impl CommandName {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Status,
         Self::WaitPeers,
         Self::Connect,
@@ -191,6 +202,7 @@ impl CommandName {
         Self::Uninstall,
         Self::RemoveDownload,
         Self::StreamInstall,
+        Self::Verify,
         Self::Play,
         Self::SetLimits,
         Self::SetPriority,
@@ -213,6 +225,7 @@ impl CommandName {
             Self::Uninstall => "uninstall",
             Self::RemoveDownload => "remove-download",
             Self::StreamInstall => "stream-install",
+            Self::Verify => "verify",
             Self::Play => "play",
             Self::SetLimits => "set-limits",
             Self::SetPriority => "set-priority",
@@ -242,6 +255,7 @@ impl Request {
             Self::Uninstall { .. } => CommandName::Uninstall,
             Self::RemoveDownload { .. } => CommandName::RemoveDownload,
             Self::StreamInstall { .. } => CommandName::StreamInstall,
+            Self::Verify { .. } => CommandName::Verify,
             Self::Play { .. } => CommandName::Play,
             Self::SetLimits { .. } => CommandName::SetLimits,
             Self::SetPriority { .. } => CommandName::SetPriority,
@@ -274,9 +288,9 @@ impl Request {
             Self::SetGameDir { path } => Command::SetGamesDir { path: path.into() },
             Self::Shutdown => Command::Shutdown,
             Self::StreamInstall { game_id: game } => Command::StreamInstall { game },
-            Self::Play { .. } => {
-                let message = format!("{} is not implemented yet", self.name().as_str());
-                return Err(ErrorBody::new(ErrorCode::NotImplemented, message));
+            Self::Verify { game_id: game, repair } => Command::Verify { game, repair },
+            Self::Play { game_id: game, user_name, language, launch } => {
+                Command::Play { game, user_name, language, launch }
             }
         })
     }

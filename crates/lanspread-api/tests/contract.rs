@@ -14,9 +14,11 @@ use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, Request
 use lanspread_peer::catalog::{CatalogMode, GameAbout};
 use lanspread_peer::command::{CommandError, ContentVariant, OperationKind, RateLimits, Reply};
 use lanspread_peer::event::{
-    DownloadFailure, DownloadProgress, Event, RejectReason, SourceTotals, TransferTotals,
+    DownloadFailure, DownloadProgress, Event, RejectReason, Repair, SourceTotals, TransferTotals, Verdict,
 };
-use lanspread_peer::io::{CloseReason, DialFailure, DiskError, IgnoredFolder};
+use lanspread_peer::io::{
+    BrokenPart, CloseReason, DialFailure, DiskError, IgnoredFolder, KeptFiles, Stamped,
+};
 use lanspread_peer::refusals::RefusalCause;
 use lanspread_peer::room::{Fetching, OtherCopy, RoomGame, RoomGuest, RoomSnapshot};
 use lanspread_peer::snapshot::{
@@ -59,13 +61,14 @@ fn variants() -> Vec<ContentVariant> {
 
 fn totals() -> TransferTotals {
     let source = SourceTotals { peer: peer(), name: "alpha".to_owned(), bytes: 1000, chunks: 2 };
-    TransferTotals { bytes: 1000, chunks: 2, duration: Duration::from_millis(1500), sources: vec![source] }
+    let duration = Duration::from_millis(1500);
+    TransferTotals { bytes: 1000, chunks: 2, duration, reused_bytes: 24, sources: vec![source] }
 }
 
 fn operations() -> Vec<Operation> {
-    use OperationKind::{Downloading, Installing, Removing, Streaming, Uninstalling};
+    use OperationKind::{Downloading, Installing, Removing, Starting, Streaming, Uninstalling, Verifying};
     let operation = |kind| Operation { game: game(), kind, done: 1, total: 2 };
-    [Downloading, Installing, Streaming, Uninstalling, Removing].map(operation).to_vec()
+    [Downloading, Installing, Streaming, Uninstalling, Removing, Verifying, Starting].map(operation).to_vec()
 }
 
 fn disk_errors() -> Vec<DiskError> {
@@ -75,6 +78,7 @@ fn disk_errors() -> Vec<DiskError> {
         DiskError::Archive(text()),
         DiskError::NotStreamable(text()),
         DiskError::Cancelled,
+        DiskError::CannotStart(text()),
         DiskError::Other(text()),
     ]
 }
@@ -105,7 +109,8 @@ fn events() -> Vec<Event> {
             bytes: 1000,
             chunks: 2,
         },
-        Event::DownloadBegin { game: id(), bytes: 1000, had_bytes: 0 },
+        Event::ReuseProgress { game: id(), done: 1, total: 2 },
+        Event::DownloadBegin { game: id(), bytes: 1000, had_bytes: 30, reused_bytes: 20 },
         Event::DownloadProgress(DownloadProgress {
             game: id(),
             downloaded_bytes: 1,
@@ -140,7 +145,27 @@ fn events() -> Vec<Event> {
         Event::UninstallFailed { game: id(), error: error() },
         Event::RemoveFinished { game: id() },
         Event::RemoveFailed { game: id(), error: error() },
+        Event::VerifyBegin { game: id() },
+        Event::VerifyProgress { game: id(), done: 1, total: 2 },
+        Event::VerifyFailed { game: id(), error: error() },
+        Event::UserFilesKept {
+            game: id(),
+            kept: KeptFiles { kept: 2, beside: vec![RelPath::new("a.cfg.new").unwrap()] },
+        },
     ];
+    let broken = BrokenPart { path: RelPath::new("a.eti").unwrap(), offset: 65_536, length: 1000 };
+    let repairs = [Repair::NotNeeded, Repair::NotAsked, Repair::Started, Repair::NoSource];
+    events.extend(repairs.map(|repair| Event::VerifyFinished {
+        game: id(),
+        verdict: Verdict {
+            content: content(),
+            bytes: 1000,
+            chunks: 2,
+            broken: vec![broken.clone()],
+            room_has: Some(content()),
+            repair,
+        },
+    }));
     let lost = [
         CloseReason::Goodbye,
         CloseReason::Lost,
@@ -243,6 +268,7 @@ fn game_snapshots() -> Vec<GameSnapshot> {
         installed: true,
         availability,
         local_version: Some(version()),
+        installed_version: Some(version()),
         version: Some(version()),
         content: Some(content()),
         peer_count: 2,
@@ -252,6 +278,7 @@ fn game_snapshots() -> Vec<GameSnapshot> {
     games.push(GameSnapshot {
         title: None,
         local_version: None,
+        installed_version: None,
         version: None,
         content: None,
         ..full(Remote)
@@ -325,6 +352,15 @@ fn answered() -> Vec<(Request, Reply)> {
         (Request::Install { game_id: game() }, Reply::Done),
         (Request::Uninstall { game_id: game() }, Reply::Done),
         (Request::RemoveDownload { game_id: game() }, Reply::Done),
+        (Request::Verify { game_id: game(), repair: true }, Reply::Done),
+        (
+            Request::Play { game_id: game(), user_name: None, language: None, launch: false },
+            Reply::Played(Stamped {
+                wrote: vec![RelPath::new("language.txt").unwrap()],
+                program: Some("/games/ggoo/local/go".to_owned()),
+                ..Stamped::default()
+            }),
+        ),
         (Request::SetLimits { upload: Some(1000), download: None }, Reply::Done),
         (Request::SetPriority { game_id: game(), priority: Priority::High }, Reply::Done),
         (Request::Room, Reply::Room(room())),

@@ -3,7 +3,7 @@
 //! | module | owns |
 //! | --- | --- |
 //! | `cli` | the command line, and that nothing is left behind |
-//! | `swarm`, `link`, `play`, `hash` | one command each (`link` also `cpu`): situations, records, tables |
+//! | `swarm`, `link`, `play`, `hash`, `kill` | one command each (`link` also `cpu`): situations, records, tables |
 //! | `race` | one timed run |
 //! | `contender` | what a program must be able to do to take part |
 //! | `ours`, `peer` | lanspread as a contender: processes spoken to in JSON lines |
@@ -23,6 +23,7 @@ pub mod disk_use;
 pub mod figures;
 pub mod game;
 pub mod hash;
+pub mod kill;
 pub mod lab;
 pub mod link;
 pub mod machine;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use lanspread_types::{ContentId, GameId, GameVersion, PartyMismatch};
 
+use crate::io::Stamped;
 use crate::room::RoomSnapshot;
 use crate::snapshot::{GameSnapshot, PeerSnapshot, StatusSnapshot};
 
@@ -48,6 +49,18 @@ pub enum Command {
     },
     RemoveDownload {
         game: GameId,
+    },
+    /// Answers as soon as the verification is started; events tell the rest. With `repair`, what is broken is fetched.
+    Verify {
+        game: GameId,
+        repair: bool,
+    },
+    /// Answers when name and language stand in the installed game and, with `launch`, the game is started.
+    Play {
+        game: GameId,
+        user_name: Option<String>,
+        language: Option<String>,
+        launch: bool,
     },
     /// Limits what is sent and received, from now on.
     SetLimits(RateLimits),
@@ -109,6 +122,8 @@ pub enum Reply {
         content: ContentId,
         bytes: u64,
     },
+    /// What `Play` came to.
+    Played(Stamped),
     /// There is nothing to do: that version is downloaded (and installed, if that was asked for).
     AlreadyThere {
         game: GameId,
@@ -174,6 +189,8 @@ pub enum OperationKind {
     Streaming,
     Uninstalling,
     Removing,
+    Verifying,
+    Starting,
 }
 
 impl std::fmt::Display for OperationKind {
@@ -184,6 +201,8 @@ impl std::fmt::Display for OperationKind {
             Self::Streaming => "a streamed install",
             Self::Uninstalling => "an uninstall",
             Self::Removing => "a removal",
+            Self::Verifying => "a verification",
+            Self::Starting => "a start",
         })
     }
 }

@@ -7,7 +7,7 @@ use lanspread_types::message::Refusal;
 use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, PeerId, RelPath};
 
 use crate::command::ContentVariant;
-use crate::io::{CloseReason, DiskError, IgnoredFolder};
+use crate::io::{BrokenPart, CloseReason, DiskError, IgnoredFolder, KeptFiles};
 use crate::refusals::RefusalCause;
 use crate::snapshot::Operation;
 
@@ -86,10 +86,18 @@ pub enum Event {
         bytes: u64,
         chunks: u32,
     },
+    /// The old version is looked through for what the new one shares with it.
+    ReuseProgress {
+        game: GameId,
+        done: u64,
+        total: u64,
+    },
     DownloadBegin {
         game: GameId,
         bytes: u64,
         had_bytes: u64,
+        /// Those of `had_bytes` that the old version gave.
+        reused_bytes: u64,
     },
     DownloadProgress(DownloadProgress),
     DownloadChunkFinished {
@@ -132,6 +140,11 @@ pub enum Event {
         done: u64,
         total: u64,
     },
+    /// What of the installed game stays although another version took its place.
+    UserFilesKept {
+        game: GameId,
+        kept: KeptFiles,
+    },
     InstallFinished {
         game: GameId,
     },
@@ -153,6 +166,22 @@ pub enum Event {
         game: GameId,
         error: DiskError,
     },
+    VerifyBegin {
+        game: GameId,
+    },
+    VerifyProgress {
+        game: GameId,
+        done: u64,
+        total: u64,
+    },
+    VerifyFinished {
+        game: GameId,
+        verdict: Verdict,
+    },
+    VerifyFailed {
+        game: GameId,
+        error: DiskError,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,6 +196,32 @@ pub struct DownloadProgress {
     pub unpacked_bytes: Option<u64>,
 }
 
+/// What a verification came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What the files should be.
+    pub content: ContentId,
+    pub bytes: u64,
+    pub chunks: u32,
+    pub broken: Vec<BrokenPart>,
+    /// The content that the room agrees on, if it is another one under the same version.
+    pub room_has: Option<ContentId>,
+    pub repair: Repair,
+}
+
+/// What is done about what is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Nothing is broken.
+    NotNeeded,
+    /// It was not asked for.
+    NotAsked,
+    /// A download has begun that fetches what is broken, and nothing else.
+    Started,
+    /// No connected peer has it.
+    NoSource,
+}
+
 /// What a download came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TransferTotals {
@@ -174,6 +229,8 @@ pub struct TransferTotals {
     pub bytes: u64,
     pub chunks: u64,
     pub duration: Duration,
+    /// Bytes that the old version gave.
+    pub reused_bytes: u64,
     pub sources: Vec<SourceTotals>,
 }
 

@@ -42,6 +42,8 @@ pub struct Fetch {
     pub phase: Phase,
     /// Peers that sent what does not verify: not asked again.
     pub rejected: BTreeSet<PeerId>,
+    /// Bytes that the old version gave.
+    pub reused_bytes: u64,
     started: Time,
     sources: BTreeMap<PeerId, SourceTotals>,
 }
@@ -249,6 +251,7 @@ impl Fetch {
             turn: 0,
             phase: Phase::Manifest(ManifestSearch::default()),
             rejected: BTreeSet::new(),
+            reused_bytes: 0,
             started: now,
             sources: BTreeMap::new(),
         }
@@ -295,6 +298,7 @@ impl Fetch {
             bytes: self.sources.values().map(|s| s.bytes).sum(),
             chunks: self.sources.values().map(|s| s.chunks).sum(),
             duration: now.since(self.started),
+            reused_bytes: self.reused_bytes,
             sources: self.sources.values().cloned().collect(),
         }
     }

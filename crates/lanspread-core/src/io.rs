@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lanspread_types::message::{ChunkRequest, Hello, Message, Refusal, Request, RequestId};
-use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, GameVersion, PeerId};
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, GameVersion, PeerId, RelPath};
 
 use crate::catalog::SignedCatalog;
 use crate::command::{Command, CommandError, CommandId, Reply};
@@ -176,13 +176,15 @@ pub enum RequestFailure {
 /// What the disk failed at, in a form that people can read, with the two causes that decisions depend on kept apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiskError {
-    #[error("the disk is full: {missing} bytes are missing")]
+    #[error("the disk is full{}", if *missing > 0 { format!(": {missing} bytes are missing") } else { String::new() })]
     Full { missing: u64 },
     #[error("{0}")]
     Archive(String),
     /// The archive may be whole, but is of a kind that cannot be unpacked while it arrives.
     #[error("{0}")]
     NotStreamable(String),
+    #[error("{0}")]
+    CannotStart(String),
     #[error("the operation was cancelled")]
     Cancelled,
     #[error("{0}")]
@@ -217,6 +219,35 @@ pub enum DiskReport {
     },
     IncomingDropped {
         game: GameId,
+    },
+    /// Bytes of a download that were taken over from the old version, of those that can be.
+    ReuseProgress {
+        game: GameId,
+        done: u64,
+        total: u64,
+    },
+    /// How much of a download the old version gave; comes before `IncomingOpened`.
+    Reused {
+        game: GameId,
+        bytes: u64,
+    },
+    VerifyProgress {
+        game: GameId,
+        done: u64,
+        total: u64,
+    },
+    Verified {
+        game: GameId,
+        result: Result<VerifiedGame, DiskError>,
+    },
+    /// What of an installed game was the user's and stays; comes before `Installed`.
+    FilesKept {
+        game: GameId,
+        kept: KeptFiles,
+    },
+    Stamped {
+        game: GameId,
+        result: Result<Stamped, DiskError>,
     },
     UnpackProgress {
         game: GameId,
@@ -272,6 +303,8 @@ pub struct ScannedGame {
     /// Version by the sentinel; `None` if the game is only installed, not downloaded.
     pub version: Option<GameVersion>,
     pub installed: bool,
+    /// Version that is installed, if that is known.
+    pub installed_version: Option<GameVersion>,
     /// Size of all servable files, in bytes.
     pub bytes: u64,
     pub files: u32,
@@ -291,6 +324,53 @@ pub struct IgnoredFolder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedGame {
     pub stamp: FileStamp,
+}
+
+/// A game's files held against what they should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedGame {
+    /// What the files should be.
+    pub content: Arc<GameContent>,
+    pub broken: Vec<BrokenPart>,
+}
+
+/// A part of a file that is not what it should be: a chunk or, with no length, a file that is missing or too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenPart {
+    pub path: RelPath,
+    pub offset: u64,
+    /// In bytes.
+    pub length: u64,
+}
+
+/// What was kept when an installed game was replaced by another version. Paths are relative to its folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptFiles {
+    /// Files that the user or the game had added or changed, and that stay as they are.
+    pub kept: u64,
+    /// Files that stay although the new version brings its own, which stands beside them under these names.
+    pub beside: Vec<RelPath>,
+}
+
+/// What the first start of an installed game came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stamped {
+    /// The files that were written, relative to the installed game.
+    pub wrote: Vec<RelPath>,
+    /// It was done before; nothing was written.
+    pub already_applied: bool,
+    /// What starts the game, if that is known.
+    pub program: Option<String>,
+    /// The program was started.
+    pub launched: bool,
+}
+
+/// How a game is started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartCommand {
+    /// The program, relative to the installed game.
+    pub program: Option<RelPath>,
+    pub args: Vec<String>,
 }
 
 /// Something is to be done.
@@ -358,6 +438,17 @@ pub enum Serving {
     },
 }
 
+/// What somebody wants who plays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Play {
+    pub user_name: String,
+    pub language: String,
+    /// Start the game, too.
+    pub launch: bool,
+    /// How the catalogue says that the game is started.
+    pub start: Option<StartCommand>,
+}
+
 /// Work for the disk. Each job ends with exactly one report.
 #[derive(Debug, Clone)]
 pub enum DiskJob {
@@ -396,6 +487,19 @@ pub enum DiskJob {
         game: GameId,
         below: ChunkIndex,
     },
+    /// Replaces the installed game by the downloaded version; the user's files stay.
+    Reinstall {
+        game: GameId,
+    },
+    /// Holds a game's files against what they should be.
+    Verify {
+        game: GameId,
+    },
+    /// Writes name and language into a freshly installed game and, if asked to, starts it.
+    Stamp {
+        game: GameId,
+        play: Play,
+    },
     Uninstall {
         game: GameId,
     },
@@ -403,7 +507,7 @@ pub enum DiskJob {
     Remove {
         game: GameId,
     },
-    /// Stops the install or unpacking of a game, streamed or not, as soon as possible.
+    /// Stops the install (streamed or not), verification or taking over of a game as soon as possible.
     Cancel {
         game: GameId,
     },

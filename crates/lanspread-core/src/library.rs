@@ -19,14 +19,22 @@ pub struct LocalGame {
     /// Version by the sentinel; `None` when the game is not downloaded.
     pub version: Option<GameVersion>,
     pub installed: bool,
+    /// Version that is installed, if that is known.
+    pub installed_version: Option<GameVersion>,
     pub bytes: u64,
     stamp: FileStamp,
     content: Option<Arc<GameContent>>,
+    /// Some of the files are known to be broken: not shared, and not hashed as if they were another content.
+    damaged: bool,
 }
 
 impl LocalGame {
     pub fn downloaded(&self) -> bool {
         self.version.is_some()
+    }
+
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     /// The hashed content; `None` while that is outstanding.
@@ -82,7 +90,8 @@ impl LocalLibrary {
             changed |= self.apply_game(&game, &scanned);
         }
         let unhashed = |(game, local): (&GameId, &LocalGame)| {
-            (local.downloaded() && local.content.is_none() && catalog.knows(game)).then(|| game.clone())
+            let unhashed = local.downloaded() && local.content.is_none() && !local.damaged;
+            (unhashed && catalog.knows(game)).then(|| game.clone())
         };
         self.to_hash =
             self.games.iter().filter_map(unhashed).filter(|g| self.hashing.as_ref() != Some(g)).collect();
@@ -93,14 +102,17 @@ impl LocalLibrary {
         let new = LocalGame {
             version: scanned.version,
             installed: scanned.installed,
+            installed_version: scanned.installed_version,
             bytes: scanned.bytes,
             stamp: scanned.stamp,
             content: None,
+            damaged: false,
         };
         match self.games.get_mut(game) {
             Some(known) if known.stamp == new.stamp && known.version == new.version => {
                 let changed = known.installed != new.installed;
                 known.installed = new.installed;
+                known.installed_version = new.installed_version;
                 changed
             }
             _ => {
@@ -150,13 +162,15 @@ impl LocalLibrary {
     /// A download is committed.
     pub fn downloaded(&mut self, content: &Arc<GameContent>, stamp: FileStamp) {
         let manifest = content.manifest();
-        let installed = self.games.get(manifest.game()).is_some_and(|g| g.installed);
+        let known = self.games.get(manifest.game());
         let game = LocalGame {
             version: Some(manifest.version()),
-            installed,
+            installed: known.is_some_and(|g| g.installed),
+            installed_version: known.and_then(|g| g.installed_version),
             bytes: manifest.total_bytes(),
             stamp,
             content: Some(content.clone()),
+            damaged: false,
         };
         self.games.insert(manifest.game().clone(), game);
     }
@@ -178,16 +192,27 @@ impl LocalLibrary {
         let installed = LocalGame {
             version: None,
             installed: true,
+            installed_version: None,
             bytes: 0,
             stamp: FileStamp::default(),
             content: None,
+            damaged: false,
         };
         self.games.insert(game.clone(), installed);
     }
 
+    /// Some of the game's files are broken: it is shared no more until they are whole again.
+    pub fn set_damaged(&mut self, game: &GameId) {
+        if let Some(local) = self.games.get_mut(game) {
+            (local.content, local.damaged) = (None, true);
+        }
+    }
+
+    /// What is installed is what is downloaded, or nothing is installed any more.
     pub fn set_installed(&mut self, game: &GameId, installed: bool) {
         let Some(local) = self.games.get_mut(game) else { return };
         local.installed = installed;
+        local.installed_version = local.version.filter(|_| installed);
         if !installed && !local.downloaded() {
             self.games.remove(game);
         }
@@ -303,7 +328,15 @@ mod tests {
 
     fn scanned(id: &str, stamp: u64) -> ScannedGame {
         let version = GameVersion::new(20_250_101).ok();
-        ScannedGame { game: game(id), version, installed: false, bytes: 8, files: 1, stamp: FileStamp(stamp) }
+        ScannedGame {
+            game: game(id),
+            version,
+            installed: false,
+            installed_version: None,
+            bytes: 8,
+            files: 1,
+            stamp: FileStamp(stamp),
+        }
     }
 
     fn scan(games: &[ScannedGame]) -> Scan {

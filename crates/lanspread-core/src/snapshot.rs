@@ -116,6 +116,8 @@ pub struct GameSnapshot {
     pub availability: Availability,
     /// Version on this disk.
     pub local_version: Option<GameVersion>,
+    /// Version that is installed, if that is known.
+    pub installed_version: Option<GameVersion>,
     /// Version that the catalogue names or, without one, the newest that anybody offers.
     pub version: Option<GameVersion>,
     /// Content on this disk, once it is indexed.

@@ -14,6 +14,8 @@ use lanspread_types::{ContentId, GameContent, GameId};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use crate::upkeep;
+
 /// Progress of hashing and unpacking is told at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -94,11 +96,7 @@ impl Disk {
                     }
                 });
             }
-            DiskJob::OpenIncoming { content } => self.report_from(move |store, _| {
-                let result =
-                    store.open_incoming(&content).map(|incoming| incoming.had()).map_err(DiskError::from);
-                DiskReport::IncomingOpened { game: content.manifest().game().clone(), result }
-            }),
+            DiskJob::OpenIncoming { content } => self.open_incoming(content),
             DiskJob::Commit { content } => self.change(move |store, _| commit(store, &content)),
             DiskJob::DropIncoming { game, content } => self.change(move |store, _| {
                 drop_incoming(store, &game, content);
@@ -112,6 +110,12 @@ impl Disk {
                     spool.drop_below(below);
                 }
             }
+            DiskJob::Reinstall { game } => self.reinstall(game),
+            DiskJob::Verify { game } => self.verify(game),
+            DiskJob::Stamp { game, play } => self.change(move |store, _| {
+                let result = upkeep::stamp(store, &game, &play);
+                DiskReport::Stamped { game, result }
+            }),
             DiskJob::Uninstall { game } => self.change(move |store, _| {
                 let result = store.uninstall(&game).map_err(DiskError::from);
                 DiskReport::Uninstalled { game, result }
@@ -129,9 +133,30 @@ impl Disk {
         }
     }
 
-    fn install(&mut self, game: GameId) {
+    /// A token for the job that now runs on a game.
+    fn cancellable(&mut self, game: &GameId) -> Cancel {
         let cancel = Cancel::new();
         self.cancels.insert(game.clone(), cancel.clone());
+        cancel
+    }
+
+    fn open_incoming(&mut self, content: Arc<GameContent>) {
+        let cancel = self.cancellable(content.manifest().game());
+        self.report_from(move |store, reports| upkeep::open_incoming(store, reports, &content, &cancel));
+    }
+
+    fn verify(&mut self, game: GameId) {
+        let cancel = self.cancellable(&game);
+        self.report_from(move |store, reports| upkeep::verify(store, reports, game, &cancel));
+    }
+
+    fn reinstall(&mut self, game: GameId) {
+        let cancel = self.cancellable(&game);
+        self.change(move |store, reports| upkeep::reinstall(store, reports, game, &cancel));
+    }
+
+    fn install(&mut self, game: GameId) {
+        let cancel = self.cancellable(&game);
         self.change(move |store, reports| {
             let (to, of) = (reports.clone(), game.clone());
             let mut progress = Throttled::new(move |done, total| {
@@ -246,7 +271,7 @@ impl Disk {
     }
 }
 
-fn report(reports: &Reports, report: DiskReport) {
+pub(crate) fn report(reports: &Reports, report: DiskReport) {
     // The loop has ended: nobody wants to know.
     let _ = reports.send(Input::Disk(report));
 }
@@ -312,17 +337,17 @@ fn scan_until_quiet(store: &Store, reports: &Reports, scans: &Scans) {
 }
 
 /// Passes on a figure now and then, and always the last one.
-struct Throttled<F: FnMut(u64, u64)> {
+pub(crate) struct Throttled<F: FnMut(u64, u64)> {
     tell: F,
     told: Option<Instant>,
 }
 
 impl<F: FnMut(u64, u64)> Throttled<F> {
-    fn new(tell: F) -> Self {
+    pub fn new(tell: F) -> Self {
         Self { tell, told: Some(Instant::now()) }
     }
 
-    fn tell(&mut self, done: u64, total: u64) {
+    pub fn tell(&mut self, done: u64, total: u64) {
         if done == total || self.told.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
             self.told = Some(Instant::now());
             (self.tell)(done, total);

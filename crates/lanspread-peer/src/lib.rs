@@ -7,6 +7,7 @@ pub mod catalog_make;
 pub mod config;
 mod disk;
 pub mod handle;
+mod launch;
 pub mod pass_phrase;
 mod runtime;
 #[cfg(feature = "sabotage")]
@@ -22,3 +23,4 @@ pub use start::{RunningPeer, StartError, start};
 
 mod start;
 mod traffic;
+mod upkeep;

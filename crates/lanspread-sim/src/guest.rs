@@ -147,6 +147,7 @@ impl Disk {
             game: manifest.game().clone(),
             version: Some(manifest.version()),
             installed: false,
+            installed_version: None,
             bytes: manifest.total_bytes(),
             files: manifest.files().len() as u32,
             stamp: FileStamp(1),

@@ -62,8 +62,17 @@ impl Store {
         let _change = self.begin_change(game)?;
         let looks = incoming.finish()?;
         let known = GameIndex::load(self.layout(), game);
-        let new: Vec<RelPath> = content.manifest().files().iter().map(|f| f.path.clone()).collect();
-        let old = self.what_gives_way(game, &known, &new);
+        // What both versions share stays where it is, and no step touches it.
+        let (mut new, mut kept) = (Vec::new(), BTreeSet::new());
+        for (at, file) in content.manifest().files().iter().enumerate() {
+            if incoming.is_kept(at) {
+                kept.insert(file.path.clone());
+            } else {
+                new.push(file.path.clone());
+            }
+        }
+        let mut old = self.what_gives_way(game, &known, &new);
+        old.retain(|path| !kept.contains(path));
         self.remember_both(content, &looks, known);
         let intent = Intent::Commit { content: content.content_id(), new: new.clone(), old: old.clone() };
         let record = Record { game: game.clone(), intent };

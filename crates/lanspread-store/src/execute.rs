@@ -3,7 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use lanspread_core::install::{Area, Intent, Place, Plan, Record, Step, recover, roll_back_commit};
+use lanspread_core::install::{
+    Area, Intent, Place, Plan, Record, Step, recover, roll_back_commit, roll_back_reinstall,
+};
 use lanspread_types::{ContentId, RelPath, failpoint};
 
 use crate::fault::Fault;
@@ -58,6 +60,10 @@ impl<'a> Executor<'a> {
             Intent::Commit { new, old, .. } if !stuck.committed && plan.commit.is_some() => {
                 tracing::warn!(game = %self.record.game, error = %stuck.error, "a commit is taken back");
                 self.roll_back(new, old)
+            }
+            Intent::Reinstall { folder } if !stuck.committed && plan.commit.is_some() => {
+                let back = roll_back_reinstall(folder, &there);
+                self.run(&back, &mut no_unpack).map_err(|stuck| stuck.error)
             }
             _ => Err(stuck.error),
         })

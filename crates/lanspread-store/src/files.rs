@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use lanspread_types::RelPath;
 
 use crate::fault::{Fault, OrFault};
+use crate::faulty::{self, Op};
 
 /// Whether anything at all stands there; a link counts, and is not followed.
 pub fn is_there(path: &Path) -> bool {
@@ -49,21 +50,30 @@ pub fn replace(scratch: &Path, target: &Path, content: &[u8]) -> Result<(), Faul
 
 fn write_synced(path: &Path, content: &[u8]) -> Result<(), Fault> {
     let write = || {
+        faulty::before(Op::Write)?;
         let mut file = File::create(path)?;
+        faulty::wrote(&file);
+        if let Some((some, error)) = faulty::cut_short(content.len()) {
+            file.write_all(&content[..some])?;
+            return Err(error);
+        }
         file.write_all(content)?;
-        file.sync_all()
+        sync(&file)
     };
     write().or_fault("write", path)
 }
 
 /// Renames. Where a virus scanner or indexer holds a file for a moment (Windows), tries again a few times.
 pub fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
-    patiently(|| fs::rename(from, to)).or_fault("move", from)
+    let renamed = faulty::before(Op::Rename).and_then(|()| patiently(|| fs::rename(from, to)));
+    renamed.or_fault("move", from)?;
+    faulty::moved(from, to);
+    Ok(())
 }
 
 /// Deletes a file; nothing to delete is fine.
 pub fn delete_file(path: &Path) -> Result<(), Fault> {
-    match patiently(|| fs::remove_file(path)) {
+    match faulty::before(Op::Delete).and_then(|()| patiently(|| fs::remove_file(path))) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done.or_fault("delete", path),
     }
@@ -75,7 +85,7 @@ pub fn delete_tree(path: &Path) -> Result<(), Fault> {
     if !metadata.is_dir() || is_link(&metadata) {
         return delete_file(path);
     }
-    match patiently(|| fs::remove_dir_all(path)) {
+    match faulty::before(Op::Delete).and_then(|()| patiently(|| fs::remove_dir_all(path))) {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             make_deletable(path);
             patiently(|| fs::remove_dir_all(path)).or_fault("delete", path)
@@ -138,7 +148,7 @@ pub fn make_folders(root: &Path, folder: &str) -> Result<(), Fault> {
 }
 
 fn make_folder(path: &Path) -> Result<(), Fault> {
-    match fs::create_dir(path) {
+    match faulty::before(Op::MakeFolder).and_then(|()| fs::create_dir(path)) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && is_real_dir(path) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -149,8 +159,56 @@ fn make_folder(path: &Path) -> Result<(), Fault> {
     }
 }
 
+/// Makes a file's content survive a power failure.
+pub fn sync(file: &File) -> io::Result<()> {
+    faulty::before(Op::Sync)?;
+    file.sync_all()?;
+    faulty::synced(file);
+    Ok(())
+}
+
+/// Makes everything below a folder survive a power failure.
+///
+/// Linux has one call for the whole file system, which takes as long as the data does. Elsewhere each file is synced by
+/// itself, by several threads, because a disk takes several syncs in one go.
+pub fn sync_tree(folder: &Path) -> Result<(), Fault> {
+    faulty::before(Op::Sync).or_fault("sync", folder)?;
+    #[cfg(target_os = "linux")]
+    {
+        let synced = File::open(folder).and_then(|f| rustix::fs::syncfs(&f).map_err(io::Error::from));
+        synced.or_fault("sync", folder)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let mut paths = Vec::new();
+        files_below(folder, &mut paths)?;
+        crate::parallel::for_each(&paths, |path| {
+            // Windows wants write access for a sync.
+            let open = File::options().read(true).write(true).open(path);
+            open.and_then(|file| file.sync_all()).or_fault("sync", path)
+        })?;
+    }
+    faulty::synced_all();
+    Ok(())
+}
+
+/// All files below a folder; links are not followed.
+#[cfg(not(target_os = "linux"))]
+fn files_below(folder: &Path, found: &mut Vec<std::path::PathBuf>) -> Result<(), Fault> {
+    for entry in fs::read_dir(folder).or_fault("read the folder", folder)? {
+        let entry = entry.or_fault("read the folder", folder)?;
+        match entry.file_type().or_fault("look at", &entry.path())? {
+            kind if kind.is_dir() => files_below(&entry.path(), found)?,
+            kind if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Makes renames in a folder survive a power failure. Windows does that by itself, and has no such call.
 pub fn sync_folder(path: &Path) -> Result<(), Fault> {
+    faulty::before(Op::Sync).or_fault("sync", path)?;
     #[cfg(unix)]
     File::open(path).and_then(|f| f.sync_all()).or_fault("sync", path)?;
     #[cfg(not(unix))]
@@ -182,6 +240,16 @@ pub fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<(
 
 /// Writes all bytes at `offset`, without moving anybody's position.
 pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    faulty::before(Op::Write)?;
+    faulty::wrote(file);
+    if let Some((some, error)) = faulty::cut_short(bytes.len()) {
+        write_bytes_at(file, &bytes[..some], offset)?;
+        return Err(error);
+    }
+    write_bytes_at(file, bytes, offset)
+}
+
+fn write_bytes_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::write_all_at(file, bytes, offset);
     #[cfg(windows)]

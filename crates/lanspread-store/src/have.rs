@@ -12,6 +12,9 @@ use std::path::Path;
 
 use lanspread_types::{ChunkIndex, ContentId};
 
+use crate::faulty::{self, Op};
+use crate::files;
+
 const MAGIC: [u8; 8] = *b"LSHAVE\0\x01";
 const HEADER_BYTES: usize = 8 + 32 + 16 + 8;
 const RECORD_BYTES: usize = 8;
@@ -100,7 +103,7 @@ impl HaveJournal {
 
     /// Records a chunk whose bytes are written.
     pub fn add(&mut self, chunk: ChunkIndex) -> io::Result<()> {
-        self.file.write_all(&encode(self.content, chunk.0))?;
+        self.append(&encode(self.content, chunk.0))?;
         self.records += 1;
         Ok(())
     }
@@ -112,8 +115,22 @@ impl HaveJournal {
 
     /// States that the first `records` chunks are synced, and makes it durable.
     pub fn barrier(&mut self, records: u32) -> io::Result<()> {
-        self.file.write_all(&encode(self.content, BARRIER | records))?;
-        self.file.sync_data()
+        self.append(&encode(self.content, BARRIER | records))?;
+        files::sync(&self.file)
+    }
+
+    /// Appends a record whole or not at all: half a one would hide all that come after it.
+    fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        let before = self.file.metadata()?.len();
+        let written = faulty::before(Op::Write).and_then(|()| match faulty::cut_short(record.len()) {
+            Some((some, error)) => self.file.write_all(&record[..some]).and(Err(error)),
+            None => self.file.write_all(record),
+        });
+        faulty::wrote(&self.file);
+        if written.is_err() {
+            self.file.set_len(before)?;
+        }
+        written
     }
 }
 

@@ -4,10 +4,11 @@
 //! failure costs little; small files would cost one sync each, so theirs are verified again after a power failure
 //! instead. After a mere crash of the program nothing is hashed and nothing is lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -15,10 +16,13 @@ use lanspread_core::io::DiskError;
 use lanspread_types::manifest::ChunkPlace;
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, failpoint};
 
+use crate::cancel::Cancel;
 use crate::fault::{Fault, OrFault};
 use crate::files;
 use crate::handles::Handles;
 use crate::have::{self, BootId, HaveJournal, Journalled};
+use crate::index::GameIndex;
+use crate::reuse::{self, Kept};
 use crate::store::Store;
 use crate::walk::Look;
 
@@ -28,6 +32,10 @@ const OPEN_FILES_MAX: usize = 32;
 const BARRIER_BYTES: u64 = 256 << 20;
 /// Smallest file that is synced while the download runs.
 const SYNCED_FILE_BYTES_MIN: u64 = 8 << 20;
+/// Bytes written between two looks at how much room is left.
+const WATCH_BYTES: u64 = 32 << 20;
+/// Most files that are synced one by one at the end.
+const SYNCED_SINGLY_MAX: usize = 32;
 /// Space that a download leaves free, in bytes: for journals, the index, and everybody else on the disk.
 pub(crate) const RESERVE_BYTES: u64 = 64 << 20;
 /// How far back in time a finished file's change is put; see [`Incoming::finish`].
@@ -37,6 +45,8 @@ const AGE_WHEN_FINISHED: Duration = Duration::from_secs(10);
 pub enum IncomingError {
     #[error("the disk is full: {missing} bytes are missing")]
     Full { missing: u64 },
+    #[error("the download was given up")]
+    Cancelled,
     #[error(transparent)]
     Io(#[from] Fault),
 }
@@ -45,8 +55,8 @@ pub enum IncomingError {
 pub enum WriteError {
     #[error("the bytes do not match the chunk's hash")]
     Corrupt,
-    #[error("the disk is full: {0}")]
-    Full(Fault),
+    #[error("the disk is full: {missing} bytes are missing")]
+    Full { missing: u64 },
     #[error(transparent)]
     Io(Fault),
 }
@@ -55,6 +65,7 @@ impl From<IncomingError> for DiskError {
     fn from(error: IncomingError) -> Self {
         match error {
             IncomingError::Full { missing } => Self::Full { missing },
+            IncomingError::Cancelled => Self::Cancelled,
             IncomingError::Io(fault) => fault.into(),
         }
     }
@@ -64,15 +75,25 @@ impl From<WriteError> for DiskError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Corrupt => Self::Other(error.to_string()),
-            WriteError::Full(fault) | WriteError::Io(fault) => fault.into(),
+            WriteError::Full { missing } => Self::Full { missing },
+            WriteError::Io(fault) => fault.into(),
         }
     }
 }
 
 impl From<Fault> for WriteError {
+    /// The system does not say how much is missing on a full disk.
     fn from(fault: Fault) -> Self {
-        if fault.is_disk_full() { Self::Full(fault) } else { Self::Io(fault) }
+        if fault.is_disk_full() { Self::Full { missing: 0 } } else { Self::Io(fault) }
     }
+}
+
+/// A download that is ready to be filled.
+#[derive(Debug)]
+pub struct Opened {
+    pub incoming: Arc<Incoming>,
+    /// Bytes that the old version gave.
+    pub reused_bytes: u64,
 }
 
 /// One download. Shared by the threads that write its chunks and those that serve them on.
@@ -82,6 +103,10 @@ pub struct Incoming {
     folder: PathBuf,
     files: PathBuf,
     handles: Handles,
+    /// Files that stay where the old version has them, by position in the manifest.
+    kept: BTreeMap<usize, Kept>,
+    /// Bytes written since the room was last looked at.
+    unwatched_bytes: AtomicU64,
     progress: Mutex<Progress>,
     /// Told whenever a chunk was recorded.
     arrived: Condvar,
@@ -101,20 +126,40 @@ struct Progress {
 impl Store {
     /// Prepares the place for a download, or finds what an earlier one left.
     pub fn open_incoming(&self, content: &Arc<GameContent>) -> Result<Arc<Incoming>, IncomingError> {
+        self.open_download(content, &Cancel::new(), &mut |_, _| {}).map(|opened| opened.incoming)
+    }
+
+    /// The same, and takes over what the old version shares with the new one. That may take a while: `progress` is told
+    /// the bytes looked at, and the bytes in all.
+    pub fn open_download(
+        &self,
+        content: &Arc<GameContent>,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Opened, IncomingError> {
         let game = content.manifest().game();
         let mut all = self.all_incoming();
         if let Some(open) = all.get(game).filter(|open| open.content.content_id() == content.content_id()) {
-            return Ok(Arc::clone(open));
+            return Ok(Opened { incoming: Arc::clone(open), reused_bytes: 0 });
         }
         all.remove(game);
         let folder = self.layout().incoming(game, content.content_id());
         let files = self.layout().incoming_files(game, content.content_id());
         fs::create_dir_all(&files).or_fault("make the folder", &files)?;
-        let incoming =
-            Arc::new(Incoming::open(folder, files, Arc::clone(content), &self.layout().scratch())?);
-        self.make_room(&incoming)?;
+        let known = GameIndex::load(self.layout(), game);
+        let kept = reuse::kept_in_place(&self.layout().game(game), content, &known);
+        let incoming = Incoming::open(folder, files, Arc::clone(content), kept, &self.layout().scratch())?;
+        let incoming = Arc::new(incoming);
         all.insert(game.clone(), Arc::clone(&incoming));
-        Ok(incoming)
+        // Taking over is slow; others may go on meanwhile.
+        drop(all);
+        match self.take_over(&incoming, &known, cancel, progress) {
+            Ok(reused_bytes) => Ok(Opened { incoming, reused_bytes }),
+            Err(error) => {
+                self.all_incoming().remove(game);
+                Err(error)
+            }
+        }
     }
 
     /// The download of a game that is open.
@@ -138,18 +183,28 @@ impl Store {
         Ok(())
     }
 
-    /// Checks that the rest of a download fits. What is left of the game's other contents gives way first.
-    fn make_room(&self, incoming: &Incoming) -> Result<(), IncomingError> {
-        if incoming.shortage()? == 0 {
+    /// Checks that the rest of a download fits; of that, `spare` bytes take no room. What is left of the game's other
+    /// contents gives way first.
+    pub(crate) fn make_room(&self, incoming: &Incoming, spare: u64) -> Result<(), IncomingError> {
+        let game = incoming.content.manifest().game();
+        // An installed game is going to be unpacked beside the old one.
+        let install = self.installed_bytes(game).unwrap_or(0);
+        let shortage = || -> Result<u64, Fault> {
+            let missing = incoming.missing_bytes();
+            let needed =
+                if missing == 0 { 0 } else { missing.saturating_sub(spare) + install + RESERVE_BYTES };
+            Ok(needed.saturating_sub(incoming.free_bytes()?))
+        };
+        if shortage()? == 0 {
             return Ok(());
         }
-        let all = self.layout().incoming_of(incoming.content.manifest().game());
+        let all = self.layout().incoming_of(game);
         for entry in fs::read_dir(&all).or_fault("read the folder", &all)?.flatten() {
             if entry.path() != incoming.folder {
                 files::delete_tree(&entry.path())?;
             }
         }
-        match incoming.shortage()? {
+        match shortage()? {
             0 => Ok(()),
             missing => Err(IncomingError::Full { missing }),
         }
@@ -161,6 +216,7 @@ impl Incoming {
         folder: PathBuf,
         files: PathBuf,
         content: Arc<GameContent>,
+        kept: BTreeMap<usize, Kept>,
         scratch: &Path,
     ) -> Result<Self, Fault> {
         let path = folder.join("had");
@@ -182,10 +238,14 @@ impl Incoming {
         for &chunk in &journalled.chunks {
             had.insert(chunk);
         }
+        for chunk in kept.keys().flat_map(|&at| content.manifest().chunks_of(at)) {
+            had.insert(ChunkIndex(chunk));
+        }
         let journal = HaveJournal::append_to(&path, id, &journalled).or_fault("open", &path)?;
         let progress = Progress { had, journal, unsynced: BTreeSet::new(), unsynced_bytes: 0 };
         let (progress, arrived, syncing) = (Mutex::new(progress), Condvar::new(), Mutex::new(()));
-        Ok(Self { content, folder, files, handles: Handles::new(OPEN_FILES_MAX), progress, arrived, syncing })
+        let (handles, unwatched_bytes) = (Handles::new(OPEN_FILES_MAX), AtomicU64::new(0));
+        Ok(Self { content, folder, files, handles, kept, unwatched_bytes, progress, arrived, syncing })
     }
 
     pub fn content(&self) -> &Arc<GameContent> {
@@ -205,23 +265,77 @@ impl Incoming {
     /// Verifies the bytes of a chunk, writes them at their place and records that they are there. A chunk that is
     /// there already is not written again.
     pub fn write_chunk(&self, chunk: ChunkIndex, bytes: &[u8]) -> Result<(), WriteError> {
+        let Some(place) = self.wanted(chunk, bytes)? else { return Ok(()) };
+        self.watch_room(place.len)?;
+        let written = self.file(place.file).and_then(|file| {
+            let at = place.offset + u64::from(failpoint!("off-by-one-range"));
+            let last = place.offset + place.len == self.content.manifest().files()[place.file].size;
+            let cut = usize::from(last && !bytes.is_empty() && failpoint!("truncate-last-chunk"));
+            files::write_all_at(&file, &bytes[..bytes.len() - cut], at)
+                .or_fault("write", &self.path(place.file))
+        });
+        written.map_err(|fault| self.explain(fault))?;
+        self.note_chunk(chunk, place)
+    }
+
+    /// The same for bytes that stand in their place already: they came with a copy of the old file.
+    pub(crate) fn confirm_chunk(&self, chunk: ChunkIndex, bytes: &[u8]) -> Result<(), WriteError> {
+        let Some(place) = self.wanted(chunk, bytes)? else { return Ok(()) };
+        self.note_chunk(chunk, place)
+    }
+
+    /// Where these bytes belong if they are right and not there yet.
+    fn wanted(&self, chunk: ChunkIndex, bytes: &[u8]) -> Result<Option<ChunkPlace>, WriteError> {
         if !self.content.verifies(chunk, bytes) && !failpoint!("skip-verification") {
             return Err(WriteError::Corrupt);
         }
-        let Some(place) = self.content.manifest().place(chunk) else { return Err(WriteError::Corrupt) };
-        if self.has(chunk) {
-            return Ok(());
-        }
-        let path = self.path(place.file);
-        let file = self.file(place.file)?;
-        let at = place.offset + u64::from(failpoint!("off-by-one-range"));
-        let last = place.offset + place.len == self.content.manifest().files()[place.file].size;
-        let cut = usize::from(last && !bytes.is_empty() && failpoint!("truncate-last-chunk"));
-        files::write_all_at(&file, &bytes[..bytes.len() - cut], at).or_fault("write", &path)?;
-        if self.record(chunk, place)? {
+        let place = self.content.manifest().place(chunk).ok_or(WriteError::Corrupt)?;
+        Ok((!self.has(chunk)).then_some(place))
+    }
+
+    fn note_chunk(&self, chunk: ChunkIndex, place: ChunkPlace) -> Result<(), WriteError> {
+        if self.record(chunk, place).map_err(|fault| self.explain(fault))? {
             self.sync_big_files();
         }
         Ok(())
+    }
+
+    /// Looks now and then whether there is room left, so that the download ends before the disk is full to the last
+    /// byte: the journals need some, and so does everybody else.
+    fn watch_room(&self, bytes: u64) -> Result<(), WriteError> {
+        if self.unwatched_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes < WATCH_BYTES {
+            return Ok(());
+        }
+        self.unwatched_bytes.store(0, Ordering::Relaxed);
+        let free = self.free_bytes().map_err(WriteError::Io)?;
+        if free >= RESERVE_BYTES / 2 + bytes {
+            return Ok(());
+        }
+        Err(WriteError::Full { missing: self.shortage(free) })
+    }
+
+    /// What a failed write means. A full disk is told with what is missing.
+    fn explain(&self, fault: Fault) -> WriteError {
+        if !fault.is_disk_full() {
+            return WriteError::Io(fault);
+        }
+        let free = self.free_bytes().unwrap_or(0);
+        WriteError::Full { missing: self.shortage(free) }
+    }
+
+    /// Bytes by which the disk is too small for what is missing.
+    fn shortage(&self, free: u64) -> u64 {
+        (self.missing_bytes() + RESERVE_BYTES).saturating_sub(free)
+    }
+
+    pub(crate) fn missing_bytes(&self) -> u64 {
+        let manifest = self.content.manifest();
+        let progress = self.progress();
+        progress.had.missing_from(0).filter_map(|c| manifest.place(c)).map(|p| p.len).sum()
+    }
+
+    fn free_bytes(&self) -> Result<u64, Fault> {
+        fs4::available_space(&self.folder).or_fault("ask for the free space of", &self.folder)
     }
 
     /// Records a chunk; says whether it is time to sync.
@@ -248,7 +362,7 @@ impl Incoming {
             progress.unsynced_bytes = 0;
             (std::mem::take(&mut progress.unsynced), progress.journal.records())
         };
-        let sync = |&at: &usize| self.file(at).and_then(|f| f.sync_data().or_fault("sync", &self.path(at)));
+        let sync = |&at: &usize| self.file(at).and_then(|f| files::sync(&f).or_fault("sync", &self.path(at)));
         let synced = unsynced.iter().try_for_each(sync).and_then(|()| {
             self.progress().journal.barrier(records).or_fault("write", &self.folder.join("had"))
         });
@@ -264,16 +378,47 @@ impl Incoming {
     /// the hashes that are known from the download can be remembered at once.
     pub(crate) fn finish(&self) -> Result<Vec<Look>, Fault> {
         let changed = SystemTime::now() - AGE_WHEN_FINISHED;
-        let finish_one = |at: usize| {
+        let all = 0..self.content.manifest().files().len();
+        for at in all.clone().filter(|at| !self.is_kept(*at)) {
             let path = self.path(at);
-            let file = self.file(at)?;
-            file.set_modified(changed).or_fault("set the time of", &path)?;
-            file.sync_all().or_fault("sync", &path)?;
-            Look::at(&path)
-        };
-        let looks = (0..self.content.manifest().files().len()).map(finish_one).collect();
+            self.file(at)?.set_modified(changed).or_fault("set the time of", &path)?;
+        }
+        self.sync_all()?;
         self.handles.clear();
-        looks
+        all.map(|at| self.look_at(at)).collect()
+    }
+
+    /// Few files are synced one by one, which leaves the rest of the disk in peace; many take too long that way.
+    fn sync_all(&self) -> Result<(), Fault> {
+        let count = self.content.manifest().files().len() - self.kept.len();
+        if count > SYNCED_SINGLY_MAX {
+            return files::sync_tree(&self.files);
+        }
+        let fetched = (0..self.content.manifest().files().len()).filter(|at| !self.is_kept(*at));
+        fetched.map(|at| files::sync(&*self.file(at)?).or_fault("sync", &self.path(at))).collect()
+    }
+
+    /// How a file looks; one that stays must look as it did when it was counted.
+    fn look_at(&self, at: usize) -> Result<Look, Fault> {
+        let path = self.path(at);
+        let look = Look::at(&path)?;
+        match self.kept.get(&at) {
+            Some(kept) if kept.look != look => {
+                let reason = "it was changed while the new version was fetched; try again";
+                Err(Fault::new("keep", path, io::Error::other(reason)))
+            }
+            _ => Ok(look),
+        }
+    }
+
+    /// Whether a file stays where the old version has it, and has no part in the commit's renames.
+    pub(crate) fn is_kept(&self, at: usize) -> bool {
+        self.kept.contains_key(&at)
+    }
+
+    /// Bytes in files that stay where they are.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.kept.keys().map(|&at| self.content.manifest().files()[at].size).sum()
     }
 
     /// The open file of a chunk that is here, and its place.
@@ -294,27 +439,20 @@ impl Incoming {
         waited.unwrap_or_else(PoisonError::into_inner).0.had.contains(chunk)
     }
 
-    /// Bytes that are still to come.
-    pub(crate) fn missing_bytes(&self) -> u64 {
-        let manifest = self.content.manifest();
-        self.progress().had.missing_from(0).filter_map(|c| manifest.place(c)).map(|p| p.len).sum()
-    }
-
-    /// Bytes by which the disk is too small for what is missing.
-    fn shortage(&self) -> Result<u64, Fault> {
-        let missing = self.missing_bytes();
-        let free = fs4::available_space(&self.folder).or_fault("ask for the free space of", &self.folder)?;
-        Ok(if missing == 0 { 0 } else { (missing + RESERVE_BYTES).saturating_sub(free) })
-    }
-
-    fn path(&self, file: usize) -> PathBuf {
+    pub(crate) fn path(&self, file: usize) -> PathBuf {
+        if let Some(kept) = self.kept.get(&file) {
+            return kept.path.clone();
+        }
         self.content.manifest().files()[file].path.to_path(&self.files)
     }
 
     /// The open file, made at full size if it is not there. Its blocks are only taken as they are written, where the
     /// file system knows sparse files.
-    fn file(&self, at: usize) -> Result<Arc<File>, Fault> {
+    pub(crate) fn file(&self, at: usize) -> Result<Arc<File>, Fault> {
         let path = self.path(at);
+        if self.is_kept(at) {
+            return self.handles.get(&path, || File::open(&path)).or_fault("open", &path);
+        }
         let entry = &self.content.manifest().files()[at];
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let opened = self.handles.get(&path, || {

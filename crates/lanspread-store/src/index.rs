@@ -5,13 +5,15 @@
 //! change might have left the same time is hashed, but not remembered ("racy", as in git). Times are compared with the
 //! disk's own clock, which is another machine's on a network drive.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::sync::Arc;
 
 use lanspread_core::io::{DiskError, FileStamp};
 use lanspread_types::manifest::ManifestError;
-use lanspread_types::{ChunkHash, ChunkSize, FileEntry, GameContent, GameId, Manifest, RelPath, failpoint};
+use lanspread_types::{
+    ChunkHash, ChunkSize, FileEntry, GameContent, GameId, GameVersion, Manifest, RelPath, failpoint,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
@@ -24,7 +26,7 @@ use crate::sealed::{seal, unseal};
 use crate::store::Store;
 use crate::walk::{FoundFile, Look, WalkError, servable_files, stamp};
 
-pub const MAGIC: [u8; 8] = *b"LSINDEX\x01";
+pub const MAGIC: [u8; 8] = *b"LSINDEX\x02";
 
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -36,6 +38,8 @@ pub enum IndexError {
     Manifest(#[from] ManifestError),
     #[error(transparent)]
     Io(#[from] Fault),
+    #[error("{path} of {game} is damaged; `verify` fetches what is broken")]
+    Damaged { game: GameId, path: RelPath },
     #[error("indexing was cancelled")]
     Cancelled,
 }
@@ -63,7 +67,7 @@ pub struct IndexedFile {
 
 impl IndexedFile {
     /// The hashes for another chunk size too, where that makes no difference.
-    fn hashes_for(&self, chunk: ChunkSize) -> Option<FileHashes> {
+    pub(crate) fn hashes_for(&self, chunk: ChunkSize) -> Option<FileHashes> {
         let one_chunk_in_both = self.look.size <= self.chunk_bytes.min(chunk.bytes());
         (self.chunk_bytes == chunk.bytes() || one_chunk_in_both)
             .then(|| FileHashes { root: self.root, chunks: self.chunks.clone() })
@@ -77,6 +81,17 @@ pub struct GameIndex {
     /// Which files make up a version that was downloaded. As long as such a set is whole, the game consists of it, and
     /// whatever else is in the folder is the user's own and not shared.
     pub versions: Vec<Vec<RelPath>>,
+    /// Files that were found to be broken. As long as they look as they did then, the game is not shared, and their
+    /// hashes say what they should be.
+    pub damaged: Vec<Damage>,
+}
+
+/// A file that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    pub path: RelPath,
+    /// How it looked when that was found out; `None` if it was missing.
+    pub look: Option<Look>,
 }
 
 impl GameIndex {
@@ -115,19 +130,64 @@ impl GameIndex {
             }
         });
         let version = manifest.files().iter().map(|f| f.path.clone()).collect();
-        Self { files: files.collect(), versions: vec![version] }
+        Self { files: files.collect(), versions: vec![version], damaged: Vec::new() }
     }
 
     /// Adds what another index knows.
     pub fn merge(&mut self, other: Self) {
         self.files.extend(other.files);
         self.versions.extend(other.versions);
+        self.damaged.extend(other.damaged);
+    }
+
+    /// What is known, without what was found to be broken.
+    pub(crate) fn intact_files(&self) -> impl Iterator<Item = &IndexedFile> {
+        self.files.iter().filter(|f| !self.damaged.iter().any(|d| d.path == f.path))
+    }
+
+    /// The content that the files should be, as far as the index tells: of the downloaded version whose files are there
+    /// as they look now or, where none is, of the first one.
+    pub(crate) fn content(
+        &self,
+        game: &GameId,
+        version: GameVersion,
+        look: &dyn Fn(&RelPath) -> Option<Look>,
+    ) -> Option<GameContent> {
+        let all = || vec![self.known_paths()];
+        let sets = if self.versions.is_empty() { all() } else { self.versions.clone() };
+        let as_it_looks = |paths: &Vec<RelPath>| {
+            self.content_of(game, version, paths, &|file| look(&file.path) == Some(file.look))
+        };
+        let found = sets.iter().find_map(as_it_looks);
+        found.or_else(|| self.content_of(game, version, sets.first()?, &|_| true))
+    }
+
+    fn content_of(
+        &self,
+        game: &GameId,
+        version: GameVersion,
+        paths: &[RelPath],
+        counts: &dyn Fn(&IndexedFile) -> bool,
+    ) -> Option<GameContent> {
+        let known = self.files.iter().filter(|f| counts(f));
+        let known: HashMap<&RelPath, &IndexedFile> = known.map(|f| (&f.path, f)).collect();
+        let paths: BTreeSet<&RelPath> = paths.iter().collect();
+        let files = paths.into_iter().map(|path| known.get(path).copied());
+        let files = files.collect::<Option<Vec<&IndexedFile>>>()?;
+        let chunk = ChunkSize::for_game(files.iter().map(|f| f.look.size).sum());
+        let (mut entries, mut hashes) = (Vec::new(), Vec::new());
+        for file in files {
+            hashes.extend(file.hashes_for(chunk)?.chunks);
+            entries.push(FileEntry { path: file.path.clone(), size: file.look.size, root: file.root });
+        }
+        let manifest = Manifest::new(game.clone(), version, entries).ok()?;
+        GameContent::new(manifest, hashes).ok()
     }
 
     /// The paths of the version that is there, as far as known: of a downloaded one if there is any, or of all files.
     pub fn known_paths(&self) -> Vec<RelPath> {
-        let mut paths = match self.versions.first() {
-            Some(version) => version.clone(),
+        let mut paths = match self.downloaded_paths() {
+            Some(paths) => paths,
             None => self.files.iter().map(|f| f.path.clone()).collect(),
         };
         paths.sort();
@@ -135,9 +195,9 @@ impl GameIndex {
         paths
     }
 
-    /// The paths of a downloaded version, if the game was downloaded.
+    /// The paths of the downloaded versions, if the game was downloaded: of both while one replaces the other.
     pub fn downloaded_paths(&self) -> Option<Vec<RelPath>> {
-        self.versions.first().cloned()
+        (!self.versions.is_empty()).then(|| self.versions.concat())
     }
 
     fn by_look(&self) -> HashMap<(&RelPath, Look), &IndexedFile> {
@@ -179,6 +239,10 @@ impl Store {
         let found = servable_files(&folder).map_err(|e| refuse_walk(game, e))?;
         let known = GameIndex::load(self.layout(), game);
         let selected = known.select(&found);
+        let now = |path: &RelPath| found.iter().find(|f| f.path == *path).map(|f| f.look);
+        if let Some(damage) = known.damaged.iter().find(|d| now(&d.path) == d.look) {
+            return Err(IndexError::Damaged { game: game.clone(), path: damage.path.clone() });
+        }
         let work = Indexing { store: self, game, known: &known, selected: &selected };
         let files = work.run(cancel, progress)?;
         if read_sentinel(&folder).ok() != Some(version) {
@@ -289,7 +353,7 @@ impl Indexing<'_> {
         let kept = self.known.files.iter().filter(|f| is.contains(&f.path) && !reached.contains(&f.path));
         let settled = hashed.iter().filter(|h| h.settled).map(|h| &h.file);
         let files = settled.chain(kept).cloned().collect();
-        let index = GameIndex { files, versions: self.known.versions.clone() };
+        let index = GameIndex { files, versions: self.known.versions.clone(), damaged: Vec::new() };
         if let Err(error) = index.save(self.store.layout(), self.game) {
             tracing::warn!(game = %self.game, %error, "the hash index cannot be written");
         }

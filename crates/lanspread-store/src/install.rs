@@ -8,7 +8,7 @@ use lanspread_core::install::{
 };
 use lanspread_core::io::DiskError;
 use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL, is_archive};
-use lanspread_types::{GameId, RelPath, failpoint};
+use lanspread_types::{GameId, GameVersion, RelPath, failpoint};
 
 use crate::ahead::AheadOutcome;
 use crate::cancel::Cancel;
@@ -28,6 +28,8 @@ pub enum InstallError {
     NotDownloaded(GameId),
     #[error("{0} is already installed")]
     AlreadyInstalled(GameId),
+    #[error("{0} is not installed")]
+    NotInstalled(GameId),
     #[error("something called {name} is in the way of installing {game}")]
     Blocked { game: GameId, name: String },
     #[error("{0} has no archives to install from")]
@@ -130,8 +132,20 @@ impl Store {
             files::delete_tree(&self.layout().area(game, Area::Staging))?;
             return Err(InstallError::Cancelled);
         }
-        let mut job = Unpacking { store: self, game, unpacker, cancel, progress: Some(progress) };
+        if plan == plan_install_unpacked()
+            && let Ok(version) = read_sentinel(&folder)
+        {
+            self.settle(game, version, &self.layout().area(game, Area::Staging))?;
+        }
+        let mut job = Unpacking::new(self, game, unpacker, cancel, progress);
         self.run_install(game, &plan, &mut |staging| job.unpack(&folder, staging))
+    }
+
+    /// Makes a filled staging ready to be shown: what becomes visible with one rename must also be on the platter, and
+    /// what was put there is noted.
+    pub(crate) fn settle(&self, game: &GameId, version: GameVersion, staging: &Path) -> Result<(), Fault> {
+        files::sync_tree(staging)?;
+        self.note_installed(game, version, &staging.join(LOCAL_FOLDER))
     }
 
     /// Executes the plan of an install: all of it is there afterwards, or nothing.
@@ -144,8 +158,10 @@ impl Store {
         let record = Record { game: game.clone(), intent: Intent::Install };
         let executor = Executor::new(self.layout(), &record);
         match executor.run(plan, unpack) {
-            Ok(()) => Ok(()),
-            Err(Stuck { committed: true, .. }) => Ok(()),
+            Ok(()) | Err(Stuck { committed: true, .. }) => {
+                self.tidy_notes(game);
+                Ok(())
+            }
             Err(Stuck { committed: false, error }) => {
                 // The reason for the failure says more than that of the clearing up, which the next start repeats.
                 let _ = executor.recover();
@@ -166,7 +182,10 @@ impl Store {
         let record = Record { game: game.clone(), intent: Intent::Uninstall { folder: local } };
         let executor = Executor::new(self.layout(), &record);
         match executor.run(&plan, &mut no_unpack::<Fault>) {
-            Ok(()) | Err(Stuck { committed: true, .. }) => Ok(()),
+            Ok(()) | Err(Stuck { committed: true, .. }) => {
+                self.tidy_notes(game);
+                Ok(())
+            }
             Err(Stuck { committed: false, error }) => {
                 let _ = executor.recover();
                 Err(error.into())
@@ -202,7 +221,7 @@ impl Store {
 }
 
 /// The unpacking of one game.
-struct Unpacking<'a> {
+pub(crate) struct Unpacking<'a> {
     store: &'a Store,
     game: &'a GameId,
     unpacker: &'a dyn Unpacker,
@@ -211,8 +230,27 @@ struct Unpacking<'a> {
     progress: Option<Box<dyn FnMut(u64, u64)>>,
 }
 
-impl Unpacking<'_> {
-    fn unpack(&mut self, folder: &Path, staging: &Path) -> Result<(), InstallError> {
+impl<'a> Unpacking<'a> {
+    pub fn new(
+        store: &'a Store,
+        game: &'a GameId,
+        unpacker: &'a dyn Unpacker,
+        cancel: &'a Cancel,
+        progress: Box<dyn FnMut(u64, u64)>,
+    ) -> Self {
+        Self { store, game, unpacker, cancel, progress: Some(progress) }
+    }
+
+    /// Fills the staging folder with what the archives of `folder` hold, and notes what that is.
+    pub fn unpack(&mut self, folder: &Path, staging: &Path) -> Result<(), InstallError> {
+        self.unpack_all(folder, staging)?;
+        match read_sentinel(folder) {
+            Ok(version) => Ok(self.store.settle(self.game, version, staging)?),
+            Err(_) => Ok(files::sync_tree(staging)?),
+        }
+    }
+
+    fn unpack_all(&mut self, folder: &Path, staging: &Path) -> Result<(), InstallError> {
         let archives = archives_in(folder)?;
         if archives.is_empty() {
             return Err(InstallError::NoArchives(self.game.clone()));
@@ -234,7 +272,13 @@ impl Unpacking<'_> {
             if matches!(done, Err(UnpackError::Damaged { .. })) && failpoint!("skip-archive-checksum") {
                 continue;
             }
-            let summary = done.map_err(|e| explain(archive, e))?;
+            let summary = done.map_err(|e| match explain(archive, e) {
+                InstallError::Full { .. } => {
+                    let free = fs4::available_space(staging).unwrap_or(0);
+                    InstallError::Full { missing: total.saturating_sub(sink.done() + free).max(1) }
+                }
+                error => error,
+            })?;
             limits.output_bytes = limits.output_bytes.saturating_sub(summary.bytes);
             limits.entries = limits.entries.saturating_sub(summary.files + summary.folders);
         }

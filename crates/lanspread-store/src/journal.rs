@@ -20,6 +20,7 @@ pub enum StoredIntent {
     Install,
     Uninstall { folder: RelPath },
     Remove { files: Vec<RelPath> },
+    Reinstall { folder: RelPath },
 }
 
 /// What a sealed record holds.
@@ -41,6 +42,7 @@ impl From<&Intent> for StoredIntent {
             Intent::Install => Self::Install,
             Intent::Uninstall { folder } => Self::Uninstall { folder },
             Intent::Remove { files } => Self::Remove { files },
+            Intent::Reinstall { folder } => Self::Reinstall { folder },
         }
     }
 }
@@ -52,6 +54,7 @@ impl From<StoredIntent> for Intent {
             StoredIntent::Install => Self::Install,
             StoredIntent::Uninstall { folder } => Self::Uninstall { folder },
             StoredIntent::Remove { files } => Self::Remove { files },
+            StoredIntent::Reinstall { folder } => Self::Reinstall { folder },
         }
     }
 }

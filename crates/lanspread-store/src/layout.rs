@@ -55,6 +55,11 @@ impl Layout {
         self.own.join("index")
     }
 
+    /// What is known of the installs of a game.
+    pub fn installed_of(&self, game: &GameId) -> PathBuf {
+        self.own.join("installed").join(game.as_str())
+    }
+
     pub fn trash(&self) -> PathBuf {
         self.own.join("trash")
     }

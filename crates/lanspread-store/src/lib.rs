@@ -11,6 +11,7 @@ mod cancel;
 mod commit;
 mod execute;
 mod fault;
+mod faulty;
 mod files;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -20,16 +21,23 @@ mod have;
 mod incoming;
 mod index;
 mod install;
+mod installed;
 mod journal;
 mod layout;
 pub mod pack;
+#[cfg(any(test, not(target_os = "linux")))]
+mod parallel;
+mod play;
 mod reader;
+mod reinstall;
+mod reuse;
 mod scan;
 mod sealed;
 mod spool;
 mod store;
 mod stream;
 mod unpack;
+mod verify;
 mod walk;
 mod watch;
 
@@ -38,9 +46,10 @@ pub use arriving::Passed;
 pub use cancel::Cancel;
 pub use commit::CommitError;
 pub use fault::Fault;
-pub use incoming::{Incoming, IncomingError, WriteError};
+pub use incoming::{Incoming, IncomingError, Opened, WriteError};
 pub use index::IndexError;
 pub use install::{InstallError, RemoveError, UninstallError};
+pub use play::{PlayError, Program, START_FILE};
 pub use reader::{ChunkReader, ReadError};
 pub use scan::ScanError;
 pub use spool::Spool;
@@ -49,6 +58,7 @@ pub use unpack::rar::RarUnpacker;
 pub use unpack::{
     EntrySink, EntryWriter, Listing, ReadSeek, UnpackError, UnpackLimits, UnpackSummary, Unpacker,
 };
+pub use verify::VerifyError;
 pub use watch::{Watch, WatchError};
 
 #[cfg(test)]

@@ -68,6 +68,13 @@ impl Store {
         Ok(scan)
     }
 
+    /// Adds which version is installed, if that is known.
+    fn with_installed(&self, game: ScannedGame) -> ScannedGame {
+        let installed_version =
+            if game.installed { self.note(&game.game).and_then(|note| note.version) } else { None };
+        ScannedGame { installed_version, ..game }
+    }
+
     fn scan_entry(&self, entry: &DirEntry, scan: &mut Scan) {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.to_ascii_lowercase().starts_with(OWN_FOLDER) {
@@ -91,11 +98,11 @@ impl Store {
             return ignore(format!("an interrupted change could not be ended: {reason}"));
         }
         match look_into(&game, &path) {
-            Ok(found) => scan.games.push(found),
+            Ok(found) => scan.games.push(self.with_installed(found)),
             Err((reason, installed)) => {
                 ignore(reason);
                 if installed {
-                    scan.games.push(installed_only(game));
+                    scan.games.push(self.with_installed(installed_only(game)));
                 }
             }
         }
@@ -117,6 +124,7 @@ fn look_into(game: &GameId, folder: &Path) -> Result<ScannedGame, (String, bool)
         game: game.clone(),
         version: Some(version),
         installed,
+        installed_version: None,
         bytes: files.iter().map(|f| f.look.size).sum(),
         files: files.len() as u32,
         stamp: stamp(&files),
@@ -124,7 +132,15 @@ fn look_into(game: &GameId, folder: &Path) -> Result<ScannedGame, (String, bool)
 }
 
 fn installed_only(game: GameId) -> ScannedGame {
-    ScannedGame { game, version: None, installed: true, bytes: 0, files: 0, stamp: FileStamp::default() }
+    ScannedGame {
+        game,
+        version: None,
+        installed: true,
+        installed_version: None,
+        bytes: 0,
+        files: 0,
+        stamp: FileStamp::default(),
+    }
 }
 
 /// The name of the folder of the installed game as it is spelled on disk, if it is a real folder.

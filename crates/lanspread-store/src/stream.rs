@@ -80,10 +80,11 @@ impl Store {
         let mut passed = Some(passed);
         self.run_install(game, &plan_install(), &mut |staging| {
             files::make_folders(staging, LOCAL_FOLDER)?;
-            let staging = Staging::new(staging.join(LOCAL_FOLDER), 0, None);
-            let mut sink = Roomy::new(staging, self.layout().own(), &|| 0);
+            let filled = Staging::new(staging.join(LOCAL_FOLDER), 0, None);
+            let mut sink = Roomy::new(filled, self.layout().own(), &|| 0);
             let passed = passed.take().unwrap_or_else(|| Box::new(|_| {}));
-            unpack_arriving(content, spool.clone(), &mut sink, cancel, passed)
+            unpack_arriving(content, spool.clone(), &mut sink, cancel, passed)?;
+            Ok(self.settle(game, content.manifest().version(), staging)?)
         })
     }
 

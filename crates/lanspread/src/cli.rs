@@ -111,6 +111,25 @@ Examples:
     /// Remove a download; what is installed stays.
     #[command(after_help = "Example:\n  lanspread remove ggoo")]
     Remove(GameArg),
+    /// Read every byte of a downloaded game, and fetch what is broken.
+    #[command(after_help = "\
+What is broken is fetched from anybody who has it, and nothing else. Until the game is whole
+again it is not shared.
+
+Examples:
+  lanspread verify ggoo
+  lanspread verify ggoo --check        only look, fetch nothing")]
+    Verify(VerifyArgs),
+    /// Write name and language into a freshly installed game, and start it.
+    #[command(after_help = "\
+The program is what the catalogue says or, if it says nothing, what lanspread.toml in the
+game's folder says: start = \"bin/game.exe\", and args = [\"-x\"] if it takes any.
+
+Examples:
+  lanspread play ggoo
+  lanspread play ggoo --name Ada --language german
+  lanspread play ggoo --no-launch      only write name and language")]
+    Play(PlayArgs),
     /// Cancel a running download (what is verified is kept) or a streamed install (nothing is).
     #[command(after_help = "Example:\n  lanspread cancel ggoo")]
     Cancel(GameArg),
@@ -304,6 +323,30 @@ pub struct InstallArgs {
     /// Fetch the game from the room and unpack it as it arrives, without keeping its archives.
     #[arg(long, visible_alias = "low-disk")]
     pub stream: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The game's id, as `lanspread list` shows it.
+    pub game: GameId,
+    /// Only look; fetch nothing.
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PlayArgs {
+    /// The game's id, as `lanspread list` shows it.
+    pub game: GameId,
+    /// The player's name; what others call this machine if not given.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The game's language, as the game calls it; english if not given.
+    #[arg(long)]
+    pub language: Option<String>,
+    /// Do not start the game.
+    #[arg(long)]
+    pub no_launch: bool,
 }
 
 #[derive(Debug, Args)]

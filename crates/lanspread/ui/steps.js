@@ -49,6 +49,7 @@ export const OPERATIONS = {
   Installing: 'Installing',
   Uninstalling: 'Uninstalling',
   Removing: 'Removing',
+  Starting: 'Starting',
   Updating: 'Updating',
   Verifying: 'Checking',
   Repairing: 'Repairing',

@@ -12,8 +12,10 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{plan_commit, plan_install, plan_install_unpacked, plan_remove, plan_uninstall};
-pub use recover::{recover, roll_back_commit};
+pub use plan::{
+    plan_commit, plan_install, plan_install_unpacked, plan_reinstall, plan_remove, plan_uninstall,
+};
+pub use recover::{recover, roll_back_commit, roll_back_reinstall};
 
 use lanspread_types::{ContentId, GameId, RelPath};
 
@@ -52,7 +54,8 @@ impl Place {
 pub enum Step {
     /// Makes the record durable: from here on recovery knows about the plan.
     WriteRecord,
-    /// Unpacks the game's archives into the staging area. Starts from nothing each time.
+    /// Unpacks the game's archives into the staging area, and adds what is kept of an installed game that is replaced.
+    /// Starts from nothing each time.
     Unpack,
     /// Renames. Done if only `to` is there; an error if both are, or neither.
     Move { from: Place, to: Place },
@@ -102,5 +105,9 @@ pub enum Intent {
     /// Removes the downloaded files, the sentinel among them.
     Remove {
         files: Vec<RelPath>,
+    },
+    /// Puts the downloaded version in the place of what is installed; the folder's name as it is spelled on disk.
+    Reinstall {
+        folder: RelPath,
     },
 }

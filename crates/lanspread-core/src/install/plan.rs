@@ -42,8 +42,7 @@ pub(super) fn tidy_commit() -> Vec<Step> {
 /// Unpacks the archives and shows the result in one rename.
 pub fn plan_install() -> Plan {
     let steps = vec![Step::Delete(Area::Staging), Step::WriteRecord, Step::Unpack];
-    let show = Step::Move { from: local_in(Area::Staging), to: local_in(Area::Game) };
-    finish(steps, show, tidy_install())
+    finish(steps, show_staged(), tidy_install())
 }
 
 /// Shows in one rename what was unpacked while the download ran. Until its record is written nothing knows of the
@@ -55,6 +54,27 @@ pub fn plan_install_unpacked() -> Plan {
 
 pub(super) fn tidy_install() -> Vec<Step> {
     vec![Step::Delete(Area::Staging), Step::ForgetRecord]
+}
+
+/// Replaces what is installed by the downloaded version, which is unpacked beside it first. The old folder is in the
+/// trash until the new one stands, so that the way back is open.
+pub fn plan_reinstall(folder: &RelPath) -> Plan {
+    let steps = vec![
+        Step::Delete(Area::Staging),
+        Step::Delete(Area::Trash),
+        Step::WriteRecord,
+        Step::Unpack,
+        Step::SetAside(folder.clone()),
+    ];
+    finish(steps, show_staged(), tidy_reinstall())
+}
+
+pub(super) fn show_staged() -> Step {
+    Step::Move { from: local_in(Area::Staging), to: local_in(Area::Game) }
+}
+
+pub(super) fn tidy_reinstall() -> Vec<Step> {
+    vec![Step::Delete(Area::Trash), Step::Delete(Area::Staging), Step::ForgetRecord]
 }
 
 /// Takes the installed game away in one rename, then deletes it.

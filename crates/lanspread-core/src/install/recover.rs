@@ -2,8 +2,10 @@
 
 use lanspread_types::RelPath;
 
-use super::plan::{commit_forward, is_sentinel, prune_above, remove_rest, sentinel_in};
-use super::plan::{tidy_commit, tidy_install, tidy_uninstall};
+use super::plan::{
+    commit_forward, is_sentinel, local_in, prune_above, remove_rest, sentinel_in, show_staged,
+};
+use super::plan::{tidy_commit, tidy_install, tidy_reinstall, tidy_uninstall};
 use super::{Area, Intent, Place, Plan, Record, Step};
 
 /// The plan that ends what the record tells of, given what is there.
@@ -15,6 +17,7 @@ pub fn recover(record: &Record, there: &dyn Fn(&Place) -> bool) -> Plan {
         // The same: what is in the trash was uninstalled, what is not was not.
         Intent::Uninstall { .. } => Plan { steps: tidy_uninstall(), commit: None },
         Intent::Remove { files } => recover_remove(files, there),
+        Intent::Reinstall { folder } => recover_reinstall(folder, there),
     }
 }
 
@@ -61,6 +64,28 @@ pub fn roll_back_commit(new: &[RelPath], old: &[RelPath], there: &dyn Fn(&Place)
 fn is_moved_in(path: &RelPath, old: &[RelPath], there: &dyn Fn(&Place) -> bool) -> bool {
     let waits = old.contains(path) && !there(&Place::new(Area::Trash, path));
     there(&Place::new(Area::Game, path)) && !waits
+}
+
+/// The old folder goes aside only once the new one is wholly unpacked. So where it is aside and the new one is still
+/// in staging, the change goes forward; where the staging is gone before the new one was shown, it goes back.
+fn recover_reinstall(folder: &RelPath, there: &dyn Fn(&Place) -> bool) -> Plan {
+    let aside = there(&Place::new(Area::Trash, folder));
+    if aside && there(&local_in(Area::Staging)) {
+        let steps = [vec![show_staged()], tidy_reinstall()].concat();
+        return Plan { steps, commit: Some(0) };
+    }
+    if aside && !there(&local_in(Area::Game)) {
+        return roll_back_reinstall(folder, there);
+    }
+    Plan { steps: tidy_reinstall(), commit: None }
+}
+
+/// Brings the old folder back, as long as the new one is not shown.
+pub fn roll_back_reinstall(folder: &RelPath, there: &dyn Fn(&Place) -> bool) -> Plan {
+    let (aside, place) = (Place::new(Area::Trash, folder), Place::new(Area::Game, folder));
+    let back = there(&aside).then_some(Step::Move { from: aside, to: place });
+    let commit = back.is_some().then_some(0);
+    Plan { steps: back.into_iter().chain(tidy_reinstall()).collect(), commit }
 }
 
 fn recover_remove(files: &[RelPath], there: &dyn Fn(&Place) -> bool) -> Plan {

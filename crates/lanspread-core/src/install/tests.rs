@@ -291,3 +291,50 @@ fn folders_are_pruned_from_the_deepest() {
     assert_eq!(pruned.collect::<Vec<_>>(), paths(&["a/b", "a"]));
     assert!(plan.steps.contains(&Step::Prune(Place::root(Area::Game))));
 }
+
+/// What is installed, with what the user has added; the staging takes over what is kept when it unpacks.
+const INSTALLED: [(Area, &str, &str); 2] =
+    [(Area::Game, "local/old.exe", "old exe"), (Area::Game, "local/game.exe", "old game")];
+
+#[test]
+fn a_reinstall_leaves_the_old_folder_or_the_new_one() {
+    let before = Disk::with(&[&OLD[..], &INSTALLED[..], &USERS[1..]].concat());
+    let folder = path("local");
+    let plan = plan_reinstall(&folder);
+    interrupt_everywhere(&before, &plan, &record(Intent::Reinstall { folder }));
+    let mut after = before.clone();
+    after.run(&plan, plan.steps.len(), 1);
+    let visible = after.visible();
+    assert_eq!(visible.get("local/game.exe"), Some(&"exe"));
+    assert!(!visible.contains_key("local/old.exe"));
+    assert!(OLD.iter().chain(&USERS[1..]).all(|(_, path, content)| visible.get(path) == Some(content)));
+}
+
+#[test]
+fn a_reinstall_goes_back_from_everywhere_before_its_commit_point() {
+    let before = Disk::with(&[&OLD[..], &INSTALLED[..]].concat());
+    let folder = path("local");
+    let plan = plan_reinstall(&folder);
+    for count in 3..=plan.commit.unwrap() {
+        let mut disk = before.clone();
+        disk.run(&plan, count, 1);
+        let back = roll_back_reinstall(&folder, &|place| disk.there(place));
+        disk.run(&back, back.steps.len(), 2);
+        assert_eq!(disk, before, "after {count} steps");
+    }
+}
+
+#[test]
+fn a_reinstall_whose_staging_is_gone_goes_back() {
+    let before = Disk::with(&[&OLD[..], &INSTALLED[..]].concat());
+    let folder = path("local");
+    let plan = plan_reinstall(&folder);
+    for count in 3..=plan.commit.unwrap() {
+        let mut disk = before.clone();
+        disk.run(&plan, count, 1);
+        disk.files.retain(|(area, _), _| *area != Area::Staging);
+        for ended in recoveries(&disk, &record(Intent::Reinstall { folder: folder.clone() })) {
+            assert_eq!(ended, before, "after {count} steps");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! What the user asks for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ pub struct Waiting {
     pub peers: Vec<PeerWait>,
     pub rooms: Vec<(CommandId, Time)>,
     pub games_dir: Option<CommandId>,
+    /// Games that are verified, and are to be repaired.
+    pub repairs: BTreeSet<GameId>,
+    pub plays: BTreeMap<GameId, CommandId>,
     pub shutdown: Vec<CommandId>,
 }
 
@@ -58,6 +62,10 @@ impl Node {
             Command::Install { game } => self.install(id, &game),
             Command::Uninstall { game } => self.uninstall(id, &game),
             Command::RemoveDownload { game } => self.remove(now, id, &game),
+            Command::Verify { game, repair } => self.verify(id, &game, repair),
+            Command::Play { game, user_name, language, launch } => {
+                self.play(id, &game, user_name, language, launch);
+            }
             Command::SetLimits(limits) => {
                 self.set_limits(now, limits);
                 self.reply(id, Ok(Reply::Done));
@@ -180,6 +188,7 @@ impl Node {
             about: entry.map(|e| e.about.clone()).unwrap_or_default(),
             downloaded: local.is_some_and(LocalGame::downloaded),
             installed: local.is_some_and(|l| l.installed),
+            installed_version: local.and_then(|l| l.installed_version),
             availability,
             local_version: local.and_then(|l| l.version),
             version,
@@ -219,13 +228,9 @@ impl Node {
             return self.reply(id, Err(error));
         }
         let version = self.wanted_version(game);
-        if let Some(local) = self.library.get(game)
-            && local.downloaded()
-            && local.version == version
-        {
-            let installed = local.installed;
-            if install && !installed {
-                self.start_install(game);
+        if self.is_here(game, version) {
+            if let Some(job) = self.install_due(game, false).filter(|_| install) {
+                self.start_install(game, job);
             }
             return self.reply(id, Ok(Reply::AlreadyThere { game: game.clone() }));
         }
@@ -303,7 +308,9 @@ impl Node {
     fn cancel(&mut self, id: CommandId, game: &GameId) {
         match self.operations.kind(game) {
             Some(OperationKind::Downloading | OperationKind::Streaming) if self.cancel_fetch(game) => {}
-            Some(OperationKind::Installing) => self.job(DiskJob::Cancel { game: game.clone() }),
+            Some(OperationKind::Installing | OperationKind::Verifying) => {
+                self.job(DiskJob::Cancel { game: game.clone() });
+            }
             _ => return self.reply(id, Err(CommandError::NothingToCancel { game: game.clone() })),
         }
         self.reply(id, Ok(Reply::Done));
@@ -312,12 +319,14 @@ impl Node {
     fn install(&mut self, id: CommandId, game: &GameId) {
         let local = self.library.get(game);
         let checked = self.check_command(game).and_then(|()| match local {
-            Some(local) if local.installed => Err(CommandError::AlreadyInstalled { game: game.clone() }),
+            Some(local) if local.installed && !local.is_outdated() => {
+                Err(CommandError::AlreadyInstalled { game: game.clone() })
+            }
             Some(local) if local.downloaded() => Ok(()),
             _ => Err(CommandError::NotDownloaded { game: game.clone() }),
         });
-        if checked.is_ok() {
-            self.start_install(game);
+        if let Some(job) = self.install_due(game, false).filter(|_| checked.is_ok()) {
+            self.start_install(game, job);
         }
         self.reply(id, checked.map(|()| Reply::Done));
     }
@@ -361,16 +370,16 @@ impl Node {
         self.operations.check_idle(game)
     }
 
-    fn start_install(&mut self, game: &GameId) {
+    fn start_install(&mut self, game: &GameId, job: DiskJob) {
         self.operations.start(game, OperationKind::Installing);
         self.operations_changed();
-        self.begin_install(game);
+        self.begin_install(game, job);
     }
 
     /// The install's first steps, once it stands among the operations.
-    pub(super) fn begin_install(&mut self, game: &GameId) {
+    pub(super) fn begin_install(&mut self, game: &GameId, job: DiskJob) {
         self.event(Event::InstallBegin { game: game.clone() });
-        self.job(DiskJob::Install { game: game.clone() });
+        self.job(job);
     }
 
     pub(super) fn answer_peer_waits(&mut self, now: Time) {
@@ -418,7 +427,9 @@ impl Node {
     fn stop_operation(&mut self, game: &GameId) {
         match self.operations.kind(game) {
             Some(OperationKind::Downloading | OperationKind::Streaming) => self.abandon_fetch(game),
-            Some(OperationKind::Installing) => self.job(DiskJob::Cancel { game: game.clone() }),
+            Some(OperationKind::Installing | OperationKind::Verifying) => {
+                self.job(DiskJob::Cancel { game: game.clone() });
+            }
             _ => {}
         }
     }

@@ -19,6 +19,15 @@ impl Node {
             DiskReport::IncomingOpened { game, result } => self.incoming_opened(now, &game, result),
             DiskReport::Committed { game, result } => self.committed(now, &game, result),
             DiskReport::IncomingDropped { game } => self.incoming_dropped(now, &game),
+            DiskReport::ReuseProgress { game, done, total } => self.reuse_progress(&game, done, total),
+            DiskReport::Reused { game, bytes } => self.reused(&game, bytes),
+            DiskReport::VerifyProgress { game, done, total } => {
+                self.operations.progress(&game, done, total);
+                self.event(Event::VerifyProgress { game, done, total });
+            }
+            DiskReport::Verified { game, result } => self.verified(now, &game, result),
+            DiskReport::FilesKept { game, kept } => self.event(Event::UserFilesKept { game, kept }),
+            DiskReport::Stamped { game, result } => self.stamped(&game, result),
             DiskReport::UnpackProgress { game, done, total } => {
                 self.operations.progress(&game, done, total);
                 self.event(Event::InstallProgress { game, done, total });

@@ -12,6 +12,7 @@ use crate::fetch::{
     AskedForManifest, Ending, Fetch, MANIFEST_PATIENCE, PROGRESS_INTERVAL, Phase, SOURCE_PATIENCE, Transfer,
 };
 use crate::io::{ChunkFault, CloseReason, DiskError, DiskJob, ManifestFault, Output, RequestFailure};
+use crate::library::LocalGame;
 use crate::refusals::RefusalCause;
 use crate::roster::RemotePeer;
 use crate::swarm::{Download, Failure};
@@ -73,7 +74,7 @@ impl Node {
         }
     }
 
-    fn got_manifest(&mut self, game: &GameId, content: Arc<GameContent>) {
+    pub(super) fn got_manifest(&mut self, game: &GameId, content: Arc<GameContent>) {
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let manifest = content.manifest();
         let event = Event::GotGameFiles {
@@ -111,12 +112,21 @@ impl Node {
 
     /// The place on disk is ready: the swarm may begin.
     pub(super) fn incoming_opened(&mut self, now: Time, game: &GameId, result: Result<ChunkSet, DiskError>) {
-        let Some(fetch) = self.fetches.get(game) else { return };
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        if let Phase::Dropping(_) = &fetch.phase {
+            // It was given up meanwhile; only now nothing is at work on its place any more.
+            let content = fetch.content;
+            return self.job(DiskJob::DropIncoming { game: game.clone(), content });
+        }
         let Phase::Opening(content) = &fetch.phase else { return };
         let content = content.clone();
         let had = match result {
             Ok(had) => had,
-            Err(error) => return self.end_fetch(now, game, Ending::Failed(DownloadFailure::Disk(error))),
+            Err(error) => {
+                let content = fetch.content;
+                fetch.phase = Phase::Dropping(Ending::Failed(DownloadFailure::Disk(error)));
+                return self.job(DiskJob::DropIncoming { game: game.clone(), content });
+            }
         };
         let install = fetch.install && !self.library.get(game).is_some_and(|local| local.installed);
         let swarm = Download::new(content.clone(), had, self.rng.next_u64(), self.tuning.clone());
@@ -142,7 +152,8 @@ impl Node {
         let fellow_conns: Vec<_> = fellows().map(|p| p.conn).collect();
         let (bytes, had_bytes) = (transfer.total_bytes(), transfer.had_bytes());
         fetch.phase = Phase::Transfer(Box::new(transfer));
-        self.event(Event::DownloadBegin { game: game.clone(), bytes, had_bytes });
+        let reused_bytes = fetch.reused_bytes;
+        self.event(Event::DownloadBegin { game: game.clone(), bytes, had_bytes, reused_bytes });
         let conns: Vec<_> = self.roster.iter().map(|p| p.conn).collect();
         for conn in conns {
             self.send(conn, Message::Interested { game: game.clone(), content: id });
@@ -417,17 +428,18 @@ impl Node {
         self.operations.end(game);
         match result {
             Ok(committed) => {
+                let updated = self.library.get(game).is_some_and(LocalGame::downloaded);
                 self.library.downloaded(content, committed.stamp);
                 self.announce_library();
-                let installed = self.library.get(game).is_some_and(|local| local.installed);
-                let install = fetch.install && !installed && !self.is_stopping();
-                if install {
+                let wanted = fetch.install && !self.is_stopping();
+                let install = self.install_due(game, updated).filter(|_| wanted);
+                if install.is_some() {
                     self.operations.start(game, crate::command::OperationKind::Installing);
                 }
                 self.operations_changed();
                 self.event(Event::DownloadFinished { game: game.clone(), totals });
-                if install {
-                    self.begin_install(game);
+                if let Some(job) = install {
+                    self.begin_install(game, job);
                 }
             }
             Err(error) => {
@@ -464,14 +476,21 @@ impl Node {
     fn drop_fetch(&mut self, game: &GameId, ending: Ending) {
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let content = fetch.content;
-        // The job that unpacks a streamed install clears up and reports; before it there is nothing to clear up.
+        // The job that unpacks a streamed install clears up and reports; before it there is nothing to clear up. The job
+        // that opens the place of a download reports, too, and is waited for.
         let unpacks = fetch.stream && !matches!(fetch.phase, Phase::Manifest(_));
+        let opening = matches!(fetch.phase, Phase::Opening(_));
         fetch.phase = Phase::Dropping(ending);
         self.forget_requests(game);
         self.not_interested(content);
         self.uplink.content_gone(&content);
         let game = game.clone();
-        self.job(if unpacks { DiskJob::Cancel { game } } else { DiskJob::DropIncoming { game, content } });
+        let ends_itself = unpacks || opening;
+        self.job(if ends_itself {
+            DiskJob::Cancel { game }
+        } else {
+            DiskJob::DropIncoming { game, content }
+        });
     }
 
     pub(super) fn incoming_dropped(&mut self, now: Time, game: &GameId) {

@@ -2,7 +2,7 @@
 //!
 //! The node owns the parts (roster, library, operations, downloads, uplink) and carries news between them. Each file
 //! of this folder is one side of it: `commands` (the user), `network` (connections and messages), `serving`,
-//! `fetching`, `disk`, `timers`.
+//! `fetching`, `disk`, `upkeep` (updates, verification, play), `timers`.
 
 mod catalogue;
 mod commands;
@@ -14,6 +14,7 @@ mod room;
 mod serving;
 mod streaming;
 mod timers;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;

@@ -68,6 +68,8 @@ pub enum Content {
     },
     /// A stored RAR archive of these files: path, seed, size.
     Archive(Vec<(String, u64, u64)>),
+    /// A stored RAR archive of these files.
+    Packed(Vec<(String, Vec<u8>)>),
 }
 
 /// A generated game.
@@ -151,6 +153,14 @@ fn write(content: &Content, path: &Path) -> Outcome {
                     1_700_000_000,
                     Seeded::new(*seed, *len),
                 )?;
+            }
+            packer.finish()?;
+        }
+        Content::Packed(payload) => {
+            let mut packer = Packer::new(file)?;
+            for (path, bytes) in payload {
+                let path = RelPath::new(path.clone())?;
+                packer.add_file(&path, bytes.len() as u64, 1_700_000_000, &bytes[..])?;
             }
             packer.finish()?;
         }

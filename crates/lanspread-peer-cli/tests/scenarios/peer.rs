@@ -615,6 +615,13 @@ impl Peer {
         within(limit, what, look)
     }
 
+    /// Bytes that the running process has read so far, from files and sockets; `None` where the system does not tell.
+    pub fn bytes_read(&self) -> Option<u64> {
+        let pid = self.process.lock().as_ref().map(|running| running.child.id())?;
+        let io = std::fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+        io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
+    }
+
     // --- life and death ---
 
     /// SIGKILL: no goodbye, no flush.

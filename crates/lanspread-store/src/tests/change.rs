@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use lanspread_core::install::{Intent, Plan, Record, plan_commit, plan_install, plan_remove, plan_uninstall};
+use lanspread_core::install::{
+    Intent, Plan, Record, plan_commit, plan_install, plan_reinstall, plan_remove, plan_uninstall,
+};
 use lanspread_types::RelPath;
 
 use super::lab::{Lab, Version, game, noise, rel};
@@ -15,7 +17,7 @@ use crate::{Cancel, InstallError, RarUnpacker, RemoveError, Store, UninstallErro
 
 type Tree = BTreeMap<String, Vec<u8>>;
 
-fn downloaded() -> (Lab, Version) {
+pub fn downloaded() -> (Lab, Version) {
     let lab = Lab::new();
     let archive = Rar5::new().file("game.exe", b"exe").finish();
     let version = Version::new("g", 20_250_101, &[("a.eti", archive), ("sub/b.txt", noise(1, 9))]);
@@ -101,7 +103,7 @@ fn crash_everywhere(prepare: &dyn Fn() -> Lab, record: &Record, plan: &Plan) {
     assert_ne!(after, Some(before));
 }
 
-fn with_users_files(lab: &Lab) {
+pub fn with_users_files(lab: &Lab) {
     lab.put("g/local/save", b"played");
 }
 
@@ -152,6 +154,17 @@ fn a_crash_in_a_removal_leaves_all_or_nothing_of_the_download() {
     let files: Vec<RelPath> = downloaded().1.files.keys().map(|p| rel(p)).collect();
     let record = Record { game: game("g"), intent: Intent::Remove { files: files.clone() } };
     crash_everywhere(&prepare, &record, &plan_remove(&files));
+}
+
+#[test]
+fn a_crash_in_a_reinstall_leaves_the_old_folder_or_the_new_one() {
+    let prepare = || {
+        let (lab, _) = downloaded();
+        with_users_files(&lab);
+        lab
+    };
+    let record = Record { game: game("g"), intent: Intent::Reinstall { folder: rel("local") } };
+    crash_everywhere(&prepare, &record, &plan_reinstall(&rel("local")));
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn a_download_goes_on_after_a_restart() {
 }
 
 /// Gives the journal of a download the look of one from an earlier run of the system.
-fn reboot(lab: &Lab, version: &Version) {
+pub fn reboot(lab: &Lab, version: &Version) {
     let path = lab
         .dir
         .path()

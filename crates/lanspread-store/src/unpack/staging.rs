@@ -13,6 +13,7 @@ use lanspread_types::RelPath;
 
 use super::{EntrySink, EntryWriter};
 use crate::fault::{Fault, OrFault};
+use crate::faulty::{self, Op};
 use crate::files;
 
 const WRITE_BYTES: usize = 256 << 10;
@@ -61,6 +62,11 @@ impl Staging {
     pub fn new(root: PathBuf, total: u64, report: Option<Report>) -> Self {
         let meter = Meter { done: 0, told: 0, total, report };
         Self { root, spelled: HashMap::new(), meter: Rc::new(RefCell::new(meter)) }
+    }
+
+    /// Bytes written so far.
+    pub fn done(&self) -> u64 {
+        self.meter.borrow().done
     }
 
     /// The path under which something is written: each part as it was spelled first. Refuses a file where a folder
@@ -117,6 +123,11 @@ struct StagedFile {
 
 impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        faulty::before(Op::Write)?;
+        if let Some((some, error)) = faulty::cut_short(bytes.len()) {
+            self.output.write_all(&bytes[..some])?;
+            return Err(error);
+        }
         let written = self.output.write(bytes)?;
         self.meter.borrow_mut().add(written as u64);
         Ok(written)
@@ -130,6 +141,7 @@ impl Write for StagedFile {
 impl EntryWriter for StagedFile {
     fn finish(self: Box<Self>) -> io::Result<()> {
         let file = self.output.into_inner().map_err(io::IntoInnerError::into_error)?;
+        faulty::wrote(&file);
         if let Some(modified) = self.modified {
             // A time that the disk cannot hold is not worth failing for.
             let _ = file.set_modified(modified);

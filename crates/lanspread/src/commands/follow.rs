@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use lanspread_api::event::{Repair, VerifyFinished};
 use lanspread_api::reply::{DownloadReply, GameInfo};
 use lanspread_api::{ErrorBody, ErrorCode, Event, Line, ReplyData, Request};
 
@@ -22,6 +23,10 @@ pub enum Goal {
     StreamInstall,
     Uninstall,
     Remove,
+    /// A verification that fetches nothing.
+    Check,
+    /// A verification, and the download of what is broken.
+    Verify,
 }
 
 impl Goal {
@@ -31,7 +36,11 @@ impl Goal {
 
     /// Whether something is fetched, which can be cancelled.
     fn is_get(self) -> bool {
-        matches!(self, Self::Download | Self::DownloadAndInstall | Self::StreamInstall)
+        matches!(self, Self::Download | Self::DownloadAndInstall | Self::StreamInstall | Self::Verify)
+    }
+
+    fn is_verify(self) -> bool {
+        matches!(self, Self::Check | Self::Verify)
     }
 
     /// The end that an event tells of, if it is one for this game.
@@ -41,7 +50,13 @@ impl Goal {
             of(&f.game_id).then(|| Err(about(game, f.code, f.reason.clone())))
         };
         match event {
-            Event::DownloadFinished { game_id, .. } if of(game_id) && self == Self::Download => Some(Ok(())),
+            Event::VerifyFinished(v) if of(&v.game_id) && self.is_verify() => verified(v),
+            Event::VerifyFailed(f) if self.is_verify() => failed(f),
+            Event::DownloadFinished { game_id, .. }
+                if of(game_id) && matches!(self, Self::Download | Self::Verify) =>
+            {
+                Some(Ok(()))
+            }
             Event::DownloadFailed { game_id, code, reason, variants, .. } if of(game_id) && self.is_get() => {
                 let mut error = about(game, *code, format!("{game} was not fetched: {reason}"));
                 error.variants = variants.clone();
@@ -72,12 +87,29 @@ impl Goal {
     /// Whether the game is as it was to be: how the end is told when events were lost.
     fn is_reached(self, game: &GameInfo) -> bool {
         match self {
-            Self::Download => game.downloaded,
+            Self::Download | Self::Check | Self::Verify => game.downloaded,
             Self::DownloadAndInstall => game.downloaded && game.installed,
             Self::Install | Self::StreamInstall => game.installed,
             Self::Uninstall => !game.installed,
             Self::Remove => !game.downloaded,
         }
+    }
+}
+
+/// The end that a verification's result is, unless a download of what is broken follows it.
+fn verified(v: &VerifyFinished) -> Option<Result<(), ErrorBody>> {
+    let broken = |what: &str| {
+        let (parts, bytes) = (v.broken_count, v.broken_bytes);
+        let message =
+            format!("{}: {parts} parts ({bytes} bytes) are not what they should be; {what}", v.game_id);
+        Some(Err(about(&v.game_id, ErrorCode::Damaged, message)))
+    };
+    match v.repair {
+        Repair::Started => None,
+        Repair::NotNeeded => Some(Ok(())),
+        Repair::NotAsked if v.broken_count == 0 => Some(Ok(())),
+        Repair::NotAsked => broken("nothing was fetched"),
+        Repair::NoSource => broken("nobody here has the game"),
     }
 }
 
@@ -97,7 +129,8 @@ impl Asked {
             | Request::Install { game_id }
             | Request::StreamInstall { game_id }
             | Request::Uninstall { game_id }
-            | Request::RemoveDownload { game_id } => game_id.clone(),
+            | Request::RemoveDownload { game_id }
+            | Request::Verify { game_id, .. } => game_id.clone(),
             _ => return self.show(request),
         };
         let incoming = self.incoming()?;
@@ -207,7 +240,11 @@ fn about(game: &str, code: ErrorCode, message: impl Into<String>) -> ErrorBody {
 fn concerns(event: &Event, game: &str) -> bool {
     match event {
         Event::GotGameFiles { game_id, .. }
+        | Event::ReuseProgress { game_id, .. }
         | Event::DownloadBegin { game_id, .. }
+        | Event::UserFilesKept { game_id, .. }
+        | Event::VerifyBegin { game_id }
+        | Event::VerifyProgress { game_id, .. }
         | Event::DownloadChunkFinished { game_id, .. }
         | Event::DownloadFinished { game_id, .. }
         | Event::DownloadFailed { game_id, .. }
@@ -220,7 +257,11 @@ fn concerns(event: &Event, game: &str) -> bool {
         | Event::UninstallFinished { game_id }
         | Event::RemoveFinished { game_id } => game_id == game,
         Event::DownloadProgress(p) => p.game_id == game,
-        Event::InstallFailed(f) | Event::UninstallFailed(f) | Event::RemoveFailed(f) => f.game_id == game,
+        Event::VerifyFinished(v) => v.game_id == game,
+        Event::InstallFailed(f)
+        | Event::UninstallFailed(f)
+        | Event::RemoveFailed(f)
+        | Event::VerifyFailed(f) => f.game_id == game,
         Event::EventsLost { .. } => true,
         _ => false,
     }
@@ -233,6 +274,7 @@ mod tests {
     fn totals() -> lanspread_api::event::Totals {
         lanspread_api::event::Totals {
             bytes: 0,
+            reused_bytes: 0,
             chunks: 0,
             duration_ms: 0,
             mib_per_s: 0.0,
@@ -260,6 +302,7 @@ mod tests {
             game_id: "a".to_owned(),
             code: ErrorCode::SourcesGone,
             reason: "all sources are gone".to_owned(),
+            missing_bytes: None,
             variants: vec![],
             totals: totals(),
         };

@@ -6,7 +6,7 @@ mod room;
 use std::path::{Path, PathBuf};
 
 use lanspread_api::reply::{
-    Availability, GameInfo, Limits, OperationKind, PeerInfo, Status, Swarm, SwarmSource,
+    Availability, GameInfo, Limits, OperationKind, PeerInfo, PlayReply, Status, Swarm, SwarmSource,
 };
 use lanspread_api::request::Priority;
 use lanspread_api::{ErrorBody, ErrorCode, Line, ReplyData, Request};
@@ -55,6 +55,16 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         Command::Install(args) => asked.follow(&Request::Install { game_id: args.game }, Goal::Install),
         Command::Uninstall(args) => asked.follow(&Request::Uninstall { game_id: args.game }, Goal::Uninstall),
         Command::Remove(args) => asked.follow(&Request::RemoveDownload { game_id: args.game }, Goal::Remove),
+        Command::Verify(args) => {
+            let goal = if args.check { Goal::Check } else { Goal::Verify };
+            asked.follow(&Request::Verify { game_id: args.game, repair: !args.check }, goal)
+        }
+        Command::Play(args) => asked.show(&Request::Play {
+            game_id: args.game,
+            user_name: args.name,
+            language: args.language,
+            launch: !args.no_launch,
+        }),
         Command::Demo(_)
         | Command::Run(_)
         | Command::Pack(_)
@@ -147,7 +157,11 @@ fn described(reply: &ReplyData) -> Vec<String> {
         ReplyData::CancelDownload(g) => {
             vec![format!("{}: cancelled; what is verified of a download is kept.", g.game_id)]
         }
-        ReplyData::Install(g) | ReplyData::Uninstall(g) | ReplyData::RemoveDownload(g) => {
+        ReplyData::Play(p) => played(p),
+        ReplyData::Install(g)
+        | ReplyData::Uninstall(g)
+        | ReplyData::RemoveDownload(g)
+        | ReplyData::Verify(g) => {
             vec![format!("{}: started.", g.game_id)]
         }
         ReplyData::SetLimits(limits) => vec![format!("Now {}.", limits_in_words(limits))],
@@ -161,6 +175,22 @@ fn described(reply: &ReplyData) -> Vec<String> {
         ReplyData::WaitPeers(c) => vec![format!("{} connected.", human::count(c.peer_count, "peer"))],
         ReplyData::SetGameDir(dir) => vec![format!("The library is now {}.", dir.games_dir)],
     }
+}
+
+/// What a `play` wrote and started.
+fn played(p: &PlayReply) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !p.already_applied && p.wrote.is_empty() {
+        lines.push(format!("{}: it has no file for name and language.", p.game_id));
+    } else if !p.already_applied {
+        lines.push(format!("{}: wrote name and language to {}.", p.game_id, p.wrote.join(", ")));
+    }
+    match &p.program {
+        Some(program) if p.launched => lines.push(format!("{}: started {program}.", p.game_id)),
+        Some(program) => lines.push(format!("{}: to be started with {program}.", p.game_id)),
+        None => lines.push(format!("{}: nothing says how it is started.", p.game_id)),
+    }
+    lines
 }
 
 /// The room's games.
@@ -267,6 +297,8 @@ fn status(s: &Status) -> Vec<String> {
             OperationKind::Streaming => "Installing from the room",
             OperationKind::Uninstalling => "Uninstalling",
             OperationKind::Removing => "Removing",
+            OperationKind::Verifying => "Verifying",
+            OperationKind::Starting => "Starting",
         };
         let (done, total) = (operation.progress.done_bytes, operation.progress.total_bytes);
         let far = match total {
@@ -338,6 +370,7 @@ mod tests {
             size: 128 << 20,
             eti_game_version: Some("20250101".to_owned()),
             local_version: None,
+            installed_version: None,
             content_id: None,
             about: lanspread_api::reply::About::default(),
         }

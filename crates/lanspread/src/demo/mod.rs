@@ -212,6 +212,7 @@ mod tests {
         };
         Totals {
             bytes: 10,
+            reused_bytes: 0,
             chunks: 2,
             duration_ms: 1,
             mib_per_s: 1.0,

@@ -156,8 +156,12 @@ mod tests {
 
     #[test]
     fn failures_are_counted_by_code() {
-        let failure =
-            GameFailure { game_id: "a".to_owned(), code: ErrorCode::DiskFull, reason: String::new() };
+        let failure = GameFailure {
+            game_id: "a".to_owned(),
+            code: ErrorCode::DiskFull,
+            reason: String::new(),
+            missing_bytes: None,
+        };
         let entry = |event| LogEntry { at_ms: 0, event };
         let log = [
             entry(Event::InstallFailed(failure.clone())),

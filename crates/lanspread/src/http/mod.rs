@@ -6,6 +6,8 @@
 //! POST /api/v1/connect        {"addr": "192.168.0.7:24930"}
 //! POST /api/v1/download       {"game_id": "ggoo", "install": true}
 //! POST /api/v1/cancel         {"game_id": "ggoo"}          also install, stream-install, uninstall, remove
+//! POST /api/v1/verify         {"game_id": "ggoo", "repair": true}
+//! POST /api/v1/play           {"game_id": "ggoo", "user_name": "Ada", "language": "german", "launch": true}
 //! POST /api/v1/limits         {"upload": 10000000, "download": null}
 //! POST /api/v1/priority       {"game_id": "ggoo", "priority": "high"}
 //! POST /api/v1/shutdown
@@ -58,7 +60,7 @@ const EVENT_READERS_MAX: usize = 16;
 /// What the last part of a path asks for: its name in the contract.
 pub const READS: [(&str, &str); 4] =
     [("status", "status"), ("peers", "list-peers"), ("games", "list-games"), ("room", "room")];
-pub const WRITES: [(&str, &str); 11] = [
+pub const WRITES: [(&str, &str); 13] = [
     ("connect", "connect"),
     ("download", "download"),
     ("cancel", "cancel-download"),
@@ -66,6 +68,8 @@ pub const WRITES: [(&str, &str); 11] = [
     ("stream-install", "stream-install"),
     ("uninstall", "uninstall"),
     ("remove", "remove-download"),
+    ("verify", "verify"),
+    ("play", "play"),
     ("limits", "set-limits"),
     ("priority", "set-priority"),
     ("want", "want-game"),

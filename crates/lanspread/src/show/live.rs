@@ -13,6 +13,8 @@ enum Work {
     Index,
     Download,
     Install,
+    Reuse,
+    Verify,
 }
 
 /// Shows a peer's events on a screen.
@@ -42,7 +44,16 @@ impl Live {
             Event::IndexProgress { game_id, done_bytes, total_bytes } => {
                 self.meter(Work::Index, game_id, *done_bytes, *total_bytes, "");
             }
-            Event::DownloadBegin { game_id, total_bytes, had_bytes } => {
+            Event::ReuseProgress { game_id, done_bytes, total_bytes } => {
+                self.meter(Work::Reuse, game_id, *done_bytes, *total_bytes, "");
+            }
+            Event::VerifyProgress { game_id, done_bytes, total_bytes } => {
+                self.meter(Work::Verify, game_id, *done_bytes, *total_bytes, "");
+            }
+            Event::VerifyFinished(v) => self.done(Work::Verify, &v.game_id),
+            Event::VerifyFailed(f) => self.done(Work::Verify, &f.game_id),
+            Event::DownloadBegin { game_id, total_bytes, had_bytes, .. } => {
+                self.done(Work::Reuse, game_id);
                 self.meter(Work::Download, game_id, *had_bytes, *total_bytes, "");
             }
             Event::DownloadProgress(p) => {
@@ -53,7 +64,10 @@ impl Live {
             }
             Event::DownloadFinished { game_id, .. }
             | Event::DownloadFailed { game_id, .. }
-            | Event::DownloadCancelled { game_id, .. } => self.done(Work::Download, game_id),
+            | Event::DownloadCancelled { game_id, .. } => {
+                self.done(Work::Reuse, game_id);
+                self.done(Work::Download, game_id);
+            }
             Event::InstallFinished { game_id } => self.done(Work::Install, game_id),
             Event::InstallFailed(failure) => self.done(Work::Install, &failure.game_id),
             Event::IndexFailed(failure) => self.done(Work::Index, &failure.game_id),
@@ -71,6 +85,8 @@ impl Live {
             Work::Index => format!("Hashing {game}"),
             Work::Download => format!("Fetching {game}"),
             Work::Install => format!("Installing {game}"),
+            Work::Reuse => format!("Reusing {game}"),
+            Work::Verify => format!("Verifying {game}"),
         };
         let screen = &self.screen;
         let meter =

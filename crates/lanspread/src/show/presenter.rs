@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use lanspread_api::event::{DownloadProgress, Event, GameFailure, IgnoredFolder, Totals};
+use lanspread_api::event::{
+    DownloadProgress, Event, GameFailure, IgnoredFolder, Repair, Totals, VerifyFinished,
+};
 
 use super::human::{bytes, count, line_rate, millis, rate};
 
@@ -96,6 +98,9 @@ fn sentence(event: &Event) -> Option<String> {
             let files = count(*file_count, "file");
             format!("{game_id}: version {eti_version}, {files}, {}.", bytes(*total_bytes))
         }
+        Event::DownloadBegin { game_id, reused_bytes, .. } if *reused_bytes > 0 => {
+            format!("{game_id}: {} are taken from the version that is here.", bytes(*reused_bytes))
+        }
         Event::DownloadBegin { game_id, had_bytes, .. } if *had_bytes > 0 => {
             format!("{game_id}: goes on where it was left, {} are here already.", bytes(*had_bytes))
         }
@@ -120,6 +125,16 @@ fn sentence(event: &Event) -> Option<String> {
         Event::SourceRejected { game_id, name, reason, .. } => {
             format!("{game_id}: {name} is not asked any more: {reason}.")
         }
+        Event::VerifyBegin { game_id } => format!("{game_id}: reading every byte of it."),
+        Event::VerifyFinished(v) => verdict(v),
+        Event::VerifyFailed(f) => failed(f, "could not be verified"),
+        Event::UserFilesKept { game_id, kept, beside } => {
+            let mut text = format!("{game_id}: {} of yours stay.", count(*kept as usize, "file"));
+            for path in beside {
+                text.push_str(&format!("\n  beside yours: {path}"));
+            }
+            text
+        }
         Event::InstallBegin { game_id } => format!("{game_id}: installing."),
         Event::InstallFinished { game_id } => format!("{game_id}: installed."),
         Event::InstallFailed(f) => failed(f, "could not be installed"),
@@ -136,10 +151,35 @@ fn sentence(event: &Event) -> Option<String> {
         | Event::IndexProgress { .. }
         | Event::ActiveOperationsChanged { .. }
         | Event::DownloadBegin { .. }
+        | Event::ReuseProgress { .. }
+        | Event::VerifyProgress { .. }
         | Event::DownloadProgress(_)
         | Event::DownloadChunkFinished { .. }
         | Event::InstallProgress { .. } => return None,
     })
+}
+
+/// What was found, and what is done about it.
+fn verdict(v: &VerifyFinished) -> String {
+    if v.repair == Repair::NotNeeded {
+        return format!("{}: whole, {} in {} chunks.", v.game_id, bytes(v.total_bytes), v.chunk_count);
+    }
+    let found = match (&v.room_content_id, v.broken_count) {
+        (Some(room), 0) => {
+            format!("whole, but the room has another content ({})", room.get(..8).unwrap_or(room))
+        }
+        (_, parts) => format!("{} broken ({})", count(parts, "part"), bytes(v.broken_bytes)),
+    };
+    let done = match v.repair {
+        Repair::Started => "fetching what is missing",
+        Repair::NoSource => "nobody here has the game",
+        Repair::NotAsked | Repair::NotNeeded => "nothing is fetched",
+    };
+    let mut text = format!("{}: {found}; {done}.", v.game_id);
+    for part in v.broken.iter().take(5) {
+        text.push_str(&format!("\n  {} at {}, {}", part.path, part.offset, bytes(part.length)));
+    }
+    text
 }
 
 fn failed(failure: &GameFailure, what: &str) -> String {
@@ -185,6 +225,7 @@ mod tests {
         };
         Totals {
             bytes: 128 << 20,
+            reused_bytes: 0,
             chunks: 1024,
             duration_ms: 800,
             mib_per_s: 160.0,
@@ -200,7 +241,12 @@ mod tests {
     #[test]
     fn events_become_sentences() {
         let addr = "192.168.0.7:24930".parse().unwrap();
-        let failure = GameFailure { game_id: ggoo(), code: ErrorCode::BadArchive, reason: "broken".into() };
+        let failure = GameFailure {
+            game_id: ggoo(),
+            code: ErrorCode::BadArchive,
+            reason: "broken".into(),
+            missing_bytes: None,
+        };
         let table = [
             (
                 Event::LocalPeerReady { peer_id: "ab".into(), name: "ada".into(), addr, game_count: 1 },
@@ -224,7 +270,7 @@ mod tests {
                 "The peer at 192.168.0.7:24930 speaks protocol version 2, this one 1: both need the same version of lanspread.",
             ),
             (
-                Event::DownloadBegin { game_id: ggoo(), total_bytes: 2048, had_bytes: 1024 },
+                Event::DownloadBegin { game_id: ggoo(), total_bytes: 2048, had_bytes: 1024, reused_bytes: 0 },
                 "ggoo: goes on where it was left, 1 KiB are here already.",
             ),
             (
@@ -236,6 +282,7 @@ mod tests {
                     game_id: ggoo(),
                     code: ErrorCode::AmbiguousContent,
                     reason: "the peers disagree".into(),
+                    missing_bytes: None,
                     variants: vec![Variant { content_id: "0123456789".into(), peers: vec!["ada".into()] }],
                     totals: totals(),
                 },
@@ -296,7 +343,7 @@ mod tests {
         let mut presenter = Presenter::default();
         for silent in [
             Event::IndexProgress { game_id: ggoo(), done_bytes: 1, total_bytes: 2 },
-            Event::DownloadBegin { game_id: ggoo(), total_bytes: 2, had_bytes: 0 },
+            Event::DownloadBegin { game_id: ggoo(), total_bytes: 2, had_bytes: 0, reused_bytes: 0 },
             Event::ActiveOperationsChanged { active_operations: vec![] },
         ] {
             assert_eq!(presenter.tell(&silent), None);

@@ -13,10 +13,10 @@ use lanspread_types::{ChunkIndex, GameVersion};
 
 use crate::catalog::{Catalog, CatalogEntry, GameAbout};
 use crate::command::{Command, CommandError, OperationKind, Priority, RateLimits, Reply};
-use crate::event::{DownloadFailure, Event};
-use crate::io::{CloseReason, DialFailure, DiskJob};
+use crate::event::{DownloadFailure, Event, Repair, Verdict};
+use crate::io::{BrokenPart, CloseReason, DialFailure, DiskJob};
 use crate::snapshot::Availability;
-use party::{Party, content, game, sources_of, times_served};
+use party::{Party, content, game, newer, sources_of, times_served};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -473,4 +473,129 @@ fn the_status_shows_the_swarm() {
     assert_eq!(swarm.sources.iter().map(|s| s.chunks_has).collect::<Vec<_>>(), [65, 65]);
     let received: u64 = swarm.sources.iter().map(|s| s.bytes).sum();
     assert_eq!(received, status.operations[0].done);
+}
+
+fn broken(path: &str) -> BrokenPart {
+    BrokenPart { path: lanspread_types::RelPath::new(path).unwrap(), offset: 0, length: 65_536 }
+}
+
+fn verdict(party: &Party, guest: usize) -> Verdict {
+    let found = party.guests[guest].events.iter().rev().find_map(|e| match e {
+        Event::VerifyFinished { verdict, .. } => Some(verdict.clone()),
+        _ => None,
+    });
+    found.expect("no verdict")
+}
+
+#[test]
+fn what_is_broken_is_withdrawn_and_fetched_from_anybody() {
+    let shared = content("ggoo", 8, 7);
+    let mut party = Party::new(&[from_ref(&shared), from_ref(&shared), &[]]);
+    party.connect(0, 1);
+    party.connect(2, 0);
+    let verify = |repair| Command::Verify { game: game("ggoo"), repair };
+    assert_eq!(party.command(0, verify(true)), Some(Ok(Reply::Done)));
+    assert_eq!(verdict(&party, 0).repair, Repair::NotNeeded);
+    party.guests[0].broken = vec![broken("ggoo.eti")];
+    party.command(0, verify(false));
+    assert_eq!(verdict(&party, 0).repair, Repair::NotAsked);
+    assert_eq!(party.games(2), [], "a broken copy is not offered");
+    party.guests[0].broken = vec![broken("ggoo.eti")];
+    party.command(0, verify(true));
+    assert_eq!(verdict(&party, 0).repair, Repair::Started);
+    assert_eq!(sources_of(&party, 0).into_iter().collect::<Vec<_>>(), [1]);
+    assert_eq!(party.games(2)[0].peer_count, 1, "whole again, and offered");
+}
+
+#[test]
+fn without_a_source_nothing_is_repaired_and_it_is_said() {
+    let mut party = Party::new(&[&[content("ggoo", 8, 7)]]);
+    party.guests[0].broken = vec![broken("ggoo.eti")];
+    party.command(0, Command::Verify { game: game("ggoo"), repair: true });
+    let verdict = verdict(&party, 0);
+    assert_eq!((verdict.repair, verdict.broken.len()), (Repair::NoSource, 1));
+    assert!(party.games(0)[0].downloaded && party.status(0).operations.is_empty());
+    let missing = party.command(0, Command::Verify { game: game("other"), repair: true });
+    assert_eq!(missing, Some(Err(CommandError::NotDownloaded { game: game("other") })));
+}
+
+#[test]
+fn a_copy_that_is_whole_but_not_the_rooms_is_told_and_replaced() {
+    let (mine, theirs) = (content("ggoo", 8, 7), content("ggoo", 8, 9));
+    let mut party = Party::new(&[&[mine], from_ref(&theirs), from_ref(&theirs)]);
+    party.connect(0, 1);
+    party.connect(0, 2);
+    party.command(0, Command::Verify { game: game("ggoo"), repair: true });
+    let verdict = verdict(&party, 0);
+    assert_eq!((verdict.room_has, verdict.repair), (Some(theirs.content_id()), Repair::Started));
+    assert_eq!(party.games(0)[0].content, Some(theirs.content_id()));
+}
+
+#[test]
+fn one_peer_with_another_content_is_no_room() {
+    let mut party = Party::new(&[&[content("ggoo", 8, 7)], &[content("ggoo", 8, 9)]]);
+    party.connect(0, 1);
+    party.command(0, Command::Verify { game: game("ggoo"), repair: true });
+    let verdict = verdict(&party, 0);
+    assert_eq!((verdict.room_has, verdict.repair), (None, Repair::NotNeeded));
+}
+
+#[test]
+fn playing_needs_an_installed_game_and_answers_when_it_is_stamped() {
+    let mut party = Party::new(&[&[content("ggoo", 1, 7)]]);
+    let play = || Command::Play { game: game("ggoo"), user_name: None, language: None, launch: false };
+    assert_eq!(party.command(0, play()), Some(Err(CommandError::NotInstalled { game: game("ggoo") })));
+    party.command(0, Command::Install { game: game("ggoo") });
+    assert!(matches!(party.command(0, play()), Some(Ok(Reply::Played(s))) if !s.already_applied));
+    assert!(matches!(party.command(0, play()), Some(Ok(Reply::Played(s))) if s.already_applied));
+    let played = party.guests[0].played.clone().unwrap();
+    assert_eq!((played.user_name.as_str(), played.language.as_str()), ("guest 0", "english"));
+    assert!(party.status(0).operations.is_empty());
+}
+
+#[test]
+fn an_update_of_an_installed_game_installs_the_new_version_in_its_place() {
+    let (old, new) = (content("ggoo", 8, 7), newer(&content("ggoo", 8, 9)));
+    let mut party = Party::new(&[from_ref(&old), from_ref(&new)]);
+    party.command(0, Command::Install { game: game("ggoo") });
+    party.connect(0, 1);
+    party.command(0, Command::Download { game: game("ggoo"), install: true });
+    let jobs: Vec<&DiskJob> =
+        party.guests[0].jobs.iter().filter(|j| matches!(j, DiskJob::Reinstall { .. })).collect();
+    assert_eq!(jobs.len(), 1);
+    let shown = party.games(0)[0].clone();
+    assert_eq!((shown.installed_version, shown.installed), (shown.local_version, true));
+    let again = party.command(0, Command::Download { game: game("ggoo"), install: true });
+    assert_eq!(again, Some(Ok(Reply::AlreadyThere { game: game("ggoo") })));
+}
+
+#[test]
+fn a_disk_without_room_ends_a_download_that_goes_on_when_there_is_some() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 8, 7)]]);
+    party.connect(0, 1);
+    party.guests[0].full = true;
+    party.download(0, "ggoo");
+    let full = DownloadFailure::Disk(crate::io::DiskError::Full { missing: 7 });
+    let failed = |e: &Event| matches!(e, Event::DownloadFailed { failure, .. } if *failure == full);
+    assert!(party.guests[0].events.iter().any(failed), "{:?}", party.guests[0].event_names());
+    assert!(party.status(0).operations.is_empty());
+    party.guests[0].full = false;
+    party.download(0, "ggoo");
+    assert!(party.games(0)[0].downloaded);
+}
+
+#[test]
+fn giving_up_while_the_old_version_is_looked_through_waits_for_its_end() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 8, 7)]]);
+    party.connect(0, 1);
+    party.guests[0].hold_jobs = true;
+    party.download(0, "ggoo");
+    party.command(0, Command::CancelDownload { game: game("ggoo") });
+    let held: Vec<DiskJob> = party.guests[0].held.iter().cloned().collect();
+    assert!(matches!(held[..], [DiskJob::OpenIncoming { .. }, DiskJob::Cancel { .. }]), "{held:?}");
+    assert!(!party.guests[0].event_names().contains(&"DownloadCancelled".to_owned()));
+    party.release_jobs(0);
+    assert!(party.guests[0].event_names().contains(&"DownloadCancelled".to_owned()));
+    assert!(matches!(party.guests[0].jobs.last(), Some(DiskJob::DropIncoming { .. })));
+    assert!(party.status(0).operations.is_empty());
 }

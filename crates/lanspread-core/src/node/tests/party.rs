@@ -46,6 +46,11 @@ pub struct Guest {
     pub held: VecDeque<DiskJob>,
     /// Serial numbers of the catalogues that were to be kept.
     pub kept: Vec<u64>,
+    /// Nothing more fits on its disk.
+    pub full: bool,
+    /// What the next verification finds.
+    pub broken: Vec<BrokenPart>,
+    pub played: Option<Play>,
 }
 
 /// The organiser of every test.
@@ -152,6 +157,14 @@ pub fn content(id: &str, chunks: usize, seed: u8) -> Arc<GameContent> {
     Arc::new(GameContent::new(manifest, hashes).unwrap())
 }
 
+/// The same files as a later version.
+pub fn newer(content: &GameContent) -> Arc<GameContent> {
+    let manifest = content.manifest();
+    let version = GameVersion::new(20_260_101).unwrap();
+    let manifest = Manifest::new(manifest.game().clone(), version, manifest.files().to_vec()).unwrap();
+    Arc::new(GameContent::new(manifest, content.hashes().to_vec()).unwrap())
+}
+
 impl Party {
     /// Guests with these games on their disks, not connected.
     pub fn new(games: &[&[Arc<GameContent>]]) -> Self {
@@ -175,6 +188,9 @@ impl Party {
             stuck: false,
             held: VecDeque::new(),
             kept: Vec::new(),
+            full: false,
+            broken: Vec::new(),
+            played: None,
         };
         let mut party = Self {
             now: Time::START,
@@ -486,6 +502,10 @@ impl Guest {
                 let content = self.disk[&game].0.clone().unwrap();
                 DiskReport::Indexed { game, stamp, result: Ok(content) }
             }
+            DiskJob::OpenIncoming { content } if self.full => {
+                let game = content.manifest().game().clone();
+                DiskReport::IncomingOpened { game, result: Err(DiskError::Full { missing: 7 }) }
+            }
             DiskJob::OpenIncoming { content } => {
                 let game = content.manifest().game().clone();
                 let none = || ChunkSet::empty(content.manifest().chunk_count());
@@ -501,7 +521,17 @@ impl Guest {
                 DiskReport::Committed { game, result: Ok(CommittedGame { stamp: FileStamp(1) }) }
             }
             DiskJob::DropIncoming { game, .. } => DiskReport::IncomingDropped { game },
-            DiskJob::Install { game } => {
+            DiskJob::Verify { game } => {
+                let content = self.disk[&game].0.clone().unwrap();
+                let broken = std::mem::take(&mut self.broken);
+                DiskReport::Verified { game, result: Ok(VerifiedGame { content, broken }) }
+            }
+            DiskJob::Stamp { game, play } => {
+                let already_applied = self.played.replace(play).is_some();
+                let stamped = Stamped { already_applied, ..Stamped::default() };
+                DiskReport::Stamped { game, result: Ok(stamped) }
+            }
+            DiskJob::Install { game } | DiskJob::Reinstall { game } => {
                 self.disk.get_mut(&game).unwrap().1 = true;
                 DiskReport::Installed { game, result: done }
             }
@@ -553,6 +583,7 @@ impl Guest {
                 game: game.clone(),
                 version: content.as_ref().map(|c| c.manifest().version()),
                 installed: *installed,
+                installed_version: None,
                 bytes: content.as_ref().map_or(0, |c| c.manifest().total_bytes()),
                 files: 2,
                 stamp: FileStamp(1),

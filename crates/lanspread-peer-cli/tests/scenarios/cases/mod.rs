@@ -7,20 +7,23 @@ mod commands;
 mod downloads;
 mod flow;
 mod hostile;
+mod kills;
 mod library;
 mod meeting;
 mod pending;
+mod play;
 mod restarts;
 mod sources;
 mod streaming;
 mod swarm;
+mod updates;
 
 use crate::matrix::number;
 use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 13] = [
+    let groups: [&'static [Scenario]; 16] = [
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
@@ -33,6 +36,9 @@ pub fn all() -> Vec<&'static Scenario> {
         cables::SCENARIOS,
         closed::SCENARIOS,
         hostile::SCENARIOS,
+        updates::SCENARIOS,
+        play::SCENARIOS,
+        kills::SCENARIOS,
         pending::SCENARIOS,
     ];
     let mut all: Vec<&Scenario> = groups.into_iter().flatten().collect();

@@ -103,6 +103,7 @@ mod tests {
             size: 1,
             eti_game_version: None,
             local_version: None,
+            installed_version: None,
             content_id: None,
             about: lanspread_api::reply::About::default(),
         };

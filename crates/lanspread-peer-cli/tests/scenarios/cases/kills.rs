@@ -1,0 +1,201 @@
+//! The receiver is killed again and again, at moments that a seed decides.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lanspread_api::Event;
+
+use super::flow::{KIB, MIB, require_same_game};
+use crate::figures;
+use crate::games::Game;
+use crate::lab::Lab;
+use crate::log::Mark;
+use crate::manifest::Manifest;
+use crate::peer::Peer;
+use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, require, require_eq};
+use crate::transfer::{Piece, Transfer, pieces_of};
+use crate::wait::eventually;
+
+pub const SCENARIOS: &[Scenario] = &[Scenario {
+    id: "S61",
+    title: "twelve kills",
+    claim: "However often the receiver is killed, in mid-download and in mid-install, it ends with the whole game, fetches at most what was in flight again, hashes nothing again, and shows no half game",
+    setup: "one source, 32 MiB of one archive with 40 files; the client is SIGKILLed 12 times, each after a number of chunks or of install steps that the seed decides, and told to download again after each start",
+    expected: "at every start the game's folder is absent or complete, and so is `local/`; at most 32 chunks that were reported come again per kill; no `index-progress`, and next to nothing read before the download goes on; root files and `local/` equal in the end",
+    sabotages: &["restart-from-zero", "commit-early", "commit-install-early", "forget-incoming"],
+    labs: EVERYWHERE,
+    body: Body::Run(twelve_kills),
+}];
+
+const SEED: u64 = 61;
+const KILLS: u64 = 12;
+/// What may come again after a kill: what was in flight, reported in the last moment or not.
+const REFETCHED_MAX: usize = 32;
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+fn random(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (z ^ (z >> 31)) % below
+}
+
+/// What the kills came to.
+#[derive(Default)]
+struct Tally {
+    in_download: u64,
+    in_install: u64,
+    /// Bytes that came a second time, for each kill.
+    refetched: Vec<u64>,
+    /// Most bytes that a start read until it went on with the download.
+    read_at_start_max: u64,
+}
+
+/// `LANSPREAD_KILLS` and `LANSPREAD_KILL_SEED` ask for more, or for other moments.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn twelve_kills(lab: &Lab) -> Outcome {
+    let (seed, kills) = (setting("LANSPREAD_KILL_SEED", SEED), setting("LANSPREAD_KILLS", KILLS));
+    let files: Vec<(String, u64, u64)> =
+        (0..40).map(|n| (format!("data/{n}.bin"), n, 32 * MIB / 40 - KIB * n)).collect();
+    let files: Vec<(&str, u64, u64)> = files.iter().map(|(p, seed, len)| (p.as_str(), *seed, *len)).collect();
+    let game = Game::packed("ggoo", &files);
+    let source = lab.peer("source")?.game(&game)?.arg("--upload-limit").arg("24000000").start()?;
+    let reference = installed_reference(lab, &source)?;
+    let all = pieces_of(&Manifest::root_files(&source.game_dir("ggoo"))?);
+    let client = lab.peer("client")?.start()?;
+    let (mut state, mut tally) = (seed, Tally::default());
+    let mut known: BTreeSet<Piece> = BTreeSet::new();
+    for kill in 0..kills {
+        let since = begin(&client, &source)?;
+        require_nothing_hashed(&client, since, &mut tally)?;
+        let after = 1 + random(&mut state, all.len() as u64 / 4);
+        let installing = await_some(&client, since, after as usize)?;
+        // The moment itself is the test's input, so this is no waiting for anything.
+        std::thread::sleep(Duration::from_micros(random(&mut state, 40_000)));
+        client.kill();
+        if installing {
+            tally.in_install += 1
+        } else {
+            tally.in_download += 1
+        }
+        let reported = Transfer::since(&client, since, "ggoo").0.into_iter().map(|(piece, _)| piece);
+        let (again, new): (Vec<Piece>, Vec<Piece>) = reported.partition(|p| known.contains(p));
+        require!(again.len() <= REFETCHED_MAX, "kill {kill}: {} chunks came a second time", again.len());
+        tally.refetched.push(again.iter().map(|p| p.length).sum());
+        known.extend(new);
+        require_whole_or_absent(&client, &source, &reference)?;
+        if client.game_dir("ggoo").join("local").exists() || (installing && random(&mut state, 4) == 0) {
+            // Once round: the next kills find nothing again.
+            std::fs::remove_dir_all(client.game_dir("ggoo"))?;
+            known.clear();
+        }
+        client.restart()?;
+        client
+            .require_none(since, "hashing of its own files", |e| matches!(e, Event::IndexProgress { .. }))?;
+    }
+    let since = begin(&client, &source)?;
+    client.await_event(since, "install-finished", |event| match event {
+        Event::InstallFinished { game_id } if game_id == "ggoo" => Some(()),
+        _ => None,
+    })?;
+    require_same_game(&client, &source, "ggoo")?;
+    Manifest::of(&client.game_dir("ggoo").join("local"))?.require_equal(&reference, "what is installed")?;
+    require!(tally.in_download > 0 && tally.in_install > 0, "the kills did not come into both parts");
+    tally.refetched.sort_unstable();
+    let (median, max) = (tally.refetched[tally.refetched.len() / 2], tally.refetched.last().copied());
+    figures::note(
+        "S61",
+        format!(
+            "seed {seed}: {} kills in the download and {} in the install; bytes fetched again per kill: median {median}, \
+             most {}; at most {} bytes read before going on; no half game seen",
+            tally.in_download,
+            tally.in_install,
+            max.unwrap_or_default(),
+            tally.read_at_start_max
+        ),
+    );
+    require_eq!(tally.in_download + tally.in_install, kills, "kills");
+    Ok(())
+}
+
+/// What a start may read before the download goes on: its own program and small files, and no game.
+const READ_AT_START_MAX: u64 = 8 * MIB;
+
+/// Hashing what is there would show in what the process has read by the time it goes on.
+fn require_nothing_hashed(client: &Peer, since: Mark, tally: &mut Tally) -> Outcome {
+    let begun = |event: &Event| {
+        matches!(event, Event::DownloadBegin { .. } | Event::InstallBegin { .. }).then_some(())
+    };
+    client.await_event(since, "download-begin or install-begin", begun)?;
+    let installing =
+        client.find_event(since, |e| matches!(e, Event::InstallBegin { .. }).then_some(())).is_some();
+    let Some(read) = client.bytes_read().filter(|_| !installing) else { return Ok(()) };
+    // What came from the source meanwhile is no reading of files.
+    let read = read.saturating_sub(Transfer::since(client, since, "ggoo").bytes());
+    tally.read_at_start_max = tally.read_at_start_max.max(read);
+    require!(read <= READ_AT_START_MAX, "{read} bytes were read before the download went on");
+    Ok(())
+}
+
+/// What the game unpacks to, as a peer that nobody kills has it.
+fn installed_reference(lab: &Lab, source: &Peer) -> Outcome<Manifest> {
+    let reference = lab.peer("reference")?.start()?;
+    let since = begin(&reference, source)?;
+    reference.await_event(since, "install-finished", |event| match event {
+        Event::InstallFinished { game_id } if game_id == "ggoo" => Some(()),
+        _ => None,
+    })?;
+    let manifest = Manifest::of(&reference.game_dir("ggoo").join("local"))?;
+    require_eq!(manifest.0.len(), 40, "the files of the game");
+    reference.kill();
+    Ok(manifest)
+}
+
+/// Connects and tells the client to fetch and install the game, whatever of it is there.
+fn begin(client: &Peer, source: &Peer) -> Outcome<Mark> {
+    client.connect(source)?;
+    client.await_offered("ggoo", 1)?;
+    let since = client.mark();
+    let request = lanspread_api::Request::Download { game_id: crate::peer::game_id("ggoo")?, install: true };
+    client.ask(&request)?;
+    Ok(since)
+}
+
+/// Waits until so many chunks or install steps were reported; tells whether the install has begun.
+fn await_some(client: &Peer, since: Mark, count: usize) -> Outcome<bool> {
+    eventually("the client has made some progress", || {
+        let events = client.events_since(since);
+        let steps = events
+            .iter()
+            .filter(|e| {
+                matches!(
+                    e,
+                    Event::DownloadChunkFinished { .. }
+                        | Event::InstallBegin { .. }
+                        | Event::InstallProgress { .. }
+                        | Event::InstallFinished { .. }
+                )
+            })
+            .count();
+        let installing = events.iter().any(|e| matches!(e, Event::InstallBegin { .. }));
+        Ok(if steps >= count || installing { Ok(installing) } else { Err(format!("{steps} steps")) })
+    })
+}
+
+/// Whatever the moment of the kill: the game is not there or complete, and so is what is installed.
+fn require_whole_or_absent(client: &Peer, source: &Peer, installed: &Manifest) -> Outcome {
+    let folder = client.game_dir("ggoo");
+    if folder.join("version.ini").exists() {
+        let expected = Manifest::root_files(&source.game_dir("ggoo"))?;
+        Manifest::root_files(&folder)?.require_equal(&expected, "a game that shows after a kill")?;
+    }
+    let local = folder.join("local");
+    if local.exists() {
+        Manifest::of(&local)?.require_equal(installed, "an install that shows after a kill")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,389 @@
+//! Another version of a game that is here, a copy that is broken, and a disk that is full.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use lanspread_api::event::{Repair, Totals, VerifyFinished};
+use lanspread_api::reply::{Availability, OperationKind};
+use lanspread_api::{ErrorCode, Event, Request};
+
+use super::flow::{
+    KIB, MIB, await_chunks, await_finished, await_installed, await_operation, require_committed_once,
+    require_no_failure, require_same_game,
+};
+use crate::figures;
+use crate::games::{CatalogFile, Content, Game, Seeded};
+use crate::lab::Lab;
+use crate::log::Mark;
+use crate::manifest::Manifest;
+use crate::peer::{Peer, game_id};
+use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::small_disk::SmallDisk;
+use crate::transfer::{Piece, Transfer, pieces_of};
+
+const NEW: &str = "20250202";
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "S50",
+        title: "update keeps the old copy",
+        claim: "The old version stays downloaded, servable and playable until the new one is committed, through a cancel and a SIGKILL; then the new one is installed and the user's files are still there",
+        setup: "client has version 1 installed, with a save of its own; the only source of version 2 sends slowly; the update is cancelled, then killed, each with chunks there and chunks missing; while it runs a third peer whose catalogue wants version 1 fetches it from the client",
+        expected: "root files and `local/` keep their hashes until the end; the third peer has version 1 byte for byte while the update still runs; then root files equal version 2, `local/` has the new payload and the old save, `installed_version` is version 2",
+        sabotages: &["commit-early", "serve-nothing-while-updating", "forget-user-files", "never-reinstall"],
+        labs: EVERYWHERE,
+        body: Body::Run(update_keeps_the_old_copy),
+    },
+    Scenario {
+        id: "S51",
+        title: "update fetches only what changed",
+        claim: "Chunks and files that the old version holds are not sent again, and what is taken over is verified",
+        setup: "version 2 differs in 3 chunks of one archive, renames a file and leaves one as it is; one further chunk of the client's archive rots behind an unchanged size and time",
+        expected: "over the network come exactly the 3 changed chunks, the rotten one and the sentinel; `reused_bytes` and `bytes` make up the game; manifests equal",
+        sabotages: &["reuse-nothing", "skip-reuse-verification", "lie-about-reused-bytes"],
+        labs: EVERYWHERE,
+        body: Body::Run(update_fetches_what_changed),
+    },
+    Scenario {
+        id: "S55",
+        title: "disk full",
+        claim: "A disk that is too small or fills up is a clear failure that says how much is missing; what was there is intact, and the download goes on after room was made",
+        setup: "client's library on a disk of 176 MiB, with a game in it; another game of 64 MiB is asked for with too little room, then the disk fills up in the middle, then room is made (needs root, to mount a tmpfs; left out visibly without)",
+        expected: "`download-failed` with `disk-full` and `missing_bytes`, at once and in the middle; the other game keeps its hashes and is still served; the last attempt fetches only what was missing; manifests equal",
+        sabotages: &["skip-space-check", "skip-space-watch", "forget-incoming", "lie-about-missing-bytes"],
+        labs: &[LabKind::Local],
+        body: Body::Run(disk_full),
+    },
+    Scenario {
+        id: "S60",
+        title: "verify and repair",
+        claim: "`verify` finds each broken chunk, and just those are fetched from anybody; without a source it says so and nothing is lost",
+        setup: "two chunks of the client's archive rot behind an unchanged size and time, a small file goes; one source. Then a chunk rots again with no source left",
+        expected: "`verify-finished` lists exactly the three parts with repair `started`; exactly these are fetched, manifests equal, the game is served again; without a source repair `no-source`, the game stays downloaded, is no longer offered, and no operation is left",
+        sabotages: &["verify-nothing", "repair-everything", "offer-what-is-broken"],
+        labs: EVERYWHERE,
+        body: Body::Run(verify_and_repair),
+    },
+];
+
+/// A file of noise, some chunks of which are of another kind.
+fn archive(seed: u64, len: u64, chunk: u64, changed: &[u64]) -> Outcome<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Seeded::new(seed, len).read_to_end(&mut bytes)?;
+    for at in changed {
+        let mut other = Vec::new();
+        Seeded::new(seed + 1000 + at, chunk).read_to_end(&mut other)?;
+        let start = usize::try_from(at * chunk)?;
+        bytes[start..start + other.len()].copy_from_slice(&other);
+    }
+    Ok(bytes)
+}
+
+/// Flips a bit of one byte and puts the time stamp back, as a disk does that rots.
+fn rot(path: &Path, at: u64) -> Outcome {
+    let time = std::fs::metadata(path)?.modified()?;
+    let mut bytes = std::fs::read(path)?;
+    bytes[usize::try_from(at)?] ^= 1;
+    std::fs::write(path, bytes)?;
+    Ok(File::options().write(true).open(path)?.set_modified(time)?)
+}
+
+fn pieces(transfer: &Transfer) -> BTreeSet<Piece> {
+    transfer.0.iter().map(|(piece, _)| piece.clone()).collect()
+}
+
+fn update_fetches_what_changed(lab: &Lab) -> Outcome {
+    const CHUNK: u64 = 64 * KIB;
+    let changed = [3, 77, 200];
+    let old = Game::new("ggoo")
+        .file("ggoo.eti", Content::Bytes(archive(51, 16 * MIB, CHUNK, &[])?))
+        .file("same.bin", Content::Seeded { seed: 52, len: 2 * MIB })
+        .file("before.bin", Content::Seeded { seed: 53, len: MIB });
+    let new = Game::new("ggoo")
+        .version(NEW)
+        .file("ggoo.eti", Content::Bytes(archive(51, 16 * MIB, CHUNK, &changed)?))
+        .file("same.bin", Content::Seeded { seed: 52, len: 2 * MIB })
+        .file("after.bin", Content::Seeded { seed: 53, len: MIB });
+    let alpha = lab.peer("alpha")?.game(&old)?.start()?;
+    let bravo = lab.peer("bravo")?.game(&new)?.start()?;
+    let client = lab.peer("client")?.start()?;
+    client.connect(&alpha)?;
+    client.await_offered("ggoo", 1)?;
+    let first = client.mark();
+    client.download("ggoo", false)?;
+    await_finished(&client, first, "ggoo")?;
+    require_same_game(&client, &alpha, "ggoo")?;
+    rot(&client.game_dir("ggoo").join("ggoo.eti"), 100 * CHUNK + 17)?;
+
+    client.connect(&bravo)?;
+    client.await_game("ggoo", "in its new version", |g| g.eti_game_version.as_deref() == Some(NEW))?;
+    let all = pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?);
+    require_eq!(all.iter().map(|p| p.length).max(), Some(CHUNK), "the chunk size that the setup counts on");
+    let since = client.mark();
+    client.download("ggoo", false)?;
+    let (_, totals) = await_finished(&client, since, "ggoo")?;
+    let transfer = Transfer::since(&client, since, "ggoo");
+    let fetched = changed.iter().copied().chain([100]);
+    let mut expected: BTreeSet<Piece> =
+        fetched.map(|at| Piece { path: "ggoo.eti".to_owned(), offset: at * CHUNK, length: CHUNK }).collect();
+    expected.insert(Piece { path: "version.ini".to_owned(), offset: 0, length: 8 });
+    transfer.require_exactly(&expected)?;
+    transfer.require_totals(&totals)?;
+    let game_bytes: u64 = all.iter().map(|p| p.length).sum();
+    require_eq!(totals.reused_bytes + totals.bytes, game_bytes, "what was taken over and what was fetched");
+    figures::note(
+        "S51",
+        format!(
+            "{} of {game_bytes} bytes came over the network, {} from the old version",
+            totals.bytes, totals.reused_bytes
+        ),
+    );
+    require_same_game(&client, &bravo, "ggoo")?;
+    require_committed_once(&client, since, "ggoo")
+}
+
+fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
+    let old = Game::packed("ggoo", &[("bin/game.exe", 1, 300 * KIB), ("data/level.dat", 2, 4 * MIB)]);
+    let new =
+        Game::packed("ggoo", &[("bin/game.exe", 3, 300 * KIB), ("data/other.dat", 4, 24 * MIB)]).version(NEW);
+    let alpha = lab.peer("alpha")?.game(&old)?.start()?;
+    let client = lab.peer("client")?.start()?;
+    client.connect(&alpha)?;
+    client.await_offered("ggoo", 1)?;
+    let first = client.mark();
+    client.download("ggoo", true)?;
+    await_installed(&client, first, "ggoo")?;
+    let save = client.game_dir("ggoo").join("local/saves/one.sav");
+    std::fs::create_dir_all(client.game_dir("ggoo").join("local/saves"))?;
+    std::fs::write(&save, b"played for hours")?;
+    // From now on the client is the only one who has the old version.
+    alpha.kill();
+    client.await_peers(&[])?;
+    let before = Manifest::of(&client.game_dir("ggoo"))?;
+    let unchanged = |when: &str| -> Outcome {
+        Manifest::of(&client.game_dir("ggoo"))?.require_equal(&before, when)?;
+        let info = client.game("ggoo")?;
+        let shown = info.as_ref().is_some_and(|g| {
+            g.downloaded && g.installed && g.local_version == g.installed_version && g.local_version.is_some()
+        });
+        require!(shown, "{when}: {info:?}");
+        Ok(())
+    };
+
+    let bravo = lab.peer("bravo")?.game(&new)?.arg("--upload-limit").arg("2000000").start()?;
+    client.connect(&bravo)?;
+    client.await_game("ggoo", "in its new version", |g| g.eti_game_version.as_deref() == Some(NEW))?;
+    let all = pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?);
+    let begin = |client: &Peer, chunks: usize| -> Outcome<Mark> {
+        let since = client.mark();
+        client.download("ggoo", true)?;
+        await_chunks(client, since, "ggoo", chunks)?;
+        await_operation(client, "ggoo", OperationKind::Downloading)?;
+        Ok(since)
+    };
+    let since = begin(&client, 4)?;
+    unchanged("in the middle of the update")?;
+    let charlie = lab.peer("charlie")?.catalog(&CatalogFile::of(&[&old]))?.start()?;
+    charlie.connect(&client)?;
+    charlie.await_offered("ggoo", 1)?;
+    let fetching = charlie.mark();
+    charlie.download("ggoo", false)?;
+    await_finished(&charlie, fetching, "ggoo")?;
+    await_operation(&client, "ggoo", OperationKind::Downloading)?;
+    require_same_game(&charlie, &client, "ggoo")?;
+    client.ask(&Request::CancelDownload { game_id: game_id("ggoo")? })?;
+    client.await_event(since, "download-cancelled", |event| match event {
+        Event::DownloadCancelled { game_id, .. } if game_id == "ggoo" => Some(()),
+        _ => None,
+    })?;
+    unchanged("after the cancel")?;
+    require_no_failure(&client, since, "ggoo")?;
+
+    let since = begin(&client, 4)?;
+    client.kill();
+    let had = Transfer::since(&client, since, "ggoo").0.len();
+    require!(had < all.len(), "the kill came with {had} of {} chunks there", all.len());
+    client.restart()?;
+    client.await_served("ggoo")?;
+    unchanged("after the kill")?;
+
+    bravo.ask(&Request::SetLimits { upload: None, download: None })?;
+    client.connect(&bravo)?;
+    client.await_game("ggoo", "in its new version", |g| g.eti_game_version.as_deref() == Some(NEW))?;
+    let since = client.mark();
+    client.download("ggoo", true)?;
+    await_finished(&client, since, "ggoo")?;
+    await_installed(&client, since, "ggoo")?;
+    require_same_game(&client, &bravo, "ggoo")?;
+    require_eq!(std::fs::read(&save)?, b"played for hours", "the save");
+    let reference = lab.peer("reference")?.start()?;
+    reference.connect(&bravo)?;
+    reference.await_offered("ggoo", 1)?;
+    let fresh = reference.mark();
+    reference.download("ggoo", true)?;
+    await_installed(&reference, fresh, "ggoo")?;
+    let mut installed = Manifest::of(&client.game_dir("ggoo").join("local"))?;
+    installed.0.remove("saves/one.sav");
+    let expected = Manifest::of(&reference.game_dir("ggoo").join("local"))?;
+    installed.require_equal(&expected, "what is installed, without the save")?;
+    let info = client.game("ggoo")?;
+    require_eq!(info.and_then(|g| g.installed_version), Some(NEW.to_owned()), "installed_version");
+    Ok(())
+}
+
+/// The failure of a download for want of room, and how much is missing.
+fn await_disk_full(peer: &Peer, since: Mark, game: &str) -> Outcome<u64> {
+    let (_, failed) = peer.await_event(since, "the failure of the download", |event| match event {
+        Event::DownloadFailed { game_id, code, missing_bytes, .. } if game_id == game => {
+            Some((*code, *missing_bytes))
+        }
+        _ => None,
+    })?;
+    match failed {
+        (ErrorCode::DiskFull, Some(missing)) => Ok(missing),
+        other => fail!("the download failed with {other:?}"),
+    }
+}
+
+fn disk_full(lab: &Lab) -> Outcome {
+    /// What the product leaves free on purpose.
+    const RESERVE: u64 = 64 * MIB;
+    let (other, game) = (Game::blob("other", 54, 4 * MIB), Game::blob("ggoo", 55, 64 * MIB));
+    let source = lab.peer("source")?.game(&game)?.game(&other)?.start()?;
+    let spec = lab.peer("client")?;
+    let disk = SmallDisk::mount(&spec.games_dir(), 176 * MIB)?;
+    let client = spec.game(&other)?.start()?;
+    client.connect(&source)?;
+    client.await_offered("ggoo", 1)?;
+    client.await_served("other")?;
+    let before = Manifest::of(&client.game_dir("other"))?;
+    let all = pieces_of(&Manifest::root_files(&source.game_dir("ggoo"))?);
+    let bytes: u64 = all.iter().map(|p| p.length).sum();
+    let untouched = || -> Outcome {
+        Manifest::of(&client.game_dir("other"))?.require_equal(&before, "the other game")?;
+        let info = client.game("other")?;
+        require!(info.as_ref().is_some_and(|g| g.availability == Availability::Ready), "{info:?}");
+        client.await_idle()
+    };
+
+    disk.leave_free(100 * MIB)?;
+    let free = disk.free()?;
+    let since = client.mark();
+    client.download("ggoo", false)?;
+    let missing = await_disk_full(&client, since, "ggoo")?;
+    let expected = bytes + RESERVE - free;
+    require!(
+        missing.abs_diff(expected) <= MIB,
+        "{missing} bytes are said to be missing instead of {expected}"
+    );
+    require!(Transfer::since(&client, since, "ggoo").0.is_empty(), "something was fetched in spite of that");
+    untouched()?;
+
+    disk.make_room()?;
+    source.ask(&Request::SetLimits { upload: Some(16_000_000), download: None })?;
+    let since = client.mark();
+    client.download("ggoo", false)?;
+    await_chunks(&client, since, "ggoo", 64)?;
+    disk.leave_free(8 * MIB)?;
+    let missing = await_disk_full(&client, since, "ggoo")?;
+    let first = pieces(&Transfer::since(&client, since, "ggoo"));
+    let left: u64 = all.difference(&first).map(|p| p.length).sum();
+    require!(left > 0, "the disk was full too late");
+    let expected = (left + RESERVE).saturating_sub(disk.free()?);
+    require!(
+        missing.abs_diff(expected) <= 4 * MIB,
+        "{missing} bytes are said to be missing instead of {expected}"
+    );
+    untouched()?;
+
+    disk.make_room()?;
+    source.ask(&Request::SetLimits { upload: None, download: None })?;
+    let since = client.mark();
+    client.download("ggoo", false)?;
+    await_finished(&client, since, "ggoo")?;
+    let second = pieces(&Transfer::since(&client, since, "ggoo"));
+    require!(first.is_disjoint(&second), "{} chunks came twice", first.intersection(&second).count());
+    require_eq!(first.len() + second.len(), all.len(), "the chunks of both attempts");
+    figures::note(
+        "S55",
+        format!("{} of {} chunks were there when the disk was full", first.len(), all.len()),
+    );
+    require_same_game(&client, &source, "ggoo")?;
+    untouched()
+}
+
+fn await_verdict(peer: &Peer, since: Mark, game: &str) -> Outcome<VerifyFinished> {
+    let (_, verdict) = peer.await_event(since, "the end of the verification", |event| match event {
+        Event::VerifyFinished(v) if v.game_id == game => Some(v.clone()),
+        _ => None,
+    })?;
+    Ok(verdict)
+}
+
+fn verify_and_repair(lab: &Lab) -> Outcome {
+    const CHUNK: u64 = 64 * KIB;
+    let game = Game::blob("ggoo", 60, 8 * MIB)
+        .file("readme.txt", Content::Bytes(b"read me".to_vec()))
+        .file("whole.bin", Content::Seeded { seed: 61, len: MIB });
+    let source = lab.peer("source")?.game(&game)?.start()?;
+    let client = lab.peer("client")?.start()?;
+    client.connect(&source)?;
+    client.await_offered("ggoo", 1)?;
+    let since = client.mark();
+    client.download("ggoo", false)?;
+    await_finished(&client, since, "ggoo")?;
+    let verify =
+        || Ok::<_, crate::scenario::Failure>(Request::Verify { game_id: game_id("ggoo")?, repair: true });
+
+    let since = client.mark();
+    client.ask(&verify()?)?;
+    let whole = await_verdict(&client, since, "ggoo")?;
+    require_eq!((whole.broken_count, whole.repair), (0, Repair::NotNeeded), "the verdict on a whole game");
+
+    let archive = client.game_dir("ggoo").join("ggoo.eti");
+    rot(&archive, 5 * CHUNK)?;
+    rot(&archive, 90 * CHUNK + CHUNK - 1)?;
+    std::fs::remove_file(client.game_dir("ggoo").join("readme.txt"))?;
+    let piece = |path: &str, offset, length| Piece { path: path.to_owned(), offset, length };
+    let expected = BTreeSet::from([
+        piece("ggoo.eti", 5 * CHUNK, CHUNK),
+        piece("ggoo.eti", 90 * CHUNK, CHUNK),
+        piece("readme.txt", 0, 7),
+    ]);
+    let since = client.mark();
+    client.ask(&verify()?)?;
+    let verdict = await_verdict(&client, since, "ggoo")?;
+    let found: BTreeSet<Piece> = verdict.broken.iter().map(|b| piece(&b.path, b.offset, b.length)).collect();
+    require_eq!(found, expected, "what is broken");
+    require_eq!((verdict.broken_count, verdict.repair), (3, Repair::Started), "the verdict");
+    let (_, totals): (Mark, Totals) = await_finished(&client, since, "ggoo")?;
+    let transfer = Transfer::since(&client, since, "ggoo");
+    // The sentinel's rename is the commit, so its eight bytes are always written anew, from the old copy.
+    transfer.require_exactly(&expected)?;
+    transfer.require_totals(&totals)?;
+    require_same_game(&client, &source, "ggoo")?;
+    client.await_served("ggoo")?;
+    source.await_offered("ggoo", 1)?;
+
+    source.kill();
+    client.await_peers(&[])?;
+    let witness = lab.peer("witness")?.start()?;
+    witness.connect(&client)?;
+    witness.await_offered("ggoo", 1)?;
+    rot(&archive, 7 * CHUNK)?;
+    let before = Manifest::of(&client.game_dir("ggoo"))?;
+    let since = client.mark();
+    client.ask(&verify()?)?;
+    let verdict = await_verdict(&client, since, "ggoo")?;
+    require_eq!(
+        (verdict.broken_count, verdict.repair),
+        (1, Repair::NoSource),
+        "the verdict with nobody there"
+    );
+    client.await_idle()?;
+    witness.await_withdrawn("ggoo")?;
+    Manifest::of(&client.game_dir("ggoo"))?.require_equal(&before, "the copy that cannot be repaired")?;
+    require_no_failure(&client, since, "ggoo")
+}

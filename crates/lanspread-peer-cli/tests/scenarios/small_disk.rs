@@ -1,0 +1,76 @@
+//! A disk that is soon full: a tmpfs of a few megabytes, which only root may mount.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::scenario::{Failure, Outcome, require};
+
+/// Scenarios that need one. Where it cannot be had they are shown as left out, with the reason in their name.
+pub const NEEDED_BY: &[&str] = &["S55"];
+
+/// Whether this process may mount disks.
+pub fn can_be_had() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
+/// A mounted disk; unmounted when it is dropped.
+pub struct SmallDisk {
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    pub fn mount(path: &Path, bytes: u64) -> Outcome<Self> {
+        let size = format!("size={bytes}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path).output()?;
+        let why = String::from_utf8_lossy(&mounted.stderr).into_owned();
+        require!(mounted.status.success(), "a small disk cannot be mounted: {why}");
+        Ok(Self { path: path.to_path_buf() })
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.path.join("ballast.bin")
+    }
+
+    /// Fills the disk with something else, so that this much stays free.
+    pub fn leave_free(&self, free: u64) -> Outcome {
+        self.make_room()?;
+        // What cannot be written any more is what was to be taken.
+        let mut left = self.free()?.saturating_sub(free);
+        let mut file = std::fs::File::create(self.ballast())?;
+        let block = vec![7; 1 << 20];
+        while left > 0 {
+            let part = left.min(block.len() as u64) as usize;
+            std::io::Write::write_all(&mut file, &block[..part])?;
+            left -= part as u64;
+        }
+        Ok(())
+    }
+
+    pub fn make_room(&self) -> Outcome {
+        match std::fs::remove_file(self.ballast()) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes that are free, as `df` has them.
+    pub fn free(&self) -> Outcome<u64> {
+        let told = Command::new("df").args(["--output=avail", "--block-size=1"]).arg(&self.path).output()?;
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        let free = text.lines().nth(1).and_then(|line| line.trim().parse().ok());
+        free.ok_or_else(|| Failure(format!("df says {text:?}")))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A process that still has it open keeps it for as long as it lives.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
+    }
+}

@@ -1,0 +1,66 @@
+//! The disk's longer jobs on a game that is here: taking over from the old version, verifying, replacing what is
+//! installed, and the first start.
+
+use std::sync::Arc;
+
+use lanspread_core::io::{DiskError, DiskReport, Play, Stamped};
+use lanspread_store::{Cancel, RarUnpacker, Store};
+use lanspread_types::{GameContent, GameId};
+
+use crate::disk::{Reports, Throttled, report};
+use crate::launch;
+
+/// Prepares the place of a download; what the old version gave is reported first.
+pub(crate) fn open_incoming(
+    store: &Store,
+    reports: &Reports,
+    content: &Arc<GameContent>,
+    cancel: &Cancel,
+) -> DiskReport {
+    let game = content.manifest().game().clone();
+    let mut progress = Throttled::new(|done, total| {
+        report(reports, DiskReport::ReuseProgress { game: game.clone(), done, total });
+    });
+    let opened = store.open_download(content, cancel, &mut |done, total| progress.tell(done, total));
+    if let Ok(opened) = &opened {
+        report(reports, DiskReport::Reused { game: game.clone(), bytes: opened.reused_bytes });
+    }
+    let result = opened.map(|opened| opened.incoming.had()).map_err(DiskError::from);
+    DiskReport::IncomingOpened { game, result }
+}
+
+pub(crate) fn verify(store: &Store, reports: &Reports, game: GameId, cancel: &Cancel) -> DiskReport {
+    let mut progress = Throttled::new(|done, total| {
+        report(reports, DiskReport::VerifyProgress { game: game.clone(), done, total });
+    });
+    let result = store.verify(&game, cancel, &mut |done, total| progress.tell(done, total));
+    DiskReport::Verified { game: game.clone(), result: result.map_err(DiskError::from) }
+}
+
+pub(crate) fn reinstall(store: &Store, reports: &Reports, game: GameId, cancel: &Cancel) -> DiskReport {
+    let (to, of) = (reports.clone(), game.clone());
+    let mut progress = Throttled::new(move |done, total| {
+        report(&to, DiskReport::UnpackProgress { game: of.clone(), done, total });
+    });
+    let tell = Box::new(move |done, total| progress.tell(done, total));
+    let result = store.reinstall(&game, &RarUnpacker, cancel, tell).map(|kept| {
+        if kept.kept > 0 {
+            report(reports, DiskReport::FilesKept { game: game.clone(), kept });
+        }
+    });
+    DiskReport::Installed { game, result: result.map_err(DiskError::from) }
+}
+
+/// Stamps a game and, if that is wanted, starts it.
+pub(crate) fn stamp(store: &Store, game: &GameId, play: &Play) -> Result<Stamped, DiskError> {
+    // Whether it can be started is known before anything is written.
+    let program = store.program(game, play.start.as_ref());
+    let program = if play.launch { Some(program?) } else { program.ok() };
+    let mut stamped = store.stamp(game, play)?;
+    stamped.program = program.as_ref().map(|p| p.path.display().to_string());
+    if let Some(program) = program.filter(|_| play.launch) {
+        launch::launch(&program).map_err(|e| DiskError::CannotStart(e.to_string()))?;
+        stamped.launched = true;
+    }
+    Ok(stamped)
+}

@@ -1,0 +1,336 @@
+//! The first start of an installed game: the player's name and language are written where games of a kind look for
+//! them, once per install; and what starts the game is found.
+//!
+//! | file | what is written |
+//! | --- | --- |
+//! | `account_name.txt` | the name, in the place of the first line's text |
+//! | `language.txt` | the language, likewise |
+//! | `SmartSteamEmu.ini` | the name, as the value of the first line `PersonaName =` |
+//!
+//! Of each name the first file below `local/` counts: level by level, and within a level in the order of the paths,
+//! names compared without regard to case. Byte order mark, encoding (UTF-8 or UTF-16 with a mark), line endings and
+//! everything else stay as they are. A file is replaced by a whole new one, never written in place. Links are not
+//! followed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lanspread_core::io::{DiskError, Play, Stamped, StartCommand};
+use lanspread_types::{GameId, RelPath};
+use serde::Deserialize;
+
+use crate::fault::{Fault, OrFault};
+use crate::files;
+use crate::scan::local_folder;
+use crate::store::{ChangeError, Store};
+
+/// Says how the game is started: in the game's own folder, beside its archives.
+pub const START_FILE: &str = "lanspread.toml";
+/// Largest file that is stamped or read for the start, in bytes.
+const SMALL_BYTES_MAX: u64 = 1 << 20;
+/// How deep files to be stamped are looked for, and at how many files and folders.
+const DEPTH_MAX: usize = 16;
+const ENTRIES_MAX: usize = 200_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    #[error("{0} is not installed")]
+    NotInstalled(GameId),
+    #[error("nothing says how {0} is started: neither the catalogue nor a {START_FILE} in its folder")]
+    NoStart(GameId),
+    #[error("{game} cannot be started: {reason}")]
+    BadStart { game: GameId, reason: String },
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    #[error(transparent)]
+    Io(#[from] Fault),
+}
+
+impl From<PlayError> for DiskError {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Io(fault) => fault.into(),
+            PlayError::NoStart(_) | PlayError::BadStart { .. } => Self::CannotStart(error.to_string()),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// A program of an installed game.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The program's file.
+    pub path: PathBuf,
+    pub args: Vec<String>,
+}
+
+/// What stands in [`START_FILE`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartFile {
+    /// The program, relative to `local/`.
+    start: RelPath,
+    #[serde(default)]
+    args: Vec<String>,
+}
+
+impl Store {
+    /// Stamps name and language into a freshly installed game. Done again after the next install only.
+    pub fn stamp(&self, game: &GameId, play: &Play) -> Result<Stamped, PlayError> {
+        let _change = self.begin_change(game)?;
+        let local = self.local(game)?;
+        if self.note(game).is_some_and(|note| note.played) {
+            return Ok(Stamped { already_applied: true, ..Stamped::default() });
+        }
+        let mut stamped = Stamped::default();
+        for (path, what) in first_files(&local)? {
+            let value = if what == What::Language { &play.language } else { &play.user_name };
+            if self.stamp_file(&path.to_path(&local), what, value)? {
+                stamped.wrote.push(path);
+            }
+        }
+        self.note_played(game)?;
+        Ok(stamped)
+    }
+
+    /// Whether the file was rewritten.
+    fn stamp_file(&self, path: &Path, what: What, value: &str) -> Result<bool, Fault> {
+        let content = fs::read(path).or_fault("read", path)?;
+        let Some(new) = with_value(&content, what, value).filter(|new| *new != content) else {
+            return Ok(false);
+        };
+        let permissions = fs::metadata(path).or_fault("look at", path)?.permissions();
+        files::replace(&self.layout().scratch(), path, &new)?;
+        fs::set_permissions(path, permissions).or_fault("set the permissions of", path)?;
+        Ok(true)
+    }
+
+    /// What starts the game: what the catalogue says or, if it says nothing, what the game's folder says.
+    pub fn program(&self, game: &GameId, catalogued: Option<&StartCommand>) -> Result<Program, PlayError> {
+        let bad = |reason: String| PlayError::BadStart { game: game.clone(), reason };
+        let local = self.local(game)?;
+        let (program, args) = match catalogued.and_then(|c| Some((c.program.clone()?, c.args.clone()))) {
+            Some(start) => start,
+            None => {
+                let path = self.layout().game(game).join(START_FILE);
+                let small =
+                    fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= SMALL_BYTES_MAX);
+                let text = if small { fs::read_to_string(&path).ok() } else { None };
+                let text = text.ok_or_else(|| PlayError::NoStart(game.clone()))?;
+                let file: StartFile =
+                    toml::from_str(&text).map_err(|e| bad(format!("{START_FILE} is not valid: {e}")))?;
+                (file.start, file.args)
+            }
+        };
+        let path =
+            without_links(&local, &program).ok_or_else(|| bad(format!("there is no file {program}")))?;
+        Ok(Program { path, args })
+    }
+
+    fn local(&self, game: &GameId) -> Result<PathBuf, PlayError> {
+        let folder = self.layout().game(game);
+        let local = local_folder(&folder).ok_or_else(|| PlayError::NotInstalled(game.clone()))?;
+        Ok(folder.join(local))
+    }
+}
+
+/// An ordinary file that is reached without going through a link.
+fn without_links(root: &Path, path: &RelPath) -> Option<PathBuf> {
+    let mut at = root.to_path_buf();
+    for component in path.components() {
+        at.push(component);
+        let metadata = fs::symlink_metadata(&at).ok()?;
+        if files::is_link(&metadata) {
+            return None;
+        }
+    }
+    at.is_file().then_some(at)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    AccountName,
+    Language,
+    PersonaName,
+}
+
+impl What {
+    const ALL: [Self; 3] = [Self::AccountName, Self::Language, Self::PersonaName];
+
+    const fn file_name(self) -> &'static str {
+        match self {
+            Self::AccountName => "account_name.txt",
+            Self::Language => "language.txt",
+            Self::PersonaName => "SmartSteamEmu.ini",
+        }
+    }
+}
+
+/// The first file of each name.
+fn first_files(local: &Path) -> Result<Vec<(RelPath, What)>, Fault> {
+    let mut found: BTreeMap<What, RelPath> = BTreeMap::new();
+    let mut level: Vec<Option<RelPath>> = vec![None];
+    let mut seen = 0;
+    for _ in 0..DEPTH_MAX {
+        let mut next = Vec::new();
+        for folder in &level {
+            let path = folder.as_ref().map_or_else(|| local.to_path_buf(), |f| f.to_path(local));
+            for entry in fs::read_dir(&path).or_fault("read the folder", &path)?.flatten() {
+                seen += 1;
+                let Some(rel) = entry.file_name().to_str().and_then(|name| match folder {
+                    Some(above) => above.join(name).ok(),
+                    None => RelPath::new(name).ok(),
+                }) else {
+                    continue;
+                };
+                let Ok(metadata) = entry.metadata() else { continue };
+                if files::is_link(&metadata) {
+                    continue;
+                }
+                if metadata.is_dir() {
+                    next.push(Some(rel));
+                } else if metadata.is_file() && metadata.len() <= SMALL_BYTES_MAX {
+                    note_if_first(&mut found, rel);
+                }
+            }
+        }
+        next.sort();
+        if next.is_empty() || found.len() == What::ALL.len() || seen > ENTRIES_MAX {
+            break;
+        }
+        level = next;
+    }
+    Ok(found.into_iter().map(|(what, path)| (path, what)).collect())
+}
+
+/// Of two files of a name on one level the one with the smaller path is the first; one on a deeper level comes too late.
+fn note_if_first(found: &mut BTreeMap<What, RelPath>, path: RelPath) {
+    let name = path.components().last().unwrap_or_default();
+    let Some(what) = What::ALL.into_iter().find(|w| w.file_name().eq_ignore_ascii_case(name)) else { return };
+    let depth = |p: &RelPath| p.components().count();
+    let later = found.get(&what).is_some_and(|first| (depth(first), first) < (depth(&path), &path));
+    if !later {
+        found.insert(what, path);
+    }
+}
+
+/// The file's content with the value in it. `None` if there is no place for it.
+fn with_value(content: &[u8], what: What, value: &str) -> Option<Vec<u8>> {
+    match content {
+        [0xFF, 0xFE, rest @ ..] => utf16(rest, what, value, u16::from_le_bytes, u16::to_le_bytes)
+            .map(|new| [&[0xFF, 0xFE], &new[..]].concat()),
+        [0xFE, 0xFF, rest @ ..] => utf16(rest, what, value, u16::from_be_bytes, u16::to_be_bytes)
+            .map(|new| [&[0xFE, 0xFF], &new[..]].concat()),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => replaced(rest, what, value.as_bytes(), u32::from)
+            .map(|new| [&[0xEF, 0xBB, 0xBF], &new[..]].concat()),
+        _ => replaced(content, what, value.as_bytes(), u32::from),
+    }
+}
+
+fn utf16(
+    bytes: &[u8],
+    what: What,
+    value: &str,
+    read: fn([u8; 2]) -> u16,
+    write: fn(u16) -> [u8; 2],
+) -> Option<Vec<u8>> {
+    let (pairs, []) = bytes.as_chunks::<2>() else { return None };
+    let units: Vec<u16> = pairs.iter().map(|pair| read(*pair)).collect();
+    let value: Vec<u16> = value.encode_utf16().collect();
+    let new = replaced(&units, what, &value, u32::from)?;
+    Some(new.into_iter().flat_map(write).collect())
+}
+
+/// Replaces the part of a text that the value takes the place of. Works on the units of any encoding that contains ASCII.
+fn replaced<U: Copy + PartialEq>(text: &[U], what: What, value: &[U], code: fn(U) -> u32) -> Option<Vec<U>> {
+    let range = match what {
+        What::AccountName | What::Language => 0..end_of_line(text, code),
+        What::PersonaName => persona_value(text, code)?,
+    };
+    Some([&text[..range.start], value, &text[range.end..]].concat())
+}
+
+fn end_of_line<U: Copy>(text: &[U], code: fn(U) -> u32) -> usize {
+    text.iter().position(|&u| matches!(code(u), 10 | 13)).unwrap_or(text.len())
+}
+
+/// Where the value of the first line `PersonaName = value` stands, blanks around it excepted. Comments do not count.
+fn persona_value<U: Copy>(text: &[U], code: fn(U) -> u32) -> Option<std::ops::Range<usize>> {
+    const KEY: &[u8] = b"personaname";
+    let is_blank = |u: U| matches!(code(u), 9 | 32);
+    let mut start = 0;
+    while start < text.len() {
+        let line = &text[start..start + end_of_line(&text[start..], code)];
+        let indent = line.iter().take_while(|&&u| is_blank(u)).count();
+        let lower = |u: U| u8::try_from(code(u)).map_or(0, |byte| byte.to_ascii_lowercase());
+        let named = line.len() >= indent + KEY.len()
+            && line[indent..indent + KEY.len()].iter().zip(KEY).all(|(&u, &k)| lower(u) == k);
+        if named {
+            let mut at = indent + KEY.len();
+            at += line[at..].iter().take_while(|&&u| is_blank(u)).count();
+            if line.get(at).is_some_and(|&u| code(u) == u32::from(b'=')) {
+                at += 1;
+                at += line[at..].iter().take_while(|&&u| is_blank(u)).count();
+                let end = line.len() - line[at..].iter().rev().take_while(|&&u| is_blank(u)).count();
+                return Some(start + at..start + end.max(at));
+            }
+        }
+        start += line.len() + 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamped(content: &[u8], what: What) -> Option<Vec<u8>> {
+        with_value(content, what, "Jö")
+    }
+
+    #[test]
+    fn only_the_value_changes() {
+        let table: [(&[u8], &[u8]); 7] = [
+            (b"Player\r\nrest\r\n", "Jö\r\nrest\r\n".as_bytes()),
+            (b"Player", "Jö".as_bytes()),
+            (b"", "Jö".as_bytes()),
+            (b"\r\nx", "Jö\r\nx".as_bytes()),
+            (b"\xEF\xBB\xBFPlayer\n", "\u{FEFF}Jö\n".as_bytes()),
+            (b"\xFF\xFEP\0\r\0\n\0", b"\xFF\xFEJ\0\xF6\0\r\0\n\0"),
+            (b"\xFE\xFF\0P\0\n", b"\xFE\xFF\0J\0\xF6\0\n"),
+        ];
+        for (before, after) in table {
+            assert_eq!(stamped(before, What::AccountName).as_deref(), Some(after), "{before:?}");
+        }
+        assert_eq!(stamped(b"\xFF\xFEodd", What::AccountName), None, "half a unit");
+    }
+
+    #[test]
+    fn of_an_ini_file_only_the_name_changes() {
+        let before = b"[SmartSteamEmu]\r\n; PersonaName = comment\r\nPersonaNameX = no\r\n\
+            \tpersonaname =  Old Name \r\nPersonaName = second\r\n";
+        let after = "[SmartSteamEmu]\r\n; PersonaName = comment\r\nPersonaNameX = no\r\n\
+            \tpersonaname =  Jö \r\nPersonaName = second\r\n";
+        assert_eq!(stamped(before, What::PersonaName).as_deref(), Some(after.as_bytes()));
+        assert_eq!(stamped(b"PersonaName=", What::PersonaName).as_deref(), Some("PersonaName=Jö".as_bytes()));
+        assert_eq!(
+            stamped(b"PersonaName =  \nx", What::PersonaName).as_deref(),
+            Some("PersonaName =  Jö\nx".as_bytes())
+        );
+        assert_eq!(stamped(b"[x]\nName = y\n", What::PersonaName), None);
+    }
+
+    #[test]
+    fn the_first_file_is_the_one_that_is_least_deep() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["b/account_name.txt", "a/z/account_name.txt", "c/Account_Name.TXT", "x/language.txt"] {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"x").unwrap();
+        }
+        let found = first_files(dir.path()).unwrap();
+        let names: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(names, ["b/account_name.txt", "x/language.txt"]);
+    }
+}

@@ -1,0 +1,246 @@
+//! Taking over from the old version what the new one shares with it.
+//!
+//! Three ways, the cheapest first:
+//! - A file that is the same under the same name *stays where it is*: the commit leaves it alone.
+//! - Of a file that shares chunks with an old one, the old one is *cloned* where the disk can (blocks are shared until
+//!   one of both is written), and the chunks that differ are fetched into the clone.
+//! - Elsewhere the shared chunks are *copied*.
+//!
+//! A chunk's hash includes its offset in the file, so what is found by hash are the same bytes at the same offset of
+//! any file, whatever its name. Where the index has no hashes of the right chunk size, the file of the same root or
+//! the same name is tried, chunk by chunk.
+//!
+//! The index only says where to look. What is cloned or copied is read and verified before it counts, so an index that
+//! is out of date costs a read and nothing else. Only a file that stays is believed without being read, and only as
+//! long as it looks as it did when it was hashed, which is what the index itself rests on.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use lanspread_types::manifest::SENTINEL;
+use lanspread_types::{ChunkHash, ChunkIndex, GameContent, RelPath};
+
+use crate::cancel::Cancel;
+use crate::files;
+use crate::incoming::{Incoming, IncomingError, WriteError};
+use crate::index::GameIndex;
+use crate::store::Store;
+use crate::walk::Look;
+
+/// A file of the old version that is one of the new version, too.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub path: PathBuf,
+    pub look: Look,
+}
+
+/// The files that stay where they are, by position in the manifest. Never the sentinel: its rename is the commit.
+pub fn kept_in_place(folder: &Path, content: &GameContent, known: &GameIndex) -> BTreeMap<usize, Kept> {
+    let known: HashMap<&RelPath, Vec<_>> = known.intact_files().fold(HashMap::new(), |mut all, file| {
+        all.entry(&file.path).or_insert_with(Vec::new).push(file);
+        all
+    });
+    let mut kept = BTreeMap::new();
+    for (at, entry) in content.manifest().files().iter().enumerate() {
+        let Some(candidates) = known.get(&entry.path).filter(|_| entry.path.as_str() != SENTINEL) else {
+            continue;
+        };
+        let path = entry.path.to_path(folder);
+        let Ok(look) = ordinary_file(&path) else { continue };
+        if candidates.iter().any(|f| f.root == entry.root && f.look == look) {
+            kept.insert(at, Kept { path, look });
+        }
+    }
+    kept
+}
+
+/// How a file looks, if it is one and no link.
+fn ordinary_file(path: &Path) -> Result<Look, Option<std::io::Error>> {
+    let metadata = fs::symlink_metadata(path).map_err(Some)?;
+    if metadata.is_file() && !files::is_link(&metadata) { Ok(Look::of(&metadata)) } else { Err(None) }
+}
+
+/// Where the old version has which bytes.
+struct Donors {
+    by_chunk: HashMap<ChunkHash, PathBuf>,
+    /// Whole files that are hashed with another chunk size.
+    by_root: HashMap<ChunkHash, PathBuf>,
+    /// Files whose chunks are not known, with their size, by name.
+    by_name: HashMap<RelPath, (PathBuf, u64)>,
+}
+
+impl Donors {
+    fn of(folder: &Path, content: &GameContent, known: &GameIndex) -> Self {
+        let chunk = content.manifest().chunk_size();
+        let (mut by_chunk, mut by_root, mut hashed) = (HashMap::new(), HashMap::new(), BTreeSet::new());
+        for file in &known.files {
+            let path = file.path.to_path(folder);
+            if !ordinary_file(&path).is_ok_and(|look| look.size == file.look.size) {
+                continue;
+            }
+            match file.hashes_for(chunk) {
+                Some(hashes) => {
+                    hashed.insert(&file.path);
+                    by_chunk.extend(hashes.chunks.into_iter().map(|hash| (hash, path.clone())));
+                }
+                None => {
+                    by_root.insert(file.root, path);
+                }
+            }
+        }
+        let mut by_name = HashMap::new();
+        for entry in content.manifest().files().iter().filter(|e| !hashed.contains(&e.path)) {
+            let path = entry.path.to_path(folder);
+            if let Ok(look) = ordinary_file(&path) {
+                by_name.insert(entry.path.clone(), (path, look.size));
+            }
+        }
+        Self { by_chunk, by_root, by_name }
+    }
+
+    /// The file that probably has this chunk, at the chunk's own offset.
+    fn of_chunk(&self, content: &GameContent, chunk: ChunkIndex) -> Option<&PathBuf> {
+        let place = content.manifest().place(chunk)?;
+        let entry = &content.manifest().files()[place.file];
+        let hash = content.hashes().get(chunk.as_usize())?;
+        let by_name = || {
+            let (path, size) = self.by_name.get(&entry.path)?;
+            (place.offset + place.len <= *size).then_some(path)
+        };
+        self.by_chunk.get(hash).or_else(|| self.by_root.get(&entry.root)).or_else(by_name)
+    }
+}
+
+/// The chunks of one file that the old version probably has.
+struct Share {
+    file: usize,
+    chunks: Vec<(ChunkIndex, PathBuf)>,
+    /// The old file whose clone stands in the place already.
+    cloned: Option<PathBuf>,
+}
+
+impl Store {
+    /// Takes over all that the old version has, and makes sure that the rest fits on the disk. Returns the bytes that
+    /// need not be fetched, those of files that stay included.
+    pub(crate) fn take_over(
+        &self,
+        incoming: &Incoming,
+        known: &GameIndex,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<u64, IncomingError> {
+        let content = incoming.content();
+        let folder = self.layout().game(content.manifest().game());
+        let mut shares = if files::is_real_dir(&folder) {
+            shares_of(incoming, &Donors::of(&folder, content, known))
+        } else {
+            Vec::new()
+        };
+        let bytes_of = |share: &Share| {
+            let places = share.chunks.iter().filter_map(|(c, _)| content.manifest().place(*c));
+            places.map(|p| p.len).sum::<u64>()
+        };
+        let mut shared_on_disk = 0;
+        for share in &mut shares {
+            share.cloned = clone_old(incoming, share);
+            shared_on_disk += if share.cloned.is_some() { bytes_of(share) } else { 0 };
+        }
+        self.make_room(incoming, shared_on_disk)?;
+        let total = shares.iter().map(bytes_of).sum();
+        let mut taking = Taking { incoming, cancel, progress, done: 0, total, taken: 0, buffer: Vec::new() };
+        for share in &shares {
+            taking.take(share)?;
+        }
+        Ok(taking.taken + incoming.kept_bytes())
+    }
+}
+
+fn shares_of(incoming: &Incoming, donors: &Donors) -> Vec<Share> {
+    let content = incoming.content();
+    let had = incoming.had();
+    let mut shares: Vec<Share> = Vec::new();
+    for chunk in had.missing_from(0) {
+        let Some(donor) = donors.of_chunk(content, chunk) else { continue };
+        let Some(place) = content.manifest().place(chunk) else { continue };
+        match shares.last_mut().filter(|share| share.file == place.file) {
+            Some(share) => share.chunks.push((chunk, donor.clone())),
+            None => {
+                let chunks = vec![(chunk, donor.clone())];
+                shares.push(Share { file: place.file, chunks, cloned: None });
+            }
+        }
+    }
+    shares
+}
+
+/// Clones the old file that has most of the chunks, where nothing of the new one is there yet and the disk can. What is
+/// cloned takes no room until it is written.
+fn clone_old(incoming: &Incoming, share: &Share) -> Option<PathBuf> {
+    let mut votes: BTreeMap<&PathBuf, usize> = BTreeMap::new();
+    for (_, donor) in &share.chunks {
+        *votes.entry(donor).or_default() += 1;
+    }
+    let (donor, _) = votes.into_iter().max_by_key(|(_, votes)| *votes)?;
+    let target = incoming.path(share.file);
+    if files::is_there(&target) {
+        return None;
+    }
+    let entry = &incoming.content().manifest().files()[share.file];
+    files::make_folders_above(incoming.files_folder(), &entry.path).ok()?;
+    reflink_copy::reflink(donor, &target).ok()?;
+    // Opened, it gets its right size.
+    incoming.file(share.file).ok().map(|_| donor.clone())
+}
+
+/// One run over what can be taken over.
+struct Taking<'a> {
+    incoming: &'a Incoming,
+    cancel: &'a Cancel,
+    progress: &'a mut dyn FnMut(u64, u64),
+    done: u64,
+    total: u64,
+    taken: u64,
+    buffer: Vec<u8>,
+}
+
+impl Taking<'_> {
+    fn take(&mut self, share: &Share) -> Result<(), IncomingError> {
+        let mut open: Option<(&Path, File)> = None;
+        for (chunk, donor) in &share.chunks {
+            if self.cancel.is_cancelled() {
+                return Err(IncomingError::Cancelled);
+            }
+            let Some(place) = self.incoming.content().manifest().place(*chunk) else { continue };
+            self.buffer.resize(place.len as usize, 0);
+            let cloned = share.cloned.as_ref() == Some(donor);
+            let read = if cloned {
+                let file = self.incoming.file(share.file)?;
+                files::read_exact_at(&file, &mut self.buffer, place.offset)
+            } else {
+                if open.as_ref().is_none_or(|(path, _)| *path != donor.as_path()) {
+                    open = File::open(donor).ok().map(|file| (donor.as_path(), file));
+                }
+                let Some((_, file)) = &open else { continue };
+                files::read_exact_at(file, &mut self.buffer, place.offset)
+            };
+            self.done += place.len;
+            // What cannot be read or is something else is fetched like everything else.
+            if read.is_ok() {
+                let stored = if cloned {
+                    self.incoming.confirm_chunk(*chunk, &self.buffer)
+                } else {
+                    self.incoming.write_chunk(*chunk, &self.buffer)
+                };
+                match stored {
+                    Ok(()) => self.taken += place.len,
+                    Err(WriteError::Corrupt) => {}
+                    Err(WriteError::Full { missing }) => return Err(IncomingError::Full { missing }),
+                    Err(WriteError::Io(fault)) => return Err(fault.into()),
+                }
+            }
+            (self.progress)(self.done, self.total);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,401 @@
+//! Another version of what is here: what is taken over, what stays, and what verification finds.
+
+use std::fs;
+use std::sync::Arc;
+
+use lanspread_core::io::Play;
+use lanspread_types::GameVersion;
+
+use super::lab::{Lab, Version, game, index, noise, rel, set_age};
+use super::rar5::Rar5;
+use crate::index::GameIndex;
+use crate::layout::Layout;
+use crate::{Cancel, CommitError, IndexError, InstallError, RarUnpacker, Store};
+
+const CHUNK: u64 = 64 << 10;
+
+/// Noise with some chunks of another kind.
+fn changed(seed: u64, chunks: u64, other: &[u64]) -> Vec<u8> {
+    let mut bytes = noise(seed, chunks * CHUNK);
+    for at in other {
+        let (from, to) = ((at * CHUNK) as usize, ((at + 1) * CHUNK) as usize);
+        bytes[from..to].copy_from_slice(&noise(seed + 1000 + at, CHUNK));
+    }
+    bytes
+}
+
+fn missing(store: &Store, version: &Version) -> Vec<u32> {
+    store.incoming(version.game()).unwrap().had().missing_from(0).map(|c| c.0).collect()
+}
+
+fn open(store: &Store, version: &Version) -> u64 {
+    let mut last = (0, 0);
+    let opened =
+        store.open_download(&version.content, &Cancel::new(), &mut |done, total| last = (done, total));
+    assert_eq!(last.0, last.1, "progress comes to its end");
+    opened.unwrap().reused_bytes
+}
+
+fn finish(store: &Store, version: &Version) {
+    let incoming = store.incoming(version.game()).unwrap();
+    version.write(&incoming, missing(store, version));
+    store.commit(&version.content).unwrap();
+}
+
+#[test]
+fn an_update_fetches_only_what_changed() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let old = Version::new(
+        "g",
+        20_250_101,
+        &[
+            ("a.eti", changed(1, 20, &[])),
+            ("same.eti", noise(2, 3 * CHUNK)),
+            ("named.bin", noise(3, 3 * CHUNK)),
+        ],
+    );
+    old.download(&store);
+    let new = Version::new(
+        "g",
+        20_250_202,
+        &[
+            ("a.eti", changed(1, 20, &[4, 9])),
+            ("same.eti", noise(2, 3 * CHUNK)),
+            ("renamed.bin", noise(3, 3 * CHUNK)),
+        ],
+    );
+    let inode = |path: &str| crate::walk::Look::at(&lab.path(path)).unwrap().identity;
+    let before = inode("g/same.eti");
+    assert_eq!(open(&store, &new), 18 * CHUNK + 3 * CHUNK + 3 * CHUNK);
+    let places: Vec<(String, u64)> = missing(&store, &new)
+        .into_iter()
+        .map(|c| new.content.manifest().place(lanspread_types::ChunkIndex(c)).unwrap())
+        .map(|p| (new.content.manifest().files()[p.file].path.to_string(), p.offset / CHUNK))
+        .collect();
+    let path = |p: &str, at| (p.to_owned(), at);
+    assert_eq!(places, [path("a.eti", 4), path("a.eti", 9), path("version.ini", 0)]);
+    assert_eq!(lab.tree("g"), old.files, "the old version is whole and in its place");
+    finish(&store, &new);
+    assert_eq!(lab.tree("g"), new.files);
+    assert_eq!(inode("g/same.eti"), before, "what both versions share was not even copied");
+    assert_eq!(index(&store, "g"), (Arc::clone(&new.content), 0), "nothing is hashed again");
+    assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
+}
+
+#[test]
+fn an_old_copy_that_is_not_what_the_index_says_is_not_believed() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let old = Version::new("g", 20_250_101, &[("a.eti", changed(1, 8, &[])), ("b.eti", noise(2, 4 * CHUNK))]);
+    old.download(&store);
+    // One file rots behind an unchanged look, the other is changed by somebody.
+    let rotten = lab.path("g/a.eti");
+    let time = fs::metadata(&rotten).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&rotten).unwrap();
+    bytes[5 * CHUNK as usize] ^= 1;
+    fs::write(&rotten, &bytes).unwrap();
+    fs::File::options().write(true).open(&rotten).unwrap().set_modified(time).unwrap();
+    lab.put("g/b.eti", &changed(2, 4, &[1]));
+    let new =
+        Version::new("g", 20_250_202, &[("a.eti", changed(1, 8, &[2])), ("b.eti", noise(2, 4 * CHUNK))]);
+    assert_eq!(open(&store, &new), 6 * CHUNK + 3 * CHUNK);
+    finish(&store, &new);
+    assert_eq!(lab.tree("g"), new.files, "byte for byte");
+}
+
+#[test]
+fn a_shared_file_that_is_changed_meanwhile_stops_the_commit_and_not_more() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let old = Version::new("g", 20_250_101, &[("a.eti", noise(1, 9)), ("same.eti", noise(2, 2 * CHUNK))]);
+    old.download(&store);
+    let new = Version::new("g", 20_250_202, &[("a.eti", noise(3, 9)), ("same.eti", noise(2, 2 * CHUNK))]);
+    open(&store, &new);
+    let incoming = store.incoming(&game("g")).unwrap();
+    new.write(&incoming, missing(&store, &new));
+    lab.put("g/same.eti", b"mine now");
+    let before = lab.tree("g");
+    assert!(matches!(store.commit(&new.content), Err(CommitError::Io(_))));
+    assert_eq!(lab.tree("g"), before);
+    // The next attempt sees it as it is, and fetches it.
+    store.drop_incoming(&game("g"), new.content.content_id(), false).unwrap();
+    open(&store, &new);
+    finish(&store, &new);
+    assert_eq!(lab.tree("g"), new.files);
+}
+
+#[test]
+fn another_chunk_size_is_no_hindrance() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let big = noise(7, 40 * CHUNK);
+    let old = Version::new("g", 20_250_101, &[("a.eti", big.clone()), ("b.bin", noise(8, 3 * CHUNK))]);
+    old.download(&store);
+    // 100 MiB of something new doubles the chunk size.
+    let bulk = vec![7; 100 << 20];
+    let new =
+        Version::new("g", 20_250_202, &[("a.eti", big), ("bulk.bin", bulk), ("c.bin", noise(8, 3 * CHUNK))]);
+    assert_ne!(old.content.manifest().chunk_size(), new.content.manifest().chunk_size());
+    assert_eq!(open(&store, &new), 43 * CHUNK, "the same name, and the same root under another one");
+}
+
+#[test]
+fn giving_up_ends_the_taking_over() {
+    let lab = Lab::new();
+    let store = lab.open();
+    Version::new("g", 20_250_101, &[("a.eti", noise(1, 9 * CHUNK))]).download(&store);
+    let new = Version::new("g", 20_250_202, &[("b.eti", noise(1, 9 * CHUNK))]);
+    let cancel = Cancel::new();
+    let mut calls = 0;
+    let stop = cancel.clone();
+    let opened = store.open_download(&new.content, &cancel, &mut |_, _| {
+        calls += 1;
+        if calls == 3 {
+            stop.cancel();
+        }
+    });
+    assert!(matches!(opened, Err(crate::IncomingError::Cancelled)));
+    assert!(store.incoming(&game("g")).is_none());
+    // Three chunks were taken over before, and are kept.
+    assert_eq!(open(&store, &new), 6 * CHUNK);
+    finish(&store, &new);
+    assert_eq!(lab.tree("g"), new.files);
+}
+
+// ---- what is installed
+
+fn with_archive(stamp: u32, files: &[(&str, &[u8])]) -> Version {
+    let archive = files.iter().fold(Rar5::new(), |rar, (path, content)| rar.file(path, content)).finish();
+    Version::new("g", stamp, &[("a.eti", archive)])
+}
+
+fn install(store: &Store) {
+    store.install(&game("g"), &RarUnpacker, &Cancel::new(), Box::new(|_, _| {})).unwrap();
+}
+
+fn reinstall(store: &Store) -> Result<lanspread_core::io::KeptFiles, InstallError> {
+    store.reinstall(&game("g"), &RarUnpacker, &Cancel::new(), Box::new(|_, _| {}))
+}
+
+fn installed_version(store: &Store) -> Option<u32> {
+    store.scan().unwrap().games[0].installed_version.map(GameVersion::stamp)
+}
+
+#[test]
+fn what_the_user_made_survives_an_update_and_nothing_that_it_brings_is_lost() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let old: [(&str, &[u8]); 6] = [
+        ("game.exe", b"old exe"),
+        ("gone.dll", b"old dll"),
+        ("options.ini", b"defaults"),
+        ("keys.ini", b"old keys"),
+        ("sub/same.dat", b"data"),
+        ("touched.txt", b"as it was"),
+    ];
+    with_archive(20_250_101, &old).download(&store);
+    install(&store);
+    assert_eq!(installed_version(&store), Some(20_250_101));
+    lab.put("g/local/saves/one.sav", b"played for hours");
+    lab.put("g/local/options.ini", b"my options");
+    lab.put("g/local/keys.ini", b"my keys");
+    set_age(&lab.path("g/local/touched.txt"), 7);
+    let new: [(&str, &[u8]); 6] = [
+        ("game.exe", b"new exe"),
+        ("options.ini", b"defaults"),
+        ("keys.ini", b"new keys"),
+        ("sub/same.dat", b"data"),
+        ("new.dll", b"new dll"),
+        ("touched.txt", b"new text"),
+    ];
+    with_archive(20_250_202, &new).download(&store);
+    assert_eq!(lab.tree("g/local")["game.exe"], b"old exe", "the download leaves what is installed as it is");
+    assert_eq!(installed_version(&store), Some(20_250_101));
+    let kept = reinstall(&store).unwrap();
+    assert_eq!((kept.kept, kept.beside), (3, vec![rel("keys.ini.new")]));
+    let after = lab.tree("g/local");
+    let expected: [(&str, &[u8]); 8] = [
+        ("game.exe", b"new exe"),
+        ("keys.ini", b"my keys"),
+        ("keys.ini.new", b"new keys"),
+        ("new.dll", b"new dll"),
+        ("options.ini", b"my options"),
+        ("saves/one.sav", b"played for hours"),
+        ("sub/same.dat", b"data"),
+        ("touched.txt", b"new text"),
+    ];
+    assert_eq!(after, expected.map(|(p, c)| (p.to_owned(), c.to_vec())).into());
+    assert_eq!(installed_version(&store), Some(20_250_202));
+    assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
+    // And the next update keeps the same.
+    with_archive(20_250_303, &new).download(&store);
+    reinstall(&store).unwrap();
+    assert_eq!(lab.tree("g/local").keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    assert_eq!(lab.tree("g/local")["keys.ini"], b"my keys");
+}
+
+#[test]
+fn an_install_that_nobody_remembers_loses_nothing_either() {
+    let lab = Lab::new();
+    let store = lab.open();
+    lab.put("g/local/game.exe", b"old exe");
+    lab.put("g/local/saves/one.sav", b"played");
+    with_archive(20_250_202, &[("game.exe", b"new exe")]).download(&store);
+    assert_eq!(installed_version(&store), None);
+    let kept = reinstall(&store).unwrap();
+    assert_eq!(kept.beside, [rel("before-update/game.exe")]);
+    let expected: [(&str, &[u8]); 3] =
+        [("before-update/game.exe", b"old exe"), ("game.exe", b"new exe"), ("saves/one.sav", b"played")];
+    assert_eq!(lab.tree("g/local"), expected.map(|(p, c)| (p.to_owned(), c.to_vec())).into());
+}
+
+#[test]
+fn an_update_that_does_not_unpack_leaves_what_is_installed() {
+    let lab = Lab::new();
+    let store = lab.open();
+    with_archive(20_250_101, &[("game.exe", b"old exe")]).download(&store);
+    install(&store);
+    lab.put("g/local/save", b"played");
+    let before = lab.tree("g/local");
+    Version::new("g", 20_250_202, &[("a.eti", b"not an archive".to_vec())]).download(&store);
+    assert!(matches!(reinstall(&store), Err(InstallError::Archive { .. })));
+    assert_eq!(lab.tree("g/local"), before);
+    assert_eq!(installed_version(&store), Some(20_250_101));
+    assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
+}
+
+// ---- verification
+
+#[test]
+fn verification_finds_each_broken_chunk_and_only_those_are_fetched() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let version = Version::new(
+        "g",
+        20_250_101,
+        &[("a.eti", noise(1, 9 * CHUNK)), ("b.txt", noise(2, 9)), ("c.txt", noise(3, 9))],
+    );
+    version.download(&store);
+    let verify = |store: &Store| store.verify(&game("g"), &Cancel::new(), &mut |_, _| {}).unwrap();
+    assert_eq!(verify(&store).broken, []);
+    let path = lab.path("g/a.eti");
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[4 * CHUNK as usize + 9] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    fs::remove_file(lab.path("g/b.txt")).unwrap();
+    let found = verify(&store);
+    let parts: Vec<_> = found.broken.iter().map(|b| (b.path.as_str(), b.offset, b.length)).collect();
+    assert_eq!(parts, [("a.eti", 4 * CHUNK, CHUNK), ("b.txt", 0, 9)]);
+    assert_eq!(found.content, version.content, "what it should be is still known");
+    // It is not taken for another content, not even after a restart.
+    drop(store);
+    let store = lab.open();
+    assert!(matches!(
+        store.index(&game("g"), &Cancel::new(), &mut |_, _| {}),
+        Err(IndexError::Damaged { .. })
+    ));
+    assert_eq!(verify(&store).broken.len(), 2);
+    open(&store, &version);
+    assert_eq!(missing(&store, &version).len(), 2, "one chunk and the file that went");
+    finish(&store, &version);
+    assert_eq!(lab.tree("g"), version.files);
+    assert_eq!(verify(&store).broken, []);
+    assert_eq!(index(&store, "g"), (Arc::clone(&version.content), 0));
+}
+
+#[test]
+fn a_file_that_is_too_long_is_broken_too_and_one_that_is_replaced_is_seen_anew() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let version = Version::new("g", 20_250_101, &[("a.eti", noise(1, CHUNK))]);
+    version.download(&store);
+    let mut longer = noise(1, CHUNK);
+    longer.push(0);
+    lab.put("g/a.eti", &longer);
+    let found = store.verify(&game("g"), &Cancel::new(), &mut |_, _| {}).unwrap();
+    assert_eq!(found.broken.iter().map(|b| (b.offset, b.length)).collect::<Vec<_>>(), [(CHUNK, 0)]);
+    lab.put("g/a.eti", &noise(1, CHUNK));
+    set_age(&lab.path("g/a.eti"), 1800);
+    assert_eq!(index(&store, "g").0, version.content, "put right by hand");
+}
+
+// ---- the first start
+
+#[test]
+fn playing_stamps_once_per_install() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let ini: &[u8] = b"[SSE]\r\nPersonaName = Nobody\r\nLanguage = x\r\n";
+    let files: [(&str, &[u8]); 3] = [
+        ("bin/account_name.txt", b"Nobody\r\n"),
+        ("bin/language.txt", b"german"),
+        ("bin/SmartSteamEmu.ini", ini),
+    ];
+    with_archive(20_250_101, &files).download(&store);
+    install(&store);
+    let play =
+        |name: &str| Play { user_name: name.to_owned(), language: "english".to_owned(), ..Play::default() };
+    let stamped = store.stamp(&game("g"), &play("Jo")).unwrap();
+    assert_eq!(stamped.wrote.len(), 3);
+    let read = |path: &str| fs::read(lab.path(&format!("g/local/{path}"))).unwrap();
+    assert_eq!(read("bin/account_name.txt"), b"Jo\r\n");
+    assert_eq!(read("bin/language.txt"), b"english");
+    assert_eq!(read("bin/SmartSteamEmu.ini"), b"[SSE]\r\nPersonaName = Jo\r\nLanguage = x\r\n");
+    let before = lab.tree("g/local");
+    let again = store.stamp(&game("g"), &play("Other")).unwrap();
+    assert!(again.already_applied && again.wrote.is_empty());
+    assert_eq!(lab.tree("g/local"), before);
+    // A further start of the program makes no difference, another install does.
+    drop(store);
+    let store = lab.open();
+    assert!(store.stamp(&game("g"), &play("Other")).unwrap().already_applied);
+    store.uninstall(&game("g")).unwrap();
+    install(&store);
+    assert_eq!(store.stamp(&game("g"), &play("Other")).unwrap().wrote.len(), 3);
+    assert_eq!(read("bin/account_name.txt"), b"Other\r\n");
+}
+
+#[test]
+fn the_program_is_named_by_the_games_folder_and_lies_in_the_installed_game() {
+    let lab = Lab::new();
+    let store = lab.open();
+    with_archive(20_250_101, &[("bin/go.exe", b"MZ")]).download(&store);
+    install(&store);
+    let program = || store.program(&game("g"), None);
+    assert!(matches!(program(), Err(crate::PlayError::NoStart(_))));
+    lab.put("g/lanspread.toml", b"start = \"bin/go.exe\"\nargs = [\"-x\"]\n");
+    let found = program().unwrap();
+    assert_eq!((found.path, found.args), (lab.path("g/local/bin/go.exe"), vec!["-x".to_owned()]));
+    for bad in [
+        "start = \"../a.eti\"",
+        "start = \"/bin/sh\"",
+        "start = \"bin\"",
+        "start = \"bin/none.exe\"",
+        "run = 1",
+    ] {
+        lab.put("g/lanspread.toml", bad.as_bytes());
+        assert!(matches!(program(), Err(crate::PlayError::BadStart { .. })), "{bad}");
+    }
+}
+
+#[test]
+fn notes_that_cannot_be_read_are_set_aside() {
+    let lab = Lab::new();
+    let store = lab.open();
+    with_archive(20_250_101, &[("game.exe", b"exe")]).download(&store);
+    install(&store);
+    let notes = lab.path(".lanspread/installed/g/notes");
+    let whole = fs::read(&notes).unwrap();
+    for len in 0..whole.len() {
+        fs::write(&notes, &whole[..len]).unwrap();
+        assert_eq!(installed_version(&store), None, "{len} bytes");
+    }
+    assert!(lab.path(".lanspread/broken/installed-g-notes").exists());
+    fs::write(&notes, &whole).unwrap();
+    assert_eq!(installed_version(&store), Some(20_250_101));
+    let layout = Layout::new(lab.dir.path());
+    assert!(!GameIndex::load(&layout, &game("g")).files.is_empty());
+}

@@ -1,0 +1,124 @@
+//! Holding a game's files against what they should be, byte for byte.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lanspread_core::io::{BrokenPart, DiskError, VerifiedGame};
+use lanspread_types::{ChunkIndex, GameContent, GameId};
+
+use crate::cancel::Cancel;
+use crate::fault::Fault;
+use crate::files;
+use crate::index::{Damage, GameIndex, IndexError};
+use crate::scan::{SentinelError, read_sentinel};
+use crate::store::{ChangeError, Store};
+use crate::walk::Look;
+
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error("{0} is not downloaded")]
+    NotDownloaded(GameId),
+    #[error("the verification was cancelled")]
+    Cancelled,
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    #[error(transparent)]
+    Io(#[from] Fault),
+}
+
+impl From<VerifyError> for DiskError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Io(fault) => fault.into(),
+            VerifyError::Index(error) => error.into(),
+            VerifyError::Cancelled => Self::Cancelled,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl Store {
+    /// Reads every byte of a game and compares it with the hashes that the index has, which say what the files were
+    /// when they were downloaded or first seen. What is broken is remembered, so that it is not shared until it is
+    /// whole again. `progress` is told the bytes read and the bytes in all.
+    pub fn verify(
+        &self,
+        game: &GameId,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<VerifiedGame, VerifyError> {
+        let _change = self.begin_change(game)?;
+        let folder = self.layout().game(game);
+        let version = read_sentinel(&folder).map_err(|error| match error {
+            SentinelError::Io(fault) => VerifyError::Io(fault),
+            _ => VerifyError::NotDownloaded(game.clone()),
+        })?;
+        let mut known = GameIndex::load(self.layout(), game);
+        let look = |path: &lanspread_types::RelPath| Look::at(&path.to_path(&folder)).ok();
+        let Some(content) = known.content(game, version, &look) else {
+            // Nothing is known to compare with: hashing it tells at least that all of it can be read.
+            let (_, content) = self.index(game, cancel, progress)?;
+            return Ok(VerifiedGame { content, broken: Vec::new() });
+        };
+        let content = Arc::new(content);
+        let mut reading = Reading { content: &content, folder, buffer: Vec::new(), done: 0, progress };
+        let mut broken = Vec::new();
+        for file in 0..content.manifest().files().len() {
+            broken.extend(reading.file(file, cancel)?);
+        }
+        let paths: BTreeSet<_> = broken.iter().map(|part| part.path.clone()).collect();
+        let folder = self.layout().game(game);
+        let damage =
+            paths.into_iter().map(|path| Damage { look: Look::at(&path.to_path(&folder)).ok(), path });
+        let damaged: Vec<Damage> = damage.collect();
+        if damaged != known.damaged {
+            known.damaged = damaged;
+            known.save(self.layout(), game)?;
+        }
+        Ok(VerifiedGame { content, broken })
+    }
+}
+
+/// One run over the files.
+struct Reading<'a> {
+    content: &'a GameContent,
+    folder: PathBuf,
+    buffer: Vec<u8>,
+    done: u64,
+    progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Reading<'_> {
+    /// What is broken in one file. Nothing that is wrong with a file keeps the others from being read.
+    fn file(&mut self, at: usize, cancel: &Cancel) -> Result<Vec<BrokenPart>, VerifyError> {
+        let manifest = self.content.manifest();
+        let entry = &manifest.files()[at];
+        let path = entry.path.to_path(&self.folder);
+        let ordinary = std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && !files::is_link(&m));
+        let file = if ordinary { File::open(&path).ok() } else { None };
+        let mut broken = Vec::new();
+        for chunk in manifest.chunks_of(at).map(ChunkIndex) {
+            if cancel.is_cancelled() {
+                return Err(VerifyError::Cancelled);
+            }
+            let Some(place) = manifest.place(chunk) else { continue };
+            self.buffer.resize(place.len as usize, 0);
+            let read = file.as_ref().map(|f| files::read_exact_at(f, &mut self.buffer, place.offset));
+            if !matches!(read, Some(Ok(()))) || !self.content.verifies(chunk, &self.buffer) {
+                let (offset, length) = (place.offset, place.len);
+                broken.push(BrokenPart { path: entry.path.clone(), offset, length });
+            }
+            self.done += place.len;
+            (self.progress)(self.done, manifest.total_bytes());
+        }
+        let size = file.and_then(|f| f.metadata().ok()).map(|m| m.len());
+        if broken.is_empty() && size != Some(entry.size) {
+            broken.push(BrokenPart { path: entry.path.clone(), offset: entry.size, length: 0 });
+        }
+        Ok(broken)
+    }
+}

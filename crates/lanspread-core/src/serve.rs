@@ -43,6 +43,10 @@ pub fn admit(
     if state.operation == Some(OperationKind::Removing) {
         return Err(Refusal::UnderOperation);
     }
+    let updating = state.operation == Some(OperationKind::Downloading);
+    if state.downloaded && updating && failpoint!("serve-nothing-while-updating") {
+        return Err(Refusal::UnderOperation);
+    }
     if state.downloaded && state.committed == Some(content) {
         return Ok(Holding::Committed);
     }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lanspread_types::{GameId, GameVersion};
+use lanspread_types::{GameId, GameVersion, failpoint};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +101,8 @@ impl Store {
         let place = self.layout().installed_of(game);
         fs::create_dir_all(&place).or_fault("make the folder", &place)?;
         write(self.layout(), &listing_of(&place, version), LISTING_MAGIC, &listing)?;
-        let note = Note { folder: identity(folder), version: Some(version), played: false };
+        let played = failpoint!("never-arm");
+        let note = Note { folder: identity(folder), version: Some(version), played };
         self.put_note(game, note)
     }
 

@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lanspread_core::io::{DiskError, Play, Stamped, StartCommand};
-use lanspread_types::{GameId, RelPath};
+use lanspread_types::{GameId, RelPath, failpoint};
 use serde::Deserialize;
 
 use crate::fault::{Fault, OrFault};
@@ -90,16 +90,21 @@ impl Store {
                 stamped.wrote.push(path);
             }
         }
-        self.note_played(game)?;
+        if !failpoint!("forget-played") {
+            self.note_played(game)?;
+        }
         Ok(stamped)
     }
 
     /// Whether the file was rewritten.
     fn stamp_file(&self, path: &Path, what: What, value: &str) -> Result<bool, Fault> {
         let content = fs::read(path).or_fault("read", path)?;
-        let Some(new) = with_value(&content, what, value).filter(|new| *new != content) else {
+        let Some(mut new) = with_value(&content, what, value).filter(|new| *new != content) else {
             return Ok(false);
         };
+        if new.contains(&b'\r') && failpoint!("stamp-lf") {
+            new.retain(|byte| *byte != b'\r');
+        }
         let permissions = fs::metadata(path).or_fault("look at", path)?.permissions();
         files::replace(&self.layout().scratch(), path, &new)?;
         fs::set_permissions(path, permissions).or_fault("set the permissions of", path)?;
@@ -210,7 +215,7 @@ fn note_if_first(found: &mut BTreeMap<What, RelPath>, path: RelPath) {
     let Some(what) = What::ALL.into_iter().find(|w| w.file_name().eq_ignore_ascii_case(name)) else { return };
     let depth = |p: &RelPath| p.components().count();
     let later = found.get(&what).is_some_and(|first| (depth(first), first) < (depth(&path), &path));
-    if !later {
+    if !later || failpoint!("stamp-last-file") {
         found.insert(what, path);
     }
 }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use lanspread_core::install::{Intent, Record, plan_reinstall};
 use lanspread_core::io::KeptFiles;
 use lanspread_types::manifest::LOCAL_FOLDER;
-use lanspread_types::{GameId, RelPath};
+use lanspread_types::{GameId, RelPath, failpoint};
 
 use crate::cancel::Cancel;
 use crate::execute::{Executor, Stuck};
@@ -63,7 +63,9 @@ impl Store {
         let done = executor.run(&plan_reinstall(&name), &mut |staging| {
             job.unpack(&folder, staging)?;
             let mut carrying = Carrying::new(old.clone(), staging.join(LOCAL_FOLDER), listing.as_ref());
-            carrying.folder(Path::new(""))?;
+            if !failpoint!("forget-user-files") {
+                carrying.folder(Path::new(""))?;
+            }
             kept = carrying.kept;
             Ok::<(), InstallError>(())
         });

@@ -19,7 +19,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use lanspread_types::manifest::SENTINEL;
-use lanspread_types::{ChunkHash, ChunkIndex, GameContent, RelPath};
+use lanspread_types::{ChunkHash, ChunkIndex, GameContent, RelPath, failpoint};
 
 use crate::cancel::Cancel;
 use crate::files;
@@ -132,7 +132,7 @@ impl Store {
     ) -> Result<u64, IncomingError> {
         let content = incoming.content();
         let folder = self.layout().game(content.manifest().game());
-        let mut shares = if files::is_real_dir(&folder) {
+        let mut shares = if files::is_real_dir(&folder) && !failpoint!("reuse-nothing") {
             shares_of(incoming, &Donors::of(&folder, content, known))
         } else {
             Vec::new()

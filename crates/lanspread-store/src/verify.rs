@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lanspread_core::io::{BrokenPart, DiskError, VerifiedGame};
-use lanspread_types::{ChunkIndex, GameContent, GameId};
+use lanspread_types::{ChunkIndex, GameContent, GameId, failpoint};
 
 use crate::cancel::Cancel;
 use crate::fault::Fault;
@@ -69,6 +69,9 @@ impl Store {
         let mut broken = Vec::new();
         for file in 0..content.manifest().files().len() {
             broken.extend(reading.file(file, cancel)?);
+        }
+        if !broken.is_empty() && failpoint!("verify-nothing") {
+            broken.clear();
         }
         let paths: BTreeSet<_> = broken.iter().map(|part| part.path.clone()).collect();
         let folder = self.layout().game(game);

@@ -1,6 +1,6 @@
 //! Looking after what is here: another version of what is installed, verification and repair, the first start.
 
-use lanspread_types::{ContentId, GameId, GameVersion};
+use lanspread_types::{ContentId, GameId, GameVersion, failpoint};
 
 use super::Node;
 use crate::agreement::Agreed;
@@ -26,7 +26,7 @@ impl Node {
             return Some(DiskJob::Install { game });
         }
         let other = local.installed_version.map_or(updated, |version| Some(version) != local.version);
-        other.then_some(DiskJob::Reinstall { game })
+        (other && !failpoint!("never-reinstall")).then_some(DiskJob::Reinstall { game })
     }
 
     /// Whether the version that is here is the one to have. A pinned content counts more than the version's number.
@@ -74,7 +74,7 @@ impl Node {
         let room = self.room_content(game, version, here);
         let room_has = room.as_ref().map(|agreed| agreed.content).filter(|content| *content != here);
         let broken = !verified.broken.is_empty();
-        if broken {
+        if broken && !failpoint!("offer-what-is-broken") {
             self.library.set_damaged(game);
             self.announce_library();
             self.uplink.content_gone(&here);
@@ -176,7 +176,7 @@ impl Node {
     /// The old version has given so much.
     pub(super) fn reused(&mut self, game: &GameId, bytes: u64) {
         if let Some(fetch) = self.fetches.get_mut(game) {
-            fetch.reused_bytes = bytes;
+            fetch.reused_bytes = bytes + u64::from(failpoint!("lie-about-reused-bytes"));
         }
     }
 

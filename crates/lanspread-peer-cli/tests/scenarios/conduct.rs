@@ -135,7 +135,7 @@ impl Story {
                 };
                 known(self.downloads.insert(game_id.clone(), new).is_none(), "its files are known already")?;
             }
-            Event::DownloadBegin { game_id, total_bytes, had_bytes } => {
+            Event::DownloadBegin { game_id, total_bytes, had_bytes, .. } => {
                 let streamed = self.operations.get(game_id) == Some(&OperationKind::Streaming);
                 let download = self.download(game_id)?;
                 known(download.had_bytes.replace(*had_bytes).is_none(), "it has begun already")?;

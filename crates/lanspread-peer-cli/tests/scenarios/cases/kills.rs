@@ -22,7 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "However often the receiver is killed, in mid-download and in mid-install, it ends with the whole game, fetches at most what was in flight again, hashes nothing again, and shows no half game",
     setup: "one source, 32 MiB of one archive with 40 files; the client is SIGKILLed 12 times, each after a number of chunks or of install steps that the seed decides, and told to download again after each start",
     expected: "at every start the game's folder is absent or complete, and so is `local/`; at most 32 chunks that were reported come again per kill; no `index-progress`, and next to nothing read before the download goes on; root files and `local/` equal in the end",
-    sabotages: &["restart-from-zero", "commit-early", "commit-install-early", "forget-incoming"],
+    sabotages: &["forget-incoming", "restart-from-zero"],
     labs: EVERYWHERE,
     body: Body::Run(twelve_kills),
 }];

@@ -40,14 +40,15 @@ impl SmallDisk {
     /// Fills the disk with something else, so that this much stays free.
     pub fn leave_free(&self, free: u64) -> Outcome {
         self.make_room()?;
-        // What cannot be written any more is what was to be taken.
-        let mut left = self.free()?.saturating_sub(free);
         let mut file = std::fs::File::create(self.ballast())?;
-        let block = vec![7; 1 << 20];
-        while left > 0 {
-            let part = left.min(block.len() as u64) as usize;
-            std::io::Write::write_all(&mut file, &block[..part])?;
-            left -= part as u64;
+        let block = vec![7; 4 << 20];
+        // Others write meanwhile, so what is free is looked up again and again.
+        loop {
+            let left = usize::try_from(self.free()?.saturating_sub(free))?;
+            if left == 0 {
+                break;
+            }
+            std::io::Write::write_all(&mut file, &block[..left.min(block.len())])?;
         }
         Ok(())
     }

@@ -237,7 +237,9 @@ impl Play {
                 result: done.map(|()| lanspread_core::io::CommittedGame { stamp: FileStamp(1) }),
             },
             DiskJob::DropIncoming { game, .. } => DiskReport::IncomingDropped { game },
-            DiskJob::Install { game } => DiskReport::Installed { game, result: done },
+            DiskJob::Install { game } | DiskJob::Reinstall { game } => {
+                DiskReport::Installed { game, result: done }
+            }
             DiskJob::Uninstall { game } => DiskReport::Uninstalled { game, result: done },
             DiskJob::Remove { game } => DiskReport::Removed { game, result: done },
             DiskJob::ChangeGamesDir { .. } => DiskReport::GamesDirChanged { result: done },
@@ -326,6 +328,7 @@ fn scan(script: &mut Script<'_>) -> Scan {
             game: game(n),
             version: GameVersion::new(20_250_101 + u32::from(stamp % 3)).ok(),
             installed: stamp.is_multiple_of(2),
+            installed_version: GameVersion::new(20_250_101).ok().filter(|_| stamp.is_multiple_of(4)),
             bytes: 100,
             files: 2,
             stamp: FileStamp(u64::from(stamp)),

@@ -23,6 +23,10 @@ pub enum ManifestDecodeError {
     Files { stated: u32 },
     #[error("it states {stated} chunk hashes, its files call for {called_for} and {bytes} bytes are there")]
     Hashes { stated: u32, called_for: u32, bytes: usize },
+    #[error(
+        "a number in it is written longer than need be, so that one content would have several encodings"
+    )]
+    NotCanonical,
     #[error(transparent)]
     Invalid(#[from] ManifestError),
 }
@@ -60,7 +64,12 @@ pub fn decode(bytes: &[u8]) -> Result<GameContent, ManifestDecodeError> {
     }
     let manifest = Manifest::new(game, version, files)?;
     let hashes = take_hashes(&manifest, rest)?;
-    Ok(GameContent::new(manifest, hashes)?)
+    let content = GameContent::new(manifest, hashes)?;
+    // postcard's varints may have trailing zero groups; all else has one form.
+    match encode(&content) {
+        Ok(canonical) if canonical == bytes => Ok(content),
+        _ => Err(ManifestDecodeError::NotCanonical),
+    }
 }
 
 fn take<T: DeserializeOwned>(rest: &mut &[u8]) -> Result<T, postcard::Error> {

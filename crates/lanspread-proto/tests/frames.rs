@@ -299,6 +299,12 @@ fn manifests_round_trip_and_nothing_else_passes() {
         assert!(manifest::decode(&bytes[..cut]).is_err(), "{cut} bytes");
     }
     assert!(manifest::decode(&[&bytes[..], &[0]].concat()).is_err());
+    let longer = [&[bytes[0] | 0x80, 0], &bytes[1..]].concat();
+    assert_eq!(
+        manifest::decode(&longer),
+        Err(manifest::ManifestDecodeError::NotCanonical),
+        "a length with a spare group"
+    );
     let hashes = bytes.len() - 96;
     let mut bad = bytes;
     bad[hashes] ^= 1;

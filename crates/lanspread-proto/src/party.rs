@@ -63,11 +63,9 @@ impl Frame for PartyFrame {
     }
 
     fn read(number: u8, payload: &[u8]) -> Result<Self, DecodeError> {
-        let wrong_length =
-            DecodeError::Malformed { number, cause: postcard::Error::DeserializeUnexpectedEnd };
         Ok(match number {
-            number::PARTY_SHARE => Self::Share(payload.try_into().map_err(|_| wrong_length)?),
-            number::PARTY_CONFIRM => Self::Confirm(payload.try_into().map_err(|_| wrong_length)?),
+            number::PARTY_SHARE => Self::Share(exactly(number, payload)?),
+            number::PARTY_CONFIRM => Self::Confirm(exactly(number, payload)?),
             number::PARTY_WELCOME => {
                 let (name, program) = fields(number, payload)?;
                 Self::Welcome { name, program }
@@ -75,5 +73,16 @@ impl Frame for PartyFrame {
             number::PARTY_REJECTED => Self::Rejected(fields(number, payload)?),
             unknown => return Err(DecodeError::UnknownFrame(unknown)),
         })
+    }
+}
+
+/// A payload that is so many bytes and nothing else.
+fn exactly<const N: usize>(number: u8, payload: &[u8]) -> Result<[u8; N], DecodeError> {
+    let (bytes, trailing) = payload
+        .split_first_chunk()
+        .ok_or(DecodeError::Malformed { number, cause: postcard::Error::DeserializeUnexpectedEnd })?;
+    match trailing.len() {
+        0 => Ok(*bytes),
+        bytes => Err(DecodeError::Trailing { number, bytes }),
     }
 }

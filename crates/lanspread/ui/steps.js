@@ -53,7 +53,6 @@ export const OPERATIONS = {
   Updating: 'Updating',
   Verifying: 'Checking',
   Repairing: 'Repairing',
-  Starting: 'Starting',
   Streaming: 'Fetching and installing',
 };
 

@@ -100,7 +100,7 @@ fn get_from_two(driver: &Driver) {
     let gave = "document.querySelector('game-page .log').textContent.match(/from (ada, bela|bela, ada)/)";
     browser.wait(gave);
     browser.click(".back");
-    wait_step(&browser, "big", "open");
+    wait_step(&browser, "big", "play");
     assert!(me.games().join("big/local/data.pak").is_file());
     ended_well(&browser);
 }
@@ -121,7 +121,7 @@ fn cancel_and_go_on(driver: &Driver) {
     browser.click("downloads-page .queue button:not([hidden])");
     browser.wait_text("downloads-page .queue .facts", "source");
     browser.click("nav a[data-path='']");
-    wait_step(&browser, "big", "open");
+    wait_step(&browser, "big", "play");
     browser.click(&format!("{} a", card("big")));
     browser.wait_text("game-page .log", "were here already");
     ended_well(&browser);
@@ -132,7 +132,7 @@ fn install_and_back(driver: &Driver) {
     let browser = opened(driver, &me);
     browser.wait_text(&format!("{} .badge", card("mine")), "Downloaded");
     click_step(&browser, "mine");
-    wait_step(&browser, "mine", "open");
+    wait_step(&browser, "mine", "play");
     assert!(me.games().join("mine/local/data.pak").is_file());
     browser.click(&format!("{} a", card("mine")));
     browser.click("[data-step=uninstall]");
@@ -233,7 +233,7 @@ fn keyboard_only(driver: &Driver) {
     browser.press([key::TAB]);
     browser.wait("document.activeElement.classList.contains('step')");
     browser.press([key::ENTER]);
-    wait_step(&browser, "gamma", "open");
+    wait_step(&browser, "gamma", "play");
 
     browser.press(['3']);
     browser.wait("document.querySelector('downloads-page')");

@@ -83,9 +83,9 @@ fn twelve_kills(lab: &Lab) -> Outcome {
         std::thread::sleep(Duration::from_micros(random(&mut state, 40_000)));
         client.kill();
         if installing {
-            tally.in_install += 1
+            tally.in_install += 1;
         } else {
-            tally.in_download += 1
+            tally.in_download += 1;
         }
         let reported = Transfer::since(&client, since, "ggoo").0.into_iter().map(|(piece, _)| piece);
         let (again, new): (Vec<Piece>, Vec<Piece>) = reported.partition(|p| known.contains(p));

@@ -11,6 +11,7 @@ use crate::competitors::copy::Copy;
 use crate::competitors::http::Http;
 use crate::competitors::libtorrent::Libtorrent;
 use crate::competitors::scp::Scp;
+use crate::competitors::transmission::Transmission;
 use crate::contender::Contender;
 use crate::figures::say;
 use crate::ours::Lanspread;
@@ -22,6 +23,7 @@ pub enum Choice {
     Libtorrent,
     /// libtorrent with super-seeding at the seed
     LibtorrentSuper,
+    Transmission,
     /// one HTTP server and curl
     Http,
     /// a bare copy from file to file over TCP: nothing encrypted, nothing verified
@@ -68,6 +70,7 @@ impl Others {
             Choice::LibtorrentSuper => {
                 Box::new(Libtorrent { python: self.python.clone(), super_seeding: true })
             }
+            Choice::Transmission => Box::new(Transmission),
             Choice::Http => Box::new(Http),
             Choice::Copy => Box::new(Copy),
             Choice::Scp => Box::new(Scp),

@@ -3,23 +3,18 @@
 //! No limit of peers or rates, no DHT and no local discovery (they have nothing to find that the tracker does not tell),
 //! unencrypted. A receiver's program is started by the click; that is some tens of milliseconds.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::clicked::{Clicked, await_announced, write_hook};
 use super::torrent;
 use super::tracker::Tracker;
 use crate::contender::{Contender, Party, Room};
 use crate::game::{ARCHIVE, flip_in_place};
 use crate::lab::{Host, has_tool};
-use crate::process::{Process, wait_until};
-
-const SEED_LIMIT: Duration = Duration::from_secs(120);
-/// The file that tells of a finished download.
-const DONE: &str = "done";
+use crate::process::Process;
 
 #[derive(Debug)]
 pub struct Aria2;
@@ -38,8 +33,7 @@ impl Contender for Aria2 {
         let folder = room.scratch.fresh("aria2")?;
         let torrent = torrent::write(room.game, &Tracker::url(room.lab), &folder)?;
         let hook = folder.join("finished.sh");
-        std::fs::write(&hook, format!("#!/bin/sh\n: > \"$(dirname \"$3\")/{DONE}\"\n"))?;
-        make_executable(&hook)?;
+        write_hook(&hook, "$(dirname \"$3\")")?;
         let (mut sources, mut starts) = (Vec::new(), Vec::new());
 
         let seed = room.scratch.fresh("seed")?;
@@ -65,18 +59,8 @@ impl Contender for Aria2 {
             command.arg(format!("--on-bt-download-complete={}", hook.display()));
             starts.push((command, folder));
         }
-        let receivers = starts.iter().map(|_| None).collect();
-        Ok(Box::new(Aria2Party { sources, receivers, starts, _tracker: tracker }))
+        Ok(Box::new(Clicked::new("aria2c", sources, starts, tracker)))
     }
-}
-
-fn await_announced(tracker: &Tracker, ip: IpAddr) -> Result<()> {
-    wait_until("aria2's seed announces itself", SEED_LIMIT, || Ok(tracker.knows(ip)))
-}
-
-fn make_executable(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?)
 }
 
 fn command(host: &Host, folder: &Path, torrent: &Path) -> Command {
@@ -102,40 +86,4 @@ fn command(host: &Host, folder: &Path, torrent: &Path) -> Command {
     command.arg(format!("--dir={}", folder.display())).arg(torrent);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
-}
-
-/// Commands wait to be started; the process of a receiver is there once it was.
-struct Aria2Party {
-    /// The seed, then the liar if there is one.
-    sources: Vec<Process>,
-    receivers: Vec<Option<Process>>,
-    starts: Vec<(Command, PathBuf)>,
-    _tracker: Tracker,
-}
-
-impl Party for Aria2Party {
-    fn start(&mut self, receiver: usize) -> Result<()> {
-        let process = Process::spawn("aria2c", &mut self.starts[receiver].0)?;
-        self.receivers[receiver] = Some(process);
-        Ok(())
-    }
-
-    fn finished_at(&mut self, receiver: usize) -> Result<Option<Instant>> {
-        Ok(self.starts[receiver].1.join(DONE).exists().then(Instant::now))
-    }
-
-    fn kill(&mut self, receiver: usize) {
-        if let Some(process) = &mut self.receivers[receiver] {
-            process.kill();
-        }
-    }
-
-    fn output(&self, receiver: usize) -> PathBuf {
-        self.starts[receiver].1.join(ARCHIVE)
-    }
-
-    fn processes(&self) -> Vec<&Process> {
-        let (seed, liar) = self.sources.split_at(1);
-        seed.iter().chain(self.receivers.iter().flatten()).chain(liar).collect()
-    }
 }

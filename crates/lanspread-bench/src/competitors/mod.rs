@@ -1,6 +1,7 @@
 //! Other programs that do the same work, set up as well as we know how.
 
 pub mod aria2;
+mod clicked;
 pub mod copy;
 pub mod http;
 pub mod iperf3;
@@ -10,3 +11,4 @@ pub mod quic;
 pub mod scp;
 pub mod torrent;
 pub mod tracker;
+pub mod transmission;

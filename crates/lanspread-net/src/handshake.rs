@@ -215,10 +215,11 @@ async fn connect(addr: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpS
 }
 
 /// Bytes that may wait unsent in the system's buffer, where it can be told. What is "served" should have left: an answer
-/// that only sits in a buffer holds a place of the uplink's that another could have, and is chosen too early. Two
-/// slices of the writer keep a link of 10 Gbit/s busy.
+/// that only sits in a buffer holds a place of the uplink's that another could have, and is chosen too early. With 512 KiB
+/// two rooms of twelve in four had stragglers, with 128 KiB none, and a link without limit is as fast
+/// (`docs/benchmarks.md`).
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT_BYTES_MAX: u32 = 512 << 10;
+const UNSENT_BYTES_MAX: u32 = 128 << 10;
 
 /// Small messages must not wait for an acknowledgement, a peer whose cable was pulled must be noticed even on a
 /// connection that is idle, and the system should not take more than it is about to send.

@@ -104,7 +104,7 @@ impl Party {
     /// With what TCP and the systems under it do to such a room, as far as it was seen on real links: the makespans of
     /// six and of twelve receivers come out as they were measured there.
     pub fn over_tcp(self) -> Self {
-        Self { sent_ahead: 512 << 10, unfairness: 0.7, ..self }
+        Self { sent_ahead: 128 << 10, unfairness: 0.7, ..self }
     }
 
     /// A small party with everything that can go wrong, from a seed.

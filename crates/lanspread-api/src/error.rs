@@ -267,6 +267,7 @@ impl From<&DiskError> for ErrorCode {
         match error {
             DiskError::Full { .. } => Self::DiskFull,
             DiskError::Archive(_) => Self::BadArchive,
+            DiskError::Damaged(_) => Self::Damaged,
             DiskError::NotStreamable(_) => Self::NotStreamable,
             DiskError::Cancelled => Self::Cancelled,
             DiskError::CannotStart(_) => Self::CannotStart,

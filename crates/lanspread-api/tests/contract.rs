@@ -76,6 +76,7 @@ fn disk_errors() -> Vec<DiskError> {
     vec![
         DiskError::Full { missing: 7 },
         DiskError::Archive(text()),
+        DiskError::Damaged(text()),
         DiskError::NotStreamable(text()),
         DiskError::Cancelled,
         DiskError::CannotStart(text()),

@@ -180,6 +180,9 @@ pub enum DiskError {
     Full { missing: u64 },
     #[error("{0}")]
     Archive(String),
+    /// Files are known to be broken since the last verification; a download of the same content repairs them.
+    #[error("{0}")]
+    Damaged(String),
     /// The archive may be whole, but is of a kind that cannot be unpacked while it arrives.
     #[error("{0}")]
     NotStreamable(String),

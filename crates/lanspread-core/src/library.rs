@@ -155,6 +155,10 @@ impl LocalLibrary {
                 local.content = Some(content.clone());
                 true
             }
+            (Some(local), Err(DiskError::Damaged(_))) if local.stamp == stamp => {
+                local.damaged = true;
+                false
+            }
             _ => false,
         }
     }

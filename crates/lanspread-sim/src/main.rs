@@ -153,6 +153,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
     let play = |peers: usize, window: u32| -> anyhow::Result<Report> {
         let mut party = Party::mass_start(peers, options.mbit, options.mib << 20, options.seed);
         party.tuning.window_base = window;

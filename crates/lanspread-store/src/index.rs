@@ -49,6 +49,7 @@ impl From<IndexError> for DiskError {
         match error {
             IndexError::Io(fault) => fault.into(),
             IndexError::Cancelled => Self::Cancelled,
+            IndexError::Damaged { .. } => Self::Damaged(error.to_string()),
             other => Self::Other(other.to_string()),
         }
     }

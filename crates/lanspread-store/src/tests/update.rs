@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use lanspread_core::io::Play;
+use lanspread_core::io::{DiskError, Play};
 use lanspread_types::GameVersion;
 
 use super::lab::{Lab, Version, game, index, noise, rel, set_age};
@@ -293,10 +293,9 @@ fn verification_finds_each_broken_chunk_and_only_those_are_fetched() {
     // It is not taken for another content, not even after a restart.
     drop(store);
     let store = lab.open();
-    assert!(matches!(
-        store.index(&game("g"), &Cancel::new(), &mut |_, _| {}),
-        Err(IndexError::Damaged { .. })
-    ));
+    let refused = store.index(&game("g"), &Cancel::new(), &mut |_, _| {}).unwrap_err();
+    assert!(matches!(refused, IndexError::Damaged { .. }), "{refused}");
+    assert!(matches!(DiskError::from(refused), DiskError::Damaged(_)));
     assert_eq!(verify(&store).broken.len(), 2);
     open(&store, &version);
     assert_eq!(missing(&store, &version).len(), 2, "one chunk and the file that went");

@@ -508,6 +508,21 @@ fn what_is_broken_is_withdrawn_and_fetched_from_anybody() {
 }
 
 #[test]
+fn what_was_found_broken_before_a_restart_is_fetched_by_a_download() {
+    let shared = content("ggoo", 8, 7);
+    let mut party = Party::new(&[from_ref(&shared), from_ref(&shared)]);
+    party.guests[0].known_broken = true;
+    party.restart(0);
+    party.connect(0, 1);
+    assert_eq!(party.games(1)[0].peer_count, 0, "a broken copy is not offered");
+    let download = Command::Download { game: game("ggoo"), install: false };
+    let reply = party.command(0, download);
+    assert!(matches!(reply, Some(Ok(Reply::DownloadStarted { .. }))), "{reply:?}");
+    assert_eq!(sources_of(&party, 0).into_iter().collect::<Vec<_>>(), [1]);
+    assert_eq!(party.games(1)[0].peer_count, 1, "whole again, and offered");
+}
+
+#[test]
 fn without_a_source_nothing_is_repaired_and_it_is_said() {
     let mut party = Party::new(&[&[content("ggoo", 8, 7)]]);
     party.guests[0].broken = vec![broken("ggoo.eti")];

@@ -50,6 +50,8 @@ pub struct Guest {
     pub full: bool,
     /// What the next verification finds.
     pub broken: Vec<BrokenPart>,
+    /// Its index knows that its games are broken.
+    pub known_broken: bool,
     pub played: Option<Play>,
 }
 
@@ -190,6 +192,7 @@ impl Party {
             kept: Vec::new(),
             full: false,
             broken: Vec::new(),
+            known_broken: false,
             played: None,
         };
         let mut party = Self {
@@ -498,6 +501,10 @@ impl Guest {
         let done = Ok(());
         Some(match job.clone() {
             DiskJob::Scan => DiskReport::Scanned(self.scan()),
+            DiskJob::Index { game, stamp } if self.known_broken => {
+                let result = Err(DiskError::Damaged(format!("a.eti of {game} is damaged")));
+                DiskReport::Indexed { game, stamp, result }
+            }
             DiskJob::Index { game, stamp } => {
                 let content = self.disk[&game].0.clone().unwrap();
                 DiskReport::Indexed { game, stamp, result: Ok(content) }

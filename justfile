@@ -36,39 +36,11 @@ peer-cli-tests *ARGS:
 
 # the same in network namespaces: each peer with its own address and cable on one switch (root, or user namespaces)
 peer-cli-tests-netns *ARGS:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    export LANSPREAD_LAB=netns
-    # Built first, because there is no network in there.
-    cargo test -p lanspread-peer-cli --test scenarios --no-run
-    run=(cargo test --offline -p lanspread-peer-cli --test scenarios -- {{ARGS}})
-    [ "$(id -u)" = 0 ] && exec "${run[@]}"
-    # `ip netns` keeps its names below /run, so it gets one of its own.
-    exec unshare --user --map-root-user --net --mount sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh "${run[@]}"
+    tools/netns-tests {{ARGS}}
 
 # the image of the scriptable peer: one static program and nothing else, made without any registry
 peer-cli-image PROFILE="release":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    works() { command -v "$1" >/dev/null && "$1" info >/dev/null 2>&1; }
-    if works podman; then engine=podman; elif works docker; then engine=docker; else
-        echo "neither podman nor docker works here. On Debian: apt-get install podman netavark aardvark-dns," >&2
-        echo "or docker.io with its daemon running. What each says:" >&2
-        for engine in podman docker; do
-            command -v $engine >/dev/null || { echo "  $engine: not installed" >&2; continue; }
-            $engine info 2>&1 >/dev/null | tail -1 | sed "s/^/  $engine: /" >&2
-        done
-        exit 1
-    fi
-    host=$(rustc --version --verbose | sed -n 's/^host: //p')
-    # With a target named, the flags are not for build scripts and macros, which cannot be static.
-    RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile {{PROFILE}} --target "$host" -p lanspread-peer-cli
-    built=${CARGO_TARGET_DIR:-target}/$host/{{ if PROFILE == "dev" { "debug" } else { PROFILE } }}
-    folder=$(mktemp -d)
-    trap 'rm -r "$folder"' EXIT
-    cp "$built/lanspread-peer-cli" "$folder/"
-    printf 'FROM scratch\nCOPY lanspread-peer-cli /\nENTRYPOINT ["/lanspread-peer-cli"]\n' >"$folder/Dockerfile"
-    $engine build --tag localhost/lanspread-peer-cli "$folder"
+    tools/peer-cli-image {{PROFILE}}
 
 # the scenario suite with each peer in a container of that image (podman or docker)
 peer-cli-tests-container *ARGS: peer-cli-image
@@ -76,28 +48,11 @@ peer-cli-tests-container *ARGS: peer-cli-image
 
 # every scenario against each fault that it claims to notice; without a filter it writes docs/teeth.md
 teeth *ARGS:
-    LANSPREAD_TEETH=1 {{ if ARGS == "" { 'LANSPREAD_TEETH_REPORT="$PWD/docs/teeth.md"' } else { "" } }} \
-        cargo test --target-dir target/teeth -p lanspread-peer-cli --features sabotage --test scenarios -- {{ARGS}}
+    tools/teeth {{ARGS}}
 
 # the whole scenario suite N times with two busy loops beside it, to find what fails now and then (docs/flakes.md)
 flakes N="10" *ARGS:
-    #!/usr/bin/env bash
-    set -uo pipefail
-    cargo test -p lanspread-peer-cli --test scenarios --no-run || exit 1
-    for _ in 1 2; do (while :; do :; done) & loops+=($!); done
-    trap 'kill "${loops[@]}"' EXIT
-    mkdir -p target/flakes
-    red=0
-    for run in $(seq {{N}}); do
-        log=target/flakes/run-$run.log
-        if cargo test -q -p lanspread-peer-cli --test scenarios -- {{ARGS}} >"$log" 2>&1; then
-            echo "run $run: green, $(sed -n 's/^test result.*finished in //p' "$log" | tail -1)"; rm "$log"
-        else
-            red=$((red + 1)); echo "run $run: RED, see $log"; sed -n 's/^---- \(.*\) ----$/  \1/p' "$log"
-        fi
-    done
-    echo "$red of {{N}} runs were red"
-    [ $red = 0 ]
+    tools/flakes {{N}} {{ARGS}}
 
 # a peer of its own to type JSON commands at; its games and state are kept in target/peer-cli/NAME/
 peer-cli-run NAME *ARGS:

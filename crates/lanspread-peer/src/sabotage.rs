@@ -24,6 +24,7 @@ pub(crate) struct Saboteur {
     /// Games that this run has downloaded, and those that it has sent chunks of.
     committed: BTreeSet<GameId>,
     served: BTreeSet<GameId>,
+    streamed: bool,
     cancelled: bool,
     /// Kinds of events that were swallowed once.
     swallowed: Vec<Discriminant<Event>>,
@@ -43,6 +44,7 @@ impl Saboteur {
             scanned: false,
             committed: BTreeSet::new(),
             served: BTreeSet::new(),
+            streamed: false,
             cancelled: false,
             swallowed: Vec::new(),
             doubled: false,
@@ -97,6 +99,10 @@ impl Saboteur {
                 if self.scanned && failpoint!("never-rescan") {
                     return false;
                 }
+                // A look at the disk would end this lie of the node's.
+                if self.streamed && failpoint!("offer-streamed") {
+                    return false;
+                }
                 self.scanned = true;
                 if scan.games.len() > 1 && failpoint!("scan-skip-first-game") {
                     scan.games.remove(0);
@@ -112,6 +118,10 @@ impl Saboteur {
                 self.committed.insert(game.clone());
             }
             DiskReport::Installed { game, result: Ok(()) } => self.spoil_install(game),
+            DiskReport::Streamed { game, result: Ok(()) } => {
+                self.streamed = true;
+                self.spoil_install(game);
+            }
             DiskReport::Uninstalled { game, result: Ok(()) } => self.spoil_uninstall(game),
             _ => {}
         }

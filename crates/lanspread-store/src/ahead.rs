@@ -137,12 +137,13 @@ impl Store {
     fn unpack_to(&self, staging: &Path, run: &UnpackAhead, passed: Passed) -> Result<(), InstallError> {
         let incoming = &run.incoming;
         let content = incoming.content();
-        files::delete_tree(staging)?;
-        files::make_folders(staging, LOCAL_FOLDER)?;
         let committed = self.layout().game(content.manifest().game());
+        files::delete_tree(staging)?;
+        let hidden = if failpoint!("commit-install-early") { &committed } else { staging };
+        files::make_folders(hidden, LOCAL_FOLDER)?;
+        let staging = Staging::new(hidden.join(LOCAL_FOLDER), 0, None);
         let arrivals =
             Arc::new(Downloading { incoming: Arc::clone(incoming), committed, open: Mutex::default() });
-        let staging = Staging::new(staging.join(LOCAL_FOLDER), 0, None);
         let others_need = || incoming.missing_bytes() + RESERVE_BYTES;
         let mut sink = Roomy::new(staging, self.layout().own(), &others_need);
         unpack_arriving(content, arrivals, &mut sink, &run.ahead.cancel, passed)

@@ -227,12 +227,7 @@ impl Taking<'_> {
             self.done += place.len;
             // What cannot be read or is something else is fetched like everything else.
             if read.is_ok() {
-                let stored = if cloned {
-                    self.incoming.confirm_chunk(*chunk, &self.buffer)
-                } else {
-                    self.incoming.write_chunk(*chunk, &self.buffer)
-                };
-                match stored {
+                match self.incoming.reuse_chunk(*chunk, &self.buffer, cloned) {
                     Ok(()) => self.taken += place.len,
                     Err(WriteError::Corrupt) => {}
                     Err(WriteError::Full { missing }) => return Err(IncomingError::Full { missing }),

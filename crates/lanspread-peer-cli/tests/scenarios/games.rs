@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use lanspread_peer::pack::Packer;
 use lanspread_types::RelPath;
 
+use crate::lab::Lab;
 use crate::manifest::Manifest;
 use crate::scenario::{Failure, Outcome, fail, require};
 
@@ -246,6 +247,18 @@ impl CatalogFile {
     pub fn to_toml(&self) -> String {
         self.0.join("\n")
     }
+}
+
+/// What must stand under `local/` when a game of [`Game::packed`] with this payload is installed.
+pub fn payload_manifest(lab: &Lab, payload: &[(&str, u64, u64)]) -> Outcome<Manifest> {
+    let reference = payload.iter().fold(Game::new("reference"), |game, &(path, seed, len)| {
+        game.file(path, Content::Seeded { seed, len })
+    });
+    let folder = lab.folder("reference")?;
+    reference.write(&folder)?;
+    let mut files = Manifest::of(&folder.join("reference"))?;
+    files.0.remove("version.ini");
+    Ok(files)
 }
 
 /// What the archives of a fixture's game unpack to, as another unpacker than ours found it: a line for each file in

@@ -8,7 +8,7 @@ use lanspread_types::ChunkIndex;
 
 use super::lab::{Lab, Version, game, noise};
 use super::rar5::Rar5;
-use crate::{Cancel, InstallError, Passed, RarUnpacker, Store, UnpackError};
+use crate::{Cancel, InstallError, Passed, RarUnpacker, Store, UnpackAhead, UnpackError};
 
 /// Generous: only failures wait for it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,6 +51,13 @@ fn chunks(version: &Version) -> u32 {
 
 // ---- with a download
 
+/// A download of which all chunks are there, about to be unpacked ahead.
+fn arrived(store: &Store, version: &Version) -> UnpackAhead {
+    let incoming = store.open_incoming(&version.content).unwrap();
+    version.write(&incoming, 0..chunks(version));
+    store.begin_ahead(&version.content, &Cancel::new()).unwrap()
+}
+
 #[test]
 fn a_download_is_unpacked_as_it_arrives_and_shown_when_it_is_committed() {
     let (lab, version) = (Lab::new(), two_archives());
@@ -85,10 +92,7 @@ fn a_download_is_unpacked_as_it_arrives_and_shown_when_it_is_committed() {
 fn an_install_takes_what_was_unpacked_ahead_and_does_not_unpack_again() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
-    let incoming = store.open_incoming(&version.content).unwrap();
-    version.write(&incoming, 0..chunks(&version));
-    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
-    store.unpack_ahead(&run, told().0);
+    store.unpack_ahead(&arrived(&store, &version), told().0);
     std::fs::write(lab.path(".lanspread/staging/g/local/mark"), b"was here").unwrap();
     store.commit(&version.content).unwrap();
     install(&store).unwrap();
@@ -99,9 +103,7 @@ fn an_install_takes_what_was_unpacked_ahead_and_does_not_unpack_again() {
 fn a_commit_overtakes_the_unpacker() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
-    let incoming = store.open_incoming(&version.content).unwrap();
-    version.write(&incoming, 0..chunks(&version));
-    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+    let run = arrived(&store, &version);
     store.commit(&version.content).unwrap();
     store.unpack_ahead(&run, told().0);
     install(&store).unwrap();
@@ -137,10 +139,7 @@ fn a_crash_while_unpacking_ahead_costs_nothing_but_the_unpacking() {
     let (lab, version) = (Lab::new(), two_archives());
     {
         let store = lab.open();
-        let incoming = store.open_incoming(&version.content).unwrap();
-        version.write(&incoming, 0..chunks(&version));
-        let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
-        store.unpack_ahead(&run, told().0);
+        store.unpack_ahead(&arrived(&store, &version), told().0);
         assert!(!lab.leftovers().is_empty());
         // Nobody ends it: the process is gone.
     }
@@ -159,10 +158,7 @@ fn a_crash_while_unpacking_ahead_costs_nothing_but_the_unpacking() {
 fn a_damaged_archive_fails_the_install_with_the_same_words() {
     let (lab, version) = (Lab::new(), damaged());
     let store = lab.open();
-    let incoming = store.open_incoming(&version.content).unwrap();
-    version.write(&incoming, 0..chunks(&version));
-    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
-    store.unpack_ahead(&run, told().0);
+    store.unpack_ahead(&arrived(&store, &version), told().0);
     store.commit(&version.content).unwrap();
     for attempt in ["from ahead", "anew"] {
         let error = install(&store).unwrap_err();
@@ -182,10 +178,7 @@ fn what_cannot_be_unpacked_ahead_is_installed_afterwards() {
     let version = Version::new("g", 20_250_101, &[("a.eti", builder.to_bytes().unwrap())]);
     let lab = Lab::new();
     let store = lab.open();
-    let incoming = store.open_incoming(&version.content).unwrap();
-    version.write(&incoming, 0..chunks(&version));
-    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
-    store.unpack_ahead(&run, told().0);
+    store.unpack_ahead(&arrived(&store, &version), told().0);
     store.commit(&version.content).unwrap();
     install(&store).unwrap();
     assert_eq!(lab.tree("g/local")["old.bin"], noise(4, 200_000));
@@ -195,9 +188,7 @@ fn what_cannot_be_unpacked_ahead_is_installed_afterwards() {
 fn cancelling_an_install_ends_the_unpacker_that_it_waits_for() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
-    let incoming = store.open_incoming(&version.content).unwrap();
-    version.write(&incoming, 0..chunks(&version));
-    let run = store.begin_ahead(&version.content, &Cancel::new()).unwrap();
+    let run = arrived(&store, &version);
     store.commit(&version.content).unwrap();
     let (cancel, ahead_is_at) = (Cancel::new(), told());
     let outcome = thread::scope(|scope| {

@@ -9,7 +9,7 @@ use super::flow::{
     KIB, MIB, await_finished, await_installed, require_committed_once, require_order, require_same_game,
 };
 use crate::figures;
-use crate::games::{CatalogFile, Content, Game, fixture_payload};
+use crate::games::{CatalogFile, Content, Game, fixture_payload, payload_manifest};
 use crate::lab::Lab;
 use crate::log::{Mark, event};
 use crate::manifest::Manifest;
@@ -214,21 +214,12 @@ fn packed_game(id: &str) -> Game {
 const PAYLOAD: &[(&str, u64, u64)] =
     &[("data/maps/one.bsp", 11, 300_001), ("game.exe", 12, 70_000), ("readme", 13, 0)];
 
-/// What must stand under `local/` after the install of [`packed_game`].
-fn payload(lab: &Lab) -> Outcome<Manifest> {
-    let reference = PAYLOAD.iter().fold(Game::new("reference"), |game, &(path, seed, len)| {
-        game.file(path, Content::Seeded { seed, len })
-    });
-    let folder = lab.folder("reference")?;
-    reference.write(&folder)?;
-    let mut files = Manifest::of(&folder.join("reference"))?;
-    files.0.remove("version.ini");
-    Ok(files)
-}
-
 fn require_payload(lab: &Lab, peer: &Peer, game: &str) -> Outcome {
     let local = Manifest::of(&peer.game_dir(game).join("local"))?;
-    local.require_equal(&payload(lab)?, &format!("local/ of {game} at {} against the payload", peer.name()))
+    local.require_equal(
+        &payload_manifest(lab, PAYLOAD)?,
+        &format!("local/ of {game} at {} against the payload", peer.name()),
+    )
 }
 
 fn download_installs(lab: &Lab) -> Outcome {

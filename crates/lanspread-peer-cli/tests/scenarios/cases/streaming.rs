@@ -17,7 +17,7 @@ use super::flow::{
     require_committed_once, require_no_trace, require_same_game,
 };
 use crate::figures;
-use crate::games::{Content, Game, damage_byte, fixture_game, fixture_payload};
+use crate::games::{Content, Game, damage_byte, fixture_game, fixture_payload, payload_manifest};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
@@ -88,7 +88,7 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "sender or receiver lost in mid-stream",
         claim: "A streamed install that cannot go on is rolled back whole, and can be done again",
         setup: "48 MiB at 8 MiB/s: the only source is SIGKILLed in the middle; then, started again, the receiver is; then the archive is damaged inside its last entry before it is indexed",
-        expected: "`download-peers-gone`, then `download-failed` with `sources-gone`; after a restart no trace; with the damaged archive `install-failed` with `bad-archive`; each time no folder of the game and nothing of it below `.lanspread/`; a retry then succeeds, hashes equal",
+        expected: "`download-peers-gone`, then, no sooner than 15 s later, `download-failed` with `sources-gone`; after a restart no trace; with the damaged archive `install-failed` with `bad-archive`; each time no folder of the game and nothing of it below `.lanspread/`; a retry then succeeds, hashes equal",
         sabotages: &["leave-staging", "leave-spool", "commit-install-early", "skip-archive-checksum"],
         labs: EVERYWHERE,
         body: Body::Run(lost_in_mid_stream),
@@ -129,6 +129,8 @@ pub const SCENARIOS: &[Scenario] = &[
 const SLOW: u64 = 8 * MIB;
 /// How long a download waits for a source to come back, and some more.
 const STARVED: Duration = Duration::from_secs(60);
+/// A download that gives up sooner has not waited for anybody.
+const PATIENCE_MIN: Duration = Duration::from_secs(15);
 /// Chunks that a streamed install holds at most.
 const WINDOW_CHUNKS: u64 = 128;
 
@@ -141,18 +143,6 @@ const PAYLOAD: &[(&str, u64, u64)] = &[
 
 fn large() -> Game {
     Game::packed("ggoo", PAYLOAD).file("manual.txt", Content::Seeded { seed: 39, len: 200_000 })
-}
-
-/// What must stand under `local/` when [`large`] is installed.
-fn large_payload(lab: &Lab) -> Outcome<Manifest> {
-    let reference = PAYLOAD.iter().fold(Game::new("reference"), |game, &(path, seed, len)| {
-        game.file(path, Content::Seeded { seed, len })
-    });
-    let folder = lab.folder("reference")?;
-    reference.write(&folder)?;
-    let mut files = Manifest::of(&folder.join("reference"))?;
-    files.0.remove("version.ini");
-    Ok(files)
 }
 
 /// A peer that sends at most so much.
@@ -291,7 +281,7 @@ fn streamed_install(lab: &Lab) -> Outcome {
     await_operation(&client, "large", OperationKind::Streaming)?;
     await_installed(&client, since, "large")?;
     let seen = watched.end()?;
-    require_only_installed(&client, "large", &large_payload(lab)?)?;
+    require_only_installed(&client, "large", &payload_manifest(lab, PAYLOAD)?)?;
     client.require_none(since, "a failure, or the end of a download", |e| {
         fails(e) || matches!(e, Event::DownloadFinished { .. })
     })?;
@@ -326,6 +316,8 @@ fn streamed_copy_is_no_source(lab: &Lab) -> Outcome {
     stream(&client, "ggoo")?;
     await_installed(&client, since, "ggoo")?;
     client.await_idle()?;
+    let offered =
+        |event: &Event| matches!(event, Event::RemoteLibraryChanged { game_count, .. } if *game_count > 0);
     for attempt in ["right after", "after a restart"] {
         let third = lab.peer(&format!("third-{}", attempt.len()))?.start()?;
         third.connect(&client)?;
@@ -338,12 +330,14 @@ fn streamed_copy_is_no_source(lab: &Lab) -> Outcome {
         require_eq!(code, Some(ErrorCode::NoSource), "the refusal {attempt}");
         require!(Transfer::since(&third, since, "ggoo").0.is_empty(), "chunks came from a streamed copy");
         require_no_trace(&third, "ggoo")?;
+        third.require_none(Mark(0), "an offer, be it for a moment", offered)?;
         third.shut_down()?;
         client.shut_down()?;
         client.restart()?;
         client.await_game("ggoo", "as installed", |g| g.installed && !g.downloaded)?;
     }
-    Ok(())
+    // Who was connected while it was streamed has heard of no offer either.
+    bravo.require_none(Mark(0), "an offer of the client, be it for a moment", offered)
 }
 
 /// The variable-length integers at the beginning of some bytes.
@@ -437,7 +431,7 @@ fn streamed_outlives_a_source(lab: &Lab) -> Outcome {
         "the survivor served nothing after the kill"
     );
     client.require_none(since, "a failure", fails)?;
-    require_only_installed(&client, "ggoo", &large_payload(lab)?)?;
+    require_only_installed(&client, "ggoo", &payload_manifest(lab, PAYLOAD)?)?;
     survivor.await_no_outbound()
 }
 
@@ -503,16 +497,20 @@ fn lost_in_mid_stream(lab: &Lab) -> Outcome {
 
     let since = in_mid_stream(&client)?;
     bravo.kill();
-    client.await_event(since, "download-peers-gone", |event| {
+    let (gone, ()) = client.await_event(since, "download-peers-gone", |event| {
         matches!(event, Event::DownloadPeersGone { .. }).then_some(())
     })?;
-    client.look(STARVED, "the streamed install fails", || {
+    let failed = client.look(STARVED, "the streamed install fails", || {
         let failed = client.find_event(since, |event| match event {
             Event::DownloadFailed { code, .. } => Some(*code),
             _ => None,
         });
-        Ok(failed.map(|(_, code)| code).ok_or_else(|| "no download-failed".to_owned()))
+        Ok(failed.ok_or_else(|| "no download-failed".to_owned()))
     })?;
+    require_eq!(failed.1, ErrorCode::SourcesGone, "the code in download-failed");
+    let at = |mark| client.log().at(mark).unwrap_or_default();
+    let waited = at(failed.0).saturating_sub(at(gone));
+    require!(waited >= PATIENCE_MIN, "it waited {waited:?} for a source to come back");
     client.require_none(since, "an end that is a success", |e| matches!(e, Event::InstallFinished { .. }))?;
     client.await_idle()?;
     require_no_trace(&client, "ggoo")?;
@@ -557,7 +555,7 @@ fn lost_in_mid_stream(lab: &Lab) -> Outcome {
     let since = client.mark();
     stream(&client, "ggoo")?;
     await_installed(&client, since, "ggoo")?;
-    require_only_installed(&client, "ggoo", &large_payload(lab)?)
+    require_only_installed(&client, "ggoo", &payload_manifest(lab, PAYLOAD)?)
 }
 
 /// Cancels, and waits for the end that is no failure.
@@ -611,13 +609,13 @@ fn receiver_cancels(lab: &Lab) -> Outcome {
     require!(pieces.is_subset(&pieces_of(&files)), "chunks that do not exist were fetched");
     require_same_game(&client, &bravo, "ggoo")?;
     let local = Manifest::of(&client.game_dir("ggoo").join("local"))?;
-    local.require_equal(&large_payload(lab)?, "local/ against the payload")?;
+    local.require_equal(&payload_manifest(lab, PAYLOAD)?, "local/ against the payload")?;
 
     let again = client_of(lab, "again", &[&bravo], "ggoo")?;
     let since = again.mark();
     stream(&again, "ggoo")?;
     await_installed(&again, since, "ggoo")?;
-    require_only_installed(&again, "ggoo", &large_payload(lab)?)
+    require_only_installed(&again, "ggoo", &payload_manifest(lab, PAYLOAD)?)
 }
 
 fn install_while_downloading(lab: &Lab) -> Outcome {
@@ -643,7 +641,7 @@ fn install_while_downloading(lab: &Lab) -> Outcome {
     client.await_idle()?;
     require_same_game(&client, &bravo, "ggoo")?;
     let local = Manifest::of(&client.game_dir("ggoo").join("local"))?;
-    local.require_equal(&large_payload(lab)?, "local/ against the payload")?;
+    local.require_equal(&payload_manifest(lab, PAYLOAD)?, "local/ against the payload")?;
     require_nothing_of_ours(&client)?;
     require_committed_once(&client, since, "ggoo")
 }

@@ -189,6 +189,11 @@ pub enum Event {
     },
     VerifyFinished(VerifyFinished),
     VerifyFailed(GameFailure),
+    /// The program that started a game has ended; where that only starts another one, the game may go on.
+    PlayEnded {
+        game_id: String,
+        duration_ms: u64,
+    },
     /// The reader was too slow: this many events are lost to it. What they spoke of shows in `status`, `list-games` and
     /// `list-peers`.
     EventsLost {

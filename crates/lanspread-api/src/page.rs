@@ -19,7 +19,7 @@ pub struct Snapshot {
     pub actions: Vec<String>,
     pub settings: Settings,
     /// `null` until a games folder is chosen.
-    pub room: Option<Room>,
+    pub room: Option<RoomState>,
     /// What to suggest while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<Setup>,
@@ -31,9 +31,12 @@ pub struct Snapshot {
 
 /// The peer and all that it sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Room {
+pub struct RoomState {
     pub status: Status,
     pub disk: Disk,
+    /// Sending is held back, because somebody plays.
+    #[serde(default)]
+    pub quiet: bool,
     pub games: Vec<GameRow>,
     pub peers: Vec<PeerRow>,
 }
@@ -116,6 +119,8 @@ pub struct Patch {
     pub status: Option<Status>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<bool>,
     /// Games that are new or have changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub games: Vec<GameRow>,
@@ -166,6 +171,41 @@ pub struct Settings {
     /// Bytes per second while a game that was started from here runs; 0 is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet_upload: Option<u64>,
+    /// Fetch what others ask everybody to fetch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_wants: Option<bool>,
+}
+
+/// The closed party to join; without a name, the party is left.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PartyOrder {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phrase: Option<String>,
+}
+
+impl std::fmt::Debug for PartyOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartyOrder").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// By which catalogue to go from now on: the organiser's with this key, or that of a signed file. Without either, by none,
+/// and the organiser is forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CatalogOrder {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// A path on the machine where the peer runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// Holds sending back as while a game is played, or lets it go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuietOrder {
+    pub on: bool,
 }
 
 /// The first choice: where the games are, and what others see.
@@ -176,7 +216,7 @@ pub struct Setup {
     pub name: Option<String>,
 }
 
-/// The folders in a folder, to choose one of them.
+/// What is in a folder, to choose from: folders, and files that are programs, pictures or catalogues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Folders {
     /// The folder itself.
@@ -184,8 +224,10 @@ pub struct Folders {
     /// Absent at the top.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// Names, sorted; at most a thousand.
+    /// Names, sorted; with the files at most a thousand.
     pub folders: Vec<String>,
+    #[serde(default)]
+    pub files: Vec<String>,
 }
 
 /// Opens or closes the door for guests.
@@ -219,6 +261,15 @@ pub struct Pack {
     pub game_id: String,
     /// Eight digits: the date of the version.
     pub version: String,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// A picture (.webp, .png, .jpg) to lay beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<String>,
+    /// The program that starts it, relative to the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
 }
 
 /// A folder has become a game.

@@ -622,6 +622,9 @@ impl From<&CoreEvent> for Event {
             }
             C::VerifyFinished { game, verdict } => Self::VerifyFinished(verify_finished(game, verdict)),
             C::VerifyFailed { game, error } => Self::VerifyFailed(failure(game, error)),
+            C::PlayEnded { game, played } => {
+                Self::PlayEnded { game_id: id(game), duration_ms: whole_ms(*played) }
+            }
             C::InstallFinished { game } => Self::InstallFinished { game_id: id(game) },
             C::InstallFailed { game, error } => Self::InstallFailed(failure(game, error)),
             C::UninstallFinished { game } => Self::UninstallFinished { game_id: id(game) },

@@ -50,6 +50,9 @@ pub fn page_definitions() -> Map<String, Value> {
     read.subschema_for::<page::Settings>();
     read.subschema_for::<page::Pack>();
     read.subschema_for::<page::InvitationOrder>();
+    read.subschema_for::<page::PartyOrder>();
+    read.subschema_for::<page::CatalogOrder>();
+    read.subschema_for::<page::QuietOrder>();
     definitions.extend(read.take_definitions(true));
     definitions
 }

@@ -149,6 +149,7 @@ fn events() -> Vec<Event> {
         Event::VerifyBegin { game: id() },
         Event::VerifyProgress { game: id(), done: 1, total: 2 },
         Event::VerifyFailed { game: id(), error: error() },
+        Event::PlayEnded { game: id(), played: Duration::from_millis(1500) },
         Event::UserFilesKept {
             game: id(),
             kept: KeptFiles { kept: 2, beside: vec![RelPath::new("a.cfg.new").unwrap()] },

@@ -182,6 +182,11 @@ pub enum Event {
         game: GameId,
         error: DiskError,
     },
+    /// The program that started a game has ended; where that only starts another one, the game may go on.
+    PlayEnded {
+        game: GameId,
+        played: Duration,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanspread_types::message::{ChunkRequest, Hello, Message, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, GameVersion, PeerId, RelPath};
@@ -251,6 +252,11 @@ pub enum DiskReport {
     Stamped {
         game: GameId,
         result: Result<Stamped, DiskError>,
+    },
+    /// The program that started a game has ended.
+    PlayEnded {
+        game: GameId,
+        played: Duration,
     },
     UnpackProgress {
         game: GameId,

@@ -112,8 +112,8 @@ impl Disk {
             }
             DiskJob::Reinstall { game } => self.reinstall(game),
             DiskJob::Verify { game } => self.verify(game),
-            DiskJob::Stamp { game, play } => self.change(move |store, _| {
-                let result = upkeep::stamp(store, &game, &play);
+            DiskJob::Stamp { game, play } => self.change(move |store, reports| {
+                let result = upkeep::stamp(store, reports, &game, &play);
                 DiskReport::Stamped { game, result }
             }),
             DiskJob::Uninstall { game } => self.change(move |store, _| {

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use lanspread_store::Program;
 
@@ -17,8 +18,11 @@ pub enum LaunchError {
     Failed { path: PathBuf, source: io::Error },
 }
 
-/// Starts a program and does not wait for it.
-pub(crate) fn launch(program: &Program) -> Result<(), LaunchError> {
+/// Starts a program and does not wait for it; tells when it has ended, and how long it ran.
+pub(crate) fn launch(
+    program: &Program,
+    ended: impl FnOnce(Duration) + Send + 'static,
+) -> Result<(), LaunchError> {
     let failed = |source| LaunchError::Failed { path: program.path.clone(), source };
     make_executable(&program.path).map_err(failed)?;
     let mut command = command(program);
@@ -34,7 +38,11 @@ pub(crate) fn launch(program: &Program) -> Result<(), LaunchError> {
         _ => failed(source),
     })?;
     // Somebody has to take its end, or it stays in the process table.
-    std::thread::spawn(move || child.wait());
+    let begun = Instant::now();
+    std::thread::spawn(move || {
+        let _ = child.wait();
+        ended(begun.elapsed());
+    });
     Ok(())
 }
 
@@ -44,7 +52,7 @@ fn command(program: &Program) -> Command {
         let mut wine = Command::new("wine");
         if !has_extension(path, &["exe"]) {
             // Batch files and links are opened by Wine's shell, which is given a path and no command line.
-            wine.args(["start", "/unix"]);
+            wine.args(["start", "/wait", "/unix"]);
         }
         wine.arg(path);
         wine
@@ -112,7 +120,9 @@ mod tests {
         let path = dir.path().join("go");
         std::fs::write(&path, b"#!/bin/sh\npwd > where.tmp\necho \"$1\" >> where.tmp\nmv where.tmp where\n")
             .unwrap();
-        launch(&Program { path, args: vec!["a; b".to_owned()] }).unwrap();
+        let (ended, end) = std::sync::mpsc::channel();
+        let program = Program { path, args: vec!["a; b".to_owned()] };
+        launch(&program, move |ran| ended.send(ran).unwrap()).unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         let told = loop {
             match std::fs::read_to_string(dir.path().join("where")) {
@@ -123,5 +133,6 @@ mod tests {
         };
         let folder = dir.path().canonicalize().unwrap();
         assert_eq!(told, format!("{}\na; b\n", folder.display()));
+        end.recv_timeout(Duration::from_secs(60)).expect("its end was never told");
     }
 }

@@ -17,7 +17,7 @@ pub mod signed_catalog;
 pub use config::PeerConfig;
 pub use handle::{EventStream, PeerHandle, Streamed};
 pub use lanspread_core::{catalog, command, event, io, refusals, room, snapshot};
-pub use lanspread_store::pack;
+pub use lanspread_store::{GAME_FILE, GameFile, GameFileError, pack};
 pub use lanspread_types as types;
 pub use start::{RunningPeer, StartError, start};
 

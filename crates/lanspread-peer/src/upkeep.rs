@@ -52,14 +52,21 @@ pub(crate) fn reinstall(store: &Store, reports: &Reports, game: GameId, cancel: 
 }
 
 /// Stamps a game and, if that is wanted, starts it.
-pub(crate) fn stamp(store: &Store, game: &GameId, play: &Play) -> Result<Stamped, DiskError> {
+pub(crate) fn stamp(
+    store: &Store,
+    reports: &Reports,
+    game: &GameId,
+    play: &Play,
+) -> Result<Stamped, DiskError> {
     // Whether it can be started is known before anything is written.
     let program = store.program(game, play.start.as_ref());
     let program = if play.launch { Some(program?) } else { program.ok() };
     let mut stamped = store.stamp(game, play)?;
     stamped.program = program.as_ref().map(|p| p.path.display().to_string());
     if let Some(program) = program.filter(|_| play.launch) {
-        launch::launch(&program).map_err(|e| DiskError::CannotStart(e.to_string()))?;
+        let (to, of) = (reports.clone(), game.clone());
+        let ended = move |played| report(&to, DiskReport::PlayEnded { game: of, played });
+        launch::launch(&program, ended).map_err(|e| DiskError::CannotStart(e.to_string()))?;
         stamped.launched = true;
     }
     Ok(stamped)

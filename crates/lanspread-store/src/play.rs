@@ -18,16 +18,14 @@ use std::path::{Path, PathBuf};
 
 use lanspread_core::io::{DiskError, Play, Stamped, StartCommand};
 use lanspread_types::{GameId, RelPath, failpoint};
-use serde::Deserialize;
 
 use crate::fault::{Fault, OrFault};
 use crate::files;
+use crate::game_file::{GAME_FILE, GameFile};
 use crate::scan::local_folder;
 use crate::store::{ChangeError, Store};
 
-/// Says how the game is started: in the game's own folder, beside its archives.
-pub const START_FILE: &str = "lanspread.toml";
-/// Largest file that is stamped or read for the start, in bytes.
+/// Largest file that is stamped, in bytes.
 const SMALL_BYTES_MAX: u64 = 1 << 20;
 /// How deep files to be stamped are looked for, and at how many files and folders.
 const DEPTH_MAX: usize = 16;
@@ -37,7 +35,7 @@ const ENTRIES_MAX: usize = 200_000;
 pub enum PlayError {
     #[error("{0} is not installed")]
     NotInstalled(GameId),
-    #[error("nothing says how {0} is started: neither the catalogue nor a {START_FILE} in its folder")]
+    #[error("nothing says how {0} is started: neither the catalogue nor a {GAME_FILE} in its folder")]
     NoStart(GameId),
     #[error("{game} cannot be started: {reason}")]
     BadStart { game: GameId, reason: String },
@@ -63,16 +61,6 @@ pub struct Program {
     /// The program's file.
     pub path: PathBuf,
     pub args: Vec<String>,
-}
-
-/// What stands in [`START_FILE`].
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StartFile {
-    /// The program, relative to `local/`.
-    start: RelPath,
-    #[serde(default)]
-    args: Vec<String>,
 }
 
 impl Store {
@@ -118,14 +106,10 @@ impl Store {
         let (program, args) = match catalogued.and_then(|c| Some((c.program.clone()?, c.args.clone()))) {
             Some(start) => start,
             None => {
-                let path = self.layout().game(game).join(START_FILE);
-                let small =
-                    fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= SMALL_BYTES_MAX);
-                let text = if small { fs::read_to_string(&path).ok() } else { None };
-                let text = text.ok_or_else(|| PlayError::NoStart(game.clone()))?;
-                let file: StartFile =
-                    toml::from_str(&text).map_err(|e| bad(format!("{START_FILE} is not valid: {e}")))?;
-                (file.start, file.args)
+                let file = GameFile::read(&self.layout().game(game)).map_err(|e| bad(e.to_string()))?;
+                let file = file.unwrap_or_default();
+                let start = file.start.ok_or_else(|| PlayError::NoStart(game.clone()))?;
+                (start, file.args)
             }
         };
         let path =

@@ -154,7 +154,7 @@ The folder is only read. The archive is stored, not compressed; unrar and 7z unp
 
 Examples:
   lanspread pack \"C:\\Program Files\\My Game\" --id my-game --version 20260101
-  lanspread pack ./my-game --id my-game --version 20260101 --cover box.png --games-dir ~/games")]
+  lanspread pack ./my-game --id my-game --version 20260101 --title \"My Game\" --start bin/game.exe --cover box.png")]
     Pack(PackArgs),
     /// Print a script that completes this program's commands in a shell.
     #[command(after_help = "\
@@ -210,6 +210,9 @@ pub struct RunArgs {
     /// A file that holds the party's pass phrase; else LANSPREAD_PARTY_SECRET counts, else it is asked for.
     #[arg(long, value_name = "FILE", requires = "party")]
     pub party_secret_file: Option<PathBuf>,
+    /// Belong to no closed party, although one was joined on the page.
+    #[arg(long, conflicts_with = "party")]
+    pub no_party: bool,
     /// Send at most so much chunk data per second, such as 10M; `lanspread limit` changes it.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub upload_limit: Option<u64>,
@@ -231,6 +234,15 @@ pub struct PackArgs {
     /// The version: the date of this state of the game, in eight digits.
     #[arg(long, value_name = "YYYYMMDD")]
     pub version: GameVersion,
+    /// What people call it.
+    #[arg(long)]
+    pub title: Option<String>,
+    /// The program that starts it, relative to the folder; `lanspread play` starts it.
+    #[arg(long, value_name = "FILE")]
+    pub start: Option<String>,
+    /// An argument for that program; may be given several times.
+    #[arg(long, value_name = "ARG", requires = "start", allow_hyphen_values = true)]
+    pub start_arg: Vec<String>,
     /// A picture (.webp, .png, .jpg) that the page shows.
     #[arg(long, value_name = "FILE")]
     pub cover: Option<PathBuf>,

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use lanspread_api::page::{Settings, Setup};
 use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits, Reply};
 use lanspread_peer::{PeerConfig, PeerHandle};
-use lanspread_types::PeerName;
+use lanspread_types::{Party, PeerName};
 use tokio::sync::watch;
 
-use crate::settings::Kept;
+use crate::quiet::Quiet;
+use crate::settings::{Kept, KeptParty};
 
 /// Languages that the page speaks.
 const LANGUAGES: [&str; 2] = ["en", "de"];
@@ -31,24 +33,52 @@ pub struct Host(Arc<Inner>);
 struct Inner {
     state_dir: PathBuf,
     choices: Mutex<Choices>,
+    quiet: Mutex<Quiet>,
     running: watch::Sender<Option<PeerHandle>>,
     /// What is to be run: counts up when the peer is to be started anew.
     wanted: watch::Sender<Wanted>,
+}
+
+/// What the command line says: counts more than what was chosen before, until something else is chosen, and is not kept.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    pub games_dir: Option<PathBuf>,
+    pub name: Option<PeerName>,
+    pub party: Option<Party>,
+    /// Belong to no party, whatever was chosen.
+    pub no_party: bool,
+    pub accept_wants: bool,
 }
 
 /// What was chosen.
 #[derive(Debug, Clone, Default)]
 struct Choices {
     kept: Kept,
-    /// By the command line: counts more, and is not kept.
-    given: Settings,
+    given: Given,
+    /// What was chosen on the page; what a peer goes by at first is its configuration's.
+    catalog: Option<CatalogChoice>,
 }
 
 impl Choices {
     fn settings(&self) -> Settings {
-        let Settings { games_dir, name, .. } = self.given.clone();
-        let chosen = self.kept.chosen.clone();
-        Settings { games_dir: games_dir.or(chosen.games_dir), name: name.or(chosen.name), ..chosen }
+        let (given, chosen) = (&self.given, self.kept.chosen.clone());
+        Settings {
+            games_dir: given
+                .games_dir
+                .as_ref()
+                .map(|dir| dir.to_string_lossy().into_owned())
+                .or(chosen.games_dir),
+            name: given.name.as_ref().map(ToString::to_string).or(chosen.name),
+            accept_wants: given.accept_wants.then_some(true).or(chosen.accept_wants),
+            ..chosen
+        }
+    }
+
+    fn party(&self) -> Option<Party> {
+        if self.given.no_party {
+            return None;
+        }
+        self.given.party.clone().or_else(|| self.kept.party.as_ref()?.party())
     }
 }
 
@@ -60,24 +90,16 @@ struct Wanted {
 
 impl Host {
     /// With what was chosen before, and with what the command line says, which counts more and is not kept.
-    pub fn new(
-        state_dir: &Path,
-        games_dir: Option<&Path>,
-        name: Option<&PeerName>,
-    ) -> Result<Self, ErrorBody> {
+    pub fn new(state_dir: &Path, given: Given) -> Result<Self, ErrorBody> {
         let unreadable = |e: std::io::Error| {
             let message = format!("the settings in {} cannot be read: {e}", state_dir.display());
             ErrorBody::new(ErrorCode::StateDirUnusable, message)
         };
         let kept = Kept::read(state_dir).map_err(unreadable)?;
-        let given = Settings {
-            games_dir: games_dir.map(|dir| dir.to_string_lossy().into_owned()),
-            name: name.map(ToString::to_string),
-            ..Settings::default()
-        };
         Ok(Self(Arc::new(Inner {
             state_dir: state_dir.to_owned(),
-            choices: Mutex::new(Choices { kept, given }),
+            choices: Mutex::new(Choices { kept, given, catalog: None }),
+            quiet: Mutex::default(),
             running: watch::Sender::new(None),
             wanted: watch::Sender::new(Wanted::default()),
         })))
@@ -146,12 +168,26 @@ impl Host {
         Some(PeerConfig {
             games_dir: PathBuf::from(chosen.games_dir?),
             name: name.or(base.name.clone()),
+            catalog: self.newest(choices.catalog.as_ref().unwrap_or(&base.catalog)),
+            accept_wants: chosen.accept_wants.unwrap_or_default(),
+            party: choices.party(),
             limits: RateLimits {
                 upload: base.limits.upload.or(kept.upload_limit),
                 download: base.limits.download.or(kept.download_limit),
             },
             ..base.clone()
         })
+    }
+
+    /// An organiser's catalogue may have come in a newer edition since it was read.
+    fn newest(&self, choice: &CatalogChoice) -> CatalogChoice {
+        match choice {
+            CatalogChoice::Plain(_) => choice.clone(),
+            CatalogChoice::Trusted(_) => {
+                let kept = catalog_choice::choose(&self.0.state_dir, &CatalogWish::default());
+                kept.unwrap_or_else(|_| choice.clone())
+            }
+        }
     }
 
     /// Counts the starts that were asked for; another number after a peer's end means that it is to be started anew.
@@ -197,6 +233,8 @@ impl Host {
         let before = self.settings();
         let name = change.name.as_deref().map(peer_name).transpose()?;
         let renamed = name.is_some() && name != before.name;
+        let differs = renamed
+            || change.accept_wants.is_some_and(|accept| accept != before.accept_wants.unwrap_or_default());
         if let Some(language) = &change.language
             && !LANGUAGES.contains(&language.as_str())
         {
@@ -209,8 +247,8 @@ impl Host {
         {
             self.move_to(&folder(dir)?).await?;
         }
-        if renamed && self.is_working().await? {
-            return Err(ErrorBody::new(ErrorCode::Busy, "the name changes when nothing is running"));
+        if differs {
+            self.refuse_while_working().await?;
         }
         let settings = self.keep(|choices| {
             let chosen = &mut choices.kept.chosen;
@@ -221,15 +259,57 @@ impl Host {
                 (chosen.name, choices.given.name) = (name, None);
             }
             chosen.language = change.language.or(chosen.language.take());
+            if change.accept_wants.is_some() {
+                (chosen.accept_wants, choices.given.accept_wants) = (change.accept_wants, false);
+            }
             chosen.quiet_upload = change.quiet_upload.or(chosen.quiet_upload).filter(|&limit| limit > 0);
         })?;
-        if renamed && let Ok(peer) = self.peer() {
-            self.start_anew();
-            // What is asked from now on waits for the next one.
-            self.now_running(None);
-            let _ = peer.command(Command::Shutdown).await;
+        if differs {
+            self.start_another().await;
         }
         Ok(settings)
+    }
+
+    /// Joins a closed party, or leaves the one there is.
+    pub async fn join_party(&self, party: Option<KeptParty>) -> Result<(), ErrorBody> {
+        self.refuse_while_working().await?;
+        self.keep(|choices| {
+            choices.kept.party = party;
+            (choices.given.party, choices.given.no_party) = (None, false);
+        })?;
+        self.start_another().await;
+        Ok(())
+    }
+
+    /// Goes by another catalogue from now on.
+    pub async fn go_by(&self, wish: CatalogWish) -> Result<(), ErrorBody> {
+        self.refuse_while_working().await?;
+        let choice = catalog_choice::choose(&self.0.state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
+        self.choices().catalog = Some(choice);
+        self.start_another().await;
+        Ok(())
+    }
+
+    async fn refuse_while_working(&self) -> Result<(), ErrorBody> {
+        if self.is_working().await? {
+            return Err(ErrorBody::new(ErrorCode::Busy, "this changes when nothing is running"));
+        }
+        Ok(())
+    }
+
+    /// Another peer takes the place of the one that runs, if one does.
+    async fn start_another(&self) {
+        let Ok(peer) = self.peer() else { return };
+        self.start_anew();
+        // What is asked from now on waits for the next one, which starts with the limits that were kept.
+        self.now_running(None);
+        *self.quiet() = Quiet::default();
+        let _ = peer.command(Command::Shutdown).await;
+    }
+
+    /// Whether and why sending is held back.
+    pub fn quiet(&self) -> MutexGuard<'_, Quiet> {
+        self.0.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps the limits for the next start.
@@ -312,12 +392,29 @@ fn peer_name(text: &str) -> Result<String, ErrorBody> {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_peer::signed_catalog::OrganiserKey;
+    use lanspread_types::PartyName;
+
     use super::*;
 
     fn host() -> (tempfile::TempDir, Host) {
         let dir = tempfile::tempdir().unwrap();
-        let host = Host::new(&dir.path().join("state"), None, None).unwrap();
+        let host = Host::new(&dir.path().join("state"), Given::default()).unwrap();
         (dir, host)
+    }
+
+    fn base() -> PeerConfig {
+        PeerConfig {
+            games_dir: PathBuf::new(),
+            state_dir: PathBuf::new(),
+            listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+            port_fallback: true,
+            name: None,
+            catalog: lanspread_peer::catalog::Catalog::Open.into(),
+            accept_wants: false,
+            party: None,
+            limits: RateLimits::default(),
+        }
     }
 
     fn setup(dir: &Path) -> Setup {
@@ -332,7 +429,7 @@ mod tests {
         host.set_up(&setup(&games)).unwrap();
         assert!(games.is_dir());
         assert_eq!(host.set_up(&setup(&games)).unwrap_err().code, ErrorCode::Busy);
-        let again = Host::new(&dir.path().join("state"), None, None).unwrap();
+        let again = Host::new(&dir.path().join("state"), Given::default()).unwrap();
         assert_eq!(again.settings().name.as_deref(), Some("ada"));
         assert_eq!(again.games_dir(), Some(games));
     }
@@ -361,10 +458,52 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_party_is_kept_and_the_command_line_counts_more() {
+        let (dir, host) = host();
+        host.set_up(&setup(dir.path())).unwrap();
+        let named = |name: &str| KeptParty {
+            name: PartyName::new(name).unwrap(),
+            phrase: "correct horse battery".to_owned(),
+        };
+        let party = |host: &Host| host.config(&base()).unwrap().party.map(|party| party.name.to_string());
+        assert_eq!(party(&host), None);
+        host.join_party(Some(named("friday"))).await.unwrap();
+        assert_eq!(party(&host).as_deref(), Some("friday"));
+        let state = host.state_dir();
+        let again = Host::new(state, Given::default()).unwrap();
+        assert_eq!(party(&again).as_deref(), Some("friday"));
+        let given = Given { party: named("saturday").party(), ..Given::default() };
+        let other = Host::new(state, given).unwrap();
+        assert_eq!(party(&other).as_deref(), Some("saturday"));
+        other.join_party(None).await.unwrap();
+        assert_eq!(party(&other), None, "what is chosen last counts");
+        let open = Given { no_party: true, ..Given::default() };
+        host.join_party(Some(named("friday"))).await.unwrap();
+        assert_eq!(party(&Host::new(state, open).unwrap()), None);
+    }
+
+    #[tokio::test]
+    async fn a_catalogue_is_gone_by_from_the_next_start() {
+        let (dir, host) = host();
+        host.set_up(&setup(dir.path())).unwrap();
+        let key = OrganiserKey::create(&dir.path().join("organiser.key")).unwrap().public();
+        let wish = CatalogWish { key: Some(key), ..CatalogWish::default() };
+        let trusted =
+            |host: &Host| matches!(host.config(&base()).unwrap().catalog, CatalogChoice::Trusted(_));
+        assert!(!trusted(&host));
+        host.go_by(wish).await.unwrap();
+        assert!(trusted(&host));
+        host.go_by(CatalogWish { none: true, ..CatalogWish::default() }).await.unwrap();
+        assert!(!trusted(&host));
+    }
+
+    #[tokio::test]
     async fn the_command_line_counts_more_and_is_not_kept() {
         let (dir, host) = host();
         host.set_up(&setup(dir.path())).unwrap();
-        let other = Host::new(host.state_dir(), Some(Path::new("/other")), None).unwrap();
+        let other =
+            Host::new(host.state_dir(), Given { games_dir: Some("/other".into()), ..Given::default() })
+                .unwrap();
         assert_eq!(other.games_dir(), Some(PathBuf::from("/other")));
         other.keep_limits(Some(1), None).unwrap();
         assert_eq!(Kept::read(host.state_dir()).unwrap().chosen, host.settings());

@@ -16,6 +16,7 @@ mod pack;
 mod paper;
 mod pass_phrase;
 mod place;
+mod quiet;
 mod run;
 mod settings;
 mod show;

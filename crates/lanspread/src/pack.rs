@@ -11,6 +11,7 @@ use std::time::UNIX_EPOCH;
 use lanspread_api::page::Packed;
 use lanspread_api::{ErrorBody, ErrorCode};
 use lanspread_peer::pack::{PackError as ArchiveError, Packer};
+use lanspread_peer::{GAME_FILE, GameFile, GameFileError};
 use lanspread_types::limits::{FILES_PER_GAME_MAX, GAME_BYTES_MAX};
 use lanspread_types::manifest::{ARCHIVE_EXTENSION, SENTINEL};
 use lanspread_types::path::{PathCollision, RelPathError, check_collisions};
@@ -33,6 +34,11 @@ pub struct Order {
     pub version: GameVersion,
     /// A picture to lay beside it.
     pub cover: Option<PathBuf>,
+    /// What people call it.
+    pub title: Option<String>,
+    /// The program that starts it, relative to the folder.
+    pub start: Option<String>,
+    pub args: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +59,10 @@ pub enum PackError {
     Overlap { games: PathBuf, source_folder: PathBuf },
     #[error("{0} is there already: another id, or remove that folder first")]
     Exists(PathBuf),
+    #[error("there is no file {0} in the folder")]
+    Start(String),
+    #[error("{0}")]
+    GameFile(#[from] GameFileError),
     #[error("{0} is no picture of a game: it ends in .webp, .png or .jpg")]
     Cover(PathBuf),
     #[error("the archive takes {needed} bytes, and the disk has {free} left")]
@@ -68,7 +78,7 @@ impl PackError {
         let code = match self {
             Self::Source(..) | Self::Empty(_) | Self::Overlap { .. } => ErrorCode::FolderUnusable,
             Self::Full { .. } => ErrorCode::DiskFull,
-            Self::Cover(_) => ErrorCode::InvalidField,
+            Self::Cover(_) | Self::Start(_) | Self::GameFile(_) => ErrorCode::InvalidField,
             _ => ErrorCode::PackFailed,
         };
         ErrorBody::new(code, self.to_string())
@@ -89,6 +99,7 @@ struct Found {
 pub fn pack(order: &Order, games_dir: &Path, progress: impl FnMut((u64, u64))) -> Result<Packed, PackError> {
     let found = look(order, games_dir)?;
     let cover = order.cover.as_deref().map(cover_name).transpose()?;
+    let game_file = game_file(order, &found)?;
     let needed = found.bytes + ENTRY_BYTES * (found.files.len() + found.empty.len()) as u64;
     match fs4::available_space(games_dir) {
         Ok(free) if free < needed => return Err(PackError::Full { needed, free }),
@@ -103,7 +114,7 @@ pub fn pack(order: &Order, games_dir: &Path, progress: impl FnMut((u64, u64))) -
     let _ = fs::remove_dir_all(&staging);
     let made = fs::create_dir(&staging).map_err(|e| PackError::Write(staging.clone(), e));
     let written = made
-        .and_then(|()| write(order, &found, cover.as_deref(), &staging, progress))
+        .and_then(|()| write(order, &found, cover.as_deref(), game_file.as_deref(), &staging, progress))
         .and_then(|()| fs::rename(&staging, &game).map_err(|e| PackError::Write(game, e)));
     if written.is_err() {
         let _ = fs::remove_dir_all(&staging);
@@ -162,6 +173,7 @@ fn write(
     order: &Order,
     found: &Found,
     cover: Option<&str>,
+    game_file: Option<&str>,
     game: &Path,
     mut progress: impl FnMut((u64, u64)),
 ) -> Result<(), PackError> {
@@ -171,6 +183,9 @@ fn write(
     };
     if let Some((from, name)) = order.cover.as_deref().zip(cover) {
         fs::copy(from, game.join(name)).map_err(unwritable(&game.join(name)))?;
+    }
+    if let Some(text) = game_file {
+        fs::write(game.join(GAME_FILE), text).map_err(unwritable(&game.join(GAME_FILE)))?;
     }
     let archive = game.join(format!("{}.{ARCHIVE_EXTENSION}", order.game));
     let out = File::create_new(&archive).map_err(unwritable(&archive))?;
@@ -190,6 +205,19 @@ fn write(
     let mut file = File::create_new(&sentinel).map_err(unwritable(&sentinel))?;
     file.write_all(format!("{}\n", order.version).as_bytes()).map_err(unwritable(&sentinel))?;
     file.sync_all().map_err(unwritable(&sentinel))
+}
+
+/// The text of the file that says what the game is called and how it is started, if anything is said.
+fn game_file(order: &Order, found: &Found) -> Result<Option<String>, PackError> {
+    let start = order.start.as_deref().map(|start| {
+        let missing = || PackError::Start(start.to_owned());
+        // People on Windows write what they see there.
+        let path = RelPath::new(start.replace('\\', "/")).map_err(|_| missing())?;
+        let known = found.files.iter().any(|(file, ..)| *file == path);
+        if known { Ok(path) } else { Err(missing()) }
+    });
+    let file = GameFile { title: order.title.clone(), start: start.transpose()?, args: order.args.clone() };
+    Ok(if file.is_empty() { None } else { Some(file.to_text()?) })
 }
 
 fn cover_name(path: &Path) -> Result<String, PackError> {
@@ -252,6 +280,9 @@ mod tests {
             game: GameId::new("my-game").unwrap(),
             version: "20260101".parse().unwrap(),
             cover: None,
+            title: None,
+            start: None,
+            args: Vec::new(),
         }
     }
 
@@ -268,7 +299,8 @@ mod tests {
         let cover = place.games.join("any picture.PNG");
         fs::write(&cover, b"\x89PNG\r\n\x1a\n").unwrap();
         let mut last = (0, 0);
-        let order = Order { cover: Some(cover), ..order(&place) };
+        let (title, start) = (Some("My Game".to_owned()), Some("data\\größe/world.pak".to_owned()));
+        let order = Order { cover: Some(cover), title, start, ..order(&place) };
         let packed = pack(&order, &place.games, |now| last = now).unwrap();
         assert_eq!((packed.files, packed.bytes), (3, (3 << 20) + 2));
         assert_eq!(last, (packed.bytes, packed.bytes));
@@ -276,7 +308,10 @@ mod tests {
         let mut names: Vec<_> =
             fs::read_dir(&game).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names, ["cover.png", "my-game.eti", "version.ini"]);
+        assert_eq!(names, ["cover.png", "lanspread.toml", "my-game.eti", "version.ini"]);
+        let said = GameFile::read(&game).unwrap().unwrap();
+        assert_eq!(said.title.as_deref(), Some("My Game"));
+        assert_eq!(said.start.unwrap().as_str(), "data/größe/world.pak");
         let sentinel = fs::read(game.join(SENTINEL)).unwrap();
         assert_eq!(GameVersion::parse_sentinel(&sentinel), Ok(order.version));
     }
@@ -317,6 +352,12 @@ mod tests {
         assert!(matches!(pack(&empty, &place.games, |_| {}), Err(PackError::Empty(_))));
         let picture = Order { cover: Some(place.source.join("game.exe")), ..order(&place) };
         assert!(matches!(pack(&picture, &place.games, |_| {}), Err(PackError::Cover(_))));
+        for bad in ["none.exe", "../game.exe", "data", ""] {
+            let start = Order { start: Some(bad.to_owned()), ..order(&place) };
+            assert!(matches!(pack(&start, &place.games, |_| {}), Err(PackError::Start(_))), "{bad}");
+        }
+        let title = Order { title: Some("a\nb".to_owned()), ..order(&place) };
+        assert!(matches!(pack(&title, &place.games, |_| {}), Err(PackError::GameFile(_))));
         assert_eq!(fs::read_dir(&place.games).unwrap().count(), 0);
 
         let taken = place.games.join("my-game");

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::address::DEFAULT_PORT;
 use crate::cli::{RunArgs, UiArgs};
 use crate::client::Client;
-use crate::host::Host;
+use crate::host::{Given, Host};
 use crate::place::ApiFile;
 use crate::show::human::count;
 use crate::show::{Live, Screen};
@@ -30,8 +30,16 @@ pub async fn run(args: RunArgs, ui: UiArgs, state_dir: PathBuf, json: bool) -> R
     refuse_second(&state_dir).await?;
     refuse_missing(&args.games_dir)?;
     let connect = args.connect.iter().map(|text| address::resolve(text)).collect::<Result<Vec<_>, _>>()?;
-    let host = Host::new(&state_dir, Some(&args.games_dir), args.name.as_ref())?;
+    let no_party = args.no_party;
     let base = config(args, &state_dir)?;
+    let given = Given {
+        games_dir: Some(base.games_dir.clone()),
+        name: base.name.clone(),
+        party: base.party.clone(),
+        no_party,
+        accept_wants: base.accept_wants,
+    };
+    let host = Host::new(&state_dir, given)?;
     let screen = if json { Screen::quiet() } else { Screen::default() };
     if !json {
         screen.say(which_list(&base.catalog));
@@ -51,7 +59,7 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
         }
         return Ok(());
     }
-    let host = Host::new(&state_dir, None, None)?;
+    let host = Host::new(&state_dir, Given::default())?;
     // Who was told of an organiser once goes by that here, too.
     let catalog =
         catalog_choice::choose(&state_dir, &CatalogWish::default()).map_err(|e| ErrorBody::from(&e))?;

@@ -1,13 +1,16 @@
 //! What the user chose, kept in the state folder as `settings.json`.
 //!
+//! It holds the pass phrase of a closed party, so nobody but its owner can read it.
 //! The file is written whole or not at all. One that cannot be read counts as none: the first-run screen comes again,
 //! and the old file is kept beside it as `settings.json.broken`.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use lanspread_api::page;
+use lanspread_types::{Party, PartyName, PassPhrase};
 use serde::{Deserialize, Serialize};
 
 const FILE_NAME: &str = "settings.json";
@@ -27,6 +30,29 @@ pub struct Kept {
     pub upload_limit: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub download_limit: Option<u64>,
+    /// The closed party that was joined on the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<KeptParty>,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptParty {
+    pub name: PartyName,
+    pub phrase: String,
+}
+
+impl KeptParty {
+    /// `None` if its phrase is none any more.
+    pub fn party(&self) -> Option<Party> {
+        let phrase = PassPhrase::new(&self.phrase).ok()?;
+        Some(Party { name: self.name.clone(), phrase })
+    }
+}
+
+impl fmt::Debug for KeptParty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeptParty").field(&self.name).finish()
+    }
 }
 
 impl Kept {
@@ -69,9 +95,23 @@ mod tests {
         assert_eq!(Kept::read(&state).unwrap(), Kept::default());
         let mut kept = Kept { upload_limit: Some(5), ..Kept::default() };
         kept.chosen.name = Some("ada".to_owned());
+        let name = PartyName::new("friday").unwrap();
+        kept.party = Some(KeptParty { name, phrase: "correct horse battery".to_owned() });
         kept.write(&state).unwrap();
         let back = Kept::read(&state).unwrap();
-        assert_eq!((back.chosen, back.upload_limit), (kept.chosen, Some(5)));
+        assert_eq!((&back.chosen, back.upload_limit, &back.party), (&kept.chosen, Some(5), &kept.party));
+        assert!(back.party.unwrap().party().is_some());
+        assert!(!format!("{kept:?}").contains("horse"), "it is never printed");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        Kept::default().write(dir.path()).unwrap();
+        let mode = fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
     }
 
     #[test]

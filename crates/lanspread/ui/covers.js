@@ -87,21 +87,22 @@ function generated(id, name) {
 export class GameCover extends HTMLElement {
   #key = '';
 
-  /** @param {{game_id: string, title: string | null, cover: string | null}} game */
+  /** The game's own picture counts more than the catalogue's. @param {import('./types.d.ts').GameRow} game */
   show(game) {
     const name = game.title || game.game_id;
-    const key = `${game.game_id}/${game.cover}/${name}`;
+    const listed = game.about?.cover?.startsWith('data:image/') ? game.about.cover : '';
+    const key = `${game.game_id}/${game.cover}/${name}/${listed}`;
     if (key === this.#key) return;
     this.#key = key;
     const made = () => this.replaceChildren(generated(game.game_id, name));
-    if (!game.cover) {
+    if (!game.cover && !listed) {
       made();
       return;
     }
     const image = h('img', { alt: '', loading: 'lazy', decoding: 'async' });
     // What does not decode is not shown as a broken picture.
     image.addEventListener('error', made, { once: true });
-    set(image, { src: `/api/v1/cover/${encodeURIComponent(game.game_id)}?v=${encodeURIComponent(game.cover)}` });
+    set(image, { src: game.cover ? `/api/v1/cover/${encodeURIComponent(game.game_id)}?v=${encodeURIComponent(game.cover)}` : listed });
     this.replaceChildren(image);
   }
 }

@@ -52,14 +52,20 @@ export async function confirm(question, text, yes) {
   return answer === 'yes';
 }
 
-/** Lets the user walk through the folders of the machine where the program runs. @param {string} title @param {string} start @returns {Promise<string | null>} */
-export async function chooseFolder(title, start) {
+/** Walks through the folders of the machine where the program runs. @param {string} title @param {string} start @returns {Promise<string | null>} */
+export const chooseFolder = (title, start) => choose(title, start, null);
+
+/** The same for a file of this kind. @param {string} title @param {string} start @param {RegExp} kind @returns {Promise<string | null>} */
+export const chooseFile = (title, start, kind) => choose(title, start, kind);
+
+/** @param {string} title @param {string} start @param {RegExp | null} kind @returns {Promise<string | null>} */
+async function choose(title, start, kind) {
   const chosen = await open(title, (dialog) => {
     const path = h('p', { class: 'path', 'aria-live': 'polite' });
     const list = h('ul', { class: 'folders' });
-    const choose = h('button', { type: 'button', class: 'primary' }, t('Choose this folder'));
+    const take = h('button', { type: 'button', class: 'primary', hidden: kind !== null }, t('Choose this folder'));
     let current = '';
-    choose.addEventListener('click', () => dialog.close(current));
+    take.addEventListener('click', () => dialog.close(current));
     const show = async (/** @type {string | null} */ where) => {
       let found;
       try {
@@ -71,7 +77,7 @@ export async function chooseFolder(title, start) {
       }
       current = found.path;
       path.textContent = current || t('Drives');
-      choose.disabled = !current;
+      take.disabled = !current;
       const separator = /^[A-Za-z]:|^\\/.test(current) ? '\\' : '/';
       const within = (/** @type {string} */ name) => (current ? `${current.replace(/[\\/]$/, '')}${separator}${name}` : name);
       const entry = (/** @type {string} */ label, /** @type {string} */ to, /** @type {'up' | 'folder'} */ sign) =>
@@ -79,12 +85,13 @@ export async function chooseFolder(title, start) {
       list.replaceChildren(
         ...(found.parent === undefined ? [] : [entry(t('One up'), found.parent, 'up')]),
         ...found.folders.map((/** @type {string} */ name) => entry(name, within(name), 'folder')),
+        ...found.files.filter((/** @type {string} */ name) => kind?.test(name)).map((/** @type {string} */ name) => h('li', {}, h('button', { type: 'button', class: 'plain', onclick: () => dialog.close(within(name)) }, icon('file'), name))),
       );
       list.scrollTop = 0;
     };
     show(start || null);
     return [path, list, h('div', { class: 'row end' },
-      h('button', { type: 'button', onclick: () => dialog.close('') }, t('Cancel')), choose)];
+      h('button', { type: 'button', onclick: () => dialog.close('') }, t('Cancel')), take)];
   }, 'wide');
   return chosen || null;
 }

@@ -5,7 +5,7 @@ import './plot.js';
 import { order } from './api.js';
 import { h, say } from './dom.js';
 import { bytes, duration, percent, rate } from './format.js';
-import { OPERATIONS, isQuiet, nameOf, quiet } from './steps.js';
+import { OPERATIONS, nameOf } from './steps.js';
 import { state } from './state.js';
 import { count, t } from './words.js';
 
@@ -134,13 +134,15 @@ function limitsForm() {
     event.preventDefault();
     order('limits', { upload: value(upload), download: value(download) });
   };
-  const playing = h('button', { type: 'button', onclick: () => quiet(!isQuiet()) });
+  const playing = h('button', { type: 'button', onclick: () => order('quiet', { on: !state.quiet }) });
+  const held = h('p', { class: 'note', role: 'status' }, t('Sending is held back while you play.'));
   const form = h('form', { class: 'row wrap', onsubmit: send },
     h('label', { class: 'field' }, t('Send at most (MB/s)'), upload), h('label', { class: 'field' }, t('Receive at most (MB/s)'), download),
-    h('button', { type: 'submit' }, t('Set')), playing);
+    h('button', { type: 'submit' }, t('Set')), playing, held);
   const show = (/** @type {import('./types.d.ts').Status['limits']} */ limits) => {
-    playing.hidden = !state.settings.quiet_upload;
-    say(playing, isQuiet() ? t('I am done playing') : t('I am playing: hold sending back'));
+    playing.hidden = !state.settings.quiet_upload && !state.quiet;
+    held.hidden = !state.quiet;
+    say(playing, state.quiet ? t('I am done playing') : t('I am playing: hold sending back'));
     if (form.contains(document.activeElement) && document.activeElement !== playing) return;
     upload.value = limits.upload === null ? '' : String(limits.upload / MEGA);
     download.value = limits.download === null ? '' : String(limits.download / MEGA);

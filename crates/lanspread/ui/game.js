@@ -120,8 +120,9 @@ export class GamePage extends HTMLElement {
     const facts = [[t('Version in the room'), version(game.eti_game_version)]];
     if (game.local_version) facts.push([t('Version here'), version(game.local_version) + (isOutdated(game) ? ` (${t('older')})` : '')]);
     if (game.installed_version && game.installed_version !== game.local_version) facts.push([t('Installed version'), version(game.installed_version)]);
-    if (game.genre) facts.push([t('Genre'), String(game.genre)]);
-    if (game.players_max) facts.push([t('Players'), game.players_min && game.players_min !== game.players_max ? `${game.players_min}–${game.players_max}` : String(game.players_max)]);
+    const { genre, players } = game.about ?? {};
+    if (genre) facts.push([t('Genre'), genre]);
+    if (players) facts.push([t('Players'), players.min === players.max ? String(players.max) : `${players.min}–${players.max}`]);
     facts.push([t('Size'), game.size ? bytes(game.size) : '–']);
     if (!game.downloaded && game.size) {
       const free = state.disk.free_bytes;

@@ -32,7 +32,7 @@ const ORDERS = {
   name: { label: 'Name', order: byName },
   size: { label: 'Size', order: (a, b) => b.size - a.size || byName(a, b) },
   peers: { label: 'Who has it', order: (a, b) => b.peer_count - a.peer_count || byName(a, b) },
-  players: { label: 'Players', order: (a, b) => (b.players_max ?? 0) - (a.players_max ?? 0) || byName(a, b) },
+  players: { label: 'Players', order: (a, b) => (b.about?.players?.max ?? 0) - (a.about?.players?.max ?? 0) || byName(a, b) },
   state: { label: 'State', order: (a, b) => STANDINGS.indexOf(standing(a)) - STANDINGS.indexOf(standing(b)) || byName(a, b) },
 };
 /** @type {Record<string, string>} */

@@ -1,4 +1,4 @@
-// Pictures of what goes on: rates over time, and the swarm behind a download.
+// Pictures: rates over time, and the swarm behind a download.
 
 import { h, s, say } from './dom.js';
 import { bytes, percent, rate } from './format.js';
@@ -57,7 +57,7 @@ export class SwarmPicture extends HTMLElement {
   /** What each source had given, and when. @type {Map<string, [number, number][]>} */
   #given = new Map();
 
-  /** What a source gives now, measured over the last seconds: its stated rate is that of the moments when it was busy for us. @param {import('./types.d.ts').SwarmSource} source */
+  /** A source's rate over the last seconds; its stated one is that of its busy moments. @param {import('./types.d.ts').SwarmSource} source */
   #measure(source) {
     const now = performance.now();
     const points = this.#given.get(source.peer_id) ?? [];

@@ -1,22 +1,26 @@
-// The room: who is here, what they hold, and who is ready for a game.
+// The room: who is here, what they hold and do, and who is ready for a game.
 
-import { get, order } from './api.js';
+import { get, order, post } from './api.js';
+import { toast } from './dialogs.js';
 import { h, icon, say } from './dom.js';
-import { bytes, clock, version } from './format.js';
+import { bytes, clock, duration, percent, rate, version } from './format.js';
 import { nameOf } from './steps.js';
 import { state } from './state.js';
 import { hash } from './covers.js';
 import { count, t } from './words.js';
 
 /** @typedef {import('./types.d.ts').PeerRow} PeerRow */
-/** @typedef {import('./types.d.ts').Offer} Offer */
+/** @typedef {import('./types.d.ts').Guest} Guest */
+/** @typedef {import('./types.d.ts').RoomGame} RoomGame */
 
+/** Everybody is asked anew after so many milliseconds, while somebody looks. */
+const ASK_EVERY_MS = 2000;
 /** How a peer was found, in words. @type {Record<string, string>} */
 const FOUND = { typed: 'typed', mdns: 'found by itself', broadcast: 'found by broadcast', introduced: 'introduced', remembered: 'known from before', inbound: 'came by itself' };
 /** Why somebody is not connected. @type {Record<string, string>} */
 const ABSENT = {
-  coming: 'coming', 'other-version': 'another version of lanspread: use the same on both', 'own-address': 'this very peer', unreachable: 'cannot be reached', 'turned-away': 'was not let in', left: 'has left',
-  'other-party': 'in another party', 'needs-pass': 'in a closed party',
+  'coming': 'coming', 'other-version': 'another version of lanspread: use the same on both', 'own-address': 'this very peer', 'unreachable': 'cannot be reached', 'turned-away': 'was not let in', 'left': 'has left',
+  'other-party': 'in another party', 'wrong-pass-phrase': 'another pass phrase', 'too-many-tries': 'too many wrong pass phrases',
 };
 
 /** `<room-page>`. */
@@ -25,13 +29,31 @@ export class RoomPage extends HTMLElement {
   #peers = h('ul', { class: 'peers' });
   #others = h('section', { class: 'card', hidden: true });
   #game = h('select', { 'aria-label': t('Game') });
-  #ready = h('div', { class: 'ready' });
-  /** @type {Offer[]} */
-  #offers = [];
+  #lead = h('p', { class: 'lead' });
+  #bar = h('progress', { max: 1, 'aria-hidden': 'true' });
+  #last = h('p', { class: 'note', role: 'status' });
+  #people = h('ul', { class: 'people' });
+  #want = h('button', { type: 'button' }, t('Ask everybody to fetch it'));
+  #willing = h('small', {});
+  #ready = h('div', { class: 'ready' }, this.#lead, this.#bar, this.#last, this.#people, h('div', { class: 'row wrap' }, this.#want, this.#willing));
   #address = h('input', { name: 'addr', required: true, placeholder: '192.168.0.7', 'aria-label': t('Address'), autocomplete: 'off' });
+  /** What everybody said last. @type {{guests: Guest[], games: RoomGame[]}} */
+  #said = { guests: [], games: [] };
+  /** @type {number | undefined} */
+  #next;
 
   connectedCallback() {
     this.#game.addEventListener('change', () => this.#ask());
+    this.#want.addEventListener('click', async () => {
+      this.#want.disabled = true;
+      try {
+        const { data } = await post('want', { game_id: this.#game.value });
+        toast(count(data.asked, 'One was asked to fetch it.', '{n} were asked to fetch it.'), 'good');
+      } catch (error) {
+        toast(error instanceof Error ? error.message : String(error), 'bad');
+      }
+      this.#want.disabled = false;
+    });
     const connect = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
       const text = this.#address.value.trim();
@@ -42,12 +64,17 @@ export class RoomPage extends HTMLElement {
       h('h1', {}, t('Room')), this.#count, this.#peers,
       h('div', { class: 'columns' },
         h('section', { class: 'card' }, h('h2', {}, t('Who is ready?')),
-          h('p', { class: 'note' }, t('Choose a game to see who has it in the version that counts, and who does not yet.')), this.#game, this.#ready),
+          h('p', { class: 'note' }, t('Choose a game to see who has it in the version that counts, and when the last one will.')), this.#game, this.#ready),
         h('section', { class: 'card' }, h('h2', {}, t('Somebody is missing?')),
           h('p', { class: 'note' }, t('Type the address that their lanspread shows; one of them is enough.')),
           h('form', { class: 'row', onsubmit: connect }, this.#address, h('button', { type: 'submit' }, t('Connect'))))),
       this.#others);
     this.#show();
+    this.#ask();
+  }
+
+  disconnectedCallback() {
+    clearTimeout(this.#next);
   }
 
   /** @param {import('./state.js').Changed} changed */
@@ -56,101 +83,141 @@ export class RoomPage extends HTMLElement {
     if (changed.all || changed.peers) this.#ask();
   }
 
+  /** Asks the room, now and while somebody looks. */
+  async #ask() {
+    clearTimeout(this.#next);
+    const id = this.#game.value;
+    if (!document.hidden && state.link === 'open') {
+      const said = await get(`room/${encodeURIComponent(id || '-')}`).catch(() => null);
+      if (said && this.#game.value === id) this.#said = said;
+    }
+    if (!this.isConnected) return;
+    this.#show();
+    clearTimeout(this.#next);
+    this.#next = setTimeout(() => this.#ask(), ASK_EVERY_MS);
+  }
+
   #show() {
     const status = state.status;
     if (!status) return;
     const peers = [...state.peers.values()].sort((a, b) => a.name.localeCompare(b.name));
-    say(this.#count, peers.length ? count(peers.length, 'You and one other.', 'You and {n} others.') : t('Nobody else is here yet.'));
+    say(this.#count, (peers.length ? count(peers.length, 'You and one other.', 'You and {n} others.') : t('Nobody else is here yet.')) + (status.party ? ` ${t('The closed party {party}.', { party: status.party })}` : ''));
     const own = [...state.games.values()].filter((game) => game.availability === 'Ready');
-    const me = h('li', { class: 'peer me' }, face(status.peer_id, status.name),
-      h('div', {}, h('b', {}, status.name, ' ', h('small', {}, t('you'))), h('span', { class: 'facts' }, status.addr), h('span', { class: 'facts' }, `${count(own.length, '{n} game', '{n} games')} · ${bytes(own.reduce((sum, game) => sum + game.size, 0))}`), doing(status.active_operations)));
-    const text = JSON.stringify([peers, own.length, status.active_operations.map((o) => [o.game_id, o.kind])]);
+    const me = { peer_id: status.peer_id, name: status.name, addr: status.addr, game_count: own.length, offered_bytes: own.reduce((sum, game) => sum + game.size, 0) };
+    const cards = [me, ...peers].map((peer) => ({ peer, doing: this.#doing(peer.peer_id), guest: this.#said.guests.find((guest) => guest.peer_id === peer.peer_id) }));
+    const text = JSON.stringify(cards);
     if (this.#peers.dataset.shown !== text) {
       this.#peers.dataset.shown = text;
-      this.#peers.replaceChildren(me, ...peers.map(card));
+      this.#peers.replaceChildren(...cards.map(({ peer, doing, guest }) => card(peer, doing, guest, peer === me)));
     }
     this.#showOthers();
     this.#showGames();
   }
 
-  #showGames() {
-    const games = [...state.games.values()].sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
-    const text = games.map((game) => game.game_id).join('|');
-    if (this.#game.dataset.shown === text) {
-      this.#showReady();
-      return;
-    }
-    this.#game.dataset.shown = text;
-    const before = this.#game.value;
-    this.#game.replaceChildren(...games.map((game) => h('option', { value: game.game_id, selected: game.game_id === before }, nameOf(game))));
-    this.#ask();
+  /** What somebody fetches, in a line. @param {string} id */
+  #doing(id) {
+    const all = this.#said.games.flatMap((game) => game.fetching.filter((one) => one.peer_id === id).map((one) => `${titled(game.game_id)} ${percent(part(one))}`));
+    return all.join(', ');
   }
 
-  async #ask() {
-    const id = this.#game.value;
-    if (!id) {
-      this.#ready.replaceChildren();
-      return;
-    }
-    try {
-      const { offers } = await get(`offers/${encodeURIComponent(id)}`);
-      if (this.#game.value === id) this.#offers = offers;
-    } catch {
-      this.#offers = [];
+  #showGames() {
+    const games = [...state.games.values()].sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
+    const text = games.map((game) => `${game.game_id}/${nameOf(game)}`).join('|');
+    if (this.#game.dataset.shown !== text) {
+      this.#game.dataset.shown = text;
+      // What somebody fetches just now is what the room is about.
+      const before = this.#game.value || this.#said.games.find((game) => game.fetching.length)?.game_id;
+      this.#game.replaceChildren(...games.map((game) => h('option', { value: game.game_id, selected: game.game_id === before }, nameOf(game))));
+      if (games.length && this.#game.value !== before) this.#ask();
     }
     this.#showReady();
   }
 
   #showReady() {
-    const game = state.games.get(this.#game.value);
-    if (!game || !state.status) return;
-    const has = new Map(this.#offers.filter((offer) => offer.peer_id).map((offer) => [offer.peer_id, offer.eti_version]));
-    const rows = [
-      { name: state.status.name, version: game.downloaded ? game.local_version : null, operation: state.operation(game.game_id) },
-      ...[...state.peers.values()].map((peer) => ({ name: peer.name, version: has.get(peer.peer_id) ?? null, operation: null })),
-    ];
-    const right = rows.filter((row) => row.version === game.eti_game_version).length;
-    this.#ready.replaceChildren(
-      h('p', { class: 'lead' }, t('{n} of {all} are ready', { n: right, all: rows.length }), ' ', h('small', {}, version(game.eti_game_version))),
-      h('progress', { max: rows.length, value: right, 'aria-hidden': 'true' }),
-      h('ul', { class: 'people' }, ...rows.map((row) => {
-        const ok = row.version === game.eti_game_version;
-        const text = ok ? t('ready') : row.version ? t('has {version}', { version: version(row.version) }) : row.operation ? t('fetching') : t('does not have it');
-        return h('li', { class: ok ? 'ok' : 'lacks' }, icon(ok ? 'check' : 'people'), h('span', {}, row.name), h('small', {}, text));
-      })));
+    const game = this.#said.games.find((row) => row.game_id === this.#game.value);
+    this.#ready.hidden = !game;
+    if (!game) return;
+    const { guests } = this.#said;
+    say(this.#lead, `${t('{n} of {all} are ready', { n: game.ready.length, all: guests.length })} · ${version(game.eti_version)}`);
+    this.#bar.value = guests.length ? game.ready.length / guests.length : 0;
+    const last = game.last_ready_seconds;
+    say(this.#last, !game.fetching.length ? '' : last === null ? t('When the last one is ready cannot be told: somebody does not get on.') : t('The last one who fetches it is ready in {time}.', { time: duration(last) }));
+    this.#last.hidden = !game.fetching.length;
+    const rows = guests.map((guest) => ({ name: guest.name, ...standing(game, guest) }));
+    const text = JSON.stringify(rows);
+    if (this.#people.dataset.shown !== text) {
+      this.#people.dataset.shown = text;
+      this.#people.replaceChildren(...rows.map(({ name, ok, text: said }) => h('li', { class: ok ? 'ok' : 'lacks' }, icon(ok ? 'check' : 'people'), h('span', {}, name), h('small', {}, said))));
+    }
+    const willing = guests.slice(1).filter((guest) => guest.accepts_wants).length;
+    this.#want.hidden = guests.length < 2 || game.ready.length === guests.length;
+    this.#willing.hidden = this.#want.hidden;
+    say(this.#willing, count(willing, 'One other fetches what is asked for by itself.', '{n} others fetch what is asked for by themselves.'));
   }
 
   /** Those who were heard of and are not here, each with the reason. */
   #showOthers() {
-    const others = state.others.filter((other) => other.reason !== 'own-address');
-    /** @type {[string, string][]} */
-    const rows = others.map((other) => [other.name ?? other.addrs[0] ?? '', t(ABSENT[other.reason] ?? other.message) + (other.protocol ? ` (${t('protocol {n}', { n: other.protocol })})` : '')]);
-    if (!others.length) {
-      // What only an event told.
-      const seen = new Map(state.log.filter(({ event }) => event.event === 'peer-incompatible').map((entry) => [entry.event.addr, entry]));
-      for (const [addr, { at_ms, event }] of seen) rows.push([addr, `${t('protocol {theirs}, here {ours}: use the same version of lanspread on both', { theirs: event.their_protocol, ours: event.our_protocol })} (${clock(at_ms)})`]);
+    /** @type {Map<string, string>} */
+    const rows = new Map();
+    const add = (/** @type {string} */ name, /** @type {string} */ reason) => rows.has(name) || rows.set(name, reason);
+    for (const other of state.others) {
+      if (other.reason === 'own-address') continue;
+      const more = other.protocol ? ` (${t('protocol {n}', { n: other.protocol })})` : other.reason === 'turned-away' || other.reason === 'unreachable' ? ` (${other.message})` : '';
+      add(other.name ? `${other.name} · ${other.addrs[0] ?? ''}` : (other.addrs[0] ?? ''), t(ABSENT[other.reason] ?? other.message) + more);
     }
-    this.#others.hidden = rows.length === 0;
-    this.#others.replaceChildren(h('h2', {}, t('Heard of, but not here')), h('ul', { class: 'people' }, ...rows.map(([name, reason]) => h('li', { class: 'lacks' }, icon('people'), h('span', {}, name), h('small', {}, reason)))));
+    const known = state.others.flatMap((other) => other.addrs);
+    // Who was turned away at the door, here or there.
+    for (const one of state.status?.refused ?? []) if (!known.includes(one.addr)) add(one.addr, ABSENT[one.code] ? t(ABSENT[one.code]) : one.reason);
+    for (const { at_ms, event } of state.log) {
+      if (event.event !== 'peer-incompatible' || known.includes(event.addr)) continue;
+      add(event.addr, `${t('protocol {theirs}, here {ours}: use the same version of lanspread on both', { theirs: event.their_protocol, ours: event.our_protocol })} (${clock(at_ms)})`);
+    }
+    this.#others.hidden = rows.size === 0;
+    const text = JSON.stringify([...rows]);
+    if (this.#others.dataset.shown === text) return;
+    this.#others.dataset.shown = text;
+    this.#others.replaceChildren(h('h2', {}, t('Heard of, but not here')), h('ul', { class: 'people wide' }, ...[...rows].map(([name, reason]) => h('li', { class: 'lacks' }, icon('people'), h('span', {}, name), h('small', {}, reason)))));
   }
 }
 customElements.define('room-page', RoomPage);
+
+/** @param {string} id */
+function titled(id) {
+  const game = state.games.get(id);
+  return game ? nameOf(game) : id;
+}
+
+/** @param {{done_bytes: number, total_bytes: number}} fetching */
+function part(fetching) {
+  return fetching.done_bytes / Math.max(1, fetching.total_bytes);
+}
+
+/** How a guest stands with a game. @param {RoomGame} game @param {Guest} guest @returns {{ok: boolean, text: string}} */
+function standing(game, guest) {
+  const id = guest.peer_id;
+  if (game.ready.includes(id)) return { ok: true, text: t('ready') };
+  const fetching = game.fetching.find((one) => one.peer_id === id);
+  if (fetching) {
+    const left = fetching.seconds_left === null ? t('waits') : t('{time} left', { time: duration(fetching.seconds_left) });
+    return { ok: false, text: `${percent(part(fetching))} · ${rate(fetching.bytes_per_second)} · ${left}` };
+  }
+  const other = game.other.find((one) => one.peer_id === id);
+  if (other) return { ok: false, text: other.same_version ? t('has another content under this version') : t('has {version}', { version: version(other.eti_version) }) };
+  return { ok: false, text: guest.silent ? t('does not answer') : t('does not have it') };
+}
 
 /** @param {string} id @param {string} name */
 function face(id, name) {
   return h('span', { class: 'face', style: { '--hue': hash(id) % 360 }, 'aria-hidden': 'true' }, name.slice(0, 1).toUpperCase());
 }
 
-/** @param {import('./types.d.ts').Operation[]} operations */
-function doing(operations) {
-  if (!operations.length) return null;
-  return h('span', { class: 'doing' }, operations.map((operation) => operation.game_id).join(', '));
-}
-
-/** @param {PeerRow} peer */
-function card(peer) {
+/** @param {any} peer @param {string} doing @param {Guest | undefined} guest @param {boolean} me */
+function card(peer, doing, guest, me) {
   const found = peer.found_by?.[0];
-  return h('li', { class: 'peer' }, face(peer.peer_id, peer.name),
-    h('div', {}, h('b', {}, peer.name), h('span', { class: 'facts' }, peer.addr, found ? ` · ${t(FOUND[found] ?? found)}` : ''),
-      h('span', { class: 'facts' }, `${count(peer.game_count, '{n} game', '{n} games')} · ${bytes(peer.offered_bytes)}`)));
+  const remarks = [guest?.behind && t('older catalogue'), !me && guest?.silent && t('does not answer')].filter(Boolean).join(' · ');
+  return h('li', { class: me ? 'peer me' : 'peer' }, face(peer.peer_id, peer.name),
+    h('div', {}, h('b', {}, peer.name, me ? h('small', {}, ` ${t('you')}`) : null), h('span', { class: 'facts' }, peer.addr, found ? ` · ${t(FOUND[found] ?? found)}` : ''),
+      h('span', { class: 'facts' }, `${count(peer.game_count, '{n} game', '{n} games')} · ${bytes(peer.offered_bytes)}`),
+      doing ? h('span', { class: 'doing' }, `${t('Fetching')} ${doing}`) : null,
+      remarks ? h('span', { class: 'remark' }, remarks) : null));
 }

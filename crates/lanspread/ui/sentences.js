@@ -1,4 +1,4 @@
-// Events in plain words. One that this page does not know has no sentence, and is passed over.
+// Events in plain words. What is not known here is passed over.
 
 import { bytes, duration, rate } from './format.js';
 import { state } from './state.js';

@@ -1,11 +1,11 @@
 // Settings, and help.
 
 import { get, order, post } from './api.js';
-import { chooseFolder, open, toast } from './dialogs.js';
+import { chooseFile, chooseFolder, open, toast } from './dialogs.js';
 import { h, s, say } from './dom.js';
 import { bytes } from './format.js';
 import { state } from './state.js';
-import { LANGUAGES, t } from './words.js';
+import { LANGUAGES, count, t } from './words.js';
 
 const MEGA = 1_000_000;
 /** What the keys do. */
@@ -27,6 +27,9 @@ export class SettingsPage extends HTMLElement {
   #quiet = h('input', { type: 'number', name: 'quiet', min: '0', step: 'any', placeholder: t('none') });
   #about = h('dl', { class: 'factlist' });
   #friend = h('section', { class: 'card' });
+  #party = h('div', { class: 'part' });
+  #catalog = h('div', { class: 'part' });
+  #wants = h('input', { type: 'checkbox', name: 'accept_wants' });
 
   connectedCallback() {
     const change = async (/** @type {object} */ settings, /** @type {string} */ done) => {
@@ -39,6 +42,9 @@ export class SettingsPage extends HTMLElement {
       const chosen = await chooseFolder(t('Where are your games?'), this.#folder.value);
       if (chosen) this.#folder.value = chosen;
     };
+    this.#wants.addEventListener('change', async () => {
+      if (!(await order('settings', { accept_wants: this.#wants.checked }))) this.#wants.checked = !this.#wants.checked;
+    });
     this.append(...[h('h1', {}, t('Settings')),
       h('section', { class: 'card' }, h('h2', {}, t('You')),
         form(() => change({ name: this.#name.value }, t('Saved.')), h('label', { class: 'field' }, t('Your name in the room'), this.#name), h('button', { type: 'submit' }, t('Save'))),
@@ -47,7 +53,9 @@ export class SettingsPage extends HTMLElement {
         form(() => change({ games_dir: this.#folder.value }, t('Saved.')), h('label', { class: 'field grow' }, t('Games folder'), this.#folder, this.#disk), h('button', { type: 'button', onclick: browse }, t('Browse')), h('button', { type: 'submit' }, t('Save'))),
         h('p', {}, h('button', { type: 'button', onclick: addGame }, t('Add a game …'))),
         form(() => change({ quiet_upload: Math.round(Number(this.#quiet.value || 0) * MEGA) }, t('Saved.')),
-          h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet, h('small', {}, t('Takes hold when a game is started from here, until you let it go under Downloads.'))), h('button', { type: 'submit' }, t('Save')))),
+          h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet, h('small', {}, t('Takes hold while a game runs that was started from here; Downloads lets it go sooner.'))), h('button', { type: 'submit' }, t('Save')))),
+      h('section', { class: 'card', id: 'party' }, h('h2', {}, t('Party')), this.#party, this.#catalog,
+        h('label', { class: 'check' }, this.#wants, h('span', {}, t('Fetch what others ask everybody to fetch'), h('small', {}, t('The organiser can have the evening’s game on every PC with one click.'))))),
       state.actions.has('invitation') ? this.#friend : null,
       h('section', { class: 'card' }, h('h2', {}, t('Help')),
         h('table', { class: 'keys' }, h('caption', {}, t('Keys')), h('tbody', {}, ...KEYS.map(([key, text]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text)))))),
@@ -92,17 +100,65 @@ export class SettingsPage extends HTMLElement {
       this.#language.value = state.settings.language ?? document.documentElement.lang;
       this.#folder.value = state.settings.games_dir ?? status.games_dir;
       this.#quiet.value = state.settings.quiet_upload ? String(state.settings.quiet_upload / MEGA) : '';
+      this.#wants.checked = Boolean(state.settings.accept_wants);
     }
+    this.#showParty(status);
+    this.#showCatalog(status.catalog);
     say(this.#disk, state.disk.free_bytes === null ? '' : t('{free} free of {total}', { free: bytes(state.disk.free_bytes), total: bytes(state.disk.total_bytes ?? 0) }));
     /** @type {[string, string][]} */
     const facts = [
       [t('Address'), status.addr],
       [t('Identity'), status.peer_id.slice(0, 16)],
       [t('Version'), `${state.programVersion} (${t('protocol {n}', { n: status.protocol })})`],
-      [t('Catalogue'), status.catalogued ? t('yes') : t('none: every well-formed game counts')],
       [t('State folder'), status.state_dir],
     ];
     this.#about.replaceChildren(...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
+  }
+
+  /** @param {import('./types.d.ts').Status} status */
+  #showParty(status) {
+    if (this.#party.dataset.shown === (status.party ?? '')) return;
+    this.#party.dataset.shown = status.party ?? '';
+    const name = h('input', { name: 'party', required: true, maxlength: 64, autocomplete: 'off' });
+    const phrase = h('input', { name: 'phrase', type: 'password', required: true, minlength: 8, autocomplete: 'new-password' });
+    const join = async (/** @type {SubmitEvent} */ event) => {
+      event.preventDefault();
+      if (await order('party', { name: name.value, phrase: phrase.value })) toast(t('You belong to {party} now.', { party: name.value }), 'good');
+    };
+    this.#party.replaceChildren(...(status.party
+      ? [h('p', {}, t('You belong to the closed party {party}. Who does not know its pass phrase sees nothing of it.', { party: status.party })),
+        h('p', {}, h('button', { type: 'button', onclick: () => order('party', {}) }, t('Leave the party')))]
+      : [h('p', { class: 'note' }, t('Everybody in the network may come in. A closed party lets in only who knows its pass phrase; all its guests type the same two things here.')),
+        h('form', { class: 'setting', onsubmit: join }, h('label', { class: 'field' }, t('Name of the party'), name), h('label', { class: 'field' }, t('Pass phrase'), phrase), h('button', { type: 'submit' }, t('Join')))]));
+  }
+
+  /** @param {import('./types.d.ts').Catalog} catalog */
+  #showCatalog(catalog) {
+    const text = JSON.stringify(catalog);
+    if (this.#catalog.dataset.shown === text) return;
+    this.#catalog.dataset.shown = text;
+    const games = count(catalog.game_count, '{n} game', '{n} games');
+    const title = catalog.title ? `${catalog.title}: ` : '';
+    const said = {
+      Open: () => t('None: every well-formed game counts.'),
+      Unsigned: () => `${title}${t('A list without a signature, given at the start: {games}.', { games })}`,
+      Signed: () => `${title}${t('Edition {n}, {games}, signed by the organiser with the key', { n: catalog.serial ?? 0, games })}`,
+      Awaited: () => t('It has not come in yet, so no game counts. The room brings it, signed with the key'),
+    }[catalog.mode]();
+    const key = h('input', { name: 'catalog_key', autocomplete: 'off', spellcheck: false, 'aria-describedby': 'key-note' });
+    const trust = async (/** @type {SubmitEvent} */ event) => {
+      event.preventDefault();
+      if (await order('catalog', { key: key.value })) toast(t('The organiser’s catalogue counts now.'), 'good');
+    };
+    const file = async () => {
+      const chosen = await chooseFile(t('Which catalogue?'), '', /\.toml$/i);
+      if (chosen && (await order('catalog', { file: chosen }))) toast(t('The organiser’s catalogue counts now.'), 'good');
+    };
+    this.#catalog.replaceChildren(h('h3', {}, t('Catalogue')), h('p', { class: 'catalog' }, said, catalog.key ? [' ', h('code', {}, catalog.key)] : null),
+      ...(catalog.key
+        ? [h('p', {}, h('button', { type: 'button', onclick: () => order('catalog', {}) }, t('Go by none, and forget the organiser')))]
+        : [h('form', { class: 'setting', onsubmit: trust }, h('label', { class: 'field grow' }, t('Trust the organiser’s key'), key, h('small', { id: 'key-note' }, t('The organiser tells it once; the list of games then comes through the room.'))),
+          h('button', { type: 'submit' }, t('Trust')), h('button', { type: 'button', onclick: file }, t('From a file …')))]));
   }
 }
 customElements.define('settings-page', SettingsPage);
@@ -114,22 +170,38 @@ export async function addGame() {
     const id = h('input', { name: 'id', required: true, pattern: '[A-Za-z0-9_.\\-]{1,64}', autocomplete: 'off', spellcheck: false });
     const today = new Date().toISOString().slice(0, 10);
     const date = h('input', { type: 'date', name: 'version', required: true, value: today });
+    const title = h('input', { name: 'title', maxlength: 200, autocomplete: 'off' });
+    const programs = h('datalist', { id: 'programs' });
+    const start = h('input', { name: 'start', autocomplete: 'off', spellcheck: false, placeholder: 'game.exe' });
+    start.setAttribute('list', 'programs');
+    const cover = h('input', { name: 'cover', autocomplete: 'off', spellcheck: false });
     const trouble = h('p', { class: 'trouble', role: 'alert' });
     const pack = h('button', { type: 'submit', class: 'primary' }, t('Add'));
     const browse = async () => {
       const chosen = await chooseFolder(t('Which folder is the game?'), folder.value);
       if (!chosen) return;
       folder.value = chosen;
+      if (!title.value) title.value = (chosen.split(/[\\/]/).filter(Boolean).pop() ?? '').slice(0, 200);
+      suggest();
       if (!id.value) id.value = (chosen.split(/[\\/]/).filter(Boolean).pop() ?? '').toLowerCase().replace(/[^a-z0-9_.-]+/g, '-').replace(/^[-.]+|[-.]+$/g, '').slice(0, 64);
+    };
+    const suggest = async () => {
+      const found = await get(`folders?path=${encodeURIComponent(folder.value)}`).catch(() => null);
+      const names = (found?.files ?? []).filter((/** @type {string} */ name) => !/\.(webp|png|jpe?g|toml)$/i.test(name));
+      programs.replaceChildren(...names.map((/** @type {string} */ value) => h('option', { value })));
+    };
+    const picture = async () => {
+      const chosen = await chooseFile(t('Which picture?'), cover.value ? '' : folder.value, /\.(webp|png|jpe?g)$/i);
+      if (chosen) cover.value = chosen;
     };
     const send = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
       pack.disabled = true;
       pack.textContent = t('Packing …');
       try {
-        await post('pack', { folder: folder.value, game_id: id.value, version: date.value.replaceAll('-', '') });
+        await post('pack', { folder: folder.value, game_id: id.value, version: date.value.replaceAll('-', ''), title: title.value, cover: cover.value, start: start.value });
         dialog.close('done');
-        toast(t('{game} is in the library now.', { game: id.value }), 'good');
+        toast(t('{game} is in the library now.', { game: title.value || id.value }), 'good');
       } catch (error) {
         trouble.textContent = error instanceof Error ? error.message : String(error);
         pack.disabled = false;
@@ -139,8 +211,11 @@ export async function addGame() {
     return [h('form', { onsubmit: send },
       h('p', {}, t('Makes an installed game’s folder into a game that everybody in the room can fetch. The folder is only read.')),
       h('label', { class: 'field' }, t('Folder of the game'), h('span', { class: 'row' }, folder, h('button', { type: 'button', onclick: browse }, t('Browse')))),
+      h('label', { class: 'field' }, t('Title'), title),
       h('label', { class: 'field' }, t('Id: letters, digits, - and _'), id),
       h('label', { class: 'field' }, t('Version: the date of this state of the game'), date),
+      h('label', { class: 'field' }, t('What starts it (optional)'), start, programs),
+      h('label', { class: 'field' }, t('Cover picture (optional)'), h('span', { class: 'row' }, cover, h('button', { type: 'button', onclick: picture }, t('Browse')))),
       trouble,
       h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Cancel')), pack))];
   }, 'wide');

@@ -35,6 +35,8 @@ class State extends EventTarget {
   status = null;
   /** @type {import('./types.d.ts').Disk} */
   disk = { free_bytes: null, total_bytes: null };
+  /** Sending is held back, because somebody plays. */
+  quiet = false;
   /** @type {import('./types.d.ts').Settings} */
   settings = {};
   /** @type {import('./types.d.ts').Setup | null} */
@@ -104,6 +106,7 @@ class State extends EventTarget {
     this.others = room?.others ?? [];
     this.status = room?.status ?? null;
     this.disk = room?.disk ?? { free_bytes: null, total_bytes: null };
+    this.quiet = room?.quiet ?? false;
     this.settings = snapshot.settings;
     this.suggestion = snapshot.suggestion ?? null;
     this.actions = new Set(snapshot.actions);
@@ -126,6 +129,10 @@ class State extends EventTarget {
     }
     if (patch.disk) {
       this.disk = patch.disk;
+      changed.status = true;
+    }
+    if (patch.quiet !== undefined) {
+      this.quiet = patch.quiet;
       changed.status = true;
     }
     if (patch.settings) {

@@ -98,28 +98,11 @@ export function otherSteps(game) {
   return steps.filter((step) => step.key !== next);
 }
 
-/** Whether sending is held back for a game. */
-export function isQuiet() {
-  const limit = state.settings.quiet_upload;
-  return Boolean(limit) && state.status?.limits.upload === limit;
-}
-
-/** Holds sending back while a game is played, or lets it go as it was. @param {boolean} on */
-export async function quiet(on) {
-  const { upload = null, download = null } = state.status?.limits ?? {};
-  if (on) localStorage.setItem('loud', JSON.stringify(upload));
-  const next = on ? state.settings.quiet_upload : JSON.parse(localStorage.getItem('loud') ?? 'null');
-  if (await order('limits', { upload: next, download })) toast(on ? t('Sending is held back while you play. Downloads lets it go again.') : t('Sending goes on as before.'));
-}
-
 /** Starts a game; where nothing says how, its folder is shown instead. @param {string} id */
 async function play(id) {
   try {
     const { data } = await post('play', { game_id: id, launch: true, language });
-    if (data.launched) {
-      if (state.settings.quiet_upload && !isQuiet()) await quiet(true);
-      return;
-    }
+    if (data.launched) return;
     toast(t('Nothing says how this game is started; here is its folder.'));
     await order('open-folder', { game_id: id });
   } catch (error) {

@@ -3,7 +3,7 @@
 export interface Rate { at_ms: number; down: number; up: number }
 export interface LogEntry { at_ms: number; event: { event: string; game_id?: string; [field: string]: any } }
 export interface Disk { free_bytes: number | null; total_bytes: number | null }
-export interface Settings { games_dir?: string; name?: string; language?: string; quiet_upload?: number }
+export interface Settings { games_dir?: string; name?: string; language?: string; quiet_upload?: number; accept_wants?: boolean }
 export interface Setup { games_dir: string; name?: string }
 
 export interface GameRow {
@@ -16,9 +16,10 @@ export interface GameRow {
   size: number;
   eti_game_version: string | null;
   local_version: string | null;
+  installed_version: string | null;
   content_id: string | null;
   cover: string | null;
-  [field: string]: any;
+  about?: { players?: { min: number; max: number }; genre?: string; cover?: string; start?: string };
 }
 
 export interface PeerRow {
@@ -31,6 +32,19 @@ export interface PeerRow {
   [field: string]: any;
 }
 
+export interface Guest { peer_id: string; name: string; silent: boolean; catalog_serial: number | null; behind: boolean; accepts_wants: boolean }
+export interface Fetching { peer_id: string; eti_version: string; done_bytes: number; total_bytes: number; bytes_per_second: number; seconds_left: number | null }
+export interface RoomGame {
+  game_id: string;
+  eti_version: string | null;
+  ready: string[];
+  other: { peer_id: string; eti_version: string; same_version: boolean }[];
+  fetching: Fetching[];
+  without: string[];
+  last_ready_seconds: number | null;
+}
+export interface Catalog { mode: 'Open' | 'Unsigned' | 'Signed' | 'Awaited'; game_count: number; key?: string; serial?: number; title?: string }
+export interface Refused { addr: string; peer_id: string | null; code: string; reason: string }
 export interface OtherPeer { name?: string; addrs: string[]; reason: string; message: string; protocol?: number }
 export interface Operation { game_id: string; kind: string; progress: { done_bytes: number; total_bytes: number } }
 export interface SwarmSource { peer_id: string; name: string; chunks_has: number; bytes: number; bytes_per_second: number }
@@ -52,6 +66,9 @@ export interface Status {
   games_dir: string;
   state_dir: string;
   catalogued: boolean;
+  catalog: Catalog;
+  party: string | null;
+  refused: Refused[];
   peer_count: number;
   active_operations: Operation[];
   swarms: Swarm[];
@@ -64,7 +81,7 @@ export interface Snapshot {
   program_version: string;
   actions: string[];
   settings: Settings;
-  room: { status: Status; disk: Disk; games: GameRow[]; peers: PeerRow[]; others?: OtherPeer[] } | null;
+  room: { status: Status; disk: Disk; quiet: boolean; games: GameRow[]; peers: PeerRow[]; others?: OtherPeer[] } | null;
   suggestion?: Setup;
   log: LogEntry[];
   rates: Rate[];
@@ -72,6 +89,7 @@ export interface Snapshot {
 export interface Patch {
   status?: Status;
   disk?: Disk;
+  quiet?: boolean;
   games?: GameRow[];
   games_gone?: string[];
   peers?: PeerRow[];

@@ -35,7 +35,7 @@ export function count(n, one, many) {
   return t(n === 1 ? one : many, { n: n.toLocaleString(language) });
 }
 
-/** Why something was refused or failed, in the reader's language where there is a sentence for it. @param {{code: string, message?: string, reason?: string}} error */
+/** Why it was refused or failed, in the reader's words if there are any. @param {{code: string, message?: string, reason?: string}} error */
 export function why(error) {
   return table[`code:${error.code}`] ?? error.message ?? error.reason ?? error.code;
 }

@@ -28,6 +28,7 @@ impl Node {
             DiskReport::Verified { game, result } => self.verified(now, &game, result),
             DiskReport::FilesKept { game, kept } => self.event(Event::UserFilesKept { game, kept }),
             DiskReport::Stamped { game, result } => self.stamped(&game, result),
+            DiskReport::PlayEnded { game, played } => self.event(Event::PlayEnded { game, played }),
             DiskReport::UnpackProgress { game, done, total } => {
                 self.operations.progress(&game, done, total);
                 self.event(Event::InstallProgress { game, done, total });

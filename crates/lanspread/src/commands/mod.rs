@@ -84,7 +84,15 @@ pub fn pack(args: PackArgs, state_dir: &Path, json: bool) -> Result<(), ErrorBod
         error.hint = Some("say which: --games-dir DIR".to_owned());
         error
     })?;
-    let order = pack::Order { folder: args.folder, game: args.id, version: args.version, cover: args.cover };
+    let order = pack::Order {
+        folder: args.folder,
+        game: args.id,
+        version: args.version,
+        cover: args.cover,
+        title: args.title,
+        start: args.start,
+        args: args.start_arg,
+    };
     let screen = if json { Screen::quiet() } else { Screen::default() };
     let mut meter = None;
     let packed = pack::pack(&order, &games_dir, |(done, total)| {

@@ -179,4 +179,37 @@ mod tests {
             assert_eq!(foreign.map(|rest| &rest[..rest.len().min(60)]), None, "{}", asset.path);
         }
     }
+
+    /// The texts that the page gives to `t` and `count`.
+    fn texts(script: &str) -> Vec<&str> {
+        let mut found = Vec::new();
+        for (at, _) in script.match_indices("t('") {
+            let before = script[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '.') && !script[..at].ends_with("coun") {
+                continue;
+            }
+            found.extend(script[at + 3..].split_once('\'').map(|(text, _)| text));
+        }
+        for (at, _) in script.match_indices("count(") {
+            let line = script[at..].lines().next().unwrap_or_default();
+            // The two texts are the first two literals after the number.
+            found.extend(line.split('\'').skip(1).step_by(2).take(2));
+        }
+        found
+    }
+
+    #[test]
+    fn everything_that_is_said_is_said_in_german() {
+        let german = ASSETS.iter().find(|asset| asset.path == "german.js").unwrap().bytes;
+        let german = std::str::from_utf8(german).unwrap();
+        let scripts = ASSETS.iter().filter(|a| a.path.ends_with(".js") && a.path != "german.js");
+        let mut said = 0;
+        for asset in scripts {
+            for text in texts(std::str::from_utf8(asset.bytes).unwrap()) {
+                said += 1;
+                assert!(german.contains(&format!("'{text}': '")), "{}: {text:?}", asset.path);
+            }
+        }
+        assert!(said > 200, "only {said} texts were found");
+    }
 }

@@ -12,8 +12,11 @@ use serde::Deserialize;
 use super::give;
 use crate::host;
 
-/// Most folders that are listed.
-const FOLDERS_MAX: usize = 1000;
+/// Most folders and files that are listed.
+const ENTRIES_MAX: usize = 1000;
+/// Of the files that are listed.
+const EXTENSIONS: [&str; 12] =
+    ["exe", "bat", "cmd", "lnk", "sh", "x86_64", "appimage", "webp", "png", "jpg", "jpeg", "toml"];
 
 #[derive(Debug, Deserialize)]
 pub struct Which {
@@ -35,18 +38,29 @@ fn folders_in(path: &Path) -> Result<Folders, ErrorBody> {
     let unreadable = |e: std::io::Error| {
         ErrorBody::new(ErrorCode::FolderUnusable, format!("{} cannot be read: {e}", path.display()))
     };
-    let mut folders: Vec<String> = std::fs::read_dir(path)
-        .map_err(unreadable)?
-        .filter_map(Result::ok)
-        .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.starts_with(['.', '$']))
-        .take(FOLDERS_MAX)
-        .collect();
-    folders.sort_by_key(|name| name.to_lowercase());
+    let (mut folders, mut files) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(path).map_err(unreadable)?.filter_map(Result::ok) {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with(['.', '$']) || folders.len() + files.len() == ENTRIES_MAX {
+            continue;
+        }
+        match entry.path() {
+            at if at.is_dir() => folders.push(name),
+            at if is_of_use(&at) => files.push(name),
+            _ => {}
+        }
+    }
+    folders.sort_by_key(|name: &String| name.to_lowercase());
+    files.sort_by_key(|name: &String| name.to_lowercase());
     let parent = path.parent().map(|parent| parent.to_string_lossy().into_owned());
     let parent = parent.or_else(|| cfg!(windows).then(String::new));
-    Ok(Folders { path: path.to_string_lossy().into_owned(), parent, folders })
+    Ok(Folders { path: path.to_string_lossy().into_owned(), parent, folders, files })
+}
+
+/// What somebody who makes a game of a folder may be looking for: programs, pictures, catalogues.
+fn is_of_use(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) && path.is_file()
 }
 
 fn drives() -> Folders {
@@ -55,6 +69,7 @@ fn drives() -> Folders {
         path: String::new(),
         parent: None,
         folders: letters.filter(|d| Path::new(d).is_dir()).collect(),
+        files: Vec::new(),
     }
 }
 
@@ -63,14 +78,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_folders_are_listed_in_the_order_people_expect() {
+    fn folders_and_what_is_of_use_are_listed_in_the_order_people_expect() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["zeta", "Alpha", "beta", ".hidden"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
-        std::fs::write(dir.path().join("file"), "x").unwrap();
+        for name in ["file", "go.EXE", "Box.png", "secret.txt"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
         let listed = folders_in(dir.path()).unwrap();
         assert_eq!(listed.folders, ["Alpha", "beta", "zeta"]);
+        assert_eq!(listed.files, ["Box.png", "go.EXE"]);
         assert_eq!(listed.parent.as_deref(), dir.path().parent().and_then(Path::to_str));
         let missing = folders_in(&dir.path().join("missing")).unwrap_err();
         assert_eq!(missing.code, ErrorCode::FolderUnusable);

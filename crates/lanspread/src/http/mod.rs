@@ -26,11 +26,13 @@ mod covers;
 mod events;
 mod folders;
 mod guard;
+mod house;
 mod invite;
 mod live;
 mod metrics;
 mod openapi;
 mod page;
+mod titles;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -150,10 +152,14 @@ fn router(interface: Arc<Interface>, guard: Arc<Guard>) -> Router {
         .route("/api/v1/live", get(live::stream))
         .route("/api/v1/snapshot", get(page::snapshot))
         .route("/api/v1/offers/{game}", get(page::offers))
+        .route("/api/v1/room/{game}", get(page::room))
         .route("/api/v1/cover/{game}", get(covers::cover))
         .route("/api/v1/folders", get(folders::list))
         .route("/api/v1/setup", post(page::set_up))
         .route("/api/v1/settings", post(page::change_settings))
+        .route("/api/v1/party", post(house::party))
+        .route("/api/v1/catalog", post(house::catalog))
+        .route("/api/v1/quiet", post(house::quiet))
         .route("/api/v1/open-folder", post(page::open_folder))
         .route("/api/v1/pack", post(page::pack))
         .route("/api/v1/invitation", get(invite::show).post(invite::change))
@@ -217,22 +223,39 @@ fn fields(body: &[u8]) -> Result<Map<String, Value>, ErrorBody> {
 async fn answer(interface: &Interface, name: &'static str, mut fields: Map<String, Value>) -> Response<Body> {
     fields.insert("cmd".to_owned(), Value::from(name));
     fields.remove("command");
-    let line = match parse_request(Value::Object(fields).to_string().as_bytes()) {
+    let mut line = match parse_request(Value::Object(fields).to_string().as_bytes()) {
         Err(rejected) => Line::Error(*rejected),
         Ok((id, request)) => match ask(interface, &request).await {
             Err(error) => Line::Error(ErrorLine { id, cmd: Some(name.to_owned()), error }),
             Ok(result) => render::answer(id, &request, result, interface.host.state_dir()),
         },
     };
-    if let Line::Result(result) = &line {
-        interface.live.answered(&result.reply);
-        if let ReplyData::SetLimits(limits) = &result.reply
-            && let Err(error) = interface.host.keep_limits(limits.upload, limits.download)
-        {
-            tracing::warn!("the limits hold until the end only: {error}");
+    if let Line::Result(result) = &mut line {
+        if let ReplyData::ListGames(list) = &mut result.reply {
+            titles::fill(&interface.host, &mut list.games).await;
         }
+        follow_up(&interface.host, &result.reply).await;
+        interface.live.answered(&result.reply);
     }
     respond(&line)
+}
+
+/// What the program does beside the peer when a command was carried out.
+async fn follow_up(host: &Host, reply: &ReplyData) {
+    match reply {
+        ReplyData::SetLimits(limits) => {
+            host.quiet().release();
+            if let Err(error) = host.keep_limits(limits.upload, limits.download) {
+                tracing::warn!("the limits hold until the end only: {error}");
+            }
+        }
+        ReplyData::Play(play) if play.launched => {
+            if let Err(error) = host.play_began(play.game_id.clone()).await {
+                tracing::warn!("sending is not held back: {error}");
+            }
+        }
+        _ => {}
+    }
 }
 
 type Answered = Result<lanspread_peer::command::Reply, lanspread_peer::command::CommandError>;

@@ -11,17 +11,21 @@ use super::{READS, WRITES, json as answer};
 type Endpoint = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
 
 /// What is beside the commands.
-const REST: [Endpoint; 13] = [
+const REST: [Endpoint; 17] = [
     ("get", "/api/v1/snapshot", "Everything that the page shows.", None, Some("Snapshot")),
     ("get", "/api/v1/live", "Server-sent events; the data of each is an Update.", None, None),
     ("get", "/api/v1/events", "One JSON line of the contract for each event.", None, None),
     ("get", "/api/v1/offers/{game}", "Who offers a game.", None, Some("Offers")),
+    ("get", "/api/v1/room/{game}", "Who is ready for a game, and what is fetched.", None, Some("Room")),
     ("get", "/api/v1/cover/{game}", "The game's picture.", None, None),
     ("get", "/api/v1/folders", "The folders in the folder `path`.", None, Some("Folders")),
     ("post", "/api/v1/setup", "The first choice.", Some("Setup"), Some("Settings")),
     ("post", "/api/v1/settings", "Changes what was chosen.", Some("Settings"), Some("Settings")),
     ("post", "/api/v1/open-folder", "Shows a game's folder.", Some("GameReply"), Some("Empty")),
     ("post", "/api/v1/pack", "Makes a folder into a game.", Some("Pack"), Some("Packed")),
+    ("post", "/api/v1/party", "Joins a closed party, or leaves it.", Some("PartyOrder"), Some("Empty")),
+    ("post", "/api/v1/catalog", "Goes by another catalogue.", Some("CatalogOrder"), Some("Empty")),
+    ("post", "/api/v1/quiet", "Holds sending back, or lets it go.", Some("QuietOrder"), Some("Empty")),
     ("get", "/api/v1/invitation", "Whether guests can get this program.", None, Some("Invitation")),
     (
         "post",

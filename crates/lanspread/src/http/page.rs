@@ -7,7 +7,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::Response;
 use lanspread_api::page::{Offer, Offers, Pack, Packed, Settings, Setup};
-use lanspread_api::reply::Empty;
+use lanspread_api::reply::{Empty, Room};
 use lanspread_api::{ErrorBody, ErrorCode, ReplyData, Request, render};
 use lanspread_peer::command::Command;
 use lanspread_types::GameId;
@@ -43,6 +43,26 @@ async fn offers_of(interface: &Interface, game_id: String) -> Result<Offers, Err
         }
     }
     Ok(Offers { game_id, offers })
+}
+
+/// The room as to one game: that game in full, and of the others what is being fetched.
+pub async fn room(State(interface): State<Arc<Interface>>, Path(game): Path<String>) -> Response<Body> {
+    give(room_for(&interface, &game).await)
+}
+
+async fn room_for(interface: &Interface, game_id: &str) -> Result<Room, ErrorBody> {
+    let reply = interface.host.peer_soon().await?.command(Command::Room).await;
+    let reply = reply.map_err(|e| ErrorBody::from(&e))?;
+    let ReplyData::Room(mut room) = render::reply_data(&Request::Room, reply, interface.host.state_dir())?
+    else {
+        return Err(ErrorBody::new(ErrorCode::Internal, "the peer answered something else"));
+    };
+    room.games.retain(|game| game.game_id == game_id || !game.fetching.is_empty());
+    for game in room.games.iter_mut().filter(|game| game.game_id != game_id) {
+        // A thousand games times two hundred guests would be told every other second.
+        (game.ready, game.other, game.without) = Default::default();
+    }
+    Ok(room)
 }
 
 pub async fn set_up(State(interface): State<Arc<Interface>>, body: Sent) -> Response<Body> {
@@ -94,14 +114,18 @@ pub async fn pack(State(interface): State<Arc<Interface>>, body: Sent) -> Respon
 }
 
 async fn pack_folder(interface: &Interface, body: Sent) -> Result<Packed, ErrorBody> {
-    let Pack { folder, game_id: id, version } = parse(body)?;
+    let Pack { folder, game_id: id, version, title, cover, start } = parse(body)?;
+    let said = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     let order = pack::Order {
         folder: host::folder(&folder)?,
         game: game_id(&id)?,
         version: version.parse().map_err(|e| {
             ErrorBody::new(ErrorCode::InvalidField, format!("{version:?} is no version: {e}"))
         })?,
-        cover: None,
+        cover: said(cover).map(|path| host::folder(&path)).transpose()?,
+        title: said(title),
+        start: said(start),
+        args: Vec::new(),
     };
     let none = || ErrorBody::new(ErrorCode::NotSetUp, "no games folder has been chosen yet");
     let games_dir = interface.host.games_dir().ok_or_else(none)?;

@@ -1,5 +1,6 @@
 //! The interface from outside, in front of a real peer.
 
+mod house;
 mod page;
 
 use std::io::{BufRead, BufReader};
@@ -17,6 +18,7 @@ const TOKEN: &str = "the-token";
 
 struct Served {
     peer: RunningPeer,
+    host: Host,
     addr: SocketAddr,
     _folders: TempDir,
     _end: watch::Sender<bool>,
@@ -46,13 +48,15 @@ async fn served() -> Served {
         limits: lanspread_peer::command::RateLimits::default(),
     };
     let peer = lanspread_peer::start(config).await.unwrap();
-    let host = Host::new(&state_dir, Some(&folders.path().join("games")), None).unwrap();
+    let given = crate::host::Given { games_dir: Some(folders.path().join("games")), ..Default::default() };
+    let host = Host::new(&state_dir, given).unwrap();
     host.now_running(Some(peer.handle.clone()));
     let door = door_for("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let addr = door.addr;
     let (end, ending) = watch::channel(false);
-    tokio::spawn(async move { serve(vec![door], host, TOKEN, ending).await });
-    Served { peer, addr, _folders: folders, _end: end }
+    let serving = host.clone();
+    tokio::spawn(async move { serve(vec![door], serving, TOKEN, ending).await });
+    Served { peer, host, addr, _folders: folders, _end: end }
 }
 
 /// Sends one request with these headers; status and line of the answer.

@@ -128,6 +128,7 @@ fn sentence(event: &Event) -> Option<String> {
         Event::VerifyBegin { game_id } => format!("{game_id}: reading every byte of it."),
         Event::VerifyFinished(v) => verdict(v),
         Event::VerifyFailed(f) => failed(f, "could not be verified"),
+        Event::PlayEnded { game_id, .. } => format!("{game_id}: its program has ended."),
         Event::UserFilesKept { game_id, kept, beside } => {
             let mut text = format!("{game_id}: {} of yours stay.", count(*kept as usize, "file"));
             for path in beside {

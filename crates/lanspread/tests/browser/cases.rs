@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::access;
 use crate::driver::{Browser, Driver, key};
 use crate::lab::{Peer, VERSION, game, tiny_game};
 
@@ -23,34 +24,36 @@ pub const CASES: &[Case] = &[
     ("a folder becomes a game", add_a_game),
     ("the room says who is here and who is ready", room),
     ("a page that lost its peer says so, and comes back", lost_and_found),
+    ("nothing is cut off, from a phone to 4K", access::every_width),
+    ("who wants no motion sees none", access::without_motion),
 ];
 
 /// Large enough to be seen on its way at this rate.
 const SLOW: [&str; 2] = ["--upload-limit", "3M"];
 const LARGE: usize = 9_000_000;
 
-fn opened(driver: &Driver, peer: &Peer) -> Browser {
+pub fn opened(driver: &Driver, peer: &Peer) -> Browser {
     let browser = driver.browser();
     browser.open(&peer.page());
     browser
 }
 
 /// The card of a game, as a selector.
-fn card(id: &str) -> String {
+pub fn card(id: &str) -> String {
     format!("game-card:has(a[href='#/game/{id}'])")
 }
 
-fn wait_step(browser: &Browser, id: &str, step: &str) {
+pub fn wait_step(browser: &Browser, id: &str, step: &str) {
     browser
         .wait(&format!("document.querySelector({})", json!(format!("{} .step[data-step={step}]", card(id)))));
 }
 
-fn click_step(browser: &Browser, id: &str) {
+pub fn click_step(browser: &Browser, id: &str) {
     browser.click(&format!("{} .step", card(id)));
 }
 
 /// Asked of the program itself, not of the page.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = std::time::Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(std::time::Instant::now() < end, "never: {what}");
@@ -58,7 +61,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn ended_well(browser: &Browser) {
+pub fn ended_well(browser: &Browser) {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
@@ -295,6 +298,7 @@ fn add_a_game(driver: &Driver) {
     browser.eval(
         "[...document.querySelectorAll('button')].find(b => b.textContent.startsWith('Add a game')).click()",
     );
+    std::fs::write(me.folder().join("box.png"), b"\x89PNG").unwrap();
     browser.fill("dialog [name=folder]", me.folder().to_str().unwrap());
     browser.click("dialog button[type=button]");
     browser.wait_text(".folders", "Great Game");
@@ -304,10 +308,17 @@ fn add_a_game(driver: &Driver) {
     browser.wait_text(".path", "Great Game");
     browser.click("dialog:last-of-type .primary");
     browser.wait("document.querySelector('dialog [name=id]').value === 'great-game'");
+    browser.wait("document.querySelector('#programs option')?.value === 'game.exe'");
+    browser.fill("dialog [name=start]", "game.exe");
+    browser.fill("dialog [name=cover]", me.folder().join("box.png").to_str().unwrap());
     browser.click("dialog [type=submit]");
-    browser.wait_text("#toasts", "in the library now");
+    browser.wait_text("#toasts", "Great Game is in the library now");
     browser.click("nav a[data-path='']");
     wait_step(&browser, "great-game", "install");
+    browser.wait_text("game-card .name", "Great Game");
+    let said = std::fs::read_to_string(me.games().join("great-game/lanspread.toml")).unwrap();
+    assert!(said.contains("start = \"game.exe\""), "{said}");
+    assert!(me.games().join("great-game/cover.png").is_file());
     ended_well(&browser);
 }
 

@@ -119,6 +119,28 @@ impl Browser {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
+    /// What the function body hands to its last argument, a function.
+    pub fn eval_async(&self, script: &str) -> Value {
+        self.post("/execute/async", &json!({ "script": script, "args": [] }))
+    }
+
+    /// What the user's system asks of pages (CSS Media Queries 5, section 11).
+    pub fn prefer(&self, features: &[(&str, &str)]) {
+        let features: Vec<Value> =
+            features.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
+    }
+
+    /// Makes the page so wide and high.
+    pub fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    fn devtools(&self, command: &str, params: &Value) {
+        self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": params }));
+    }
+
     /// Waits until an expression is true.
     pub fn wait(&self, expression: &str) {
         let end = Instant::now() + DEADLINE;

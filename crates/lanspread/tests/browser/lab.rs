@@ -134,6 +134,13 @@ impl Peer {
         self.post("connect", &serde_json::json!({ "addr": addr }));
     }
 
+    /// Runs a command of the program, on this peer's state folder.
+    pub fn command_line(&self, args: &[&str]) -> String {
+        let output = self.command(args).stdout(Stdio::piped()).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// A game as this peer sees it; null if it does not.
     pub fn game(&self, id: &str) -> Value {
         let games = self.get("games")["data"]["games"].clone();

@@ -6,10 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures, and what was skipped, are printed")]
 
+mod access;
 mod cases;
 mod driver;
 mod figures;
+mod house;
 mod lab;
+mod npm;
 mod types;
 
 use std::process::ExitCode;
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let missing = driver.is_none() && !args.list;
     let mut trials: Vec<Trial> = cases::CASES
         .iter()
+        .chain(house::CASES)
         .map(|(name, run)| {
             let driver = driver.clone();
             let trial = Trial::test(*name, move || match driver {
@@ -47,11 +51,30 @@ fn main() -> ExitCode {
         .collect();
     let compiler = if args.list { None } else { types::compiler() };
     let skip = compiler.is_none() && !args.list;
+    if skip {
+        eprintln!(
+            "SKIPPED: npm cannot install the TypeScript compiler, so the scripts' types are not checked"
+        );
+    }
     let check = Trial::test("the scripts are of the types that they state", move || {
         types::check(&compiler.ok_or("npm cannot install the compiler")?);
         Ok(())
     });
     trials.push(check.with_ignored_flag(skip));
+    let rules = if args.list { None } else { access::rules() };
+    let skip = (rules.is_none() || missing) && !args.list && !(strict && rules.is_some());
+    let asked = driver.clone();
+    let obeys = Trial::test("everybody can use it, by the rules of WCAG", move || {
+        access::obeys(
+            &asked.ok_or("chromedriver is not installed")?,
+            &rules.ok_or("npm cannot install axe-core")?,
+        );
+        Ok(())
+    });
+    trials.push(obeys.with_ignored_flag(skip));
+    if skip {
+        eprintln!("SKIPPED: npm cannot install axe-core, so nobody looks whether everybody can use the page");
+    }
     if missing && !strict {
         eprintln!("SKIPPED: chromedriver is not installed, so the page is not tested");
     }

@@ -1,22 +1,12 @@
 //! The page's scripts, checked by the TypeScript compiler against the types that their comments state.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Pinned, so that a new release of the compiler does not find new faults in old code.
-const COMPILER: &str = "typescript@5.9.3";
+use crate::npm;
 
-/// The compiler, installed below the build folder; `None` where npm or its registry is not there.
-pub fn compiler() -> Option<std::path::PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tsc");
-    let script = folder.join("node_modules/typescript/bin/tsc");
-    if !script.is_file() {
-        std::fs::create_dir_all(&folder).ok()?;
-        let install = ["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"];
-        let done = Command::new("npm").args(install).arg(&folder).arg(COMPILER).output().ok()?;
-        done.status.success().then_some(())?;
-    }
-    script.is_file().then_some(script)
+pub fn compiler() -> Option<PathBuf> {
+    npm::file("typescript", "5.9.3", "bin/tsc")
 }
 
 pub fn check(compiler: &Path) {

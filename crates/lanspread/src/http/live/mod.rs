@@ -24,7 +24,7 @@ use lanspread_peer::{EventStream, PeerHandle, Streamed};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use super::{Interface, WRITES, ended, refuse};
+use super::{Interface, WRITES, covers, ended, refuse, titles};
 use crate::host::{self, Host};
 use view::{Seen, View};
 
@@ -58,7 +58,7 @@ enum Question {
 impl Live {
     pub fn start(host: Host, ending: watch::Receiver<bool>) -> Self {
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
-        tokio::spawn(Task::new(host).run(asked, ending));
+        tokio::spawn(Task::new(host, questions.clone()).run(asked, ending));
         Self(questions)
     }
 
@@ -129,9 +129,12 @@ impl Stale {
 
 struct Task {
     host: Host,
+    /// The way to itself, for what looks after something beside it.
+    questions: mpsc::Sender<Question>,
     peer: Option<(PeerHandle, EventStream)>,
     view: View,
     covers: BTreeMap<String, String>,
+    titles: BTreeMap<String, String>,
     stale: Stale,
     /// The next look is not before this.
     look_at: Instant,
@@ -146,12 +149,14 @@ struct Task {
 }
 
 impl Task {
-    fn new(host: Host) -> Self {
+    fn new(host: Host, questions: mpsc::Sender<Question>) -> Self {
         Self {
             host,
+            questions,
             peer: None,
             view: View::default(),
             covers: BTreeMap::new(),
+            titles: BTreeMap::new(),
             stale: Stale::ALL,
             look_at: Instant::now(),
             untold: Vec::new(),
@@ -203,6 +208,18 @@ impl Task {
 
     fn saw(&mut self, event: Event) {
         self.stale.add(&event);
+        if let Event::PlayEnded { game_id, duration_ms } = &event {
+            let (host, game, played) =
+                (self.host.clone(), game_id.clone(), Duration::from_millis(*duration_ms));
+            let live = self.questions.clone();
+            // Not here: the peer is asked, which may take a moment.
+            tokio::spawn(async move {
+                if let Err(error) = host.play_ended(&game, played).await {
+                    tracing::warn!("sending stays held back: {error}");
+                }
+                let _ = live.send(Question::LookAgain).await;
+            });
+        }
         if !is_news(&event) {
             return;
         }
@@ -244,7 +261,11 @@ impl Task {
     async fn look(&mut self) {
         let begun = Instant::now();
         let stale = std::mem::take(&mut self.stale);
-        let mut seen = Seen { settings: Some(self.host.settings()), ..Seen::default() };
+        let mut seen = Seen {
+            settings: Some(self.host.settings()),
+            quiet: Some(self.host.quiet().is_on()),
+            ..Seen::default()
+        };
         if stale.status {
             seen.status = self.status().await;
         }
@@ -258,10 +279,14 @@ impl Task {
         {
             if stale.covers {
                 let here = list.games.iter().filter(|g| g.downloaded || g.installed);
-                self.covers = self.look_for_covers(here.map(|g| g.game_id.clone()).collect()).await;
+                let here = here.map(|g| g.game_id.clone()).collect();
+                (self.covers, self.titles) = self.look_into_folders(here).await;
             }
-            let row = |game: lanspread_api::reply::GameInfo| {
+            let row = |mut game: lanspread_api::reply::GameInfo| {
                 let cover = self.covers.get(&game.game_id).cloned();
+                if titles::wants(&game) {
+                    game.title = self.titles.get(&game.game_id).cloned();
+                }
                 GameRow { game, cover }
             };
             seen.games = Some(list.games.into_iter().map(row).collect());
@@ -350,9 +375,14 @@ impl Task {
         render::reply_data(&request, reply, self.host.state_dir()).ok()
     }
 
-    async fn look_for_covers(&self, games: Vec<String>) -> BTreeMap<String, String> {
-        let Some(dir) = self.host.games_dir() else { return BTreeMap::new() };
-        tokio::task::spawn_blocking(move || super::covers::all(&dir, games)).await.unwrap_or_default()
+    /// Covers and titles of games that are here.
+    async fn look_into_folders(
+        &self,
+        games: Vec<String>,
+    ) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+        let Some(dir) = self.host.games_dir() else { return Default::default() };
+        let look = move || (covers::all(&dir, games.clone()), titles::all(&dir, games));
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 
     async fn disk(&self) -> Disk {
@@ -401,7 +431,7 @@ fn is_progress(event: &Event) -> bool {
 
 /// What can be posted, those of the page among them.
 fn actions() -> Vec<String> {
-    let page = ["setup", "settings", "open-folder", "pack", "invitation"];
+    let page = ["setup", "settings", "open-folder", "pack", "invitation", "party", "catalog", "quiet"];
     WRITES.iter().map(|(path, _)| *path).chain(page).map(str::to_owned).collect()
 }
 

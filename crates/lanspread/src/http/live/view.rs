@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanspread_api::page::{Disk, GameRow, Patch, PeerRow, Room, Settings};
+use lanspread_api::page::{Disk, GameRow, Patch, PeerRow, RoomState, Settings};
 use lanspread_api::reply::Status;
 
 /// The last state that all readers have.
@@ -13,6 +13,7 @@ pub struct View {
     games: BTreeMap<String, GameRow>,
     peers: BTreeMap<String, PeerRow>,
     settings: Settings,
+    quiet: bool,
 }
 
 /// What was asked anew; `None` was not.
@@ -23,6 +24,7 @@ pub struct Seen {
     pub games: Option<Vec<GameRow>>,
     pub peers: Option<Vec<PeerRow>>,
     pub settings: Option<Settings>,
+    pub quiet: Option<bool>,
 }
 
 impl View {
@@ -43,6 +45,10 @@ impl View {
             self.settings = settings.clone();
             patch.settings = Some(settings);
         }
+        if let Some(quiet) = seen.quiet.filter(|quiet| *quiet != self.quiet) {
+            self.quiet = quiet;
+            patch.quiet = Some(quiet);
+        }
         if let Some(games) = seen.games {
             let id = |row: &GameRow| row.game.game_id.clone();
             (patch.games, patch.games_gone) = replace(&mut self.games, games, id);
@@ -55,10 +61,11 @@ impl View {
     }
 
     /// All of it; `None` if no peer was seen yet.
-    pub fn room(&self) -> Option<Room> {
-        Some(Room {
+    pub fn room(&self) -> Option<RoomState> {
+        Some(RoomState {
             status: self.status.clone()?,
             disk: self.disk,
+            quiet: self.quiet,
             games: self.games.values().cloned().collect(),
             peers: self.peers.values().cloned().collect(),
         })

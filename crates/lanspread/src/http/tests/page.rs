@@ -6,10 +6,10 @@ use lanspread_api::page::{Change, Snapshot, Update};
 
 use super::*;
 
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub status: u16,
     headers: ureq::http::HeaderMap,
-    body: String,
+    pub body: String,
 }
 
 impl Answer {
@@ -18,7 +18,7 @@ impl Answer {
     }
 }
 
-async fn ask(
+pub(super) async fn ask(
     method: &'static str,
     addr: SocketAddr,
     path: &str,
@@ -113,13 +113,23 @@ async fn a_foreign_page_changes_nothing_with_the_users_cookie() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_token_nothing_but_the_pages_files() {
     let served = served().await;
-    let inside =
-        ["events", "live", "snapshot", "offers/x", "cover/x", "folders", "openapi.json", "status", "games"];
+    let inside = [
+        "events",
+        "live",
+        "snapshot",
+        "offers/x",
+        "cover/x",
+        "room/x",
+        "folders",
+        "openapi.json",
+        "status",
+        "games",
+    ];
     let paths = inside.iter().map(|path| format!("/api/v1/{path}")).chain(["/metrics".to_owned()]);
     for path in paths {
         assert_eq!(ask("GET", served.addr, &path, &[], "").await.status, 401, "{path}");
     }
-    for path in ["setup", "settings", "open-folder", "pack", "shutdown"] {
+    for path in ["setup", "settings", "party", "catalog", "quiet", "open-folder", "pack", "shutdown"] {
         let path = format!("/api/v1/{path}");
         assert_eq!(ask("POST", served.addr, &path, &[], "{}").await.status, 401, "{path}");
     }
@@ -174,7 +184,7 @@ async fn a_reader_gets_a_snapshot_then_numbered_changes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_choice_there_is_a_page_but_no_peer() {
     let folders = tempfile::tempdir().unwrap();
-    let host = Host::new(folders.path(), None, None).unwrap();
+    let host = Host::new(folders.path(), crate::host::Given::default()).unwrap();
     let door = door_for("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let addr = door.addr;
     let (_end, ending) = watch::channel(false);

@@ -1,0 +1,170 @@
+//! The house rules on the page: the party, the catalogue, what the organiser sees and asks for, and playing in peace.
+
+use serde_json::json;
+
+use crate::cases::{Case, click_step, ended_well, opened, wait_step, wait_until};
+use crate::driver::{Browser, Driver};
+use crate::lab::{Peer, VERSION, game, tiny_game};
+
+pub const CASES: &[Case] = &[
+    ("a closed party is joined and left", party),
+    ("the organiser's catalogue is trusted by its key", catalog),
+    ("the organiser asks everybody to fetch, and sees when the last one is ready", organiser),
+    ("sending is held back while a game runs", quiet),
+];
+
+fn settings(browser: &Browser) {
+    browser.click("nav a[data-path=settings]");
+    browser.wait("document.querySelector('settings-page')");
+}
+
+fn press_button(browser: &Browser, within: &str, text: &str) {
+    let (css, text) = (json!(format!("{within} button")), json!(text));
+    let found =
+        format!("[...document.querySelectorAll({css})].find((b) => b.textContent.startsWith({text}))");
+    browser.wait(&found);
+    browser.eval(&format!("{found}.click()"));
+}
+
+/// Types the address of a peer on the room's page.
+fn connect(browser: &Browser, to: &Peer) {
+    browser.click("nav a[data-path=room]");
+    let addr = to.get("status")["data"]["addr"].as_str().unwrap().to_owned();
+    browser.fill("[name=addr]", &addr);
+    browser.click("room-page [type=submit]");
+}
+
+fn join(browser: &Browser, name: &str, phrase: &str) {
+    settings(browser);
+    browser.fill("[name=party]", name);
+    browser.fill("[name=phrase]", phrase);
+    press_button(browser, "#party", "Join");
+    browser.wait_text("#party p", &format!("closed party {name}"));
+}
+
+fn party(driver: &Driver) {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "correct horse battery").unwrap();
+    let args = ["--party", "friday", "--party-secret-file", secret.to_str().unwrap()];
+    let ada = Peer::run("ada", &args, |games| tiny_game(games, "secret-game"));
+    let me = Peer::run("me", &[], |_| {});
+    let browser = opened(driver, &me);
+    connect(&browser, &ada);
+    browser.wait_text("#toasts", "closed party");
+    join(&browser, "friday", "wrong horse battery");
+    connect(&browser, &ada);
+    browser.wait_text("#toasts", "pass phrase");
+    browser.wait_text(".lead", "Nobody else is here yet");
+    settings(&browser);
+    press_button(&browser, "#party", "Leave the party");
+    browser.wait("document.querySelector('[name=party]')");
+    join(&browser, "friday", "correct horse battery");
+    connect(&browser, &ada);
+    browser.wait_text(".peer b", "ada");
+    browser.click("nav a[data-path='']");
+    wait_step(&browser, "secret-game", "get");
+    settings(&browser);
+    press_button(&browser, "#party", "Leave the party");
+    browser.wait_text(".here", "0 others here");
+    assert_eq!(me.get("status")["data"]["party"], json!(null));
+    ended_well(&browser);
+}
+
+fn catalog(driver: &Driver) {
+    let ada = Peer::run("ada", &[], |games| {
+        game(games, "listed", VERSION, 1000);
+    });
+    let file = |name: &str| ada.folder().join(name).to_str().unwrap().to_owned();
+    let (key, list) = (file("organiser.key"), file("party.toml"));
+    let said = ada.command_line(&["catalog", "key", &key]);
+    let public = said.lines().find_map(|line| line.strip_prefix("Public key: ")).unwrap().to_owned();
+    wait_until("the game is ready", || ada.game("listed")["availability"] == "Ready");
+    ada.command_line(&["catalog", "make", "--title", "Friday", "-o", &list]);
+    ada.command_line(&["catalog", "sign", &list, "--key", &key]);
+    let bela = Peer::run("bela", &["--catalog", &list], |games| {
+        game(games, "listed", VERSION, 1000);
+        tiny_game(games, "unlisted");
+    });
+    let me = Peer::run("me", &[], |_| {});
+    let browser = opened(driver, &me);
+    settings(&browser);
+    browser.wait_text(".catalog", "every well-formed game counts");
+    browser.fill("[name=catalog_key]", "no key at all");
+    press_button(&browser, "#party", "Trust");
+    browser.wait_text("#toasts", "no key");
+    browser.fill("[name=catalog_key]", &public);
+    press_button(&browser, "#party", "Trust");
+    browser.wait_text(".catalog", "has not come in yet");
+    wait_until("it waits for the organiser", || me.get("status")["data"]["catalog"]["mode"] == "Awaited");
+    me.meet(&bela);
+    browser.wait_text(".catalog", "Friday: Edition 1, 1 game, signed");
+    browser.wait_text(".catalog code", &public);
+    browser.click("nav a[data-path='']");
+    wait_step(&browser, "listed", "get");
+    browser.wait("document.querySelectorAll('game-card').length === 1");
+    settings(&browser);
+    press_button(&browser, "#party", "Go by none");
+    browser.wait_text(".catalog", "every well-formed game counts");
+    ended_well(&browser);
+}
+
+fn organiser(driver: &Driver) {
+    let ada = Peer::run("ada", &["--upload-limit", "2M"], |games| game(games, "big", VERSION, 9_000_000));
+    let (bela, cleo) = (Peer::run("bela", &["--accept-wants"], |_| {}), Peer::run("cleo", &[], |_| {}));
+    let me = Peer::run("me", &[], |_| {});
+    for other in [&ada, &bela, &cleo] {
+        me.meet(other);
+    }
+    bela.meet(&ada);
+    let browser = opened(driver, &me);
+    browser.click("nav a[data-path=room]");
+    browser.wait_text(".ready .lead", "1 of 4 are ready");
+    browser.wait_text(".ready .ok", "ada");
+    browser.wait_text(".ready small", "One other fetches what is asked for by itself");
+    press_button(&browser, ".ready", "Ask everybody");
+    browser.wait_text("#toasts", "3 were asked");
+    browser.wait_text(".ready .note", "The last one who fetches it is ready in");
+    browser.wait("[...document.querySelectorAll('.ready li')].some((li) => /bela.*%.*MB\\/s.*left/.test(li.textContent))");
+    browser.wait_text(".peer .doing", "big");
+    browser.wait_text(".ready .lead", "2 of 4 are ready");
+    browser.wait_text(".ready .ok", "bela");
+    browser.wait("[...document.querySelectorAll('.ready .lacks')].some((li) => /cleo.*does not have it/.test(li.textContent))");
+    settings(&browser);
+    browser.click("[name=accept_wants]");
+    wait_until("the wish is granted from now on", || me.get("status")["data"]["accepts_wants"] == true);
+    ended_well(&browser);
+}
+
+fn quiet(driver: &Driver) {
+    let me = Peer::run("me", &["--upload-limit", "9M"], |games| {
+        let source = tempfile::tempdir().unwrap();
+        let script = "#!/bin/sh\nwhile [ ! -e ../stop ]; do sleep 0.1; done\n";
+        std::fs::write(source.path().join("go.sh"), script).unwrap();
+        let source = source.path().to_str().unwrap();
+        let games = games.to_str().unwrap();
+        let args =
+            ["pack", source, "--id", "mine", "--version", VERSION, "--start", "go.sh", "--games-dir", games];
+        let packed = std::process::Command::new(env!("CARGO_BIN_EXE_lanspread")).args(args).output().unwrap();
+        assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    });
+    let upload = || me.get("status")["data"]["limits"]["upload"].clone();
+    let browser = opened(driver, &me);
+    settings(&browser);
+    browser.fill("[name=quiet]", "0.5");
+    browser.eval("document.querySelector('[name=quiet]').form.requestSubmit()");
+    browser.wait_text("#toasts", "Saved");
+    browser.click("nav a[data-path='']");
+    click_step(&browser, "mine");
+    wait_step(&browser, "mine", "play");
+    assert_eq!(upload(), json!(9_000_000));
+    click_step(&browser, "mine");
+    wait_until("sending is held back", || upload() == json!(500_000));
+    browser.click("nav a[data-path=downloads]");
+    browser.wait_text("downloads-page", "Sending is held back while you play");
+    // What ends within seconds is taken for a launcher: the user says when the game is over.
+    std::fs::write(me.games().join("mine/stop"), "").unwrap();
+    press_button(&browser, "downloads-page", "I am done playing");
+    wait_until("sending goes on as before", || upload() == json!(9_000_000));
+    ended_well(&browser);
+}

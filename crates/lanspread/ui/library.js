@@ -93,7 +93,7 @@ class GameCard extends HTMLElement {
     this.button.disabled = step.run === null;
   }
 
-  /** Only one card of the grid is reached by Tab. @param {boolean} yes */
+  /** One card is reached by Tab. @param {boolean} yes */
   reachable(yes) {
     this.link.tabIndex = yes ? 0 : -1;
     this.button.tabIndex = yes ? 0 : -1;
@@ -101,7 +101,7 @@ class GameCard extends HTMLElement {
 }
 customElements.define('game-card', GameCard);
 
-/** What stays when the page is loaded anew: how the user likes the library. */
+/** How the user likes the library. */
 const chosen = {
   filter: 'all',
   order: 'name',
@@ -143,7 +143,7 @@ export class GameLibrary extends HTMLElement {
     const select = (/** @type {'order' | 'density'} */ what, /** @type {string} */ label, /** @type {[string, string][]} */ options) =>
       h('label', { class: 'select' }, h('span', {}, label), h('select', { onchange: (/** @type {any} */ event) => this.#choose(what, event.target.value) },
         ...options.map(([key, text]) => h('option', { value: key, selected: chosen[what] === key }, t(text)))));
-    this.append(
+    this.append(h('h1', { class: 'unseen' }, t('Library')),
       h('div', { class: 'tools' },
         h('label', { class: 'search' }, icon('search'), this.search, h('kbd', { 'aria-hidden': 'true' }, '/')),
         this.#filters,

@@ -27,8 +27,8 @@ export class SettingsPage extends HTMLElement {
   #quiet = h('input', { type: 'number', name: 'quiet', min: '0', step: 'any', placeholder: t('none') });
   #about = h('dl', { class: 'factlist' });
   #friend = h('section', { class: 'card' });
-  #party = h('div', { class: 'part' });
-  #catalog = h('div', { class: 'part' });
+  #party = h('div', { class: 'rules' });
+  #catalog = h('div', { class: 'rules' });
   #wants = h('input', { type: 'checkbox', name: 'accept_wants' });
 
   connectedCallback() {
@@ -48,12 +48,12 @@ export class SettingsPage extends HTMLElement {
     this.append(...[h('h1', {}, t('Settings')),
       h('section', { class: 'card' }, h('h2', {}, t('You')),
         form(() => change({ name: this.#name.value }, t('Saved.')), h('label', { class: 'field' }, t('Your name in the room'), this.#name), h('button', { type: 'submit' }, t('Save'))),
-        h('label', { class: 'field' }, t('Language'), this.#language)),
+        h('div', { class: 'setting' }, h('label', { class: 'field' }, t('Language'), this.#language))),
       h('section', { class: 'card' }, h('h2', {}, t('Games')),
-        form(() => change({ games_dir: this.#folder.value }, t('Saved.')), h('label', { class: 'field grow' }, t('Games folder'), this.#folder, this.#disk), h('button', { type: 'button', onclick: browse }, t('Browse')), h('button', { type: 'submit' }, t('Save'))),
+        form(() => change({ games_dir: this.#folder.value }, t('Saved.')), h('label', { class: 'field grow' }, t('Games folder'), this.#folder), h('button', { type: 'button', onclick: browse }, t('Browse')), h('button', { type: 'submit' }, t('Save')), this.#disk),
         h('p', {}, h('button', { type: 'button', onclick: addGame }, t('Add a game …'))),
         form(() => change({ quiet_upload: Math.round(Number(this.#quiet.value || 0) * MEGA) }, t('Saved.')),
-          h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet, h('small', {}, t('Takes hold while a game runs that was started from here; Downloads lets it go sooner.'))), h('button', { type: 'submit' }, t('Save')))),
+          h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet), h('button', { type: 'submit' }, t('Save')), h('small', {}, t('Takes hold while a game runs that was started from here; Downloads lets it go sooner.')))),
       h('section', { class: 'card', id: 'party' }, h('h2', {}, t('Party')), this.#party, this.#catalog,
         h('label', { class: 'check' }, this.#wants, h('span', {}, t('Fetch what others ask everybody to fetch'), h('small', {}, t('The organiser can have the evening’s game on every PC with one click.'))))),
       state.actions.has('invitation') ? this.#friend : null,
@@ -157,8 +157,8 @@ export class SettingsPage extends HTMLElement {
     this.#catalog.replaceChildren(h('h3', {}, t('Catalogue')), h('p', { class: 'catalog' }, said, catalog.key ? [' ', h('code', {}, catalog.key)] : null),
       ...(catalog.key
         ? [h('p', {}, h('button', { type: 'button', onclick: () => order('catalog', {}) }, t('Go by none, and forget the organiser')))]
-        : [h('form', { class: 'setting', onsubmit: trust }, h('label', { class: 'field grow' }, t('Trust the organiser’s key'), key, h('small', { id: 'key-note' }, t('The organiser tells it once; the list of games then comes through the room.'))),
-          h('button', { type: 'submit' }, t('Trust')), h('button', { type: 'button', onclick: file }, t('From a file …')))]));
+        : [h('form', { class: 'setting', onsubmit: trust }, h('label', { class: 'field grow' }, t('Trust the organiser’s key'), key),
+          h('button', { type: 'submit' }, t('Trust')), h('button', { type: 'button', onclick: file }, t('From a file …')), h('small', { id: 'key-note' }, t('The organiser tells it once; the list of games then comes through the room.')))]));
   }
 }
 customElements.define('settings-page', SettingsPage);

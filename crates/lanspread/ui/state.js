@@ -1,4 +1,4 @@
-// What the page knows: one snapshot and the numbered changes after it. Nothing is assumed; what is not told is not shown.
+// What the page knows: one snapshot and the numbered changes after it. Nothing is assumed.
 
 /** @typedef {import('./types.d.ts').Snapshot} Snapshot */
 /** @typedef {import('./types.d.ts').GameRow} GameRow */
@@ -79,7 +79,7 @@ class State extends EventTarget {
     if (update.kind === 'snapshot') {
       this.#replace(update.data);
     } else if (update.sequence !== this.#sequence + 1) {
-      // A gap cannot be; if there is one all the same, begin again rather than guess.
+      // A gap cannot be; if there is one, begin again rather than guess.
       this.connect();
       return;
     } else if (update.kind === 'patch') {

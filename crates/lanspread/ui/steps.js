@@ -1,4 +1,4 @@
-// What a game's next step is. The card's one button, and what the game's page offers beside it.
+// What a game's next step is: the one button, and what its page offers beside it.
 
 import { order, post } from './api.js';
 import { confirm, toast } from './dialogs.js';

@@ -87,7 +87,7 @@ pub fn every_width(driver: &Driver) {
                 "const wide = document.documentElement.clientWidth;
                  return [...document.querySelectorAll('body *')].filter((e) => {
                    const box = e.getBoundingClientRect();
-                   const scrolls = e.closest('.chips, pre, .folders, .skip, svg, .log');
+                   const scrolls = e.closest('.chips, pre, .folders, .skip, .unseen, svg, .log');
                    return box.width > 0 && !scrolls && (box.right > wide + 1 || box.left < -1);
                  }).map((e) => e.outerHTML.slice(0, 120))",
             );

@@ -73,6 +73,10 @@ fn report(error: ErrorBody, json: bool) {
         screen.say(Line::Error(ErrorLine { id: None, cmd: None, error }).to_json());
         return;
     }
+    // What has been said needs no second word.
+    if error.message.is_empty() {
+        return;
+    }
     screen.note(format!("lanspread: {}", error.message));
     for variant in &error.variants {
         screen.note(format!("  {} is what these have: {}", variant.content_id, variant.peers.join(", ")));

@@ -162,8 +162,7 @@ export class RoomPage extends HTMLElement {
     const add = (/** @type {string} */ name, /** @type {string} */ reason) => rows.has(name) || rows.set(name, reason);
     for (const other of state.others) {
       if (other.reason === 'own-address') continue;
-      const more = other.protocol ? ` (${t('protocol {n}', { n: other.protocol })})` : other.reason === 'turned-away' || other.reason === 'unreachable' ? ` (${other.message})` : '';
-      add(other.name ? `${other.name} · ${other.addrs[0] ?? ''}` : (other.addrs[0] ?? ''), t(ABSENT[other.reason] ?? other.message) + more);
+      add([other.name, other.addrs[0]].filter(Boolean).join(' · '), absence(other));
     }
     const known = state.others.flatMap((other) => other.addrs);
     // Who was turned away at the door, here or there.
@@ -180,6 +179,13 @@ export class RoomPage extends HTMLElement {
   }
 }
 customElements.define('room-page', RoomPage);
+
+/** Why somebody is not here, as far as that is short enough for a line. @param {import('./types.d.ts').OtherPeer} other */
+function absence(other) {
+  const why = t(ABSENT[other.reason] ?? other.message);
+  if (other.protocol) return `${why} (${t('protocol {n}', { n: other.protocol })})`;
+  return other.reason === 'turned-away' ? `${why}: ${t(other.message)}` : why;
+}
 
 /** @param {string} id */
 function titled(id) {

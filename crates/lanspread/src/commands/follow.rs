@@ -156,8 +156,15 @@ impl Asked {
             match next {
                 Incoming::Event(event) => {
                     self.tell(&mut live, game.as_str(), &event);
-                    if let Some(end) = goal.end(game.as_str(), &event) {
-                        return end;
+                    match goal.end(game.as_str(), &event) {
+                        // It was asked for here, and its sentence has been said.
+                        Some(Err(error))
+                            if interrupted && error.code == ErrorCode::Cancelled && !self.json =>
+                        {
+                            return Err(ErrorBody { message: String::new(), hint: None, ..error });
+                        }
+                        Some(end) => return end,
+                        None => {}
                     }
                     if let (Event::EventsLost { .. }, Some(end)) =
                         (&*event, self.end_by_state(goal, game.as_str()))

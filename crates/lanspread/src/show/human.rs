@@ -50,6 +50,15 @@ pub fn millis(ms: u64) -> String {
     }
 }
 
+/// Whole seconds.
+pub fn seconds(seconds: u64) -> String {
+    match seconds {
+        0..=59 => format!("{seconds} s"),
+        60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
 /// Whole percent, rounded down: 100 only when everything is there.
 pub fn percent(done: u64, total: u64) -> u64 {
     if total == 0 { 100 } else { (u128::from(done.min(total)) * 100 / u128::from(total)) as u64 }

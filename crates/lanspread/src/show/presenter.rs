@@ -6,7 +6,7 @@ use lanspread_api::event::{
     DownloadProgress, Event, GameFailure, IgnoredFolder, Repair, Totals, VerifyFinished,
 };
 
-use super::human::{bytes, count, line_rate, millis, rate};
+use super::human::{bytes, count, line_rate, millis, rate, seconds};
 
 /// Turns events into sentences. Remembers the names of peers, because people do not read keys, and what was told
 /// last, because they want to hear what is new.
@@ -205,8 +205,11 @@ pub fn told(totals: &Totals) -> String {
 /// What stands behind the bar of a download.
 pub fn pace(progress: &DownloadProgress) -> String {
     let peers = count(progress.active_peer_count, "peer");
-    let unpacked = progress.unpacked_bytes.map(|n| format!(", {} unpacked", bytes(n))).unwrap_or_default();
-    format!("{} from {peers}{unpacked}", rate(progress.bytes_per_second))
+    let rest = progress.total_bytes.saturating_sub(progress.downloaded_bytes);
+    let left = rest.saturating_mul(1000).checked_div(progress.bytes_per_second);
+    // Whole seconds: tenths of them would only flicker.
+    let left = left.map(|ms| format!(", {} left", seconds(ms.div_ceil(1000)))).unwrap_or_default();
+    format!("{}{left}, {peers}", rate(progress.bytes_per_second))
 }
 
 #[cfg(test)]
@@ -351,12 +354,14 @@ mod tests {
         }
         let progress = DownloadProgress {
             game_id: ggoo(),
-            downloaded_bytes: 1,
-            total_bytes: 2,
+            downloaded_bytes: 2 << 20,
+            total_bytes: 100 << 20,
             bytes_per_second: 2 << 20,
             active_peer_count: 2,
             unpacked_bytes: None,
         };
-        assert_eq!(pace(&progress), "2 MiB/s from 2 peers");
+        assert_eq!(pace(&progress), "2 MiB/s, 49 s left, 2 peers");
+        let stuck = DownloadProgress { bytes_per_second: 0, ..progress };
+        assert_eq!(pace(&stuck), "0 B/s, 2 peers");
     }
 }

@@ -64,9 +64,11 @@ impl Screen {
     }
 }
 
+/// The message is cut to the width that is left: a line that wraps could not be taken back.
+const TEMPLATE: &str = "{prefix:.36}  {bar:20}  {percent:>3} %  {wide_msg}";
+
 fn style() -> ProgressStyle {
-    let template = "{prefix}  {bar:30}  {percent:>3} %  {msg}";
-    ProgressStyle::with_template(template)
+    ProgressStyle::with_template(TEMPLATE)
         .map_or_else(|_| ProgressStyle::default_bar(), |s| s.progress_chars("━╸─"))
 }
 
@@ -89,7 +91,8 @@ impl Meter {
     /// `done` of the total, in bytes; `remark` says what else there is to say, such as a rate.
     pub fn update(&mut self, done: u64, remark: &str) {
         let of = format!("{} of {}", human::bytes(done), human::bytes(self.total));
-        let remark = if remark.is_empty() { of } else { format!("{of}, {remark}") };
+        // What changes most comes first, because the end may be cut.
+        let remark = if remark.is_empty() { of } else { format!("{remark}, {of}") };
         match &self.bar {
             Some(bar) => {
                 bar.set_message(visible(&remark));
@@ -125,6 +128,6 @@ mod tests {
 
     #[test]
     fn the_template_is_valid() {
-        assert!(ProgressStyle::with_template("{prefix}  {bar:30}  {percent:>3} %  {msg}").is_ok());
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
     }
 }

@@ -13,6 +13,7 @@ mod figures;
 mod house;
 mod lab;
 mod npm;
+mod policy;
 mod types;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = cases::CASES
         .iter()
         .chain(house::CASES)
+        .chain(policy::CASES)
         .map(|(name, run)| {
             let driver = driver.clone();
             let trial = Trial::test(*name, move || match driver {

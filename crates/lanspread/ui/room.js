@@ -41,9 +41,13 @@ export class RoomPage extends HTMLElement {
   #said = { guests: [], games: [] };
   /** @type {number | undefined} */
   #next;
+  #chosen = false;
 
   connectedCallback() {
-    this.#game.addEventListener('change', () => this.#ask());
+    this.#game.addEventListener('change', () => {
+      this.#chosen = true;
+      this.#ask();
+    });
     this.#want.addEventListener('click', async () => {
       this.#want.disabled = true;
       try {
@@ -63,8 +67,7 @@ export class RoomPage extends HTMLElement {
     this.append(
       h('h1', {}, t('Room')), this.#count, this.#peers,
       h('div', { class: 'columns' },
-        h('section', { class: 'card' }, h('h2', {}, t('Who is ready?')),
-          h('p', { class: 'note' }, t('Choose a game to see who has it in the version that counts, and when the last one will.')), this.#game, this.#ready),
+        h('section', { class: 'card' }, h('h2', {}, t('Who is ready?')), this.#game, this.#ready),
         h('section', { class: 'card' }, h('h2', {}, t('Somebody is missing?')),
           h('p', { class: 'note' }, t('Type the address that their lanspread shows; one of them is enough.')),
           h('form', { class: 'row', onsubmit: connect }, this.#address, h('button', { type: 'submit' }, t('Connect'))))),
@@ -90,6 +93,14 @@ export class RoomPage extends HTMLElement {
     if (!document.hidden && state.link === 'open') {
       const said = await get(`room/${encodeURIComponent(id || '-')}`).catch(() => null);
       if (said && this.#game.value === id) this.#said = said;
+      // What somebody fetches just now is what the room is about.
+      const now = this.#said.games.find((game) => game.fetching.length)?.game_id;
+      if (!this.#chosen && now && now !== id) {
+        this.#chosen = true;
+        this.#game.value = now;
+        this.#ask();
+        return;
+      }
     }
     if (!this.isConnected) return;
     this.#show();
@@ -125,8 +136,7 @@ export class RoomPage extends HTMLElement {
     const text = games.map((game) => `${game.game_id}/${nameOf(game)}`).join('|');
     if (this.#game.dataset.shown !== text) {
       this.#game.dataset.shown = text;
-      // What somebody fetches just now is what the room is about.
-      const before = this.#game.value || this.#said.games.find((game) => game.fetching.length)?.game_id;
+      const before = this.#game.value;
       this.#game.replaceChildren(...games.map((game) => h('option', { value: game.game_id, selected: game.game_id === before }, nameOf(game))));
       if (games.length && this.#game.value !== before) this.#ask();
     }

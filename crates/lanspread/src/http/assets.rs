@@ -204,8 +204,18 @@ mod tests {
         let german = std::str::from_utf8(german).unwrap();
         let scripts = ASSETS.iter().filter(|a| a.path.ends_with(".js") && a.path != "german.js");
         const SAME: [&str; 12] = [
-            "Downloads", "Updates", "Name", "Genre", "Rate", "{n} s", "{m} min {s} s", "{h} h {m} min", "Normal",
-            "Pause", "Version", "Party",
+            "Downloads",
+            "Updates",
+            "Name",
+            "Genre",
+            "Rate",
+            "{n} s",
+            "{m} min {s} s",
+            "{h} h {m} min",
+            "Normal",
+            "Pause",
+            "Version",
+            "Party",
         ];
         let mut said = 0;
         for asset in scripts {

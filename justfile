@@ -88,6 +88,11 @@ bench-play *ARGS:
 bench-kill *ARGS:
     cargo run -p lanspread-bench -- kill {{ARGS}}
 
+# from the start of a peer until all see each other
+bench-find *ARGS:
+    cargo build --release -p lanspread-peer-cli
+    cargo run --release -p lanspread-bench -- find {{ARGS}}
+
 # BLAKE3 over chunks
 bench-hash *ARGS:
     cargo run --release -p lanspread-bench -- hash {{ARGS}}

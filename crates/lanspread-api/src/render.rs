@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use lanspread_peer::catalog as core_catalog;
 use lanspread_peer::command::{CommandError, OperationKind as CoreKind, Reply};
+use lanspread_peer::doctor;
 use lanspread_peer::event::{self as core, DownloadFailure, Event as CoreEvent, RejectReason};
+use lanspread_peer::finding::{Absence, Stranger};
 use lanspread_peer::io::{self, CloseReason, DiskError};
 use lanspread_peer::refusals::RefusalKind;
 use lanspread_peer::room;
-use lanspread_peer::snapshot::{self, GameSnapshot, Operation, PeerSnapshot, StatusSnapshot, SwarmSnapshot};
+use lanspread_peer::snapshot::{
+    self, GameSnapshot, Operation, PeerSnapshot, PeersSnapshot, StatusSnapshot, SwarmSnapshot,
+};
 use lanspread_peer::{Streamed, types::message::GameOffer};
 use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::{GameId, failpoint};
@@ -23,10 +27,10 @@ use crate::event::{
 };
 use crate::line::{ErrorLine, Id, Line, ResultLine};
 use crate::reply::{
-    About, ActiveOperation, AdvertisedGame, Availability, CatalogInfo, CatalogMode, DownloadReply, Empty,
-    Fetching, GameInfo, GameList, GameReply, GamesDir, Guest, Limits, OperationKind, OtherCopy, PeerCount,
-    PeerInfo, PeerList, PlayReply, Players, Progress, RefusedPeer, ReplyData, Room, RoomGame, Status, Swarm,
-    SwarmSource, Traffic, WantReply,
+    About, AbsenceCode, ActiveOperation, AdvertisedGame, Availability, CatalogInfo, CatalogMode, Check,
+    Diagnosis, DownloadReply, Empty, Fetching, GameInfo, GameList, GameReply, GamesDir, Guest, Health,
+    Limits, OperationKind, OtherCopy, OtherPeer, PeerCount, PeerInfo, PeerList, PlayReply, Players, Progress,
+    RefusedPeer, ReplyData, Room, RoomGame, Status, Swarm, SwarmSource, Traffic, WantReply,
 };
 use crate::request::Request;
 
@@ -292,8 +296,56 @@ impl From<&SwarmSnapshot> for Swarm {
     }
 }
 
-pub fn peer_list(peers: &[PeerSnapshot]) -> PeerList {
-    PeerList { peers: peers.iter().map(Into::into).collect() }
+pub fn peer_list(room: &PeersSnapshot) -> PeerList {
+    let PeersSnapshot { peers, others } = room;
+    PeerList {
+        peers: peers.iter().map(Into::into).collect(),
+        others: others.iter().map(Into::into).collect(),
+    }
+}
+
+impl From<&Stranger> for OtherPeer {
+    fn from(other: &Stranger) -> Self {
+        let (reason, message, protocol) = match &other.absence {
+            Absence::Coming => (AbsenceCode::Coming, "it is being connected".to_owned(), None),
+            Absence::OtherVersion { theirs } => {
+                let message =
+                    format!("it speaks protocol version {theirs}, this peer speaks {PROTOCOL_VERSION}");
+                (AbsenceCode::OtherVersion, message, Some(*theirs))
+            }
+            Absence::Own => (AbsenceCode::OwnAddress, "it is this very peer".to_owned(), None),
+            Absence::Unreachable { reason } => (AbsenceCode::Unreachable, reason.clone(), None),
+            Absence::TurnedAway { reason } => (AbsenceCode::TurnedAway, reason.clone(), None),
+            Absence::Left => (AbsenceCode::Left, "it said goodbye".to_owned(), None),
+        };
+        Self {
+            peer_id: other.peer.map(|peer| peer.to_string()),
+            name: other.name.clone(),
+            addrs: other.addrs.clone(),
+            found_by: other.found_by.iter().copied().map(Into::into).collect(),
+            reason,
+            message,
+            protocol,
+        }
+    }
+}
+
+/// What the doctor found, as the contract tells it.
+pub fn diagnosis(checks: &[doctor::Check]) -> Diagnosis {
+    let health = |health| match health {
+        doctor::Health::Good => Health::Good,
+        doctor::Health::Unknown => Health::Unknown,
+        doctor::Health::Poor => Health::Poor,
+        doctor::Health::Bad => Health::Bad,
+    };
+    let check = |check: &doctor::Check| Check {
+        name: check.name.to_owned(),
+        health: health(check.health),
+        found: check.found.clone(),
+        advice: check.advice.clone(),
+    };
+    let worst = checks.iter().map(|c| c.health).max().unwrap_or(doctor::Health::Unknown);
+    Diagnosis { health: health(worst), checks: checks.iter().map(check).collect() }
 }
 
 pub fn game_list(games: &[GameSnapshot]) -> GameList {
@@ -328,6 +380,7 @@ impl From<&PeerSnapshot> for PeerInfo {
             name: p.name.clone(),
             addr: p.addr,
             protocol: p.protocol,
+            found_by: p.found_by.iter().copied().map(Into::into).collect(),
             games: p.games.iter().map(Into::into).collect(),
         }
     }

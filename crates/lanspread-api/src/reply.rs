@@ -31,6 +31,7 @@ pub enum ReplyData {
     Room(Room),
     WantGame(WantReply),
     SetGameDir(GamesDir),
+    Doctor(Diagnosis),
     Shutdown(Empty),
 }
 
@@ -299,6 +300,76 @@ pub struct PeerCount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerList {
     pub peers: Vec<PeerInfo>,
+    /// Others that were heard of, with the reason why they are not connected.
+    #[serde(default)]
+    pub others: Vec<OtherPeer>,
+}
+
+/// How a peer came to the knowledge of this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FoundBy {
+    /// Somebody typed its address.
+    Typed,
+    /// Multicast DNS.
+    Mdns,
+    /// UDP broadcast.
+    Broadcast,
+    /// Another peer introduced it.
+    Introduced,
+    /// It was here the last time.
+    Remembered,
+    /// It connected to this peer.
+    Inbound,
+}
+
+impl From<lanspread_types::Means> for FoundBy {
+    fn from(means: lanspread_types::Means) -> Self {
+        use lanspread_types::Means;
+        match means {
+            Means::Typed => Self::Typed,
+            Means::Mdns => Self::Mdns,
+            Means::Broadcast => Self::Broadcast,
+            Means::Introduced => Self::Introduced,
+            Means::Remembered => Self::Remembered,
+            Means::Inbound => Self::Inbound,
+        }
+    }
+}
+
+/// Somebody who was heard of and is not connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherPeer {
+    /// Absent where only an address is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where it may be.
+    pub addrs: Vec<SocketAddr>,
+    pub found_by: Vec<FoundBy>,
+    pub reason: AbsenceCode,
+    /// The reason, for people to read.
+    pub message: String,
+    /// The protocol version that it speaks, where that is the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<u16>,
+}
+
+/// Why somebody is not connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AbsenceCode {
+    /// It is being dialled, or will be in a moment.
+    Coming,
+    OtherVersion,
+    /// It is this very peer.
+    OwnAddress,
+    Unreachable,
+    /// It was not let in, or is not wanted any more.
+    TurnedAway,
+    /// It said goodbye.
+    Left,
 }
 
 /// A connected peer, and what it announces.
@@ -309,6 +380,9 @@ pub struct PeerInfo {
     pub addr: SocketAddr,
     /// Version of the protocol that it speaks.
     pub protocol: u16,
+    /// How it was found, the first way first.
+    #[serde(default)]
+    pub found_by: Vec<FoundBy>,
     /// Unfiltered: games that the own catalogue does not know are among them.
     pub games: Vec<AdvertisedGame>,
 }
@@ -398,6 +472,39 @@ pub struct PlayReply {
     pub program: Option<String>,
     /// The game was started.
     pub launched: bool,
+}
+
+/// What the doctor found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Diagnosis {
+    /// The worst of all checks.
+    pub health: Health,
+    pub checks: Vec<Check>,
+}
+
+/// One thing that the doctor looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// `interfaces`, `listener`, `multicast`, `broadcast`, `room`, `versions`, `firewall`, `clock`, `state-folder` or
+    /// `games-folder`.
+    pub name: String,
+    pub health: Health,
+    /// What was found, for people to read.
+    pub found: String,
+    /// What to do about it; absent where there is nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    Good,
+    /// It could not be told.
+    Unknown,
+    /// It works, but not as well as it could.
+    Poor,
+    Bad,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -8,27 +8,32 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lanspread_api::reply::Health;
 use lanspread_api::request::Priority;
 use lanspread_api::schema::{contract_schema, validate_line, validate_request};
-use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, Request, render};
+use lanspread_api::{
+    ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, ReplyData, Request, ResultLine, render,
+};
 use lanspread_peer::catalog::{CatalogMode, GameAbout};
 use lanspread_peer::command::{CommandError, ContentVariant, OperationKind, RateLimits, Reply};
+use lanspread_peer::doctor;
 use lanspread_peer::event::{
     DownloadFailure, DownloadProgress, Event, RejectReason, Repair, SourceTotals, TransferTotals, Verdict,
 };
+use lanspread_peer::finding::{Absence, Stranger};
 use lanspread_peer::io::{
     BrokenPart, CloseReason, DialFailure, DiskError, IgnoredFolder, KeptFiles, Stamped,
 };
 use lanspread_peer::refusals::RefusalCause;
 use lanspread_peer::room::{Fetching, OtherCopy, RoomGame, RoomGuest, RoomSnapshot};
 use lanspread_peer::snapshot::{
-    Availability, GameSnapshot, Operation, PeerSnapshot, RefusedSnapshot, StatusSnapshot, SwarmSnapshot,
-    SwarmSource, Traffic,
+    Availability, GameSnapshot, Operation, PeerSnapshot, PeersSnapshot, RefusedSnapshot, StatusSnapshot,
+    SwarmSnapshot, SwarmSource, Traffic,
 };
 use lanspread_peer::types::message::{GameOffer, Refusal};
 use lanspread_peer::{StartError, Streamed};
 use lanspread_types::{
-    CatalogKey, ContentId, GameId, GameVersion, PartyMismatch, PartyName, PeerId, RelPath,
+    CatalogKey, ContentId, GameId, GameVersion, Means, PartyMismatch, PartyName, PeerId, RelPath,
 };
 
 fn game() -> GameId {
@@ -253,7 +258,35 @@ fn command_errors() -> Vec<CommandError> {
 
 fn peer_snapshot() -> PeerSnapshot {
     let offer = GameOffer { game: game(), version: version(), content: content(), bytes: 1000, files: 2 };
-    PeerSnapshot { peer: peer(), name: "alpha".to_owned(), addr: addr(), protocol: 1, games: vec![offer] }
+    PeerSnapshot {
+        peer: peer(),
+        name: "alpha".to_owned(),
+        addr: addr(),
+        protocol: 1,
+        found_by: Means::ALL.to_vec(),
+        games: vec![offer],
+    }
+}
+
+fn strangers() -> Vec<Stranger> {
+    let reason = || "nothing answers there".to_owned();
+    let absences = [
+        Absence::Coming,
+        Absence::OtherVersion { theirs: 7 },
+        Absence::Own,
+        Absence::Unreachable { reason: reason() },
+        Absence::TurnedAway { reason: reason() },
+        Absence::Left,
+    ];
+    let known = |absence| Stranger {
+        peer: Some(peer()),
+        name: Some("bravo".to_owned()),
+        addrs: vec![addr()],
+        found_by: vec![Means::Mdns],
+        absence,
+    };
+    let nobody = Stranger { peer: None, name: None, ..known(Absence::Own) };
+    absences.into_iter().map(known).chain([nobody]).collect()
 }
 
 fn game_snapshots() -> Vec<GameSnapshot> {
@@ -345,7 +378,10 @@ fn answered() -> Vec<(Request, Reply)> {
         (Request::Status, Reply::Status(Box::new(idle))),
         (Request::WaitPeers { count: 2, timeout_ms: 5 }, Reply::PeerCount(2)),
         (Request::Connect { addr: addr() }, Reply::Connected(peer_snapshot())),
-        (Request::ListPeers, Reply::Peers(vec![peer_snapshot()])),
+        (
+            Request::ListPeers,
+            Reply::Peers(PeersSnapshot { peers: vec![peer_snapshot()], others: strangers() }),
+        ),
         (Request::ListGames, Reply::Games(game_snapshots())),
         (download(), started.clone()),
         (Request::StreamInstall { game_id: game() }, started),
@@ -403,6 +439,24 @@ fn room() -> RoomSnapshot {
     RoomSnapshot { guests: vec![guest], games: vec![game] }
 }
 
+/// What the doctor says is asked for by no command of a session.
+fn diagnosed() -> Line {
+    let check = |health, advice: Option<&str>| doctor::Check {
+        name: "multicast",
+        health,
+        found: "the own question did not come back".to_owned(),
+        advice: advice.map(str::to_owned),
+    };
+    let diagnosis = render::diagnosis(&[
+        check(doctor::Health::Good, None),
+        check(doctor::Health::Bad, Some("let UDP port 5353 through")),
+        check(doctor::Health::Poor, Some("plug the cable in")),
+        check(doctor::Health::Unknown, Some("look again")),
+    ]);
+    assert_eq!(diagnosis.health, Health::Bad, "the worst of all");
+    Line::Result(ResultLine { id: None, reply: ReplyData::Doctor(diagnosis) })
+}
+
 fn lines() -> Vec<Line> {
     let id = || Some(Id::Number(7.into()));
     let state = Path::new("/state");
@@ -414,6 +468,7 @@ fn lines() -> Vec<Line> {
     lines.extend(
         answered().into_iter().map(|(request, reply)| render::answer(id(), &request, Ok(reply), state)),
     );
+    lines.push(diagnosed());
     lines.extend(command_errors().into_iter().map(|e| render::answer(id(), &Request::Status, Err(e), state)));
     for &code in ErrorCode::ALL {
         lines.push(Line::Error(ErrorLine {

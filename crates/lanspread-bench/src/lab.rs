@@ -58,6 +58,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// A namespace that was made elsewhere.
+    pub fn at(namespace: &str, ip: Ipv4Addr) -> Self {
+        Self { namespace: namespace.to_owned(), ip }
+    }
+
     pub fn ip(&self) -> IpAddr {
         self.ip.into()
     }
@@ -206,7 +211,8 @@ fn namespaces() -> Vec<String> {
     text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-fn delete(namespace: &str) {
+/// Ends what runs in a namespace, and deletes it.
+pub fn delete(namespace: &str) {
     for pid in output("ip", &["netns", "pids", namespace]).unwrap_or_default().lines() {
         if let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) {
             // It may have ended meanwhile.

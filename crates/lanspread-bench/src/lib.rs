@@ -21,6 +21,7 @@ pub mod contender;
 pub mod contenders;
 pub mod disk_use;
 pub mod figures;
+pub mod find;
 pub mod game;
 pub mod hash;
 pub mod kill;

@@ -59,10 +59,22 @@ pub struct Peer {
 impl Peer {
     /// Starts a peer in a host and waits until it is ready. `folder` holds, or will hold, its library and its state.
     pub fn start(program: &Path, host: &Host, name: &str, folder: &Path) -> Result<Self> {
+        let addr = SocketAddr::new(host.ip(), PORT);
+        Self::start_with(program, host, name, folder, &["--listen", &addr.to_string()])
+    }
+
+    /// The same, with flags that say where it listens and how it finds others.
+    pub fn start_with(
+        program: &Path,
+        host: &Host,
+        name: &str,
+        folder: &Path,
+        flags: &[&str],
+    ) -> Result<Self> {
         let (library, addr) = (folder.join("games"), SocketAddr::new(host.ip(), PORT));
         let mut command = host.command(program);
         command.arg("--games-dir").arg(&library).arg("--state-dir").arg(folder.join("state"));
-        command.args(["--name", name, "--listen", &addr.to_string()]);
+        command.args(["--name", name]).args(flags);
         let log = std::fs::File::create(folder.join("stderr.txt"))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut process = Process::spawn(format!("peer {name}"), &mut command)?;

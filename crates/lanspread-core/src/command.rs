@@ -7,7 +7,7 @@ use lanspread_types::{ContentId, GameId, GameVersion, PartyMismatch};
 
 use crate::io::Stamped;
 use crate::room::RoomSnapshot;
-use crate::snapshot::{GameSnapshot, PeerSnapshot, StatusSnapshot};
+use crate::snapshot::{GameSnapshot, PeerSnapshot, PeersSnapshot, StatusSnapshot};
 
 /// Numbers the commands of one run; chosen by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,7 +104,7 @@ pub enum Reply {
     /// The command is done, or is started and events tell the rest.
     Done,
     Status(Box<StatusSnapshot>),
-    Peers(Vec<PeerSnapshot>),
+    Peers(PeersSnapshot),
     Games(Vec<GameSnapshot>),
     /// The peer that was connected to.
     Connected(PeerSnapshot),

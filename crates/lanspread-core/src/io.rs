@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_types::message::{ChunkRequest, Hello, Message, Refusal, Request, RequestId};
-use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, GameVersion, PeerId, RelPath};
+use lanspread_types::{
+    ChunkIndex, ChunkSet, ContentId, GameContent, GameId, GameVersion, KnownPeer, PeerId, RelPath, Sighting,
+    Subnet,
+};
 
 use crate::catalog::SignedCatalog;
 use crate::command::{Command, CommandError, CommandId, Reply};
@@ -46,6 +49,8 @@ pub enum NetInput {
     /// The other side speaks another protocol version.
     Incompatible {
         addr: SocketAddr,
+        /// Who it is, where it has proven that.
+        peer: Option<PeerId>,
         theirs: u16,
     },
     /// Somebody was refused, or refused us, before a control connection stood, or was dropped for what it did. If we
@@ -56,6 +61,20 @@ pub enum NetInput {
         cause: RefusalCause,
         dialled: bool,
     },
+    /// None of a peer's addresses led to it.
+    PeerDialFailed {
+        peer: PeerId,
+        reason: String,
+    },
+    /// A peer's listener answered there, with its key.
+    Reached {
+        peer: PeerId,
+        addr: SocketAddr,
+    },
+    /// Somebody was heard of.
+    Sighted(Sighting),
+    /// The networks that this machine is in, whenever they change.
+    Subnets(Vec<Subnet>),
     DialFailed {
         addr: SocketAddr,
         failure: DialFailure,
@@ -389,6 +408,20 @@ pub enum Output {
     Dial {
         addr: SocketAddr,
     },
+    /// Open a control connection to a peer at one of its addresses, best first. A later one is tried when the one before
+    /// has not answered for a moment. Ends with `Connected`, `Incompatible` or `PeerDialFailed`; whoever answers is
+    /// connected, be it the one that was expected or not.
+    DialPeer {
+        peer: PeerId,
+        addrs: Vec<SocketAddr>,
+    },
+    /// Find out whether this very peer's listener answers there. `Reached` follows, or nothing.
+    Probe {
+        peer: PeerId,
+        addr: SocketAddr,
+    },
+    /// Keep these for the next start, in place of those kept before.
+    Remember(Vec<KnownPeer>),
     Send {
         conn: ConnId,
         message: Message,

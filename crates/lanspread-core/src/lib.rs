@@ -10,6 +10,7 @@ pub mod catalog_sync;
 pub mod command;
 pub mod event;
 pub mod fetch;
+pub mod finding;
 pub mod install;
 pub mod io;
 pub mod library;

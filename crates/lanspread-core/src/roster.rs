@@ -257,12 +257,14 @@ impl RemotePeer {
         self.interests.contains(&content)
     }
 
+    /// The peer as the user sees it; how it was found is not known here.
     pub fn snapshot(&self) -> PeerSnapshot {
         PeerSnapshot {
             peer: self.id,
             name: self.name.clone(),
             addr: self.addr,
             protocol: self.protocol,
+            found_by: Vec::new(),
             games: self.library.games.values().cloned().collect(),
         }
     }

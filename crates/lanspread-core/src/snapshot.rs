@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lanspread_types::message::GameOffer;
-use lanspread_types::{ContentId, GameId, GameVersion, PartyName, PeerId};
+use lanspread_types::{ContentId, GameId, GameVersion, Means, PartyName, PeerId};
 
 use crate::catalog::{CatalogMode, GameAbout};
 use crate::command::{OperationKind, Priority, RateLimits};
+use crate::finding::Stranger;
 use crate::refusals::RefusalCause;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -96,12 +97,21 @@ pub struct Operation {
     pub total: u64,
 }
 
+/// Who is connected, and who else was heard of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeersSnapshot {
+    pub peers: Vec<PeerSnapshot>,
+    pub others: Vec<Stranger>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerSnapshot {
     pub peer: PeerId,
     pub name: String,
     pub addr: SocketAddr,
     pub protocol: u16,
+    /// How it was found, the first way first.
+    pub found_by: Vec<Means>,
     /// What it announces, unfiltered.
     pub games: Vec<GameOffer>,
 }

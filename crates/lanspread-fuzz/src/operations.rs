@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use lanspread_core::catalog::Catalog;
 use lanspread_core::command::{Command, CommandId, RateLimits};
+use lanspread_core::finding::Finding;
 use lanspread_core::io::{
     CloseReason, ConnId, Connected, DialFailure, DiskError, DiskJob, DiskReport, FileStamp, Input, LinkId,
     NetInput, Output, RequestFailure, Scan, ScannedGame,
@@ -19,8 +20,11 @@ use lanspread_core::rules::HouseRules;
 use lanspread_core::time::Time;
 use lanspread_core::{Node, NodeConfig};
 use lanspread_proto::{encode, split};
+use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::{Hello, Message, Request, RequestId};
-use lanspread_types::{ChunkIndex, ContentId, GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::{
+    ChunkIndex, ContentId, GameId, GameVersion, Means, PartyMismatch, PeerId, PeerName, Sighting,
+};
 
 use crate::Reached;
 
@@ -90,7 +94,7 @@ fn addr(n: u8) -> SocketAddr {
 
 impl Play {
     fn new() -> Self {
-        let node = Node::new(NodeConfig {
+        let mut node = Node::new(NodeConfig {
             me: PeerId([1; 32]),
             name: "me".to_owned(),
             addr: SocketAddr::from(([10, 0, 0, 1], 4000)),
@@ -100,6 +104,8 @@ impl Play {
             rules: HouseRules { accept_wants: true, ..HouseRules::default() },
             seed: 1,
         });
+        let finding = Finding { introductions: true, remembered: Vec::new(), remember: true };
+        node.find_peers(Time::START, finding);
         Self {
             node,
             now: Time::START,
@@ -134,20 +140,30 @@ impl Play {
             7 => self.disk(script),
             8 => self.close(script),
             9 => self.answer_request(script),
-            10 => {
-                let (n, dialled) = (script.small(6), script.small(2) == 0);
-                let failure = DialFailure::Unreachable(String::new());
-                match script.small(3) {
-                    0 => self.net(NetInput::DialFailed { addr: addr(n), failure }),
-                    1 => self.net(NetInput::Incompatible { addr: addr(n), theirs: 9 }),
-                    _ => {
-                        let cause = RefusalCause::NotAPeer("noise".to_owned());
-                        self.net(NetInput::Refused { addr: addr(n), peer: Some(peer(n)), cause, dialled });
-                    }
-                }
-            }
+            10 => self.meet(script),
             _ => self.pass(Duration::from_millis(1 << script.small(15))),
         }
+    }
+
+    /// Somebody is heard of, or a dial has come to an end.
+    fn meet(&mut self, script: &mut Script<'_>) {
+        let (n, dialled) = (script.small(6), script.small(2) == 0);
+        let (addr, failure) = (addr(n), DialFailure::Unreachable(String::new()));
+        let refused = |cause| NetInput::Refused { addr, peer: Some(peer(n)), cause, dialled };
+        let sighted = |protocol| {
+            let (peer, addrs, means) = (peer(n), vec![addr], Means::Mdns);
+            NetInput::Sighted(Sighting { peer, name: None, protocol, addrs, means })
+        };
+        self.net(match script.small(8) {
+            0 => NetInput::DialFailed { addr, failure },
+            1 => NetInput::Incompatible { addr, peer: dialled.then(|| peer(n)), theirs: 9 },
+            2 => refused(RefusalCause::NotAPeer("noise".to_owned())),
+            3 => refused(RefusalCause::Party(PartyMismatch::WrongPassPhrase)),
+            4 => NetInput::PeerDialFailed { peer: peer(n), reason: "nobody".to_owned() },
+            5 => NetInput::Reached { peer: peer(n), addr },
+            6 => sighted(PROTOCOL_VERSION),
+            _ => sighted(9),
+        });
     }
 
     fn conn(&self, n: u8) -> ConnId {

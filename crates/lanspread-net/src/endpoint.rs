@@ -13,18 +13,18 @@ use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId, Response};
 use lanspread_types::{Party, PeerId, PeerName};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
-use crate::event::{ConnKey, DialFailure, LinkKey, NetEvent, Payload};
-use crate::handshake::{Dialled, Local, dial_control};
+use crate::discovery::{self, DiscoveryConfig};
+use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
+use crate::handshake::Local;
 use crate::identity::Identity;
 use crate::inbox::{Inbox, lock};
-use crate::limits::{HANDSHAKE_TIME_MAX, REQUESTS_PER_LINK_MAX, SHUTDOWN_TIME_MAX};
+use crate::limits::{REQUESTS_PER_LINK_MAX, SHUTDOWN_TIME_MAX};
 use crate::link::{Answer, Body, PayloadSource};
 use crate::party::Door;
 use crate::shared::Shared;
 use crate::tls::TlsConfigs;
-use crate::{control, fetch, listen};
+use crate::{dial, fetch, listen};
 
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
@@ -85,10 +85,11 @@ impl Endpoint {
         let listen_port = local_addr.port();
         let door = party.map(|party| Door::new(party, &name, &program)).transpose()?;
         let hello = match &door {
-            None => hello::encode(&Hello { protocol, name, listen_port, program })?,
+            None => hello::encode(&Hello { protocol, name: name.clone(), listen_port, program })?,
             Some(door) => hello::encode_closed(protocol, listen_port, door.name())?,
         };
-        let local = Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity)?, door };
+        let tls = TlsConfigs::new(&identity)?;
+        let local = Local { peer: identity.peer_id(), name, protocol, hello, tls, door };
         let listen_ip = Some(local_addr.ip()).filter(|ip| !ip.is_unspecified());
         let shared = Arc::new(Shared::new(local, listen_ip, events, payloads));
         shared.tasks.spawn(listen::run(Arc::clone(&shared), listener));
@@ -106,7 +107,24 @@ impl Endpoint {
 
     /// Opens a control connection. `Connected`, `Incompatible` or `DialFailed` follows within seconds.
     pub fn dial(&self, addr: SocketAddr) {
-        self.shared.tasks.spawn(dial(Arc::clone(&self.shared), addr));
+        self.shared.tasks.spawn(dial::one(Arc::clone(&self.shared), addr));
+    }
+
+    /// Opens a control connection to a peer at one of its addresses, in this order; see [`dial`]. `Connected`,
+    /// `Incompatible` or `PeerDialFailed` follows.
+    pub fn dial_peer(&self, peer: PeerId, addrs: Vec<SocketAddr>) {
+        self.shared.tasks.spawn(dial::peer(Arc::clone(&self.shared), peer, addrs));
+    }
+
+    /// Finds out whether this very peer's listener answers there. `Reached` follows, or nothing.
+    pub fn probe(&self, peer: PeerId, addr: SocketAddr) {
+        self.shared.tasks.spawn(dial::probe(Arc::clone(&self.shared), peer, addr));
+    }
+
+    /// Starts to announce this peer and to listen for others, until the endpoint shuts down. `Sighted` and `Subnets`
+    /// follow.
+    pub fn discover(&self, config: DiscoveryConfig) {
+        discovery::start(&self.shared, self.local_addr, config);
     }
 
     /// Sends a message. If more than a mebibyte waits for the peer, the connection is closed as too slow. A connection
@@ -207,32 +225,4 @@ impl Drop for Endpoint {
 /// The port is in use, or Windows keeps it for something else.
 fn is_taken(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
-}
-
-async fn dial(shared: Arc<Shared>, addr: SocketAddr) {
-    let mut stop = shared.tasks.stop_signal();
-    let dialled = async {
-        // Never closed, so a failure cannot come; waiting does not count as dialling.
-        let _permit = shared.dials.acquire().await;
-        timeout(HANDSHAKE_TIME_MAX, dial_control(addr, shared.listen_ip, &shared.local)).await
-    };
-    let dialled = tokio::select! {
-        dialled = dialled => dialled,
-        () = stop.stopped() => return,
-    };
-    match dialled {
-        Ok(Ok(Dialled::Peer(greeted))) => control::run(shared, *greeted, addr, true).await,
-        Ok(Ok(Dialled::OtherVersion { theirs })) => {
-            shared.report(&mut stop, NetEvent::Incompatible { addr, theirs, dialled: true }).await;
-        }
-        Ok(Ok(Dialled::OtherParty { peer, mismatch })) => {
-            let event = NetEvent::OtherParty { addr, peer, mismatch, dialled: true };
-            shared.report(&mut stop, event).await;
-        }
-        Ok(Err(failure)) => shared.report(&mut stop, NetEvent::DialFailed { addr, failure }).await,
-        Err(_) => {
-            let failure = DialFailure::TimedOut;
-            shared.report(&mut stop, NetEvent::DialFailed { addr, failure }).await;
-        }
-    }
 }

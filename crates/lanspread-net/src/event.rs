@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use lanspread_proto::DecodeError;
 use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId};
-use lanspread_types::{ChunkIndex, PartyMismatch, PeerId};
+use lanspread_types::{ChunkIndex, PartyMismatch, PeerId, Sighting, Subnet};
 
 use crate::pool::PooledBuf;
 
@@ -33,6 +33,7 @@ pub enum NetEvent {
     /// Somebody speaks another protocol version. For a dial this is its end.
     Incompatible {
         addr: SocketAddr,
+        peer: PeerId,
         theirs: u16,
         dialled: bool,
     },
@@ -56,6 +57,20 @@ pub enum NetEvent {
         addr: SocketAddr,
         failure: DialFailure,
     },
+    /// None of a peer's addresses led to it; each with what was found there.
+    PeerDialFailed {
+        peer: PeerId,
+        failures: Vec<(SocketAddr, DialFailure)>,
+    },
+    /// A peer's listener answered there, with its key.
+    Reached {
+        peer: PeerId,
+        addr: SocketAddr,
+    },
+    /// Somebody was heard of. Nothing of it is proven.
+    Sighted(Sighting),
+    /// The networks that this machine is in: at the start of discovery and whenever they change.
+    Subnets(Vec<Subnet>),
     Closed {
         conn: ConnKey,
         reason: CloseReason,
@@ -122,6 +137,8 @@ pub enum DialFailure {
     OwnAddress,
     #[error("whatever answers there is not a lanspread peer: {0}")]
     NotAPeer(String),
+    #[error("another peer answers there")]
+    OtherPeer,
 }
 
 /// Why a control connection ended.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use lanspread_proto::hello::{self, Greeting};
 use lanspread_proto::preamble::{self, Role};
 use lanspread_types::message::Hello;
-use lanspread_types::{PartyMismatch, PeerId, failpoint};
+use lanspread_types::{PartyMismatch, PeerId, PeerName, failpoint};
 use rustls::ClientConfig;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -25,6 +25,8 @@ use crate::tls::{OTHER_PEER, TlsConfigs};
 #[derive(Debug, Clone)]
 pub(crate) struct Local {
     pub(crate) peer: PeerId,
+    pub(crate) name: PeerName,
+    pub(crate) protocol: u16,
     /// The encoded hello.
     pub(crate) hello: Vec<u8>,
     pub(crate) tls: TlsConfigs,
@@ -46,7 +48,7 @@ pub(crate) struct Greeted {
 #[derive(Debug)]
 pub(crate) enum Dialled {
     Peer(Box<Greeted>),
-    OtherVersion { theirs: u16 },
+    OtherVersion { peer: PeerId, theirs: u16 },
     OtherParty { peer: PeerId, mismatch: PartyMismatch },
 }
 
@@ -62,6 +64,7 @@ pub(crate) enum Accepted {
     },
     /// A control connection from a peer of another version, already closed.
     OtherVersion {
+        peer: PeerId,
         theirs: u16,
         listen_port: u16,
     },
@@ -98,6 +101,15 @@ pub(crate) async fn dial_control(
     local: &Local,
 ) -> Result<Dialled, DialFailure> {
     let socket = connect(addr, from).await.map_err(|error| DialFailure::Unreachable(error.to_string()))?;
+    greet(socket, addr, local).await
+}
+
+/// Makes a control connection of a socket that we dialled there.
+pub(crate) async fn greet(
+    socket: TcpStream,
+    addr: SocketAddr,
+    local: &Local,
+) -> Result<Dialled, DialFailure> {
     let not_a_peer = |error: StreamError| DialFailure::NotAPeer(error.to_string());
     let (config, tap) = local.tls.tapped_client();
     let (mut stream, peer) = TlsStream::client(socket, config).await.map_err(not_a_peer)?;
@@ -113,7 +125,7 @@ pub(crate) async fn dial_control(
     let greeting = greeting.map_err(|error: AcceptError| DialFailure::NotAPeer(error.to_string()))?;
     if let Greeting::OtherVersion { protocol, .. } = greeting {
         stream.finish(CLOSE_TIME_MAX).await;
-        return Ok(Dialled::OtherVersion { theirs: protocol });
+        return Ok(Dialled::OtherVersion { peer, theirs: protocol });
     }
     let side = Side::Dialler;
     let ends = Ends { me: local.peer, peer, side, ip: addr.ip(), tap: &tap };
@@ -125,6 +137,13 @@ pub(crate) async fn dial_control(
             Ok(Dialled::OtherParty { peer, mismatch })
         }
     }
+}
+
+/// Finds out whether a certain peer answers there, and hangs up.
+pub(crate) async fn probe(addr: SocketAddr, config: Arc<ClientConfig>) -> Result<(), StreamError> {
+    let (stream, _) = TlsStream::client(connect(addr, None).await?, config).await?;
+    stream.finish(CLOSE_TIME_MAX).await;
+    Ok(())
 }
 
 /// Opens a data connection to a certain peer.
@@ -163,7 +182,7 @@ pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Resu
     if let Greeting::OtherVersion { protocol, .. } = greeting {
         // They shall learn our version, too.
         stream.finish(CLOSE_TIME_MAX).await;
-        return Ok(Accepted::OtherVersion { theirs: protocol, listen_port });
+        return Ok(Accepted::OtherVersion { peer, theirs: protocol, listen_port });
     }
     let ends = Ends { me: local.peer, peer, side: Side::Listener, ip, tap: &tap };
     match enter(&mut stream, &mut rest, local.door.as_ref(), greeting, ends).await? {
@@ -198,7 +217,7 @@ where
     }
 }
 
-async fn connect(addr: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
+pub(crate) async fn connect(addr: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
     // An address of another family, or one that no way leads from, would only forbid what the system finds by itself.
     let leads_there =
         |ip: &IpAddr| ip.is_ipv4() == addr.is_ipv4() && ip.is_loopback() == addr.ip().is_loopback();
@@ -246,9 +265,10 @@ mod tests {
 
     fn local(identity: &Identity, protocol: u16) -> Local {
         let name = PeerName::new("Ann").unwrap();
-        let hello = Hello { protocol, name, listen_port: 4242, program: "test".to_owned() };
+        let hello = Hello { protocol, name: name.clone(), listen_port: 4242, program: "test".to_owned() };
         let hello = lanspread_proto::hello::encode(&hello).unwrap();
-        Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(identity).unwrap(), door: None }
+        let tls = TlsConfigs::new(identity).unwrap();
+        Local { peer: identity.peer_id(), name, protocol, hello, tls, door: None }
     }
 
     /// Accepts one connection, and meanwhile dials it and says hello without a look at who answers.
@@ -302,6 +322,6 @@ mod tests {
         let (ann, bob) = (Identity::generate().unwrap(), Identity::generate().unwrap());
         let (ann, bob) = (local(&ann, PROTOCOL_VERSION), local(&bob, 77));
         let accepted = greet(&bob, &ann).await;
-        assert!(matches!(accepted, Ok(Accepted::OtherVersion { theirs: 77, listen_port: 4242 })));
+        assert!(matches!(accepted, Ok(Accepted::OtherVersion { theirs: 77, listen_port: 4242, .. })));
     }
 }

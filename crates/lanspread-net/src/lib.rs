@@ -2,12 +2,14 @@
 //!
 //! An [`Endpoint`] listens on one port and opens two kinds of connections: control connections for messages, and data
 //! connections for requests and payloads. It authenticates, frames and bounds; what is said, and to whom, is decided
-//! above. Payloads are handed up unverified.
+//! above. Payloads are handed up unverified. [`discovery`] announces the endpoint and hears of others.
 
 mod admission;
 mod binding;
 mod complaints;
 mod control;
+mod dial;
+pub mod discovery;
 mod endpoint;
 mod entry;
 mod event;

@@ -21,6 +21,8 @@ pub(crate) const REPORT_PAUSE: Duration = Duration::from_secs(5);
 /// Inbound connections at a time, in all (one of each role for each peer) and from one address.
 pub(crate) const CONNECTIONS_MAX: usize = 2 * PEERS_MAX;
 pub(crate) const CONNECTIONS_PER_IP_MAX: usize = 64;
+/// How long an address is given before the next one of the same peer is tried beside it (RFC 8305, section 5).
+pub(crate) const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// Dials at a time; further ones wait.
 pub(crate) const DIALS_MAX: usize = 64;
 

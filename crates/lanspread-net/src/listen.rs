@@ -82,9 +82,9 @@ async fn begin(shared: Arc<Shared>, socket: TcpStream, from: SocketAddr, mut tic
             control::run(shared, greeted, addr, false).await;
         }
         Ok(Ok(Accepted::Data { stream, peer, rest })) => link::run(shared, peer, from, stream, rest).await,
-        Ok(Ok(Accepted::OtherVersion { theirs, listen_port })) => {
+        Ok(Ok(Accepted::OtherVersion { peer, theirs, listen_port })) => {
             let addr = listener_of(from, listen_port);
-            shared.report(&mut stop, NetEvent::Incompatible { addr, theirs, dialled: false }).await;
+            shared.report(&mut stop, NetEvent::Incompatible { addr, peer, theirs, dialled: false }).await;
         }
         Ok(Ok(Accepted::OtherParty { peer, listen_port, mismatch })) => {
             let addr = listener_of(from, listen_port);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use lanspread_peer::Find;
 use lanspread_types::{CatalogKey, GameId, PartyName, PeerName};
 
 /// A lanspread peer for scripts: one JSON command per line of standard input, JSON lines on standard output.
@@ -65,9 +66,36 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     pub download_limit: Option<u64>,
 
+    /// How to find others, beyond `connect`: any of mdns, broadcast, introductions, remembered, or all
+    #[arg(long, value_name = "HOW", value_delimiter = ',')]
+    pub find: Vec<How>,
+
     /// What to log on standard error, such as `info` or `lanspread_net=debug`
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,
+}
+
+/// A way to find others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum How {
+    Mdns,
+    Broadcast,
+    Introductions,
+    Remembered,
+    All,
+}
+
+impl Args {
+    /// Nothing that was not asked for: scripts and tests that do not know of each other must not meet.
+    pub fn find(&self) -> Find {
+        let asked = |how| self.find.contains(&how) || self.find.contains(&How::All);
+        Find {
+            mdns: asked(How::Mdns),
+            broadcast: asked(How::Broadcast),
+            introductions: asked(How::Introductions),
+            remembered: asked(How::Remembered),
+        }
+    }
 }
 
 fn party(text: &str) -> Result<PartyName, String> {
@@ -101,6 +129,18 @@ mod tests {
             Args::try_parse_from(["x", "--games-dir", "g", "--state-dir", "s"]).unwrap().listen.port(),
             0
         );
+    }
+
+    #[test]
+    fn nobody_is_found_unless_asked_for() {
+        let find = |flags: &str| {
+            let line = format!("x --games-dir g --state-dir s {flags}");
+            Args::try_parse_from(line.split_whitespace()).unwrap().find()
+        };
+        assert_eq!(find(""), Find::NOBODY);
+        assert_eq!(find("--find all"), Find::EVERYBODY);
+        assert_eq!(find("--find mdns,broadcast"), Find { mdns: true, broadcast: true, ..Find::NOBODY });
+        assert_eq!(find("--find introductions"), Find { introductions: true, ..Find::NOBODY });
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub async fn run(args: Args) -> ExitCode {
 async fn start(args: Args) -> Result<(RunningPeer, Signals, PathBuf), ErrorBody> {
     let internal = |e: String| ErrorBody::new(ErrorCode::Internal, e);
     let signals = Signals::catch().map_err(|e| internal(format!("signals cannot be caught: {e}")))?;
+    let find = args.find();
     let wish = CatalogWish { file: args.catalog, key: args.catalog_key, none: args.no_catalog };
     let catalog = catalog_choice::choose(&args.state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
     let party = match (args.party, &args.party_secret_file) {
@@ -83,6 +84,7 @@ async fn start(args: Args) -> Result<(RunningPeer, Signals, PathBuf), ErrorBody>
         accept_wants: args.accept_wants,
         party,
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
+        find,
     };
     let peer = lanspread_peer::start(config).await.map_err(|e| ErrorBody::from(&e))?;
     Ok((peer, signals, args.state_dir))

@@ -27,4 +27,25 @@ pub struct PeerConfig {
     pub party: Option<Party>,
     /// Limits from the start; they can be changed while the peer runs.
     pub limits: RateLimits,
+    /// How others are found, beyond typed addresses.
+    pub find: Find,
+}
+
+/// How a peer finds others by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Find {
+    /// Announce and listen by multicast DNS.
+    pub mdns: bool,
+    /// Announce and listen by UDP broadcast.
+    pub broadcast: bool,
+    /// Introduce peers to each other, and dial those who are introduced.
+    pub introductions: bool,
+    /// Keep in the state folder who was here, and try them first at the next start.
+    pub remembered: bool,
+}
+
+impl Find {
+    pub const EVERYBODY: Self = Self { mdns: true, broadcast: true, introductions: true, remembered: true };
+    /// Only typed addresses.
+    pub const NOBODY: Self = Self { mdns: false, broadcast: false, introductions: false, remembered: false };
 }

@@ -6,17 +6,19 @@ pub mod catalog_file;
 pub mod catalog_make;
 pub mod config;
 mod disk;
+pub mod doctor;
 pub mod handle;
 mod launch;
 pub mod pass_phrase;
+pub mod remembered;
 mod runtime;
 #[cfg(feature = "sabotage")]
 mod sabotage;
 pub mod signed_catalog;
 
-pub use config::PeerConfig;
+pub use config::{Find, PeerConfig};
 pub use handle::{EventStream, PeerHandle, Streamed};
-pub use lanspread_core::{catalog, command, event, io, refusals, room, snapshot};
+pub use lanspread_core::{catalog, command, event, finding, io, refusals, room, snapshot};
 pub use lanspread_store::{GAME_FILE, GameFile, GameFileError, pack};
 pub use lanspread_types as types;
 pub use start::{RunningPeer, StartError, start};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use lanspread_core::command::{CommandError, CommandId, Reply};
 use lanspread_core::event::Event;
+use lanspread_core::finding::Finding;
 use lanspread_core::io::{
     self, CloseReason, ConnId, Connected, Input, LinkId, NetInput, Output, RequestFailure,
 };
@@ -23,6 +24,7 @@ use tokio::time::Instant as Moment;
 
 use crate::disk::{Disk, Reports};
 use crate::handle::{CommandIds, Commanded};
+use crate::remembered;
 use crate::traffic::{self, Expectations};
 use crate::{catalog_choice, signed_catalog};
 
@@ -62,7 +64,7 @@ pub(crate) struct Runtime {
 
 impl Runtime {
     pub fn new(
-        config: NodeConfig,
+        (config, finding): (NodeConfig, Finding),
         endpoint: Arc<Endpoint>,
         disk: Disk,
         expectations: Expectations,
@@ -70,10 +72,14 @@ impl Runtime {
         events: broadcast::Sender<Event>,
         state_dir: PathBuf,
     ) -> Self {
+        #[cfg(feature = "sabotage")]
+        let saboteur = crate::sabotage::Saboteur::new(config.games_dir.clone());
+        let mut node = Node::new(config);
+        node.find_peers(Time::START, finding);
         Self {
             #[cfg(feature = "sabotage")]
-            saboteur: crate::sabotage::Saboteur::new(config.games_dir.clone()),
-            node: Node::new(config),
+            saboteur,
+            node,
             started: Instant::now(),
             endpoint,
             disk,
@@ -142,6 +148,12 @@ impl Runtime {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Dial { addr } => self.endpoint.dial(addr),
+            Output::DialPeer { peer, addrs } => self.endpoint.dial_peer(peer, addrs),
+            Output::Probe { peer, addr } => self.endpoint.probe(peer, addr),
+            Output::Remember(peers) => {
+                let state_dir = self.state_dir.clone();
+                self.disk.spawn(move || remembered::write(&state_dir, &peers));
+            }
             Output::Send { conn, message } => self.endpoint.send(ConnKey(conn.0), &message),
             Output::Close { conn, reason } => {
                 self.endpoint.close(ConnKey(conn.0), reason == CloseReason::Leaving);
@@ -214,7 +226,9 @@ impl Runtime {
                 self.peers.connected(conn, peer, addr);
                 NetInput::Connected(Connected { conn, peer, hello, addr, dialled })
             }
-            NetEvent::Incompatible { addr, theirs, .. } => NetInput::Incompatible { addr, theirs },
+            NetEvent::Incompatible { addr, peer, theirs, .. } => {
+                NetInput::Incompatible { addr, peer: Some(peer), theirs }
+            }
             NetEvent::OtherParty { addr, peer, mismatch, dialled } => {
                 let (peer, cause) = (Some(peer), RefusalCause::Party(mismatch));
                 NetInput::Refused { addr, peer, cause, dialled }
@@ -228,6 +242,12 @@ impl Runtime {
                 };
                 NetInput::Refused { addr, peer, cause, dialled: false }
             }
+            NetEvent::PeerDialFailed { peer, failures } => {
+                NetInput::PeerDialFailed { peer, reason: reasons(&failures) }
+            }
+            NetEvent::Reached { peer, addr } => NetInput::Reached { peer, addr },
+            NetEvent::Sighted(sighting) => NetInput::Sighted(sighting),
+            NetEvent::Subnets(subnets) => NetInput::Subnets(subnets),
             NetEvent::DialFailed { addr, failure } => {
                 NetInput::DialFailed { addr, failure: dial_failure(failure) }
             }
@@ -316,7 +336,14 @@ fn dial_failure(failure: lanspread_net::DialFailure) -> io::DialFailure {
         Net::TimedOut => io::DialFailure::TimedOut,
         Net::OwnAddress => io::DialFailure::OwnAddress,
         Net::NotAPeer(reason) => io::DialFailure::NotAPeer(reason),
+        Net::OtherPeer => io::DialFailure::NotAPeer(failure.to_string()),
     }
+}
+
+/// What was found at each of a peer's addresses.
+fn reasons(failures: &[(SocketAddr, lanspread_net::DialFailure)]) -> String {
+    let each: Vec<String> = failures.iter().map(|(addr, failure)| format!("{addr}: {failure}")).collect();
+    each.join("; ")
 }
 
 fn close_reason(reason: &lanspread_net::CloseReason) -> CloseReason {

@@ -219,7 +219,7 @@ impl Saboteur {
         match result {
             Ok(Reply::Status(status)) => self.status(status),
             Ok(Reply::Games(games)) => self.games(games),
-            Ok(Reply::Peers(peers)) => self.peers(peers),
+            Ok(Reply::Peers(room)) => self.peers(&mut room.peers),
             Err(CommandError::AmbiguousContent { variants, .. }) if failpoint!("hide-variants") => {
                 variants.clear()
             }

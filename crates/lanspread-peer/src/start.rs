@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lanspread_core::NodeConfig;
+use lanspread_core::finding::Finding;
 use lanspread_core::rules::HouseRules;
+use lanspread_net::discovery::{BEACON_PORT, DiscoveryConfig};
 use lanspread_net::{BindError, Endpoint, EndpointConfig, Identity};
 use lanspread_store::Store;
 use lanspread_types::{PeerId, PeerName, failpoint};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::catalog_choice::CatalogChoice;
-use crate::config::PeerConfig;
+use crate::config::{Find, PeerConfig};
 use crate::disk::Disk;
 use crate::handle::{EventStream, PeerHandle};
+use crate::remembered;
 use crate::runtime::{Inputs, Runtime};
 use crate::traffic::{self, Expectations};
 
@@ -71,6 +74,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         accept_wants,
         party,
         limits,
+        find,
     } = config;
     let identity = open_identity(state_dir.clone()).await?;
     let store = open_store(games_dir.clone()).await?;
@@ -113,8 +117,17 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         rules: HouseRules { party: party.map(|party| party.name), trust, accept_wants },
         seed: random_seed(),
     };
+    let finding = finding(find, state_dir.clone()).await;
+    if find.mdns || find.broadcast {
+        endpoint.discover(DiscoveryConfig {
+            mdns: find.mdns,
+            broadcast: find.broadcast,
+            beacon_port: BEACON_PORT,
+        });
+    }
     let disk = Disk::new(store, reports.clone());
-    let runtime = Runtime::new(node, endpoint, disk, expectations, reports, events.clone(), state_dir);
+    let runtime =
+        Runtime::new((node, finding), endpoint, disk, expectations, reports, events.clone(), state_dir);
     let inputs = Inputs { commands: commanded, net, reports: reported };
     let done = tokio::spawn(async move {
         runtime.run(inputs).await;
@@ -124,6 +137,17 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
     let handle = PeerHandle { commands, events: events.downgrade() };
     drop(events);
     Ok(RunningPeer { handle, events: EventStream(stream), peer, addr, done })
+}
+
+/// What the node is told about finding others.
+async fn finding(find: Find, state_dir: PathBuf) -> Finding {
+    let remembered = if find.remembered {
+        // A file that cannot be read is no reason not to start.
+        tokio::task::spawn_blocking(move || remembered::read(&state_dir)).await.unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    Finding { introductions: find.introductions, remembered, remember: find.remembered }
 }
 
 fn bind_reason(error: BindError) -> String {

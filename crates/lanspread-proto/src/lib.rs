@@ -5,6 +5,7 @@
 //! ([`manifest`]). It is synchronous, does no IO, and allocates nothing that the bytes at hand do not justify.
 //! The specification for readers is `docs/protocol.md`.
 
+pub mod beacon;
 mod data;
 pub mod frame;
 pub mod hello;

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod content;
 pub mod guest;
+pub mod joining;
 pub mod network;
 pub mod party;
 pub mod plot;

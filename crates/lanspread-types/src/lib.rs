@@ -5,6 +5,7 @@
 //! reads no clock and knows no async.
 
 pub mod chunk;
+pub mod finding;
 pub mod id;
 pub mod limits;
 pub mod manifest;
@@ -18,6 +19,7 @@ pub mod tree;
 pub mod version;
 
 pub use chunk::{ChunkIndex, ChunkSize};
+pub use finding::{Adapter, KnownPeer, Means, Sighting, Subnet};
 pub use id::{CatalogKey, ContentId, GameId, PeerId, PeerName};
 pub use manifest::{ChunkPlace, FileEntry, GameContent, Manifest};
 pub use party::{Party, PartyMismatch, PartyName, PassPhrase};

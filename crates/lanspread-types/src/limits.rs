@@ -60,3 +60,10 @@ pub const INTRODUCTIONS_MAX: usize = 64;
 
 /// Most peers that are kept connected.
 pub const PEERS_MAX: usize = 512;
+
+/// Most addresses that are kept for one peer.
+pub const ADDRS_PER_PEER_MAX: usize = 8;
+/// Most peers that are remembered for the next party.
+pub const REMEMBERED_MAX: usize = 64;
+/// Largest beacon, in bytes. Every network carries so much in one piece (RFC 791: 576 bytes, header included).
+pub const BEACON_BYTES_MAX: usize = 256;

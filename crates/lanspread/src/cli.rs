@@ -63,7 +63,7 @@ Examples:
     /// List the room's games: what is here, and how many have the rest.
     #[command(visible_alias = "games", after_help = "Example:\n  lanspread list")]
     List,
-    /// List the connected peers and what they offer.
+    /// List the connected peers, how each was found and what it offers, and why others are not connected.
     #[command(after_help = "Example:\n  lanspread peers")]
     Peers,
     /// Show how the running peer stands: its address, its folders, what it does.
@@ -165,6 +165,16 @@ Examples:
     /// Print the manual page.
     #[command(after_help = "Example:\n  lanspread man > ~/.local/share/man/man1/lanspread.1")]
     Man,
+    /// Look for what keeps PCs from finding each other, and say what to do.
+    #[command(after_help = "\
+Looks at the network cards, the firewall, the disks, and whether multicast and broadcast pass; takes a
+few seconds, changes nothing, and works with and without a running peer.
+
+Examples:
+  lanspread doctor
+  lanspread doctor --games-dir D:\\Games
+  lanspread doctor --json")]
+    Doctor(DoctorArgs),
     /// Stop the running peer: it says goodbye to everybody and ends.
     #[command(after_help = "Example:\n  lanspread stop")]
     Stop,
@@ -219,9 +229,19 @@ pub struct RunArgs {
     /// Receive at most so much chunk data per second, such as 10M; `lanspread limit` changes it.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub download_limit: Option<u64>,
+    /// Announce nothing and look for nobody: only --connect and `lanspread connect`, and who is introduced then.
+    #[arg(long)]
+    pub no_discovery: bool,
     /// A peer to connect to; may be given several times.
     #[arg(long, value_name = "ADDR")]
     pub connect: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The library to look at, if no peer runs.
+    #[arg(long, value_name = "DIR")]
+    pub games_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

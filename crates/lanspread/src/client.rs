@@ -93,6 +93,13 @@ impl Client {
         }
     }
 
+    /// What the running peer's doctor finds.
+    pub fn doctor(&self) -> Result<Line, ErrorBody> {
+        let response = self.configured(self.agent.get(format!("{}/doctor", self.base))).call();
+        let text = response.map_err(broken)?.body_mut().read_to_string().map_err(broken)?;
+        serde_json::from_str(&text).map_err(broken)
+    }
+
     pub fn games(&self) -> Result<Vec<GameInfo>, ErrorBody> {
         match self.ask(&Request::ListGames)? {
             ReplyData::ListGames(list) => Ok(list.games),

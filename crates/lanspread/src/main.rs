@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod commands;
 mod demo;
+mod doctor;
 mod host;
 mod http;
 mod join;
@@ -50,6 +51,9 @@ fn dispatch(cli: Cli) -> Result<(), ErrorBody> {
         Some(Command::Demo(args)) => block_on(demo::run(args)),
         Some(Command::Run(args)) => {
             block_on(run::run(args, cli.ui, place::state_dir(cli.state_dir)?, cli.json))
+        }
+        Some(Command::Doctor(args)) => {
+            block_on(doctor::run(args, place::state_dir(cli.state_dir)?, cli.json))
         }
         Some(Command::Pack(args)) => commands::pack(args, &place::state_dir(cli.state_dir)?, cli.json),
         Some(Command::Catalog(args)) => catalog::run(args.command, cli.state_dir),

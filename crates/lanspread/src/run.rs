@@ -8,7 +8,7 @@ use lanspread_api::{ErrorBody, ErrorCode, Line, render};
 use lanspread_peer::catalog::Catalog;
 use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
-use lanspread_peer::{EventStream, PeerConfig, PeerHandle};
+use lanspread_peer::{EventStream, Find, PeerConfig, PeerHandle};
 use lanspread_types::Party;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -73,6 +73,7 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
         accept_wants: false,
         party: None,
         limits: RateLimits::default(),
+        find: Find::EVERYBODY,
     };
     let browser = !ui.no_browser && ui.ui_listen.is_none();
     let connect = std::env::current_exe().ok().as_deref().and_then(join::address_in).into_iter().collect();
@@ -203,6 +204,7 @@ fn config(args: RunArgs, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
         accept_wants: args.accept_wants,
         party,
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
+        find: if args.no_discovery { Find { introductions: true, ..Find::NOBODY } } else { Find::EVERYBODY },
     })
 }
 

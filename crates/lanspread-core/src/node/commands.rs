@@ -13,7 +13,6 @@ use crate::event::{DownloadFailure, Event, TransferTotals};
 use crate::fetch::Fetch;
 use crate::io::{CloseReason, DiskJob, Output};
 use crate::library::LocalGame;
-use crate::roster::RemotePeer;
 use crate::snapshot::{Availability, GameSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource};
 use crate::swarm::SourceFigures;
 use crate::time::Time;
@@ -46,7 +45,7 @@ impl Node {
         match command {
             Command::Status => self.reply(id, Ok(Reply::Status(Box::new(self.status(now))))),
             Command::ListPeers => {
-                let peers = self.roster.iter().map(RemotePeer::snapshot).collect();
+                let peers = self.peer_list();
                 self.reply(id, Ok(Reply::Peers(peers)));
             }
             Command::ListGames => self.reply(id, Ok(Reply::Games(self.game_list()))),
@@ -216,7 +215,7 @@ impl Node {
             return self.reply(id, Err(CommandError::ConnectFailed { addr, failure }));
         }
         if let Some(peer) = self.roster.at_addr(addr) {
-            let snapshot = peer.snapshot();
+            let snapshot = self.peer_snapshot(peer);
             return self.reply(id, Ok(Reply::Connected(snapshot)));
         }
         self.waiting.connects.push((id, addr));
@@ -408,6 +407,7 @@ impl Node {
         for conn in conns {
             self.outbox.push_back(Output::Close { conn, reason: CloseReason::Leaving });
         }
+        self.remember_now();
         for (wait, addr) in std::mem::take(&mut self.waiting.connects) {
             let failure = crate::io::DialFailure::TimedOut;
             self.reply(wait, Err(CommandError::ConnectFailed { addr, failure }));

@@ -2,12 +2,13 @@
 //!
 //! The node owns the parts (roster, library, operations, downloads, uplink) and carries news between them. Each file
 //! of this folder is one side of it: `commands` (the user), `network` (connections and messages), `serving`,
-//! `fetching`, `disk`, `upkeep` (updates, verification, play), `timers`.
+//! `fetching`, `disk`, `meeting` (who else is in the room), `upkeep` (updates, verification, play), `timers`.
 
 mod catalogue;
 mod commands;
 mod disk;
 mod fetching;
+mod meeting;
 mod network;
 mod refusing;
 mod room;
@@ -43,7 +44,7 @@ use crate::swarm::{RateLimit, Rng, Tuning, Uplink};
 use crate::time::Time;
 
 use commands::Waiting;
-use timers::Redial;
+use meeting::Meeting;
 
 /// What a node is made with.
 #[derive(Debug, Clone)]
@@ -77,10 +78,10 @@ pub struct Node {
     limits: RateLimits,
     traffic: Traffic,
     waiting: Waiting,
-    redial: Redial,
     refusals: Refusals,
     catalogs: CatalogSync,
     room: Room,
+    meeting: Meeting,
     ready: bool,
     announced_at: Time,
     /// Hashed games that are still to be announced.
@@ -99,6 +100,7 @@ impl Node {
         }
         let catalogs = CatalogSync::new(config.rules.trust.take());
         let limits = config.limits;
+        let meeting = Meeting::new(config.me);
         let mut node = Self {
             rng: Rng::new(config.seed),
             roster: Roster::new(config.me),
@@ -110,10 +112,10 @@ impl Node {
             requests: BTreeMap::new(),
             next_request: 0,
             waiting: Waiting::default(),
-            redial: Redial::default(),
             refusals: Refusals::default(),
             catalogs,
             room: Room::default(),
+            meeting,
             ready: false,
             announced_at: Time::START,
             announce_due: None,

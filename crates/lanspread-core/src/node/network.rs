@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanspread_types::limits::{HAVE_MAP_BYTES_MAX, PROTOCOL_VERSION};
 use lanspread_types::message::{HaveMap, LibraryUpdate, Message};
-use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameId, PeerId};
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameId, PeerId, failpoint};
 
 use super::Node;
 use crate::command::{CommandError, Reply};
@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::fetch::Fetch;
 use crate::io::{CloseReason, ConnId, Connected, NetInput, Output};
 use crate::refusals::RefusalCause;
-use crate::roster::{Admission, LibraryFault, RemotePeer};
+use crate::roster::{Admission, LibraryFault};
 use crate::time::Time;
 
 /// Newly hashed games are announced at most this often: soon enough for people, and no flood.
@@ -22,8 +22,9 @@ impl Node {
     pub(super) fn handle_net(&mut self, now: Time, input: NetInput) {
         match input {
             NetInput::Connected(connected) => self.connected(now, &connected),
-            NetInput::Incompatible { addr, theirs } => {
+            NetInput::Incompatible { addr, peer, theirs } => {
                 let ours = PROTOCOL_VERSION;
+                self.meeting.book.other_version(peer, addr, theirs, now);
                 self.event(Event::PeerIncompatible { addr, theirs, ours });
                 self.answer_connects(addr, |addr| Err(CommandError::Incompatible { addr, theirs, ours }));
             }
@@ -34,8 +35,15 @@ impl Node {
                 self.answer_connects(addr, |addr| {
                     Err(CommandError::ConnectFailed { addr, failure: failure.clone() })
                 });
-                self.redial.failed(addr, now, &mut self.rng);
+                self.typed_dial_failed(addr, &failure);
             }
+            NetInput::PeerDialFailed { peer, reason } => {
+                self.meeting.book.failed(&peer, reason, now, &mut self.rng);
+            }
+            NetInput::Reached { peer, addr } => self.reached(now, peer, addr),
+            NetInput::Sighted(_) if failpoint!("ignore-sightings") => {}
+            NetInput::Sighted(sighting) => self.sighted(now, sighting, None),
+            NetInput::Subnets(subnets) => self.meeting.book.set_subnets(subnets),
             NetInput::Closed { conn, reason } => self.closed(now, conn, reason),
             NetInput::Message { conn, message } => self.message(now, conn, message),
             NetInput::Requested { link, peer, request } => self.requested(now, link, peer, request),
@@ -56,8 +64,8 @@ impl Node {
             return self.close(*conn, CloseReason::Leaving);
         }
         match self.roster.admit(connected, now) {
-            Admission::Full => return self.close(*conn, CloseReason::TooManyPeers),
-            Admission::Banned => return self.close(*conn, CloseReason::ProtocolError),
+            Admission::Full => return self.turn_away(now, *peer, *conn, CloseReason::TooManyPeers),
+            Admission::Banned => return self.turn_away(now, *peer, *conn, CloseReason::ProtocolError),
             Admission::Redundant => self.close(*conn, CloseReason::Replaced),
             Admission::Replaces(old) => {
                 self.close(old, CloseReason::Replaced);
@@ -70,11 +78,9 @@ impl Node {
             }
         }
         self.look_for_silence();
-        if *dialled {
-            self.redial.reached(*addr);
-            if let Some(snapshot) = self.roster.get(peer).map(RemotePeer::snapshot) {
-                self.answer_connects(*addr, |_| Ok(Reply::Connected(snapshot.clone())));
-            }
+        self.met(now, connected);
+        if *dialled && let Some(snapshot) = self.roster.get(peer).map(|p| self.peer_snapshot(p)) {
+            self.answer_connects(*addr, |_| Ok(Reply::Connected(snapshot.clone())));
         }
         self.answer_peer_waits(now);
     }
@@ -126,9 +132,7 @@ impl Node {
         self.catalogs.peer_gone(peer.id);
         self.room.peer_gone(peer.id);
         self.event(Event::PeerLost { peer: peer.id, name: peer.name, reason });
-        if matches!(reason, CloseReason::Lost | CloseReason::Silent) && !self.is_stopping() {
-            self.redial.lost(peer.addr, now, &mut self.rng);
-        }
+        self.parted(now, &peer.id, reason);
         self.manifest_source_lost(now, peer.id);
         self.pump_fetches(now);
     }
@@ -173,8 +177,8 @@ impl Node {
             Message::State(state) => self.state_told(now, id, state),
             Message::FetchWanted { game } => self.fetch_wanted(now, id, &game),
             Message::Ping { nonce } => self.send(conn, Message::Pong { nonce }),
-            // Introductions are for the dialling policy, which this version does not have yet.
-            Message::Pong { .. } | Message::Introduce { .. } => {}
+            Message::Introduce { peers } => self.introduced(now, id, &peers),
+            Message::Pong { .. } => {}
             Message::Goodbye => {
                 self.close(conn, CloseReason::Goodbye);
                 self.closed(now, conn, CloseReason::Goodbye);

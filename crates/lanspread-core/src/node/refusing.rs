@@ -1,4 +1,7 @@
 //! Whom this peer does not deal with, and how its owner hears of it.
+//!
+//! `status` has the record of refusals: what was refused of late, how often, known or not. Who is not here and why is
+//! the address book's to tell; it learns of those who proved who they are, each of whom it lists once.
 
 use std::net::SocketAddr;
 
@@ -21,14 +24,22 @@ impl Node {
         cause: RefusalCause,
         dialled: bool,
     ) {
-        if dialled {
-            // Trying again by itself would change nothing, and would look like guessing.
-            self.redial.reached(addr);
-            if let RefusalCause::Party(mismatch) = &cause {
+        if let RefusalCause::Party(mismatch) = &cause {
+            let typed = dialled && self.is_typed(addr);
+            if let Some(peer) = peer {
+                self.meeting.book.other_party(peer, addr, mismatch, typed, now);
+            }
+            if dialled {
                 self.answer_connects(addr, |addr| {
                     Err(CommandError::OtherParty { addr, mismatch: mismatch.clone() })
                 });
             }
+        } else if let Some(peer) = peer
+            && dialled
+            && self.roster.get(&peer).is_none()
+        {
+            // Whatever it is, an attempt to reach it is over.
+            self.meeting.book.turned_away(&peer, cause.to_string(), now);
         }
         if self.refusals.note(addr, peer, cause.clone(), now) {
             self.event(Event::PeerRefused { peer, addr, cause });

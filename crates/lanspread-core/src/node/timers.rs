@@ -1,7 +1,5 @@
-//! What happens because time passes: liveness, redialling, waits.
+//! What happens because time passes: liveness, waits.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use lanspread_types::failpoint;
@@ -9,9 +7,8 @@ use lanspread_types::message::Message;
 
 use super::Node;
 
-use crate::io::{CloseReason, Output};
+use crate::io::CloseReason;
 use crate::roster::RemotePeer;
-use crate::swarm::Rng;
 use crate::time::Time;
 
 /// A peer that was silent for so long is asked whether it is still there.
@@ -19,68 +16,6 @@ const PING_AFTER: Duration = Duration::from_secs(5);
 /// A peer that does not answer either is lost: a crash without a closed connection (a pulled cable) goes unnoticed
 /// for no longer than this.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
-/// First pause before a lost peer is dialled again; doubled each time.
-const REDIAL_FIRST: Duration = Duration::from_millis(500);
-const REDIAL_MAX: Duration = Duration::from_secs(30);
-/// A peer that has not come back after so many tries (some ten minutes) has gone home.
-const REDIAL_TRIES: u32 = 25;
-
-/// Peers that were lost and may come back.
-#[derive(Debug, Default)]
-pub struct Redial {
-    lost: BTreeMap<SocketAddr, Attempt>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Attempt {
-    due: Option<Time>,
-    tries: u32,
-}
-
-impl Redial {
-    pub fn lost(&mut self, addr: SocketAddr, now: Time, rng: &mut Rng) {
-        if failpoint!("never-redial") {
-            return;
-        }
-        self.lost.insert(addr, Attempt { due: Some(now + with_jitter(REDIAL_FIRST, rng)), tries: 0 });
-    }
-
-    pub fn failed(&mut self, addr: SocketAddr, now: Time, rng: &mut Rng) {
-        let Some(attempt) = self.lost.get_mut(&addr) else { return };
-        attempt.tries += 1;
-        if attempt.tries >= REDIAL_TRIES {
-            self.lost.remove(&addr);
-            return;
-        }
-        let pause = (REDIAL_FIRST * 2u32.saturating_pow(attempt.tries.min(16))).min(REDIAL_MAX);
-        attempt.due = Some(now + with_jitter(pause, rng));
-    }
-
-    pub fn reached(&mut self, addr: SocketAddr) {
-        self.lost.remove(&addr);
-    }
-
-    fn take_due(&mut self, now: Time) -> Vec<SocketAddr> {
-        let due = |attempt: &Attempt| attempt.due.is_some_and(|at| now >= at);
-        let addrs: Vec<SocketAddr> =
-            self.lost.iter().filter(|(_, a)| due(a)).map(|(addr, _)| *addr).collect();
-        for addr in &addrs {
-            if let Some(attempt) = self.lost.get_mut(addr) {
-                attempt.due = None;
-            }
-        }
-        addrs
-    }
-
-    fn next_due(&self) -> Option<Time> {
-        self.lost.values().filter_map(|a| a.due).min()
-    }
-}
-
-/// Up to a quarter more, so that a room that lost its switch does not dial in step.
-fn with_jitter(pause: Duration, rng: &mut Rng) -> Duration {
-    pause + Duration::from_micros(rng.below(pause.as_micros() as u64 / 4 + 1))
-}
 
 impl Node {
     /// When to come back although nothing has happened.
@@ -92,7 +27,7 @@ impl Node {
         let rest = [
             self.catalogs.next_wakeup(),
             self.room_wakeup(),
-            self.redial.next_due(),
+            self.meeting_wakeup(now),
             self.uplink.next_wakeup(now),
             limited,
             self.announce_due,
@@ -106,13 +41,7 @@ impl Node {
         self.announce_if_due(now);
         self.give_up_late_catalog(now);
         self.answer_rooms(now);
-        for addr in self.redial.take_due(now) {
-            if self.roster.at_addr(addr).is_some() || self.is_stopping() {
-                self.redial.reached(addr);
-            } else {
-                self.outbox.push_back(Output::Dial { addr });
-            }
-        }
+        self.run_meeting_timers(now);
         self.run_fetch_timers(now);
         if self.limits.download.is_some() && self.download_limit.allows(now) {
             self.pump_fetches(now);

@@ -108,12 +108,33 @@ async fn guessing_is_slow() {
     assert!(limited >= 10, "{limited} of 24 reports speak of the limit");
 }
 
+#[tokio::test]
+async fn a_peer_that_was_looked_for_and_is_in_another_party_is_told_of_once() {
+    let friday = party("friday", "correct horse battery");
+    let (mut ann, bob) = (guest("Ann", Some(friday)).await, guest("Bob", None).await);
+    ann.endpoint.dial_peer(bob.id(), vec![bob.addr()]);
+    let event = ann.event().await;
+    assert!(
+        matches!(&event, NetEvent::OtherParty { peer, addr, mismatch: PartyMismatch::Open, dialled: true }
+            if *peer == bob.id() && *addr == bob.addr()),
+        "{event:?}"
+    );
+    // Somebody else is found at that address: he is told of, and the search has failed all the same.
+    let nobody = guest("Nobody", None).await.id();
+    ann.endpoint.dial_peer(nobody, vec![bob.addr()]);
+    let event = ann.event().await;
+    assert!(matches!(&event, NetEvent::OtherParty { peer, .. } if *peer == bob.id()), "{event:?}");
+    let event = ann.event().await;
+    assert!(matches!(&event, NetEvent::PeerDialFailed { peer, .. } if *peer == nobody), "{event:?}");
+}
+
 fn local(party: &Party) -> Local {
     let identity = Identity::generate().unwrap();
     let hello = hello::encode_closed(PROTOCOL_VERSION, 4242, &party.name).unwrap();
     let name = lanspread_types::PeerName::new("local").unwrap();
     let door = Some(Door::new(party.clone(), &name, "test").unwrap());
-    Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity).unwrap(), door }
+    let tls = TlsConfigs::new(&identity).unwrap();
+    Local { peer: identity.peer_id(), name, protocol: PROTOCOL_VERSION, hello, tls, door }
 }
 
 /// The relay's own TLS session to a guest.

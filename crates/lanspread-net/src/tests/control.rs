@@ -67,7 +67,7 @@ async fn both_sides_of_a_version_mismatch_learn_the_other_version() {
     ann.endpoint.dial(bob.addr());
     let event = ann.event().await;
     assert!(
-        matches!(event, NetEvent::Incompatible { addr, theirs, dialled: true } if addr == bob.addr() && theirs == PROTOCOL_VERSION + 6),
+        matches!(event, NetEvent::Incompatible { addr, theirs, dialled: true, .. } if addr == bob.addr() && theirs == PROTOCOL_VERSION + 6),
         "{event:?}"
     );
     bob.endpoint.dial(ann.addr());
@@ -78,7 +78,7 @@ async fn both_sides_of_a_version_mismatch_learn_the_other_version() {
         }
     };
     assert!(
-        matches!(event, NetEvent::Incompatible { addr, theirs, dialled: false } if addr == bob.addr() && theirs == PROTOCOL_VERSION + 6),
+        matches!(event, NetEvent::Incompatible { addr, theirs, dialled: false, .. } if addr == bob.addr() && theirs == PROTOCOL_VERSION + 6),
         "{event:?}"
     );
     // Bob has read Ann's hello in both cases, though she had hung up: that is what tells him her version.
@@ -202,15 +202,22 @@ async fn a_full_queue_is_not_yet_too_slow() {
 /// A peer that has said hello and may now say anything.
 async fn raw_peer(ann: &Peer) -> Greeted {
     let identity = Identity::generate().unwrap();
+    let name = lanspread_types::PeerName::new("Mallory").unwrap();
     let hello = lanspread_types::message::Hello {
         protocol: PROTOCOL_VERSION,
-        name: lanspread_types::PeerName::new("Mallory").unwrap(),
+        name: name.clone(),
         listen_port: 1,
         program: String::new(),
     };
     let hello = lanspread_proto::hello::encode(&hello).unwrap();
-    let local =
-        Local { peer: identity.peer_id(), hello, tls: TlsConfigs::new(&identity).unwrap(), door: None };
+    let local = Local {
+        peer: identity.peer_id(),
+        name,
+        protocol: PROTOCOL_VERSION,
+        hello,
+        tls: TlsConfigs::new(&identity).unwrap(),
+        door: None,
+    };
     match dial_control(ann.addr(), None, &local).await.unwrap() {
         Dialled::Peer(greeted) => *greeted,
         Dialled::OtherVersion { .. } | Dialled::OtherParty { .. } => panic!(),

@@ -296,6 +296,8 @@ async fn a_source_that_stops_in_mid_payload_is_given_up() {
     let identity = config("Mallory").identity;
     let local = Local {
         peer: identity.peer_id(),
+        name: lanspread_types::PeerName::new("Mallory").unwrap(),
+        protocol: lanspread_types::limits::PROTOCOL_VERSION,
         hello: Vec::new(),
         tls: TlsConfigs::new(&identity).unwrap(),
         door: None,

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use lanspread_core::command::Reply;
 use lanspread_core::io::{
-    ChunkFault, CloseReason, ConnId, Connected, DialFailure, Input, LinkId, NetInput, Output, RequestFailure,
-    Serving,
+    ChunkFault, CloseReason, ConnId, Connected, Input, LinkId, NetInput, Output, RequestFailure, Serving,
 };
 use lanspread_core::swarm::Rng;
 use lanspread_core::time::Time;
@@ -31,6 +30,13 @@ impl World {
     pub(super) fn perform(&mut self, at: usize, output: Output) -> Result<(), String> {
         match output {
             Output::Dial { addr } => self.dial(at, guest_at(addr)),
+            Output::DialPeer { addrs, .. } => {
+                if let Some(&addr) = addrs.first() {
+                    self.dial(at, guest_at(addr));
+                }
+            }
+            // Nobody is introduced here, and everybody is remembered.
+            Output::Probe { .. } | Output::Remember(_) => {}
             Output::Send { conn, message } => self.send(conn, message),
             Output::Close { conn, reason } => self.close(conn, reason),
             Output::Request { peer, request } => {
@@ -63,8 +69,8 @@ impl World {
     pub(super) fn dial(&mut self, from: usize, to: usize) {
         let trip = self.trip(from, to);
         if to >= self.guests.len() || !self.reach(from, to) {
-            let failure = DialFailure::Unreachable("nobody".to_owned());
-            return self.tell(from, trip, NetInput::DialFailed { addr: addr_of(to), failure });
+            let Some(peer) = self.guests.get(to).map(|guest| guest.id) else { return };
+            return self.tell(from, trip, NetInput::PeerDialFailed { peer, reason: "nobody".to_owned() });
         }
         let conn = self.wire.connect(from, to);
         for conn in [conn, other(conn)] {

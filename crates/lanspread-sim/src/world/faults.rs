@@ -1,10 +1,9 @@
 //! What goes wrong.
 
-use lanspread_core::io::{CloseReason, DialFailure, NetInput, RequestFailure};
+use lanspread_core::io::{CloseReason, NetInput, RequestFailure};
 
 use super::carry::RESET_AFTER;
 use super::{Event, World};
-use crate::guest::addr_of;
 use crate::party::Fault;
 use crate::wire::Severed;
 
@@ -66,8 +65,7 @@ impl World {
             let lost = if end.established {
                 NetInput::Closed { conn, reason: CloseReason::Lost }
             } else {
-                let failure = DialFailure::Unreachable("lost".to_owned());
-                NetInput::DialFailed { addr: addr_of(end.peer), failure }
+                NetInput::PeerDialFailed { peer: self.guests[end.peer].id, reason: "lost".to_owned() }
             };
             if end.established || end.dialled {
                 self.tell(end.owner, RESET_AFTER, lost);

@@ -1,12 +1,13 @@
 //! The commands that talk to the running peer: one question and its answer, as a table or as the contract's line.
 
 mod follow;
+mod peers;
 mod room;
 
 use std::path::{Path, PathBuf};
 
 use lanspread_api::reply::{
-    Availability, GameInfo, Limits, OperationKind, PeerInfo, PlayReply, Status, Swarm, SwarmSource,
+    Availability, GameInfo, Limits, OperationKind, PlayReply, Status, Swarm, SwarmSource,
 };
 use lanspread_api::request::Priority;
 use lanspread_api::{ErrorBody, ErrorCode, Line, ReplyData, Request};
@@ -70,7 +71,10 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         | Command::Pack(_)
         | Command::Catalog(_)
         | Command::Completions(_)
-        | Command::Man => Err(ErrorBody::new(ErrorCode::Internal, "that is no command for a running peer")),
+        | Command::Man
+        | Command::Doctor(_) => {
+            Err(ErrorBody::new(ErrorCode::Internal, "that is no command for a running peer"))
+        }
     }
 }
 
@@ -151,10 +155,8 @@ fn described(reply: &ReplyData) -> Vec<String> {
             vec!["No games here, and nobody offers any.".to_owned()]
         }
         ReplyData::ListGames(list) => games(&list.games).lines(),
-        ReplyData::ListPeers(list) if list.peers.is_empty() => {
-            vec!["Nobody else is here. To reach somebody: lanspread connect ADDR".to_owned()]
-        }
-        ReplyData::ListPeers(list) => peers(&list.peers),
+        ReplyData::ListPeers(list) => peers::described(list),
+        ReplyData::Doctor(diagnosis) => crate::doctor::described(diagnosis),
         ReplyData::Status(s) => status(s),
         ReplyData::Connect(peer) => vec![format!("Connected to {} ({}).", peer.name, peer.addr)],
         ReplyData::Download(d) if d.already_there => vec![format!("{} is here already.", d.game_id)],
@@ -248,36 +250,6 @@ fn here(game: &GameInfo) -> &'static str {
         (false, true, _) => "downloaded, not shared",
         (false, false, _) => "-",
     }
-}
-
-/// The connected peers, each with the games that it offers.
-fn peers(peers: &[PeerInfo]) -> Vec<String> {
-    let mut table =
-        Table::new(&[("PEER", Left), ("ADDRESS", Left), ("ID", Left), ("GAMES", Right), ("OFFERS", Left)]);
-    for peer in peers {
-        let offers: Vec<&str> = peer.games.iter().map(|g| g.game_id.as_str()).collect();
-        table.row([
-            peer.name.clone(),
-            peer.addr.to_string(),
-            short(&peer.peer_id).to_owned(),
-            peer.games.len().to_string(),
-            shortened(&offers, 6),
-        ]);
-    }
-    table.lines()
-}
-
-/// The first few of many.
-fn shortened(names: &[&str], most: usize) -> String {
-    match names.len().checked_sub(most) {
-        None | Some(0) => names.join(", "),
-        Some(more) => format!("{}, and {more} more", names[..most].join(", ")),
-    }
-}
-
-/// The first eight digits of an id: enough to tell apart what stands in one list.
-fn short(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
 }
 
 fn status(s: &Status) -> Vec<String> {
@@ -403,11 +375,5 @@ mod tests {
         );
         list[0].title = Some("Great Game of Old".to_owned());
         assert!(games(&list).lines()[0].starts_with("GAME    TITLE "));
-    }
-
-    #[test]
-    fn a_long_list_is_cut() {
-        assert_eq!(shortened(&["a", "b"], 2), "a, b");
-        assert_eq!(shortened(&["a", "b", "c"], 2), "a, b, and 1 more");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lanspread_api::reply::{CatalogInfo, CatalogMode, Guest, Room, RoomGame};
 
-use super::shortened;
+use super::peers::shortened;
 use crate::show::table::Align::{Left, Right};
 use crate::show::{Table, human};
 

@@ -151,6 +151,7 @@ impl Room {
 async fn start(root: &Path, name: &'static str, catalog: &Catalog) -> Result<Member, ErrorBody> {
     let games_dir = games_dir(root, name);
     let config = PeerConfig {
+        find: lanspread_peer::Find::NOBODY,
         games_dir: games_dir.clone(),
         state_dir: root.join(name).join("state"),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

@@ -11,6 +11,7 @@
 //! POST /api/v1/limits         {"upload": 10000000, "download": null}
 //! POST /api/v1/priority       {"game_id": "ggoo", "priority": "high"}
 //! POST /api/v1/shutdown
+//! GET  /api/v1/doctor         what keeps PCs from finding each other; takes some seconds
 //! GET  /api/v1/events         one JSON line for each event, for as long as the reader stays
 //! GET  /api/v1/live           a snapshot, then ordered updates, as server-sent events: what the page shows
 //! GET  /api/v1/openapi.json   all of this, for machines
@@ -43,7 +44,9 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Line, ReplyData, Request, parse_request, render};
+use lanspread_api::{
+    ErrorBody, ErrorCode, ErrorLine, Line, ReplyData, Request, ResultLine, parse_request, render,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
@@ -149,6 +152,7 @@ async fn ended(mut ending: watch::Receiver<bool>) {
 fn router(interface: Arc<Interface>, guard: Arc<Guard>) -> Router {
     let inside = Router::new()
         .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/doctor", get(doctor))
         .route("/api/v1/live", get(live::stream))
         .route("/api/v1/snapshot", get(page::snapshot))
         .route("/api/v1/offers/{game}", get(page::offers))
@@ -178,6 +182,13 @@ fn router(interface: Arc<Interface>, guard: Arc<Guard>) -> Router {
         .method_not_allowed_fallback(nothing_here)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(assets::keep_to_itself))
+}
+
+/// Looks at this machine from within the running peer.
+async fn doctor(State(interface): State<Arc<Interface>>) -> Response<Body> {
+    let patient = crate::doctor::patient(&interface.host).await;
+    let diagnosis = render::diagnosis(&lanspread_peer::doctor::examine(patient).await);
+    respond(&Line::Result(ResultLine { id: None, reply: ReplyData::Doctor(diagnosis) }))
 }
 
 async fn read(State(interface): State<Arc<Interface>>, Path(what): Path<String>) -> Response<Body> {

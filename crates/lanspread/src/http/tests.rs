@@ -37,6 +37,7 @@ async fn served() -> Served {
     let state_dir = folders.path().join("state");
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = PeerConfig {
+        find: lanspread_peer::Find::NOBODY,
         games_dir,
         state_dir: state_dir.clone(),
         listen,

@@ -1,6 +1,7 @@
 //! The node, driven input by input.
 
 mod deaf;
+mod meeting;
 mod party;
 mod streaming;
 mod trust;

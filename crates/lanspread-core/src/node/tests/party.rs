@@ -10,7 +10,7 @@ use lanspread_types::message::{Hello, Request, RequestId};
 use lanspread_types::tree::{ChunkPosition, root_of};
 use lanspread_types::{
     CatalogKey, ChunkHash, ChunkIndex, ChunkSet, ChunkSize, FileEntry, GameContent, GameId, GameVersion,
-    Manifest, PeerId, PeerName, RelPath,
+    KnownPeer, Manifest, PeerId, PeerName, RelPath,
 };
 
 use crate::catalog::{Catalog, SignedCatalog};
@@ -38,12 +38,17 @@ pub struct Guest {
     pub deaf: Option<Deaf>,
     /// Its process is gone: nothing reaches it, nothing comes from it.
     pub dead: bool,
+    /// Nobody answers where it says that it listens.
+    pub walled: bool,
     pub stopped: bool,
     /// Jobs that are not done until the test says so.
     pub hold_jobs: bool,
     /// Streamed installs unpack nothing until the test says so.
     pub stuck: bool,
     pub held: VecDeque<DiskJob>,
+    /// Whom it dialled, and where it hoped to find them.
+    pub dials: Vec<(PeerId, Vec<SocketAddr>)>,
+    pub remembered: Vec<KnownPeer>,
     /// Serial numbers of the catalogues that were to be kept.
     pub kept: Vec<u64>,
     /// Nothing more fits on its disk.
@@ -115,7 +120,7 @@ pub fn game(id: &str) -> GameId {
     GameId::new(id).unwrap()
 }
 
-fn id_of(guest: usize) -> PeerId {
+pub fn id_of(guest: usize) -> PeerId {
     PeerId([guest as u8 + 1; 32])
 }
 
@@ -136,8 +141,8 @@ fn node_with(at: usize, catalog: &Catalog, rules: HouseRules) -> Node {
     })
 }
 
-fn addr_of(guest: usize) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, guest as u8 + 1], 4000))
+pub fn addr_of(guest: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, guest as u8 + 1], 4000))
 }
 
 /// A game of so many 64 KiB chunks in one archive, and its sentinel. Another seed is another content.
@@ -185,11 +190,14 @@ impl Party {
             liar: false,
             deaf: None,
             dead: false,
+            walled: false,
             stopped: false,
             hold_jobs: false,
             stuck: false,
             held: VecDeque::new(),
             kept: Vec::new(),
+            dials: Vec::new(),
+            remembered: Vec::new(),
             full: false,
             broken: Vec::new(),
             known_broken: false,
@@ -305,6 +313,13 @@ impl Party {
         match output {
             Output::Dial { .. } if self.hold_dials => {}
             Output::Dial { addr } => self.dial(guest, addr),
+            Output::DialPeer { peer, addrs } => self.dial_peer(guest, peer, &addrs),
+            Output::Probe { peer, addr } => {
+                if self.at(addr).is_some_and(|to| id_of(to) == peer) {
+                    self.input(guest, Input::Net(NetInput::Reached { peer, addr }));
+                }
+            }
+            Output::Remember(peers) => self.guests[guest].remembered = peers,
             Output::Send { conn, message } => {
                 if let Some((_, to, theirs)) = self.other_end(conn) {
                     self.input(to, Input::Net(NetInput::Message { conn: theirs, message }));
@@ -340,9 +355,31 @@ impl Party {
         }
     }
 
+    /// The connection of one guest to another.
+    pub fn conn_between(&self, guest: usize, other: usize) -> ConnId {
+        self.conns.iter().find(|(_, ends)| **ends == (guest, other)).map(|(conn, _)| *conn).unwrap()
+    }
+
+    fn at(&self, addr: SocketAddr) -> Option<usize> {
+        (0..self.guests.len()).find(|&g| addr_of(g) == addr && !self.guests[g].dead && !self.guests[g].walled)
+    }
+
+    fn dial_peer(&mut self, guest: usize, peer: PeerId, addrs: &[SocketAddr]) {
+        self.guests[guest].dials.push((peer, addrs.to_vec()));
+        if self.hold_dials {
+            return;
+        }
+        match addrs.iter().find(|&&addr| self.at(addr).is_some()) {
+            Some(&addr) => self.dial(guest, addr),
+            None => {
+                let reason = "nobody".to_owned();
+                self.input(guest, Input::Net(NetInput::PeerDialFailed { peer, reason }));
+            }
+        }
+    }
+
     fn dial(&mut self, guest: usize, addr: SocketAddr) {
-        let to = (0..self.guests.len()).find(|&g| addr_of(g) == addr && !self.guests[g].dead);
-        let Some(to) = to else {
+        let Some(to) = self.at(addr) else {
             let failure = DialFailure::Unreachable("nobody".to_owned());
             return self.input(guest, Input::Net(NetInput::DialFailed { addr, failure }));
         };

@@ -5,6 +5,7 @@ mod cables;
 mod closed;
 mod commands;
 mod downloads;
+mod finding;
 mod flow;
 mod hostile;
 mod kills;
@@ -23,7 +24,7 @@ use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 16] = [
+    let groups: [&'static [Scenario]; 17] = [
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
@@ -36,6 +37,7 @@ pub fn all() -> Vec<&'static Scenario> {
         cables::SCENARIOS,
         closed::SCENARIOS,
         hostile::SCENARIOS,
+        finding::SCENARIOS,
         updates::SCENARIOS,
         play::SCENARIOS,
         kills::SCENARIOS,

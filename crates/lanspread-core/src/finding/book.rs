@@ -1,0 +1,449 @@
+//! The address book: everybody who was heard of, and when to dial whom.
+//!
+//! One entry for each identity, with a few addresses. An identity is dialled by one attempt at a time, which takes all
+//! its addresses, best first; attempts that fail come again after growing pauses with jitter. The book is bounded, and
+//! so are the attempts at a time, in all and for those that one introducer named: whoever fills it with lies delays
+//! liars first.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lanspread_types::limits::{ADDRS_PER_PEER_MAX, PEERS_MAX, PROTOCOL_VERSION, REMEMBERED_MAX};
+use lanspread_types::{KnownPeer, Means, PartyMismatch, PeerId, PeerName, Sighting, Subnet, failpoint};
+
+use super::rank::{is_dialable, rank};
+use crate::io::Connected;
+use crate::swarm::Rng;
+use crate::time::Time;
+
+/// Identities that are kept, the connected ones among them.
+const ENTRIES_MAX: usize = 2 * PEERS_MAX;
+/// Identities that are dialled at a time, and those among them that one introducer named.
+const ATTEMPTS_MAX: usize = 32;
+const ATTEMPTS_PER_INTRODUCER_MAX: usize = 8;
+/// Of two peers that see each other at once, the one with the larger id leaves the dialling to the other for so long.
+const LEAVE_TO_THEM: Duration = Duration::from_millis(800);
+/// First pause before a peer is dialled again; doubled each time.
+const AGAIN_FIRST: Duration = Duration::from_millis(500);
+const AGAIN_MAX: Duration = Duration::from_secs(30);
+/// A peer that was here and has not come back after so many tries (some ten minutes) has gone home.
+const TRIES_MAX_LOST: u32 = 25;
+/// So often is tried who was only heard of. Hearing of it again starts anew.
+const TRIES_MAX_HEARD: u32 = 6;
+/// Who gave up on a peer starts anew at the earliest after this, however often it is heard of.
+const ANEW_AFTER: Duration = Duration::from_secs(30);
+/// A peer of another version may have been updated meanwhile.
+const OTHER_VERSION_AGAIN: Duration = Duration::from_secs(60);
+/// Too many wrong pass phrases are forgotten in a minute.
+const TOO_MANY_TRIES_AGAIN: Duration = Duration::from_secs(75);
+/// Addresses without a known identity that are shown with what became of them.
+const STRANGERS_MAX: usize = 64;
+
+/// Somebody to dial now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    pub peer: PeerId,
+    /// Best first.
+    pub addrs: Vec<SocketAddr>,
+}
+
+/// Why somebody who was heard of is not connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absence {
+    /// It is being dialled, or will be in a moment.
+    Coming,
+    OtherVersion {
+        theirs: u16,
+    },
+    /// It is this very peer.
+    Own,
+    /// It was dialled, in vain.
+    Unreachable {
+        reason: String,
+    },
+    /// It was let in no further.
+    TurnedAway {
+        reason: String,
+    },
+    /// It said goodbye.
+    Left,
+}
+
+/// Somebody who was heard of and is not connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    pub peer: Option<PeerId>,
+    pub name: Option<String>,
+    pub addrs: Vec<SocketAddr>,
+    pub found_by: Vec<Means>,
+    pub absence: Absence,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// To be dialled then.
+    Due(Time),
+    Dialling,
+    Connected,
+    /// Not dialled until it is heard of again.
+    Resting,
+    /// Not dialled at all, however often it is heard of: it comes by itself, or somebody asks for it.
+    Shut,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    name: Option<PeerName>,
+    /// In the order in which they came; ordered by rank when they are used.
+    addrs: Vec<SocketAddr>,
+    found_by: Vec<Means>,
+    introducer: Option<PeerId>,
+    stage: Stage,
+    tries: u32,
+    tries_max: u32,
+    absence: Absence,
+    changed_at: Time,
+}
+
+#[derive(Debug)]
+pub struct Book {
+    me: PeerId,
+    entries: BTreeMap<PeerId, Entry>,
+    strangers: BTreeMap<SocketAddr, Stranger>,
+    subnets: Vec<Subnet>,
+}
+
+impl Book {
+    pub fn new(me: PeerId) -> Self {
+        Self { me, entries: BTreeMap::new(), strangers: BTreeMap::new(), subnets: Vec::new() }
+    }
+
+    pub fn set_subnets(&mut self, subnets: Vec<Subnet>) {
+        self.subnets = subnets;
+    }
+
+    /// Somebody was heard of. Returns whether that is news of a peer with another version.
+    pub fn heard(
+        &mut self,
+        sighting: Sighting,
+        introducer: Option<PeerId>,
+        now: Time,
+        rng: &mut Rng,
+    ) -> bool {
+        let Sighting { peer, name, protocol, addrs, means } = sighting;
+        let addrs: Vec<SocketAddr> = addrs.into_iter().filter(|&a| is_dialable(a)).collect();
+        if peer == self.me || addrs.is_empty() || !self.has_room_for(&peer, means) {
+            return false;
+        }
+        let wait = if self.me < peer || means == Means::Remembered {
+            Duration::ZERO
+        } else {
+            with_jitter(LEAVE_TO_THEM, rng)
+        };
+        let entry = self.entries.entry(peer).or_insert_with(|| Entry::new(now + wait));
+        if name.is_some() {
+            entry.name = name;
+        }
+        entry.note_means(means);
+        let news = entry.add_addrs(&addrs);
+        entry.introducer = entry.introducer.or(introducer).filter(|_| entry.found_by == [Means::Introduced]);
+        let rested = now.since(entry.changed_at) >= ANEW_AFTER;
+        // An introduction may be older than the goodbye; what the peer itself says is not.
+        let returns = entry.absence == Absence::Left && means != Means::Introduced;
+        if entry.stage == Stage::Connected {
+            return false;
+        }
+        if protocol != PROTOCOL_VERSION {
+            let news = entry.absence != Absence::OtherVersion { theirs: protocol };
+            entry.other_version(protocol, now);
+            return news;
+        }
+        if entry.stage == Stage::Resting && (news || rested || returns) {
+            entry.tries = 0;
+            entry.set_stage(Stage::Due(now + wait), now);
+            entry.absence = Absence::Coming;
+        } else if let Stage::Due(at) = entry.stage
+            && news
+        {
+            // It is at another address now, perhaps: no reason to sit a long pause out.
+            entry.stage = Stage::Due(at.min(now + wait + AGAIN_FIRST));
+        }
+        false
+    }
+
+    /// A connection stands, and the peer has proven who it is.
+    /// `typed` if somebody asked for this address.
+    pub fn connected(&mut self, connected: &Connected, typed: bool, now: Time) {
+        let Connected { peer, hello, addr, .. } = connected;
+        self.strangers.remove(addr);
+        if !self.has_room_for(peer, Means::Inbound) {
+            return;
+        }
+        let entry = self.entries.entry(*peer).or_insert_with(|| Entry::new(now));
+        entry.name = Some(hello.name.clone());
+        if typed {
+            entry.note_means(Means::Typed);
+        } else if entry.found_by.is_empty() {
+            // Who was found otherwise and was a little quicker than we is not found by that.
+            entry.note_means(Means::Inbound);
+        }
+        entry.addrs.retain(|known| known != addr);
+        entry.addrs.insert(0, *addr);
+        entry.addrs.truncate(ADDRS_PER_PEER_MAX);
+        (entry.tries, entry.introducer) = (0, None);
+        entry.set_stage(Stage::Connected, now);
+    }
+
+    /// The connection is gone without a word: it is dialled again.
+    pub fn lost(&mut self, peer: &PeerId, now: Time, rng: &mut Rng) {
+        let Some(entry) = self.entries.get_mut(peer) else { return };
+        (entry.tries, entry.tries_max) = (0, TRIES_MAX_LOST);
+        entry.absence = Absence::Unreachable { reason: "the connection was lost".to_owned() };
+        if failpoint!("never-redial") {
+            return entry.set_stage(Stage::Resting, now);
+        }
+        entry.set_stage(Stage::Due(now + with_jitter(AGAIN_FIRST, rng)), now);
+    }
+
+    /// It said goodbye: it comes back by itself, or is heard of again.
+    pub fn left(&mut self, peer: &PeerId, now: Time) {
+        let Some(entry) = self.entries.get_mut(peer) else { return };
+        (entry.absence, entry.tries_max) = (Absence::Left, TRIES_MAX_LOST);
+        entry.set_stage(Stage::Resting, now);
+    }
+
+    /// It is not wanted, or we are not: shown with the reason, and not dialled.
+    pub fn turned_away(&mut self, peer: &PeerId, reason: String, now: Time) {
+        if let Some(entry) = self.entries.get_mut(peer) {
+            entry.absence = Absence::TurnedAway { reason };
+            entry.set_stage(Stage::Resting, now);
+        }
+    }
+
+    /// It has proven who it is, and is in another party: that is the end of an attempt to reach it. Trying again would
+    /// change nothing and look like guessing, unless it was turned away for what others did before.
+    /// `typed` if somebody asked for this address; who was not heard of otherwise is not noted down.
+    pub fn other_party(
+        &mut self,
+        peer: PeerId,
+        addr: SocketAddr,
+        mismatch: &PartyMismatch,
+        typed: bool,
+        now: Time,
+    ) {
+        if typed && self.has_room_for(&peer, Means::Typed) {
+            self.strangers.remove(&addr);
+            let entry = self.entries.entry(peer).or_insert_with(|| Entry::new(now));
+            entry.note_means(Means::Typed);
+            entry.add_addrs(&[addr]);
+        }
+        let Some(entry) = self.entries.get_mut(&peer).filter(|e| e.stage != Stage::Connected) else { return };
+        entry.absence = Absence::TurnedAway { reason: mismatch.to_string() };
+        let stage = match mismatch {
+            PartyMismatch::TooManyTries => Stage::Due(now + TOO_MANY_TRIES_AGAIN),
+            PartyMismatch::Closed(_) | PartyMismatch::Open | PartyMismatch::WrongPassPhrase => Stage::Shut,
+        };
+        entry.set_stage(stage, now);
+    }
+
+    /// An attempt on all its addresses has failed.
+    pub fn failed(&mut self, peer: &PeerId, reason: String, now: Time, rng: &mut Rng) {
+        let Some(entry) = self.entries.get_mut(peer).filter(|e| e.stage == Stage::Dialling) else { return };
+        entry.tries += 1;
+        entry.absence = Absence::Unreachable { reason };
+        if entry.tries >= entry.tries_max {
+            return entry.set_stage(Stage::Resting, now);
+        }
+        let pause = (AGAIN_FIRST * 2u32.saturating_pow(entry.tries.min(16))).min(AGAIN_MAX);
+        entry.set_stage(Stage::Due(now + with_jitter(pause, rng)), now);
+    }
+
+    /// It speaks another version. `peer` is known where it proved its key before it said so.
+    pub fn other_version(&mut self, peer: Option<PeerId>, addr: SocketAddr, theirs: u16, now: Time) {
+        match peer {
+            Some(peer) if self.has_room_for(&peer, Means::Inbound) => {
+                self.strangers.remove(&addr);
+                let entry = self.entries.entry(peer).or_insert_with(|| Entry::new(now));
+                if entry.found_by.is_empty() {
+                    entry.note_means(Means::Inbound);
+                }
+                entry.add_addrs(&[addr]);
+                entry.other_version(theirs, now);
+            }
+            _ => self.note_stranger(addr, Absence::OtherVersion { theirs }),
+        }
+    }
+
+    /// What became of an address that was typed.
+    pub fn note_stranger(&mut self, addr: SocketAddr, absence: Absence) {
+        if self.strangers.len() >= STRANGERS_MAX && !self.strangers.contains_key(&addr) {
+            self.strangers.pop_first();
+        }
+        let (addrs, found_by) = (vec![addr], vec![Means::Typed]);
+        self.strangers.insert(addr, Stranger { peer: None, name: None, addrs, found_by, absence });
+    }
+
+    /// Those whose time has come. They count as being dialled from now on.
+    pub fn take_due(&mut self, now: Time) -> Vec<Due> {
+        let mut dialling: BTreeMap<Option<PeerId>, usize> = BTreeMap::new();
+        for entry in self.entries.values().filter(|e| e.stage == Stage::Dialling) {
+            *dialling.entry(entry.introducer).or_default() += 1;
+        }
+        let mut free = ATTEMPTS_MAX.saturating_sub(dialling.values().sum());
+        let mut ready: Vec<(bool, Time, PeerId)> = self
+            .entries
+            .iter()
+            .filter_map(|(peer, e)| match e.stage {
+                Stage::Due(at) if now >= at => Some((e.introducer.is_some(), at, *peer)),
+                _ => None,
+            })
+            .collect();
+        // Hearsay comes after what was seen.
+        ready.sort();
+        let mut due = Vec::new();
+        for (_, _, peer) in ready {
+            let Some(entry) = self.entries.get_mut(&peer) else { continue };
+            let already = dialling.entry(entry.introducer).or_default();
+            if free == 0 || entry.introducer.is_some() && *already >= ATTEMPTS_PER_INTRODUCER_MAX {
+                continue;
+            }
+            free -= 1;
+            *already += 1;
+            entry.set_stage(Stage::Dialling, now);
+            let mut addrs = entry.addrs.clone();
+            // Stable: of equals, the one that was known first.
+            addrs.sort_by_key(|&addr| rank(addr, &self.subnets));
+            due.push(Due { peer, addrs });
+        }
+        due
+    }
+
+    /// When the next one is due. Those that wait for a place come with the end of an attempt.
+    pub fn next_due(&self, now: Time) -> Option<Time> {
+        let at = |e: &Entry| match e.stage {
+            Stage::Due(at) => Some(at),
+            _ => None,
+        };
+        self.entries.values().filter_map(at).filter(|&at| at > now).min()
+    }
+
+    /// How a peer was found.
+    pub fn found_by(&self, peer: &PeerId) -> Vec<Means> {
+        self.entries.get(peer).map(|e| e.found_by.clone()).unwrap_or_default()
+    }
+
+    /// Everybody who was heard of and is not connected, but for those who said goodbye. Each once: what was typed is
+    /// left out where it is known who is there.
+    pub fn strangers(&self) -> Vec<Stranger> {
+        let here = |e: &Entry| e.stage == Stage::Connected || e.absence == Absence::Left;
+        let absent = self.entries.iter().filter(|(_, e)| !here(e));
+        let mut all: Vec<Stranger> = absent
+            .map(|(peer, e)| Stranger {
+                peer: Some(*peer),
+                name: e.name.as_ref().map(ToString::to_string),
+                addrs: e.addrs.clone(),
+                found_by: e.found_by.clone(),
+                absence: e.absence.clone(),
+            })
+            .collect();
+        let is_known = |addr: &SocketAddr| all.iter().any(|known| known.addrs.contains(addr));
+        let nameless: Vec<Stranger> =
+            self.strangers.iter().filter(|(addr, _)| !is_known(addr)).map(|(_, s)| s.clone()).collect();
+        all.extend(nameless);
+        all
+    }
+
+    /// Whom to remember: those who are here, then those who were.
+    pub fn to_remember(&self) -> Vec<KnownPeer> {
+        let mut worth: Vec<(bool, &PeerId, &Entry)> = self
+            .entries
+            .iter()
+            .filter(|(_, e)| e.stage == Stage::Connected || e.tries_max == TRIES_MAX_LOST)
+            .map(|(peer, e)| (e.stage != Stage::Connected, peer, e))
+            .collect();
+        worth.sort_by_key(|(absent, peer, _)| (*absent, **peer));
+        worth.truncate(REMEMBERED_MAX);
+        let known = |(_, peer, e): (bool, &PeerId, &Entry)| KnownPeer {
+            peer: *peer,
+            name: e.name.clone(),
+            addrs: e.addrs.clone(),
+        };
+        worth.into_iter().map(known).collect()
+    }
+
+    /// Whether the peer is in the book or may come in. When it is full, who could not be reached goes first, then who is
+    /// only known by hearsay.
+    fn has_room_for(&mut self, peer: &PeerId, means: Means) -> bool {
+        if self.entries.contains_key(peer) || self.entries.len() < ENTRIES_MAX {
+            return true;
+        }
+        let dispensable = |e: &Entry| match e.stage {
+            Stage::Connected | Stage::Dialling => None,
+            Stage::Resting | Stage::Shut => Some(0),
+            Stage::Due(_) if e.introducer.is_some() && means != Means::Introduced => Some(1),
+            Stage::Due(_) => None,
+        };
+        let victim = self
+            .entries
+            .iter()
+            .filter_map(|(peer, e)| Some((dispensable(e)?, e.changed_at, *peer)))
+            .min()
+            .map(|(_, _, peer)| peer);
+        victim.is_some_and(|victim| self.entries.remove(&victim).is_some())
+    }
+}
+
+impl Entry {
+    fn new(due: Time) -> Self {
+        Self {
+            name: None,
+            addrs: Vec::new(),
+            found_by: Vec::new(),
+            introducer: None,
+            stage: Stage::Due(due),
+            tries: 0,
+            tries_max: TRIES_MAX_HEARD,
+            absence: Absence::Coming,
+            changed_at: due,
+        }
+    }
+
+    fn set_stage(&mut self, stage: Stage, now: Time) {
+        (self.stage, self.changed_at) = (stage, now);
+    }
+
+    fn note_means(&mut self, means: Means) {
+        if !self.found_by.contains(&means) {
+            self.found_by.push(means);
+        }
+    }
+
+    /// Returns whether one was new. The oldest go when there are too many.
+    fn add_addrs(&mut self, addrs: &[SocketAddr]) -> bool {
+        let mut news = false;
+        for addr in addrs.iter().take(ADDRS_PER_PEER_MAX) {
+            if !self.addrs.contains(addr) {
+                news = true;
+                self.addrs.push(*addr);
+            }
+        }
+        let surplus = self.addrs.len().saturating_sub(ADDRS_PER_PEER_MAX);
+        self.addrs.drain(..surplus);
+        news
+    }
+
+    fn other_version(&mut self, theirs: u16, now: Time) {
+        self.absence = Absence::OtherVersion { theirs };
+        self.set_stage(Stage::Due(now + OTHER_VERSION_AGAIN), now);
+    }
+}
+
+/// Up to a quarter more, so that a room that lost its switch does not dial in step.
+fn with_jitter(pause: Duration, rng: &mut Rng) -> Duration {
+    pause + Duration::from_micros(rng.below(pause.as_micros() as u64 / 4 + 1))
+}
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;

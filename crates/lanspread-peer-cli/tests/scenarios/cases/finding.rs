@@ -1,0 +1,109 @@
+//! Peers find each other without being told of each other.
+
+use lanspread_api::reply::FoundBy;
+
+use crate::games::Game;
+use crate::lab::Lab;
+use crate::peer::Peer;
+use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::wait::eventually;
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "S30",
+        title: "a chain of introductions",
+        claim: "Whoever knows one peer learns of all, and fetches from those that it was never told of",
+        setup: "three peers with `--find introductions`, each with a game of its own; A connects to B, B connects to C, nobody else to anybody",
+        expected: "A and C list each other, one found by introduction and the other the same way or because it was dialled; nobody twice; A downloads C's game, every byte from C",
+        sabotages: &["forget-introductions", "ignore-introductions"],
+        labs: EVERYWHERE,
+        body: Body::Run(chain),
+    },
+    Scenario {
+        id: "S52",
+        title: "mDNS",
+        claim: "Peers on one switch find each other with nothing typed",
+        setup: "three peers with `--find mdns`, one game; no `connect` at all; then one leaves and comes back",
+        expected: "each lists exactly the two others, found by mDNS; one downloads the game; who leaves is gone from both lists and who comes back is the same peer",
+        sabotages: &["mdns-announce-nothing", "ignore-sightings"],
+        labs: &[LabKind::Netns],
+        body: Body::Run(multicast),
+    },
+];
+
+fn peer(lab: &Lab, name: &str, game: &str, find: &str) -> Outcome<Peer> {
+    let peer = lab.peer(name)?.game(&Game::blob(game, 7, 300_000))?.arg("--find").arg(find).start()?;
+    peer.await_served(game)?;
+    Ok(peer)
+}
+
+/// How `at` found `other`.
+fn found_by(at: &Peer, other: &Peer) -> Outcome<Vec<FoundBy>> {
+    let Some(found) = at.peers()?.into_iter().find(|p| p.peer_id == other.id()) else {
+        fail!("{} does not list {}", at.name(), other.name())
+    };
+    Ok(found.found_by)
+}
+
+fn chain(lab: &Lab) -> Outcome {
+    let find = "introductions";
+    let (a, b, c) =
+        (peer(lab, "a", "aaa", find)?, peer(lab, "b", "bbb", find)?, peer(lab, "c", "ccc", find)?);
+    let since = a.mark();
+    a.connect(&b)?;
+    b.connect(&c)?;
+    a.await_peers(&[(&b, &["bbb"]), (&c, &["ccc"])])?;
+    b.await_peers(&[(&a, &["aaa"]), (&c, &["ccc"])])?;
+    c.await_peers(&[(&a, &["aaa"]), (&b, &["bbb"])])?;
+    let (forth, back) = (found_by(&a, &c)?, found_by(&c, &a)?);
+    let known = |ways: &[FoundBy]| ways.iter().all(|w| matches!(w, FoundBy::Introduced | FoundBy::Inbound));
+    require!(known(&forth) && known(&back), "A found C by {forth:?}, C found A by {back:?}");
+    require!(
+        forth.contains(&FoundBy::Introduced) || back.contains(&FoundBy::Introduced),
+        "nobody was introduced: {forth:?}, {back:?}"
+    );
+    let connected = |event: &lanspread_api::Event| match event {
+        lanspread_api::Event::PeerConnected { peer_id, .. } => Some(peer_id.clone()),
+        _ => None,
+    };
+    let mut met: Vec<String> = a.events_since(since).iter().filter_map(connected).collect();
+    met.sort();
+    let mut others = [b.id(), c.id()];
+    others.sort();
+    require_eq!(met, others, "whom A met, each once");
+
+    let since = a.mark();
+    a.download("ccc", false)?;
+    let game = a.await_game("ccc", "is downloaded", |g| g.downloaded)?;
+    require!(game.size > 0, "{game:?}");
+    let foreign = |event: &lanspread_api::Event| match event {
+        lanspread_api::Event::DownloadChunkFinished { peer_id, .. } => *peer_id != c.id(),
+        _ => false,
+    };
+    a.require_none(since, "a chunk that is not from C", foreign)
+}
+
+fn multicast(lab: &Lab) -> Outcome {
+    let find = "mdns";
+    let (a, b, c) =
+        (peer(lab, "a", "aaa", find)?, peer(lab, "b", "bbb", find)?, peer(lab, "c", "ccc", find)?);
+    a.await_peers(&[(&b, &["bbb"]), (&c, &["ccc"])])?;
+    b.await_peers(&[(&a, &["aaa"]), (&c, &["ccc"])])?;
+    c.await_peers(&[(&a, &["aaa"]), (&b, &["bbb"])])?;
+    for (at, other) in [(&a, &b), (&b, &c), (&c, &a)] {
+        eventually(&format!("{} has seen {} by mDNS", at.name(), other.name()), || {
+            let ways = found_by(at, other)?;
+            Ok(if ways.contains(&FoundBy::Mdns) { Ok(()) } else { Err(format!("{ways:?}")) })
+        })?;
+    }
+    a.download("bbb", false)?;
+    a.await_game("bbb", "is downloaded", |g| g.downloaded)?;
+
+    let id = c.id();
+    c.shut_down()?;
+    a.await_peers(&[(&b, &["bbb"])])?;
+    b.await_peers(&[(&a, &["aaa", "bbb"])])?;
+    c.restart()?;
+    require_eq!(c.id(), id, "the peer id after the restart");
+    a.await_peers(&[(&b, &["bbb"]), (&c, &["ccc"])])
+}

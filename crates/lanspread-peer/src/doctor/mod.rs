@@ -1,0 +1,174 @@
+//! The doctor: looks for what keeps peers from finding each other or from fetching, and says what to do about it.
+//!
+//! Works with and without a running peer, changes nothing, and takes a few seconds. Each check stands for itself: one
+//! that cannot be made says so and hides no other.
+
+mod disk;
+mod firewall;
+mod network;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use lanspread_net::discovery::{BEACON_PORT, Hearing, Interface, interfaces, listen};
+
+/// What was found is worth so much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    Good,
+    /// It could not be told.
+    Unknown,
+    /// It works, but not as well as it could.
+    Poor,
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Stable, for scripts.
+    pub name: &'static str,
+    pub health: Health,
+    pub found: String,
+    /// What to do; `None` where there is nothing to do.
+    pub advice: Option<String>,
+}
+
+impl Check {
+    fn good(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, health: Health::Good, found: found.into(), advice: None }
+    }
+
+    fn new(name: &'static str, health: Health, found: impl Into<String>, advice: &str) -> Self {
+        Self { name, health, found: found.into(), advice: Some(advice.to_owned()) }
+    }
+}
+
+/// What is known of the peer to be looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Patient {
+    pub state_dir: PathBuf,
+    pub games_dir: Option<PathBuf>,
+    /// Where it listens; `None` if no peer runs.
+    pub listening: Option<SocketAddr>,
+    /// Connected peers, if one runs.
+    pub connected: usize,
+    /// Names of those that were heard of and speak another version, with that version.
+    pub other_versions: Vec<(String, u16)>,
+    /// The port that a peer would listen on.
+    pub default_port: u16,
+}
+
+/// How long is listened for others.
+const LISTEN: Duration = Duration::from_secs(4);
+/// A clock before this is wrong: 2025-01-01.
+const CLOCK_MIN: Duration = Duration::from_secs(1_735_689_600);
+
+/// Looks at everything.
+pub async fn examine(patient: Patient) -> Vec<Check> {
+    let all = tokio::task::spawn_blocking(interfaces::all).await.unwrap_or_default();
+    let usable: Vec<Interface> = all.iter().filter(|i| i.is_usable()).cloned().collect();
+    let hearing = listen(&usable, BEACON_PORT, LISTEN).await;
+    let mut checks = vec![network::interfaces(&all)];
+    checks.push(network::listener(&patient, &usable).await);
+    checks.push(network::multicast(&hearing, &usable));
+    checks.push(network::broadcast(&hearing, &usable));
+    checks.push(network::room(&patient, &hearing));
+    checks.push(versions(&patient, &hearing));
+    checks.push(tokio::task::spawn_blocking(firewall::check).await.unwrap_or_else(|_| firewall::unknown()));
+    checks.push(clock(SystemTime::now()));
+    let (state_dir, games_dir) = (patient.state_dir, patient.games_dir);
+    let disks = tokio::task::spawn_blocking(move || disk::check(&state_dir, games_dir.as_deref()));
+    checks.extend(disks.await.unwrap_or_default());
+    checks
+}
+
+fn versions(patient: &Patient, hearing: &Hearing) -> Check {
+    let ours = lanspread_types::limits::PROTOCOL_VERSION;
+    let heard = hearing.versions.iter().filter(|(_, (_, theirs))| *theirs != ours);
+    let heard = heard.map(|(peer, (name, theirs))| {
+        (name.as_ref().map_or_else(|| peer.short(), ToString::to_string), *theirs)
+    });
+    let mut others: Vec<(String, u16)> = heard.chain(patient.other_versions.iter().cloned()).collect();
+    others.sort();
+    others.dedup();
+    if others.is_empty() {
+        return Check::good(
+            "versions",
+            format!("nobody with another protocol version than {ours} was heard"),
+        );
+    }
+    let each: Vec<String> = others.iter().map(|(name, theirs)| format!("{name} speaks {theirs}")).collect();
+    let found = format!("this program speaks protocol version {ours}, but {}", each.join(", "));
+    Check::new(
+        "versions",
+        Health::Bad,
+        found,
+        "use the same version of lanspread on all PCs: the newest that is in the room",
+    )
+}
+
+fn clock(now: SystemTime) -> Check {
+    match now.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) if since >= CLOCK_MIN => Check::good("clock", "the clock is plausible"),
+        _ => Check::new(
+            "clock",
+            Health::Poor,
+            "the clock stands before 2025",
+            "set it: connections do not depend on it, but the times of files do, and every game is hashed again when they jump",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_without_a_battery_is_noticed() {
+        assert_eq!(clock(SystemTime::UNIX_EPOCH).health, Health::Poor);
+        assert_eq!(clock(SystemTime::now()).health, Health::Good);
+    }
+
+    #[test]
+    fn another_version_is_named_with_both_numbers() {
+        let patient = Patient { other_versions: vec![("ada".to_owned(), 7)], ..Patient::default() };
+        let check = versions(&patient, &Hearing::default());
+        assert!(
+            check.health == Health::Bad
+                && check.found.contains("version 1")
+                && check.found.contains("ada speaks 7")
+        );
+        assert_eq!(versions(&Patient::default(), &Hearing::default()).health, Health::Good);
+    }
+
+    #[tokio::test]
+    async fn every_check_is_made_and_bad_news_comes_with_advice() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        let patient =
+            Patient { state_dir: dir.path().into(), games_dir: Some(missing), ..Patient::default() };
+        let checks = examine(patient).await;
+        let names: Vec<&str> = checks.iter().map(|c| c.name).collect();
+        assert_eq!(
+            names,
+            [
+                "interfaces",
+                "listener",
+                "multicast",
+                "broadcast",
+                "room",
+                "versions",
+                "firewall",
+                "clock",
+                "state-folder",
+                "games-folder"
+            ]
+        );
+        assert!(checks.iter().all(|c| c.health < Health::Poor || c.advice.is_some()), "{checks:?}");
+        assert_eq!(checks[9].health, Health::Bad, "there is no such folder");
+        assert_eq!(checks[8].health, Health::Good);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+    }
+}

@@ -1,0 +1,85 @@
+//! The beacon: one datagram by which a peer makes itself known where multicast does not pass.
+//!
+//! `LSPB`, one byte of format version, one byte of flags, protocol version and listening port as `u16`, the 32 bytes
+//! of the peer id, one byte of name length, the name in UTF-8. Little-endian, at most [`BEACON_BYTES_MAX`] bytes.
+//! Everything up to the peer id is frozen for all formats, so that any two versions can name each other; what follows
+//! the fields that a reader knows is left unread.
+
+use lanspread_types::limits::BEACON_BYTES_MAX;
+use lanspread_types::{PeerId, PeerName};
+
+pub const MAGIC: [u8; 4] = *b"LSPB";
+/// Format that this version writes.
+pub const FORMAT: u8 = 1;
+/// Length of the part that every format has.
+const FROZEN_BYTES: usize = 4 + 1 + 1 + 2 + 2 + 32;
+
+const ASKS: u8 = 1 << 0;
+const LEAVES: u8 = 1 << 1;
+
+/// What a beacon says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beacon {
+    pub peer: PeerId,
+    /// Protocol version of the sender.
+    pub protocol: u16,
+    /// The port on which the sender accepts connections, at the address that the datagram comes from; 0 if on none.
+    pub listen_port: u16,
+    /// The sender wants to hear others soon.
+    pub asks: bool,
+    /// The sender goes.
+    pub leaves: bool,
+    pub name: Option<PeerName>,
+}
+
+/// Why a datagram is no beacon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BeaconError {
+    #[error("it is too long for a beacon")]
+    TooLong,
+    #[error("it does not begin like a beacon")]
+    NotABeacon,
+    #[error("it is shorter than a beacon")]
+    TooShort,
+}
+
+/// Writes a beacon. A name is at most 64 bytes long, so it always fits.
+pub fn encode(beacon: &Beacon) -> Vec<u8> {
+    let name = beacon.name.as_ref().map_or("", PeerName::as_str).as_bytes();
+    let mut bytes = Vec::with_capacity(FROZEN_BYTES + 1 + name.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.push(FORMAT);
+    bytes.push(if beacon.asks { ASKS } else { 0 } | if beacon.leaves { LEAVES } else { 0 });
+    bytes.extend_from_slice(&beacon.protocol.to_le_bytes());
+    bytes.extend_from_slice(&beacon.listen_port.to_le_bytes());
+    bytes.extend_from_slice(&beacon.peer.0);
+    bytes.push(u8::try_from(name.len()).unwrap_or(0));
+    bytes.extend_from_slice(name);
+    bytes
+}
+
+/// Reads a datagram. A name that is missing, cut off or not valid is no name: the rest counts all the same.
+pub fn decode(bytes: &[u8]) -> Result<Beacon, BeaconError> {
+    if bytes.len() > BEACON_BYTES_MAX {
+        return Err(BeaconError::TooLong);
+    }
+    let rest = bytes.strip_prefix(&MAGIC).ok_or(BeaconError::NotABeacon)?;
+    let Some((&[_, flags, v0, v1, p0, p1], rest)) = rest.split_first_chunk() else {
+        return Err(BeaconError::TooShort);
+    };
+    let (id, rest) = rest.split_first_chunk::<32>().ok_or(BeaconError::TooShort)?;
+    Ok(Beacon {
+        peer: PeerId(*id),
+        protocol: u16::from_le_bytes([v0, v1]),
+        listen_port: u16::from_le_bytes([p0, p1]),
+        asks: flags & ASKS != 0,
+        leaves: flags & LEAVES != 0,
+        name: name_in(rest),
+    })
+}
+
+fn name_in(rest: &[u8]) -> Option<PeerName> {
+    let (&len, rest) = rest.split_first()?;
+    let name = std::str::from_utf8(rest.get(..usize::from(len))?).ok()?;
+    PeerName::new(name).ok()
+}

@@ -1,0 +1,42 @@
+//! Two hundred guests come within ten seconds. The figures stand in docs/discovery.md;
+//! `cargo test -p lanspread-sim --test joining -- --nocapture` prints them.
+
+use std::io::Write;
+use std::time::Duration;
+
+use lanspread_sim::joining::{Filled, Filling, Hearsay, fill};
+
+fn room(hearsay: Hearsay, seed: u64) -> Filled {
+    let filling = Filling { guests: 200, within: Duration::from_secs(10), games: 20, hearsay, seed };
+    let filled = fill(filling).expect("the room comes together");
+    let (middle, last) = (filled.sent.len() / 2, filled.sent.len() - 1);
+    let _ = writeln!(
+        std::io::stdout(),
+        "{hearsay:?}, seed {seed}: together {:.2} s after the last start; control bytes sent by a guest: median {}, \
+         most {} (introductions: median {}, most {}); {} connections for {} pairs",
+        filled.converged.as_secs_f64(),
+        filled.sent[middle],
+        filled.sent[last],
+        filled.introduced[middle],
+        filled.introduced[last],
+        filled.connections,
+        filled.pairs,
+    );
+    filled
+}
+
+#[test]
+fn with_multicast_the_room_is_together_in_three_seconds() {
+    let filled = room(Hearsay::Multicast, 1);
+    assert!(filled.converged <= Duration::from_secs(3), "{:?}", filled.converged);
+    assert!(filled.sent.last().is_some_and(|&bytes| bytes < 3 << 20), "{:?}", filled.sent.last());
+    assert!(filled.connections <= filled.pairs * 11 / 10, "{} for {}", filled.connections, filled.pairs);
+}
+
+#[test]
+fn by_introductions_alone_it_takes_ten() {
+    let filled = room(Hearsay::Introductions, 1);
+    assert!(filled.converged <= Duration::from_secs(10), "{:?}", filled.converged);
+    assert!(filled.sent.last().is_some_and(|&bytes| bytes < 3 << 20), "{:?}", filled.sent.last());
+    assert!(filled.connections <= filled.pairs * 11 / 10, "{} for {}", filled.connections, filled.pairs);
+}

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::reply::{AdvertisedGame, GameInfo, PeerInfo, Status};
+use crate::reply::{AdvertisedGame, GameInfo, OtherPeer, PeerInfo, Status};
 
 /// Everything that a page shows at first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,9 @@ pub struct RoomState {
     pub quiet: bool,
     pub games: Vec<GameRow>,
     pub peers: Vec<PeerRow>,
+    /// Others that were heard of, with the reason why they are not connected.
+    #[serde(default)]
+    pub others: Vec<OtherPeer>,
 }
 
 /// The disk of the games folder; `null` where the system does not say.
@@ -130,6 +133,9 @@ pub struct Patch {
     pub peers: Vec<PeerRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers_gone: Vec<String>,
+    /// All of them, if anything about them is different; they may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<Vec<OtherPeer>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
 }

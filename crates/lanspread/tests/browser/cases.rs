@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     ("settings hold, and the page speaks German", settings),
     ("a folder becomes a game", add_a_game),
     ("the room says who is here and who is ready", room),
+    ("the room says who is not let in, and why", other_party),
     ("a page that lost its peer says so, and comes back", lost_and_found),
     ("nothing is cut off, from a phone to 4K", access::every_width),
     ("who wants no motion sees none", access::without_motion),
@@ -336,6 +337,24 @@ fn room(driver: &Driver) {
     browser.wait_text(".ready .ok", "ada");
     drop(ada);
     browser.wait_text(".lead", "Nobody else is here yet");
+    ended_well(&browser);
+}
+
+/// Two parties in one house: each sees that the other one is there, and why it is not let in.
+fn other_party(driver: &Driver) {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "tasse kaffee").unwrap();
+    let ada = Peer::run("ada", &[], |_| {});
+    let secret = secret.path().to_str().unwrap();
+    let me = Peer::run("me", &["--party", "friday", "--party-secret-file", secret], |_| {});
+    let browser = opened(driver, &me);
+    browser.click("nav a[data-path=room]");
+    browser.wait_text(".lead", "Nobody else is here yet");
+    let addr = ada.get("status")["data"]["addr"].as_str().unwrap().to_owned();
+    browser.fill("[name=addr]", &addr);
+    browser.click("room-page [type=submit]");
+    browser.wait_text("room-page .lacks small", "was not let in: it belongs to no closed party");
+    browser.wait_text("room-page .lacks span", &addr);
     ended_well(&browser);
 }
 

@@ -42,6 +42,8 @@ const RATES_MAX: usize = 300;
 const QUESTIONS_MAX: usize = 32;
 /// How often the disk is asked for its room, in seconds.
 const DISK_EVERY: u64 = 10;
+/// How often the peer is asked who is missing, and why, in seconds: no event tells of an attempt that was in vain.
+const OTHERS_EVERY: u64 = 3;
 
 /// The way to the task.
 #[derive(Debug, Clone)]
@@ -273,6 +275,7 @@ impl Task {
             && let Some(ReplyData::ListPeers(list)) = self.ask(Request::ListPeers).await
         {
             seen.peers = Some(list.peers.into_iter().map(Into::into).collect());
+            seen.others = Some(list.others);
         }
         if (stale.games || stale.covers)
             && let Some(ReplyData::ListGames(list)) = self.ask(Request::ListGames).await
@@ -313,6 +316,9 @@ impl Task {
             if !patch.is_empty() {
                 self.tell(Change::Patch(Box::new(patch)));
             }
+        }
+        if self.seconds.is_multiple_of(OTHERS_EVERY) {
+            self.stale.peers = true;
         }
         let Some(status) = self.status().await else { return };
         let now = status.traffic;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lanspread_api::page::{Disk, GameRow, Patch, PeerRow, RoomState, Settings};
-use lanspread_api::reply::Status;
+use lanspread_api::reply::{OtherPeer, Status};
 
 /// The last state that all readers have.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub struct View {
     disk: Disk,
     games: BTreeMap<String, GameRow>,
     peers: BTreeMap<String, PeerRow>,
+    others: Vec<OtherPeer>,
     settings: Settings,
     quiet: bool,
 }
@@ -23,6 +24,7 @@ pub struct Seen {
     pub disk: Option<Disk>,
     pub games: Option<Vec<GameRow>>,
     pub peers: Option<Vec<PeerRow>>,
+    pub others: Option<Vec<OtherPeer>>,
     pub settings: Option<Settings>,
     pub quiet: Option<bool>,
 }
@@ -57,6 +59,10 @@ impl View {
             let id = |row: &PeerRow| row.peer.peer_id.clone();
             (patch.peers, patch.peers_gone) = replace(&mut self.peers, peers, id);
         }
+        if let Some(others) = seen.others.filter(|others| *others != self.others) {
+            self.others.clone_from(&others);
+            patch.others = Some(others);
+        }
         patch
     }
 
@@ -68,6 +74,7 @@ impl View {
             quiet: self.quiet,
             games: self.games.values().cloned().collect(),
             peers: self.peers.values().cloned().collect(),
+            others: self.others.clone(),
         })
     }
 
@@ -97,7 +104,7 @@ fn replace<Row: Clone + PartialEq>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lanspread_api::reply::{Availability, GameInfo};
+    use lanspread_api::reply::{AbsenceCode, Availability, GameInfo};
 
     fn row(id: &str, peer_count: usize) -> GameRow {
         let game = GameInfo {
@@ -130,5 +137,25 @@ mod tests {
         assert_eq!(patch.games, [row("b", 2), row("c", 1)]);
         assert_eq!(patch.games_gone, ["a"]);
         assert!(view.take(Seen::default()).is_empty(), "what was not asked is not gone");
+    }
+
+    #[test]
+    fn that_the_last_one_who_was_missing_is_here_is_news_too() {
+        let other = OtherPeer {
+            peer_id: Some("ab".to_owned()),
+            name: None,
+            addrs: Vec::new(),
+            found_by: Vec::new(),
+            reason: AbsenceCode::TurnedAway,
+            message: "it belongs to no closed party".to_owned(),
+            protocol: None,
+        };
+        let others = |others: &[OtherPeer]| Seen { others: Some(others.to_vec()), ..Seen::default() };
+        let mut view = View::default();
+        assert_eq!(view.take(others(&[other.clone()])).others.as_deref(), Some(&[other.clone()][..]));
+        assert!(view.take(others(&[other])).is_empty());
+        assert!(view.take(Seen::default()).is_empty(), "what was not asked is not gone");
+        let patch = serde_json::to_value(view.take(others(&[]))).unwrap();
+        assert_eq!(patch, serde_json::json!({ "others": [] }));
     }
 }

@@ -3,7 +3,9 @@
 use lanspread_api::parse_request;
 use lanspread_peer::{catalog_file, signed_catalog};
 use lanspread_proto::party::PartyFrame;
-use lanspread_proto::{Decoder, Frame, encode, hello, manifest as manifests, preamble, split};
+use lanspread_proto::{
+    Decoder, Frame, beacon as beacons, encode, hello, manifest as manifests, preamble, split,
+};
 use lanspread_types::message::{Message, Request, Response};
 use lanspread_types::{GameVersion, RelPath};
 
@@ -75,6 +77,18 @@ pub fn hello(bytes: &[u8]) -> Reached {
         assert!(*used <= bytes.len());
     }
     Reached::of(&(role, greeting.map(|found| found.map(|(greeting, _)| std::mem::discriminant(&greeting)))))
+}
+
+/// A datagram that claims to be a beacon. What is understood must be said again in the same way.
+pub fn beacon(bytes: &[u8]) -> Reached {
+    match beacons::decode(bytes) {
+        Ok(beacon) => {
+            assert_eq!(beacons::decode(&beacons::encode(&beacon)).as_ref(), Ok(&beacon));
+            let named = beacon.name.as_ref().map_or(0, |name| 1 + name.as_str().len() as u8 / 8);
+            Reached::hash(&[u8::from(beacon.asks), u8::from(beacon.leaves), named])
+        }
+        Err(error) => Reached::of(&error),
+    }
 }
 
 /// A manifest. What is read must be written byte by byte the same, or it would have two content ids.

@@ -2,8 +2,10 @@
 
 use std::io::{self, Cursor, Write};
 
+use lanspread_peer::remembered;
 use lanspread_store::fuzzing::{self, Sealed};
 use lanspread_store::{Cancel, EntrySink, EntryWriter, Fault, RarUnpacker, UnpackLimits, Unpacker};
+use lanspread_types::limits::{ADDRS_PER_PEER_MAX, REMEMBERED_MAX};
 use lanspread_types::{ContentId, RelPath};
 
 use crate::Reached;
@@ -31,6 +33,18 @@ pub fn have_journal(bytes: &[u8]) -> Reached {
             Reached(1 + chunks.min(64) as u64)
         }
     }
+}
+
+/// The peers of the last party.
+pub fn peers(bytes: &[u8]) -> Reached {
+    let Some(known) = remembered::decode(bytes) else { return Reached(0) };
+    assert!(known.len() <= REMEMBERED_MAX);
+    assert!(known.iter().all(|peer| peer.addrs.len() <= ADDRS_PER_PEER_MAX));
+    let again = remembered::encode(&known).ok().and_then(|written| remembered::decode(&written));
+    assert_eq!(again.as_ref(), Some(&known), "they were written otherwise than they were read");
+    let kind = |peer: &lanspread_types::KnownPeer| peer.addrs.len() as u8 * 2 + u8::from(peer.name.is_some());
+    let kinds: Vec<u8> = known.iter().take(4).map(kind).collect();
+    Reached::hash(&kinds)
 }
 
 /// Lists an archive and unpacks it into nothing.

@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "frames", run: decoders::frames, seeds: seeds::frames },
     Target { name: "messages", run: decoders::messages, seeds: seeds::messages },
     Target { name: "hello", run: decoders::hello, seeds: seeds::hello },
+    Target { name: "beacon", run: decoders::beacon, seeds: seeds::beacon },
     Target { name: "manifest", run: decoders::manifest, seeds: seeds::manifest },
     Target { name: "catalogue", run: decoders::catalogue, seeds: seeds::catalogue },
     Target { name: "jsonl", run: decoders::jsonl, seeds: seeds::jsonl },
@@ -50,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "journal", run: files::journal, seeds: seeds::journal },
     Target { name: "index", run: files::index, seeds: seeds::index },
     Target { name: "have-journal", run: files::have_journal, seeds: seeds::have_journal },
+    Target { name: "peers", run: files::peers, seeds: seeds::peers },
     Target { name: "archive", run: files::archive, seeds: seeds::archive },
     Target { name: "node", run: operations::node, seeds: seeds::operations },
 ];

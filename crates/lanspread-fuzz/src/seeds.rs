@@ -4,6 +4,8 @@ use std::io::Cursor;
 
 use lanspread_peer::catalog_file;
 use lanspread_peer::pack::Packer;
+use lanspread_peer::remembered;
+use lanspread_proto::beacon::{self as beacons, Beacon};
 use lanspread_proto::party::{PartyFrame, Rejection};
 use lanspread_proto::preamble::{self, Role};
 use lanspread_proto::{Frame, encode, hello as hellos, manifest as manifests};
@@ -13,8 +15,8 @@ use lanspread_types::message::{
     Refusal, Request, RequestId, Response,
 };
 use lanspread_types::{
-    CatalogKey, ChunkHash, ChunkIndex, FileEntry, GameContent, GameId, GameVersion, Manifest, PartyName,
-    PeerId, PeerName, RelPath,
+    CatalogKey, ChunkHash, ChunkIndex, FileEntry, GameContent, GameId, GameVersion, KnownPeer, Manifest,
+    PartyName, PeerId, PeerName, RelPath,
 };
 
 use crate::files;
@@ -147,6 +149,23 @@ pub fn hello() -> Vec<Vec<u8>> {
     })
 }
 
+pub fn beacon() -> Vec<Vec<u8>> {
+    all(|| {
+        let name = Some(PeerName::new("ann").ok()?);
+        let open = Beacon {
+            peer: PeerId([3; 32]),
+            protocol: 1,
+            listen_port: 24_930,
+            asks: true,
+            leaves: false,
+            name,
+        };
+        let closed = Beacon { asks: false, name: None, ..open.clone() };
+        let leaves = Beacon { asks: false, leaves: true, listen_port: 0, ..open.clone() };
+        Some([open, closed, leaves].iter().map(beacons::encode).collect())
+    })
+}
+
 pub fn manifest() -> Vec<Vec<u8>> {
     all(|| {
         let file = |path: &str, text: &[u8]| {
@@ -207,6 +226,18 @@ pub fn index() -> Vec<Vec<u8>> {
 
 pub fn have_journal() -> Vec<Vec<u8>> {
     vec![fuzzing::have_image(files::CONTENT, 0), fuzzing::have_image(files::CONTENT, 40)]
+}
+
+pub fn peers() -> Vec<Vec<u8>> {
+    all(|| {
+        let name = Some(PeerName::new("ann").ok()?);
+        let addrs = vec!["192.168.1.7:24930".parse().ok()?, "[fe80::7]:24930".parse().ok()?];
+        let known = [
+            KnownPeer { peer: PeerId([3; 32]), name, addrs: addrs.clone() },
+            KnownPeer { peer: PeerId([4; 32]), name: None, addrs },
+        ];
+        Some(vec![remembered::encode(&known).ok()?, remembered::encode(&[]).ok()?])
+    })
 }
 
 pub fn archive() -> Vec<Vec<u8>> {

@@ -2,7 +2,7 @@
 
 use lanspread_types::limits::DOWNLOADS_PER_STATE_MAX;
 use lanspread_types::message::{DownloadState, Message, PeerState};
-use lanspread_types::{CatalogKey, GameId, PeerId};
+use lanspread_types::{CatalogKey, GameId, PeerId, failpoint};
 
 use super::Node;
 use crate::command::{CommandError, CommandId, OperationKind, Reply};
@@ -133,7 +133,11 @@ impl Node {
     fn fetch_on_wish(&mut self, now: Time, game: &GameId) -> bool {
         let downloads = self.operations.snapshot();
         let running = downloads.iter().filter(|o| o.kind == OperationKind::Downloading).count();
-        if !self.config.rules.accept_wants || running >= WISHES_MAX || self.check_command(game).is_err() {
+        let allowed = self.config.rules.accept_wants && !failpoint!("grant-no-wish");
+        if !(allowed || failpoint!("grant-every-wish"))
+            || running >= WISHES_MAX
+            || self.check_command(game).is_err()
+        {
             return false;
         }
         let version = self.wanted_version(game);

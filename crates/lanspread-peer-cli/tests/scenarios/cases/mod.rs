@@ -11,6 +11,7 @@ mod hostile;
 mod kills;
 mod library;
 mod meeting;
+mod organiser;
 mod pending;
 mod play;
 mod restarts;
@@ -24,7 +25,7 @@ use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 17] = [
+    let groups: [&'static [Scenario]; 18] = [
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
@@ -41,6 +42,7 @@ pub fn all() -> Vec<&'static Scenario> {
         updates::SCENARIOS,
         play::SCENARIOS,
         kills::SCENARIOS,
+        organiser::SCENARIOS,
         pending::SCENARIOS,
     ];
     let mut all: Vec<&Scenario> = groups.into_iter().flatten().collect();

@@ -204,7 +204,7 @@ impl Room {
 /// At the switch, as access points and cheap mesh routers do it.
 fn drop_multicast(switch: &str) -> Result<()> {
     let rules = "table bridge quiet { chain pass { type filter hook forward priority 0; \
-                 ip daddr 224.0.0.0/4 drop; ip6 daddr ff02::fb drop; } }";
+                 ip daddr 224.0.0.0/4 drop; ip6 daddr ff02::fb drop; }; }";
     let nft = ["netns", "exec", switch, "nft", rules];
     run("ip", &nft)
 }

@@ -414,6 +414,7 @@ mod tests {
             accept_wants: false,
             party: None,
             limits: RateLimits::default(),
+            find: lanspread_peer::Find::NOBODY,
         }
     }
 

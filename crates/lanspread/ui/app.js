@@ -1,5 +1,6 @@
 // The page: the bar at the top, which view is shown, and the keys that work everywhere.
 
+/// <reference path="types.d.ts" />
 import './library.js';
 import { toast } from './dialogs.js';
 import { attr, h, icon, say } from './dom.js';
@@ -109,7 +110,7 @@ state.addEventListener('change', async (event) => {
 });
 
 state.addEventListener('news', (event) => {
-  const word = passing(/** @type {CustomEvent<import('./types.d.ts').LogEntry>} */ (event).detail.event);
+  const word = passing(/** @type {CustomEvent<LogEntry>} */ (event).detail.event);
   if (word) toast(...word);
 });
 

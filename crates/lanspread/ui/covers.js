@@ -87,7 +87,7 @@ function generated(id, name) {
 export class GameCover extends HTMLElement {
   #key = '';
 
-  /** The game's own picture counts more than the catalogue's. @param {import('./types.d.ts').GameRow} game */
+  /** The game's own picture counts more than the catalogue's. @param {GameRow} game */
   show(game) {
     const name = game.title || game.game_id;
     const listed = game.about?.cover?.startsWith('data:image/') ? game.about.cover : '';

@@ -79,7 +79,7 @@ export class DownloadsPage extends HTMLElement {
         h('button', { type: 'button', disabled: game.peer_count === 0, onclick: () => order('download', { game_id: game.game_id }) }, t('Go on'))))));
   }
 
-  /** @param {import('./types.d.ts').Status} status */
+  /** @param {Status} status */
   #showSending(status) {
     const sent = Object.entries(status.active_outbound_transfers);
     this.#sending.hidden = sent.length === 0;
@@ -139,7 +139,7 @@ function limitsForm() {
   const form = h('form', { class: 'row wrap', onsubmit: send },
     h('label', { class: 'field' }, t('Send at most (MB/s)'), upload), h('label', { class: 'field' }, t('Receive at most (MB/s)'), download),
     h('button', { type: 'submit' }, t('Set')), playing, held);
-  const show = (/** @type {import('./types.d.ts').Status['limits']} */ limits) => {
+  const show = (/** @type {Status['limits']} */ limits) => {
     playing.hidden = !state.settings.quiet_upload && !state.quiet;
     held.hidden = !state.quiet;
     say(playing, state.quiet ? t('I am done playing') : t('I am playing: hold sending back'));

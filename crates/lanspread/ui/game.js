@@ -10,8 +10,6 @@ import { state } from './state.js';
 import { sentence } from './sentences.js';
 import { count, t } from './words.js';
 
-/** @typedef {import('./types.d.ts').Offer} Offer */
-/** @typedef {import('./types.d.ts').GameRow} GameRow */
 
 /** Lines of the log that are shown. */
 const LOG_LINES = 30;

@@ -7,7 +7,6 @@ import { isOutdated, nameOf, nextStep, standing, standingText } from './steps.js
 import { state } from './state.js';
 import { count, t } from './words.js';
 
-/** @typedef {import('./types.d.ts').GameRow} GameRow */
 
 /** Cards that are made at once: as many as a large screen shows, so that the rest does not hold it up. */
 const CARDS_AT_ONCE = 60;

@@ -30,7 +30,7 @@ export class RatePlot extends HTMLElement {
     this.append(h('figure', {}, h('div', { class: 'plot' }, picture, this.#top, h('span', { class: 'from' }, t('5 min ago')), h('span', { class: 'to' }, t('now'))), this.#now));
   }
 
-  /** @param {import('./types.d.ts').Rate[]} rates */
+  /** @param {Rate[]} rates */
   show(rates) {
     const most = ceiling(Math.max(1000, ...rates.map((r) => Math.max(r.down, r.up))));
     const x = (/** @type {number} */ i) => (WIDTH * (SECONDS - rates.length + i)) / (SECONDS - 1);
@@ -57,7 +57,7 @@ export class SwarmPicture extends HTMLElement {
   /** What each source had given, and when. @type {Map<string, [number, number][]>} */
   #given = new Map();
 
-  /** A source's rate over the last seconds; its stated one is that of its busy moments. @param {import('./types.d.ts').SwarmSource} source */
+  /** A source's rate over the last seconds; its stated one is that of its busy moments. @param {SwarmSource} source */
   #measure(source) {
     const now = performance.now();
     const points = this.#given.get(source.peer_id) ?? [];
@@ -68,7 +68,7 @@ export class SwarmPicture extends HTMLElement {
     return now - then < MEASURED_MS / 8 ? source.bytes_per_second : ((source.bytes - bytesThen) * 1000) / (now - then);
   }
 
-  /** @param {import('./types.d.ts').Swarm} swarm */
+  /** @param {Swarm} swarm */
   show(swarm) {
     const sources = swarm.sources.map((source) => ({ ...source, bytes_per_second: this.#measure(source) })).sort((a, b) => b.bytes - a.bytes);
     const shown = sources.slice(0, SOURCES_MAX).sort((a, b) => a.name.localeCompare(b.name));

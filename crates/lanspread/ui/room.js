@@ -9,9 +9,6 @@ import { state } from './state.js';
 import { hash } from './covers.js';
 import { count, t } from './words.js';
 
-/** @typedef {import('./types.d.ts').PeerRow} PeerRow */
-/** @typedef {import('./types.d.ts').Guest} Guest */
-/** @typedef {import('./types.d.ts').RoomGame} RoomGame */
 
 /** Everybody is asked anew after so many milliseconds, while somebody looks. */
 const ASK_EVERY_MS = 2000;
@@ -190,7 +187,7 @@ export class RoomPage extends HTMLElement {
 }
 customElements.define('room-page', RoomPage);
 
-/** Why somebody is not here, as far as that is short enough for a line. @param {import('./types.d.ts').OtherPeer} other */
+/** Why somebody is not here, as far as that is short enough for a line. @param {OtherPeer} other */
 function absence(other) {
   const why = t(ABSENT[other.reason] ?? other.message);
   if (other.protocol) return `${why} (${t('protocol {n}', { n: other.protocol })})`;

@@ -46,6 +46,9 @@ const SENTENCES = {
   'remove-finished': () => t('The download is removed.'),
   'remove-failed': (e) => t('Removing failed: {why}', { why: why(e) }),
   'index-failed': (e) => t('The files cannot be read: {why}', { why: why(e) }),
+  'play-ended': () => t('Its program has ended.'),
+  'fetch-wanted': (e) => t('{name} asks everybody to fetch it.', { name: e.name }) + (e.accepted ? ` ${t('Fetching begins.')}` : ''),
+  'catalog-changed': (e) => t('The organiser’s catalogue is new: edition {n}, {games}.', { n: e.serial, games: count(e.game_count, '{n} game', '{n} games') }),
   'peer-connected': (e) => t('{name} is here.', { name: e.name }),
   'peer-lost': (e) => t('{name} is gone.', { name: e.name }),
   'peer-incompatible': (e) => t('{addr} speaks protocol {theirs}, this peer speaks {ours}: use the same version of lanspread on both.', { addr: e.addr, theirs: e.their_protocol, ours: e.our_protocol }),
@@ -64,6 +67,8 @@ export function passing(event) {
   // What goes on at once has its word at the end.
   if (event.event === 'download-finished' && state.operation(event.game_id ?? '')) return null;
   if (event.event === 'verify-finished') return [`${game}: ${text}`, event.broken_count ? 'bad' : 'good'];
+  if (event.event === 'fetch-wanted') return [`${game}: ${text}`, ''];
+  if (event.event === 'catalog-changed') return [text, 'good'];
   if (event.event.endsWith('-failed')) return [`${game}: ${text}`, 'bad'];
   if (event.event === 'peer-incompatible' || event.event === 'source-rejected') return [game ? `${game}: ${text}` : text, 'bad'];
   if (['download-finished', 'install-finished', 'uninstall-finished', 'remove-finished', 'download-cancelled'].includes(event.event)) return [`${game}: ${text}`, event.event === 'download-cancelled' ? '' : 'good'];

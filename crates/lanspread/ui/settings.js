@@ -115,7 +115,7 @@ export class SettingsPage extends HTMLElement {
     this.#about.replaceChildren(...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
   }
 
-  /** @param {import('./types.d.ts').Status} status */
+  /** @param {Status} status */
   #showParty(status) {
     if (this.#party.dataset.shown === (status.party ?? '')) return;
     this.#party.dataset.shown = status.party ?? '';
@@ -132,7 +132,7 @@ export class SettingsPage extends HTMLElement {
         h('form', { class: 'setting', onsubmit: join }, h('label', { class: 'field' }, t('Name of the party'), name), h('label', { class: 'field' }, t('Pass phrase'), phrase), h('button', { type: 'submit' }, t('Join')))]));
   }
 
-  /** @param {import('./types.d.ts').Catalog} catalog */
+  /** @param {Catalog} catalog */
   #showCatalog(catalog) {
     const text = JSON.stringify(catalog);
     if (this.#catalog.dataset.shown === text) return;

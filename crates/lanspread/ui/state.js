@@ -1,11 +1,5 @@
 // What the page knows: one snapshot and the numbered changes after it. Nothing is assumed.
 
-/** @typedef {import('./types.d.ts').Snapshot} Snapshot */
-/** @typedef {import('./types.d.ts').GameRow} GameRow */
-/** @typedef {import('./types.d.ts').PeerRow} PeerRow */
-/** @typedef {import('./types.d.ts').Update} Update */
-/** @typedef {import('./types.d.ts').Patch} Patch */
-
 /** What changed since the last frame. */
 export class Changed {
   /** Everything may be different. */
@@ -31,23 +25,23 @@ class State extends EventTarget {
   games = new Map();
   /** @type {Map<string, PeerRow>} */
   peers = new Map();
-  /** @type {import('./types.d.ts').Status | null} */
+  /** @type {Status | null} */
   status = null;
-  /** @type {import('./types.d.ts').Disk} */
+  /** @type {Disk} */
   disk = { free_bytes: null, total_bytes: null };
   /** Sending is held back, because somebody plays. */
   quiet = false;
-  /** @type {import('./types.d.ts').Settings} */
+  /** @type {Settings} */
   settings = {};
-  /** @type {import('./types.d.ts').Setup | null} */
+  /** @type {Setup | null} */
   suggestion = null;
-  /** Who was heard of and is not connected. @type {import('./types.d.ts').OtherPeer[]} */
+  /** Who was heard of and is not connected. @type {OtherPeer[]} */
   others = [];
   /** @type {Set<string>} */
   actions = new Set();
-  /** @type {import('./types.d.ts').LogEntry[]} */
+  /** @type {LogEntry[]} */
   log = [];
-  /** @type {import('./types.d.ts').Rate[]} */
+  /** @type {Rate[]} */
   rates = [];
   programVersion = '';
   #sequence = 0;

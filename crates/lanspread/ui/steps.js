@@ -6,7 +6,6 @@ import { bytes, percent } from './format.js';
 import { state } from './state.js';
 import { count, language, t } from './words.js';
 
-/** @typedef {import('./types.d.ts').GameRow} GameRow */
 /** @typedef {{key: string, label: string, short?: string, run: (() => Promise<unknown>) | null}} Step */
 
 /** Something newer than what is here can be had. @param {GameRow} game */

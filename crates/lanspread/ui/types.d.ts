@@ -1,12 +1,12 @@
-// The contract as the page uses it (crates/lanspread-api; schema/openapi.json has all of it).
+// The contract as the page uses it (crates/lanspread-api; schema/openapi.json has all of it). Known in all scripts.
 
-export interface Rate { at_ms: number; down: number; up: number }
-export interface LogEntry { at_ms: number; event: { event: string; game_id?: string; [field: string]: any } }
-export interface Disk { free_bytes: number | null; total_bytes: number | null }
-export interface Settings { games_dir?: string; name?: string; language?: string; quiet_upload?: number; accept_wants?: boolean }
-export interface Setup { games_dir: string; name?: string }
+interface Rate { at_ms: number; down: number; up: number }
+interface LogEntry { at_ms: number; event: { event: string; game_id?: string; [field: string]: any } }
+interface Disk { free_bytes: number | null; total_bytes: number | null }
+interface Settings { games_dir?: string; name?: string; language?: string; quiet_upload?: number; accept_wants?: boolean }
+interface Setup { games_dir: string; name?: string }
 
-export interface GameRow {
+interface GameRow {
   game_id: string;
   title: string | null;
   downloaded: boolean;
@@ -22,7 +22,7 @@ export interface GameRow {
   about?: { players?: { min: number; max: number }; genre?: string; cover?: string; start?: string };
 }
 
-export interface PeerRow {
+interface PeerRow {
   peer_id: string;
   name: string;
   addr: string;
@@ -32,9 +32,9 @@ export interface PeerRow {
   [field: string]: any;
 }
 
-export interface Guest { peer_id: string; name: string; silent: boolean; catalog_serial: number | null; behind: boolean; accepts_wants: boolean }
-export interface Fetching { peer_id: string; eti_version: string; done_bytes: number; total_bytes: number; bytes_per_second: number; seconds_left: number | null }
-export interface RoomGame {
+interface Guest { peer_id: string; name: string; silent: boolean; catalog_serial: number | null; behind: boolean; accepts_wants: boolean }
+interface Fetching { peer_id: string; eti_version: string; done_bytes: number; total_bytes: number; bytes_per_second: number; seconds_left: number | null }
+interface RoomGame {
   game_id: string;
   eti_version: string | null;
   ready: string[];
@@ -43,12 +43,12 @@ export interface RoomGame {
   without: string[];
   last_ready_seconds: number | null;
 }
-export interface Catalog { mode: 'Open' | 'Unsigned' | 'Signed' | 'Awaited'; game_count: number; key?: string; serial?: number; title?: string }
-export interface Refused { addr: string; peer_id: string | null; code: string; reason: string }
-export interface OtherPeer { name?: string; addrs: string[]; reason: string; message: string; protocol?: number }
-export interface Operation { game_id: string; kind: string; progress: { done_bytes: number; total_bytes: number } }
-export interface SwarmSource { peer_id: string; name: string; chunks_has: number; bytes: number; bytes_per_second: number }
-export interface Swarm {
+interface Catalog { mode: 'Open' | 'Unsigned' | 'Signed' | 'Awaited'; game_count: number; key?: string; serial?: number; title?: string }
+interface Refused { addr: string; peer_id: string | null; code: string; reason: string }
+interface OtherPeer { name?: string; addrs: string[]; reason: string; message: string; protocol?: number }
+interface Operation { game_id: string; kind: string; progress: { done_bytes: number; total_bytes: number } }
+interface SwarmSource { peer_id: string; name: string; chunks_has: number; bytes: number; bytes_per_second: number }
+interface Swarm {
   game_id: string;
   priority: 'low' | 'normal' | 'high';
   chunks_had: number;
@@ -58,7 +58,7 @@ export interface Swarm {
   seconds_left: number | null;
   sources: SwarmSource[];
 }
-export interface Status {
+interface Status {
   peer_id: string;
   name: string;
   addr: string;
@@ -77,7 +77,7 @@ export interface Status {
   [field: string]: any;
 }
 
-export interface Snapshot {
+interface Snapshot {
   program_version: string;
   actions: string[];
   settings: Settings;
@@ -86,7 +86,7 @@ export interface Snapshot {
   log: LogEntry[];
   rates: Rate[];
 }
-export interface Patch {
+interface Patch {
   status?: Status;
   disk?: Disk;
   quiet?: boolean;
@@ -97,10 +97,10 @@ export interface Patch {
   others?: OtherPeer[];
   settings?: Settings;
 }
-export type Update = { sequence: number } & (
+type Update = { sequence: number } & (
   | { kind: 'snapshot'; data: Snapshot }
   | { kind: 'patch'; data: Patch }
   | { kind: 'log'; data: LogEntry }
   | { kind: 'rate'; data: Rate }
 );
-export interface Offer { peer_id: string; name: string; eti_version: string; content_id: string; size: number; file_count: number }
+interface Offer { peer_id: string; name: string; eti_version: string; content_id: string; size: number; file_count: number }

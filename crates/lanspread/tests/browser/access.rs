@@ -45,7 +45,8 @@ pub fn obeys(driver: &Driver, rules: &Path) {
     // Returned as a value, so that the policy against inline code has nothing to forbid.
     browser.eval(&format!("{rules}; window.axe = axe;"));
     for scheme in ["dark", "light"] {
-        browser.prefer(&[("prefers-color-scheme", scheme)]);
+        // Without motion: a colour on its way to another one is neither.
+        browser.prefer(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]);
         for (view, sign) in VIEWS {
             show(&browser, view, sign);
             assert_eq!(violations(&browser), Vec::<String>::new(), "{view} in the {scheme}");

@@ -26,6 +26,18 @@ fmt:
 ci:
     .ci/run
 
+# both programs for Linux and Windows, each one file, with checksums, in dist/
+dist:
+    tools/dist.sh
+
+# the programs for Windows are checked, as in CI (docs/windows.md)
+windows-check *ARGS:
+    tools/windows.sh check --workspace --all-targets {{ARGS}}
+
+# tests of the Windows target under Wine, such as: just windows-tests -p lanspread-store
+windows-tests *ARGS:
+    tools/windows.sh test {{ARGS}}
+
 # the scriptable peer, optimised
 peer-cli-build:
     cargo build --release -p lanspread-peer-cli

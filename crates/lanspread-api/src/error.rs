@@ -190,6 +190,8 @@ error_codes! {
         hint "`verify` fetches what is broken when somebody who has the game is there";
     CannotStart "cannot-start" Refused "nothing says how the game is started, or it cannot be started here"
         hint "name the program in the game's lanspread.toml (start = \"game.exe\") or in the catalogue";
+    FileInUse "file-in-use" Disk "another program holds a file or folder that is needed; nothing is lost"
+        hint "end the game, close the windows that show its folder, and try again";
     DiskFailed "disk-failed" Disk "a file or folder could not be read or written";
     GamesDirUnusable "games-dir-unusable" Start "the games folder cannot be used";
     StateDirUnusable "state-dir-unusable" Start "the state folder cannot be used"
@@ -269,6 +271,7 @@ impl From<&DiskError> for ErrorCode {
             DiskError::Archive(_) => Self::BadArchive,
             DiskError::Damaged(_) => Self::Damaged,
             DiskError::NotStreamable(_) => Self::NotStreamable,
+            DiskError::InUse(_) => Self::FileInUse,
             DiskError::Cancelled => Self::Cancelled,
             DiskError::CannotStart(_) => Self::CannotStart,
             DiskError::Other(_) => Self::DiskFailed,

@@ -83,6 +83,7 @@ fn disk_errors() -> Vec<DiskError> {
         DiskError::Archive(text()),
         DiskError::Damaged(text()),
         DiskError::NotStreamable(text()),
+        DiskError::InUse(text()),
         DiskError::Cancelled,
         DiskError::CannotStart(text()),
         DiskError::Other(text()),

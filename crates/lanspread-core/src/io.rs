@@ -193,7 +193,7 @@ pub enum RequestFailure {
     Lost(String),
 }
 
-/// What the disk failed at, in a form that people can read, with the two causes that decisions depend on kept apart.
+/// What the disk failed at, in a form that people can read, with the causes kept apart that something can be done about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiskError {
     #[error("the disk is full{}", if *missing > 0 { format!(": {missing} bytes are missing") } else { String::new() })]
@@ -208,6 +208,9 @@ pub enum DiskError {
     NotStreamable(String),
     #[error("{0}")]
     CannotStart(String),
+    /// Another program holds a file or folder that is to be changed.
+    #[error("{0}")]
+    InUse(String),
     #[error("the operation was cancelled")]
     Cancelled,
     #[error("{0}")]

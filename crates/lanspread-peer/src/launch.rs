@@ -1,7 +1,19 @@
 //! Starting a game: its program, in its own folder, with nothing in between that would read its name as a command.
 //!
-//! A game outlives the peer. Its standard streams lead nowhere, and on Unix it has a process group of its own, so that
-//! a Ctrl-C meant for the peer does not reach it.
+//! A game outlives the peer. Its standard streams lead nowhere, and it is out of the way of a Ctrl-C that is meant for
+//! the peer: on Unix in a process group, on Windows in a console group of its own.
+//!
+//! | what | on Windows | elsewhere |
+//! | --- | --- | --- |
+//! | `.exe` | started; through the shell where Windows wants to ask for more rights | Wine, or Proton |
+//! | `.cmd`, `.bat` | started, which `std` does through `cmd.exe` and quotes for | Wine |
+//! | `.lnk` | through the shell, which follows it | Wine |
+//! | anything else | through the shell | started, and made executable before |
+
+#[cfg(windows)]
+mod shell;
+#[cfg(not(windows))]
+mod wine;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +24,11 @@ use lanspread_store::Program;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    #[error("{} is a Windows program, and Wine (`wine`) is not installed", .0.display())]
+    #[cfg(not(windows))]
+    #[error(
+        "{} is a Windows program, and there is neither Wine nor Steam's Proton to run it with",
+        .0.display()
+    )]
     NoWine(PathBuf),
     #[error("{} could not be started: {source}", path.display())]
     Failed { path: PathBuf, source: io::Error },
@@ -24,19 +40,39 @@ pub(crate) fn launch(
     ended: impl FnOnce(Duration) + Send + 'static,
 ) -> Result<(), LaunchError> {
     let failed = |source| LaunchError::Failed { path: program.path.clone(), source };
-    make_executable(&program.path).map_err(failed)?;
-    let mut command = command(program);
+    #[cfg(windows)]
+    return shell::launch(program, ended).map_err(failed);
+    #[cfg(not(windows))]
+    {
+        let command = if is_for_windows(&program.path) {
+            let runner = wine::find(&wine::Surroundings::of_this_process(), &program.path);
+            let runner = runner.ok_or_else(|| LaunchError::NoWine(program.path.clone()))?;
+            runner.command(program).map_err(failed)?
+        } else {
+            make_executable(&program.path).map_err(failed)?;
+            let mut command = Command::new(&program.path);
+            command.args(&program.args);
+            command
+        };
+        spawn(command, program, ended).map_err(failed)
+    }
+}
+
+/// Starts it in its folder, with streams that lead nowhere.
+fn spawn(
+    mut command: Command,
+    program: &Program,
+    ended: impl FnOnce(Duration) + Send + 'static,
+) -> io::Result<()> {
     if let Some(folder) = program.path.parent() {
         command.current_dir(folder);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let spawned = command.spawn();
-    let mut child = spawned.map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound if needs_wine(&program.path) => LaunchError::NoWine(program.path.clone()),
-        _ => failed(source),
-    })?;
+    #[cfg(windows)]
+    std::os::windows::process::CommandExt::creation_flags(&mut command, shell::OWN_CONSOLE_GROUP);
+    let mut child = command.spawn()?;
     // Somebody has to take its end, or it stays in the process table.
     let begun = Instant::now();
     std::thread::spawn(move || {
@@ -46,30 +82,9 @@ pub(crate) fn launch(
     Ok(())
 }
 
-fn command(program: &Program) -> Command {
-    let path = &program.path;
-    let mut command = if needs_wine(path) {
-        let mut wine = Command::new("wine");
-        if !has_extension(path, &["exe"]) {
-            // Batch files and links are opened by Wine's shell, which is given a path and no command line.
-            wine.args(["start", "/wait", "/unix"]);
-        }
-        wine.arg(path);
-        wine
-    } else if cfg!(windows) && has_extension(path, &["lnk"]) {
-        let mut shell = Command::new("explorer.exe");
-        shell.arg(path);
-        return shell;
-    } else {
-        // std quotes what it gives to batch files, or refuses it.
-        Command::new(path)
-    };
-    command.args(&program.args);
-    command
-}
-
-fn needs_wine(path: &Path) -> bool {
-    cfg!(not(windows)) && has_extension(path, &["exe", "cmd", "bat", "lnk"])
+#[cfg(not(windows))]
+fn is_for_windows(path: &Path) -> bool {
+    has_extension(path, &["exe", "cmd", "bat", "lnk"])
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {
@@ -82,34 +97,25 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
 fn make_executable(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let permissions = std::fs::metadata(path)?.permissions();
-    if needs_wine(path) || permissions.mode() & 0o100 != 0 {
+    if permissions.mode() & 0o100 != 0 {
         return Ok(());
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(permissions.mode() | 0o111))
-}
-
-#[cfg(not(unix))]
-fn make_executable(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_windows_program_goes_through_wine_with_its_path_as_one_argument() {
-        let path = PathBuf::from("/games/a game/local/bin; rm -rf ~/go.EXE");
-        let program = Program { path: path.clone(), args: vec!["$(x)".to_owned(), "a b".to_owned()] };
-        let command = command(&program);
-        let args: Vec<_> = command.get_args().collect();
-        if cfg!(windows) {
-            assert_eq!(args, ["$(x)", "a b"]);
-        } else {
-            assert_eq!(
-                (command.get_program(), args),
-                ("wine".as_ref(), vec![path.as_os_str(), "$(x)".as_ref(), "a b".as_ref()])
-            );
+    /// What a started program writes beside itself, when it has written all of it.
+    fn told(folder: &Path) -> String {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            match std::fs::read_to_string(folder.join("where")) {
+                Ok(told) => return told,
+                Err(_) => assert!(Instant::now() < deadline, "the program never ran"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -123,16 +129,34 @@ mod tests {
         let (ended, end) = std::sync::mpsc::channel();
         let program = Program { path, args: vec!["a; b".to_owned()] };
         launch(&program, move |ran| ended.send(ran).unwrap()).unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        let told = loop {
-            match std::fs::read_to_string(dir.path().join("where")) {
-                Ok(told) => break told,
-                Err(_) => assert!(std::time::Instant::now() < deadline, "the program never ran"),
-            }
-            std::thread::yield_now();
-        };
         let folder = dir.path().canonicalize().unwrap();
-        assert_eq!(told, format!("{}\na; b\n", folder.display()));
+        assert_eq!(told(dir.path()), format!("{}\na; b\n", folder.display()));
         end.recv_timeout(Duration::from_secs(60)).expect("its end was never told");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_batch_file_runs_in_its_own_folder() {
+        for name in ["go.bat", "a game & more.CMD"] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = dir.path().join("bin (x86)");
+            std::fs::create_dir(&folder).unwrap();
+            let path = folder.join(name);
+            std::fs::write(&path, "@cd > where.tmp\r\n@echo %~1>> where.tmp\r\n@ren where.tmp where\r\n")
+                .unwrap();
+            launch(&Program { path, args: vec!["a b".to_owned()] }, |_| {}).unwrap();
+            let told = told(&folder);
+            let lines: Vec<&str> = told.lines().map(str::trim_end).collect();
+            assert!(lines[0].ends_with("bin (x86)") && lines[1] == "a b", "{told}");
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_program_that_is_not_there_is_an_error() {
+        for name in ["no.exe", "no.bat", "no.lnk"] {
+            let program = Program { path: Path::new(r"C:\nowhere").join(name), args: Vec::new() };
+            assert!(launch(&program, |_| {}).is_err(), "{name}");
+        }
     }
 }

@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 
 use lanspread_core::io::DiskError;
 
+use crate::held::may_be_held;
+
+/// What stands before the system's own words, which name an error and no reason.
+const HELD: &str = "another program has it open, or its permissions forbid it: ";
+
 /// An operation of the system that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {doing} {}: {source}", path.display())]
+#[error("cannot {doing} {}: {}{source}", path.display(), if self.is_held() { HELD } else { "" })]
 pub struct Fault {
     doing: &'static str,
     path: PathBuf,
@@ -27,6 +32,11 @@ impl Fault {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
+    /// Whether somebody else has the file open, as far as it can be told.
+    pub fn is_held(&self) -> bool {
+        may_be_held(&self.source)
+    }
+
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
@@ -37,6 +47,9 @@ impl From<Fault> for DiskError {
         if fault.is_disk_full() {
             // The system does not say how much is missing.
             return Self::Full { missing: 0 };
+        }
+        if fault.is_held() {
+            return Self::InUse(fault.to_string());
         }
         Self::Other(fault.to_string())
     }

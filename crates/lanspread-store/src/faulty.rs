@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// An operation of the disk that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub enum Op {
 
 #[cfg(not(test))]
 mod seam {
-    use super::{File, Op, Path, io};
+    use super::{Duration, File, Op, Path, io};
 
     #[inline]
     pub fn before(_: Op) -> io::Result<()> {
@@ -28,6 +29,11 @@ mod seam {
     #[inline]
     pub fn cut_short(_: usize) -> Option<(usize, io::Error)> {
         None
+    }
+
+    /// Waits before something is tried again.
+    pub fn pause(time: Duration) {
+        std::thread::sleep(time);
     }
 
     #[inline]
@@ -54,7 +60,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
-    use super::{File, Op, Path, io};
+    use super::{Duration, File, Op, Path, io};
 
     /// What goes wrong.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +71,8 @@ mod tests {
         FromThenOn(io::ErrorKind),
         /// One write reaches the disk by half, then fails.
         ShortWrite,
+        /// So many renames and deletions in a row are refused because somebody has the file open. Only they are counted.
+        Held(usize),
     }
 
     #[derive(Debug, Default)]
@@ -109,13 +117,20 @@ mod tests {
         }
     }
 
-    pub fn before(_: Op) -> io::Result<()> {
+    /// Nobody waits in tests: what holds a file is counted, not timed.
+    pub fn pause(_: Duration) {}
+
+    pub fn before(op: Op) -> io::Result<()> {
         DISK.with_borrow_mut(|disk| {
+            if matches!(disk.plan, Some((_, Break::Held(_)))) && !matches!(op, Op::Rename | Op::Delete) {
+                return Ok(());
+            }
             let at = disk.count;
             disk.count += 1;
             let error = match disk.plan {
                 Some((n, Break::Once(kind))) if n == at => kind,
                 Some((n, Break::FromThenOn(kind))) if n <= at => kind,
+                Some((n, Break::Held(times))) if n <= at && at - n < times => io::ErrorKind::ResourceBusy,
                 _ => return Ok(()),
             };
             disk.failed = true;

@@ -10,6 +10,7 @@ use lanspread_types::RelPath;
 
 use crate::fault::{Fault, OrFault};
 use crate::faulty::{self, Op};
+use crate::held::patiently;
 
 /// Whether anything at all stands there; a link counts, and is not followed.
 pub fn is_there(path: &Path) -> bool {
@@ -63,17 +64,27 @@ fn write_synced(path: &Path, content: &[u8]) -> Result<(), Fault> {
     write().or_fault("write", path)
 }
 
-/// Renames. Where a virus scanner or indexer holds a file for a moment (Windows), tries again a few times.
+/// Renames, and replaces a file that is there. Where a virus scanner or indexer holds a file for a moment, tries again
+/// a few times.
 pub fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
-    let renamed = faulty::before(Op::Rename).and_then(|()| patiently(|| fs::rename(from, to)));
-    renamed.or_fault("move", from)?;
+    make_replaceable(to);
+    let rename = || {
+        faulty::before(Op::Rename)?;
+        fs::rename(from, to)
+    };
+    patiently(rename).or_fault("move", from)?;
     faulty::moved(from, to);
     Ok(())
 }
 
 /// Deletes a file; nothing to delete is fine.
 pub fn delete_file(path: &Path) -> Result<(), Fault> {
-    match faulty::before(Op::Delete).and_then(|()| patiently(|| fs::remove_file(path))) {
+    make_replaceable(path);
+    let delete = || {
+        faulty::before(Op::Delete)?;
+        fs::remove_file(path)
+    };
+    match patiently(delete) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done.or_fault("delete", path),
     }
@@ -85,14 +96,40 @@ pub fn delete_tree(path: &Path) -> Result<(), Fault> {
     if !metadata.is_dir() || is_link(&metadata) {
         return delete_file(path);
     }
-    match faulty::before(Op::Delete).and_then(|()| patiently(|| fs::remove_dir_all(path))) {
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            make_deletable(path);
-            patiently(|| fs::remove_dir_all(path)).or_fault("delete", path)
+    let delete = || {
+        faulty::before(Op::Delete)?;
+        match fs::remove_dir_all(path) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                make_deletable(path);
+                fs::remove_dir_all(path)
+            }
+            done => done,
         }
+    };
+    match patiently(delete) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done.or_fault("delete", path),
     }
+}
+
+/// Windows neither replaces nor deletes a file that has the read-only attribute. Who asks for either means it.
+#[cfg(windows)]
+fn make_replaceable(path: &Path) {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return };
+    if metadata.is_file() && metadata.permissions().readonly() {
+        make_writable(path, &metadata);
+    }
+}
+
+#[cfg(not(windows))]
+fn make_replaceable(_: &Path) {}
+
+/// Takes the read-only attribute away. If that fails, what needed it says so.
+#[cfg(windows)]
+fn make_writable(path: &Path, metadata: &fs::Metadata) {
+    let mut permissions = metadata.permissions();
+    permissions.set_readonly(false);
+    let _ = fs::set_permissions(path, permissions);
 }
 
 /// Takes away what forbids deletion: a folder's missing write permission, on Windows a file's read-only attribute.
@@ -109,11 +146,7 @@ fn make_deletable(folder: &Path) {
             make_deletable(&entry.path());
         } else {
             #[cfg(windows)]
-            {
-                let mut permissions = metadata.permissions();
-                permissions.set_readonly(false);
-                let _ = fs::set_permissions(entry.path(), permissions);
-            }
+            make_writable(&entry.path(), &metadata);
         }
     }
 }
@@ -268,20 +301,4 @@ fn write_bytes_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         }
         Ok(())
     }
-}
-
-/// Does something that a foreign program may hinder for a moment. Only Windows forbids renaming and deleting what
-/// somebody else has open, so only there is it tried again, for a second and a half in all.
-fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    #[cfg(windows)]
-    for pause_ms in [10, 20, 50, 100, 200, 400, 800] {
-        match attempt() {
-            // 5: access denied; 32 and 33: sharing and lock violation.
-            Err(e) if matches!(e.raw_os_error(), Some(5 | 32 | 33)) => {
-                std::thread::sleep(std::time::Duration::from_millis(pause_ms));
-            }
-            done => return done,
-        }
-    }
-    attempt()
 }

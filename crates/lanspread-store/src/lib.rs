@@ -19,6 +19,7 @@ mod game_file;
 mod handles;
 mod hash;
 mod have;
+mod held;
 mod incoming;
 mod index;
 mod install;

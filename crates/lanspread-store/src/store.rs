@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +15,7 @@ use crate::execute::Executor;
 use crate::fault::{Fault, OrFault};
 use crate::files;
 use crate::handles::Handles;
+use crate::held::patiently;
 use crate::incoming::Incoming;
 use crate::journal;
 use crate::layout::Layout;
@@ -222,10 +224,19 @@ fn lock(layout: &Layout) -> Result<File, OpenError> {
     let path = layout.lock();
     let options = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let file = options().or_fault("open", &path)?;
-    match file.try_lock() {
+    // Windows releases what a killed process has locked when it finds the time (Microsoft, *LockFileEx*).
+    let locked = patiently(|| {
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock if cfg!(windows) => io::ErrorKind::ResourceBusy.into(),
+            error => io::Error::from(error),
+        })
+    });
+    match locked {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(layout.games().to_path_buf())),
-        Err(TryLockError::Error(e)) => Err(Fault::new("lock", path, e).into()),
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy) => {
+            Err(OpenError::InUse(layout.games().to_path_buf()))
+        }
+        Err(e) => Err(Fault::new("lock", path, e).into()),
     }
 }
 

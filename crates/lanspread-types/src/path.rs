@@ -321,7 +321,65 @@ mod tests {
         assert!(check(&["x", "x"]).is_err(), "the same file twice");
     }
 
+    /// Names near those that Windows takes for something else: devices in any case, with extensions, spaces and dots
+    /// around them, streams, short names, separators of its own.
+    fn near_windows() -> impl Strategy<Value = String> {
+        let device = "(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin[$]|conout[$]|clock[$])";
+        let around = "[ .:a]{0,2}";
+        let name = (around, device, around, "([.][a-z ]{0,3}){0,2}", around).prop_map(
+            |(before, device, after, extension, end)| [before, device, after, extension, end].concat(),
+        );
+        let other = "[ -~¹ÄäßſıİK]{1,12}";
+        proptest::collection::vec(prop_oneof![name, other.prop_map(String::from)], 1..4)
+            .prop_map(|components| components.join("/"))
+    }
+
+    /// What Windows makes of one component of a path, by Microsoft's own words (*Naming Files, Paths, and Namespaces*),
+    /// written down a second time and in another way than the product has it.
+    fn windows_keeps(component: &str) -> bool {
+        let device = |stem: &str| {
+            let stem = stem.trim_end_matches([' ', '.']).to_ascii_uppercase();
+            let numbered = ["COM", "LPT"]
+                .iter()
+                .any(|port| "0123456789¹²³".chars().any(|number| stem == format!("{port}{number}")));
+            numbered || ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
+        };
+        let stems = component.match_indices('.').map(|(at, _)| &component[..at]).chain([component]);
+        !component.chars().any(|c| c < ' ' || r#"<>:"/\|?*"#.contains(c))
+            && component.trim_end_matches([' ', '.']) == component
+            && !stems.take(1).any(device)
+    }
+
     proptest! {
+        #[test]
+        fn what_windows_would_change_is_refused(text in near_windows()) {
+            for path in [RelPath::new(text.clone()), RelPath::from_foreign(&text)].into_iter().flatten() {
+                prop_assert!(path.components().all(windows_keeps), "{path}");
+                // Windows itself, where the test runs there: the path comes back as it went in.
+                #[cfg(windows)]
+                {
+                    let root = Path::new(r"C:\games");
+                    let joined = path.to_path(root);
+                    prop_assert_eq!(std::path::absolute(&joined).unwrap(), joined);
+                }
+            }
+        }
+
+        /// NTFS compares names by the upper case of each character. What is equal by that is a collision here; more may be.
+        #[test]
+        fn names_that_differ_in_case_only_collide(text in near_windows(), flips in any::<u64>()) {
+            let flip = |(at, c): (usize, char)| {
+                let mut upper = c.to_uppercase();
+                let upper = if upper.len() == 1 { upper.next().unwrap_or(c) } else { c };
+                if flips >> (at % 64) & 1 == 1 { upper } else { c }
+            };
+            let other: String = text.chars().enumerate().map(flip).collect();
+            if let (Ok(first), Ok(second)) = (RelPath::new(text), RelPath::new(other)) {
+                prop_assert_eq!(first.fold_key(), second.fold_key());
+                prop_assert!(check_collisions([&first, &second]).is_err());
+            }
+        }
+
         #[test]
         fn whatever_is_accepted_stays_below_its_root(text in "\\PC{0,40}") {
             if let Ok(path) = RelPath::from_foreign(&text) {

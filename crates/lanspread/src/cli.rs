@@ -175,6 +175,17 @@ Examples:
   lanspread doctor --games-dir D:\\Games
   lanspread doctor --json")]
     Doctor(DoctorArgs),
+    /// Install this program for this user: in the start menu and, if wanted, at each login.
+    #[command(after_help = "\
+No administrator is needed. Run it again with a newer lanspread to bring it up to date.
+
+Examples:
+  lanspread install-app
+  lanspread install-app --autostart    start at each login, without opening the page")]
+    InstallApp(InstallAppArgs),
+    /// Take this program out of the start menu again; settings and games stay.
+    #[command(after_help = "Example:\n  lanspread uninstall-app")]
+    UninstallApp,
     /// Stop the running peer: it says goodbye to everybody and ends.
     #[command(after_help = "Example:\n  lanspread stop")]
     Stop,
@@ -269,6 +280,13 @@ pub struct PackArgs {
     /// The library; that of this state folder if not given.
     #[arg(long, value_name = "DIR")]
     pub games_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct InstallAppArgs {
+    /// Start it at each login.
+    #[arg(long)]
+    pub autostart: bool,
 }
 
 #[derive(Debug, Args)]

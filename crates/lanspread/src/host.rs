@@ -16,6 +16,7 @@ use lanspread_peer::{PeerConfig, PeerHandle};
 use lanspread_types::{Party, PeerName};
 use tokio::sync::watch;
 
+use crate::place;
 use crate::quiet::Quiet;
 use crate::settings::{Kept, KeptParty};
 
@@ -379,10 +380,11 @@ fn example_folder() -> &'static str {
     if cfg!(windows) { r"D:\Games" } else { "/home/ada/games" }
 }
 
-/// What to suggest on the first run: `Games` in the home folder, and the computer's name is the peer's own guess.
-pub fn suggestion() -> Setup {
-    let home = etcetera::home_dir().unwrap_or_default();
-    Setup { games_dir: home.join("Games").to_string_lossy().into_owned(), name: None }
+/// What to suggest on the first run: `Games` in the home folder, or beside a portable program, and the computer's name is the peer's own guess.
+pub fn suggestion(state_dir: &Path) -> Setup {
+    let folder = place::portable_folder(state_dir).map(Path::to_path_buf);
+    let folder = folder.or_else(|| etcetera::home_dir().ok()).unwrap_or_default();
+    Setup { games_dir: folder.join("Games").to_string_lossy().into_owned(), name: None }
 }
 
 fn peer_name(text: &str) -> Result<String, ErrorBody> {

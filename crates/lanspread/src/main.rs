@@ -4,6 +4,8 @@
 //! commands talk to it there. Whatever goes wrong ends here as the contract's error: a sentence, a hint, and an exit code from its table.
 
 mod address;
+mod app;
+mod by_hand;
 mod catalog;
 mod cli;
 mod client;
@@ -26,6 +28,7 @@ mod signal;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use by_hand::Start;
 use cli::{Cli, Command};
 use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Line};
 use show::Screen;
@@ -35,10 +38,17 @@ fn main() -> ExitCode {
     let cli = cli::parse();
     log_to_stderr();
     let json = cli.json;
+    let start = cli.command.is_none().then(by_hand::start);
+    if start.is_some_and(Start::is_handed_over) {
+        return ExitCode::SUCCESS;
+    }
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let exit = error.exit().code();
+            if let Some(start) = start {
+                start.complain(&in_a_window(&error));
+            }
             report(error, json);
             ExitCode::from(exit)
         }
@@ -58,6 +68,8 @@ fn dispatch(cli: Cli) -> Result<(), ErrorBody> {
         Some(Command::Pack(args)) => commands::pack(args, &place::state_dir(cli.state_dir)?, cli.json),
         Some(Command::Catalog(args)) => catalog::run(args.command, cli.state_dir),
         Some(Command::Completions(args)) => paper::completions(args.shell, &Screen::default()),
+        Some(Command::InstallApp(args)) => app::install(args.autostart, &Screen::default()),
+        Some(Command::UninstallApp) => app::uninstall(&Screen::default()),
         Some(Command::Man) => paper::man(&Screen::default()),
         Some(command) => commands::run(command, &place::state_dir(cli.state_dir)?, cli.json),
     }
@@ -88,6 +100,12 @@ fn report(error: ErrorBody, json: bool) {
     if let Some(hint) = &error.hint {
         screen.note(format!("hint: {}", in_our_words(hint)));
     }
+}
+
+/// The same for a window, to somebody who has clicked on the program.
+fn in_a_window(error: &ErrorBody) -> String {
+    let hint = error.hint.as_deref().map(in_our_words);
+    hint.map_or_else(|| error.message.clone(), |hint| format!("{}\n\n{hint}", error.message))
 }
 
 /// The contract's hints name the commands of the scriptable peer; here they have other names.

@@ -3,6 +3,8 @@
 //! `api.json` holds the address of the running peer's HTTP interface and the token that opens it. It is written
 //! whole or not at all, readable for its owner only, and gone when the peer has ended. One that a crash left behind
 //! is recognised by nobody answering there.
+//!
+//! A program that carries its state with it, on a stick for instance, has a file `lanspread-portable.txt` beside it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -20,9 +22,17 @@ const FORMAT: u32 = 1;
 /// Largest `api.json` that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 4096;
 
-/// The state folder: the one that was asked for, or this user's own.
+/// A file of this name beside the program says that everything stays beside the program; what it says is of no matter.
+const PORTABLE_MARKER: &str = "lanspread-portable.txt";
+/// The state folder of such a program.
+const PORTABLE_STATE: &str = "lanspread-state";
+
+/// The state folder: the one that was asked for, the one beside a portable program, or this user's own.
 pub fn state_dir(asked: Option<PathBuf>) -> Result<PathBuf, ErrorBody> {
     if let Some(dir) = asked {
+        return Ok(dir);
+    }
+    if let Some(dir) = std::env::current_exe().ok().as_deref().and_then(Path::parent).and_then(state_beside) {
         return Ok(dir);
     }
     let unusable = |e: etcetera::HomeDirError| {
@@ -30,6 +40,17 @@ pub fn state_dir(asked: Option<PathBuf>) -> Result<PathBuf, ErrorBody> {
     };
     let base = etcetera::choose_base_strategy().map_err(unusable)?;
     Ok(base.state_dir().unwrap_or_else(|| base.data_dir()).join("lanspread"))
+}
+
+/// The state folder in the folder of a portable program.
+fn state_beside(folder: &Path) -> Option<PathBuf> {
+    folder.join(PORTABLE_MARKER).is_file().then(|| folder.join(PORTABLE_STATE))
+}
+
+/// The folder that a portable program with this state folder stands in. Its path is another one on each machine.
+pub fn portable_folder(state_dir: &Path) -> Option<&Path> {
+    let folder = state_dir.parent()?;
+    (state_beside(folder).as_deref() == Some(state_dir)).then_some(folder)
 }
 
 /// How a running peer is reached.
@@ -106,6 +127,23 @@ mod tests {
         assert!(ApiFile::read(&state).unwrap().is_some(), "the file of another peer stays");
         second.remove(&state).unwrap();
         assert_eq!(fs::read_dir(&state).unwrap().count(), 0, "nothing is left");
+    }
+
+    #[test]
+    fn a_marker_beside_the_program_keeps_the_state_there() {
+        let stick = tempfile::tempdir().unwrap();
+        let state = stick.path().join(PORTABLE_STATE);
+        assert_eq!(state_beside(stick.path()), None);
+        assert_eq!(portable_folder(&state), None);
+        fs::write(stick.path().join(PORTABLE_MARKER), b"").unwrap();
+        assert_eq!(state_beside(stick.path()), Some(state.clone()));
+        assert_eq!(portable_folder(&state), Some(stick.path()));
+        assert_eq!(portable_folder(&stick.path().join("elsewhere")), None);
+        assert_eq!(
+            state_dir(Some(PathBuf::from("asked"))).unwrap(),
+            Path::new("asked"),
+            "what is asked for counts"
+        );
     }
 
     #[cfg(unix)]

@@ -3,6 +3,9 @@
 //! It holds the pass phrase of a closed party, so nobody but its owner can read it.
 //! The file is written whole or not at all. One that cannot be read counts as none: the first-run screen comes again,
 //! and the old file is kept beside it as `settings.json.broken`.
+//!
+//! A portable program's games folder is kept relative to the program where it is below it: the drive has another letter
+//! on each machine.
 
 use std::fmt;
 use std::fs;
@@ -12,6 +15,8 @@ use std::path::Path;
 use lanspread_api::page;
 use lanspread_types::{Party, PartyName, PassPhrase};
 use serde::{Deserialize, Serialize};
+
+use crate::place;
 
 const FILE_NAME: &str = "settings.json";
 /// Format of `settings.json`.
@@ -65,7 +70,13 @@ impl Kept {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => return Err(e),
         };
-        if let Some(kept) = serde_json::from_str(&text).ok().filter(|kept: &Self| kept.format == FORMAT) {
+        let kept = serde_json::from_str(&text).ok().filter(|kept: &Self| kept.format == FORMAT);
+        if let Some(mut kept) = kept {
+            if let (Some(folder), Some(dir)) = (place::portable_folder(state_dir), &mut kept.chosen.games_dir)
+            {
+                // A path that is absolute stays what it is.
+                *dir = folder.join(dir.as_str()).to_string_lossy().into_owned();
+            }
             return Ok(kept);
         }
         tracing::warn!("{} is not of this format; it is set aside", path.display());
@@ -76,7 +87,13 @@ impl Kept {
     pub fn write(&self, state_dir: &Path) -> io::Result<()> {
         fs::create_dir_all(state_dir)?;
         let mut file = tempfile::NamedTempFile::new_in(state_dir)?;
-        serde_json::to_writer_pretty(&mut file, &Self { format: FORMAT, ..self.clone() })?;
+        let mut kept = Self { format: FORMAT, ..self.clone() };
+        if let (Some(folder), Some(dir)) = (place::portable_folder(state_dir), &mut kept.chosen.games_dir)
+            && let Some(below) = Path::new(dir.as_str()).strip_prefix(folder).ok().and_then(Path::to_str)
+        {
+            *dir = below.to_owned();
+        }
+        serde_json::to_writer_pretty(&mut file, &kept)?;
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;
         file.persist(state_dir.join(FILE_NAME))?;
@@ -112,6 +129,29 @@ mod tests {
         Kept::default().write(dir.path()).unwrap();
         let mode = fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{mode:o}");
+    }
+
+    #[test]
+    fn a_portable_program_finds_its_games_under_another_drive_letter() {
+        let at = |stick: &Path, games: &Path| {
+            fs::create_dir_all(stick).unwrap();
+            fs::write(stick.join("lanspread-portable.txt"), b"").unwrap();
+            let mut kept = Kept::default();
+            kept.chosen.games_dir = Some(games.to_str().unwrap().to_owned());
+            kept.write(&stick.join("lanspread-state")).unwrap();
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let (here, there) = (dir.path().join("e"), dir.path().join("f"));
+        let games_at = |stick: &Path| {
+            Kept::read(&stick.join("lanspread-state")).unwrap().chosen.games_dir.map(std::path::PathBuf::from)
+        };
+        at(&here, &here.join("Games"));
+        assert_eq!(games_at(&here), Some(here.join("Games")));
+        fs::rename(&here, &there).unwrap();
+        assert_eq!(games_at(&there), Some(there.join("Games")));
+        let elsewhere = dir.path().join("elsewhere");
+        at(&there, &elsewhere);
+        assert_eq!(games_at(&there), Some(elsewhere), "what is not on the stick stays where it is");
     }
 
     #[test]

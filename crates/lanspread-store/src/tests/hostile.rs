@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 
+use lanspread_core::io::DiskError;
 use proptest::prelude::*;
 
 use super::lab::{Lab, Version, game, noise};
@@ -92,6 +93,62 @@ fn break_everywhere(change: &dyn Fn(&Store) -> bool) {
         }
         assert!(failures > 0, "{how:?} never hit anything");
     }
+}
+
+/// Somebody has a file open at each moment in turn: for a moment, which nobody notices; or for good, and then nothing is
+/// half done, and it works when he has closed it.
+fn hold_everywhere(change: &dyn Fn(&Store) -> bool) {
+    let after = {
+        let lab = prepared();
+        assert!(change(&lab.open()), "it works on a disk that works");
+        lab.tree("g")
+    };
+    for (how, for_good) in [(Break::Held(3), false), (Break::Held(usize::MAX), true)] {
+        let mut held = 0;
+        for at in 0.. {
+            let lab = prepared();
+            let before = lab.tree("g");
+            let store = lab.open();
+            break_at(at, how);
+            let done = change(&store);
+            if !mend() {
+                break;
+            }
+            held += 1;
+            let left = lab.tree("g");
+            if !for_good {
+                assert!(done, "held for a moment at {at}");
+                assert_eq!(left, after, "held for a moment at {at}");
+                continue;
+            }
+            drop(store);
+            let store = lab.open();
+            let left = lab.tree("g");
+            assert!(left == before || left == after, "held at {at} leaves a third state: {:?}", left.keys());
+            if left == before {
+                assert!(change(&store), "held at {at} cannot be repeated");
+                assert_eq!(lab.tree("g"), after, "held at {at}, repeated");
+            }
+        }
+        assert!(held > 0, "{how:?} never hit anything");
+    }
+}
+
+#[test]
+fn changes_while_somebody_has_a_file_open() {
+    hold_everywhere(&update);
+    hold_everywhere(&|store| store.uninstall(&game("g")).is_ok());
+}
+
+#[test]
+fn what_is_open_is_said_to_be() {
+    let lab = prepared();
+    let store = lab.open();
+    break_at(0, Break::Held(usize::MAX));
+    let refused = store.uninstall(&game("g")).map_err(DiskError::from);
+    assert!(mend());
+    let Err(DiskError::InUse(told)) = refused else { panic!("{refused:?}") };
+    assert!(told.contains("another program has it open"), "{told}");
 }
 
 fn update(store: &Store) -> bool {

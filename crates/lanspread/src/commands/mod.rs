@@ -71,6 +71,8 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         | Command::Pack(_)
         | Command::Catalog(_)
         | Command::Completions(_)
+        | Command::InstallApp(_)
+        | Command::UninstallApp
         | Command::Man
         | Command::Doctor(_) => {
             Err(ErrorBody::new(ErrorCode::Internal, "that is no command for a running peer"))

@@ -352,7 +352,7 @@ impl Task {
             actions: actions(),
             settings,
             room,
-            suggestion: (!chosen).then(host::suggestion),
+            suggestion: (!chosen).then(|| host::suggestion(self.host.state_dir())),
             log: self.log.iter().cloned().collect(),
             rates: self.rates.iter().copied().collect(),
         }

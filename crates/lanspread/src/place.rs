@@ -39,7 +39,10 @@ pub fn state_dir(asked: Option<PathBuf>) -> Result<PathBuf, ErrorBody> {
         ErrorBody::new(ErrorCode::StateDirUnusable, format!("there is no home folder to keep state in: {e}"))
     };
     let base = etcetera::choose_base_strategy().map_err(unusable)?;
-    Ok(base.state_dir().unwrap_or_else(|| base.data_dir()).join("lanspread"))
+    // What Windows has for state is carried from PC to PC with a roaming profile, and one identity on two of them would be
+    // one peer twice. Its folder for caches, `AppData\Local`, is what stays, and nothing empties it.
+    let state = if cfg!(windows) { Some(base.cache_dir()) } else { base.state_dir() };
+    Ok(state.unwrap_or_else(|| base.data_dir()).join("lanspread"))
 }
 
 /// The state folder in the folder of a portable program.

@@ -68,7 +68,8 @@ impl Lab {
     pub fn new(kind: LabKind, id: &str, sabotage: Option<Sabotage>) -> Outcome<Self> {
         let suffix = sabotage.map_or(String::new(), |s| format!("-{}", s.0));
         let folder = format!("{id}-{}{suffix}", std::process::id());
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios").join(folder);
+        // A test that was built for Windows on another system has that system's paths, without a drive.
+        let root = std::path::absolute(env!("CARGO_TARGET_TMPDIR"))?.join("scenarios").join(folder);
         // A process id comes round again; what an earlier run left under it is worth nothing.
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root)?;

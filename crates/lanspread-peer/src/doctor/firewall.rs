@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+#[cfg(not(any(target_os = "windows", target_os = "macos")))]
 use lanspread_net::discovery::BEACON_PORT;
 
 use super::{Check, Health};
@@ -18,17 +19,7 @@ fn general() -> &'static str {
 
 #[cfg(target_os = "windows")]
 pub(super) fn check() -> Check {
-    let Some(text) = said("netsh", &["advfirewall", "show", "currentprofile"]) else { return unknown() };
-    // The words are translated; the second word of the state's line is ON in English.
-    let advice = "allow lanspread when Windows asks, for private networks, and set this network to private; or, as \
-                  administrator: netsh advfirewall firewall add rule name=lanspread dir=in action=allow \
-                  program=\"C:\\path\\to\\lanspread.exe\" enable=yes";
-    let profile = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-    let rule = said("netsh", &["advfirewall", "firewall", "show", "rule", "name=lanspread"]);
-    if rule.is_some_and(|rule| rule.to_lowercase().contains("lanspread")) {
-        return Check::good(NAME, format!("{profile}: there is a rule named lanspread"));
-    }
-    Check::new(NAME, Health::Unknown, format!("{profile}: there is no rule named lanspread"), advice)
+    super::windows_firewall::check()
 }
 
 #[cfg(target_os = "macos")]
@@ -121,7 +112,7 @@ fn judge_nft(rules: &str) -> Check {
 }
 
 /// What a tool prints; `None` if it is not there, may not be asked, or fails.
-fn said(program: &str, args: &[&str]) -> Option<String> {
+pub(super) fn said(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

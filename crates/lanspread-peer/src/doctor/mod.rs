@@ -6,6 +6,8 @@
 mod disk;
 mod firewall;
 mod network;
+#[cfg(any(target_os = "windows", test))]
+mod windows_firewall;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -10,5 +10,4 @@ mod lab;
 mod library;
 mod rar5;
 mod recovery;
-mod systems;
 mod update;

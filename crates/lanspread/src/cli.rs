@@ -27,7 +27,7 @@ pub struct Cli {
     pub json: bool,
 }
 
-/// Where the page is shown.
+/// What holds for a peer however it is started: where its page is shown, and whether it looks for others.
 #[derive(Debug, Args)]
 pub struct UiArgs {
     /// Show the page on this address, too, for a peer without a screen. Whoever has the address that is printed can do
@@ -37,6 +37,9 @@ pub struct UiArgs {
     /// Print the page's address and open no browser.
     #[arg(long, global = true)]
     pub no_browser: bool,
+    /// Announce nothing and look for nobody: only --connect and `lanspread connect`, and who is introduced then.
+    #[arg(long, global = true)]
+    pub no_discovery: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -240,9 +243,6 @@ pub struct RunArgs {
     /// Receive at most so much chunk data per second, such as 10M; `lanspread limit` changes it.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub download_limit: Option<u64>,
-    /// Announce nothing and look for nobody: only --connect and `lanspread connect`, and who is introduced then.
-    #[arg(long)]
-    pub no_discovery: bool,
     /// A peer to connect to; may be given several times.
     #[arg(long, value_name = "ADDR")]
     pub connect: Vec<String>,

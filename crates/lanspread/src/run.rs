@@ -31,7 +31,7 @@ pub async fn run(args: RunArgs, ui: UiArgs, state_dir: PathBuf, json: bool) -> R
     refuse_missing(&args.games_dir)?;
     let connect = args.connect.iter().map(|text| address::resolve(text)).collect::<Result<Vec<_>, _>>()?;
     let no_party = args.no_party;
-    let base = config(args, &state_dir)?;
+    let base = config(args, find(&ui), &state_dir)?;
     let given = Given {
         games_dir: Some(base.games_dir.clone()),
         name: base.name.clone(),
@@ -73,7 +73,7 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
         accept_wants: false,
         party: None,
         limits: RateLimits::default(),
-        find: Find::EVERYBODY,
+        find: find(&ui),
     };
     let browser = !ui.no_browser && ui.ui_listen.is_none();
     let connect = std::env::current_exe().ok().as_deref().and_then(join::address_in).into_iter().collect();
@@ -184,7 +184,12 @@ async fn show(events: &mut EventStream, screen: &Screen, json: bool) {
     }
 }
 
-fn config(args: RunArgs, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
+/// Whom to look for.
+fn find(ui: &UiArgs) -> Find {
+    if ui.no_discovery { Find { introductions: true, ..Find::NOBODY } } else { Find::EVERYBODY }
+}
+
+fn config(args: RunArgs, find: Find, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
     let wish = CatalogWish { file: args.catalog, key: args.catalog_key, none: args.no_catalog };
     let catalog = catalog_choice::choose(state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
     let party = match args.party {
@@ -204,7 +209,7 @@ fn config(args: RunArgs, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
         accept_wants: args.accept_wants,
         party,
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
-        find: if args.no_discovery { Find { introductions: true, ..Find::NOBODY } } else { Find::EVERYBODY },
+        find,
     })
 }
 

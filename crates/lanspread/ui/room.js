@@ -1,9 +1,9 @@
 // The room: who is here, what they hold and do, and who is ready for a game.
 
 import { get, order, post } from './api.js';
-import { toast } from './dialogs.js';
+import { doctor, toast } from './dialogs.js';
 import { h, icon, say } from './dom.js';
-import { bytes, clock, duration, percent, rate, version } from './format.js';
+import { bytes, duration, percent, rate, version } from './format.js';
 import { nameOf } from './steps.js';
 import { state } from './state.js';
 import { hash } from './covers.js';
@@ -67,7 +67,8 @@ export class RoomPage extends HTMLElement {
         h('section', { class: 'card' }, h('h2', {}, t('Who is ready?')), this.#game, this.#ready),
         h('section', { class: 'card' }, h('h2', {}, t('Somebody is missing?')),
           h('p', { class: 'note' }, t('Type the address that their lanspread shows; one of them is enough.')),
-          h('form', { class: 'row', onsubmit: connect }, this.#address, h('button', { type: 'submit' }, t('Connect'))))),
+          h('form', { class: 'row', onsubmit: connect }, this.#address, h('button', { type: 'submit' }, t('Connect'))),
+          h('p', {}, h('button', { type: 'button', onclick: doctor }, t('Why is the room empty?'))))),
       this.#others);
     this.#show();
     this.#ask();
@@ -174,10 +175,6 @@ export class RoomPage extends HTMLElement {
     const known = state.others.flatMap((other) => other.addrs);
     // Who was turned away at the door, here or there.
     for (const one of state.status?.refused ?? []) if (!known.includes(one.addr)) add(one.addr, ABSENT[one.code] ? t(ABSENT[one.code]) : one.reason);
-    for (const { at_ms, event } of state.log) {
-      if (event.event !== 'peer-incompatible' || known.includes(event.addr)) continue;
-      add(event.addr, `${t('protocol {theirs}, here {ours}: use the same version of lanspread on both', { theirs: event.their_protocol, ours: event.our_protocol })} (${clock(at_ms)})`);
-    }
     this.#others.hidden = rows.size === 0;
     const text = JSON.stringify([...rows]);
     if (this.#others.dataset.shown === text) return;

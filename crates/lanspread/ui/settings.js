@@ -1,7 +1,7 @@
 // Settings, and help.
 
 import { get, order, post } from './api.js';
-import { chooseFile, chooseFolder, open, toast } from './dialogs.js';
+import { chooseFile, chooseFolder, doctor, open, toast } from './dialogs.js';
 import { h, s, say } from './dom.js';
 import { bytes } from './format.js';
 import { state } from './state.js';
@@ -224,24 +224,6 @@ export async function addGame() {
 async function licences() {
   const text = await fetch('licences.txt').then((answer) => answer.text()).catch(() => '');
   await open(t('Licences'), (dialog) => [h('pre', { tabindex: 0 }, text), h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Close')))], 'wide');
-}
-
-/** Looks for what keeps PCs from finding each other. */
-async function doctor() {
-  await open(t('Why is the room empty?'), (dialog) => {
-    const found = h('ul', { class: 'checks', 'aria-live': 'polite' }, h('li', { class: 'note' }, t('Looking … this takes some seconds.')));
-    const show = async () => {
-      try {
-        const { data } = await get('doctor');
-        found.replaceChildren(...data.checks.map((/** @type {any} */ check) => h('li', { data: { health: check.health } },
-          h('b', {}, check.name), h('span', {}, check.found), check.advice ? h('small', {}, check.advice) : null)));
-      } catch (error) {
-        found.replaceChildren(h('li', { class: 'trouble' }, error instanceof Error ? error.message : String(error)));
-      }
-    };
-    show();
-    return [found, h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Close')))];
-  }, 'wide');
 }
 
 async function stop() {

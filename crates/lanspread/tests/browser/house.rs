@@ -10,6 +10,7 @@ pub const CASES: &[Case] = &[
     ("a closed party is joined and left", party),
     ("the organiser's catalogue is trusted by its key", catalog),
     ("the organiser asks everybody to fetch, and sees when the last one is ready", organiser),
+    ("the doctor says what keeps the room empty", doctor),
     ("sending is held back while a game runs", quiet),
 ];
 
@@ -133,6 +134,18 @@ fn organiser(driver: &Driver) {
     settings(&browser);
     browser.click("[name=accept_wants]");
     wait_until("the wish is granted from now on", || me.get("status")["data"]["accepts_wants"] == true);
+    ended_well(&browser);
+}
+
+fn doctor(driver: &Driver) {
+    let me = Peer::run("me", &[], |_| {});
+    let browser = opened(driver, &me);
+    browser.click("nav a[data-path=room]");
+    press_button(&browser, "room-page", "Why is the room empty");
+    browser.wait("document.querySelectorAll('dialog .checks [data-health]').length > 3");
+    browser.wait_text("dialog .checks b", "room");
+    press_button(&browser, "dialog", "Close");
+    browser.wait("!document.querySelector('dialog')");
     ended_well(&browser);
 }
 

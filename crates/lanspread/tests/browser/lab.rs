@@ -24,7 +24,7 @@ impl Peer {
     /// The program as a newcomer starts it: without anything.
     pub fn newcomer() -> Self {
         let mut peer = Self::prepared("newcomer", &[]);
-        let mut command = peer.command(&["--no-browser"]);
+        let mut command = peer.command(&["--no-browser", "--no-discovery"]);
         peer.child = command.spawn().unwrap();
         peer.wait_for_interface();
         peer
@@ -56,7 +56,8 @@ impl Peer {
         let mut command = self.command(&["run", "--games-dir", &games, "--name", &self.name.clone()]);
         // The same port again, so that those who knew it find it.
         let port = fs::read_to_string(self.state().join("test-port")).unwrap_or_else(|_| "0".to_owned());
-        command.arg("--listen").arg(format!("127.0.0.1:{port}")).args(&self.extra);
+        // Other tests' peers are on this machine, too.
+        command.arg("--no-discovery").arg("--listen").arg(format!("127.0.0.1:{port}")).args(&self.extra);
         self.child = command.spawn().unwrap();
         self.wait_for_interface();
         let status = self.get("status");

@@ -58,7 +58,7 @@ peer-cli-image PROFILE="release":
 peer-cli-tests-container *ARGS: peer-cli-image
     LANSPREAD_LAB=container cargo test -p lanspread-peer-cli --test scenarios -- {{ARGS}}
 
-# every scenario against each fault that it claims to notice; without a filter it writes docs/teeth.md
+# every scenario, or one, against each fault that it claims to notice; writes what it ran to docs/teeth.md
 teeth *ARGS:
     tools/teeth {{ARGS}}
 

@@ -33,13 +33,20 @@ pub fn all() -> String {
 pub struct RunLabel {
     pub lab: LabKind,
     pub took: Duration,
+    pub commit: String,
+}
+
+impl RunLabel {
+    pub fn new(lab: LabKind, took: Duration) -> Self {
+        Self { lab, took, commit: commit() }
+    }
 }
 
 impl fmt::Display for RunLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (lab, seconds) = (self.lab.as_str(), self.took.as_secs());
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        write!(f, "{}, commit {}, lab `{lab}`, {cores} cores, {seconds} s.", today(), commit())
+        write!(f, "{}, commit {}, lab `{lab}`, {cores} cores, {seconds} s.", today(), self.commit)
     }
 }
 

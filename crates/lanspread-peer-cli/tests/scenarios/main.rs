@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
-        let label = RunLabel { lab: kind, took: start.elapsed() };
+        let label = RunLabel::new(kind, start.elapsed());
         print(&format!("{}{}\n", figures::all(), contract::summary()));
         let written = if teeth::wanted() {
             print(&teeth::table());

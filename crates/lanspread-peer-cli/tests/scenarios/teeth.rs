@@ -8,7 +8,10 @@
 //! declares, all of which must be reached and caught. Then with the [`GENERIC`] ones: those that it does not reach say
 //! nothing about it, those that it reaches must be caught too, unless [`INDIFFERENT`] says why that cannot be asked.
 //!
-//! `just teeth` runs them all and writes `docs/teeth.md`; the usual filter chooses, such as `just teeth 'S14 '`.
+//! `just teeth` runs them all and writes `docs/teeth.md`; the usual filter chooses, such as `just teeth S14`, and then only
+//! what was run is written anew.
+
+mod report;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -174,45 +177,8 @@ fn sums(rows: &[Bite]) -> String {
 /// Writes the report to the file that `LANSPREAD_TEETH_REPORT` names, if it names one.
 pub fn write_report(label: &RunLabel) -> std::io::Result<()> {
     let Some(path) = std::env::var_os("LANSPREAD_TEETH_REPORT").map(PathBuf::from) else { return Ok(()) };
-    let rows = rows();
-    let mut text = format!(
-        "# Teeth\n\n<!-- Written by `just teeth`. Do not edit by hand. -->\n\n{label}\n\nEach scenario was run without a fault \
-         (green), with each fault that it declares, and with the generic ones. *caught*: it turned red, and what it said \
-         stands beside. *not reached*: nothing that it does comes by the fault, which is allowed for generic ones only.\n\n{}.\n\n",
-        sums(&rows)
-    );
-    let _ = writeln!(text, "| scenario | sabotage | verdict | what it said |\n| --- | --- | --- | --- |");
-    for bite in rows
-        .iter()
-        .filter(|b| b.kind != Kind::Control && b.verdict != Verdict::NotReached || !b.verdict.is_good(b.kind))
-    {
-        let name = bite.sabotage.map_or("none", |s| s.0);
-        let generic = if bite.kind == Kind::Generic { " (generic)" } else { "" };
-        let said = match bite.verdict {
-            Verdict::Indifferent(why) => why.to_owned(),
-            _ => shorten(&bite.said),
-        };
-        let _ =
-            writeln!(text, "| {} | `{name}`{generic} | {} | {said} |", bite.scenario, bite.verdict.as_str());
-    }
-    let _ = writeln!(text, "\nGeneric sabotages that were not reached, by scenario:\n");
-    for scenario in crate::cases::all() {
-        let missed = rows.iter().filter(|b| {
-            b.scenario == scenario.id && b.kind == Kind::Generic && b.verdict == Verdict::NotReached
-        });
-        let missed: Vec<String> = missed.filter_map(|b| b.sabotage).map(|s| format!("`{}`", s.0)).collect();
-        if !missed.is_empty() {
-            let _ = writeln!(text, "- {}: {}", scenario.id, missed.join(", "));
-        }
-    }
-    std::fs::write(path, text)
-}
-
-/// One line that fits a cell, without what differs from run to run.
-fn shorten(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-    let short: String = line.chars().take(140).collect();
-    if short.len() < line.len() { format!("{short}…") } else { short }
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    std::fs::write(path, report::written_anew(&before, label, &rows()))
 }
 
 /// The test's name in the suite.

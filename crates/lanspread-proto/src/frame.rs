@@ -195,3 +195,23 @@ impl<T: Frame> Decoder<T> {
         self.buffer.len() - self.used
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_may_be_as_large_as_its_kind_allows_and_no_larger() {
+        assert_eq!(finish(vec![7; 10], 10), Ok(vec![6, 0, 0, 0, 7, 7, 7, 7, 7, 7]));
+        assert_eq!(finish(vec![7; 11], 10), Err(EncodeError::TooLarge { bytes: 11, max: 10 }));
+        assert_eq!(finish(vec![7; 12], 10), Err(EncodeError::TooLarge { bytes: 12, max: 10 }));
+    }
+
+    #[test]
+    fn a_frame_that_states_more_than_its_kind_allows_is_refused_before_it_is_there() {
+        let split = |bytes: &[u8]| RawFrame::split(bytes, 10).map(|raw| raw.map(|raw| raw.len));
+        assert_eq!(split(&[6, 0, 0, 0, 1, 0, 0, 0, 0, 0]), Ok(Some(10)));
+        assert_eq!(split(&[6, 0, 0, 0, 1, 0, 0, 0, 0]), Ok(None));
+        assert_eq!(split(&[7, 0, 0, 0]), Err(DecodeError::Length { stated: 7, max: 6 }));
+    }
+}

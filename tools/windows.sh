@@ -14,6 +14,8 @@
 #
 # Ends with 77 where the tools cannot be had; nothing was checked then.
 set -euo pipefail
+# Else what fails within $(...) would go on.
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 TARGET=x86_64-pc-windows-gnu
@@ -50,7 +52,8 @@ packages() {
 
 # The project's own toolchain is of another version, so Debian's is named in full.
 debians() {
-    env PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc "$@"
+    # Flags from outside would take the place of ours.
+    env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc "$@"
 }
 
 # The standard library: as metadata, which is all that a check needs and quick to make, or whole.
@@ -67,7 +70,7 @@ sysroot() {
         : >"$dummy/src/lib.rs"
         printf '[package]\nname = "nothing"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n' >"$dummy/Cargo.toml"
         # What only nightly compilers may do, every compiler may with this; it is for the standard library alone.
-        (cd "$dummy" && debians env RUSTC_BOOTSTRAP=1 RUSTFLAGS= CARGO_TARGET_DIR="$dummy/target" \
+        (cd "$dummy" && debians env RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$dummy/target" \
             cargo "$how" --quiet --release -Zbuild-std=std,panic_abort,test --target $TARGET) >&2
         find "$dummy/target/$TARGET/release/deps" \( -name '*.rlib' -o -name '*.rmeta' \) ! -name '*nothing*' \
             -exec cp -t "$root/lib/rustlib/$TARGET/lib" {} +
@@ -96,6 +99,12 @@ windows_cargo() {
 
 compiler() {
     packages rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-posix "$@"
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$(/usr/bin/rustc --version | cut -d' ' -f2)
+    # The older of the two must be the one that is wanted.
+    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -1)" = "$wanted" ] ||
+        unavailable "Debian's rustc is $found, and $wanted is the least that this project compiles with"
 }
 
 # Wine with a prefix of our own, and the one library that Rust's standard library asks for and Wine 8 does not have.

@@ -50,7 +50,7 @@ pub(super) async fn listener(patient: &Patient, usable: &[Interface]) -> Check {
     let any = listening.ip().is_unspecified();
     let mut answers = Vec::new();
     let mut silent = Vec::new();
-    for ip in usable.iter().map(|i| i.subnet.ip).filter(|ip| ip.is_ipv4()) {
+    for ip in usable.iter().map(|i| i.subnet.ip).filter(std::net::IpAddr::is_ipv4) {
         let addr = SocketAddr::new(ip, listening.port());
         match timeout(CONNECT_TIME, TcpStream::connect(addr)).await {
             Ok(Ok(_)) => answers.push(addr.to_string()),

@@ -1,5 +1,7 @@
 //! The beacon, byte for byte, and what a reader makes of anything else.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use lanspread_proto::beacon::{Beacon, BeaconError, decode, encode};
 use lanspread_types::limits::BEACON_BYTES_MAX;
 use lanspread_types::{PeerId, PeerName};

@@ -103,8 +103,11 @@ fn replace<Row: Clone + PartialEq>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::slice::from_ref;
+
     use lanspread_api::reply::{AbsenceCode, Availability, GameInfo};
+
+    use super::*;
 
     fn row(id: &str, peer_count: usize) -> GameRow {
         let game = GameInfo {
@@ -152,8 +155,8 @@ mod tests {
         };
         let others = |others: &[OtherPeer]| Seen { others: Some(others.to_vec()), ..Seen::default() };
         let mut view = View::default();
-        assert_eq!(view.take(others(&[other.clone()])).others.as_deref(), Some(&[other.clone()][..]));
-        assert!(view.take(others(&[other])).is_empty());
+        assert_eq!(view.take(others(from_ref(&other))).others.as_deref(), Some(from_ref(&other)));
+        assert!(view.take(others(from_ref(&other))).is_empty());
         assert!(view.take(Seen::default()).is_empty(), "what was not asked is not gone");
         let patch = serde_json::to_value(view.take(others(&[]))).unwrap();
         assert_eq!(patch, serde_json::json!({ "others": [] }));

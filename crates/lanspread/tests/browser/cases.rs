@@ -29,9 +29,14 @@ pub const CASES: &[Case] = &[
     ("who wants no motion sees none", access::without_motion),
 ];
 
-/// Large enough to be seen on its way at this rate.
-const SLOW: [&str; 2] = ["--upload-limit", "3M"];
+/// So slow that a game is seen on its way also by a browser that has to wait for the processor; let go by [`full_speed`].
+const SLOW: [&str; 2] = ["--download-limit", "600K"];
 const LARGE: usize = 9_000_000;
+
+/// What had to be seen has been seen.
+fn full_speed(me: &Peer) {
+    me.post("limits", &json!({ "upload": null, "download": null }));
+}
 
 pub fn opened(driver: &Driver, peer: &Peer) -> Browser {
     let browser = driver.browser();
@@ -88,8 +93,8 @@ fn first_run(driver: &Driver) {
 }
 
 fn get_from_two(driver: &Driver) {
-    let seed = |name| Peer::run(name, &SLOW, |games| game(games, "big", VERSION, LARGE));
-    let (ada, bela, me) = (seed("ada"), seed("bela"), Peer::run("me", &[], |_| {}));
+    let seed = |name| Peer::run(name, &[], |games| game(games, "big", VERSION, LARGE));
+    let (ada, bela, me) = (seed("ada"), seed("bela"), Peer::run("me", &SLOW, |_| {}));
     me.meet(&ada);
     me.meet(&bela);
     let browser = opened(driver, &me);
@@ -99,7 +104,8 @@ fn get_from_two(driver: &Driver) {
     browser.wait("document.querySelector('game-card progress')?.value < 0.9");
     browser.click(&format!("{} a", card("big")));
     browser.wait("document.querySelectorAll('swarm-picture tbody tr').length === 2");
-    browser.wait_text(".about .facts", "MB/s");
+    browser.wait_text(".about .facts", "B/s");
+    full_speed(&me);
     browser.wait_text("game-page .log", "Installed.");
     let gave = "document.querySelector('game-page .log').textContent.match(/from (ada, bela|bela, ada)/)";
     browser.wait(gave);
@@ -110,8 +116,8 @@ fn get_from_two(driver: &Driver) {
 }
 
 fn cancel_and_go_on(driver: &Driver) {
-    let ada = Peer::run("ada", &SLOW, |games| game(games, "big", VERSION, LARGE));
-    let me = Peer::run("me", &[], |_| {});
+    let ada = Peer::run("ada", &[], |games| game(games, "big", VERSION, LARGE));
+    let me = Peer::run("me", &SLOW, |_| {});
     me.meet(&ada);
     let browser = opened(driver, &me);
     wait_step(&browser, "big", "get");
@@ -124,6 +130,7 @@ fn cancel_and_go_on(driver: &Driver) {
     browser.wait_text("downloads-page .card", "Stopped");
     browser.click("downloads-page .queue button:not([hidden])");
     browser.wait_text("downloads-page .queue .facts", "source");
+    full_speed(&me);
     browser.click("nav a[data-path='']");
     wait_step(&browser, "big", "play");
     browser.click(&format!("{} a", card("big")));
@@ -170,8 +177,8 @@ fn update(driver: &Driver) {
 }
 
 fn peer_leaves(driver: &Driver) {
-    let mut ada = Peer::run("ada", &SLOW, |games| game(games, "big", VERSION, LARGE));
-    let me = Peer::run("me", &[], |_| {});
+    let mut ada = Peer::run("ada", &[], |games| game(games, "big", VERSION, LARGE));
+    let me = Peer::run("me", &SLOW, |_| {});
     me.meet(&ada);
     let browser = opened(driver, &me);
     wait_step(&browser, "big", "get");
@@ -182,6 +189,7 @@ fn peer_leaves(driver: &Driver) {
     browser.wait_text("game-page .log", "waiting for somebody to come back");
     browser.wait_text(".here", "0 others here");
     browser.wait_text("game-page .badge", "Fetching");
+    full_speed(&me);
     ada.start();
     // It is dialled again, too, but with growing pauses; that is another test's business.
     ada.meet(&me);

@@ -123,7 +123,7 @@ impl Peer {
         answer.unwrap().body_mut().read_json().unwrap()
     }
 
-    fn post(&self, what: &str, body: &Value) {
+    pub fn post(&self, what: &str, body: &Value) {
         let (address, token) = self.api().unwrap();
         let request = ureq::post(format!("http://{address}/api/v1/{what}"));
         request.header("authorization", format!("Bearer {token}")).send_json(body).unwrap();

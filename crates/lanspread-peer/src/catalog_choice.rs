@@ -11,7 +11,7 @@ use lanspread_core::catalog_sync::TrustedCatalog;
 use lanspread_types::CatalogKey;
 
 use crate::catalog_file::{self, CatalogError};
-use crate::signed_catalog;
+use crate::{signed_catalog, whole_file};
 
 /// The newest signed catalogue, in the state folder.
 const KEPT_FILE: &str = "catalogue.toml";
@@ -101,7 +101,7 @@ fn keep_key(state_dir: &Path, key: CatalogKey) -> Result<(), CatalogError> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), CatalogError> {
-    signed_catalog::save(path, bytes).map_err(|source| CatalogError::Write { path: path.to_owned(), source })
+    whole_file::write(path, bytes).map_err(|source| CatalogError::Write { path: path.to_owned(), source })
 }
 
 fn forget(state_dir: &Path) -> Result<(), CatalogError> {

@@ -15,6 +15,7 @@ mod runtime;
 #[cfg(feature = "sabotage")]
 mod sabotage;
 pub mod signed_catalog;
+pub mod whole_file;
 
 pub use config::{Find, PeerConfig};
 pub use handle::{EventStream, PeerHandle, Streamed};

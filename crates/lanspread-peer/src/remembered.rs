@@ -3,13 +3,15 @@
 //! Written whole or not at all. One that is missing, damaged or of another format counts as empty: nothing depends on
 //! it but the speed of finding each other.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 
 use lanspread_types::limits::{ADDRS_PER_PEER_MAX, REMEMBERED_MAX};
 use lanspread_types::{KnownPeer, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
+
+use crate::whole_file;
 
 const FILE_NAME: &str = "peers.json";
 /// Format of `peers.json`.
@@ -77,11 +79,7 @@ pub fn encode(peers: &[KnownPeer]) -> serde_json::Result<Vec<u8>> {
 }
 
 fn replace(state_dir: &Path, peers: &[KnownPeer]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(state_dir)?;
-    file.write_all(&encode(peers)?)?;
-    file.as_file().sync_all()?;
-    file.persist(state_dir.join(FILE_NAME))?;
-    Ok(())
+    whole_file::write(&state_dir.join(FILE_NAME), &encode(peers)?)
 }
 
 #[cfg(test)]

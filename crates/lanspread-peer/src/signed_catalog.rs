@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -168,16 +168,6 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 pub fn load(path: &Path) -> Result<Arc<SignedCatalog>, CatalogError> {
     let bytes = crate::catalog_file::read(path)?;
     open(bytes).map_err(|e| CatalogError::Invalid { path: path.to_owned(), reason: e.to_string() })
-}
-
-/// Writes a file whole or not at all.
-pub fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]

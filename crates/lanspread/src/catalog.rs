@@ -7,6 +7,7 @@ use lanspread_peer::catalog::{Catalog, CatalogEntry};
 use lanspread_peer::catalog_file::{self, CatalogError, CatalogText};
 use lanspread_peer::catalog_make::{self, FoundGame};
 use lanspread_peer::signed_catalog::{self, OrganiserKey};
+use lanspread_peer::whole_file;
 use lanspread_types::{CatalogKey, ContentId, GameId};
 
 use crate::cli::CatalogCommand;
@@ -162,7 +163,7 @@ fn read_text(path: &Path) -> Result<CatalogText, ErrorBody> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ErrorBody> {
     let failed = |source| ErrorBody::from(&CatalogError::Write { path: path.to_owned(), source });
-    signed_catalog::save(path, bytes).map_err(failed)
+    whole_file::write(path, bytes).map_err(failed)
 }
 
 fn invalid(path: &Path, reason: String) -> ErrorBody {

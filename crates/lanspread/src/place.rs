@@ -7,12 +7,13 @@
 //! A program that carries its state with it, on a stick for instance, has a file `lanspread-portable.txt` beside it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
 use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::whole_file;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
@@ -75,15 +76,12 @@ impl ApiFile {
         Ok(Self { format: FORMAT, address, token })
     }
 
-    /// Writes the file. `tempfile` makes files that only their owner can read, and the rename keeps it so.
+    /// Writes the file, which only its owner can read.
     pub fn write(&self, state_dir: &Path) -> io::Result<()> {
         fs::create_dir_all(state_dir)?;
-        let mut file = tempfile::NamedTempFile::new_in(state_dir)?;
-        serde_json::to_writer(&mut file, self)?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist(state_dir.join(FILE_NAME))?;
-        Ok(())
+        let mut text = serde_json::to_vec(self)?;
+        text.push(b'\n');
+        whole_file::write(&state_dir.join(FILE_NAME), &text)
     }
 
     /// Reads the file; `None` if there is none, or none of this format.

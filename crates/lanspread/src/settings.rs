@@ -9,10 +9,11 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use lanspread_api::page;
+use lanspread_peer::whole_file;
 use lanspread_types::{Party, PartyName, PassPhrase};
 use serde::{Deserialize, Serialize};
 
@@ -86,18 +87,15 @@ impl Kept {
 
     pub fn write(&self, state_dir: &Path) -> io::Result<()> {
         fs::create_dir_all(state_dir)?;
-        let mut file = tempfile::NamedTempFile::new_in(state_dir)?;
         let mut kept = Self { format: FORMAT, ..self.clone() };
         if let (Some(folder), Some(dir)) = (place::portable_folder(state_dir), &mut kept.chosen.games_dir)
             && let Some(below) = Path::new(dir.as_str()).strip_prefix(folder).ok().and_then(Path::to_str)
         {
             *dir = below.to_owned();
         }
-        serde_json::to_writer_pretty(&mut file, &kept)?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist(state_dir.join(FILE_NAME))?;
-        Ok(())
+        let mut text = serde_json::to_vec_pretty(&kept)?;
+        text.push(b'\n');
+        whole_file::write(&state_dir.join(FILE_NAME), &text)
     }
 }
 

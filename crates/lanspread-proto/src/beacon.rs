@@ -11,11 +11,9 @@ use lanspread_types::{PeerId, PeerName};
 pub const MAGIC: [u8; 4] = *b"LSPB";
 /// Format that this version writes.
 pub const FORMAT: u8 = 1;
-/// Length of the part that every format has.
-const FROZEN_BYTES: usize = 4 + 1 + 1 + 2 + 2 + 32;
 
-const ASKS: u8 = 1 << 0;
-const LEAVES: u8 = 1 << 1;
+const ASKS: u8 = 0b01;
+const LEAVES: u8 = 0b10;
 
 /// What a beacon says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +44,7 @@ pub enum BeaconError {
 /// Writes a beacon. A name is at most 64 bytes long, so it always fits.
 pub fn encode(beacon: &Beacon) -> Vec<u8> {
     let name = beacon.name.as_ref().map_or("", PeerName::as_str).as_bytes();
-    let mut bytes = Vec::with_capacity(FROZEN_BYTES + 1 + name.len());
+    let mut bytes = Vec::with_capacity(BEACON_BYTES_MAX);
     bytes.extend_from_slice(&MAGIC);
     bytes.push(FORMAT);
     bytes.push(if beacon.asks { ASKS } else { 0 } | if beacon.leaves { LEAVES } else { 0 });

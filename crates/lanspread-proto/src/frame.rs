@@ -183,7 +183,7 @@ impl<T: Frame> Decoder<T> {
                 Ok(None)
             }
             Err(error) => {
-                self.buffer = Vec::new();
+                (self.buffer, self.used) = (Vec::new(), 0);
                 self.failed = Some(error.clone());
                 Err(error)
             }

@@ -32,6 +32,10 @@ pub enum ManifestDecodeError {
 }
 
 pub fn encode(content: &GameContent) -> Result<Vec<u8>, EncodeError> {
+    encode_within(MANIFEST_BYTES_MAX, content)
+}
+
+fn encode_within(max: usize, content: &GameContent) -> Result<Vec<u8>, EncodeError> {
     let manifest = content.manifest();
     let mut bytes = append(&(manifest.game(), manifest.version(), manifest.files()), Vec::new())?;
     bytes = append(&stated_hashes(manifest), bytes)?;
@@ -41,7 +45,7 @@ pub fn encode(content: &GameContent) -> Result<Vec<u8>, EncodeError> {
         }
     }
     match bytes.len() {
-        len if len > MANIFEST_BYTES_MAX => Err(EncodeError::TooLarge { bytes: len, max: MANIFEST_BYTES_MAX }),
+        bytes if bytes > max => Err(EncodeError::TooLarge { bytes, max }),
         _ => Ok(bytes),
     }
 }
@@ -49,7 +53,11 @@ pub fn encode(content: &GameContent) -> Result<Vec<u8>, EncodeError> {
 /// Reads and checks a manifest. Allocates in proportion to `bytes`, whatever counts they state. Whether it is the one
 /// that was asked for is for the caller to check with [`GameContent::expect`].
 pub fn decode(bytes: &[u8]) -> Result<GameContent, ManifestDecodeError> {
-    if bytes.len() > MANIFEST_BYTES_MAX {
+    decode_within(MANIFEST_BYTES_MAX, bytes)
+}
+
+fn decode_within(max: usize, bytes: &[u8]) -> Result<GameContent, ManifestDecodeError> {
+    if bytes.len() > max {
         return Err(ManifestDecodeError::TooLarge(bytes.len()));
     }
     let mut rest = bytes;
@@ -105,4 +113,48 @@ fn listed(manifest: &Manifest) -> impl Iterator<Item = std::ops::Range<u32>> + '
 
 fn stated_hashes(manifest: &Manifest) -> u32 {
     listed(manifest).map(|chunks| chunks.end - chunks.start).sum()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use lanspread_types::manifest::SENTINEL;
+    use lanspread_types::tree::ChunkPosition;
+    use lanspread_types::{ChunkHash, RelPath};
+
+    /// So many files, all of them empty, the sentinel among them.
+    fn files(count: usize) -> GameContent {
+        let root = ChunkHash::of(ChunkPosition { offset: 0, whole_file: true }, b"");
+        let entry = |path: &str| FileEntry { path: RelPath::new(path).unwrap(), size: 0, root };
+        let mut files: Vec<_> = (1..count).map(|n| entry(&format!("{n:06}"))).collect();
+        files.push(entry(SENTINEL));
+        let version = GameVersion::new(20_250_101).unwrap();
+        GameContent::new(Manifest::new(GameId::new("ggoo").unwrap(), version, files).unwrap(), vec![])
+            .unwrap()
+    }
+
+    #[test]
+    fn a_manifest_may_be_as_large_as_the_limit_and_no_larger() {
+        let content = files(3);
+        let bytes = encode(&content).unwrap();
+        let len = bytes.len();
+        assert_eq!(encode_within(len, &content), Ok(bytes.clone()));
+        assert_eq!(encode_within(len - 1, &content), Err(EncodeError::TooLarge { bytes: len, max: len - 1 }));
+        assert_eq!(encode_within(len - 2, &content), Err(EncodeError::TooLarge { bytes: len, max: len - 2 }));
+        assert_eq!(decode_within(len, &bytes), Ok(content));
+        assert_eq!(decode_within(len - 1, &bytes), Err(ManifestDecodeError::TooLarge(len)));
+        assert_eq!(decode_within(len - 2, &bytes), Err(ManifestDecodeError::TooLarge(len)));
+    }
+
+    #[test]
+    fn a_manifest_may_state_as_many_files_as_the_limit_and_no_more() {
+        let most = files(FILES_PER_GAME_MAX);
+        assert_eq!(decode(&encode(&most).unwrap()), Ok(most));
+        for stated in [FILES_PER_GAME_MAX as u32 + 1, u32::MAX] {
+            let game = (GameId::new("ggoo").unwrap(), GameVersion::new(20_250_101).unwrap(), stated);
+            let bytes = append(&game, Vec::new()).unwrap();
+            assert_eq!(decode(&bytes), Err(ManifestDecodeError::Files { stated }));
+        }
+    }
 }

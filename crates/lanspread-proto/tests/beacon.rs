@@ -27,6 +27,9 @@ fn golden_bytes() {
     let leaving = Beacon { asks: false, leaves: true, name: None, ..beacon() };
     (golden[5], golden[42]) = (2, 0);
     assert_eq!(encode(&leaving), golden[..43]);
+    assert_eq!(decode(&golden[..43]), Ok(leaving));
+    golden[5] = 0;
+    assert_eq!(decode(&golden[..43]), Ok(Beacon { asks: false, leaves: false, name: None, ..beacon() }));
 }
 
 #[test]
@@ -42,7 +45,11 @@ fn what_is_no_beacon_is_told_apart() {
     let bytes = encode(&beacon());
     assert_eq!(decode(b"M-SEARCH * HTTP/1.1"), Err(BeaconError::NotABeacon));
     assert_eq!(decode(&bytes[..41]), Err(BeaconError::TooShort));
-    assert_eq!(decode(&[bytes.as_slice(), &[0; BEACON_BYTES_MAX]].concat()), Err(BeaconError::TooLong));
+    let mut longest = bytes.clone();
+    longest.resize(BEACON_BYTES_MAX, 0);
+    assert_eq!(decode(&longest), Ok(beacon()));
+    longest.push(0);
+    assert_eq!(decode(&longest), Err(BeaconError::TooLong));
     let nameless = Beacon { name: None, ..beacon() };
     assert_eq!(decode(&bytes[..44]), Ok(nameless.clone()), "a name that is cut off is none");
     let mut bad = bytes;

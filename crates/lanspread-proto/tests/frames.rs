@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use lanspread_proto::hello::{self, Greeting};
+use lanspread_proto::hello::{self, Greeting, PROGRAM_BYTES_MAX};
 use lanspread_proto::party::{PartyFrame, Rejection};
 use lanspread_proto::{DecodeError, Decoder, EncodeError, Frame, encode, manifest, split};
 use lanspread_types::message::{
@@ -255,9 +255,34 @@ fn limits_hold_in_both_directions() {
 }
 
 #[test]
+fn a_welcome_states_a_program_of_limited_length() {
+    let welcome = |len| PartyFrame::Welcome { name: PeerName::new("Ann").unwrap(), program: "x".repeat(len) };
+    let longest = encode(&welcome(PROGRAM_BYTES_MAX)).unwrap();
+    assert_eq!(split(&longest), Ok(Some((welcome(PROGRAM_BYTES_MAX), longest.len()))));
+    assert!(matches!(encode(&welcome(PROGRAM_BYTES_MAX + 1)), Err(EncodeError::Limit(_))));
+}
+
+#[test]
+fn a_decoder_says_how_much_it_holds() {
+    let goodbye = encode(&Message::Goodbye).unwrap();
+    let mut decoder = Decoder::<Message>::new();
+    decoder.push(&[&goodbye[..], &goodbye[..3]].concat());
+    assert_eq!(decoder.buffered(), goodbye.len() + 3);
+    assert_eq!(decoder.next(), Ok(Some(Message::Goodbye)));
+    assert_eq!(decoder.buffered(), 3);
+    assert_eq!(decoder.next(), Ok(None));
+    assert_eq!(decoder.buffered(), 3);
+    decoder.push(&goodbye[3..]);
+    assert_eq!(decoder.next(), Ok(Some(Message::Goodbye)));
+    assert_eq!(decoder.buffered(), 0);
+}
+
+#[test]
 fn a_decoder_stays_failed() {
     let mut decoder = Decoder::<Message>::new();
+    decoder.push(&encode(&Message::Goodbye).unwrap());
     decoder.push(&[1, 0, 0, 0, 0x77]);
+    assert_eq!(decoder.next(), Ok(Some(Message::Goodbye)));
     assert_eq!(decoder.next(), Err(DecodeError::UnknownFrame(0x77)));
     decoder.push(&encode(&Message::Goodbye).unwrap());
     assert_eq!(decoder.next(), Err(DecodeError::UnknownFrame(0x77)));
@@ -273,12 +298,18 @@ fn content() -> GameContent {
         size: bytes.len() as u64,
         root: root(bytes),
     };
-    let files = vec![entry("a.eti", &big), entry("empty", b""), entry("version.ini", b"20250101")];
+    let files = vec![
+        entry("0.txt", b"x"),
+        entry("a.eti", &big),
+        entry("empty", b""),
+        entry("version.ini", b"20250101"),
+    ];
     let at =
         |offset: usize| lanspread_types::tree::ChunkPosition { offset: offset as u64, whole_file: false };
-    let mut hashes: Vec<_> = (0..3)
-        .map(|i| ChunkHash::of(at(i * chunk), &big[i * chunk..big.len().min((i + 1) * chunk)]))
-        .collect();
+    let mut hashes = vec![root(b"x")];
+    hashes.extend(
+        (0..3).map(|i| ChunkHash::of(at(i * chunk), &big[i * chunk..big.len().min((i + 1) * chunk)])),
+    );
     hashes.push(root(b"20250101"));
     let manifest = Manifest::new(game(), GameVersion::new(20_250_101).unwrap(), files).unwrap();
     GameContent::new(manifest, hashes).unwrap()
@@ -294,7 +325,10 @@ fn manifests_round_trip_and_nothing_else_passes() {
     let content = content();
     let bytes = manifest::encode(&content).unwrap();
     assert_eq!(manifest::decode(&bytes), Ok(content));
-    assert_eq!(bytes.len(), 5 + 9 + 1 + (6 + 3 + 32) + (6 + 1 + 32) + (12 + 1 + 32) + 1 + 3 * 32);
+    assert_eq!(
+        bytes.len(),
+        5 + 9 + 1 + (6 + 1 + 32) + (6 + 3 + 32) + (6 + 1 + 32) + (12 + 1 + 32) + 1 + 3 * 32
+    );
     for cut in 0..bytes.len() {
         assert!(manifest::decode(&bytes[..cut]).is_err(), "{cut} bytes");
     }
@@ -306,6 +340,16 @@ fn manifests_round_trip_and_nothing_else_passes() {
         "a length with a spare group"
     );
     let hashes = bytes.len() - 96;
+    assert_eq!(
+        manifest::decode(&bytes[..hashes + 64]),
+        Err(manifest::ManifestDecodeError::Hashes { stated: 3, called_for: 3, bytes: 64 })
+    );
+    let mut fewer = bytes.clone();
+    fewer[hashes - 1] = 2;
+    assert_eq!(
+        manifest::decode(&fewer),
+        Err(manifest::ManifestDecodeError::Hashes { stated: 2, called_for: 3, bytes: 96 })
+    );
     let mut bad = bytes;
     bad[hashes] ^= 1;
     assert!(manifest::decode(&bad).is_err());

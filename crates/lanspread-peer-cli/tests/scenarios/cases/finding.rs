@@ -1,7 +1,9 @@
 //! Peers find each other without being told of each other.
 
+use lanspread_api::Event;
 use lanspread_api::reply::FoundBy;
 
+use super::flow::require_same_game;
 use crate::games::Game;
 use crate::lab::Lab;
 use crate::peer::Peer;
@@ -45,6 +47,14 @@ fn found_by(at: &Peer, other: &Peer) -> Outcome<Vec<FoundBy>> {
     Ok(found.found_by)
 }
 
+/// Who served a chunk, if that is what the event tells.
+fn served_by(event: &Event) -> Option<String> {
+    match event {
+        Event::DownloadChunkFinished { peer_id, .. } => Some(peer_id.clone()),
+        _ => None,
+    }
+}
+
 fn chain(lab: &Lab) -> Outcome {
     let find = "introductions";
     let (a, b, c) =
@@ -62,8 +72,8 @@ fn chain(lab: &Lab) -> Outcome {
         forth.contains(&FoundBy::Introduced) || back.contains(&FoundBy::Introduced),
         "nobody was introduced: {forth:?}, {back:?}"
     );
-    let connected = |event: &lanspread_api::Event| match event {
-        lanspread_api::Event::PeerConnected { peer_id, .. } => Some(peer_id.clone()),
+    let connected = |event: &Event| match event {
+        Event::PeerConnected { peer_id, .. } => Some(peer_id.clone()),
         _ => None,
     };
     let mut met: Vec<String> = a.events_since(since).iter().filter_map(connected).collect();
@@ -76,11 +86,10 @@ fn chain(lab: &Lab) -> Outcome {
     a.download("ccc", false)?;
     let game = a.await_game("ccc", "is downloaded", |g| g.downloaded)?;
     require!(game.size > 0, "{game:?}");
-    let foreign = |event: &lanspread_api::Event| match event {
-        lanspread_api::Event::DownloadChunkFinished { peer_id, .. } => *peer_id != c.id(),
-        _ => false,
-    };
-    a.require_none(since, "a chunk that is not from C", foreign)
+    let mut sources: Vec<String> = a.events_since(since).iter().filter_map(served_by).collect();
+    sources.dedup();
+    require_eq!(sources, [c.id()], "the peers that A's chunks came from");
+    require_same_game(&a, &c, "ccc")
 }
 
 fn multicast(lab: &Lab) -> Outcome {
@@ -98,6 +107,7 @@ fn multicast(lab: &Lab) -> Outcome {
     }
     a.download("bbb", false)?;
     a.await_game("bbb", "is downloaded", |g| g.downloaded)?;
+    require_same_game(&a, &b, "bbb")?;
 
     let id = c.id();
     c.shut_down()?;

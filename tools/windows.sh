@@ -82,19 +82,20 @@ sysroot() {
     echo "$root"
 }
 
-# $1: check or build, as above; the rest is a cargo command.
+# $1: check or build, as above; the rest is a cargo command. Its own arguments may end with some for the tests or clippy,
+# so ours come first.
 windows_cargo() {
-    local root quick=()
+    local root command=$2 quick=()
     root=$(sysroot "$1")
     # Where nothing is run, optimised macros and build scripts would take longer to make than they save.
     [ "$1" = build ] || quick=(--config 'profile.dev.package."*".opt-level=0')
-    shift
+    shift 2
     debians env CARGO_TARGET_DIR="$BUILT" \
         CC_x86_64_pc_windows_gnu=$CC AR_x86_64_pc_windows_gnu=x86_64-w64-mingw32-ar \
         CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=$CC \
         CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS="--sysroot $root ${WINDOWS_RUSTFLAGS:-}" \
         CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER="$PWD/tools/windows.sh wine" \
-        cargo "$@" --target $TARGET "${quick[@]}"
+        cargo "$command" --target $TARGET "${quick[@]}" "$@"
 }
 
 compiler() {

@@ -10,4 +10,5 @@ mod lab;
 mod library;
 mod rar5;
 mod recovery;
+mod systems;
 mod update;

@@ -2,6 +2,26 @@
 
 pub struct Rar5(Vec<u8>);
 
+/// What a header says about the system that the archive comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Host {
+    /// With attributes such as 1, read-only.
+    Windows(u64),
+    /// With the bits of `st_mode`.
+    Unix(u64),
+}
+
+/// The forms in which a time of change is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Changed {
+    /// In the header itself: seconds since 1970.
+    Seconds(u32),
+    /// In an extra record, as Windows counts: tenths of a microsecond since 1601.
+    FileTime(u64),
+    /// In an extra record: seconds since 1970, and nanoseconds.
+    Nanoseconds(u32, u32),
+}
+
 impl Rar5 {
     pub fn new() -> Self {
         Self::with_flags(0)
@@ -41,6 +61,40 @@ impl Rar5 {
     pub fn finish(mut self) -> Vec<u8> {
         self.block(5, 4, &vint(0), &[], None);
         self.0
+    }
+
+    /// A file as this system writes it; a folder where there is no content.
+    pub fn from_system(mut self, host: Host, name: &str, changed: Changed, content: Option<&[u8]>) -> Self {
+        let (host, attributes) = match host {
+            Host::Windows(attributes) => (0, attributes),
+            Host::Unix(mode) => (1, mode),
+        };
+        let (seconds, record) = match changed {
+            Changed::Seconds(seconds) => (Some(seconds), Vec::new()),
+            // 2: the time of change; 1: in the form of Unix; 16: with nanoseconds.
+            Changed::FileTime(time) => (None, [vint(3), vint(2), time.to_le_bytes().to_vec()].concat()),
+            Changed::Nanoseconds(seconds, nanos) => {
+                let times = [seconds.to_le_bytes(), nanos.to_le_bytes()].concat();
+                (None, [vint(3), vint(1 | 2 | 16), times].concat())
+            }
+        };
+        let extra = if record.is_empty() { record } else { [vint(record.len() as u64), record].concat() };
+        let data = content.unwrap_or_default();
+        let flags = u64::from(content.is_none()) | if seconds.is_some() { 2 } else { 0 } | 4;
+        let fields = [
+            vint(flags),
+            vint(data.len() as u64),
+            vint(attributes),
+            seconds.map(u32::to_le_bytes).as_ref().map_or_else(Vec::new, |s| s.to_vec()),
+            crc32fast::hash(data).to_le_bytes().to_vec(),
+            vint(0),
+            vint(host),
+            vint(name.len() as u64),
+            name.into(),
+        ];
+        self.block(2, 0, &fields.concat(), &extra, Some(data.len() as u64));
+        self.0.extend(data);
+        self
     }
 
     fn entry(mut self, name: &str, content: &[u8], crc: u32, mode: u64, extra: &[u8]) -> Self {

@@ -126,6 +126,10 @@ fn make_replaceable(_: &Path) {}
 
 /// Takes the read-only attribute away. If that fails, what needed it says so.
 #[cfg(windows)]
+#[expect(
+    clippy::permissions_set_readonly_false,
+    reason = "warns of what it means on Unix, and this is Windows"
+)]
 fn make_writable(path: &Path, metadata: &fs::Metadata) {
     let mut permissions = metadata.permissions();
     permissions.set_readonly(false);

@@ -7,7 +7,7 @@
 //! made: in the same run all of them hold, in another only those behind a barrier do.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use lanspread_types::{ChunkIndex, ContentId};
@@ -48,7 +48,8 @@ pub struct Journalled {
 /// A journal that is open for appending.
 #[derive(Debug)]
 pub struct HaveJournal {
-    file: File,
+    /// `None` once it was closed.
+    file: Option<File>,
     content: ContentId,
     records: u32,
 }
@@ -96,9 +97,17 @@ impl HaveJournal {
 
     /// Opens a journal to go on after what `journalled` read from it.
     pub fn append_to(path: &Path, content: ContentId, journalled: &Journalled) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).open(path)?;
+        // Not opened for appending: that alone does not give Windows' right to set a length (`FILE_WRITE_DATA`).
+        let mut file = OpenOptions::new().write(true).open(path)?;
         file.set_len(journalled.valid_len)?;
-        Ok(Self { file, content, records: journalled.chunks.len() as u32 })
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self { file: Some(file), content, records: journalled.chunks.len() as u32 })
+    }
+
+    /// Lets go of the file, so that it can be deleted or replaced where an open one cannot. Whatever is recorded later
+    /// is not kept; who closes a download needs none of it.
+    pub fn close(&mut self) {
+        self.file = None;
     }
 
     /// Records a chunk whose bytes are written.
@@ -116,19 +125,21 @@ impl HaveJournal {
     /// States that the first `records` chunks are synced, and makes it durable.
     pub fn barrier(&mut self, records: u32) -> io::Result<()> {
         self.append(&encode(self.content, BARRIER | records))?;
-        files::sync(&self.file)
+        self.file.as_ref().map_or(Ok(()), files::sync)
     }
 
     /// Appends a record whole or not at all: half a one would hide all that come after it.
     fn append(&mut self, record: &[u8]) -> io::Result<()> {
-        let before = self.file.metadata()?.len();
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let before = file.metadata()?.len();
         let written = faulty::before(Op::Write).and_then(|()| match faulty::cut_short(record.len()) {
-            Some((some, error)) => self.file.write_all(&record[..some]).and(Err(error)),
-            None => self.file.write_all(record),
+            Some((some, error)) => file.write_all(&record[..some]).and(Err(error)),
+            None => file.write_all(record),
         });
-        faulty::wrote(&self.file);
+        faulty::wrote(file);
         if written.is_err() {
-            self.file.set_len(before)?;
+            file.set_len(before)?;
+            file.seek(SeekFrom::Start(before))?;
         }
         written
     }
@@ -185,6 +196,20 @@ mod tests {
             assert_eq!(again.chunks.last(), Some(&ChunkIndex(77)));
             assert_eq!(again.chunks.len(), records + 1);
         }
+    }
+
+    #[test]
+    fn a_closed_journal_holds_no_file_and_keeps_what_it_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("had");
+        fs::write(&path, HaveJournal::image(CONTENT, None, &chunks(&[5]))).unwrap();
+        let read = super::read(&path, CONTENT).unwrap().unwrap();
+        let mut journal = HaveJournal::append_to(&path, CONTENT, &read).unwrap();
+        journal.add(ChunkIndex(6)).unwrap();
+        journal.close();
+        journal.add(ChunkIndex(7)).unwrap();
+        journal.barrier(3).unwrap();
+        assert_eq!(super::read(&path, CONTENT).unwrap().unwrap().chunks, chunks(&[5, 6]));
     }
 
     #[test]

@@ -15,11 +15,12 @@ const PAUSES_MS: [u64; 7] = [10, 20, 50, 100, 200, 400, 800];
 /// Whether somebody else's open file is what stands in the way, or may be.
 ///
 /// Source: Microsoft, *System Error Codes (0-499)*: `ERROR_ACCESS_DENIED` 5, `ERROR_SHARING_VIOLATION` 32,
-/// `ERROR_LOCK_VIOLATION` 33. The first one is also what missing permissions look like; it cannot be told apart, as
+/// `ERROR_LOCK_VIOLATION` 33, and `ERROR_DIR_NOT_EMPTY` 145 for a folder whose last file is deleted but still open
+/// elsewhere. The first one is also what missing permissions look like; it cannot be told apart, as
 /// a folder with an open file in it, and a file whose deletion is pending, give it as well.
 pub fn may_be_held(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ResourceBusy
-        || cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33))
+        || cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33 | 145))
 }
 
 /// Does something that a foreign program may hinder for a moment; any other error is returned at once.

@@ -142,7 +142,9 @@ impl Store {
         if let Some(open) = all.get(game).filter(|open| open.content.content_id() == content.content_id()) {
             return Ok(Opened { incoming: Arc::clone(open), reused_bytes: 0 });
         }
-        all.remove(game);
+        if let Some(other) = all.remove(game) {
+            other.close();
+        }
         let folder = self.layout().incoming(game, content.content_id());
         let files = self.layout().incoming_files(game, content.content_id());
         fs::create_dir_all(&files).or_fault("make the folder", &files)?;
@@ -157,6 +159,7 @@ impl Store {
             Ok(reused_bytes) => Ok(Opened { incoming, reused_bytes }),
             Err(error) => {
                 self.all_incoming().remove(game);
+                incoming.close();
                 Err(error)
             }
         }
@@ -172,8 +175,10 @@ impl Store {
         // Whoever unpacks it meanwhile has to be gone first.
         self.drop_ahead(game);
         let mut all = self.all_incoming();
-        if all.get(game).is_some_and(|open| open.content.content_id() == content) {
-            all.remove(game);
+        if all.get(game).is_some_and(|open| open.content.content_id() == content)
+            && let Some(open) = all.remove(game)
+        {
+            open.close();
         }
         drop(all);
         if discard {
@@ -387,6 +392,13 @@ impl Incoming {
         }
     }
 
+    /// Lets go of its files, whoever still shares it. Windows deletes a folder only when nothing in it is open: always on
+    /// FAT and exFAT, and on NTFS before Windows 10.
+    fn close(&self) {
+        self.handles.clear();
+        self.progress().journal.close();
+    }
+
     /// Makes the files ready to be moved: those without content too, everything synced. Returns how each looks.
     ///
     /// Their time of change is put a little into the past, so that any later change is sure to have another one and
@@ -399,7 +411,7 @@ impl Incoming {
             self.file(at)?.set_modified(changed).or_fault("set the time of", &path)?;
         }
         self.sync_all()?;
-        self.handles.clear();
+        self.close();
         all.map(|at| self.look_at(at)).collect()
     }
 

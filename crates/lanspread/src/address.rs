@@ -19,9 +19,13 @@ pub fn resolve(text: &str) -> Result<SocketAddr, ErrorBody> {
     if let Ok(ip) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         return Ok(SocketAddr::new(ip, DEFAULT_PORT));
     }
-    let with_port = if text.contains(':') { text.to_owned() } else { format!("{text}:{DEFAULT_PORT}") };
     let invalid =
         |why: String| ErrorBody::new(ErrorCode::InvalidAddress, format!("{text:?} is no address: {why}"));
+    // Windows takes a name that is left out for its own machine.
+    if text.is_empty() || text.starts_with(':') {
+        return Err(invalid("the name is missing".to_owned()));
+    }
+    let with_port = if text.contains(':') { text.to_owned() } else { format!("{text}:{DEFAULT_PORT}") };
     let mut found: Vec<SocketAddr> =
         with_port.to_socket_addrs().map_err(|e| invalid(e.to_string()))?.collect();
     found.sort_by_key(SocketAddr::is_ipv6);
@@ -43,7 +47,7 @@ mod tests {
         ] {
             assert_eq!(resolve(text), Ok(addr.parse().unwrap()), "{text}");
         }
-        for bad in ["", "192.168.0.7:", "192.168.0.7:99999", "no such name"] {
+        for bad in ["", ":7777", "192.168.0.7:", "192.168.0.7:99999", "no such name"] {
             assert_eq!(resolve(bad).map_err(|e| e.code), Err(ErrorCode::InvalidAddress), "{bad}");
         }
     }

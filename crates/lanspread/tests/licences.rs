@@ -104,6 +104,7 @@ fn metadata() -> Value {
 }
 
 /// What is linked into the program: name, licence and source of each package, sorted.
+#[cfg(target_os = "linux")]
 fn linked() -> Vec<String> {
     let metadata = metadata();
     let nodes = metadata["resolve"]["nodes"].as_array().unwrap();

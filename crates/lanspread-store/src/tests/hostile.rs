@@ -201,6 +201,7 @@ fn what_is_visible_is_on_the_platter() {
 
 /// The journal is from before the power failure, and its bytes are gone.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "the seam learns the name of an open file from /proc")]
 fn chunks_that_a_power_failure_took_are_fetched_again() {
     let lab = Lab::new();
     let version = Version::new("g", 20_250_101, &[("a.eti", noise(1, 9 * (64 << 10)))]);

@@ -153,6 +153,8 @@ test)
     compiler wine64
     wine_ready
     wine_up
+    # Some scenarios demand unit tests, and cargo cannot be asked for them from under Wine.
+    [ ! -d "$BUILT/$TARGET/debug/deps" ] || export LANSPREAD_UNIT_TESTS=$BUILT/$TARGET/debug/deps
     windows_cargo build test "$@"
     ;;
 mixed)

@@ -150,6 +150,8 @@ error_codes! {
         hint "uninstall it first";
     AlreadyDownloaded "already-downloaded" Refused "the game's archives are here, so that nothing is saved by streaming it"
         hint "install it, and remove the download afterwards";
+    NameTaken "name-taken" Refused "a folder, or a game that is being fetched, has this name in other capitals"
+        hint "remove or rename that one, since Windows puts both into one folder; then try again";
     NothingToCancel "nothing-to-cancel" Refused "no download of this game is running";
     NotDownloading "not-downloading" Refused "the game is not being downloaded";
     Cancelled "cancelled" Refused "the user cancelled the operation";
@@ -315,6 +317,7 @@ impl From<&CommandError> for ErrorCode {
             CommandError::NotInstalled { .. } => Self::NotInstalled,
             CommandError::AlreadyInstalled { .. } => Self::AlreadyInstalled,
             CommandError::AlreadyDownloaded { .. } => Self::AlreadyDownloaded,
+            CommandError::NameTaken { .. } => Self::NameTaken,
             CommandError::NothingToCancel { .. } => Self::NothingToCancel,
             CommandError::NotDownloading { .. } => Self::NotDownloading,
             CommandError::ConnectFailed { failure, .. } => failure.into(),
@@ -351,6 +354,7 @@ impl From<&CommandError> for ErrorBody {
             | CommandError::AlreadyInstalled { game }
             | CommandError::AlreadyDownloaded { game }
             | CommandError::NotDownloading { game }
+            | CommandError::NameTaken { game, .. }
             | CommandError::NothingToCancel { game } => body.game_id = Some(game.to_string()),
             CommandError::ConnectFailed { .. }
             | CommandError::Incompatible { .. }

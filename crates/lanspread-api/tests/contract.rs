@@ -244,6 +244,7 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::NotInstalled { game: game() },
         CommandError::AlreadyInstalled { game: game() },
         CommandError::AlreadyDownloaded { game: game() },
+        CommandError::NameTaken { game: game(), other: "OTHER".to_owned() },
         CommandError::NothingToCancel { game: game() },
         CommandError::NotDownloading { game: game() },
         CommandError::Incompatible { addr: addr(), theirs: 2, ours: 1 },

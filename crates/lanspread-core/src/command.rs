@@ -149,6 +149,9 @@ pub enum CommandError {
     AlreadyInstalled { game: GameId },
     #[error("{game} is downloaded here")]
     AlreadyDownloaded { game: GameId },
+    /// Windows and macOS would put both into one folder.
+    #[error("{game} cannot stand beside {other}: they differ in the case of letters only")]
+    NameTaken { game: GameId, other: String },
     #[error("no download of {game} is running")]
     NothingToCancel { game: GameId },
     #[error("{game} is not being downloaded")]

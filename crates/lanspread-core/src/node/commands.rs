@@ -226,6 +226,9 @@ impl Node {
         if let Err(error) = self.check_command(game) {
             return self.reply(id, Err(error));
         }
+        if let Err(error) = self.check_name(game) {
+            return self.reply(id, Err(error));
+        }
         let version = self.wanted_version(game);
         if self.is_here(game, version) {
             if let Some(job) = self.install_due(game, false).filter(|_| install) {
@@ -367,6 +370,22 @@ impl Node {
             return Err(CommandError::UnknownGame { game: game.clone() });
         }
         self.operations.check_idle(game)
+    }
+
+    /// Fails where a game of this name in other capitals is here or coming, or a folder that is no game: a system that
+    /// takes both names for one folder would mix them up. The same on every system, so that all know the same games.
+    pub(super) fn check_name(&self, game: &GameId) -> Result<(), CommandError> {
+        if self.library.get(game).is_some() {
+            return Ok(());
+        }
+        let games = self.library.iter().map(|(game, _)| game.as_str());
+        let coming = self.fetches.keys().map(GameId::as_str);
+        let folders = self.library.ignored().iter().map(|folder| folder.name.as_str());
+        let alike = |other: &&str| *other != game.as_str() && other.eq_ignore_ascii_case(game.as_str());
+        match games.chain(coming).chain(folders).find(alike) {
+            Some(other) => Err(CommandError::NameTaken { game: game.clone(), other: other.to_owned() }),
+            None => Ok(()),
+        }
     }
 
     fn start_install(&mut self, game: &GameId, job: DiskJob) {

@@ -137,6 +137,7 @@ impl Node {
         if !(allowed || failpoint!("grant-every-wish"))
             || running >= WISHES_MAX
             || self.check_command(game).is_err()
+            || self.check_name(game).is_err()
         {
             return false;
         }

@@ -15,19 +15,20 @@ use crate::time::Time;
 impl Node {
     pub(super) fn stream_install(&mut self, now: Time, id: CommandId, game: &GameId) {
         let local = self.library.get(game);
-        let checked = self.check_command(game).and_then(|()| match local {
-            Some(local) if local.installed && !failpoint!("stream-over-installed") => {
-                Err(CommandError::AlreadyInstalled { game: game.clone() })
-            }
-            // Its archives are here already: there is nothing to save by fetching them once more.
-            Some(local) if local.downloaded() && !failpoint!("stream-over-downloaded") => {
-                Err(CommandError::AlreadyDownloaded { game: game.clone() })
-            }
-            _ if self.fetches.values().filter(|fetch| fetch.stream).count() >= STREAMS_MAX => {
-                Err(CommandError::Busy)
-            }
-            _ => Ok(()),
-        });
+        let checked =
+            self.check_command(game).and_then(|()| self.check_name(game)).and_then(|()| match local {
+                Some(local) if local.installed && !failpoint!("stream-over-installed") => {
+                    Err(CommandError::AlreadyInstalled { game: game.clone() })
+                }
+                // Its archives are here already: there is nothing to save by fetching them once more.
+                Some(local) if local.downloaded() && !failpoint!("stream-over-downloaded") => {
+                    Err(CommandError::AlreadyDownloaded { game: game.clone() })
+                }
+                _ if self.fetches.values().filter(|fetch| fetch.stream).count() >= STREAMS_MAX => {
+                    Err(CommandError::Busy)
+                }
+                _ => Ok(()),
+            });
         if let Err(error) = checked {
             return self.reply(id, Err(error));
         }

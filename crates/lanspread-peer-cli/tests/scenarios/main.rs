@@ -4,6 +4,7 @@
 //! in [`scenario`], the scenarios themselves in [`cases`]; the rules that they keep, and the matrix of all claims, in
 //! `PEER_CLI_SCENARIOS.md`, which is generated from them.
 
+mod births;
 mod cases;
 mod conduct;
 mod contract;
@@ -97,23 +98,21 @@ fn lab_kind() -> Result<LabKind, String> {
 fn trials(kind: LabKind) -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
     for scenario in cases::all() {
-        let diskless = small_disk::NEEDED_BY.contains(&scenario.id) && !small_disk::can_be_had();
         let here = matches!(scenario.body, Body::Run(_)) && scenario.labs.contains(&kind);
-        let runs = here && !diskless;
+        let missing = missing_here(scenario.id).filter(|_| here);
+        let runs = here && missing.is_none();
         let run = move || {
             let _ended = running::Ended;
             let Played { outcome, report, .. } = play(scenario, kind, None);
             outcome.map_err(|_| Failed::from(report))
         };
         let elsewhere = matches!(scenario.body, Body::Run(_)) && !here;
-        let why = if elsewhere {
-            " (not in this lab)"
-        } else if here && diskless {
-            " (left out: needs root)"
-        } else {
-            ""
+        let why = match missing {
+            _ if elsewhere => " (not in this lab)".to_owned(),
+            Some(missing) => format!(" (left out: {missing})"),
+            None => String::new(),
         };
-        let name = scenario.name() + why;
+        let name = scenario.name() + &why;
         trials.push(Trial::test(name, run).with_ignored_flag(!runs));
     }
     let failed = |Failure(message)| Failed::from(message);
@@ -125,6 +124,20 @@ fn trials(kind: LabKind) -> Vec<Trial> {
     let valid = move || contract::every_line_is_valid(kind).map_err(failed);
     trials.push(Trial::test(contract::TEST, valid).with_kind(SUITE));
     trials
+}
+
+/// What a scenario needs and this machine does not have.
+fn missing_here(id: &str) -> Option<&'static str> {
+    if small_disk::NEEDED_BY.contains(&id) && !small_disk::can_be_had() {
+        return Some("needs root");
+    }
+    if unit::NEEDED_BY.contains(&id) && !unit::can_be_had() {
+        return Some("needs cargo, which is another system's");
+    }
+    if births::NEEDED_BY.contains(&id) && !births::are_kept() {
+        return Some("this system does not keep times of creation");
+    }
+    None
 }
 
 /// Each scenario against each of its sabotages.

@@ -6,6 +6,7 @@
 //! that is missing, renamed, filtered out or ignored has no `ok` line, and so the scenario is red.
 
 use std::collections::HashMap;
+use std::env::consts::EXE_EXTENSION;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -17,6 +18,19 @@ use crate::scenario::{Failure, Outcome, require};
 
 /// Test binaries of this run by package: each is built once, and a second scenario waits for the first one's build.
 static BINARIES: LazyLock<Mutex<HashMap<String, Result<PathBuf, String>>>> = LazyLock::new(Mutex::default);
+
+/// Scenarios that demand unit tests.
+pub const NEEDED_BY: &[&str] = &["S12", "S27", "S28", "S56"];
+
+/// A folder with test programs that are built already, for where cargo cannot be asked: a suite that was built for Windows
+/// on Linux and runs under Wine.
+const PREBUILT: &str = "LANSPREAD_UNIT_TESTS";
+
+/// Whether unit tests can be had: prebuilt, or from the cargo that built this suite, if that is of this system.
+pub fn can_be_had() -> bool {
+    let own_cargo = !cfg!(windows) || env!("CARGO").to_ascii_lowercase().ends_with(".exe");
+    own_cargo || std::env::var_os(PREBUILT).is_some()
+}
 
 /// Runs one unit test of a package's library and requires its `ok` line.
 pub fn require_ok(lab: &Lab, package: &str, test: &str) -> Outcome {
@@ -33,7 +47,10 @@ pub fn require_ok(lab: &Lab, package: &str, test: &str) -> Outcome {
     let output = command.output()?;
     lab.overhear(&String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
-    require!(text.contains("running 1 test\n"), "{package} has no test named {test}:\n{text}");
+    require!(
+        text.lines().any(|line| line == "running 1 test"),
+        "{package} has no test named {test}:\n{text}"
+    );
     let ok = text.lines().any(|line| line == format!("test {test} ... ok"));
     let text = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
     require!(ok && output.status.success(), "{package} {test} is not ok:\n{text}");
@@ -41,6 +58,9 @@ pub fn require_ok(lab: &Lab, package: &str, test: &str) -> Outcome {
 }
 
 fn build(package: &str) -> Result<PathBuf, String> {
+    if let Some(folder) = std::env::var_os(PREBUILT) {
+        return newest(Path::new(&folder), package);
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap_or(Path::new("target"));
     let mut command = Command::new(cargo);
@@ -62,6 +82,19 @@ fn build(package: &str) -> Result<PathBuf, String> {
         message["executable"].as_str().filter(|_| tested).map(PathBuf::from)
     });
     executables.next_back().ok_or_else(|| format!("cargo built no test binary of {package}"))
+}
+
+/// The test program of a package that was built last.
+fn newest(folder: &Path, package: &str) -> Result<PathBuf, String> {
+    let start = format!("{}-", package.replace('-', "_"));
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let programs = entries.flatten().filter(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.starts_with(&start) && Path::new(&name).extension().is_some_and(|e| e == EXE_EXTENSION)
+    });
+    let newest = programs.max_by_key(|entry| entry.metadata().and_then(|m| m.modified()).ok());
+    let none = || format!("no tests of {package} in {}: build them first", folder.display());
+    newest.map(|entry| entry.path()).ok_or_else(none)
 }
 
 /// The profile that this suite was built with, from where it lies: `target/PROFILE/deps/scenarios-…`.

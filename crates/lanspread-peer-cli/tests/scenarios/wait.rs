@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::scenario::{Failure, Outcome};
 
-/// How long anything may take that takes milliseconds on an idle machine. Generous, because only failures wait for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take that takes milliseconds on an idle machine. Generous, because only failures wait for it;
+/// more so for Windows, since that may be Wine.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 120 } else { 30 });
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -64,6 +64,30 @@ fn two_sources_send_every_chunk_exactly_once() {
     assert_eq!(traffic[0].sent_chunks + traffic[0].rejected_sources, 0);
 }
 
+/// One folder on Windows: whoever has one of them, or is fetching it, does not get the other.
+#[test]
+fn names_that_differ_in_capitals_only_do_not_come_together() {
+    let taken = |game: &str, other: &str| {
+        let (game, other) = (self::game(game), other.to_owned());
+        Some(Err(CommandError::NameTaken { game, other }))
+    };
+    let source = [content("quake", 4, 1), content("Quake", 4, 2), content("QUAKE3", 4, 3)];
+    let mut party = Party::new(&[&[content("quake", 4, 1)], &source, &[]]);
+    party.connect(0, 1);
+    party.connect(2, 1);
+    assert_eq!(party.download(0, "Quake"), taken("Quake", "quake"));
+    let streamed = party.command(0, Command::StreamInstall { game: game("Quake") });
+    assert_eq!(streamed, taken("Quake", "quake"));
+    assert!(matches!(party.download(0, "QUAKE3"), Some(Ok(Reply::DownloadStarted { .. }))));
+
+    party.hold_chunks = true;
+    assert!(matches!(party.download(2, "Quake"), Some(Ok(Reply::DownloadStarted { .. }))));
+    assert_eq!(party.download(2, "quake"), taken("quake", "Quake"));
+    party.release_chunks();
+    party.pass(SECOND);
+    assert_eq!(party.download(2, "quake"), taken("quake", "Quake"), "it is here now");
+}
+
 #[test]
 fn an_event_comes_after_the_state_it_speaks_of() {
     let shared = content("ggoo", 4, 7);

@@ -64,7 +64,7 @@ impl Rar5 {
     }
 
     /// A file as this system writes it; a folder where there is no content.
-    pub fn from_system(mut self, host: Host, name: &str, changed: Changed, content: Option<&[u8]>) -> Self {
+    pub fn written_by(mut self, host: Host, name: &str, changed: Changed, content: Option<&[u8]>) -> Self {
         let (host, attributes) = match host {
             Host::Windows(attributes) => (0, attributes),
             Host::Unix(mode) => (1, mode),

@@ -46,14 +46,14 @@ fn changed(lab: &Lab, file: &str) -> Duration {
 #[test]
 fn names_times_and_attributes_of_windows() {
     let archive = Rar5::new()
-        .from_system(Host::Windows(FOLDER), "Spiel", file_time(0), None)
-        .from_system(
+        .written_by(Host::Windows(FOLDER), "Spiel", file_time(0), None)
+        .written_by(
             Host::Windows(READ_ONLY | ARCHIVE),
             "Spiel/größe.ini",
             file_time(123_456_700),
             Some(b"[a]\r\n"),
         )
-        .from_system(Host::Windows(HIDDEN | SYSTEM), "Spiel/игра.dat", Changed::Seconds(SECONDS), Some(b"x"))
+        .written_by(Host::Windows(HIDDEN | SYSTEM), "Spiel/игра.dat", Changed::Seconds(SECONDS), Some(b"x"))
         .finish();
     let lab = unpack_twice(&archive);
     for reader in ["forward", "listed"] {
@@ -69,11 +69,11 @@ fn names_times_and_attributes_of_windows() {
 #[test]
 fn names_times_and_modes_of_unix() {
     let archive = Rar5::new()
-        .from_system(Host::Unix(0o040_555), "bin", Changed::Seconds(SECONDS), None)
-        .from_system(Host::Unix(0o100_444), "bin/read only", Changed::Seconds(SECONDS), Some(b"a"))
-        .from_system(Host::Unix(0o100_755), "bin/go", Changed::Nanoseconds(SECONDS, 500_000_000), Some(b"#!"))
+        .written_by(Host::Unix(0o040_555), "bin", Changed::Seconds(SECONDS), None)
+        .written_by(Host::Unix(0o100_444), "bin/read only", Changed::Seconds(SECONDS), Some(b"a"))
+        .written_by(Host::Unix(0o100_755), "bin/go", Changed::Nanoseconds(SECONDS, 500_000_000), Some(b"#!"))
         // As a Mac spells it, with the accent for itself.
-        .from_system(Host::Unix(0o100_600), "bin/cafe\u{301}", Changed::Seconds(SECONDS), Some(b"c"))
+        .written_by(Host::Unix(0o100_600), "bin/cafe\u{301}", Changed::Seconds(SECONDS), Some(b"c"))
         .finish();
     let lab = unpack_twice(&archive);
     for reader in ["forward", "listed"] {
@@ -89,9 +89,9 @@ fn names_times_and_modes_of_unix() {
 #[test]
 fn nothing_is_read_only_after_the_installation() {
     let archive = Rar5::new()
-        .from_system(Host::Windows(READ_ONLY), "settings.ini", file_time(0), Some(b"a"))
-        .from_system(Host::Unix(0o040_555), "data", Changed::Seconds(SECONDS), None)
-        .from_system(Host::Unix(0o100_444), "data/a.bin", Changed::Seconds(SECONDS), Some(b"b"))
+        .written_by(Host::Windows(READ_ONLY), "settings.ini", file_time(0), Some(b"a"))
+        .written_by(Host::Unix(0o040_555), "data", Changed::Seconds(SECONDS), None)
+        .written_by(Host::Unix(0o100_444), "data/a.bin", Changed::Seconds(SECONDS), Some(b"b"))
         .finish();
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");

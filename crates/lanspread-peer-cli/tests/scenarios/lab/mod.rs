@@ -173,6 +173,8 @@ impl Lab {
         for process in self.all() {
             process.end();
         }
+        // With them go their logs, which would be in the way where open files are not deleted.
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner).clear();
         if !keep {
             // Left behind, it is only disk space below the target folder.
             let _ = std::fs::remove_dir_all(&self.root);

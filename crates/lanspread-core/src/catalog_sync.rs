@@ -108,7 +108,8 @@ impl CatalogSync {
     pub fn offered(&mut self, peer: PeerId, key: CatalogKey, serial: u64, bytes: u32) {
         let trusted = self.trust.as_ref().is_some_and(|trust| trust.key == key || trusts_anybody());
         let bytes = bytes as usize;
-        if trusted && (1..=CATALOG_BYTES_MAX).contains(&bytes) && self.offers.len() < PEERS_MAX {
+        let room = self.offers.len() < PEERS_MAX || self.offers.contains_key(&peer);
+        if trusted && (1..=CATALOG_BYTES_MAX).contains(&bytes) && room {
             self.offers.insert(peer, Offer { serial, bytes });
         }
     }
@@ -299,6 +300,23 @@ mod tests {
                 "others may have the right one"
             );
         }
+    }
+
+    #[test]
+    fn offers_and_strikes_are_bounded_and_those_that_are_known_stay() {
+        let peer = |n: usize| PeerId(std::array::from_fn(|at| n.to_be_bytes().get(at).copied().unwrap_or(0)));
+        let mut ours = sync(None);
+        (0..=PEERS_MAX).for_each(|n| ours.offered(peer(n), KEY, 5, 100));
+        assert_eq!((ours.offers.len(), ours.offers.contains_key(&peer(PEERS_MAX))), (PEERS_MAX, false));
+        ours.offered(peer(7), KEY, 6, 100);
+        assert_eq!(ours.next(Time::START).map(|ask| (ask.peer, ask.serial)), Some((peer(7), 6)));
+
+        (0..PEERS_MAX).for_each(|n| ours.strike(peer(n), 1));
+        ours.strike(peer(7), 1);
+        assert_eq!((ours.strikes.len(), ours.strikes[&peer(0)], ours.strikes[&peer(7)]), (PEERS_MAX, 1, 2));
+        ours.strike(peer(PEERS_MAX), 1);
+        assert_eq!((ours.strikes.len(), ours.strikes[&peer(PEERS_MAX)]), (PEERS_MAX, 1));
+        assert!(!ours.strikes.contains_key(&peer(0)), "one is forgotten for the new one");
     }
 
     #[test]

@@ -209,3 +209,36 @@ impl std::fmt::Display for OperationKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_name_what_is_in_the_way() {
+        let game = GameId::new("ggoo").unwrap();
+        let kinds = [
+            (OperationKind::Downloading, "a download"),
+            (OperationKind::Installing, "an install"),
+            (OperationKind::Streaming, "a streamed install"),
+            (OperationKind::Uninstalling, "an uninstall"),
+            (OperationKind::Removing, "a removal"),
+            (OperationKind::Verifying, "a verification"),
+            (OperationKind::Starting, "a start"),
+        ];
+        for (running, said) in kinds {
+            let error = CommandError::OperationInProgress { game: game.clone(), running };
+            assert_eq!(error.to_string(), format!("{said} is already running on ggoo"));
+        }
+        let variant = |byte, peers: &[&str]| ContentVariant {
+            content: ContentId([byte; 32]),
+            peers: peers.iter().map(ToString::to_string).collect(),
+        };
+        let variants = vec![variant(0xaa, &["ann", "bob"]), variant(0xbb, &["eve"])];
+        let (a, b) = (variants[0].content.short(), variants[1].content.short());
+        assert_eq!(
+            CommandError::AmbiguousContent { game, variants }.to_string(),
+            format!("the peers disagree about the content of ggoo: {a} by ann, bob; {b} by eve")
+        );
+    }
+}

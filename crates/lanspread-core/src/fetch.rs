@@ -17,6 +17,9 @@ use crate::stream::StreamWindow;
 use crate::swarm::Download;
 use crate::time::Time;
 
+#[cfg(test)]
+mod tests;
+
 /// How long a source may take to send a manifest: it has it in memory, and it is some megabytes at most.
 pub const MANIFEST_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a download without any source waits for one to come (back) before it fails. Chunks are kept either way.

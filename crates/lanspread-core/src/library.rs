@@ -407,6 +407,37 @@ mod tests {
     }
 
     #[test]
+    fn a_scan_says_whether_anything_has_changed() {
+        let mut library = LocalLibrary::default();
+        let mut look = |games: &[ScannedGame], ignored: Vec<IgnoredFolder>| {
+            let scan = Scan { games: games.to_vec(), ignored };
+            (library.apply_scan(scan, &Catalog::Open, &BTreeSet::new()), library.downloaded_games())
+        };
+        let a = scanned("a", 1);
+        let strange = || vec![IgnoredFolder { name: "A b".to_owned(), reason: "no id".to_owned() }];
+        assert_eq!(look(&[], vec![]), (false, 0));
+        assert_eq!(look(std::slice::from_ref(&a), vec![]), (true, 1));
+        assert_eq!(look(std::slice::from_ref(&a), vec![]), (false, 1));
+        assert_eq!(look(std::slice::from_ref(&a), strange()), (true, 1), "a folder that is no game");
+        assert_eq!(look(std::slice::from_ref(&a), strange()), (false, 1));
+        let installed = ScannedGame { installed: true, ..a.clone() };
+        assert_eq!(look(std::slice::from_ref(&installed), strange()), (true, 1));
+        assert_eq!(look(&[installed.clone(), scanned("b", 1)], strange()), (true, 2));
+        assert_eq!(look(&[installed], strange()), (true, 1), "one is gone");
+        assert_eq!(look(&[scanned("a", 2)], strange()), (true, 1), "it is another one");
+    }
+
+    #[test]
+    fn what_is_announced_is_what_others_were_told() {
+        let mut library = library_with(&["a", "b"]);
+        assert_eq!(library.announced_games(), []);
+        changes(&mut library);
+        assert_eq!(library.announced_games(), [game("a"), game("b")]);
+        assert!(library.is_announced(&game("a")) && !library.is_announced(&game("c")));
+        assert_eq!(library.announced_offers().len(), 2);
+    }
+
+    #[test]
     fn large_libraries_are_split() {
         let offer = |n: usize| {
             offer_of(&game(&format!("g{n}")), library_with(&["a"]).get(&game("a")).unwrap()).unwrap()

@@ -350,6 +350,46 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_is_found_by_its_connection_and_its_address() {
+        let mut roster = Roster::new(ME);
+        roster.admit(&connected(1, LARGER, 4000, true), at(0));
+        roster.admit(&connected(2, SMALLER, 5000, true), at(0));
+        let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        assert_eq!(roster.by_conn(ConnId(2)).map(|p| p.id), Some(SMALLER));
+        assert_eq!(roster.by_conn_mut(ConnId(1)).map(|p| p.id), Some(LARGER));
+        assert_eq!(roster.at_addr(addr(4000)).map(|p| p.id), Some(LARGER));
+        assert!(roster.by_conn(ConnId(3)).is_none() && roster.at_addr(addr(6000)).is_none());
+    }
+
+    #[test]
+    fn a_library_that_is_said_again_is_no_change() {
+        let mut roster = Roster::new(ME);
+        roster.admit(&connected(1, LARGER, 1, true), at(0));
+        let peer = roster.get_mut(&LARGER).unwrap();
+        assert_eq!(peer.update_library(update(0, 1, false, &[], &[])), Ok(true), "it is known now");
+        assert_eq!(peer.update_library(update(0, 2, false, &[], &[])), Ok(false));
+        assert_eq!(peer.update_library(update(0, 3, false, &["a"], &[])), Ok(true));
+        assert_eq!(peer.update_library(update(0, 4, false, &["a"], &[])), Ok(false));
+    }
+
+    #[test]
+    fn the_games_of_a_peer_are_bounded() {
+        let mut roster = Roster::new(ME);
+        roster.admit(&connected(1, LARGER, 1, true), at(0));
+        let peer = roster.get_mut(&LARGER).unwrap();
+        let names: Vec<String> = (0..GAMES_PER_PEER_MAX + 2).map(|n| format!("g{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for more in [1, 2] {
+            let too_many = update(0, 1, false, &names[..GAMES_PER_PEER_MAX + more], &[]);
+            assert_eq!(peer.update_library(too_many), Err(LibraryFault::TooManyGames));
+        }
+        assert_eq!(peer.update_library(update(0, 1, false, &names[..GAMES_PER_PEER_MAX], &[])), Ok(true));
+        assert_eq!(peer.game_count(), GAMES_PER_PEER_MAX);
+        let one_more = update(1, 2, false, &names[GAMES_PER_PEER_MAX..=GAMES_PER_PEER_MAX], &[]);
+        assert_eq!(peer.update_library(one_more), Err(LibraryFault::TooManyGames));
+    }
+
+    #[test]
     fn libraries_come_as_snapshot_and_changes() {
         let mut roster = Roster::new(ME);
         roster.admit(&connected(1, LARGER, 1, true), at(0));
@@ -377,5 +417,8 @@ mod tests {
         let peer = roster.iter_mut().next().unwrap();
         (0..=u8::MAX).for_each(|n| peer.set_interested(ContentId([n; 32]), true));
         assert_eq!(peer.interests.len(), INTERESTS_MAX);
+        assert!(peer.is_interested(ContentId([0; 32])) && !peer.is_interested(ContentId([u8::MAX; 32])));
+        peer.set_interested(ContentId([0; 32]), false);
+        assert!(!peer.is_interested(ContentId([0; 32])));
     }
 }

@@ -19,7 +19,7 @@ mod uplink;
 mod window;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use download::{Download, Failure, StartCheck, Stored};
 pub use limit::RateLimit;

@@ -20,7 +20,7 @@ use crate::time::Time;
 const CHUNK: u64 = 64 << 10;
 
 /// A game of `chunks` chunks, the last of which is the sentinel.
-fn content(chunks: u32) -> Arc<GameContent> {
+pub(crate) fn content(chunks: u32) -> Arc<GameContent> {
     let (mut files, mut hashes) = (Vec::new(), Vec::new());
     for (path, size) in [("game.eti", u64::from(chunks - 1) * CHUNK - 8), (SENTINEL, 8)] {
         let chunk = ChunkSize::for_game(0);

@@ -1,0 +1,132 @@
+//! What people see of a download: bytes, rates, who is at it.
+
+use super::*;
+use crate::swarm::Tuning;
+use crate::swarm::tests::content;
+
+const CHUNK: u64 = 64 << 10;
+/// Chunks of the game that is fetched; the last one is the sentinel of eight bytes.
+const CHUNKS: u32 = 8;
+const TOTAL: u64 = (CHUNKS as u64 - 1) * CHUNK;
+
+fn at(ms: u64) -> Time {
+    Time::from_start(Duration::from_millis(ms))
+}
+
+fn peer(n: u8) -> PeerId {
+    PeerId([n; 32])
+}
+
+fn set(chunks: impl IntoIterator<Item = u32>) -> ChunkSet {
+    let mut set = ChunkSet::empty(CHUNKS);
+    chunks.into_iter().for_each(|chunk| assert!(set.insert(ChunkIndex(chunk))));
+    set
+}
+
+fn swarm(had: ChunkSet) -> Download {
+    Download::new(content(CHUNKS), had, 7, Tuning::default())
+}
+
+/// A download of which these chunks were there before.
+fn transfer(had: impl IntoIterator<Item = u32>) -> Transfer {
+    Transfer::new(content(CHUNKS), swarm(set(had)), Duration::from_millis(100), at(0))
+}
+
+fn fetch(transfer: Transfer) -> Fetch {
+    let content = content(CHUNKS);
+    let (game, version) = (content.manifest().game().clone(), content.manifest().version());
+    let mut fetch = Fetch::new(game, version, content.content_id(), true, at(0));
+    fetch.phase = Phase::Transfer(Box::new(transfer));
+    fetch
+}
+
+/// What people see at a time.
+fn progress(fetch: &mut Fetch, now: Time) -> DownloadProgress {
+    let (game, started) = (fetch.game.clone(), fetch.started());
+    fetch.transfer_mut().unwrap().progress(&game, started, now)
+}
+
+#[test]
+fn what_was_there_before_counts_as_done_and_not_as_fetched() {
+    let mut fetch = fetch(transfer([0, 7]));
+    assert_eq!(fetch.transfer().unwrap().total_bytes(), TOTAL);
+    assert_eq!(fetch.transfer().unwrap().had_bytes(), CHUNK + 8);
+    fetch.credit(peer(1), || "ann".to_owned(), CHUNK, at(500));
+    let seen = progress(&mut fetch, at(500));
+    assert_eq!((seen.downloaded_bytes, seen.total_bytes), (2 * CHUNK + 8, TOTAL));
+    let totals = fetch.totals(at(1000));
+    assert_eq!((totals.bytes, totals.chunks, totals.duration), (CHUNK, 1, Duration::from_secs(1)));
+}
+
+#[test]
+fn a_streamed_install_counts_only_what_it_needs() {
+    let unneeded = set([0, 7]);
+    let streamed =
+        Transfer::streamed(content(CHUNKS), swarm(set([0, 7])), unneeded, Duration::from_millis(100), at(0));
+    assert_eq!((streamed.total_bytes(), streamed.had_bytes()), (TOTAL - CHUNK - 8, 0));
+    assert!(!streamed.holds(ChunkIndex(0)), "it was never fetched");
+    assert_eq!(streamed.held().count(), 0);
+}
+
+#[test]
+fn only_what_has_arrived_can_be_served() {
+    let transfer = transfer([2, 5]);
+    assert!(transfer.holds(ChunkIndex(2)) && !transfer.holds(ChunkIndex(3)));
+    assert_eq!(transfer.held(), set([2, 5]));
+}
+
+#[test]
+fn the_rate_is_of_the_last_two_seconds_and_of_those_who_sent_then() {
+    let mut fetch = fetch(transfer([]));
+    fetch.credit(peer(1), || "ann".to_owned(), CHUNK, at(1000));
+    fetch.credit(peer(2), || "bob".to_owned(), CHUNK, at(3000));
+    let seen = progress(&mut fetch, at(3000));
+    assert_eq!((seen.bytes_per_second, seen.active_peer_count), (CHUNK, 2), "two chunks in two seconds");
+    let seen = progress(&mut fetch, at(3001));
+    assert_eq!((seen.bytes_per_second, seen.active_peer_count), (CHUNK / 2, 1), "ann's is too long ago");
+    assert_eq!(fetch.transfer().unwrap().rate(at(0), at(3001)), CHUNK / 2);
+    assert_eq!(fetch.transfer().unwrap().rate(at(0), at(5001)), 0, "a look in between forgets as well");
+    let seen = progress(&mut fetch, at(5001));
+    assert_eq!((seen.bytes_per_second, seen.active_peer_count, seen.downloaded_bytes), (0, 0, 2 * CHUNK));
+}
+
+#[test]
+fn the_meter_holds_no_more_than_its_window() {
+    let mut fetch = fetch(transfer([]));
+    for ms in 0..10_000 {
+        fetch.credit(peer(1), || "ann".to_owned(), 1, at(ms));
+    }
+    assert_eq!(fetch.transfer().unwrap().meter.recent.len(), 2001);
+}
+
+#[test]
+fn a_young_download_is_measured_since_its_start() {
+    let mut fetch = fetch(transfer([]));
+    fetch.credit(peer(1), || "ann".to_owned(), CHUNK, at(500));
+    assert_eq!(progress(&mut fetch, at(500)).bytes_per_second, 2 * CHUNK);
+    assert_eq!(per_second(1000, Duration::ZERO), 1_000_000, "no division by nothing");
+}
+
+#[test]
+fn it_is_fed_while_something_is_missing_and_somebody_has_it() {
+    let mut waiting = transfer([]);
+    assert!(waiting.is_fed());
+    waiting.starving_since = Some(at(0));
+    assert!(!waiting.is_fed());
+    assert!(!transfer(0..CHUNKS).is_fed(), "nothing is missing");
+}
+
+#[test]
+fn a_streamed_fetch_does_not_install_afterwards() {
+    let streamed = fetch(transfer([])).streamed();
+    assert!(streamed.stream && !streamed.install);
+}
+
+#[test]
+fn bytes_of_archives_below_a_chunk() {
+    let content = content(CHUNKS);
+    let archive = TOTAL - 8;
+    for (below, bytes) in [(0, 0), (1, CHUNK), (6, 6 * CHUNK), (7, archive), (8, archive), (99, archive)] {
+        assert_eq!(archive_bytes_below(&content, ChunkIndex(below)), bytes, "{below}");
+    }
+}

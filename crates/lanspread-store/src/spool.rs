@@ -28,10 +28,25 @@ use crate::store::Store;
 #[derive(Debug)]
 pub struct Spool {
     content: Arc<GameContent>,
-    path: PathBuf,
     file: Arc<File>,
+    /// After the file, so that it is closed when it is deleted: Windows keeps the name of one that is open.
+    path: Ephemeral,
     slots: Mutex<Slots>,
     arrived: Condvar,
+}
+
+/// A file that goes with its owner.
+#[derive(Debug)]
+struct Ephemeral(PathBuf);
+
+impl Drop for Ephemeral {
+    fn drop(&mut self) {
+        if failpoint!("leave-spool") {
+            return;
+        }
+        // The next start deletes what is left here.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +79,7 @@ impl Spool {
         files::delete_file(&path)?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let file = Arc::new(file.or_fault("make", &path)?);
-        Ok(Self { content, path, file, slots: Mutex::default(), arrived: Condvar::new() })
+        Ok(Self { content, file, path: Ephemeral(path), slots: Mutex::default(), arrived: Condvar::new() })
     }
 
     pub fn content(&self) -> &Arc<GameContent> {
@@ -94,7 +109,8 @@ impl Spool {
             }
             slots.take()
         };
-        let written = files::write_all_at(&self.file, bytes, self.offset(&pin)).or_fault("write", &self.path);
+        let written =
+            files::write_all_at(&self.file, bytes, self.offset(&pin)).or_fault("write", &self.path.0);
         let mut slots = self.slots();
         // Twice at the same time, or no longer of use.
         if written.is_err() || chunk.0 < slots.dropped_below || slots.held.contains_key(&chunk) {
@@ -143,16 +159,6 @@ impl Arrivals for Spool {
     fn find(&self, chunk: ChunkIndex) -> io::Result<Found> {
         let pin = self.slots().held.get(&chunk).cloned().ok_or(io::ErrorKind::NotFound)?;
         Ok(Found { file: Arc::clone(&self.file), offset: self.offset(&pin), pin: Some(pin) })
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        if failpoint!("leave-spool") {
-            return;
-        }
-        // The next start deletes what is left here.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -116,7 +116,6 @@ fn stated_hashes(manifest: &Manifest) -> u32 {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
     use lanspread_types::manifest::SENTINEL;

@@ -65,6 +65,10 @@ impl Transfer {
         Ok(())
     }
 
+    pub fn pieces(&self) -> BTreeSet<Piece> {
+        self.0.iter().map(|(piece, _)| piece.clone()).collect()
+    }
+
     pub fn bytes(&self) -> u64 {
         self.0.iter().map(|(piece, _)| piece.length).sum()
     }

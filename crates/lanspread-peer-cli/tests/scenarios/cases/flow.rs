@@ -114,6 +114,31 @@ pub fn require_in_the_middle(at_kill: &Transfer, all: &BTreeSet<Piece>) -> Outco
     Ok(())
 }
 
+/// What a second attempt had at its start, in bytes, and how many of the chunks that the first one reported it fetched again.
+/// What it had and what it fetched must make up the game, no chunk twice. The first one may have stored a few more chunks
+/// than it came to report.
+pub fn require_goes_on(
+    peer: &Peer,
+    since: Mark,
+    game: &str,
+    before: &Transfer,
+    all: &BTreeSet<Piece>,
+) -> Outcome<(u64, usize)> {
+    let begun = peer.find_event(since, |event| match event {
+        Event::DownloadBegin { game_id, had_bytes, total_bytes, .. } if game_id == game => {
+            Some((*had_bytes, *total_bytes))
+        }
+        _ => None,
+    });
+    let Some((_, (had, total))) = begun else { fail!("the second attempt has no download-begin") };
+    let fetched = Transfer::since(peer, since, game);
+    let pieces = fetched.pieces();
+    require_eq!(pieces.len(), fetched.0.len(), "the chunks of the second attempt, each once");
+    require!(pieces.is_subset(all), "the second attempt fetched chunks that the game does not have");
+    require_eq!(had + fetched.bytes(), total, "what the second attempt had and what it fetched");
+    Ok((had, before.pieces().intersection(&pieces).count()))
+}
+
 /// Waits until `status` shows an operation of this kind on the game.
 pub fn await_operation(peer: &Peer, game: &str, kind: OperationKind) -> Outcome {
     eventually(&format!("{} shows {kind:?} of {game}", peer.name()), || {

@@ -1,12 +1,10 @@
 //! The only source goes in mid-transfer and comes back, or the receiver does.
 
-use std::collections::BTreeSet;
-
 use lanspread_api::{Event, Request};
 
 use super::flow::{
-    MIB, await_chunks, await_finished, require_committed_once, require_in_the_middle, require_no_failure,
-    require_no_trace, require_same_game,
+    KIB, MIB, await_chunks, await_finished, require_committed_once, require_goes_on, require_in_the_middle,
+    require_no_failure, require_no_trace, require_same_game,
 };
 use crate::figures;
 use crate::games::{CatalogFile, Game};
@@ -14,7 +12,7 @@ use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, require};
 use crate::transfer::{Transfer, pieces_of};
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -129,27 +127,20 @@ fn resume_after_crash(lab: &Lab) -> Outcome {
     client.await_offered("ggoo", 1)?;
     client.download("ggoo", false)?;
     await_finished(&client, again, "ggoo")?;
-    let second = Transfer::since(&client, again, "ggoo");
-    let had = client.find_event(again, |event| match event {
-        Event::DownloadBegin { had_bytes, total_bytes, .. } => Some((*had_bytes, *total_bytes)),
-        _ => None,
-    });
-    let Some((_, (had, total))) = had else { fail!("no download-begin after the restart") };
-    require_eq!(had + second.bytes(), total, "what was had and what was fetched after the restart");
-    let before: BTreeSet<_> = first.0.iter().map(|(piece, _)| piece.clone()).collect();
-    let after: BTreeSet<_> = second.0.iter().map(|(piece, _)| piece.clone()).collect();
-    require_eq!(after.len(), second.0.len(), "the chunks of the second run, each once");
-    let unreported = all.iter().filter(|p| !before.contains(*p) && !after.contains(*p)).count();
-    require!(unreported <= REFETCHED_MAX, "{unreported} chunks are in neither run's report");
-    let refetched = before.intersection(&after).count();
+    let (had, refetched) = require_goes_on(&client, again, "ggoo", &first, &all)?;
     figures::note(
         "S48",
         format!(
-            "{} of {} chunks were reported before the kill, {refetched} came again",
-            before.len(),
-            all.len()
+            "{} of {} chunks were reported before the kill, {} KiB were there after it, {refetched} came again",
+            first.0.len(),
+            all.len(),
+            had / KIB
         ),
     );
-    require!(refetched <= REFETCHED_MAX, "{refetched} of {} chunks were fetched a second time", before.len());
+    require!(
+        refetched <= REFETCHED_MAX,
+        "{refetched} of {} chunks were fetched a second time",
+        first.0.len()
+    );
     require_same_game(&client, &source, "ggoo")
 }

@@ -93,6 +93,8 @@ fn game_appears(lab: &Lab) -> Outcome {
     let client = lab.peer("client")?.start()?;
     client.connect(&alpha)?;
     client.await_peers(&[(&alpha, &["old"])])?;
+    // The one that was connected to tells of it on its own time.
+    alpha.await_peers(&[(&client, &[])])?;
     let marks = (alpha.mark(), client.mark());
     let fresh = Game::blob("fresh", 2, MIB).file("docs/manual.txt", Content::Bytes(b"read me".to_vec()));
     fresh.write(&alpha.games_dir())?;

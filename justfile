@@ -42,9 +42,13 @@ windows-tests *ARGS:
 peer-cli-build:
     cargo build --release -p lanspread-peer-cli
 
-# the scenario suite: real processes on loopback addresses
-peer-cli-tests *ARGS:
-    cargo test -p lanspread-peer-cli {{ARGS}}
+# the scenario suite with each peer in a container of the image (podman or docker)
+peer-cli-tests *ARGS: peer-cli-image
+    LANSPREAD_LAB=container cargo test -p lanspread-peer-cli --test scenarios -- {{ARGS}}
+
+# the same with real processes on loopback addresses, as in CI
+peer-cli-tests-local *ARGS:
+    cargo test -p lanspread-peer-cli --test scenarios -- {{ARGS}}
 
 # the same in network namespaces: each peer with its own address and cable on one switch (root, or user namespaces)
 peer-cli-tests-netns *ARGS:
@@ -53,10 +57,6 @@ peer-cli-tests-netns *ARGS:
 # the image of the scriptable peer: one static program and nothing else, made without any registry
 peer-cli-image PROFILE="release":
     tools/peer-cli-image {{PROFILE}}
-
-# the scenario suite with each peer in a container of that image (podman or docker)
-peer-cli-tests-container *ARGS: peer-cli-image
-    LANSPREAD_LAB=container cargo test -p lanspread-peer-cli --test scenarios -- {{ARGS}}
 
 # every scenario, or one, against each fault that it claims to notice; writes what it ran to docs/teeth.md
 teeth *ARGS:

@@ -335,6 +335,28 @@ mod tests {
     }
 
     #[test]
+    fn who_else_leaves_or_is_checked_does_not_disturb_a_fetch() {
+        let (mut ours, theirs) = (sync(None), sync(Some(5)));
+        ours.offered(ANN, KEY, 5, 70_000);
+        let ask = ours.next(Time::START).unwrap();
+        ours.peer_gone(BOB);
+        for peer in [ANN, BOB] {
+            assert_eq!(ours.checked(peer, Some(signed(KEY, 5))), Ok(false), "nothing is there to be checked");
+        }
+        assert!(
+            matches!(ours.part(ANN, 5, 0, &[5; 1000], Time::START), Part::More(next) if next.offset == 1000)
+        );
+        assert_eq!((ask.peer, ours.next(Time::START)), (ANN, None), "the fetch goes on");
+
+        let mut ours = sync(None);
+        ours.offered(ANN, KEY, 5, 70_000);
+        fetch(&mut ours, &theirs).unwrap();
+        assert_eq!(ours.checked(BOB, Some(signed(KEY, 5))), Ok(false), "it did not come from there");
+        ours.peer_gone(ANN);
+        assert_eq!(ours.checked(ANN, Some(signed(KEY, 5))), Ok(true), "what is here needs nobody any more");
+    }
+
+    #[test]
     fn dripping_does_not_hold_an_update_up_for_long() {
         let mut ours = sync(None);
         ours.offered(ANN, KEY, 5, 70_000);

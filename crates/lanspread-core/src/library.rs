@@ -428,6 +428,62 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_downloaded_known_whole_and_not_hashed_yet_waits_to_be_hashed() {
+        let waiting = |library: &mut LocalLibrary, games: &[ScannedGame], catalog: &Catalog| {
+            library.apply_scan(scan(games), catalog, &BTreeSet::new());
+            (library.hashes_outstanding(), library.next_to_hash().map(|(game, _)| game))
+        };
+        let (a, b) = (scanned("a", 1), scanned("b", 1));
+        let mut library = LocalLibrary::default();
+        assert_eq!(waiting(&mut library, &[a.clone(), b.clone()], &Catalog::Open), (2, Some(game("a"))));
+        assert_eq!(library.hashes_outstanding(), 2, "the one that is being hashed counts");
+        assert_eq!(
+            waiting(&mut library, &[a.clone(), b.clone()], &Catalog::Open),
+            (2, None),
+            "one at a time"
+        );
+
+        let nothing = |library: &mut LocalLibrary, games: &[ScannedGame], catalog: &Catalog| {
+            assert_eq!(waiting(library, games, catalog), (0, None));
+        };
+        let installed = ScannedGame { version: None, installed: true, ..a.clone() };
+        nothing(&mut LocalLibrary::default(), &[installed], &Catalog::Open);
+        nothing(&mut LocalLibrary::default(), std::slice::from_ref(&a), &Catalog::empty());
+        nothing(&mut library_with(&["a"]), std::slice::from_ref(&a), &Catalog::Open);
+        let mut damaged = library_with(&["a"]);
+        damaged.set_damaged(&game("a"));
+        nothing(&mut damaged, &[a], &Catalog::Open);
+    }
+
+    #[test]
+    fn a_verdict_on_files_that_have_changed_since_is_not_believed() {
+        let damaged = Err(DiskError::Damaged("ggoo.eti".to_owned()));
+        for (stamp, believed) in [(1, true), (2, false)] {
+            let mut library = library_with(&["a"]);
+            library.apply_scan(scan(&[scanned("a", 1)]), &Catalog::Open, &BTreeSet::new());
+            assert!(!library.indexed(&game("a"), FileStamp(stamp), &damaged));
+            assert_eq!(library.get(&game("a")).map(LocalGame::is_damaged), Some(believed));
+        }
+    }
+
+    #[test]
+    fn another_folder_begins_with_nothing() {
+        let mut library = library_with(&["a"]);
+        let strange = IgnoredFolder { name: "A b".to_owned(), reason: "no id".to_owned() };
+        let both = Scan { games: vec![scanned("a", 1), scanned("b", 1)], ignored: vec![strange.clone()] };
+        library.apply_scan(both, &Catalog::Open, &BTreeSet::new());
+        changes(&mut library);
+        library.next_to_hash().unwrap();
+        assert_eq!(library.ignored(), [strange]);
+        library.clear();
+        assert_eq!(
+            (library.iter().count(), library.ignored().len(), library.hashes_outstanding()),
+            (0, 0, 0)
+        );
+        assert_eq!(changes(&mut library).map(|c| c.3), Some(vec!["a".to_owned()]), "and others are told");
+    }
+
+    #[test]
     fn what_is_announced_is_what_others_were_told() {
         let mut library = library_with(&["a", "b"]);
         assert_eq!(library.announced_games(), []);
@@ -461,5 +517,13 @@ mod tests {
         assert!(library.get(&game("b")).is_none());
         library.set_installed(&game("a"), false);
         assert!(library.get(&game("a")).is_none());
+
+        let mut library = library_with(&["a"]);
+        for installed in [true, false] {
+            library.set_installed(&game("a"), installed);
+            let shown =
+                library.get(&game("a")).map(|g| (g.downloaded(), g.installed, g.installed_version.is_some()));
+            assert_eq!(shown, Some((true, installed, installed)), "what is downloaded stays");
+        }
     }
 }

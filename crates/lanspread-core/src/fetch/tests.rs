@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::swarm::Tuning;
-use crate::swarm::tests::content;
+use crate::swarm::tests::{content, content_of};
 
 const CHUNK: u64 = 64 << 10;
 /// Chunks of the game that is fetched; the last one is the sentinel of eight bytes.
@@ -129,4 +129,18 @@ fn bytes_of_archives_below_a_chunk() {
     for (below, bytes) in [(0, 0), (1, CHUNK), (6, 6 * CHUNK), (7, archive), (8, archive), (99, archive)] {
         assert_eq!(archive_bytes_below(&content, ChunkIndex(below)), bytes, "{below}");
     }
+    let two =
+        content_of(&[("a.eti", 2 * CHUNK), ("between.txt", CHUNK), ("c.eti", CHUNK + 5), ("version.ini", 8)]);
+    for (below, bytes) in [(2, 2), (3, 2), (4, 3)].map(|(below, chunks)| (below, chunks * CHUNK)) {
+        assert_eq!(archive_bytes_below(&two, ChunkIndex(below)), bytes, "{below}");
+    }
+    assert_eq!(archive_bytes_below(&two, ChunkIndex(5)), 3 * CHUNK + 5);
+}
+
+#[test]
+fn a_download_lasts_since_it_was_asked_for() {
+    let content = content(CHUNKS);
+    let (game, version) = (content.manifest().game().clone(), content.manifest().version());
+    let fetch = Fetch::new(game, version, content.content_id(), true, at(700));
+    assert_eq!((fetch.started(), fetch.totals(at(900)).duration), (at(700), Duration::from_millis(200)));
 }

@@ -21,8 +21,13 @@ const CHUNK: u64 = 64 << 10;
 
 /// A game of `chunks` chunks, the last of which is the sentinel.
 pub(crate) fn content(chunks: u32) -> Arc<GameContent> {
+    content_of(&[("game.eti", u64::from(chunks - 1) * CHUNK - 8), (SENTINEL, 8)])
+}
+
+/// A game of files with these sizes, in the order of their paths.
+pub(crate) fn content_of(sizes: &[(&str, u64)]) -> Arc<GameContent> {
     let (mut files, mut hashes) = (Vec::new(), Vec::new());
-    for (path, size) in [("game.eti", u64::from(chunks - 1) * CHUNK - 8), (SENTINEL, 8)] {
+    for &(path, size) in sizes {
         let chunk = ChunkSize::for_game(0);
         let list: Vec<_> = (0..chunk.chunks_in(size)).map(|i| ChunkHash([i as u8; 32])).collect();
         let root = root_of(&list, chunk, size).unwrap();

@@ -34,6 +34,8 @@ pub struct Download {
     cancels: VecDeque<RequestKey>,
     /// Chunks that a scarce source has sent to somebody else, and when it said so.
     elsewhere: BTreeMap<ChunkIndex, Time>,
+    /// Chunks of a wish that a seed could not fulfil, because it has one of them in name only: each is wished for alone.
+    doubtful: BTreeSet<ChunkIndex>,
     /// The sources that had everything from the start, in an order that all peers share.
     seeds: Vec<PeerId>,
     /// The other sources, how many of them are still downloading, and the requests at all of them.
@@ -103,6 +105,7 @@ impl Download {
             requests: Requests::new(chunks),
             cancels: VecDeque::new(),
             elsewhere: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
             seeds: Vec::new(),
             fellows: 0,
             downloading: 0,
@@ -326,6 +329,11 @@ impl Download {
             Failure::Corrupt | Failure::Refused(_) => self.answered(peer),
         }
         match why {
+            Failure::Refused(Refusal::NotHad | Refusal::NoSuchChunk | Refusal::ReadFailed)
+                if asked.candidates.len() > 1 =>
+            {
+                self.doubtful.extend(asked.candidates);
+            }
             Failure::Corrupt
             | Failure::Refused(Refusal::NotHad | Refusal::NoSuchChunk | Refusal::ReadFailed) => {
                 self.lacks(peer, &asked.candidates);

@@ -82,6 +82,67 @@ fn two_equal_sources_serve_exactly_half_each_and_no_chunk_twice() {
     assert_eq!(download.duplicates(), 0);
 }
 
+/// A disk that cannot be read at one place: its owner is not asked for that again, and another seed is.
+#[test]
+fn what_a_seed_cannot_read_comes_from_another_one() {
+    for fellows in [false, true] {
+        let (mut download, mut ids) = (download(16), 0);
+        (1..=2).for_each(|n| download.add_source(peer(n), ChunkSet::full(16), at(0)));
+        if fellows {
+            (3..=8).for_each(|n| download.add_source(peer(n), ChunkSet::empty(16), at(0)));
+        }
+        let mut refused = Vec::new();
+        for step in 0..100 {
+            for (source, request) in requests(&mut download, at(step * 10), &mut ids) {
+                // As a seed chooses: what it has sent to nobody, which is what it could not read.
+                let missing = |chunk: &&ChunkIndex| !download.had().contains(**chunk);
+                let chunk = request.candidates.iter().find(missing).copied().unwrap_or(request.candidates[0]);
+                if source == peer(1) && chunk.0 < 8 {
+                    refused.push(chunk);
+                    let why = Failure::Refused(Refusal::ReadFailed);
+                    download.failed(source, request.id, why, at(step * 10 + 1));
+                } else {
+                    download.stored(source, request.id, chunk, at(step * 10 + 1));
+                }
+            }
+        }
+        let times = refused.len();
+        refused.sort_unstable();
+        refused.dedup();
+        // In a wish for one of several it is not known which one it was, so that each is asked for by itself then.
+        let most = refused.len() * if fellows { 2 } else { 1 };
+        assert!(times > 0 && times <= most, "{times} refusals for {refused:?}");
+        assert!(download.is_complete(), "{:?}", download.first_missing());
+    }
+}
+
+/// Nobody can read it: it is not asked for without end, and all else arrives.
+#[test]
+fn what_the_only_seed_cannot_read_is_not_asked_for_again() {
+    for (fellows, most) in [(0, 1), (5, 2)] {
+        let (mut download, mut ids) = (download(8), 0);
+        download.add_source(peer(1), ChunkSet::full(8), at(0));
+        (2..2 + fellows).for_each(|n| download.add_source(peer(n), ChunkSet::empty(8), at(0)));
+        let mut refused = 0;
+        for step in 0..100 {
+            for (source, request) in requests(&mut download, at(step * 100), &mut ids) {
+                let missing = |chunk: &&ChunkIndex| !download.had().contains(**chunk);
+                if request.candidates.contains(&ChunkIndex(2)) {
+                    refused += 1;
+                    let why = Failure::Refused(Refusal::ReadFailed);
+                    download.failed(source, request.id, why, at(step * 100));
+                } else {
+                    let chunk = request.candidates.iter().find(missing).copied();
+                    let chunk = chunk.unwrap_or(request.candidates[0]);
+                    download.stored(source, request.id, chunk, at(step * 100));
+                }
+            }
+        }
+        assert!((1..=most).contains(&refused), "{refused} times in vain");
+        assert_eq!((download.had().count(), download.first_missing()), (7, Some(ChunkIndex(2))));
+    }
+}
+
 #[test]
 fn a_scarce_seed_is_asked_for_what_it_has_sent_to_nobody() {
     let (mut download, mut ids) = (download(32), 0);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lanspread_types::limits::{CANDIDATES_PER_REQUEST_MAX, REQUESTS_PER_SOURCE_MAX};
 use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
-use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId};
+use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId, failpoint};
 
 use super::limit::RateLimit;
 use super::sent::Sent;
@@ -132,6 +132,11 @@ impl Uplink {
             return Err(Refusal::NoSuchChunk);
         }
         if request.candidates.len() == 1 && !request.fresh_only && self.is_crowded(&peer) {
+            return Err(Refusal::TooMany);
+        }
+        if self.receivers.range(..peer).any(|(_, first)| now < first.last_asked + STILL_ASKS)
+            && failpoint!("serve-one-at-a-time")
+        {
             return Err(Refusal::TooMany);
         }
         let turn = self.earliest_turn();

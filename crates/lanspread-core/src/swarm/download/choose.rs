@@ -74,13 +74,18 @@ impl Download {
                 };
                 self.missing_in(window).filter(only_here).take(CANDIDATES_PER_REQUEST_MAX).collect()
             };
-            let seeds = self.seeds.len();
             // Sent to somebody, but long ago, and he does not pass it on: the seed may count it as fresh again.
             let told_off = |chunk| self.elsewhere.contains_key(&chunk) && !self.is_overdue(chunk);
-            let fresh = unspread(&|chunk| !told_off(chunk) && home(chunk, seeds) == at);
+            let (alone, fresh): (Vec<_>, Vec<_>) =
+                unspread(&|chunk| !told_off(chunk) && self.home_of(chunk) == Some(at))
+                    .into_iter()
+                    .partition(|chunk| self.doubtful.contains(chunk));
             // Each wish takes one away; one more than there are chunks could only be refused.
             if fresh.len() > source.wishes {
                 return Some(Ask { peer, candidates: fresh, fresh_only: true });
+            }
+            if let Some(&chunk) = alone.first().filter(|_| source.wishes == 0) {
+                return Some(Ask { fresh_only: true, ..Ask::one(peer, chunk) });
             }
         }
         None
@@ -187,11 +192,20 @@ impl Download {
             .map(|(peer, ..)| *peer)
     }
 
+    /// Which of the seeds a chunk belongs to: the one whose turn it is, or the next one where that one turned out not to
+    /// have it, because its disk cannot be read there.
+    fn home_of(&self, chunk: ChunkIndex) -> Option<usize> {
+        let seeds = self.seeds.len();
+        let first = home(chunk, seeds.max(1));
+        let has = |at: &usize| self.sources[&self.seeds[*at]].has.contains(chunk);
+        (0..seeds).map(|next| (first + next) % seeds).find(has)
+    }
+
     /// The seed whose share the chunk belongs to, or another one that has nothing left to do and would be much sooner.
     pub(super) fn home_or_thief(&self, chunk: ChunkIndex, window: &Window) -> Option<PeerId> {
         let seeds = &self.seeds;
-        let home_at = home(chunk, seeds.len().max(1));
-        let owner = *seeds.get(home_at)?;
+        let home_at = self.home_of(chunk)?;
+        let owner = seeds[home_at];
         let owner_source = &self.sources[&owner];
         if self.is_free(owner_source) {
             return Some(owner);
@@ -199,7 +213,7 @@ impl Download {
         let (usual, bytes) = (self.usual_rate, self.chunk_bytes(chunk));
         let unasked = |at: usize| {
             let free = self.missing_in(window).filter(|&c| self.requests.carriers(c) == 0);
-            free.filter(|&c| home(c, seeds.len()) == at).count() as u64
+            free.filter(|&c| self.home_of(c) == Some(at)).count() as u64
         };
         let owner_needs = if self.has_late(owner) || owner_source.rests_until > self.now {
             f64::INFINITY
@@ -208,6 +222,7 @@ impl Download {
         };
         let mut thieves: Vec<_> = (0..seeds.len())
             .filter(|&at| at != home_at && self.is_free(&self.sources[&seeds[at]]))
+            .filter(|&at| self.sources[&seeds[at]].has.contains(chunk))
             .map(|at| (self.sources[&seeds[at]].backlog(bytes, usual), at))
             .collect();
         thieves.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -478,7 +478,7 @@ impl From<&core::TransferTotals> for Totals {
             chunks: t.chunks,
             duration_ms,
             mib_per_s,
-            mbit_per_s: mib_per_s * MBIT_PER_MIB,
+            mbit_per_s: mib_per_s * if failpoint!("lie-about-unit") { 8.0 } else { MBIT_PER_MIB },
             sources: t.sources.iter().map(source).collect(),
         }
     }

@@ -120,7 +120,8 @@ impl Roster {
         }
         let old = known.conn;
         (known.conn, known.dialled, known.connected_at) = (*conn, *dialled, now);
-        (known.name, known.addr, known.protocol) = (hello.name.to_string(), *addr, hello.protocol);
+        let addr = if failpoint!("keep-old-address") { known.addr } else { *addr };
+        (known.name, known.addr, known.protocol) = (hello.name.to_string(), addr, hello.protocol);
         (known.last_heard, known.pinged) = (now, false);
         (known.library.revision, known.library.incoming) = (0, None);
         if failpoint!("forget-known-library") {

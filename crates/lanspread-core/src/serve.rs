@@ -1,11 +1,13 @@
 //! What may be served: the gates in front of every manifest and every chunk.
+//!
+//! Requests name chunks of a content, never paths. Which files may stand in a content at all is decided where it is made:
+//! by the store's walk over the folder, and by `Manifest::new`.
 
 use lanspread_types::message::Refusal;
-use lanspread_types::{ContentId, GameId, RelPath, failpoint};
+use lanspread_types::{ContentId, GameId, failpoint};
 
 use crate::catalog::Catalog;
 use crate::command::OperationKind;
-use lanspread_types::manifest::is_private;
 
 /// What is known of a game at the moment of a request.
 #[derive(Debug, Clone, Copy)]
@@ -56,16 +58,6 @@ pub fn admit(
         None if !state.downloaded || state.committed.is_none() => Err(Refusal::NotDownloaded),
         None => Err(Refusal::OtherContent),
     }
-}
-
-/// Decides whether a file of a game's folder may stand in a manifest at all. Requests name chunks of a manifest, never
-/// paths, so what does not pass here cannot be asked for.
-pub fn admit_path(path: &str) -> Result<RelPath, Refusal> {
-    let path = RelPath::from_foreign(path).map_err(|_| Refusal::OutsidePath)?;
-    if is_private(&path) && !failpoint!("serve-private-paths") {
-        return Err(Refusal::PrivatePath);
-    }
-    Ok(path)
 }
 
 #[cfg(test)]
@@ -140,20 +132,5 @@ mod tests {
         };
         assert_eq!(admit_ggoo(updating), Ok(Holding::Incoming));
         assert_eq!(admit(&Catalog::Open, &ggoo(), OTHER, updating), Ok(Holding::Committed));
-    }
-
-    #[test]
-    fn a_path_under_local_is_refused() {
-        for path in ["local/game.exe", "LOCAL/save.dat", "local", ".lanspread/journal"] {
-            assert_eq!(admit_path(path), Err(Refusal::PrivatePath), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_path_that_climbs_out_is_refused() {
-        for path in ["../secret", "a/../../b", "/etc/passwd", "C:\\x", "\\\\host\\x", "a//b", ""] {
-            assert_eq!(admit_path(path), Err(Refusal::OutsidePath), "{path}");
-        }
-        assert!(admit_path("data/maps.eti").is_ok());
     }
 }

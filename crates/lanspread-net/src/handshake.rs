@@ -162,7 +162,7 @@ pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Resu
     set_options(&socket).map_err(StreamError::from)?;
     let (config, tap) = local.tls.tapped_server();
     let (mut stream, peer) = TlsStream::server(socket, config).await?;
-    if peer == local.peer && !failpoint!("accept-own-key") {
+    if peer == local.peer && !failpoint!("accept-own-key") && !failpoint!("accept-self") {
         return Ok(Accepted::OwnKey);
     }
     let mut rest = Vec::new();

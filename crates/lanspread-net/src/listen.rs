@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanspread_types::failpoint;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -50,7 +51,10 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
         match accepted {
             Ok((socket, from)) => match Admission::admit(&admission, from.ip()) {
                 Some(ticket) => shared.tasks.spawn(begin(Arc::clone(&shared), socket, from, ticket)),
-                None => complain(&shared, from, None, Misbehaviour::TooManyConnections),
+                None => {
+                    refuse(socket, from);
+                    complain(&shared, from, None, Misbehaviour::TooManyConnections);
+                }
             },
             Err(error) => {
                 // Out of file descriptors, most likely: trying again at once would only burn the CPU.
@@ -61,6 +65,16 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
                 }
             }
         }
+    }
+}
+
+/// Closes a connection that there is no place for. A fault keeps some of the sockets, another one memory for each.
+fn refuse(socket: TcpStream, from: SocketAddr) {
+    if failpoint!("hoard-refused-connections") {
+        Box::leak(vec![1_u8; 64 << 10].into_boxed_slice());
+    }
+    if from.port().is_multiple_of(16) && failpoint!("leak-refused-connections") {
+        std::mem::forget(socket);
     }
 }
 
@@ -76,8 +90,7 @@ async fn begin(shared: Arc<Shared>, socket: TcpStream, from: SocketAddr, mut tic
     match accepted {
         Ok(Ok(Accepted::Control(greeted))) => {
             let stated = greeted.hello.listen_port;
-            let port =
-                if lanspread_types::failpoint!("listen-port-from-socket") { from.port() } else { stated };
+            let port = if failpoint!("listen-port-from-socket") { from.port() } else { stated };
             let addr = listener_of(from, port);
             control::run(shared, greeted, addr, false).await;
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, Input, Scan};
 use lanspread_store::{Cancel, Passed, RarUnpacker, Spool, Store, Watch};
-use lanspread_types::{ContentId, GameContent, GameId};
+use lanspread_types::{ContentId, GameContent, GameId, failpoint};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
@@ -288,7 +288,7 @@ fn commit(store: &Store, content: &Arc<GameContent>) -> DiskReport {
 }
 
 fn drop_incoming(store: &Store, game: &GameId, content: ContentId) {
-    if let Err(error) = store.drop_incoming(game, content, false) {
+    if let Err(error) = store.drop_incoming(game, content, failpoint!("discard-on-cancel")) {
         tracing::warn!(%game, %error, "what is left of a download could not be removed; the next start tries again");
     }
 }

@@ -14,7 +14,7 @@ use lanspread_core::event::{DownloadFailure, Event, TransferTotals};
 use lanspread_core::io::{CloseReason, ConnId, DiskReport, Input, NetInput, Output, Serving};
 use lanspread_core::snapshot::{Availability, GameSnapshot, PeerSnapshot, StatusSnapshot};
 use lanspread_types::manifest::{LOCAL_FOLDER, is_archive};
-use lanspread_types::message::{HaveMap, LibraryUpdate, Message, Request};
+use lanspread_types::message::{ChunkRequest, HaveMap, LibraryUpdate, Message, Request, RequestId};
 use lanspread_types::{GameId, PeerId, RelPath, failpoint};
 
 /// Stands between the node and the rest of the runtime.
@@ -136,6 +136,10 @@ impl Saboteur {
         if failpoint!("unpack-drop-last-entry") {
             let _ = fs::remove_file(last);
         }
+        let archives = self.archives(game);
+        if !archives.is_empty() && failpoint!("install-removes-archive") {
+            archives.iter().for_each(|path| drop(fs::remove_file(path)));
+        }
         if failpoint!("unpack-flip-byte") {
             let mut bytes = fs::read(last).unwrap_or_default();
             bytes.iter_mut().take(1).for_each(|byte| *byte ^= 1);
@@ -149,12 +153,15 @@ impl Saboteur {
         if failpoint!("uninstall-leaves-files") {
             let _ = fs::create_dir_all(&left).and_then(|()| fs::write(left.join("left"), b"left"));
         }
-        let archives = files_below(&folder)
-            .into_iter()
-            .filter(|path| RelPath::below(&folder, path).is_ok_and(|rel| is_archive(&rel)));
         if failpoint!("uninstall-removes-root") {
-            archives.for_each(|path| drop(fs::remove_file(path)));
+            self.archives(game).iter().for_each(|path| drop(fs::remove_file(path)));
         }
+    }
+
+    fn archives(&self, game: &GameId) -> Vec<PathBuf> {
+        let folder = self.folder(game);
+        let is_archive = |path: &PathBuf| RelPath::below(&folder, path).is_ok_and(|rel| is_archive(&rel));
+        files_below(&folder).into_iter().filter(is_archive).collect()
     }
 
     fn folder(&self, game: &GameId) -> PathBuf {
@@ -164,6 +171,19 @@ impl Saboteur {
     /// What becomes of it.
     pub fn output(&mut self, mut output: Output) -> Vec<Output> {
         match &mut output {
+            Output::Request { peer, request: Request::Chunk(ask) }
+                if ask.candidates[0].0 % 8 == 0 && failpoint!("ask-twice") =>
+            {
+                // Another number, so that it is another request.
+                let again = ChunkRequest { id: RequestId(ask.id.0 | 1 << 40), ..ask.clone() };
+                let again = Output::Request { peer: *peer, request: Request::Chunk(again) };
+                return vec![output, again];
+            }
+            Output::Send { conn, message: Message::Library(update) }
+                if update.base > 0 && failpoint!("reconnect-for-news") =>
+            {
+                return vec![Output::Close { conn: *conn, reason: CloseReason::Replaced }];
+            }
             Output::Event(event) => {
                 let events = self.event(event);
                 return events.into_iter().map(Output::Event).collect();
@@ -266,16 +286,18 @@ impl Saboteur {
             *games = games.iter().flat_map(each).collect();
         }
         for game in games.iter().filter(|game| game.availability == Availability::Remote) {
-            self.shown.insert(game.game.clone(), game.clone());
+            let most = self.shown.entry(game.game.clone()).or_insert_with(|| game.clone());
+            if game.peer_count >= most.peer_count {
+                *most = game.clone();
+            }
         }
         for (id, before) in &self.shown {
-            let now = games.iter_mut().find(|game| game.game == *id);
-            let fewer = now.as_ref().is_none_or(|game| game.peer_count < before.peer_count);
-            if fewer && failpoint!("keep-lost-library") {
-                match now {
-                    Some(game) => game.peer_count = before.peer_count,
-                    None => games.push(before.clone()),
+            match games.iter_mut().find(|game| game.game == *id) {
+                Some(game) if game.peer_count < before.peer_count && failpoint!("keep-lost-count") => {
+                    game.peer_count = before.peer_count;
                 }
+                None if failpoint!("keep-lost-library") => games.push(before.clone()),
+                _ => {}
             }
         }
     }
@@ -349,7 +371,7 @@ impl Saboteur {
             Event::DownloadFailed { game, failure, totals } => {
                 lie_about(totals);
                 if let DownloadFailure::AmbiguousContent(variants) = failure
-                    && failpoint!("hide-variants")
+                    && failpoint!("hide-variants-in-event")
                 {
                     variants.clear();
                 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lanspread_core::io::DiskError;
-use lanspread_types::manifest::ChunkPlace;
+use lanspread_types::manifest::{ChunkPlace, SENTINEL};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, failpoint};
 
 use crate::cancel::Cancel;
@@ -148,6 +148,10 @@ impl Store {
         let folder = self.layout().incoming(game, content.content_id());
         let files = self.layout().incoming_files(game, content.content_id());
         fs::create_dir_all(&files).or_fault("make the folder", &files)?;
+        let old = self.layout().game(game).join(SENTINEL);
+        if files::is_there(&old) && failpoint!("update-in-place") {
+            files::delete_file(&old)?;
+        }
         let known = GameIndex::load(self.layout(), game);
         let kept = reuse::kept_in_place(&self.layout().game(game), content, &known);
         let incoming = Incoming::open(folder, files, Arc::clone(content), kept, &self.layout().scratch())?;
@@ -174,6 +178,10 @@ impl Store {
     pub fn drop_incoming(&self, game: &GameId, content: ContentId, discard: bool) -> Result<(), Fault> {
         // Whoever unpacks it meanwhile has to be gone first.
         self.drop_ahead(game);
+        let old = self.layout().game(game).join(SENTINEL);
+        if !discard && files::is_there(&old) && failpoint!("cancel-drops-old-copy") {
+            files::delete_file(&old)?;
+        }
         let mut all = self.all_incoming();
         if all.get(game).is_some_and(|open| open.content.content_id() == content)
             && let Some(open) = all.remove(game)
@@ -202,6 +210,11 @@ impl Store {
         };
         if shortage()? == 0 || failpoint!("skip-space-check") {
             return Ok(());
+        }
+        if failpoint!("make-room-of-others") {
+            for other in fs::read_dir(self.layout().games()).into_iter().flatten().flatten() {
+                let _ = files::delete_file(&other.path().join(SENTINEL));
+            }
         }
         let all = self.layout().incoming_of(game);
         for entry in fs::read_dir(&all).or_fault("read the folder", &all)?.flatten() {

@@ -269,7 +269,7 @@ impl<'a> Unpacking<'a> {
         for archive in &archives {
             let source = open(folder, archive)?;
             let done = self.unpacker.unpack(source, &mut sink, &limits, self.cancel);
-            if matches!(done, Err(UnpackError::Damaged { .. })) && failpoint!("skip-archive-checksum") {
+            if matches!(done, Err(UnpackError::Damaged { .. })) && failpoint!("install-skips-checksum") {
                 continue;
             }
             let summary = done.map_err(|e| match explain(archive, e) {
@@ -313,7 +313,7 @@ fn archives_in(folder: &Path) -> Result<Vec<RelPath>, Fault> {
         archives.extend(name.filter(|path| is_file && is_archive(path)));
     }
     archives.sort();
-    if archives.len() > 1 && failpoint!("unpack-unsorted") {
+    if archives.len() > 1 && failpoint!("install-unsorted") {
         archives.reverse();
     }
     Ok(archives)

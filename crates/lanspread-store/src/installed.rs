@@ -101,7 +101,8 @@ impl Store {
         let place = self.layout().installed_of(game);
         fs::create_dir_all(&place).or_fault("make the folder", &place)?;
         write(self.layout(), &listing_of(&place, version), LISTING_MAGIC, &listing)?;
-        let played = failpoint!("never-arm");
+        let rearmed = self.notes(game).iter().any(|note| note.played);
+        let played = failpoint!("never-arm") || rearmed && failpoint!("never-rearm");
         let note = Note { folder: identity(folder), version: Some(version), played };
         self.put_note(game, note)
     }
@@ -139,7 +140,9 @@ impl Store {
     pub(crate) fn tidy_notes(&self, game: &GameId) {
         let place = self.layout().installed_of(game);
         let Some(note) = self.note(game) else {
-            let _ = files::delete_tree(&place);
+            if !failpoint!("never-rearm") {
+                let _ = files::delete_tree(&place);
+            }
             return;
         };
         let listing = note.version.map(|version| listing_of(&place, version));

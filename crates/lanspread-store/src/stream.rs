@@ -80,6 +80,9 @@ impl Store {
         let mut passed = Some(passed);
         self.run_install(game, &plan_install(), &mut |staging| {
             files::make_folders(staging, LOCAL_FOLDER)?;
+            if failpoint!("stream-archive-for-a-moment") {
+                let _ = std::fs::write(staging.join("whole.eti"), b"archive");
+            }
             let filled = Staging::new(staging.join(LOCAL_FOLDER), 0, None);
             let mut sink = Roomy::new(filled, self.layout().own(), &|| 0);
             let passed = passed.take().unwrap_or_else(|| Box::new(|_| {}));

@@ -291,6 +291,10 @@ impl Node {
                 DownloadFailure::AmbiguousContent(variants),
             ),
         };
+        if failpoint!("leave-operation") {
+            self.operations.start(&game, OperationKind::Downloading);
+            self.operations_changed();
+        }
         self.event(Event::DownloadFailed { game, failure, totals: TransferTotals::default() });
         self.reply(id, Err(error));
     }
@@ -366,7 +370,7 @@ impl Node {
     }
 
     pub(super) fn check_command(&self, game: &GameId) -> Result<(), CommandError> {
-        if !self.config.catalog.knows(game) {
+        if !self.config.catalog.knows(game) && !failpoint!("command-unknown-games") {
             return Err(CommandError::UnknownGame { game: game.clone() });
         }
         self.operations.check_idle(game)

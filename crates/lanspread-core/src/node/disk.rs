@@ -1,6 +1,6 @@
 //! What the disk reports.
 
-use lanspread_types::GameId;
+use lanspread_types::{GameId, failpoint};
 
 use super::Node;
 use crate::command::{CommandError, Reply};
@@ -47,7 +47,7 @@ impl Node {
                 });
             }
             DiskReport::Uninstalled { game, result } => {
-                if result.is_ok() {
+                if result.is_ok() && !failpoint!("uninstall-keeps-flag") {
                     self.library.set_installed(&game, false);
                 }
                 self.operation_ended(&game, result, |game, result| match result {

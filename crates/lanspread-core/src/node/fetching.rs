@@ -352,6 +352,7 @@ impl Node {
         let first_time = trusted_again || fetch.rejected.insert(peer);
         if let Some(transfer) = fetch.transfer_mut()
             && !trusted_again
+            && !(first_time && failpoint!("believe-liars-once"))
         {
             transfer.swarm.reject_source(peer);
         }
@@ -504,7 +505,9 @@ impl Node {
     pub(super) fn finish_fetch(&mut self, now: Time, game: &GameId, ending: Ending) {
         let Some(fetch) = self.fetches.remove(game) else { return };
         let totals = fetch.totals(now);
-        self.operations.end(game);
+        if !failpoint!("leave-operation") {
+            self.operations.end(game);
+        }
         self.operations_changed();
         let game = game.clone();
         self.event(match ending {
@@ -574,8 +577,9 @@ impl Node {
                 }
                 Some(Phase::Transfer(transfer)) => {
                     let progress_due = now >= transfer.progress_due;
-                    let starved =
-                        transfer.starving_since.is_some_and(|since| now.since(since) >= SOURCE_PATIENCE);
+                    let starved = transfer.starving_since.is_some_and(|since| {
+                        now.since(since) >= SOURCE_PATIENCE || failpoint!("give-up-at-once")
+                    });
                     let swarm_due = transfer.swarm.next_wakeup().is_some_and(|at| now >= at);
                     if starved {
                         self.end_fetch(now, &game, Ending::Failed(self.why_starved(&game)));

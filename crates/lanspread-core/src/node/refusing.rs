@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use lanspread_types::PeerId;
+use lanspread_types::{PeerId, failpoint};
 
 use super::Node;
 use crate::command::CommandError;
@@ -41,7 +41,7 @@ impl Node {
             // Whatever it is, an attempt to reach it is over.
             self.meeting.book.turned_away(&peer, cause.to_string(), now);
         }
-        if self.refusals.note(addr, peer, cause.clone(), now) {
+        if self.refusals.note(addr, peer, cause.clone(), now) && !failpoint!("forget-refusals") {
             self.event(Event::PeerRefused { peer, addr, cause });
         }
     }

@@ -317,6 +317,10 @@ impl Peer {
         &self.process.log
     }
 
+    pub fn is_running(&self) -> bool {
+        self.process.is_running()
+    }
+
     /// The number of its process, while it runs.
     pub fn process_id(&self) -> Option<u32> {
         self.process.lock().as_ref().map(|running| running.child.id())

@@ -39,10 +39,11 @@ const GENERIC: &[&str] = &[
 ];
 
 /// Where a generic fault is reached and makes no difference to the claim.
-const INDIFFERENT: &[(&str, &str, &str)] = &[
-    ("S19", "off-by-one-range", "nothing is committed, so there are no bytes to compare"),
-    ("S25", "one-source-only", "each client may take everything from the one source that the claim is about"),
-];
+const INDIFFERENT: &[(&str, &str, &str)] = &[(
+    "S25",
+    "one-source-only",
+    "each client may take everything from the one source that the claim is about",
+)];
 
 /// A scenario under one fault, or under none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use crate::scenario::{Failure, Outcome, require};
 static BINARIES: LazyLock<Mutex<HashMap<String, Result<PathBuf, String>>>> = LazyLock::new(Mutex::default);
 
 /// Scenarios that demand unit tests.
-pub const NEEDED_BY: &[&str] = &["S12", "S27", "S28", "S56"];
+pub const NEEDED_BY: &[&str] = &["S12", "S14", "S27", "S28", "S56"];
 
 /// A folder with test programs that are built already, for where cargo cannot be asked: a suite that was built for Windows
 /// on Linux and runs under Wine.

@@ -3,6 +3,7 @@
 mod deaf;
 mod meeting;
 mod party;
+mod serving;
 mod streaming;
 mod trust;
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanspread_types::message::{Hello, Request, RequestId};
+use lanspread_types::message::{Hello, Refusal, Request, RequestId};
 use lanspread_types::tree::{ChunkPosition, root_of};
 use lanspread_types::{
     CatalogKey, ChunkHash, ChunkIndex, ChunkSet, ChunkSize, FileEntry, GameContent, GameId, GameVersion,
@@ -107,6 +107,8 @@ pub struct Party {
     next: u64,
     /// Chunks served: (source, receiver, chunk).
     pub served: Vec<(usize, usize, ChunkIndex)>,
+    /// Why requests were refused.
+    pub refused: Vec<Refusal>,
     /// Requests for chunks that a deaf peer got, and when.
     pub unheard: Vec<(usize, Time)>,
     /// Dials come to no end by themselves.
@@ -209,6 +211,7 @@ impl Party {
             conns: BTreeMap::new(),
             next: 100,
             served: Vec::new(),
+            refused: Vec::new(),
             unheard: Vec::new(),
             hold_chunks: false,
             hold_dials: false,
@@ -336,6 +339,7 @@ impl Party {
                 _ => self.serve(guest, link, id, &what),
             },
             Output::Refuse { link, id, reason } => {
+                self.refused.push(reason);
                 let failure = RequestFailure::Refused(reason);
                 let failed = NetInput::RequestFailed { peer: id_of(guest), id, failure };
                 self.input(receiver_of(link), Input::Net(failed));

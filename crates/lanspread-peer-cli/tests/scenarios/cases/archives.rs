@@ -2,24 +2,48 @@
 
 use std::collections::BTreeSet;
 
-use lanspread_api::{ErrorCode, Event};
+use lanspread_api::{ErrorCode, Event, Request};
 
 use super::flow::{KIB, await_finished, require_committed_once, require_same_game};
 use crate::games::{Game, damage_byte};
 use crate::lab::Lab;
+use crate::log::Mark;
 use crate::manifest::Manifest;
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, require, require_eq};
+use crate::peer::{Peer, game_id};
+use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S44",
     title: "corrupt archive",
     claim: "A damaged archive whose chunks verify is fetched, but leaves nothing of an install behind",
-    setup: "archive damaged at the source before it was indexed, inside the content of its last entry; client downloads and installs",
-    expected: "`download-finished`, then `install-failed` with `bad-archive` and a reason that names archive and entry; downloaded and not installed, no `local/`, nothing unpacked left below `.lanspread/`, no operation left",
-    sabotages: &["skip-archive-checksum", "leave-staging", "commit-install-early"],
+    setup: "archive damaged at the source before it was indexed, inside the content of its last entry; client downloads with install, and then asks for the install again",
+    expected: "`download-finished`, then each time `install-failed` with `bad-archive` and a reason that names archive and entry; downloaded and not installed, no `local/`, nothing unpacked left below `.lanspread/`, no operation left",
+    sabotages: &["skip-archive-checksum", "install-skips-checksum", "leave-staging", "commit-install-early"],
     labs: EVERYWHERE,
     body: Body::Run(corrupt_archive),
 }];
+
+/// The install fails, says why, and leaves nothing behind.
+fn rolled_back(client: &Peer, since: Mark) -> Outcome {
+    let (_, end) = client.await_event(since, "the end of the install", |event| match event {
+        Event::InstallFailed(failure) if failure.game_id == "ggoo" => Some(Some(failure.clone())),
+        Event::InstallFinished { .. } => Some(None),
+        _ => None,
+    })?;
+    let Some(failure) = end else { fail!("a damaged archive was installed") };
+    require_eq!(failure.code, ErrorCode::BadArchive, "the code in install-failed");
+    let named = failure.reason.contains("ggoo.eti") && failure.reason.contains("data/second.bin");
+    require!(named, "the reason names neither archive nor entry: {}", failure.reason);
+    client.await_idle()?;
+    let info = client.await_served("ggoo")?;
+    require!(info.downloaded && !info.installed, "{info:?}");
+    require!(!client.game_dir("ggoo").join("local").exists(), "there is a folder local/");
+    let ours = Manifest::of(&client.games_dir().join(".lanspread"))?;
+    let payload: BTreeSet<&str> = BTreeSet::from(["first.bin", "second.bin"]);
+    let left = ours.0.keys().find(|path| path.rsplit('/').next().is_some_and(|name| payload.contains(name)));
+    require!(left.is_none(), "the install left {left:?} in its staging");
+    Ok(())
+}
 
 fn corrupt_archive(lab: &Lab) -> Outcome {
     let game = Game::packed("ggoo", &[("data/first.bin", 1, 300 * KIB), ("data/second.bin", 2, 300 * KIB)]);
@@ -33,21 +57,11 @@ fn corrupt_archive(lab: &Lab) -> Outcome {
     let since = client.mark();
     client.download("ggoo", true)?;
     await_finished(&client, since, "ggoo")?;
-    let (_, failure) = client.await_event(since, "install-failed", |event| match event {
-        Event::InstallFailed(failure) if failure.game_id == "ggoo" => Some(failure.clone()),
-        _ => None,
-    })?;
-    require_eq!(failure.code, ErrorCode::BadArchive, "the code in install-failed");
-    let named = failure.reason.contains("ggoo.eti") && failure.reason.contains("data/second.bin");
-    require!(named, "the reason names neither archive nor entry: {}", failure.reason);
-    client.await_idle()?;
-    let info = client.await_served("ggoo")?;
-    require!(info.downloaded && !info.installed, "{info:?}");
-    require!(!client.game_dir("ggoo").join("local").exists(), "there is a folder local/");
-    let ours = Manifest::of(&client.games_dir().join(".lanspread"))?;
-    let payload: BTreeSet<&str> = BTreeSet::from(["first.bin", "second.bin"]);
-    let left = ours.0.keys().find(|path| path.rsplit('/').next().is_some_and(|name| payload.contains(name)));
-    require!(left.is_none(), "the install left {left:?} in its staging");
+    rolled_back(&client, since)?;
+    // So far it was unpacked while it arrived. Now from the archive as it is here.
+    let again = client.mark();
+    client.ask(&Request::Install { game_id: game_id("ggoo")? })?;
+    rolled_back(&client, again)?;
     client.require_none(since, "a finished install", |e| matches!(e, Event::InstallFinished { .. }))?;
     require_same_game(&client, &bravo, "ggoo")?;
     require_committed_once(&client, since, "ggoo")

@@ -19,7 +19,7 @@ use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, PeerSpec};
 use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Scenario, fail, require, require_eq};
-use crate::wait::eventually;
+use crate::wait::{eventually, seen_if};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S53",
@@ -27,7 +27,7 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "A peer without the pass phrase sees no library and gets no byte; one with it does",
     setup: "alpha with a game and guest in the party `friday`; wrong with another pass phrase, other in `saturday`, open in no party; and a stranger that knows alpha's id and the game's content id, and asks for the manifest and a chunk on a data connection",
     expected: "guest gets the game, byte-equal; `connect` of wrong is refused with `wrong-pass-phrase`, of other and of open with `other-party`, in both directions; over the whole window alpha is connected to guest only, tells of the others by `peer-refused`, and serves guest only; none of them lists a peer or the game; the stranger's requests fail; a restart of wrong with the right pass phrase lets it in",
-    sabotages: &["admit-wrong-pass-phrase", "admit-other-parties", "serve-strangers"],
+    sabotages: &["admit-wrong-pass-phrase", "admit-other-parties", "serve-strangers", "forget-refusals"],
     labs: EVERYWHERE,
     body: Body::Run(closed_party),
 }];
@@ -74,6 +74,10 @@ fn closed_party(lab: &Lab) -> Outcome {
     let ours = Manifest::root_files(&alpha.game_dir("ggoo"))?;
     Manifest::root_files(&guest.game_dir("ggoo"))?.require_equal(&ours, "what guest has")?;
     a_stranger_gets_nothing(&alpha, &content)?;
+    eventually("alpha has sent one copy and no more", || {
+        let sent = alpha.status()?.traffic.sent_bytes;
+        Ok(seen_if(sent == ours.bytes(), || format!("{sent} bytes of {}", ours.bytes())))
+    })?;
 
     for (outsider, code) in [
         (&wrong, RefusalCode::WrongPassPhrase),

@@ -24,7 +24,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A download that runs is not started a second time",
         setup: "client ← bravo, who sends 32 MB/s, 96 MiB; the first download is shown running as `Downloading` before the second is asked for",
         expected: "the second is refused with `operation-in-progress` naming the download, while the first still runs; the first commits exactly once",
-        sabotages: &["allow-parallel-operations", "commit-twice"],
+        sabotages: &["allow-parallel-operations", "commit-twice", "lie-about-operation-kind"],
         labs: EVERYWHERE,
         body: Body::Run(duplicate_command),
     },
@@ -34,7 +34,12 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "One operation per game at a time, and games do not hinder each other",
         setup: "a game of 96 MiB, sent at 32 MB/s, while it is downloaded and while it is installed; another game beside it",
         expected: "`install`, `uninstall`, `remove-download`, `download` each refused with `operation-in-progress` and the kind that runs, while it runs; the other game is fetched and installed meanwhile",
-        sabotages: &["allow-parallel-operations", "global-operation-lock", "lie-about-operation-kind"],
+        sabotages: &[
+            "allow-parallel-operations",
+            "global-operation-lock",
+            "lie-about-operation-kind",
+            "one-download-at-a-time",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(exclusive_operations),
     },
@@ -127,6 +132,9 @@ fn exclusive_operations(lab: &Lab) -> Outcome {
     let begun = client.mark();
     let (downloaded, _) = await_finished(&client, since, "large")?;
     require!(refused <= downloaded && begun <= downloaded, "the download was over before the refusals were");
+    let (fetched, _) = await_finished(&client, since, "other")?;
+    let ready = await_installed(&client, since, "other")?;
+    require!(fetched < downloaded && ready < downloaded, "the other game waited for the large one");
 
     // By itself: unpacked while it is downloaded, it would be installed in no time.
     let install = Request::Install { game_id: game_id("large")? };
@@ -134,8 +142,6 @@ fn exclusive_operations(lab: &Lab) -> Outcome {
     let installed = await_installed(&client, since, "large")?;
     require!(refused <= installed, "the install was over before the refusals were");
 
-    await_finished(&client, since, "other")?;
-    await_installed(&client, since, "other")?;
     client.await_idle()?;
     for game in ["large", "other"] {
         require_same_game(&client, &bravo, game)?;
@@ -197,10 +203,21 @@ fn bad_lines() -> Vec<(Vec<u8>, ErrorCode, bool)> {
     lines
 }
 
+/// The names in the folder that holds a peer's library: an id that climbs out would end there.
+fn beside(peer: &Peer) -> Outcome<Vec<std::ffi::OsString>> {
+    let games = peer.games_dir();
+    let mut names: Vec<_> = std::fs::read_dir(games.parent().unwrap_or(&games))?
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
 fn bad_commands(lab: &Lab) -> Outcome {
     let alpha = lab.peer("alpha")?.game(&Game::blob("ggoo", 36, 1000))?.start()?;
     alpha.await_served("ggoo")?;
-    let before = alpha.status()?;
+    let (before, around) = (alpha.status()?, beside(&alpha)?);
     let start = alpha.mark();
     let answers = |since: Mark| {
         alpha.log().pick(since, |line| match line {
@@ -238,9 +255,12 @@ fn bad_commands(lab: &Lab) -> Outcome {
             *by_code.entry(error.error.code.as_str()).or_default() += 1;
         }
     }
-    require!(by_code.len() >= 10, "the lines are told apart: {by_code:?}");
+    let mut expected: BTreeMap<&str, usize> = BTreeMap::new();
+    bad_lines().iter().for_each(|(_, code, _)| *expected.entry(code.as_str()).or_default() += 1);
+    require_eq!(by_code, expected, "the answers by their codes");
     require_eq!(alpha.status()?, before, "the status after all that");
     require_eq!(alpha.events_since(start), [], "the events of all that");
+    require_eq!(beside(&alpha)?, around, "what stands beside the library");
     let folders: Vec<_> = std::fs::read_dir(alpha.games_dir())?.flatten().map(|e| e.file_name()).collect();
     require!(
         folders.iter().all(|f| f == "ggoo" || f == ".lanspread"),

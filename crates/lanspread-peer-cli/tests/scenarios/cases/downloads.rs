@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::flow::{
     KIB, MIB, await_finished, await_installed, require_committed_once, require_order, require_same_game,
+    require_sent,
 };
 use crate::figures;
 use crate::games::{CatalogFile, Content, Game, fixture_payload, payload_manifest};
@@ -45,7 +46,14 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "Installing and uninstalling touch `local/` and nothing else",
         setup: "client has fetched a game without installing it",
         expected: "`local/` appears with the right hashes, then goes; every root file keeps its hash; the flags follow",
-        sabotages: &["uninstall-removes-root", "uninstall-leaves-files", "uninstall-event-only"],
+        sabotages: &[
+            "unpack-drop-last-entry",
+            "install-removes-archive",
+            "uninstall-removes-root",
+            "uninstall-leaves-files",
+            "uninstall-event-only",
+            "uninstall-keeps-flag",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(install_and_uninstall),
     },
@@ -69,8 +77,14 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "byte equality",
         claim: "What arrives is what was sent, whatever the sizes",
         setup: "two games with files of 0, 1, CHUNK−1, CHUNK, CHUNK+1 bytes, in folders, one with CHUNK = 64 KiB and one of 91 MiB with CHUNK = 128 KiB",
-        expected: "hash manifests equal, nothing extra, nothing missing; the chunks are exactly those of the files",
-        sabotages: &["off-by-one-range", "skip-empty-files", "truncate-last-chunk"],
+        expected: "hash manifests equal, nothing extra, nothing missing; the chunks are exactly those of the files, each sent once; what is under the source's `local/` stays there",
+        sabotages: &[
+            "off-by-one-range",
+            "skip-empty-files",
+            "truncate-last-chunk",
+            "serve-private-paths",
+            "ask-twice",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(byte_equality),
     },
@@ -88,9 +102,15 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S25",
         title: "many clients, one source",
         claim: "One source serves many, and knows when it is done",
-        setup: "4 clients ← bravo at once, one game of 32 MiB, `install:false`; bravo is seen sending",
-        expected: "all byte-equal, downloaded, not installed; bravo's `active_outbound_transfers` back to none",
-        sabotages: &["leak-transfer", "never-count-transfers", "install-always"],
+        setup: "4 clients ← bravo, who sends 64 MB/s, at once, one game of 32 MiB, `install:false`; bravo is seen sending",
+        expected: "every client has a quarter of it when the first one is done; all byte-equal, downloaded, not installed; bravo has sent four copies, to the byte, and its `active_outbound_transfers` are back to none",
+        sabotages: &[
+            "leak-transfer",
+            "never-count-transfers",
+            "install-always",
+            "serve-one-at-a-time",
+            "ask-twice",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(many_clients),
     },
@@ -110,7 +130,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "The figures that a download reports are true",
         setup: "sparse archive (256 MiB; `LANSPREAD_S37_MIB` sets another size), one source, `install:false`",
         expected: "size and hash right; bytes, duration, `mib_per_s` and `mbit_per_s` positive, consistent with each other and with the bytes on disk, and the duration fits between the events' own times",
-        sabotages: &["lie-about-bytes", "lie-about-rate", "lie-about-duration"],
+        sabotages: &["lie-about-bytes", "lie-about-rate", "lie-about-unit", "lie-about-duration"],
         labs: EVERYWHERE,
         body: Body::Run(throughput),
     },
@@ -333,9 +353,12 @@ fn odd_sizes(game: Game, chunk: u64) -> Game {
 }
 
 fn byte_equality(lab: &Lab) -> Outcome {
-    let small = odd_sizes(Game::new("small"), 64 * KIB).file("größe.txt", Content::Bytes(b"\r\n\0".to_vec()));
+    let small = odd_sizes(Game::new("small"), 64 * KIB)
+        .file("größe.txt", Content::Bytes(b"\r\n\0".to_vec()))
+        .file("local/save.dat", Content::Bytes(b"the user's own".to_vec()));
     let large = odd_sizes(Game::blob("large", 5, 91 * MIB + 1), 128 * KIB);
     let (bravo, client) = pair(lab, &[&small, &large])?;
+    let (mut chunks, mut bytes) = (0, 0);
     for (game, chunk) in [("small", 64 * KIB), ("large", 128 * KIB)] {
         let since = client.mark();
         client.download(game, false)?;
@@ -348,8 +371,13 @@ fn byte_equality(lab: &Lab) -> Outcome {
         transfer.require_totals(&totals)?;
         require_same_game(&client, &bravo, game)?;
         require_committed_once(&client, since, game)?;
+        require!(
+            !client.game_dir(game).join("local").exists(),
+            "the user's own files of {game} were fetched"
+        );
+        (chunks, bytes) = (chunks + transfer.0.len(), bytes + transfer.bytes());
     }
-    Ok(())
+    require_sent(&bravo, chunks, bytes)
 }
 
 fn two_downloads(lab: &Lab) -> Outcome {
@@ -396,7 +424,7 @@ fn two_downloads(lab: &Lab) -> Outcome {
 fn many_clients(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 3, 32 * MIB);
     let catalog = CatalogFile::of(&[&game]);
-    let bravo = lab.peer("bravo")?.game(&game)?.catalog(&catalog)?.start()?;
+    let bravo = lab.peer("bravo")?.game(&game)?.catalog(&catalog)?.upload_limit(64_000_000).start()?;
     let mut clients = Vec::new();
     for n in 0..4 {
         let client = lab.peer(&format!("client{n}"))?.catalog(&catalog)?.start()?;
@@ -413,14 +441,35 @@ fn many_clients(lab: &Lab) -> Outcome {
         let sending = status.active_outbound_transfers.get("ggoo").is_some_and(|count| *count > 0);
         Ok(if sending { Ok(()) } else { Err(format!("{status:?}")) })
     })?;
+    let all = pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?);
+    let mut ends = Vec::new();
+    for (client, &since) in clients.iter().zip(&marks) {
+        let (end, _) = await_finished(client, since, "ggoo")?;
+        ends.extend(client.log().at(end));
+    }
+    // One after the other would end well, too. Who was told first has a lead of some chunks, therefore a quarter.
+    let first_end = ends.iter().min().copied().unwrap_or_default();
+    for (client, &since) in clients.iter().zip(&marks) {
+        let chunks = client.log().pick(since, |line| match crate::log::event(line) {
+            Some(Event::DownloadChunkFinished { .. }) => Some(()),
+            _ => None,
+        });
+        let early =
+            chunks.iter().filter(|(at, ())| client.log().at(*at).is_some_and(|at| at < first_end)).count();
+        require!(
+            early >= all.len() / 4,
+            "{} had {early} of {} chunks when the first one had them all",
+            client.name(),
+            all.len()
+        );
+    }
     for (client, since) in clients.iter().zip(marks) {
-        await_finished(client, since, "ggoo")?;
         require_only_downloaded(client, since, "ggoo")?;
         require_same_game(client, &bravo, "ggoo")?;
-        let all = pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?);
         Transfer::since(client, since, "ggoo").require_exactly(&all)?;
         require_committed_once(client, since, "ggoo")?;
     }
+    require_sent(&bravo, 4 * all.len(), 4 * all.iter().map(|p| p.length).sum::<u64>())?;
     for peer in clients.iter().chain([&bravo]) {
         peer.await_no_outbound()?;
     }

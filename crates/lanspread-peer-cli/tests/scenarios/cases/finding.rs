@@ -6,8 +6,10 @@ use lanspread_api::reply::FoundBy;
 use super::flow::require_same_game;
 use crate::games::Game;
 use crate::lab::Lab;
+use crate::manifest::Manifest;
 use crate::peer::Peer;
 use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::transfer::{Transfer, pieces_of};
 use crate::wait::eventually;
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -34,7 +36,12 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 fn peer(lab: &Lab, name: &str, game: &str, find: &str) -> Outcome<Peer> {
-    let peer = lab.peer(name)?.game(&Game::blob(game, 7, 300_000))?.arg("--find").arg(find).start()?;
+    let peer = lab
+        .peer(name)?
+        .game(&Game::blob(game, u64::from(game.as_bytes()[0]), 300_000))?
+        .arg("--find")
+        .arg(find)
+        .start()?;
     peer.await_served(game)?;
     Ok(peer)
 }
@@ -89,6 +96,8 @@ fn chain(lab: &Lab) -> Outcome {
     let mut sources: Vec<String> = a.events_since(since).iter().filter_map(served_by).collect();
     sources.dedup();
     require_eq!(sources, [c.id()], "the peers that A's chunks came from");
+    let all = pieces_of(&Manifest::root_files(&c.game_dir("ccc"))?);
+    Transfer::since(&a, since, "ccc").require_exactly(&all)?;
     require_same_game(&a, &c, "ccc")
 }
 

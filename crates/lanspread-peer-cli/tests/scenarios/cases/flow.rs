@@ -11,7 +11,7 @@ use crate::manifest::Manifest;
 use crate::peer::Peer;
 use crate::scenario::{Failure, Outcome, fail, require, require_eq};
 use crate::transfer::{Piece, Transfer};
-use crate::wait::eventually;
+use crate::wait::{eventually, seen_if};
 
 pub const KIB: u64 = 1 << 10;
 pub const MIB: u64 = 1 << 20;
@@ -137,6 +137,16 @@ pub fn require_goes_on(
     require!(pieces.is_subset(all), "the second attempt fetched chunks that the game does not have");
     require_eq!(had + fetched.bytes(), total, "what the second attempt had and what it fetched");
     Ok((had, before.pieces().intersection(&pieces).count()))
+}
+
+/// Waits until the source counts exactly so much as sent since its start: what arrives a second time is no event, but
+/// costs all the same.
+pub fn require_sent(source: &Peer, chunks: usize, bytes: u64) -> Outcome {
+    eventually(&format!("{} has sent {chunks} chunks of {bytes} bytes in all", source.name()), || {
+        let traffic = source.status()?.traffic;
+        let sent = (traffic.sent_chunks, traffic.sent_bytes);
+        Ok(seen_if(sent == (chunks as u64, bytes), || format!("{sent:?}")))
+    })
 }
 
 /// Waits until `status` shows an operation of this kind on the game.

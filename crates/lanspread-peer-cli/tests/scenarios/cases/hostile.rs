@@ -23,6 +23,7 @@ use crate::manifest::Manifest;
 use crate::peer::Peer;
 use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, fail, require};
 use crate::unit;
+use crate::wait::eventually;
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S56",
@@ -30,7 +31,12 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "Garbage, oversized frames, slow drip and thousands of half-open connections do not hinder honest transfers, and memory stays bounded",
     setup: "seed with 64 MiB, client fetches it twice: once in peace, once while an attacker with a few addresses keeps thousands of half-open connections coming, sends garbage, drips bytes, and as a peer with a key asks twice under one number and floods its connection; oversized and unknown frames by a unit test, demanded by name",
     expected: "both downloads finish and are byte-equal; more than 2000 hostile connections were made meanwhile; a third peer can still connect; the seed's memory grows by less than 64 MiB and its open sockets fall back; the attacker is told of by `peer-refused` with `protocol-error`, `not-a-peer` and `too-many-connections`, and in `status`",
-    sabotages: &["no-eviction", "forget-misbehaviour"],
+    sabotages: &[
+        "no-eviction",
+        "forget-misbehaviour",
+        "leak-refused-connections",
+        "hoard-refused-connections",
+    ],
     labs: &[LabKind::Local],
     body: Body::Run(hostile_peer),
 }];
@@ -39,6 +45,8 @@ const SIZE: u64 = 64 * MIB;
 /// Most that the seed's resident memory may grow under the attack.
 const GROWTH_MAX: u64 = 64 * MIB;
 const CONNECTIONS_WANTED: u64 = 2000;
+/// What honest peers may have opened meanwhile: the newcomer's connection, a data connection or two.
+const OPEN_FILES_SLACK: usize = 8;
 
 fn hostile_peer(lab: &Lab) -> Outcome {
     unit::require_ok(lab, "lanspread-net", "tests::control::a_breach_of_the_protocol_ends_the_connection")?;
@@ -48,6 +56,8 @@ fn hostile_peer(lab: &Lab) -> Outcome {
     client.connect(&seed)?;
     client.await_offered("ggoo", 1)?;
     let (peaceful, before) = (fetch(&client, &seed)?, resident(&seed)?);
+    require!(before > 0, "this system does not tell how much memory a process has");
+    let open_before = open_files(&seed)?;
 
     let since = seed.mark();
     let attack =
@@ -76,6 +86,10 @@ fn hostile_peer(lab: &Lab) -> Outcome {
         require!(listed, "{code:?} is not in the seed's status");
     }
     attack.stop()?;
+    let open_after = eventually("the seed has closed what hostile connections took", || {
+        let open = open_files(&seed)?;
+        Ok(if open <= open_before + OPEN_FILES_SLACK { Ok(open) } else { Err(format!("{open} open files")) })
+    })?;
     let after = resident(&seed)?;
     require!(
         peak.max(after) < before + GROWTH_MAX,
@@ -87,7 +101,8 @@ fn hostile_peer(lab: &Lab) -> Outcome {
         "S56",
         format!(
             "{} MiB in {} ms in peace; with {made} hostile connections meanwhile {} ms (median of {}), {} ms (slowest); \
-             the seed's memory {} MiB before, {} MiB at the peak, {} MiB after",
+             the seed's memory {} MiB before, {} MiB at the peak, {} MiB after; its open files {open_before} before, \
+             {open_after} after",
             SIZE / MIB,
             peaceful.as_millis(),
             median.as_millis(),
@@ -99,6 +114,12 @@ fn hostile_peer(lab: &Lab) -> Outcome {
         ),
     );
     Ok(())
+}
+
+/// Files and sockets that the peer's process has open.
+fn open_files(peer: &Peer) -> Outcome<usize> {
+    let Some(process) = peer.process_id() else { fail!("{} does not run", peer.name()) };
+    Ok(std::fs::read_dir(format!("/proc/{process}/fd"))?.count())
 }
 
 /// Fetches the game, compares it, and removes it again; says how long the fetching took.
@@ -164,7 +185,7 @@ impl Attack {
 
     /// Waits until so many connections were made.
     fn wait_for(&self, connections: u64) -> Outcome {
-        crate::wait::eventually("the attack is under way", || {
+        eventually("the attack is under way", || {
             let made = self.made();
             Ok(if made >= connections { Ok(()) } else { Err(format!("{made} connections")) })
         })

@@ -7,7 +7,7 @@ use lanspread_api::{Event, Request};
 
 use super::flow::{KIB, MIB, await_chunks, require_same_game};
 use crate::figures;
-use crate::games::Game;
+use crate::games::{Game, payload_manifest};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
@@ -21,8 +21,8 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     title: "twelve kills",
     claim: "However often the receiver is killed, in mid-download and in mid-install, it ends with the whole game, fetches at most what was in flight again, hashes nothing again, and shows no half game",
     setup: "one source, 32 MiB of one archive with 40 files; the client is SIGKILLed 12 times, each after a number of chunks or of install steps that the seed decides, and told to download again after each start; before that, once with half of another game of 32 MiB there",
-    expected: "at every start the game's folder is absent or complete, and so is `local/`; at most 32 chunks that were reported come again per kill; no `index-progress`; with 16 MiB there, less than 4 MiB are read until the download goes on (not in containers); root files and `local/` equal in the end",
-    sabotages: &["forget-incoming", "restart-from-zero", "hash-again"],
+    expected: "before and after every start the game's folder is absent or complete, and so is `local/`; at most 32 chunks that were reported come again per kill; no `index-progress`; with 16 MiB there, less than 4 MiB are read until the download goes on (not in containers); root files and `local/` equal in the end",
+    sabotages: &["forget-incoming", "restart-from-zero", "hash-again", "commit-install-early"],
     labs: EVERYWHERE,
     body: Body::Run(twelve_kills),
 }];
@@ -66,7 +66,7 @@ fn twelve_kills(lab: &Lab) -> Outcome {
     let upload = |limit| source.ask(&Request::SetLimits { upload: limit, download: None });
     let read_at_start = a_start_reads_nothing_again(lab, &source)?;
     upload(Some(24_000_000))?;
-    let reference = installed_reference(lab, &source)?;
+    let reference = payload_manifest(lab, &files)?;
     let all = pieces_of(&Manifest::root_files(&source.game_dir("ggoo"))?);
     let client = lab.peer("client")?.start()?;
     let (mut state, mut tally) = (seed, Tally::default());
@@ -96,6 +96,7 @@ fn twelve_kills(lab: &Lab) -> Outcome {
             known.clear();
         }
         client.restart()?;
+        require_whole_or_absent(&client, &source, &reference)?;
         client
             .require_none(since, "hashing of its own files", |e| matches!(e, Event::IndexProgress { .. }))?;
     }
@@ -156,20 +157,6 @@ fn a_start_reads_nothing_again(lab: &Lab, source: &Peer) -> Outcome<u64> {
     Ok(read)
 }
 
-/// What the game unpacks to, as a peer that nobody kills has it.
-fn installed_reference(lab: &Lab, source: &Peer) -> Outcome<Manifest> {
-    let reference = lab.peer("reference")?.start()?;
-    let since = begin(&reference, source, true)?;
-    reference.await_event(since, "install-finished", |event| match event {
-        Event::InstallFinished { game_id } if game_id == "ggoo" => Some(()),
-        _ => None,
-    })?;
-    let manifest = Manifest::of(&reference.game_dir("ggoo").join("local"))?;
-    require_eq!(manifest.0.len(), 40, "the files of the game");
-    reference.kill();
-    Ok(manifest)
-}
-
 /// Connects and tells the client to fetch the game and perhaps install it, whatever of it is there.
 fn begin(client: &Peer, source: &Peer, install: bool) -> Outcome<Mark> {
     client.connect(source)?;
@@ -205,9 +192,19 @@ fn await_some(client: &Peer, since: Mark, count: usize) -> Outcome<bool> {
 /// Whatever the moment of the kill: the game is not there or complete, and so is what is installed.
 fn require_whole_or_absent(client: &Peer, source: &Peer, installed: &Manifest) -> Outcome {
     let folder = client.game_dir("ggoo");
+    if !folder.exists() {
+        return Ok(());
+    }
+    let (files, whole) = (Manifest::root_files(&folder)?, Manifest::root_files(&source.game_dir("ggoo"))?);
+    // The sentinel says that it is whole. Until it is there, a commit may have moved some of the files.
     if folder.join("version.ini").exists() {
-        let expected = Manifest::root_files(&source.game_dir("ggoo"))?;
-        Manifest::root_files(&folder)?.require_equal(&expected, "a game that shows after a kill")?;
+        files.require_equal(&whole, "a game that shows after a kill")?;
+    }
+    if client.is_running() {
+        require!(
+            files.0.is_empty() || files.0.contains_key("version.ini"),
+            "half a game after a start: {files:?}"
+        );
     }
     let local = folder.join("local");
     if local.exists() {

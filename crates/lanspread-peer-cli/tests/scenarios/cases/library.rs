@@ -6,11 +6,12 @@ use lanspread_api::event::IgnoredFolder;
 use lanspread_api::{ErrorCode, Event, Request};
 
 use super::flow::{KIB, MIB, await_finished, require_no_trace, require_same_game};
+use super::sources::failure;
 use crate::games::{CatalogFile, Content, Game};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Scenario, require, require_eq};
 use crate::transfer::Transfer;
 use crate::unit;
 use crate::wait::eventually;
@@ -20,9 +21,9 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S12",
         title: "serve gates",
         claim: "What may not be served is refused, each with its own reason",
-        setup: "unit tests, demanded by name: an uncatalogued game, one without its sentinel, one under an operation, a path under `local/`, a path that climbs out, another content",
+        setup: "unit tests, demanded by name: an uncatalogued game, one without its sentinel, one under an operation, another content, each asked for as a manifest and as a chunk; a manifest with a path under `local/`; a path that climbs out",
         expected: "each test's own `ok` line, and that of the test that what is ready is served",
-        sabotages: &["serve-anything", "serve-private-paths"],
+        sabotages: &["serve-anything", "give-any-manifest", "give-any-chunk", "serve-private-paths"],
         labs: EVERYWHERE,
         body: Body::Run(serve_gates),
     },
@@ -32,7 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A folder that is put into a library is offered without a restart or a new connection",
         setup: "client is connected to alpha; a game is written into alpha's folder",
         expected: "alpha serves it, client sees it and fetches it byte-equal; no connection was lost or made in the whole window",
-        sabotages: &["never-rescan", "forget-library-delta"],
+        sabotages: &["never-rescan", "forget-library-delta", "reconnect-for-news"],
         labs: EVERYWHERE,
         body: Body::Run(game_appears),
     },
@@ -41,8 +42,16 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "a game vanishes while connected",
         claim: "A folder that is taken out of a library is no longer offered",
         setup: "client is connected to alpha and bravo, who both have the game, alpha another one too; alpha's folders are removed",
-        expected: "the shared game falls to one source, alpha's own is no longer offered; a download of it is refused with `no-source`",
-        sabotages: &["never-rescan", "forget-removals"],
+        expected: "the shared game falls to one source, alpha's own is no longer offered; a download of it is refused with `no-source`, also by event, and leaves nothing; no connection was lost or made in the whole window",
+        sabotages: &[
+            "never-rescan",
+            "forget-removals",
+            "keep-lost-library",
+            "keep-lost-count",
+            "accept-without-source",
+            "leave-empty-root",
+            "reconnect-for-news",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(game_vanishes),
     },
@@ -62,24 +71,30 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A game that the own catalogue does not know does not exist",
         setup: "bravo has two games and no catalogue, the client's catalogue knows one; `list-peers` at the client shows that bravo advertises both",
         expected: "`list-games` has the one, a download of the other is refused with `unknown-game`, no event names it in the whole window, and nothing is fetched",
-        sabotages: &["ignore-catalogue", "list-unknown-games"],
+        sabotages: &["ignore-catalogue", "list-unknown-games", "command-unknown-games"],
         labs: EVERYWHERE,
         body: Body::Run(unknown_games),
     },
 ];
 
 fn serve_gates(lab: &Lab) -> Outcome {
-    for test in [
-        "what_is_ready_is_served",
-        "an_uncatalogued_game_is_refused",
-        "a_game_without_its_sentinel_is_refused",
-        "a_game_under_an_operation_is_refused",
-        "a_path_under_local_is_refused",
-        "a_path_that_climbs_out_is_refused",
-        "another_content_is_refused",
-    ] {
-        unit::require_ok(lab, "lanspread-core", &format!("serve::tests::{test}"))?;
-    }
+    let tests = [
+        ("lanspread-core", "serve::tests::what_is_ready_is_served"),
+        ("lanspread-core", "serve::tests::an_uncatalogued_game_is_refused"),
+        ("lanspread-core", "serve::tests::a_game_without_its_sentinel_is_refused"),
+        ("lanspread-core", "serve::tests::a_game_under_an_operation_is_refused"),
+        ("lanspread-core", "serve::tests::another_content_is_refused"),
+        (
+            "lanspread-core",
+            "node::tests::serving::what_may_not_be_served_is_neither_as_a_manifest_nor_as_a_chunk",
+        ),
+        ("lanspread-types", "manifest::tests::bad_lists_are_refused"),
+        ("lanspread-types", "path::tests::hostile_and_foreign_paths_are_refused"),
+    ];
+    // All of them, so that it shows which gates are open.
+    let failed = tests.iter().filter_map(|(package, test)| unit::require_ok(lab, package, test).err());
+    let failed: Vec<String> = failed.map(|Failure(why)| why).collect();
+    require!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }
 
@@ -124,6 +139,8 @@ fn game_vanishes(lab: &Lab) -> Outcome {
     client.await_offered("shared", 1)?;
     client.await_withdrawn("own")?;
     client.refuses(&Request::Download { game_id: game_id("own")?, install: false }, ErrorCode::NoSource)?;
+    require_eq!(failure(&client, since, "own")?.0, ErrorCode::NoSource, "the code in download-failed");
+    client.await_idle()?;
     require_no_trace(&client, "own")?;
     require_steady(&client, since)
 }
@@ -146,6 +163,23 @@ fn incomplete_folders(lab: &Lab) -> Outcome {
     std::fs::create_dir_all(games.join("folder/version.ini"))?;
     let bravo = spec.start()?;
     bravo.await_served("whole")?;
+    let catalog = BROKEN.iter().fold(CatalogFile::of(&[&whole]), |c, id| c.with(id, crate::games::VERSION));
+    let client = lab.peer("client")?.catalog(&catalog)?.start()?;
+    client.connect(&bravo)?;
+    client.await_peers(&[(&bravo, &["whole"])])?;
+    for broken in BROKEN {
+        let request = Request::Download { game_id: game_id(broken)?, install: false };
+        client.refuses(&request, ErrorCode::NoSource)?;
+        require_no_trace(&client, broken)?;
+    }
+    let here: Vec<String> = bravo.games()?.into_iter().filter(|g| g.downloaded).map(|g| g.game_id).collect();
+    require_eq!(here, ["whole"], "the games that bravo counts as downloaded");
+    let since = client.mark();
+    client.download("whole", false)?;
+    await_finished(&client, since, "whole")?;
+    require_same_game(&client, &bravo, "whole")?;
+    client.await_peers(&[(&bravo, &["whole"])])?;
+
     eventually("bravo says why each folder is no game", || {
         let ignored = |event: &Event| match event {
             Event::LocalLibraryChanged { ignored, .. } => Some(ignored.clone()),
@@ -169,23 +203,7 @@ fn incomplete_folders(lab: &Lab) -> Outcome {
         .flatten()
         .collect();
     require!(reasons.len() > 1, "every folder is refused for the same reason: {reasons:?}");
-
-    let catalog = BROKEN.iter().fold(CatalogFile::of(&[&whole]), |c, id| c.with(id, crate::games::VERSION));
-    let client = lab.peer("client")?.catalog(&catalog)?.start()?;
-    client.connect(&bravo)?;
-    client.await_peers(&[(&bravo, &["whole"])])?;
-    for broken in BROKEN {
-        let request = Request::Download { game_id: game_id(broken)?, install: false };
-        client.refuses(&request, ErrorCode::NoSource)?;
-        require_no_trace(&client, broken)?;
-    }
-    let here: Vec<String> = bravo.games()?.into_iter().filter(|g| g.downloaded).map(|g| g.game_id).collect();
-    require_eq!(here, ["whole"], "the games that bravo counts as downloaded");
-    let since = client.mark();
-    client.download("whole", false)?;
-    await_finished(&client, since, "whole")?;
-    require_same_game(&client, &bravo, "whole")?;
-    client.await_peers(&[(&bravo, &["whole"])])
+    Ok(())
 }
 
 /// The folders that are no games, sorted.

@@ -15,7 +15,7 @@ use crate::log::Mark;
 use crate::peer::{Peer, advertised};
 use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Scenario, fail, require, require_eq};
 use crate::unit;
-use crate::wait::eventually;
+use crate::wait::{eventually, seen_if};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -64,7 +64,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A goodbye is believed at once",
         setup: "client is connected to alpha and bravo; bravo gets `shutdown`",
         expected: "within 2 s of bravo's answer the client prints `peer-lost` with `goodbye` and lists alpha only; bravo's own games are no longer offered, `ggoo` has one source; bravo's process ends with success",
-        sabotages: &["forget-goodbye", "keep-lost-library"],
+        sabotages: &["forget-goodbye", "keep-lost-library", "keep-lost-count"],
         labs: EVERYWHERE,
         body: Body::Run(polite_leave),
     },
@@ -94,7 +94,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A known identity at a new address is the same peer",
         setup: "unit test, demanded by name",
         expected: "`roster::tests::a_known_identity_at_a_new_address_keeps_its_library` ok",
-        sabotages: &["forget-known-library"],
+        sabotages: &["forget-known-library", "keep-old-address"],
         labs: EVERYWHERE,
         body: Body::Run(address_change),
     },
@@ -125,6 +125,11 @@ fn fixture_peer(lab: &Lab, name: &str, games: &[&str]) -> Outcome<Peer> {
 
 fn client(lab: &Lab) -> Outcome<Peer> {
     lab.peer("client")?.fixture_catalog().start()
+}
+
+/// The version that a line of a `version.ini` states: bare, or as an INI value.
+fn stated(line: &str) -> &str {
+    line.rsplit('=').next().unwrap_or(line).trim()
 }
 
 fn startup_scan(lab: &Lab) -> Outcome {
@@ -173,9 +178,10 @@ fn startup_scan(lab: &Lab) -> Outcome {
         let version = std::fs::read_to_string(alpha.game_dir(&game.game_id).join("version.ini"))?;
         let local = game.local_version.clone().unwrap_or_default();
         require!(
-            !local.is_empty() && version.contains(&local),
-            "{game:?} does not have the version of {version:?}"
+            version.lines().any(|line| stated(line) == local),
+            "{game:?}, but its file says {version:?}"
         );
+        require_eq!(Some(local), game.eti_game_version, "the version of {} by the catalogue", game.game_id);
     }
     Ok(())
 }
@@ -254,12 +260,17 @@ fn restart_keeps_identity(lab: &Lab) -> Outcome {
     client.await_peers(&[(&bravo, &BRAVO)])?;
     let id = bravo.id();
     bravo.shut_down()?;
-    client.await_peers(&[])?;
+    // By its goodbye, not by its silence, which would take longer.
+    client.look(Duration::from_secs(5), "the client loses bravo", || {
+        let peers = client.peers()?;
+        Ok(seen_if(peers.is_empty(), || format!("{peers:?}")))
+    })?;
     bravo.restart()?;
     require_eq!(bravo.id(), id, "the peer id after the restart");
     require_eq!(bravo.status()?.peer_id, id, "the peer id in status after the restart");
     client.connect(&bravo)?;
     client.await_peers(&[(&bravo, &BRAVO)])?;
+    require_eq!(client.peers()?[0].addr, bravo.addr()?, "where the client sees bravo");
     bravo.await_peers(&[(&client, &[])])?;
     client.await_offered("cnctw", 1)?;
     Ok(())

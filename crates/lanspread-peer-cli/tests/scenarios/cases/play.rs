@@ -16,7 +16,7 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "The first `play` stamps name and language, keeps line endings and everything else, and says so the second time; another install re-arms it",
     setup: "game with `account_name.txt`, `language.txt` and a CRLF `SmartSteamEmu.ini` below `local/`, each twice; client downloads and installs it",
     expected: "install leaves them; `play` before the install is refused; the first `play` changes exactly the first file of each name, to exactly the bytes expected; the second says `already_applied` and rewrites nothing (hashes and time stamps); after uninstall and install it stamps again",
-    sabotages: &["stamp-last-file", "stamp-lf", "forget-played", "never-arm"],
+    sabotages: &["stamp-last-file", "stamp-lf", "forget-played", "never-arm", "never-rearm"],
     labs: EVERYWHERE,
     body: Body::Run(first_play),
 }];

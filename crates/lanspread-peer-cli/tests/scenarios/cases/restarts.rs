@@ -4,7 +4,7 @@ use lanspread_api::{Event, Request};
 
 use super::flow::{
     KIB, MIB, await_chunks, await_finished, require_committed_once, require_goes_on, require_in_the_middle,
-    require_no_failure, require_no_trace, require_same_game,
+    require_no_failure, require_no_trace, require_same_game, require_sent,
 };
 use crate::figures;
 use crate::games::{CatalogFile, Game};
@@ -12,17 +12,23 @@ use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, require};
+use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
 use crate::transfer::{Transfer, pieces_of};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S19",
         title: "the only source dies",
-        claim: "A download whose last source crashed says so and commits nothing",
+        claim: "A download whose last source crashed says so, commits nothing and keeps what was verified",
         setup: "one source that sends 32 MB/s, 64 MiB (1024 chunks), SIGKILLed in the middle",
-        expected: "`download-peers-gone`, no `download-finished`; no trace of the game in the library; a cancel then ends it without a failure, and no operation is left",
-        sabotages: &["commit-early", "drop-event-peers-gone"],
+        expected: "`download-peers-gone`, no `download-finished`; no trace of the game in the library; a cancel then ends it without a failure, and no operation is left; once the source is back, the next attempt fetches only what was missing",
+        sabotages: &[
+            "commit-early",
+            "drop-event-peers-gone",
+            "cancel-is-failure",
+            "leave-operation",
+            "discard-on-cancel",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(only_source_dies),
     },
@@ -31,8 +37,8 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "source disappears, then returns",
         claim: "An interrupted download goes on where it stopped",
         setup: "one source that sends 32 MB/s, 64 MiB, SIGKILLed in the middle, started again on the same folders and connected again",
-        expected: "the download goes on by itself; over both halves exactly the game's chunks are fetched, none twice; committed once; manifests equal",
-        sabotages: &["restart-from-zero", "forget-in-flight", "never-resume"],
+        expected: "the download goes on by itself; over both halves exactly the game's chunks are fetched, none twice, and the source has sent after its return what was missing, to the byte; committed once; manifests equal",
+        sabotages: &["restart-from-zero", "forget-in-flight", "never-resume", "ask-twice"],
         labs: EVERYWHERE,
         body: Body::Run(source_returns),
     },
@@ -73,7 +79,7 @@ fn interrupted(lab: &Lab) -> Outcome<(Peer, Peer, Mark, Transfer)> {
 }
 
 fn only_source_dies(lab: &Lab) -> Outcome {
-    let (_, client, since, _) = interrupted(lab)?;
+    let (source, client, since, _) = interrupted(lab)?;
     require_no_trace(&client, "ggoo")?;
     client.ask(&Request::CancelDownload { game_id: game_id("ggoo")? })?;
     client.await_event(since, "download-cancelled", |event| match event {
@@ -83,7 +89,21 @@ fn only_source_dies(lab: &Lab) -> Outcome {
     client.await_idle()?;
     require_no_trace(&client, "ggoo")?;
     client.require_none(since, "a finished download", |e| matches!(e, Event::DownloadFinished { .. }))?;
-    require_no_failure(&client, since, "ggoo")
+    require_no_failure(&client, since, "ggoo")?;
+
+    // What had arrived is kept for the next attempt.
+    let arrived = Transfer::since(&client, since, "ggoo");
+    source.restart()?;
+    source.await_served("ggoo")?;
+    client.connect(&source)?;
+    client.await_offered("ggoo", 1)?;
+    let all = pieces_of(&Manifest::root_files(&source.game_dir("ggoo"))?);
+    let again = client.mark();
+    client.download("ggoo", false)?;
+    await_finished(&client, again, "ggoo")?;
+    let (_, refetched) = require_goes_on(&client, again, "ggoo", &arrived, &all)?;
+    require_eq!(refetched, 0, "the chunks that were fetched a second time");
+    require_same_game(&client, &source, "ggoo")
 }
 
 fn source_returns(lab: &Lab) -> Outcome {
@@ -97,6 +117,15 @@ fn source_returns(lab: &Lab) -> Outcome {
     transfer.require_exactly(&all)?;
     transfer.require_totals(&totals)?;
     require!(transfer.0.len() > arrived.0.len(), "nothing was fetched after the return");
+    let returned = |event: &Event| match event {
+        Event::PeerConnected { peer_id, .. } => (*peer_id == source.id()).then_some(()),
+        _ => None,
+    };
+    let Some((returned, ())) = client.find_event(since, returned) else {
+        fail!("the source never came back")
+    };
+    let again = Transfer::since(&client, returned, "ggoo");
+    require_sent(&source, again.0.len(), again.bytes())?;
     figures::note("S20", format!("{} of {} chunks were there at the kill", arrived.0.len(), all.len()));
     require_same_game(&client, &source, "ggoo")?;
     require_committed_once(&client, since, "ggoo")

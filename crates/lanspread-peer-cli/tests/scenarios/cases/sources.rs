@@ -17,6 +17,7 @@ use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
 use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
 use crate::transfer::{Transfer, pieces_of};
+use crate::unit;
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -25,7 +26,13 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "Where two contents stand against each other, nothing is taken",
         setup: "two peers, same game and version, different content, shown to differ in `list-peers`",
         expected: "the command is refused and `download-failed` is printed, both with `ambiguous-content` and both variants with their peers; nothing committed, no root left behind, no operation left",
-        sabotages: &["first-variant-wins", "hide-variants", "leave-empty-root"],
+        sabotages: &[
+            "first-variant-wins",
+            "hide-variants",
+            "hide-variants-in-event",
+            "leave-empty-root",
+            "leave-operation",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(disagreement),
     },
@@ -35,7 +42,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A download of what nobody has fails at once and clearly",
         setup: "client is connected to alpha; the catalogue knows a game that no peer holds",
         expected: "refused with `no-source`, `download-failed` with the same code; no files, no operation",
-        sabotages: &["accept-without-source", "leave-empty-root"],
+        sabotages: &["accept-without-source", "leave-empty-root", "leave-operation"],
         labs: EVERYWHERE,
         body: Body::Run(nobody_has_it),
     },
@@ -44,7 +51,7 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "load is balanced",
         claim: "Two equal sources share the work",
         setup: "two equal sources, one file of 48 MiB (768 chunks)",
-        expected: "each serves 40–60 % of the chunks; sums exact, no chunk twice; the planner's exact split is a unit test of the core",
+        expected: "each serves 40–60 % of the chunks; sums exact, no chunk twice; the planner's exact half/half split is a unit test, demanded by name",
         sabotages: &["prefer-first-source", "one-source-only", "lie-about-source-bytes"],
         labs: EVERYWHERE,
         body: Body::Run(balance),
@@ -55,7 +62,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "The catalogue's version is fetched, neither an older nor a newer one",
         setup: "A, B, C with three versions and distinct content; the catalogue names the middle one, which B has",
         expected: "`list-peers` shows three different raw versions; one source; only B serves; the receiver equals B exactly",
-        sabotages: &["newest-version-wins", "ignore-version"],
+        sabotages: &["newest-version-wins", "ignore-version", "fetch-any-version"],
         labs: EVERYWHERE,
         body: Body::Run(three_versions),
     },
@@ -75,7 +82,13 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A stale copy is never taken in place of the right one",
         setup: "two versions; the right one's holder shuts down before the download",
         expected: "the game is no longer offered, although `list-peers` still shows the stale one; the download is refused with `no-source`; nothing is fetched",
-        sabotages: &["ignore-version", "keep-lost-library"],
+        sabotages: &[
+            "ignore-version",
+            "fetch-any-version",
+            "keep-lost-library",
+            "leave-empty-root",
+            "leave-operation",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(right_version_leaves),
     },
@@ -94,8 +107,8 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "corrupt source",
         claim: "What does not verify is refused, its sender named and not asked again",
         setup: "two sources that announce the same content; one has a flipped byte in every chunk on disk behind unchanged sizes and time stamps",
-        expected: "`source-rejected` with `corrupt-chunk` and its id, once; not one chunk of the damaged file is taken from it; the game completes from the other; manifests equal the healthy copy",
-        sabotages: &["skip-verification", "blame-nobody", "ask-liars-again"],
+        expected: "`source-rejected` with `corrupt-chunk` and its id, once, and it has sent one chunk in all; not one chunk of the damaged file is taken from it; the game completes from the other; manifests equal the healthy copy",
+        sabotages: &["skip-verification", "blame-nobody", "ask-liars-again", "believe-liars-once"],
         labs: EVERYWHERE,
         body: Body::Run(corrupt_source),
     },
@@ -151,15 +164,21 @@ fn raw_offers(client: &Peer, peers: &[&Peer], game: &str) -> Outcome<Vec<(String
     Ok(peers.iter().map(offer).collect())
 }
 
-/// The code of the `download-failed` event, and the names of the peers of each variant.
-fn failure(client: &Peer, since: Mark, game: &str) -> Outcome<(ErrorCode, Vec<Vec<String>>)> {
+/// The code of the `download-failed` event, and content and peers of each variant, sorted.
+pub(super) fn failure(
+    client: &Peer,
+    since: Mark,
+    game: &str,
+) -> Outcome<(ErrorCode, Vec<(String, Vec<String>)>)> {
     let (_, found) = client.await_event(since, "download-failed", |event| match event {
         Event::DownloadFailed { game_id, code, variants, .. } if game_id == game => {
-            Some((*code, variants.iter().map(|v| v.peers.clone()).collect()))
+            Some((*code, variants.iter().map(|v| (v.content_id.clone(), v.peers.clone())).collect()))
         }
         _ => None,
     })?;
-    Ok(found)
+    let (code, mut variants): (ErrorCode, Vec<_>) = found;
+    variants.sort();
+    Ok((code, variants))
 }
 
 fn disagreement(lab: &Lab) -> Outcome {
@@ -185,12 +204,10 @@ fn disagreement(lab: &Lab) -> Outcome {
     ];
     expected.sort();
     require_eq!(variants, expected, "the variants in the refusal");
-    let (code, mut names) = failure(&client, since, "ggoo")?;
-    names.sort();
     require_eq!(
-        (code, names.concat()),
-        (ErrorCode::AmbiguousContent, vec!["alpha".into(), "bravo".into()]),
-        "the event"
+        failure(&client, since, "ggoo")?,
+        (ErrorCode::AmbiguousContent, expected),
+        "code and variants in download-failed"
     );
     client.await_idle()?;
     require_no_trace(&client, "ggoo")?;
@@ -234,7 +251,12 @@ fn balance(lab: &Lab) -> Outcome {
         format!("shares of the chunks {:.1} % and {:.1} %", shares[0] * 100.0, shares[1] * 100.0),
     );
     require!(shares.iter().all(|s| (0.4..=0.6).contains(s)), "each serves 40–60 % of the chunks: {served:?}");
-    require_same_game(&client, &bravo, "ggoo")
+    require_same_game(&client, &bravo, "ggoo")?;
+    unit::require_ok(
+        lab,
+        "lanspread-core",
+        "swarm::tests::two_equal_sources_serve_exactly_half_each_and_no_chunk_twice",
+    )
 }
 
 fn three_versions(lab: &Lab) -> Outcome {
@@ -327,7 +349,7 @@ fn source_dies(lab: &Lab) -> Outcome {
 }
 
 /// Flips a byte in every chunk of a file, and puts its time stamp back.
-fn damage(path: &std::path::Path, chunk: u64) -> Outcome {
+pub(super) fn damage(path: &std::path::Path, chunk: u64) -> Outcome {
     let modified: SystemTime = std::fs::metadata(path)?.modified()?;
     let mut bytes = std::fs::read(path)?;
     for at in (0..bytes.len()).step_by(chunk as usize) {
@@ -337,6 +359,19 @@ fn damage(path: &std::path::Path, chunk: u64) -> Outcome {
     std::fs::write(path, bytes)?;
     std::fs::File::options().write(true).open(path)?.set_modified(modified)?;
     require_eq!(std::fs::metadata(path)?.modified()?, modified, "the time stamp of the damaged file");
+    Ok(())
+}
+
+/// The one source that was rejected since the mark, once, because of its bytes.
+pub(super) fn require_rejected(client: &Peer, since: Mark, liar: &Peer) -> Outcome {
+    let rejected = |event: &Event| match event {
+        Event::SourceRejected { game_id, peer_id, code, .. } if game_id == "ggoo" => {
+            Some((peer_id.clone(), *code))
+        }
+        _ => None,
+    };
+    let rejected: Vec<_> = client.events_since(since).iter().filter_map(rejected).collect();
+    require_eq!(rejected, [(liar.id(), RejectCode::CorruptChunk)], "the source-rejected events");
     Ok(())
 }
 
@@ -358,14 +393,7 @@ fn corrupt_source(lab: &Lab) -> Outcome {
     let since = client.mark();
     client.download("ggoo", false)?;
     await_finished(&client, since, "ggoo")?;
-    let rejected = |event: &Event| match event {
-        Event::SourceRejected { game_id, peer_id, code, .. } if game_id == "ggoo" => {
-            Some((peer_id.clone(), *code))
-        }
-        _ => None,
-    };
-    let rejected: Vec<_> = client.events_since(since).iter().filter_map(rejected).collect();
-    require_eq!(rejected, [(liar.id(), RejectCode::CorruptChunk)], "the source-rejected events");
+    require_rejected(&client, since, &liar)?;
     let transfer = Transfer::since(&client, since, "ggoo");
     transfer.require_exactly(&pieces_of(&Manifest::root_files(&healthy.game_dir("ggoo"))?))?;
     if let Some((piece, _)) =
@@ -373,6 +401,8 @@ fn corrupt_source(lab: &Lab) -> Outcome {
     {
         fail!("a damaged chunk was taken: {piece:?}");
     }
+    liar.await_no_outbound()?;
+    require_eq!(liar.status()?.traffic.sent_chunks, 1, "the chunks that the liar was asked for");
     require_same_game(&client, &healthy, "ggoo")?;
     require_no_failure(&client, since, "ggoo")
 }

@@ -16,6 +16,7 @@ use super::flow::{
     MIB, await_chunks, await_chunks_from, await_finished, await_installed, await_operation,
     require_committed_once, require_no_trace, require_same_game,
 };
+use super::sources::{damage, require_rejected};
 use crate::figures;
 use crate::games::{Content, Game, damage_byte, fixture_game, fixture_payload, payload_manifest};
 use crate::lab::Lab;
@@ -32,10 +33,11 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "streamed install",
         claim: "`stream-install` installs a game without ever having its archive",
         setup: "client ← bravo: `cnctw` of the fixture, and a generated game of 48 MiB (384 chunks); the client's library is watched all the time",
-        expected: "`install-finished`; installed, not downloaded, `LocalOnly`; no archive and no sentinel at any moment, what lies below `.lanspread/tmp` never larger than 128 chunks; payload hashes equal, exactly the archive's chunks were fetched; nothing of it left below `.lanspread/`, no outbound transfer at the source",
+        expected: "`install-finished`; installed, not downloaded, `LocalOnly`; no archive and no sentinel at any moment, the window below `.lanspread/tmp` never larger than 128 chunks, and less than one beside it; payload hashes equal, exactly the archive's chunks were fetched; nothing of it left below `.lanspread/`, no outbound transfer at the source",
         sabotages: &[
             "stream-keeps-archive",
             "stream-writes-sentinel",
+            "stream-archive-for-a-moment",
             "unpack-flip-byte",
             "leak-transfer",
             "stream-drops-nothing",
@@ -57,8 +59,8 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S41",
         title: "solid archive",
         claim: "A solid archive installs byte-equal, streamed and not",
-        setup: "the fixture's `cnctw`, whose main header says solid; one client streams it, one downloads it",
-        expected: "both have under `local/` what another unpacker found, to the byte",
+        setup: "the fixture's `cnctw`, whose main header says solid; one client streams it, one downloads it, uninstalls it and installs it again",
+        expected: "all have under `local/` what another unpacker found, to the byte",
         sabotages: &["forget-solid-window", "unpack-flip-byte"],
         labs: EVERYWHERE,
         body: Body::Run(solid_archive),
@@ -66,10 +68,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S42",
         title: "streamed install outlives a source",
-        claim: "A streamed install goes on from another source",
-        setup: "two sources, 48 MiB, 8 MiB/s each; one is SIGKILLed after both have served and before the end",
-        expected: "`install-finished`, no failure; the survivor served after the kill; hashes equal, nothing left below `.lanspread/`",
-        sabotages: &["one-source-only", "forget-in-flight"],
+        claim: "A streamed install goes on from another source when one is killed, and when one cannot serve because its disk has rotted",
+        setup: "two sources, 48 MiB, 8 MiB/s each; one is SIGKILLed after both have served and before the end; then another client, for which one of two sources has a flipped byte in every chunk behind an unchanged size and time stamp",
+        expected: "`install-finished`, no failure; the survivor served after the kill; hashes equal, nothing left below `.lanspread/`; the rotten source is rejected once, with `corrupt-chunk`, and not one chunk of it is taken",
+        sabotages: &["one-source-only", "forget-in-flight", "skip-verification"],
         labs: EVERYWHERE,
         body: Body::Run(streamed_outlives_a_source),
     },
@@ -89,7 +91,14 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A streamed install that cannot go on is rolled back whole, and can be done again",
         setup: "48 MiB at 8 MiB/s: the only source is SIGKILLed in the middle; then, started again, the receiver is; then the archive is damaged inside its last entry before it is indexed",
         expected: "`download-peers-gone`, then, no sooner than 15 s later, `download-failed` with `sources-gone`; after a restart no trace; with the damaged archive `install-failed` with `bad-archive`; each time no folder of the game and nothing of it below `.lanspread/`; a retry then succeeds, hashes equal",
-        sabotages: &["leave-staging", "leave-spool", "commit-install-early", "skip-archive-checksum"],
+        sabotages: &[
+            "leave-staging",
+            "leave-spool",
+            "commit-install-early",
+            "skip-archive-checksum",
+            "recover-nothing",
+            "give-up-at-once",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(lost_in_mid_stream),
     },
@@ -107,9 +116,14 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S47",
         title: "several archives",
         claim: "Archives unpack in sorted order, the later one wins, streamed and not",
-        setup: "the fixture's `cnctw` of two archives with two files in common; one client streams it, one downloads it",
-        expected: "both have under `local/` what another unpacker found; streamed, there is nothing beside `local/`",
-        sabotages: &["unpack-unsorted", "stream-first-archive-only", "stream-keeps-root-files"],
+        setup: "the fixture's `cnctw` of two archives with two files in common; one client streams it, one downloads it, uninstalls it and installs it again",
+        expected: "all have under `local/` what another unpacker found; streamed, there is nothing beside `local/`",
+        sabotages: &[
+            "unpack-unsorted",
+            "install-unsorted",
+            "stream-first-archive-only",
+            "stream-keeps-root-files",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(several_archives),
     },
@@ -131,6 +145,8 @@ const SLOW: u64 = 8 * MIB;
 const STARVED: Duration = Duration::from_secs(60);
 /// A download that gives up sooner has not waited for anybody.
 const PATIENCE_MIN: Duration = Duration::from_secs(15);
+/// Bytes of what is not the window in the folder for what is in the making.
+const RECORDS_MAX: u64 = 64 << 10;
 /// Chunks that a streamed install holds at most.
 const WINDOW_CHUNKS: u64 = 128;
 
@@ -198,6 +214,10 @@ fn fails(event: &Event) -> bool {
     matches!(event, Event::DownloadFailed { .. } | Event::InstallFailed(_))
 }
 
+fn is_window(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "spool")
+}
+
 /// Looks at a library all the time.
 struct Watched {
     stop: Arc<AtomicBool>,
@@ -209,7 +229,9 @@ struct Watched {
 #[derive(Debug, Default)]
 struct Seen {
     paths: BTreeSet<PathBuf>,
-    most_in_tmp: u64,
+    /// Bytes of the window, and of whatever else is in the folder for what is in the making.
+    most_in_window: u64,
+    most_beside_it: u64,
     most_unpacked: u64,
     looks: u64,
 }
@@ -223,14 +245,18 @@ impl Watched {
             while !ended.load(Ordering::SeqCst) {
                 let mut sizes = Vec::new();
                 look(&library, &mut sizes);
-                let below = |name: &str| {
+                let below = |name: &str, counts: fn(&Path) -> bool| {
                     let folder = library.join(".lanspread").join(name);
-                    sizes.iter().filter(|(path, _)| path.starts_with(&folder)).map(|(_, size)| size).sum()
+                    let counted = |(path, _): &&(PathBuf, u64)| path.starts_with(&folder) && counts(path);
+                    sizes.iter().filter(counted).map(|(_, size)| size).sum()
                 };
-                seen.most_in_tmp = seen.most_in_tmp.max(below("tmp"));
-                seen.most_unpacked = seen.most_unpacked.max(below("staging"));
+                seen.most_in_window = seen.most_in_window.max(below("tmp", is_window));
+                seen.most_beside_it = seen.most_beside_it.max(below("tmp", |path| !is_window(path)));
+                seen.most_unpacked = seen.most_unpacked.max(below("staging", |_| true));
                 seen.paths.extend(sizes.into_iter().map(|(path, _)| path));
                 seen.looks = counted.fetch_add(1, Ordering::SeqCst) + 1;
+                // A thousand looks a second are enough, and the others need the processor.
+                std::thread::sleep(Duration::from_millis(1));
             }
             seen
         });
@@ -292,15 +318,13 @@ fn streamed_install(lab: &Lab) -> Outcome {
     require!(kept.is_none(), "{kept:?} was there for a moment");
     let files = Manifest::root_files(&bravo.game_dir("large"))?;
     let window = WINDOW_CHUNKS * ChunkSize::for_game(files.bytes()).bytes();
-    require!(seen.most_in_tmp > 0 && seen.most_in_tmp <= window, "the window had {} bytes", seen.most_in_tmp);
+    let most = seen.most_in_window;
+    require!(most > 0 && most <= window, "the window had {most} bytes of {window}");
+    // Records of some bytes are written there, too, but no chunk.
+    require!(seen.most_beside_it < RECORDS_MAX, "{} bytes were beside the window", seen.most_beside_it);
     figures::note(
         "S39",
-        format!(
-            "window at most {} KiB of {} KiB, {} looks",
-            seen.most_in_tmp >> 10,
-            window >> 10,
-            seen.looks
-        ),
+        format!("window at most {} KiB of {} KiB, {} looks", most >> 10, window >> 10, seen.looks),
     );
     let mut archive = files.clone();
     archive.0.retain(|path, _| path.ends_with(".eti"));
@@ -321,6 +345,11 @@ fn streamed_copy_is_no_source(lab: &Lab) -> Outcome {
     for attempt in ["right after", "after a restart"] {
         let third = lab.peer(&format!("third-{}", attempt.len()))?.start()?;
         third.connect(&client)?;
+        // Who is connected has not said yet what there is.
+        third.await_event(Mark(0), "the client's library", |event| match event {
+            Event::RemoteLibraryChanged { peer_id, .. } => (*peer_id == client.id()).then_some(()),
+            _ => None,
+        })?;
         third.await_peers(&[(&client, &[])])?;
         let since = third.mark();
         let request = Request::Download { game_id: game_id("ggoo")?, install: true };
@@ -381,9 +410,22 @@ fn both_ways(lab: &Lab, fixture: &str) -> Outcome<(Peer, Peer)> {
     let since = downloads.mark();
     downloads.download("cnctw", true)?;
     await_installed(&downloads, since, "cnctw")?;
-    let local = Manifest::of(&downloads.game_dir("cnctw").join("local"))?;
-    local.require_equal(&payload, "local/ of the download against the reference")?;
+    let local = || Manifest::of(&downloads.game_dir("cnctw").join("local"));
+    local()?.require_equal(&payload, "local/ of the download against the reference")?;
     require_same_game(&downloads, &source, "cnctw")?;
+
+    // So far it was unpacked while it arrived. Now from the archives as they are here.
+    let since = downloads.mark();
+    downloads.await_idle()?;
+    downloads.ask(&Request::Uninstall { game_id: game_id("cnctw")? })?;
+    downloads.await_event(since, "uninstall-finished", |event| {
+        matches!(event, Event::UninstallFinished { .. }).then_some(())
+    })?;
+    downloads.await_idle()?;
+    require!(!downloads.game_dir("cnctw").join("local").exists(), "local/ is still there");
+    downloads.ask(&Request::Install { game_id: game_id("cnctw")? })?;
+    await_installed(&downloads, since, "cnctw")?;
+    local()?.require_equal(&payload, "local/ of the install afterwards against the reference")?;
     Ok((streams, downloads))
 }
 
@@ -432,7 +474,26 @@ fn streamed_outlives_a_source(lab: &Lab) -> Outcome {
     );
     client.require_none(since, "a failure", fails)?;
     require_only_installed(&client, "ggoo", &payload_manifest(lab, PAYLOAD)?)?;
-    survivor.await_no_outbound()
+    survivor.await_no_outbound()?;
+    streamed_outlives_a_liar(lab, &survivor)
+}
+
+/// The same with a source whose disk has rotted behind its back: nothing of that is unpacked.
+fn streamed_outlives_a_liar(lab: &Lab, honest: &Peer) -> Outcome {
+    let liar = source(lab, "liar", &large(), None)?;
+    liar.shut_down()?;
+    let chunk = ChunkSize::for_game(Manifest::root_files(&liar.game_dir("ggoo"))?.bytes()).bytes();
+    damage(&liar.game_dir("ggoo").join("ggoo.eti"), chunk)?;
+    liar.restart()?;
+    honest.ask(&Request::SetLimits { upload: None, download: None })?;
+    let client = client_of(lab, "deceived", &[&liar, honest], "ggoo")?;
+    let since = client.mark();
+    stream(&client, "ggoo")?;
+    await_installed(&client, since, "ggoo")?;
+    require_rejected(&client, since, &liar)?;
+    Transfer::since(&client, since, "ggoo").require_sources(&[honest])?;
+    client.require_none(since, "a failure", fails)?;
+    require_only_installed(&client, "ggoo", &payload_manifest(lab, PAYLOAD)?)
 }
 
 fn streamed_over_installed(lab: &Lab) -> Outcome {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use lanspread_api::event::{Repair, Totals, VerifyFinished};
 use lanspread_api::reply::{Availability, OperationKind};
-use lanspread_api::{ErrorCode, Event, Request};
+use lanspread_api::{ErrorCode, Event, ReplyData, Request};
 
 use super::flow::{
     KIB, MIB, await_chunks, await_finished, await_installed, await_operation, require_committed_once,
@@ -31,8 +31,15 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "update keeps the old copy",
         claim: "The old version stays downloaded, servable and playable until the new one is committed, through a cancel and a SIGKILL; then the new one is installed and the user's files are still there",
         setup: "client has version 1 installed, with a save of its own; the only source of version 2 sends slowly; the update is cancelled, then killed, each with chunks there and chunks missing; while it runs a third peer whose catalogue wants version 1 fetches it from the client",
-        expected: "root files and `local/` keep their hashes until the end; the third peer has version 1 byte for byte while the update still runs; then root files equal version 2, `local/` has the new payload and the old save, `installed_version` is version 2",
-        sabotages: &["commit-early", "serve-nothing-while-updating", "forget-user-files", "never-reinstall"],
+        expected: "root files and `local/` keep their hashes until the end; the third peer has version 1 byte for byte while the update still runs; after the cancel and after the kill `play` finds it; then root files equal version 2, `local/` has the new payload and the old save, `installed_version` is version 2",
+        sabotages: &[
+            "commit-early",
+            "update-in-place",
+            "cancel-drops-old-copy",
+            "serve-nothing-while-updating",
+            "forget-user-files",
+            "never-reinstall",
+        ],
         labs: EVERYWHERE,
         body: Body::Run(update_keeps_the_old_copy),
     },
@@ -52,7 +59,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A disk that is too small or fills up is a clear failure that says how much is missing; what was there is intact, and the download goes on after room was made",
         setup: "client's library on a disk of 176 MiB, with a game in it; another game of 64 MiB is asked for with too little room, then the disk fills up in the middle, then room is made (needs root, to mount a tmpfs; left out visibly without)",
         expected: "`download-failed` with `disk-full` and `missing_bytes`, at once and in the middle; the other game keeps its hashes and is still served; the last attempt fetches only what was missing; manifests equal",
-        sabotages: &["skip-space-check", "forget-incoming", "lie-about-missing-bytes"],
+        sabotages: &["skip-space-check", "make-room-of-others", "forget-incoming", "lie-about-missing-bytes"],
         labs: &[LabKind::Local],
         body: Body::Run(disk_full),
     },
@@ -199,6 +206,7 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
         _ => None,
     })?;
     unchanged("after the cancel")?;
+    require_playable(&client)?;
     require_no_failure(&client, since, "ggoo")?;
 
     let since = begin(&client, 4)?;
@@ -208,6 +216,7 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
     client.restart()?;
     client.await_served("ggoo")?;
     unchanged("after the kill")?;
+    require_playable(&client)?;
 
     bravo.ask(&Request::SetLimits { upload: None, download: None })?;
     client.connect(&bravo)?;
@@ -231,6 +240,15 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
     let info = client.game("ggoo")?;
     require_eq!(info.and_then(|g| g.installed_version), Some(NEW.to_owned()), "installed_version");
     Ok(())
+}
+
+/// `play` finds the installed game, and there is nothing in it that it would write.
+fn require_playable(client: &Peer) -> Outcome {
+    let play = Request::Play { game_id: game_id("ggoo")?, user_name: None, language: None, launch: false };
+    match client.ask(&play)? {
+        ReplyData::Play(played) if played.wrote.is_empty() => Ok(()),
+        other => fail!("play answered {other:?}"),
+    }
 }
 
 /// The failure of a download for want of room, and how much is missing.

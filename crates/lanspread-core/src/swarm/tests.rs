@@ -287,14 +287,40 @@ fn receivers_take_turns_and_a_crowd_is_turned_away() {
     for id in 0..8 {
         uplink.enqueue(LinkId(1), peer(1), request(id, &[id as u32], false), 8, at(0)).unwrap();
     }
-    let crowded = uplink.enqueue(LinkId(2), peer(2), request(20, &[0], false), 8, at(0));
-    assert_eq!(crowded, Err(Refusal::TooMany));
-    uplink.enqueue(LinkId(2), peer(2), request(21, &[0, 1], false), 8, at(0)).unwrap();
+    let ask = |uplink: &mut Uplink, n: u8, id, candidates: &[u32]| {
+        uplink.enqueue(LinkId(u64::from(n)), peer(n), request(id, candidates, false), 8, at(0))
+    };
+    // Alone he may fill the queue, but he has to give way.
+    assert_eq!(ask(&mut uplink, 2, 20, &[0]), Ok(()));
+    assert_eq!(ask(&mut uplink, 1, 8, &[7]), Err(Refusal::TooMany), "there is a crowd now");
+    let refused = uplink.next(at(0), |_, _| true);
+    let (link, id, reason) = (LinkId(1), RequestId(7), Refusal::TooMany);
+    assert_eq!(refused, Some(UplinkAction::Refuse { link, id, reason }), "the last one of who has most");
     assert_eq!(
         serves(&mut uplink),
-        [(peer(1), 0), (peer(2), 1), (peer(1), 1)],
+        [(peer(1), 0), (peer(2), 0), (peer(1), 1)],
         "two at once to each at the most"
     );
+}
+
+#[test]
+fn nobody_keeps_all_places_for_himself() {
+    let mut uplink = Uplink::new();
+    uplink.set_limit(Some(1), at(0));
+    let mut ask = |n: u8, id| {
+        let asked = uplink.enqueue(LinkId(u64::from(n)), peer(n), request(id, &[0], false), 8, at(0));
+        (asked.is_ok(), uplink.load().0)
+    };
+    assert_eq!((ask(1, 0), ask(1, 1), ask(1, 2)), ((true, 1), (true, 2), (true, 3)));
+    assert_eq!(ask(2, 3), (true, 3), "nobody keeps them all");
+    assert_eq!((ask(3, 4), ask(2, 5), ask(1, 6)), ((false, 3), (false, 3), (false, 3)), "they ask elsewhere");
+    // A wish for one of several may be answered with anything, so that it is in nobody's way and is not taken either.
+    let wish = |id| request(id, &[0, 1, 2], true);
+    for id in 7..10 {
+        uplink.enqueue(LinkId(5), peer(5), wish(id), 8, at(0)).unwrap();
+    }
+    let asked = uplink.enqueue(LinkId(4), peer(4), request(10, &[0], false), 8, at(0));
+    assert_eq!((asked, uplink.load().0), (Err(Refusal::TooMany), 6));
 }
 
 proptest! {

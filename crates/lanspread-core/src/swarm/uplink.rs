@@ -39,6 +39,11 @@ const STILL_ASKS: Duration = Duration::from_secs(1);
 /// Requests that wait, over all receivers. Two hundred guests with a full pipeline of sixteen each.
 const WAITING_MAX: usize = 4096;
 
+/// Whether it asks for one certain chunk, and not for whatever is fresh.
+fn is_by_name(request: &ChunkRequest) -> bool {
+    request.candidates.len() == 1 && !request.fresh_only
+}
+
 /// Decides which request is answered next, and with which of its candidates.
 #[derive(Debug, Default)]
 pub struct Uplink {
@@ -131,7 +136,7 @@ impl Uplink {
         if candidates.iter().any(|chunk| chunk.0 >= chunks) {
             return Err(Refusal::NoSuchChunk);
         }
-        if request.candidates.len() == 1 && !request.fresh_only && self.is_crowded(&peer) {
+        if is_by_name(&request) && self.is_crowded(&peer) && !self.make_place(&peer) {
             return Err(Refusal::TooMany);
         }
         if self.receivers.range(..peer).any(|(_, first)| now < first.last_asked + STILL_ASKS)
@@ -345,6 +350,22 @@ impl Uplink {
     fn is_crowded(&self, peer: &PeerId) -> bool {
         let own = self.receivers.get(peer).map_or(0, |receiver| receiver.queue.len());
         self.waiting >= CROWD_MAX && self.waiting > own
+    }
+
+    /// Takes a place from somebody who has them all. Otherwise the first to ask would keep them until he is done: alone he
+    /// may fill the queue, and what is served he asks for anew at once.
+    fn make_place(&mut self, peer: &PeerId) -> bool {
+        let own = self.receivers.get(peer).map_or(0, |receiver| receiver.queue.len());
+        let others = self.receivers.values_mut();
+        let takes_all = |r: &&mut Receiver| r.queue.len() >= CROWD_MAX && r.queue.len() > own + 1;
+        let Some(longest) = others.max_by_key(|r| r.queue.len()).filter(takes_all) else { return false };
+        let last = longest.queue.iter().rposition(|waiting| is_by_name(&waiting.request));
+        let Some(Waiting { link, request, .. }) = last.and_then(|at| longest.queue.remove(at)) else {
+            return false;
+        };
+        self.waiting -= 1;
+        self.refused.push_back((link, request.id, Refusal::TooMany));
+        true
     }
 
     fn earliest_turn(&self) -> u64 {

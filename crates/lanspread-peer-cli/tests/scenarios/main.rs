@@ -134,6 +134,9 @@ fn missing_here(id: &str) -> Option<&'static str> {
     if unit::NEEDED_BY.contains(&id) && !unit::can_be_had() {
         return Some("needs cargo, which is another system's");
     }
+    if id == "S56" && !cfg!(target_os = "linux") {
+        return Some("needs to be told how much memory and how many files a process has");
+    }
     if births::NEEDED_BY.contains(&id) && !births::are_kept() {
         return Some("this system does not keep times of creation");
     }

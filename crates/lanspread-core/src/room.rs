@@ -335,8 +335,19 @@ mod tests {
         let at = |ms| Time::from_start(Duration::from_millis(ms));
         assert!(room.may_tell(ann, at(0)) && !room.may_tell(ann, at(100)) && room.may_tell(ann, at(300)));
         assert!(room.wished(ann, &ggoo(), at(0)) && !room.wished(ann, &ggoo(), at(59_000)));
-        assert!(room.wished(ann, &ggoo(), at(61_000)));
+        assert!(room.wished(ann, &ggoo(), at(60_000)), "after a minute it is a new one");
+        assert!(room.wished(PeerId([2; 32]), &ggoo(), at(60_000)), "and so is that of somebody else");
         let many = (0..5000).filter(|n| room.wished(ann, &GameId::new(format!("g{n}")).unwrap(), at(62_000)));
         assert!(many.count() < REMEMBERED_MAX);
+    }
+
+    #[test]
+    fn who_comes_back_starts_anew() {
+        let (mut room, ann) = (Room::default(), PeerId([1; 32]));
+        assert!(room.may_tell(ann, Time::START));
+        room.said(ann, PeerState::default(), Time::START);
+        room.peer_gone(ann);
+        assert_eq!(room.state(ann, Time::START), None, "what it said went with it");
+        assert!(room.may_tell(ann, Time::START), "and it is answered at once");
     }
 }

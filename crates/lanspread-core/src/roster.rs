@@ -314,6 +314,7 @@ mod tests {
     #[test]
     fn a_known_identity_at_a_new_address_keeps_its_library() {
         let mut roster = Roster::new(ME);
+        assert!(roster.is_empty());
         assert_eq!(roster.admit(&connected(1, LARGER, 4000, true), at(0)), Admission::New);
         roster.get_mut(&LARGER).unwrap().update_library(update(0, 3, false, &["ggoo"], &[])).unwrap();
         assert_eq!(roster.admit(&connected(2, LARGER, 5000, true), at(60)), Admission::Replaces(ConnId(1)));
@@ -324,7 +325,9 @@ mod tests {
             roster.remove_conn(ConnId(1)).is_none(),
             "the end of the old connection is not the end of the peer"
         );
+        assert!(!roster.is_empty());
         assert_eq!(roster.remove_conn(ConnId(2)).map(|p| p.id), Some(LARGER));
+        assert!(roster.is_empty());
     }
 
     #[test]
@@ -345,9 +348,29 @@ mod tests {
 
     #[test]
     fn a_later_connection_takes_the_place_of_a_stale_one() {
+        for later in [3, 60] {
+            let mut roster = Roster::new(ME);
+            roster.admit(&connected(1, LARGER, 1, true), at(0));
+            let admission = roster.admit(&connected(2, LARGER, 1, false), at(later));
+            assert_eq!(admission, Admission::Replaces(ConnId(1)), "{later} s");
+        }
+    }
+
+    #[test]
+    fn who_is_banned_stays_out_and_the_number_of_those_is_bounded() {
         let mut roster = Roster::new(ME);
-        roster.admit(&connected(1, LARGER, 1, true), at(0));
-        assert_eq!(roster.admit(&connected(2, LARGER, 1, false), at(60)), Admission::Replaces(ConnId(1)));
+        let admit = |roster: &mut Roster, peer| roster.admit(&connected(1, peer, 1, true), at(0));
+        roster.ban(SMALLER);
+        roster.ban(LARGER);
+        assert_eq!([SMALLER, LARGER].map(|peer| admit(&mut roster, peer)), [Admission::Banned; 2]);
+        for n in 0..PEERS_MAX as u64 {
+            let mut id = [10; 32];
+            id[..8].copy_from_slice(&(n + (10 << 56)).to_be_bytes());
+            roster.ban(PeerId(id));
+            assert_eq!(admit(&mut roster, PeerId(id)), Admission::Banned);
+        }
+        assert_eq!(roster.banned.len(), PEERS_MAX);
+        assert_eq!(admit(&mut roster, SMALLER), Admission::New, "somebody is let back in for them");
     }
 
     #[test]

@@ -198,3 +198,164 @@ fn nobody_is_listed_twice() {
     assert_eq!(strangers.len(), 1, "{strangers:?}");
     assert_eq!((strangers[0].peer, &strangers[0].found_by[..]), (Some(LARGER), &[Means::Typed][..]));
 }
+
+/// Larger than `ME`: it is dialled at once.
+fn numbered(n: usize) -> PeerId {
+    let mut id = [6; 32];
+    id[..8].copy_from_slice(&(n as u64 + (7 << 56)).to_be_bytes());
+    PeerId(id)
+}
+
+#[test]
+fn who_said_goodbye_is_dialled_as_soon_as_it_says_that_it_is_back() {
+    let mut seen = Seen::new();
+    seen.connect(0, LARGER, addr(1));
+    seen.book.left(&LARGER, at(1000));
+    seen.hear(2000, LARGER, Means::Mdns, &[addr(1)]);
+    assert_eq!(seen.due(2000), [LARGER], "at its old address, a second later");
+}
+
+#[test]
+fn who_is_given_up_and_heard_of_anew_is_left_the_dialling_anew() {
+    let mut seen = Seen::new();
+    seen.hear(0, SMALLER, Means::Mdns, &[addr(1)]);
+    assert_eq!(seen.fail_from(0, 100_000).len(), TRIES_MAX_HEARD as usize);
+    seen.hear(100_000, SMALLER, Means::Mdns, &[addr(2)]);
+    assert_eq!(seen.due(100_799), [], "it dials, if it can");
+    assert_eq!(seen.due(101_000), [SMALLER]);
+}
+
+#[test]
+fn where_a_peer_was_reached_is_the_first_of_its_addresses_and_the_others_are_kept() {
+    let mut seen = Seen::new();
+    seen.hear(0, LARGER, Means::Mdns, &[addr(1), addr(2), addr(3)]);
+    seen.connect(0, LARGER, addr(2));
+    assert_eq!(seen.book.to_remember()[0].addrs, [addr(2), addr(1), addr(3)]);
+}
+
+#[test]
+fn who_is_turned_away_is_shown_with_the_reason_and_rests() {
+    let mut seen = Seen::new();
+    seen.hear(0, LARGER, Means::Mdns, &[addr(1)]);
+    assert_eq!(seen.due(0), [LARGER]);
+    seen.book.turned_away(&LARGER, "too many peers".to_owned(), at(10));
+    let reason = "too many peers".to_owned();
+    assert_eq!(seen.book.strangers()[0].absence, Absence::TurnedAway { reason });
+    seen.hear(20_000, LARGER, Means::Mdns, &[addr(1)]);
+    assert_eq!(seen.due(20_000), []);
+    seen.hear(30_010, LARGER, Means::Mdns, &[addr(1)]);
+    assert_eq!(seen.due(30_010), [LARGER], "there may be room by now");
+}
+
+#[test]
+fn a_full_room_leaves_as_many_places_for_those_who_are_only_heard_of() {
+    let mut seen = Seen::new();
+    (0..PEERS_MAX).for_each(|n| seen.connect(0, numbered(n), addr(1)));
+    (PEERS_MAX..2 * PEERS_MAX).for_each(|n| seen.hear(0, numbered(n), Means::Mdns, &[addr(2)]));
+    assert_eq!((seen.book.to_remember().len(), seen.book.strangers().len()), (REMEMBERED_MAX, PEERS_MAX));
+}
+
+#[test]
+fn a_peer_that_came_by_itself_with_another_version_is_shown_and_tried_a_minute_later() {
+    let mut seen = Seen::new();
+    seen.book.note_stranger(addr(1), Absence::Unreachable { reason: "nobody".to_owned() });
+    seen.book.other_version(Some(LARGER), addr(1), 77, at(0));
+    let strangers = seen.book.strangers();
+    assert_eq!(strangers.len(), 1, "{strangers:?}");
+    assert_eq!((strangers[0].peer, &strangers[0].found_by[..]), (Some(LARGER), &[Means::Inbound][..]));
+    assert_eq!(strangers[0].absence, Absence::OtherVersion { theirs: 77 });
+    assert_eq!(seen.due(59_999), []);
+    assert_eq!(seen.due(60_000), [LARGER], "it may have been updated");
+
+    // Who did not prove who it is, or finds the book full, is known by its address.
+    let mut seen = Seen::new();
+    (0..ENTRIES_MAX).for_each(|n| seen.connect(0, numbered(n), addr(1)));
+    seen.book.other_version(None, addr(2), 77, at(0));
+    seen.book.other_version(Some(LARGER), addr(3), 78, at(0));
+    let shown: Vec<_> = seen.book.strangers().into_iter().map(|s| (s.peer, s.addrs, s.absence)).collect();
+    let nameless = |n, theirs| (None, vec![addr(n)], Absence::OtherVersion { theirs });
+    assert_eq!(shown, [nameless(2, 77), nameless(3, 78)]);
+}
+
+#[test]
+fn what_became_of_typed_addresses_is_bounded_and_the_same_one_takes_no_second_place() {
+    let mut seen = Seen::new();
+    let unreachable = |seen: &mut Seen, n: u8, why: &str| {
+        seen.book.note_stranger(addr(n), Absence::Unreachable { reason: why.to_owned() });
+        seen.book.strangers().len()
+    };
+    for n in 1..=STRANGERS_MAX as u8 {
+        assert_eq!(unreachable(&mut seen, n, "nobody"), usize::from(n));
+    }
+    assert_eq!(unreachable(&mut seen, 9, "a wall"), STRANGERS_MAX);
+    let strangers = seen.book.strangers();
+    assert_eq!((&strangers[0].addrs[..], &strangers[8].addrs[..]), (&[addr(1)][..], &[addr(9)][..]));
+    assert_eq!(strangers[8].absence, Absence::Unreachable { reason: "a wall".to_owned() });
+    assert_eq!(unreachable(&mut seen, 200, "nobody"), STRANGERS_MAX);
+    assert!(seen.book.strangers().iter().any(|s| s.addrs == [addr(200)]), "the newest is shown");
+}
+
+#[test]
+fn no_more_than_a_few_are_dialled_at_a_time_and_the_end_of_one_attempt_begins_the_next() {
+    let mut seen = Seen::new();
+    (0..ATTEMPTS_MAX + 2).for_each(|n| seen.hear(0, numbered(n), Means::Mdns, &[addr(1)]));
+    let first = seen.due(0);
+    assert_eq!(first.len(), ATTEMPTS_MAX);
+    assert_eq!(seen.due(1), []);
+    assert_eq!(seen.book.next_due(at(0)), None, "who waits for a place waits for no time");
+    seen.book.failed(&first[0], "nobody".to_owned(), at(2), &mut seen.rng);
+    assert_eq!(seen.due(2), [numbered(ATTEMPTS_MAX)]);
+}
+
+#[test]
+fn the_next_one_is_due_when_it_is_said_and_not_before() {
+    let mut seen = Seen::new();
+    assert_eq!(seen.book.next_due(at(0)), None);
+    seen.hear(0, SMALLER, Means::Mdns, &[addr(1)]);
+    let due = seen.book.next_due(at(0)).unwrap();
+    assert!((at(800)..=at(1000)).contains(&due), "{due:?}");
+    seen.hear(1, PeerId([2; 32]), Means::Mdns, &[addr(2)]);
+    assert!(seen.book.next_due(at(1)).is_some_and(|next| next <= due), "the earliest counts");
+    assert_eq!(seen.book.take_due(at(799)), []);
+    assert_eq!(seen.due(1010).len(), 2);
+    assert_eq!(seen.book.next_due(at(1010)), None, "both are being dialled");
+}
+
+#[test]
+fn those_who_are_here_are_remembered_before_those_who_were() {
+    let mut seen = Seen::new();
+    for peer in [SMALLER, LARGER] {
+        seen.connect(0, peer, addr(peer.0[0]));
+    }
+    seen.book.left(&SMALLER, at(1));
+    seen.hear(2, numbered(0), Means::Mdns, &[addr(3)]);
+    let remembered: Vec<PeerId> = seen.book.to_remember().iter().map(|known| known.peer).collect();
+    assert_eq!(remembered, [LARGER, SMALLER], "and who never was here is not");
+}
+
+#[test]
+fn in_a_full_book_nobody_gives_way_to_hearsay_and_who_was_seen_to_nobody() {
+    for (means, gives_way) in [(Means::Introduced, true), (Means::Mdns, false)] {
+        let mut seen = Seen::new();
+        (0..ENTRIES_MAX).for_each(|n| seen.hear(0, numbered(n), means, &[addr(1)]));
+        let newcomer = |seen: &mut Seen, means| {
+            seen.hear(1, LARGER, means, &[addr(2)]);
+            seen.book.strangers().iter().any(|s| s.peer == Some(LARGER))
+        };
+        assert!(!newcomer(&mut seen, Means::Introduced), "{means:?}");
+        assert_eq!(newcomer(&mut seen, Means::Mdns), gives_way, "{means:?}");
+    }
+}
+
+#[test]
+fn a_room_that_was_lost_at_once_is_not_dialled_in_step() {
+    let mut seen = Seen::new();
+    (0..20).for_each(|n| seen.connect(0, numbered(n), addr(1)));
+    (0..20).for_each(|n| seen.book.lost(&numbered(n), at(1000), &mut seen.rng));
+    let mut soon = 0;
+    for ms in 1000..1562 {
+        soon += seen.due(ms).len();
+    }
+    assert!((1..20).contains(&soon), "half of the time has passed: {soon}");
+    assert_eq!(seen.due(1626).len(), 20 - soon, "a quarter more at most");
+}

@@ -203,7 +203,7 @@ mod tests {
         let heard = |all: &mut Introductions, seconds| {
             (0..2000).filter(|&n| all.named(&id(1), &id(n), seconds)).count()
         };
-        assert_eq!(heard(&mut all, 0), ACCEPTED_BURST as usize);
+        assert_eq!(heard(&mut all, 0), 2 * PEERS_MAX, "a full room, and once more when everybody came anew");
         assert_eq!(heard(&mut all, 10), 10 * ACCEPTED_PER_SECOND as usize);
         assert!(!all.named(&id(7), &id(1), 0), "who is not connected has no say");
     }

@@ -247,6 +247,33 @@ fn a_commit_whose_download_is_gone_goes_back() {
 }
 
 #[test]
+fn an_interrupted_commit_goes_forward_while_nothing_of_it_is_missing_and_back_otherwise() {
+    let (new, old) = (names(&NEW), names(&OLD));
+    let plan = plan_commit(&new, &old);
+    let before = Disk::with(&[&NEW[..], &OLD[..], &USERS[..]].concat());
+    for count in 2..=plan.commit.unwrap() {
+        let mut crashed = before.clone();
+        crashed.run(&plan, count, 1);
+        for (lost, shown) in [(None, &NEW), (Some("maps/come.map"), &OLD)] {
+            let mut disk = crashed.clone();
+            let lost = lost.map(|path| (Area::Incoming, path.to_owned()));
+            // What stands at its place already is not lost with the download.
+            let shown = if lost.as_ref().is_some_and(|l| !disk.files.contains_key(l)) { &NEW } else { shown };
+            lost.map(|lost| disk.files.remove(&lost));
+            for ended in recoveries(&disk, &commit_intent(&new, &old)) {
+                let visible = ended.visible();
+                let whole =
+                    shown.iter().chain(&USERS).all(|(_, path, content)| visible.get(path) == Some(content));
+                assert!(
+                    whole && visible.len() == shown.len() + USERS.len(),
+                    "after {count} steps: {ended:#?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn an_install_shows_everything_at_once() {
     let before = Disk::with(&[&OLD[..], &USERS[1..]].concat());
     interrupt_everywhere(&before, &plan_install(), &record(Intent::Install));

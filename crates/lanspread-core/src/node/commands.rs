@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lanspread_types::{ContentId, GameId, GameVersion, PeerId, failpoint};
@@ -23,7 +24,8 @@ pub struct Waiting {
     pub connects: Vec<(CommandId, SocketAddr)>,
     pub peers: Vec<PeerWait>,
     pub rooms: Vec<(CommandId, Time)>,
-    pub games_dir: Option<CommandId>,
+    /// The folder that the library is to have.
+    pub games_dir: Option<(CommandId, PathBuf)>,
     /// Games that are verified, and are to be repaired.
     pub repairs: BTreeSet<GameId>,
     pub plays: BTreeMap<GameId, CommandId>,
@@ -76,8 +78,7 @@ impl Node {
                 if !self.operations.is_empty() || self.waiting.games_dir.is_some() {
                     return self.reply(id, Err(CommandError::Busy));
                 }
-                self.waiting.games_dir = Some(id);
-                self.config.games_dir.clone_from(&path);
+                self.waiting.games_dir = Some((id, path.clone()));
                 self.job(DiskJob::ChangeGamesDir { path });
             }
             Command::Shutdown => self.shutdown(id),

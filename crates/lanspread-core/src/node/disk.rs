@@ -130,8 +130,9 @@ impl Node {
     }
 
     fn games_dir_changed(&mut self, result: Result<(), DiskError>) {
-        let Some(id) = self.waiting.games_dir.take() else { return };
+        let Some((id, path)) = self.waiting.games_dir.take() else { return };
         if result.is_ok() {
+            self.config.games_dir = path;
             self.library.clear();
             self.announce_library();
             self.job(DiskJob::Scan);

@@ -4,6 +4,7 @@ mod deaf;
 mod meeting;
 mod party;
 mod serving;
+mod states;
 mod streaming;
 mod trust;
 

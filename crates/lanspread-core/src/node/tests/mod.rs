@@ -3,7 +3,9 @@
 mod deaf;
 mod meeting;
 mod party;
+mod scans;
 mod serving;
+mod silence;
 mod states;
 mod streaming;
 mod trust;

@@ -301,6 +301,13 @@ impl Party {
         }
     }
 
+    /// What a node wants done about something; nothing of it is done.
+    pub fn wishes(&mut self, guest: usize, input: Input) -> Vec<Output> {
+        self.input(guest, input);
+        let node = &mut self.guests[guest].node;
+        std::iter::from_fn(|| node.poll_output()).collect()
+    }
+
     /// Carries out everything until nobody has anything more to say.
     pub fn settle(&mut self) {
         for _ in 0..1_000_000 {

@@ -1,0 +1,142 @@
+//! What is told of the own library, and when: scans, and games that are hashed one after the other.
+
+use std::time::Duration;
+
+use super::SECOND;
+use super::party::{Party, content, game};
+use crate::event::Event;
+use crate::io::{DiskError, DiskJob, DiskReport, FileStamp, IgnoredFolder, Input, Output, Scan};
+use crate::snapshot::Availability;
+use crate::time::Time;
+
+fn scanned(party: &mut Party, scan: Scan) {
+    party.input(0, Input::Disk(DiskReport::Scanned(scan)));
+    party.settle();
+}
+
+fn told(party: &Party, is_it: impl Fn(&Event) -> bool) -> usize {
+    party.guests[0].events.iter().filter(|e| is_it(e)).count()
+}
+
+fn library_changed(event: &Event) -> bool {
+    matches!(event, Event::LocalLibraryChanged { .. })
+}
+
+#[test]
+fn a_peer_is_ready_once_with_the_games_that_it_found_first() {
+    let mut party = Party::new(&[&[content("a", 1, 1), content("b", 1, 1)]]);
+    let mut more = party.guests[0].scan();
+    more.games.truncate(1);
+    scanned(&mut party, more);
+    let ready = party.guests[0].events.iter().filter_map(|e| match e {
+        Event::LocalPeerReady { games, .. } => Some(*games),
+        _ => None,
+    });
+    assert_eq!(ready.collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_scan_is_told_where_it_changes_what_is_shared_or_set_aside() {
+    let mut party = Party::new(&[&[content("a", 1, 1)]]);
+    let mut scan = party.guests[0].scan();
+    let changes = |party: &mut Party, scan: &Scan| {
+        let before = told(party, library_changed);
+        scanned(party, scan.clone());
+        told(party, library_changed) - before
+    };
+    assert_eq!(changes(&mut party, &scan), 0);
+    scan.ignored = vec![IgnoredFolder { name: "A b".to_owned(), reason: "no id".to_owned() }];
+    assert_eq!(changes(&mut party, &scan), 1, "a folder that is no game");
+    assert_eq!(changes(&mut party, &scan), 0);
+    scan.games[0].installed = true;
+    assert_eq!(changes(&mut party, &scan), 0, "what is installed is shared with nobody");
+    scan.games.clear();
+    assert_eq!(changes(&mut party, &scan), 1);
+}
+
+/// Guest 0 has begun to hash three games, of which it knew nothing, and hashes them when the test says so.
+fn hashing() -> Party {
+    let games = ["a", "b", "c"].map(|id| content(id, 1, 1));
+    let mut party = Party::new(&[&games, &[]]);
+    party.kill(0, true);
+    party.guests[0].hold_jobs = true;
+    party.now = Time::START;
+    party.restart(0);
+    party.connect(1, 0);
+    let scan = party.guests[0].scan();
+    party.guests[0].held.clear();
+    scanned(&mut party, scan);
+    party
+}
+
+/// The game whose turn it is is hashed.
+fn hash_one(party: &mut Party) {
+    let Some(DiskJob::Index { game, stamp }) = party.guests[0].held.pop_front() else {
+        panic!("nothing to hash")
+    };
+    let result = Ok(party.guests[0].disk[&game].0.clone().unwrap());
+    party.input(0, Input::Disk(DiskReport::Indexed { game, stamp, result }));
+    party.settle();
+}
+
+#[test]
+fn games_that_are_hashed_quickly_are_told_together_a_little_later() {
+    let mut party = hashing();
+    let (ms, start) = (Duration::from_millis, Time::START);
+    let others_see = |party: &mut Party| party.games(1).len();
+    let wake_at = |party: &mut Party, now: Time| {
+        party.now = now;
+        party.input(0, Input::Wake);
+        party.settle();
+    };
+    hash_one(&mut party);
+    wake_at(&mut party, start + ms(199));
+    assert_eq!(others_see(&mut party), 0);
+    assert_eq!(party.guests[0].node.next_wakeup(party.now), Some(start + ms(200)));
+    wake_at(&mut party, start + ms(200));
+    assert_eq!(others_see(&mut party), 1);
+
+    party.now = start + ms(400);
+    hash_one(&mut party);
+    assert_eq!(others_see(&mut party), 2, "there was nothing to tell for a while");
+    hash_one(&mut party);
+    assert_eq!(others_see(&mut party), 3, "the last one is not waited with");
+}
+
+#[test]
+fn what_is_hashed_is_ready_and_what_is_not_yet_is_here_only() {
+    let mut party = hashing();
+    party.now = party.now + SECOND;
+    hash_one(&mut party);
+    let shown: Vec<_> = party.games(0).into_iter().map(|g| g.availability).collect();
+    assert_eq!(shown, [Availability::Ready, Availability::LocalOnly, Availability::LocalOnly]);
+}
+
+/// Whether it looks at the library again.
+fn scans(wishes: &[Output]) -> bool {
+    wishes.iter().any(|wish| matches!(wish, Output::Disk(DiskJob::Scan)))
+}
+
+#[test]
+fn files_that_change_while_they_are_hashed_are_looked_at_again() {
+    for (changed, again) in [(false, false), (true, true)] {
+        let mut party = hashing();
+        let Some(DiskJob::Index { game, stamp }) = party.guests[0].held.pop_front() else {
+            panic!("nothing")
+        };
+        let stamp = if changed { FileStamp(stamp.0 + 1) } else { stamp };
+        let result = Ok(party.guests[0].disk[&game].0.clone().unwrap());
+        let wishes = party.wishes(0, Input::Disk(DiskReport::Indexed { game, stamp, result }));
+        assert_eq!(scans(&wishes), again);
+    }
+}
+
+#[test]
+fn what_a_failed_change_has_left_is_looked_at() {
+    for (failed, again) in [(false, false), (true, true)] {
+        let mut party = Party::new(&[&[content("a", 1, 1)]]);
+        let result = if failed { Err(DiskError::Other("it broke".to_owned())) } else { Ok(()) };
+        let wishes = party.wishes(0, Input::Disk(DiskReport::Installed { game: game("a"), result }));
+        assert_eq!(scans(&wishes), again);
+    }
+}

@@ -1,0 +1,63 @@
+//! When a node wants to be woken, and what it does about those who say nothing.
+
+use std::time::Duration;
+
+use lanspread_types::message::Message;
+
+use super::SECOND;
+use super::party::Party;
+use crate::io::{ConnId, Input, NetInput, Output};
+use crate::time::Time;
+
+fn at(seconds: u64) -> Time {
+    Time::from_start(Duration::from_secs(seconds))
+}
+
+/// Guest 0 is connected to so many others, who say nothing any more.
+fn with_silent(others: usize) -> Party {
+    let mut party = Party::new(&vec![[].as_slice(); others + 1]);
+    for other in 1..=others {
+        party.connect(0, other);
+        party.kill(other, false);
+    }
+    party
+}
+
+/// Who is asked whether it is still there when guest 0 is woken then.
+fn pinged(party: &mut Party, now: Time) -> Vec<ConnId> {
+    party.now = now;
+    let ping = |wish| match wish {
+        Output::Send { conn, message: Message::Ping { .. } } => Some(conn),
+        _ => None,
+    };
+    party.wishes(0, Input::Wake).into_iter().filter_map(ping).collect()
+}
+
+#[test]
+fn who_has_nothing_to_wait_for_is_not_woken() {
+    let party = Party::new(&[&[]]);
+    assert_eq!(party.guests[0].node.next_wakeup(party.now), None);
+    let party = with_silent(1);
+    assert_eq!(party.guests[0].node.next_wakeup(party.now), Some(party.now + 5 * SECOND));
+}
+
+#[test]
+fn the_silent_are_asked_on_time_and_also_by_who_wakes_late() {
+    for seconds in [5, 6, 14] {
+        let mut party = with_silent(1);
+        assert_eq!(pinged(&mut party, at(seconds)).len(), 1, "after {seconds} seconds");
+    }
+    assert_eq!(pinged(&mut with_silent(1), at(4)), []);
+}
+
+#[test]
+fn only_the_silent_are_asked_and_only_once() {
+    let mut party = with_silent(2);
+    let (silent, heard) = (party.conn_from(0, 1), party.conn_from(0, 2));
+    party.now = at(3);
+    party.wishes(0, Input::Net(NetInput::Message { conn: heard, message: Message::Pong { nonce: 0 } }));
+    assert_eq!(pinged(&mut party, at(5)), [silent]);
+    assert_eq!(party.guests[0].node.next_wakeup(party.now), Some(at(8)));
+    assert_eq!(pinged(&mut party, at(8)), [heard]);
+    assert_eq!(party.guests[0].node.next_wakeup(party.now), Some(at(15)));
+}

@@ -243,7 +243,7 @@ impl Node {
                 if first.0 == 0 {
                     transfer.swarm.add_source(id, ChunkSet::empty(all), now);
                 }
-                transfer.swarm.source_has(id, &chunks_in(first, &bits, all), now);
+                transfer.swarm.source_has(id, &chunks_in(first, &bits), now);
             }
         }
         self.pump_fetches(now);
@@ -305,9 +305,10 @@ impl Node {
     }
 }
 
-/// The chunks of a part of a bitmap, least significant bit first.
-fn chunks_in(first: ChunkIndex, bits: &[u8], all: u32) -> Vec<ChunkIndex> {
+/// The chunks of a part of a bitmap, least significant bit first. Bits beyond the last chunk are not looked for here: no
+/// set takes such a chunk.
+fn chunks_in(first: ChunkIndex, bits: &[u8]) -> Vec<ChunkIndex> {
     let set = |at: &usize| bits[at / 8] >> (at % 8) & 1 == 1;
-    let chunk = |at: usize| first.0.checked_add(at as u32).filter(|&c| c < all).map(ChunkIndex);
+    let chunk = |at: usize| first.0.checked_add(at as u32).map(ChunkIndex);
     (0..bits.len() * 8).filter(set).filter_map(chunk).collect()
 }

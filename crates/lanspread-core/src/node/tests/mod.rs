@@ -1,9 +1,11 @@
 //! The node, driven input by input.
 
 mod deaf;
+mod hearing;
 mod meeting;
 mod party;
 mod scans;
+mod sending;
 mod serving;
 mod silence;
 mod states;

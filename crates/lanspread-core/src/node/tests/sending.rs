@@ -1,0 +1,72 @@
+//! What becomes of requests for chunks that were taken.
+
+use std::slice::from_ref;
+
+use lanspread_types::message::{ChunkRequest, Refusal, Request, RequestId};
+use lanspread_types::{ChunkIndex, ContentId};
+
+use super::party::{Party, content, game, id_of};
+use crate::io::{DiskJob, Input, LinkId, NetInput, Output};
+
+/// Guest 2 asks guest 1 for a chunk.
+fn asked(party: &mut Party, id: &str, content: ContentId, chunk: u32) -> Vec<Output> {
+    let (id, game, candidates) = (RequestId(1), game(id), vec![ChunkIndex(chunk)]);
+    let request = Request::Chunk(ChunkRequest { id, game, content, candidates, fresh_only: false });
+    party.wishes(1, Input::Net(NetInput::Requested { link: LinkId(2001), peer: id_of(2), request }))
+}
+
+fn refused(wishes: &[Output]) -> Option<Refusal> {
+    wishes.iter().find_map(|wish| match wish {
+        Output::Refuse { reason, .. } => Some(*reason),
+        _ => None,
+    })
+}
+
+fn served(wishes: &[Output]) -> bool {
+    wishes.iter().any(|wish| matches!(wish, Output::Serve { .. }))
+}
+
+#[test]
+fn all_that_was_sent_is_counted() {
+    let shared = content("ggoo", 8, 7);
+    let mut party = Party::new(&[&[], from_ref(&shared)]);
+    party.connect(0, 1);
+    party.download(0, "ggoo");
+    let traffic = party.status(1).traffic;
+    assert_eq!((traffic.sent_chunks, traffic.sent_bytes), (9, shared.manifest().total_bytes()));
+}
+
+#[test]
+fn what_was_asked_on_a_connection_that_is_gone_is_forgotten() {
+    let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
+    party.connect(0, 1);
+    party.hold_chunks = true;
+    party.download(0, "ggoo");
+    assert_ne!(party.status(1).outbound, []);
+    party.input(1, Input::Net(NetInput::LinkClosed { link: LinkId(1) }));
+    assert_eq!(party.status(1).outbound, []);
+}
+
+#[test]
+fn a_download_gives_what_it_has_and_takes_nothing_from_what_is_shared_beside_it() {
+    let (coming, here) = (content("coming", 8, 7), content("here", 8, 9));
+    let mut party = Party::new(&[from_ref(&coming), from_ref(&here), &[]]);
+    party.connect(1, 0);
+    party.hold_chunks = true;
+    party.download(1, "coming");
+    assert_eq!(refused(&asked(&mut party, "coming", coming.content_id(), 5)), Some(Refusal::NotHad));
+    assert!(served(&asked(&mut party, "here", here.content_id(), 5)));
+}
+
+#[test]
+fn a_download_is_served_while_its_files_are_put_in_place() {
+    let shared = content("ggoo", 8, 7);
+    let mut party = Party::new(&[from_ref(&shared), &[], &[]]);
+    party.connect(1, 0);
+    party.hold_chunks = true;
+    party.download(1, "ggoo");
+    party.guests[1].hold_jobs = true;
+    party.release_chunks();
+    assert!(matches!(party.guests[1].held.back(), Some(DiskJob::Commit { .. })));
+    assert!(served(&asked(&mut party, "ggoo", shared.content_id(), 5)));
+}

@@ -11,6 +11,7 @@ mod silence;
 mod states;
 mod streaming;
 mod trust;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::slice::from_ref;

@@ -219,10 +219,6 @@ impl Download {
         self.rejected.insert(peer);
     }
 
-    pub fn is_rejected(&self, peer: PeerId) -> bool {
-        self.rejected.contains(&peer)
-    }
-
     /// Asks for no chunk from this one on until told otherwise: whoever takes the chunks has room for no more.
     pub fn set_limit(&mut self, limit: u32) {
         if self.limit != limit {

@@ -39,20 +39,20 @@ pub(crate) fn content_of(sizes: &[(&str, u64)]) -> Arc<GameContent> {
     Arc::new(GameContent::new(manifest, hashes).unwrap())
 }
 
-fn peer(n: u8) -> PeerId {
+pub(super) fn peer(n: u8) -> PeerId {
     PeerId([n; 32])
 }
 
-fn at(ms: u64) -> Time {
+pub(super) fn at(ms: u64) -> Time {
     Time::from_start(Duration::from_millis(ms))
 }
 
-fn download(chunks: u32) -> Download {
+pub(super) fn download(chunks: u32) -> Download {
     Download::new(content(chunks), ChunkSet::empty(chunks), 7, Tuning::default())
 }
 
 /// All requests that the download makes now.
-fn requests(download: &mut Download, now: Time, ids: &mut u64) -> Vec<(PeerId, ChunkRequest)> {
+pub(super) fn requests(download: &mut Download, now: Time, ids: &mut u64) -> Vec<(PeerId, ChunkRequest)> {
     std::iter::from_fn(|| {
         download.next_request(now, &mut || {
             *ids += 1;

@@ -1,0 +1,182 @@
+//! What a download makes of the news about its sources.
+
+use lanspread_types::message::{ChunkRequest, Refusal};
+use lanspread_types::{ChunkIndex, ChunkSet, PeerId};
+
+use super::tests::{at, content, download, peer, requests};
+use super::{Download, Failure, Tuning};
+
+fn chunks(of: &[u32]) -> Vec<ChunkIndex> {
+    of.iter().copied().map(ChunkIndex).collect()
+}
+
+fn set(all: u32, of: &[u32]) -> ChunkSet {
+    let mut set = ChunkSet::empty(all);
+    chunks(of).into_iter().for_each(|chunk| assert!(set.insert(chunk)));
+    set
+}
+
+/// A download that knows a seed, number 1, and fellows from 2 on who have nothing yet: too many for the seed to name
+/// the chunks that it should send.
+fn crowd(all: u32, fellows: u8) -> Download {
+    let mut download = download(all);
+    download.add_source(peer(1), ChunkSet::full(all), at(0));
+    (2..2 + fellows).for_each(|n| download.add_fellow(peer(n), at(0)));
+    download
+}
+
+/// What was asked of one of them, in short.
+fn asked_of(asked: &[(PeerId, ChunkRequest)], n: u8) -> Vec<Vec<u32>> {
+    let of = asked.iter().filter(|(source, _)| *source == peer(n));
+    of.map(|(_, request)| request.candidates.iter().map(|c| c.0).collect()).collect()
+}
+
+/// Two hundred guests tell each other of every chunk. What comes of it is looked at only where it makes a difference.
+#[test]
+fn news_wakes_a_download_only_if_something_can_be_asked_that_could_not_before() {
+    let (mut download, mut ids) = (crowd(200, 2), 0);
+    let wish = requests(&mut download, at(0), &mut ids).remove(0).1;
+    download.started(peer(1), wish.id, ChunkIndex(5), at(1));
+    let window = download.window_range();
+    assert!(requests(&mut download, at(1), &mut ids).is_empty() && window.end < 150);
+    for useless in [window.end, window.end + 1, 5] {
+        download.source_has(peer(2), &chunks(&[useless]), at(2));
+        assert!(download.is_settled(at(2)), "{useless} is too far ahead, or on its way");
+    }
+    download.source_has(peer(2), &chunks(&[7, 150]), at(3));
+    assert!(!download.is_settled(at(3)));
+    let asked = requests(&mut download, at(3), &mut ids);
+    assert_eq!((asked.len(), asked_of(&asked, 2)), (1, vec![vec![7]]));
+    // It has one thing to do already, and of what it can do nothing is known.
+    download.source_has(peer(2), &chunks(&[8]), at(4));
+    assert_eq!(requests(&mut download, at(4), &mut ids).len(), 0);
+    download.source_has(peer(2), &chunks(&[8]), at(5));
+    assert!(download.is_settled(at(5)), "it has been said before");
+    download.stored(peer(1), wish.id, ChunkIndex(5), at(6));
+    requests(&mut download, at(6), &mut ids);
+    download.source_has(peer(3), &chunks(&[5]), at(7));
+    assert!(download.is_settled(at(7)), "it is here");
+}
+
+#[test]
+fn while_enough_is_asked_of_fellows_what_another_one_has_can_wait() {
+    let most = Tuning::default().swarm_requests as u8;
+    let (mut download, mut ids) = (download(64), 0);
+    (0..most).for_each(|n| download.add_source(peer(n), set(64, &[u32::from(n)]), at(0)));
+    download.add_fellow(peer(most), at(0));
+    let asked = requests(&mut download, at(0), &mut ids);
+    assert_eq!(asked.len(), usize::from(most));
+    download.source_has(peer(most), &chunks(&[40]), at(1));
+    assert!(download.is_settled(at(1)));
+    let (source, request) = &asked[0];
+    download.stored(*source, request.id, request.candidates[0], at(2));
+    let next = requests(&mut download, at(2), &mut ids);
+    assert_eq!((next.len(), asked_of(&next, most)), (1, vec![vec![40]]));
+}
+
+#[test]
+fn who_has_nothing_to_wait_for_hears_of_everything() {
+    let (mut download, mut ids) = (download(200), 0);
+    download.add_fellow(peer(2), at(0));
+    assert!(requests(&mut download, at(0), &mut ids).is_empty() && !download.is_fed());
+    download.source_has(peer(2), &chunks(&[150]), at(1));
+    assert!(!download.is_settled(at(1)) && download.is_fed(), "far ahead, but there is hope again");
+}
+
+#[test]
+fn a_chunk_that_a_seed_has_chosen_is_asked_elsewhere_when_it_is_late_and_not_before() {
+    let (mut download, mut ids) = (crowd(32, 1), 0);
+    let wish = requests(&mut download, at(0), &mut ids).remove(0).1;
+    download.started(peer(1), wish.id, ChunkIndex(5), at(1));
+    assert!(requests(&mut download, at(1), &mut ids).is_empty());
+    download.source_has(peer(2), &chunks(&[5]), at(2));
+    assert!(requests(&mut download, at(2), &mut ids).is_empty(), "it is on its way");
+    assert!(download.next_wakeup().is_some_and(|late| late <= at(1000)), "{:?}", download.next_wakeup());
+    let asked = requests(&mut download, at(1000), &mut ids);
+    assert_eq!(asked_of(&asked, 2), [[5]]);
+    assert!(download.stored(peer(2), asked[0].1.id, ChunkIndex(5), at(1001)).new);
+    assert!(download.cancels().any(|cancel| cancel == (peer(1), wish.id)));
+    assert!(!download.stored(peer(1), wish.id, ChunkIndex(5), at(1002)).new);
+    assert_eq!(download.duplicates(), 1);
+}
+
+/// A scarce seed is asked for what nobody else has. A copy that is gone must not count for ever, or nobody gets it.
+#[test]
+fn a_copy_that_is_gone_is_asked_of_the_seed_again() {
+    for leaves in [true, false] {
+        let (mut download, mut ids) = (crowd(16, 2), 0);
+        download.add_source(peer(2), set(16, &[3]), at(0));
+        let asked = requests(&mut download, at(0), &mut ids);
+        assert_eq!(asked_of(&asked, 2), [[3]]);
+        let (_, wish) = asked.iter().find(|(source, _)| *source == peer(1)).unwrap();
+        assert!(!wish.candidates.contains(&ChunkIndex(3)), "a fellow has it");
+        if leaves {
+            download.remove_source(peer(2));
+        } else {
+            let (_, request) = asked.iter().find(|(source, _)| *source == peer(2)).unwrap();
+            download.failed(peer(2), request.id, Failure::Refused(Refusal::NotHad), at(1));
+        }
+        download.stored(peer(1), wish.id, ChunkIndex(0), at(1));
+        let wishes = asked_of(&requests(&mut download, at(1), &mut ids), 1);
+        assert!(!wishes.is_empty() && wishes.iter().all(|w| w.contains(&3)), "{leaves}: {wishes:?}");
+    }
+}
+
+#[test]
+fn the_rarest_chunk_goes_first_however_often_it_is_announced() {
+    let tuning = Tuning { in_order_percent: 0, ..Tuning::default() };
+    let mut download = Download::new(content(32), ChunkSet::empty(32), 7, tuning);
+    (2..5).for_each(|n| download.add_fellow(peer(n), at(0)));
+    (0..5).for_each(|_| download.source_has(peer(2), &chunks(&[9]), at(1)));
+    (2..5).for_each(|n| download.source_has(peer(n), &chunks(&[4]), at(1)));
+    let first = requests(&mut download, at(2), &mut 0).remove(0);
+    assert_eq!((first.0, &first.1.candidates[..]), (peer(2), &chunks(&[9])[..]));
+}
+
+#[test]
+fn who_is_not_trusted_or_speaks_of_something_else_is_no_source() {
+    let (mut download, mut ids) = (download(32), 0);
+    download.add_source(peer(1), ChunkSet::full(32), at(0));
+    download.reject_source(peer(1));
+    download.add_source(peer(1), ChunkSet::full(32), at(1));
+    download.add_source(peer(2), ChunkSet::full(31), at(1));
+    assert_eq!((download.source_count(), requests(&mut download, at(1), &mut ids).len()), (0, 0));
+}
+
+#[test]
+fn a_seed_is_who_has_everything_when_its_chunks_are_first_heard_of() {
+    let mut download = crowd(32, 2);
+    download.add_fellow(peer(1), at(1));
+    assert!(download.is_seed(peer(1)) && download.copies(ChunkIndex(3)) == 1, "what was known stays");
+    download.add_source(peer(2), ChunkSet::full(32), at(2));
+    assert!(download.is_seed(peer(2)), "connected first, heard of its chunks later");
+    download.source_has(peer(3), &chunks(&[3]), at(2));
+    download.add_source(peer(3), ChunkSet::full(32), at(3));
+    assert!(!download.is_seed(peer(3)) && download.copies(ChunkIndex(3)) == 3, "it has got there with us");
+    assert_eq!(download.source_count(), 3);
+}
+
+#[test]
+fn who_is_turned_away_comes_back_when_half_a_chunks_time_is_over() {
+    let (mut download, mut ids) = (download(32), 0);
+    download.add_source(peer(1), ChunkSet::full(32), at(0));
+    let first = requests(&mut download, at(0), &mut ids).remove(0).1;
+    download.stored(peer(1), first.id, first.candidates[0], at(100));
+    let next = requests(&mut download, at(100), &mut ids).remove(0).1;
+    download.failed(peer(1), next.id, Failure::Refused(Refusal::TooMany), at(100));
+    assert!(requests(&mut download, at(149), &mut ids).is_empty());
+    assert_eq!(download.next_wakeup(), Some(at(150)));
+    assert_eq!(asked_of(&requests(&mut download, at(150), &mut ids), 1).len(), 1);
+}
+
+#[test]
+fn what_is_taken_back_from_a_silent_source_is_free_for_others() {
+    let (mut download, mut ids) = (download(32), 0);
+    download.add_source(peer(1), ChunkSet::full(32), at(0));
+    let first = requests(&mut download, at(0), &mut ids).remove(0).1;
+    assert!(requests(&mut download, at(60_000), &mut ids).is_empty());
+    assert_eq!(download.cancels().collect::<Vec<_>>(), [(peer(1), first.id)]);
+    download.add_source(peer(2), ChunkSet::full(32), at(60_001));
+    let asked = requests(&mut download, at(60_001), &mut ids);
+    assert_eq!(asked_of(&asked, 2), [[first.candidates[0].0]]);
+}

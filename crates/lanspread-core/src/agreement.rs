@@ -42,10 +42,8 @@ pub fn agree(
     pinned: Option<ContentId>,
 ) -> Result<Agreed, Disagreement> {
     let mut variants: BTreeMap<ContentId, Vec<Offer<'_>>> = BTreeMap::new();
-    let counts = |o: &&Offer<'_>| {
-        o.offer.version == version || failpoint!("ignore-version") || failpoint!("fetch-any-version")
-    };
-    for offer in offers.iter().filter(counts) {
+    let any = || failpoint!("ignore-version") | failpoint!("fetch-any-version");
+    for offer in offers.iter().filter(|o| o.offer.version == version || any()) {
         variants.entry(offer.offer.content).or_default().push(*offer);
     }
     let all: usize = variants.values().map(Vec::len).sum();

@@ -633,6 +633,22 @@ impl Peer {
         self.process.end();
     }
 
+    /// Stops the process in its tracks while something is done (SIGSTOP), and lets it go on. Not in containers, where the
+    /// process is another's child.
+    pub fn frozen(&self, meanwhile: impl FnOnce() -> Outcome) -> Outcome {
+        let signal = |name: &str| -> Outcome {
+            let Some(process) = self.process_id() else { fail!("{} does not run", self.name()) };
+            let sent = std::process::Command::new("kill").args([name, &process.to_string()]).status()?;
+            require!(sent.success(), "{name} cannot be sent to {}", self.name());
+            self.log().note(name);
+            Ok(())
+        };
+        signal("-STOP")?;
+        let done = meanwhile();
+        signal("-CONT")?;
+        done
+    }
+
     /// Pulls the peer's cable (lab `netns` only): nothing is said to anybody, and nothing arrives.
     pub fn pull_cable(&self) -> Outcome {
         self.log().note("its cable is pulled");

@@ -90,7 +90,7 @@ fn newest(folder: &Path, package: &str) -> Result<PathBuf, String> {
     let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let programs = entries.flatten().filter(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        name.starts_with(&start) && Path::new(&name).extension().is_some_and(|e| e == EXE_EXTENSION)
+        name.starts_with(&start) && Path::new(&name).extension().unwrap_or_default() == EXE_EXTENSION
     });
     let newest = programs.max_by_key(|entry| entry.metadata().and_then(|m| m.modified()).ok());
     let none = || format!("no tests of {package} in {}: build them first", folder.display());

@@ -42,8 +42,13 @@ pub fn agree(
     pinned: Option<ContentId>,
 ) -> Result<Agreed, Disagreement> {
     let mut variants: BTreeMap<ContentId, Vec<Offer<'_>>> = BTreeMap::new();
-    let any = || failpoint!("ignore-version") | failpoint!("fetch-any-version");
-    for offer in offers.iter().filter(|o| o.offer.version == version || any()) {
+    let counts = |o: &&Offer<'_>| {
+        if o.offer.version == version || failpoint!("ignore-version") {
+            return true;
+        }
+        failpoint!("fetch-any-version")
+    };
+    for offer in offers.iter().filter(counts) {
         variants.entry(offer.offer.content).or_default().push(*offer);
     }
     let all: usize = variants.values().map(Vec::len).sum();

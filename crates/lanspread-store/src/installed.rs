@@ -101,8 +101,10 @@ impl Store {
         let place = self.layout().installed_of(game);
         fs::create_dir_all(&place).or_fault("make the folder", &place)?;
         write(self.layout(), &listing_of(&place, version), LISTING_MAGIC, &listing)?;
-        let rearmed = self.notes(game).iter().any(|note| note.played);
-        let played = failpoint!("never-arm") || rearmed && failpoint!("never-rearm");
+        let mut played = failpoint!("never-arm");
+        if self.notes(game).iter().any(|note| note.played) {
+            played |= failpoint!("never-rearm");
+        }
         let note = Note { folder: identity(folder), version: Some(version), played };
         self.put_note(game, note)
     }

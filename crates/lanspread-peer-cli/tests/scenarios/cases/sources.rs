@@ -164,19 +164,18 @@ fn raw_offers(client: &Peer, peers: &[&Peer], game: &str) -> Outcome<Vec<(String
     Ok(peers.iter().map(offer).collect())
 }
 
+/// Contents, each with the names of those who have it.
+pub(super) type Variants = Vec<(String, Vec<String>)>;
+
 /// The code of the `download-failed` event, and content and peers of each variant, sorted.
-pub(super) fn failure(
-    client: &Peer,
-    since: Mark,
-    game: &str,
-) -> Outcome<(ErrorCode, Vec<(String, Vec<String>)>)> {
+pub(super) fn failure(client: &Peer, since: Mark, game: &str) -> Outcome<(ErrorCode, Variants)> {
     let (_, found) = client.await_event(since, "download-failed", |event| match event {
         Event::DownloadFailed { game_id, code, variants, .. } if game_id == game => {
             Some((*code, variants.iter().map(|v| (v.content_id.clone(), v.peers.clone())).collect()))
         }
         _ => None,
     })?;
-    let (code, mut variants): (ErrorCode, Vec<_>) = found;
+    let (code, mut variants): (ErrorCode, Variants) = found;
     variants.sort();
     Ok((code, variants))
 }

@@ -19,7 +19,7 @@ use crate::games::{self, CatalogFile, Game};
 use crate::lab::{Host, Lab};
 use crate::log::{Log, Mark, event};
 use crate::scenario::{Failure, Outcome, fail, require};
-use crate::wait::{Seen, eventually, within};
+use crate::wait::{Seen, eventually, while_moving, within};
 
 /// A peer that is being prepared.
 pub struct PeerSpec<'lab> {
@@ -519,6 +519,23 @@ impl Peer {
                 .process
                 .find_or_require_more(|log| log.first(since, |l| event(l).and_then(&mut pick)))?;
             Ok(found.ok_or_else(|| self.last_events(since)))
+        })
+    }
+
+    /// The same for the end of something that may take long on a busy machine: waits as long as other events than mere
+    /// progress come.
+    pub fn await_end<T>(
+        &self,
+        since: Mark,
+        what: &str,
+        mut pick: impl FnMut(&Event) -> Option<T>,
+    ) -> Outcome<(Mark, T)> {
+        while_moving(&format!("{} prints {what}", self.name()), || {
+            let look = |log: &Log| log.first(since, |l| event(l).and_then(&mut pick));
+            let found = self.process.find_or_require_more(look)?;
+            let moves = |event: &Event| !matches!(event, Event::DownloadProgress(_));
+            let moved = self.log().pick(since, |line| event(line).filter(|e| moves(e)).map(drop)).len();
+            Ok((found.ok_or_else(|| self.last_events(since)), moved))
         })
     }
 

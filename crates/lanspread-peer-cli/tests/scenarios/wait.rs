@@ -20,6 +20,30 @@ pub fn eventually<T>(what: &str, look: impl FnMut() -> Outcome<Seen<T>>) -> Outc
     within(PATIENCE, what, look)
 }
 
+/// How long something may take that moves all the time, so many times the patience.
+const MOVING_MAX: u32 = 10;
+
+/// Looks until the wanted is seen, for as long as something moves: how much of it there is comes with each look. How long
+/// a transfer takes says how busy the machine is; that nothing comes any more says something of the product.
+pub fn while_moving<T>(what: &str, mut look: impl FnMut() -> Outcome<(Seen<T>, usize)>) -> Outcome<T> {
+    let start = Instant::now();
+    let mut last = (0, start);
+    within(PATIENCE * MOVING_MAX, what, || {
+        let (seen, moved) = look()?;
+        if moved != last.0 {
+            last = (moved, Instant::now());
+        }
+        match seen {
+            Err(state) if last.1.elapsed() > PATIENCE => Err(Failure(format!(
+                "waited {:.1} s for this, and nothing has moved for {:.1} s: {what}\n  last state seen: {state}",
+                start.elapsed().as_secs_f32(),
+                last.1.elapsed().as_secs_f32()
+            ))),
+            seen => Ok(seen),
+        }
+    })
+}
+
 /// Looks until the wanted is seen, at most for that long.
 pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Outcome<Seen<T>>) -> Outcome<T> {
     let start = Instant::now();

@@ -19,7 +19,7 @@ pub const MIB: u64 = 1 << 20;
 /// Waits for the download's end, which must be a success; at that moment the game must already show as downloaded.
 pub fn await_finished(peer: &Peer, since: Mark, game: &str) -> Outcome<(Mark, Totals)> {
     let (mark, end) =
-        peer.await_event(since, &format!("the end of the download of {game}"), |event| match event {
+        peer.await_end(since, &format!("the end of the download of {game}"), |event| match event {
             Event::DownloadFinished { game_id, totals } if game_id == game => Some(Ok(totals.clone())),
             Event::DownloadFailed { game_id, .. } | Event::DownloadCancelled { game_id, .. }
                 if game_id == game =>
@@ -38,7 +38,7 @@ pub fn await_finished(peer: &Peer, since: Mark, game: &str) -> Outcome<(Mark, To
 /// Waits for the install's end, which must be a success; at that moment the game must already show as installed.
 pub fn await_installed(peer: &Peer, since: Mark, game: &str) -> Outcome<Mark> {
     let (mark, end) =
-        peer.await_event(since, &format!("the end of the install of {game}"), |event| match event {
+        peer.await_end(since, &format!("the end of the install of {game}"), |event| match event {
             Event::InstallFinished { game_id } if game_id == game => Some(Ok(())),
             Event::InstallFailed(failure) if failure.game_id == game => Some(Err(format!("{failure:?}"))),
             _ => None,

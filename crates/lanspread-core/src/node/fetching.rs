@@ -40,8 +40,8 @@ impl Node {
             .map(|p| p.id)
             .collect();
         if untried.is_empty() {
-            let tried_some = !search.tried.is_empty();
-            let failure = if tried_some { DownloadFailure::NoManifest } else { DownloadFailure::SourcesGone };
+            let offered = self.roster.iter().any(|p| p.offers_content(game, fetch.content));
+            let failure = if offered { DownloadFailure::NoManifest } else { DownloadFailure::SourcesGone };
             return self.end_fetch(now, game, Ending::Failed(failure));
         }
         let peer = untried[self.rng.below(untried.len() as u64) as usize];
@@ -572,9 +572,7 @@ impl Node {
         let games: Vec<GameId> = self.fetches.values().filter(due).map(|f| f.game.clone()).collect();
         for game in games {
             match self.fetches.get(&game).map(|f| &f.phase) {
-                Some(Phase::Manifest(search)) if search.asked.is_some_and(|a| now >= a.deadline) => {
-                    self.ask_for_manifest(now, &game);
-                }
+                Some(Phase::Manifest(_)) => self.ask_for_manifest(now, &game),
                 Some(Phase::Transfer(transfer)) => {
                     let progress_due = now >= transfer.progress_due;
                     let starved = transfer.starving_since.is_some_and(|since| {

@@ -2,6 +2,7 @@
 
 mod deaf;
 mod hearing;
+mod fetching;
 mod meeting;
 mod party;
 mod scans;

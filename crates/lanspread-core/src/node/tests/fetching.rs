@@ -1,0 +1,490 @@
+//! A download as its peers and its disk see it: the test answers for all of them, when it likes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanspread_types::message::{ChunkRequest, GameOffer, Hello, LibraryUpdate, Message, Request, RequestId};
+use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId, PeerName};
+
+use super::SECOND;
+use super::party::{Party, addr_of, content, game, id_of};
+use crate::Node;
+use crate::command::{Command, CommandId, Reply};
+use crate::event::{DownloadFailure, Event};
+use crate::fetch::{MANIFEST_PATIENCE, SOURCE_PATIENCE};
+use crate::io::{
+    ChunkFault, CloseReason, CommittedGame, ConnId, Connected, DiskJob, DiskReport, FileStamp, Input,
+    NetInput, Output, RequestFailure,
+};
+use crate::snapshot::StatusSnapshot;
+use crate::swarm::Tuning;
+use crate::time::Time;
+
+/// One node among people who say what the test says.
+struct Alone {
+    node: Node,
+    now: Time,
+    said: Vec<Output>,
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn number_of(peer: PeerId) -> usize {
+    usize::from(peer.0[0]) - 1
+}
+
+impl Alone {
+    fn new() -> Self {
+        Self { node: Party::new(&[&[]]).guests.remove(0).node, now: Time::START, said: Vec::new() }
+    }
+
+    fn hear(&mut self, input: Input) {
+        self.node.handle(self.now, input);
+        while let Some(output) = self.node.poll_output() {
+            match &output {
+                Output::Send { conn, message: Message::Ping { nonce } } => {
+                    let message = Message::Pong { nonce: *nonce };
+                    self.node.handle(self.now, Input::Net(NetInput::Message { conn: *conn, message }));
+                }
+                Output::Disk(DiskJob::OpenIncoming { content }) => {
+                    let none = ChunkSet::empty(content.manifest().chunk_count());
+                    let game = content.manifest().game().clone();
+                    let opened = DiskReport::IncomingOpened { game, result: Ok(none) };
+                    self.node.handle(self.now, Input::Disk(opened));
+                }
+                _ => {}
+            }
+            self.said.push(output);
+        }
+    }
+
+    /// What was said since this was asked last.
+    fn told(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.said)
+    }
+
+    fn meet(&mut self, n: usize, offers: &[&Arc<GameContent>]) {
+        let name = PeerName::new(format!("guest {n}")).unwrap();
+        let hello = Hello { protocol: 1, name, listen_port: 4000, program: String::new() };
+        let (conn, peer, addr) = (ConnId(n as u64), id_of(n), addr_of(n));
+        self.hear(Input::Net(NetInput::Connected(Connected { conn, peer, hello, addr, dialled: false })));
+        let offer = |content: &&Arc<GameContent>| GameOffer {
+            game: content.manifest().game().clone(),
+            version: content.manifest().version(),
+            content: content.content_id(),
+            bytes: content.manifest().total_bytes(),
+            files: 2,
+        };
+        let games = offers.iter().map(offer).collect();
+        let library = LibraryUpdate { revision: 1, base: 0, more: false, games, removed: Vec::new() };
+        self.message(n, Message::Library(library));
+    }
+
+    fn message(&mut self, n: usize, message: Message) {
+        self.hear(Input::Net(NetInput::Message { conn: ConnId(n as u64), message }));
+    }
+
+    fn leave(&mut self, n: usize) {
+        let (conn, reason) = (ConnId(n as u64), CloseReason::Lost);
+        self.hear(Input::Net(NetInput::Closed { conn, reason }));
+    }
+
+    fn command(&mut self, command: Command) {
+        self.hear(Input::Command { id: CommandId(1), command });
+    }
+
+    fn download(&mut self, id: &str) {
+        self.command(Command::Download { game: game(id), install: false });
+    }
+
+    fn status(&mut self) -> StatusSnapshot {
+        self.command(Command::Status);
+        match self.said.pop() {
+            Some(Output::Reply { result: Ok(Reply::Status(status)), .. }) => *status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The disk has let go of a download.
+    fn dropped(&mut self, id: &str) {
+        self.hear(Input::Disk(DiskReport::IncomingDropped { game: game(id) }));
+    }
+
+    /// Lets time pass, waking the node when it asked for it: in the future, or it would spin.
+    fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.now < end {
+            let due = self.node.next_wakeup(self.now).unwrap_or(end);
+            assert!(due > self.now, "it wants to be woken at {due:?}, and it is {:?}", self.now);
+            self.now = due.min(end);
+            self.hear(Input::Wake);
+        }
+    }
+
+    fn next_wakeup(&self) -> Duration {
+        self.node.next_wakeup(self.now).unwrap().since_start()
+    }
+
+    /// Downloads it as far as to the first requests for chunks, which are in what is told then.
+    fn begin(&mut self, content: &Arc<GameContent>) -> Vec<Output> {
+        self.told();
+        self.download(content.manifest().game().as_str());
+        let (peer, id) = manifests(&self.told())[0];
+        self.manifest(peer, id, content);
+        self.told()
+    }
+
+    fn manifest(&mut self, from: usize, id: RequestId, content: &Arc<GameContent>) {
+        let (peer, result) = (id_of(from), Ok(content.clone()));
+        self.hear(Input::Net(NetInput::ManifestArrived { peer, id, result }));
+    }
+
+    fn lost(&mut self, from: usize, id: RequestId) {
+        let failure = RequestFailure::Lost("the cable".to_owned());
+        self.hear(Input::Net(NetInput::RequestFailed { peer: id_of(from), id, failure }));
+    }
+
+    /// Answers with one of the chunks that were asked for.
+    fn deliver(&mut self, (from, request): &(usize, ChunkRequest), at: usize) {
+        let (peer, id, chunk) = (id_of(*from), request.id, request.candidates[at]);
+        self.hear(Input::Net(NetInput::ChunkStarted { peer, id, chunk }));
+        self.hear(Input::Net(NetInput::ChunkEnded { peer, id, chunk, result: Ok(()) }));
+    }
+
+    fn lie(&mut self, (from, request): &(usize, ChunkRequest)) {
+        let (peer, id, chunk) = (id_of(*from), request.id, request.candidates[0]);
+        let result = Err(ChunkFault::Corrupt);
+        self.hear(Input::Net(NetInput::ChunkEnded { peer, id, chunk, result }));
+    }
+}
+
+fn manifests(told: &[Output]) -> Vec<(usize, RequestId)> {
+    let asked = told.iter().filter_map(|output| match output {
+        Output::Request { peer, request: Request::Manifest { id, .. } } => Some((number_of(*peer), *id)),
+        _ => None,
+    });
+    asked.collect()
+}
+
+fn chunks(told: &[Output]) -> Vec<(usize, ChunkRequest)> {
+    let asked = told.iter().filter_map(|output| match output {
+        Output::Request { peer, request: Request::Chunk(request) } => {
+            Some((number_of(*peer), request.clone()))
+        }
+        _ => None,
+    });
+    asked.collect()
+}
+
+fn cancels(told: &[Output]) -> Vec<(usize, RequestId)> {
+    let cancelled = told.iter().filter_map(|output| match output {
+        Output::Request { peer, request: Request::Cancel { id } } => Some((number_of(*peer), *id)),
+        _ => None,
+    });
+    cancelled.collect()
+}
+
+fn messages(told: &[Output]) -> Vec<(u64, &Message)> {
+    let sent = told.iter().filter_map(|output| match output {
+        Output::Send { conn, message } => Some((conn.0, message)),
+        _ => None,
+    });
+    sent.collect()
+}
+
+/// Who was told of new chunks, and of how many.
+fn haves(told: &[Output]) -> Vec<(u64, usize)> {
+    let sent = messages(told).into_iter().filter_map(|(conn, message)| match message {
+        Message::Have { chunks, .. } => Some((conn, chunks.len())),
+        _ => None,
+    });
+    sent.collect()
+}
+
+fn events(told: &[Output]) -> Vec<&Event> {
+    let events = told.iter().filter_map(|output| match output {
+        Output::Event(event) => Some(event),
+        _ => None,
+    });
+    events.collect()
+}
+
+fn failures(told: &[Output]) -> Vec<DownloadFailure> {
+    let failed = events(told).into_iter().filter_map(|event| match event {
+        Event::DownloadFailed { failure, .. } => Some(failure.clone()),
+        _ => None,
+    });
+    failed.collect()
+}
+
+fn stopped(told: &[Output]) -> bool {
+    told.iter().any(|output| matches!(output, Output::Stopped))
+}
+
+fn begun(told: &[Output]) -> usize {
+    events(told).iter().filter(|event| matches!(event, Event::DownloadBegin { .. })).count()
+}
+
+// ---- the manifest
+
+#[test]
+fn a_source_that_keeps_its_manifest_to_itself_is_waited_for_no_longer_than_that() {
+    let (ggoo, mut alone) = (content("ggoo", 4, 7), Alone::new());
+    (1..3).for_each(|n| alone.meet(n, &[&ggoo]));
+    alone.download("ggoo");
+    let (first, _) = manifests(&alone.told())[0];
+    alone.pass(MANIFEST_PATIENCE - ms(1));
+    assert_eq!(manifests(&alone.told()), []);
+    alone.pass(ms(1));
+    let told = alone.told();
+    assert_eq!(manifests(&told).iter().map(|m| m.0).collect::<Vec<_>>(), [3 - first]);
+    let (second, id) = manifests(&told)[0];
+    alone.lost(second, id);
+    assert_eq!(failures(&alone.told()), [DownloadFailure::NoManifest], "both are here, and neither helped");
+}
+
+#[test]
+fn what_is_left_of_an_attempt_does_not_disturb_the_next() {
+    let (ggoo, mut alone) = (content("ggoo", 4, 7), Alone::new());
+    alone.meet(1, &[&ggoo]);
+    alone.download("ggoo");
+    let (_, old) = manifests(&alone.told())[0];
+    alone.pass(MANIFEST_PATIENCE);
+    assert_eq!(failures(&alone.told()), [DownloadFailure::NoManifest]);
+    alone.download("ggoo");
+    let (_, new) = manifests(&alone.told())[0];
+    alone.lost(1, old);
+    alone.manifest(1, new, &ggoo);
+    let told = alone.told();
+    assert_eq!((failures(&told), begun(&told)), (vec![], 1));
+}
+
+#[test]
+fn when_the_one_leaves_who_was_asked_for_the_manifest_another_is_asked_at_once() {
+    let (ggoo, mut alone) = (content("ggoo", 4, 7), Alone::new());
+    (1..4).for_each(|n| alone.meet(n, &[&ggoo]));
+    alone.download("ggoo");
+    let (asked, _) = manifests(&alone.told())[0];
+    let others: Vec<usize> = (1..4).filter(|n| *n != asked).collect();
+    alone.leave(others[0]);
+    assert_eq!(manifests(&alone.told()), [], "somebody else left");
+    alone.leave(asked);
+    assert_eq!(manifests(&alone.told()).iter().map(|m| m.0).collect::<Vec<_>>(), [others[1]]);
+    alone.leave(others[1]);
+    assert_eq!(failures(&alone.told()), [DownloadFailure::SourcesGone]);
+}
+
+#[test]
+fn two_manifests_from_one_source_are_not_taken_for_each_other() {
+    let (a, b, mut alone) = (content("a", 4, 7), content("b", 4, 8), Alone::new());
+    alone.meet(1, &[&a, &b]);
+    alone.download("a");
+    alone.download("b");
+    let asked = manifests(&alone.told());
+    assert_eq!(asked.len(), 2);
+    alone.manifest(1, asked[0].1, &a);
+    alone.manifest(1, asked[1].1, &b);
+    assert_eq!(begun(&alone.told()), 2);
+}
+
+// ---- the swarm
+
+#[test]
+fn who_else_downloads_is_known_from_what_he_says() {
+    let (ggoo, mut alone) = (content("ggoo", 32, 7), Alone::new());
+    alone.meet(1, &[&ggoo]);
+    alone.meet(2, &[]);
+    alone.begin(&ggoo);
+    let seen = |alone: &mut Alone| -> Vec<(usize, u32)> {
+        let swarm = alone.status().swarms.remove(0);
+        swarm.sources.iter().map(|source| (number_of(source.peer), source.chunks_has)).collect()
+    };
+    assert_eq!(seen(&mut alone), [(1, 33)]);
+    let content = ggoo.content_id();
+    alone.message(2, Message::Interested { game: game("ggoo"), content });
+    assert_eq!(seen(&mut alone), [(1, 33), (2, 0)]);
+    alone.message(2, Message::Have { content, chunks: vec![ChunkIndex(3), ChunkIndex(4)] });
+    assert_eq!(seen(&mut alone), [(1, 33), (2, 2)]);
+}
+
+#[test]
+fn a_wish_that_is_being_answered_makes_room_for_the_next() {
+    let (ggoo, mut alone) = (content("ggoo", 32, 7), Alone::new());
+    alone.meet(1, &[&ggoo]);
+    alone.meet(2, &[]);
+    alone.message(2, Message::Interested { game: game("ggoo"), content: ggoo.content_id() });
+    let first = chunks(&alone.begin(&ggoo)).remove(0);
+    assert!(first.1.fresh_only);
+    alone.deliver(&first, 0);
+    let wishes = chunks(&alone.told());
+    let (_, wish) = &wishes[0];
+    let (peer, id, chunk) = (id_of(1), wish.id, wish.candidates[0]);
+    alone.hear(Input::Net(NetInput::ChunkStarted { peer, id, chunk }));
+    let next = chunks(&alone.told());
+    assert!(next.len() == 1 && !next[0].1.candidates.contains(&chunk), "{chunk:?} is coming: {next:?}");
+}
+
+#[test]
+fn all_downloads_share_what_may_be_in_flight_and_each_may_always_ask_for_something() {
+    let (a, b, mut alone) = (content("a", 8, 7), content("b", 8, 8), Alone::new());
+    alone.node.set_tuning(Tuning { in_flight_bytes: 1, ..Tuning::default() });
+    (1..4).for_each(|n| alone.meet(n, &[&a, &b]));
+    assert_eq!([&a, &b].map(|content| chunks(&alone.begin(content)).len()), [1, 1]);
+}
+
+#[test]
+fn what_came_from_elsewhere_is_cancelled_where_it_was_asked_for_first() {
+    let (ggoo, mut alone) = (content("ggoo", 32, 7), Alone::new());
+    (1..9).for_each(|n| alone.meet(n, &[&ggoo]));
+    let first = chunks(&alone.begin(&ggoo));
+    assert_eq!(first.iter().map(|asked| asked.0).collect::<BTreeSet<_>>(), (1..9).collect());
+    // One delivers what it is asked for; the others say nothing.
+    let mut open: Vec<_> = first.iter().filter(|asked| asked.0 == 2).cloned().collect();
+    alone.pass(SECOND);
+    let (late, told) = loop {
+        let asked = open.remove(0);
+        alone.deliver(&asked, 0);
+        let told = alone.told();
+        open.extend(chunks(&told));
+        let late = |first: &&(usize, ChunkRequest)| first.0 != 2 && first.1.candidates == asked.1.candidates;
+        if let Some(late) = first.iter().find(late) {
+            break (late, told);
+        }
+        assert_eq!(cancels(&told), []);
+    };
+    assert_eq!(cancels(&told), [(late.0, late.1.id)]);
+    assert_eq!(alone.status().swarms.len(), 1, "and it goes on");
+}
+
+// ---- what others are told
+
+/// A download of a seed, 1, with so many others who want to hear of it.
+fn with_listeners(listeners: usize) -> (Alone, Vec<(usize, ChunkRequest)>) {
+    let (ggoo, mut alone) = (content("ggoo", 32, 7), Alone::new());
+    alone.meet(1, &[&ggoo]);
+    for n in 2..2 + listeners {
+        alone.meet(n, &[]);
+        alone.message(n, Message::Interested { game: game("ggoo"), content: ggoo.content_id() });
+    }
+    let asked = chunks(&alone.begin(&ggoo));
+    (alone, asked)
+}
+
+#[test]
+fn what_arrives_is_told_at_once_after_a_silence_and_together_otherwise() {
+    let (mut alone, mut asked) = with_listeners(2);
+    let mut arrives = |alone: &mut Alone| {
+        let next = asked.remove(0);
+        // What was asked for later names the same chunks once more.
+        alone.deliver(&next, next.1.id.0 as usize % next.1.candidates.len());
+        let told = alone.told();
+        asked.extend(chunks(&told));
+        haves(&told)
+    };
+    alone.pass(ms(5));
+    assert_eq!(arrives(&mut alone), []);
+    assert_eq!(arrives(&mut alone), []);
+    assert_eq!(alone.next_wakeup(), ms(20));
+    alone.pass(ms(15));
+    assert_eq!(haves(&alone.told()), [(1, 2), (2, 2), (3, 2)]);
+    alone.pass(ms(25));
+    assert_eq!(arrives(&mut alone), [(1, 1), (2, 1), (3, 1)], "nothing was said for a while");
+    alone.pass(ms(5));
+    assert_eq!(arrives(&mut alone), []);
+    assert_eq!(alone.next_wakeup(), ms(45 + 20));
+}
+
+#[test]
+fn in_a_large_room_announcements_are_collected_for_longer() {
+    let (mut alone, asked) = with_listeners(100);
+    alone.pass(ms(20));
+    alone.deliver(&asked[0], 0);
+    let told = alone.told();
+    assert_eq!(haves(&told).len(), 101);
+    alone.pass(ms(5));
+    alone.deliver(&chunks(&told)[0], 0);
+    assert_eq!((haves(&alone.told()), alone.next_wakeup()), (vec![], ms(20 + 60)));
+}
+
+#[test]
+fn progress_is_told_twice_a_second() {
+    let (ggoo, mut alone) = (content("ggoo", 32, 7), Alone::new());
+    alone.meet(1, &[&ggoo]);
+    alone.begin(&ggoo);
+    alone.pass(SECOND * 3);
+    let told = alone.told();
+    let progress = events(&told).into_iter().filter(|e| matches!(e, Event::DownloadProgress(_)));
+    assert_eq!(progress.count(), 6);
+}
+
+#[test]
+fn a_first_lie_costs_the_trust_and_not_the_connection() {
+    let (ggoo, mut alone) = (content("ggoo", 32, 7), Alone::new());
+    alone.meet(1, &[&ggoo]);
+    let asked = chunks(&alone.begin(&ggoo)).remove(0);
+    alone.lie(&asked);
+    let status = alone.status();
+    assert_eq!((status.traffic.rejected_sources, status.peers), (1, 1));
+    alone.pass(SOURCE_PATIENCE);
+    alone.dropped("ggoo");
+    assert_eq!(failures(&alone.told()), [DownloadFailure::AllSourcesRejected]);
+}
+
+// ---- the end
+
+#[test]
+fn a_download_that_is_given_up_takes_back_what_it_asked_for_and_nothing_else() {
+    let (a, b, mut alone) = (content("a", 8, 7), content("b", 8, 8), Alone::new());
+    alone.meet(1, &[&a, &b]);
+    alone.meet(2, &[&a, &b]);
+    let (of_a, of_b) = (chunks(&alone.begin(&a)), chunks(&alone.begin(&b)));
+    assert_eq!((of_a.len(), of_b.len()), (2, 2));
+    alone.command(Command::CancelDownload { game: game("a") });
+    let told = alone.told();
+    assert_eq!(cancels(&told), of_a.iter().map(|(n, request)| (*n, request.id)).collect::<Vec<_>>());
+    let content = a.content_id();
+    let not_interested = Message::NotInterested { content };
+    assert_eq!(messages(&told), [(1, &not_interested), (2, &not_interested)]);
+    let arrived = |alone: &mut Alone, asked: &(usize, ChunkRequest)| {
+        alone.deliver(asked, 0);
+        let told = alone.told();
+        events(&told).iter().any(|event| matches!(event, Event::DownloadChunkFinished { .. }))
+    };
+    assert!(!arrived(&mut alone, &of_a[0]) && arrived(&mut alone, &of_b[0]));
+}
+
+#[test]
+fn the_end_of_the_program_waits_for_a_commit_and_for_a_download_that_is_given_up() {
+    let (ggoo, mut alone) = (content("ggoo", 1, 7), Alone::new());
+    alone.meet(1, &[&ggoo]);
+    let mut asked = chunks(&alone.begin(&ggoo));
+    while let Some(next) = asked.pop() {
+        alone.deliver(&next, 0);
+        let told = alone.told();
+        asked.extend(chunks(&told));
+        assert_eq!(asked.is_empty(), told.iter().any(|o| matches!(o, Output::Disk(DiskJob::Commit { .. }))));
+    }
+    alone.command(Command::Shutdown);
+    let told = alone.told();
+    assert!(!told.iter().any(|o| matches!(o, Output::Disk(_) | Output::Stopped)), "{told:?}");
+    let result = Ok(CommittedGame { stamp: FileStamp(1) });
+    alone.hear(Input::Disk(DiskReport::Committed { game: game("ggoo"), result }));
+    let told = alone.told();
+    assert!(events(&told).iter().any(|event| matches!(event, Event::DownloadFinished { .. })));
+    assert!(stopped(&told));
+
+    let mut alone = Alone::new();
+    alone.meet(1, &[&ggoo]);
+    alone.begin(&ggoo);
+    alone.command(Command::CancelDownload { game: game("ggoo") });
+    alone.told();
+    alone.command(Command::Shutdown);
+    assert!(!alone.told().iter().any(|o| matches!(o, Output::Disk(_) | Output::Stopped)));
+    alone.dropped("ggoo");
+    let told = alone.told();
+    assert!(events(&told).iter().any(|event| matches!(event, Event::DownloadCancelled { .. })));
+    assert!(failures(&told).is_empty() && stopped(&told));
+}

@@ -22,6 +22,8 @@ mod window;
 mod download_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod uplink_tests;
 
 pub use download::{Download, Failure, StartCheck, Stored};
 pub use limit::RateLimit;

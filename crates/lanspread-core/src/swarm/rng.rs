@@ -24,13 +24,6 @@ impl Rng {
     pub fn chance(&mut self, probability: f64) -> bool {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64 <= probability
     }
-
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            let other = self.below(last as u64 + 1) as usize;
-            items.swap(last, other);
-        }
-    }
 }
 
 /// Spreads the bits of a number: the finaliser of SplitMix64.
@@ -38,4 +31,33 @@ pub(super) const fn mix(n: u64) -> u64 {
     let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     n ^ (n >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As published with the algorithm's reference implementation: a run is replayed by its seed on any machine.
+    #[test]
+    fn a_seed_gives_the_numbers_that_it_gives_everywhere() {
+        let mut rng = Rng::new(1_234_567);
+        let numbers: Vec<u64> = (0..5).map(|_| rng.next_u64()).collect();
+        let published = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+            4_593_380_528_125_082_431,
+            16_408_922_859_458_223_821,
+        ];
+        assert_eq!(numbers, published);
+    }
+
+    #[test]
+    fn a_chance_comes_true_as_often_as_it_says() {
+        let mut rng = Rng::new(7);
+        let mut times = |probability| (0..10_000).filter(|_| rng.chance(probability)).count();
+        assert_eq!((times(0.0), times(1.0)), (0, 10_000));
+        let quarter = times(0.25);
+        assert!((2300..2700).contains(&quarter), "{quarter}");
+    }
 }

@@ -131,3 +131,42 @@ impl Sent {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_start(Duration::from_millis(ms))
+    }
+
+    /// Sends a chunk to the receiver with that number, who tells of it so much later, if at all.
+    fn send(sent: &mut Sent, n: u8, chunk: u32, left: u64, announced: Option<u64>) {
+        let (peer, chunk) = (PeerId([n; 32]), ChunkIndex(chunk));
+        sent.note(peer, chunk);
+        sent.left(chunk, at(left));
+        if let Some(announced) = announced {
+            sent.announced(&peer, chunk, at(announced));
+        }
+    }
+
+    #[test]
+    fn how_long_one_waits_for_an_announcement_follows_what_they_take() {
+        let mut sent = Sent::new(8);
+        send(&mut sent, 1, 0, 0, Some(1000));
+        send(&mut sent, 1, 1, 1000, Some(3000));
+        send(&mut sent, 2, 2, 3000, None);
+        let fresh = |ms| sent.is_fresh(ChunkIndex(2), at(ms));
+        assert!(!fresh(3000 + 4390) && fresh(3000 + 4410), "four times what it takes: 1.1 s by now");
+    }
+
+    #[test]
+    fn what_was_announced_and_is_wished_for_all_the_same_is_fresh_once_everybody_has_heard() {
+        let mut sent = Sent::new(8);
+        send(&mut sent, 1, 0, 0, Some(1000));
+        assert!(!sent.is_fresh(ChunkIndex(0), at(1900)) && sent.is_fresh(ChunkIndex(0), at(2000)));
+        // Said again, it is no news.
+        sent.announced(&PeerId([1; 32]), ChunkIndex(0), at(1900));
+        assert!(sent.is_fresh(ChunkIndex(0), at(2000)));
+    }
+}

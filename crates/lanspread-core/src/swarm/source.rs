@@ -129,3 +129,80 @@ impl Source {
 fn average(slot: &mut Option<f64>, sample: f64) {
     *slot = Some(slot.map_or(sample, |old| old + NEWEST * (sample - old)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNK: u64 = 64 << 10;
+
+    fn at(ms: u64) -> Time {
+        Time::from_start(Duration::from_millis(ms))
+    }
+
+    fn source() -> Source {
+        Source::new(ChunkSet::full(8))
+    }
+
+    /// A source of which one chunk came, so many milliseconds after it was asked for.
+    fn taking(ms: u64) -> Source {
+        let mut source = source();
+        source.stored(CHUNK, at(0), at(ms));
+        source
+    }
+
+    fn near(seconds: f64, expected: f64) -> bool {
+        (seconds - expected).abs() < 1e-9
+    }
+
+    #[test]
+    fn only_the_time_in_which_a_source_was_busy_tells_its_rate() {
+        let mut source = source();
+        assert_eq!((source.rate(), source.latency()), (None, None));
+        source.stored(CHUNK, at(0), at(100));
+        // Asked for while the first was under way, and served after it.
+        source.stored(CHUNK, at(50), at(200));
+        assert_eq!(source.figures().bytes_per_second, 10 * CHUNK);
+        assert_eq!(source.latency(), Some(Duration::from_micros(112_500)));
+        // Nothing was asked of it for a while; then it is twice as fast.
+        source.stored(CHUNK, at(1000), at(1050));
+        let figures = source.figures();
+        assert_eq!((figures.chunks, figures.bytes), (3, 3 * CHUNK));
+        assert_eq!(
+            figures.bytes_per_second,
+            10 * CHUNK + 10 * CHUNK / 4,
+            "one sample is a quarter of the truth"
+        );
+    }
+
+    #[test]
+    fn a_source_is_kept_busy_for_a_round_trip_and_not_much_longer() {
+        let tuning = Tuning::default();
+        let depth = |source: Source| source.depth(CHUNK, &tuning);
+        assert_eq!(
+            depth(taking(5)),
+            6,
+            "five in the time that a request takes to get there, and one that is coming"
+        );
+        assert_eq!((depth(source()), depth(taking(1000))), (tuning.depth_min, tuning.depth_min));
+        assert_eq!(depth(taking(0)), tuning.depth_max);
+    }
+
+    #[test]
+    fn a_backlog_is_what_is_on_its_way_and_what_would_be_asked() {
+        let (usual, mut known, mut unknown) = (20.0 * CHUNK as f64, taking(100), source());
+        (known.bytes_in_flight, unknown.bytes_in_flight) = (2 * CHUNK, 2 * CHUNK);
+        assert!(near(known.backlog(CHUNK, usual), 0.3) && near(unknown.backlog(CHUNK, usual), 0.15));
+    }
+
+    #[test]
+    fn who_was_slow_and_idle_for_a_second_gets_another_try() {
+        let usual = 10.0 * CHUNK as f64;
+        let mut slow = taking(1000);
+        let seen = |slow: &Source, ms| slow.backlog_as_seen(CHUNK, usual, at(ms));
+        assert!(near(seen(&slow, 1500), 1.0) && near(seen(&slow, 2000), 0.1));
+        assert!(near(seen(&taking(50), 2000), 0.05), "who was fast is not taken for slower than he is");
+        (slow.requests, slow.bytes_in_flight) = (1, CHUNK);
+        assert!(near(seen(&slow, 5000), 2.0), "he is not idle");
+    }
+}

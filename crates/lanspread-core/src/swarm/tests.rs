@@ -17,7 +17,7 @@ use super::{Download, Failure, Rng, StartCheck, Tuning, Uplink, UplinkAction};
 use crate::io::LinkId;
 use crate::time::Time;
 
-const CHUNK: u64 = 64 << 10;
+pub(super) const CHUNK: u64 = 64 << 10;
 
 /// A game of `chunks` chunks, the last of which is the sentinel.
 pub(crate) fn content(chunks: u32) -> Arc<GameContent> {

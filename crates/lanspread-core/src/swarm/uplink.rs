@@ -145,14 +145,12 @@ impl Uplink {
             return Err(Refusal::TooMany);
         }
         let turn = self.earliest_turn();
-        let receiver = self.receivers.entry(peer).or_insert_with(|| Receiver { turn, ..Receiver::default() });
+        let receiver = self.receivers.entry(peer).or_default();
         if receiver.queue.len() >= REQUESTS_PER_SOURCE_MAX || self.waiting >= WAITING_MAX {
             return Err(Refusal::TooMany);
         }
         // Who had nothing to ask for does not save up turns.
-        if receiver.queue.is_empty() && receiver.active == 0 {
-            receiver.turn = receiver.turn.max(turn);
-        }
+        receiver.turn = receiver.turn.max(turn);
         self.contents.entry(request.content).or_insert_with(|| Sent::new(chunks));
         receiver.links.insert(link);
         receiver.last_asked = now;
@@ -250,11 +248,6 @@ impl Uplink {
             *games.entry(game.clone()).or_insert(0) += 1;
         }
         games
-    }
-
-    /// Requests that wait, and answers that are being sent.
-    pub fn load(&self) -> (usize, usize) {
-        (self.waiting, self.active.len())
     }
 
     /// Whose turn it is: the one who got least so far, of those who ask.

@@ -19,6 +19,8 @@ mod uplink;
 mod window;
 
 #[cfg(test)]
+mod choice_tests;
+#[cfg(test)]
 mod download_tests;
 #[cfg(test)]
 pub(crate) mod tests;

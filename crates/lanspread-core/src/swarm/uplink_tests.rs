@@ -76,6 +76,37 @@ fn who_asks_for_nothing_for_a_while_does_not_save_up_turns() {
     }
 }
 
+/// Whoever comes takes the turn of those who ask: not that of one who went ahead of them, nor that of one who left off.
+#[test]
+fn who_comes_later_shares_with_those_who_ask_from_then_on() {
+    for waits in [true, false] {
+        let mut uplink = Uplink::new();
+        let several = |uplink: &mut Uplink, n, ids: std::ops::Range<u64>| {
+            ids.for_each(|id| ask(uplink, n, id, &[0, 1], false).unwrap());
+        };
+        several(&mut uplink, 4, 0..1);
+        assert_eq!(turns(&mut uplink, 1), [4]);
+        several(&mut uplink, 2, 0..if waits { 3 } else { 2 });
+        assert_eq!(done(&mut uplink).len(), 2);
+        // More than two are not sent to him at once, so that another one gets ahead of him.
+        several(&mut uplink, 1, 0..8);
+        assert_eq!(turns(&mut uplink, 8), [1; 8]);
+        let finish = |uplink: &mut Uplink| {
+            (0..2).for_each(|id| assert!(uplink.served(LinkId(2), RequestId(id), CHUNK, true, at(0))));
+        };
+        if waits {
+            finish(&mut uplink);
+        }
+        several(&mut uplink, 3, 0..4);
+        several(&mut uplink, 2, 10..13);
+        if !waits {
+            finish(&mut uplink);
+        }
+        let turns = turns(&mut uplink, 6);
+        assert!(turns.chunks(2).all(|two| two.contains(&2) && two.contains(&3)), "{waits}: {turns:?}");
+    }
+}
+
 #[test]
 fn a_request_must_name_chunks_and_not_too_many_and_nobody_may_queue_without_end() {
     let mut uplink = Uplink::new();

@@ -1,0 +1,181 @@
+//! Whom a download asks for what: the order of the chunks, the measure for each source, and who helps.
+
+use lanspread_types::message::{ChunkRequest, Refusal};
+use lanspread_types::{ChunkIndex, ChunkSet, PeerId};
+
+use super::tests::{at, content, download, peer, requests};
+use super::{Download, Failure, Tuning};
+
+/// Sources that have these chunks; with other seeds they are chosen in another order.
+fn knowing(seed: u64, tuning: Tuning, sources: &[&[u32]]) -> Download {
+    let mut download = Download::new(content(32), ChunkSet::empty(32), seed, tuning);
+    for (n, has) in sources.iter().enumerate() {
+        let mut set = ChunkSet::empty(32);
+        has.iter().for_each(|&chunk| assert!(set.insert(ChunkIndex(chunk))));
+        download.add_source(peer(n as u8 + 2), set, at(0));
+    }
+    download
+}
+
+fn crowd(fellows: u8) -> Download {
+    let mut download = download(32);
+    download.add_source(peer(1), ChunkSet::full(32), at(0));
+    (2..2 + fellows).for_each(|n| download.add_fellow(peer(n), at(0)));
+    download
+}
+
+fn first(asked: &[(PeerId, ChunkRequest)]) -> (PeerId, u32) {
+    (asked[0].0, asked[0].1.candidates[0].0)
+}
+
+#[test]
+fn from_seeds_alone_everything_comes_in_order() {
+    let (mut download, mut ids) = (download(32), 0);
+    download.add_source(peer(1), ChunkSet::full(32), at(0));
+    let mut order = Vec::new();
+    for step in 0..32 {
+        let mut asked = requests(&mut download, at(step), &mut ids);
+        order.extend(asked.iter().map(|(_, request)| request.candidates[0].0));
+        assert_eq!(download.window_range().start, download.first_missing().unwrap().0);
+        for (source, request) in asked.drain(..) {
+            assert!(download.stored(source, request.id, request.candidates[0], at(step)).new);
+        }
+        if download.is_complete() {
+            break;
+        }
+    }
+    assert_eq!(order, (0..32).collect::<Vec<_>>());
+}
+
+/// Rarest first keeps the room's chunks different; a quarter in order keeps the front from being left to the end.
+#[test]
+fn a_quarter_of_what_is_asked_of_fellows_is_the_next_chunk_and_the_rest_the_rarest() {
+    let in_order = |seed: u64| {
+        let mut download = knowing(seed, Tuning::default(), &[&[0, 9], &[0]]);
+        first(&requests(&mut download, at(0), &mut 0)).1 == 0
+    };
+    let times = (0..1000).filter(|&seed| in_order(seed)).count();
+    assert!((200..300).contains(&times), "{times} of 1000");
+}
+
+#[test]
+fn chunks_that_are_equally_rare_are_equally_likely() {
+    let all: Vec<u32> = (0..16).collect();
+    let mut times = [0; 16];
+    for seed in 0..1600 {
+        let tuning = Tuning { in_order_percent: 0, ..Tuning::default() };
+        let mut download = knowing(seed, tuning, &[&all]);
+        times[first(&requests(&mut download, at(0), &mut 0)).1 as usize] += 1;
+    }
+    assert!(times.iter().all(|n| (60..140).contains(n)), "{times:?}");
+}
+
+#[test]
+fn no_more_is_asked_of_all_fellows_together_than_they_can_answer_soon() {
+    let has: Vec<[u32; 1]> = (0..30).map(|chunk| [chunk]).collect();
+    let has: Vec<&[u32]> = has.iter().map(|has| &has[..]).collect();
+    let mut download = knowing(7, Tuning::default(), &has);
+    assert_eq!(requests(&mut download, at(0), &mut 0).len(), Tuning::default().swarm_requests);
+}
+
+#[test]
+fn a_scarce_seed_has_one_wish_until_it_has_proved_itself_and_then_two() {
+    let (mut download, mut ids) = (crowd(2), 0);
+    let asked = requests(&mut download, at(0), &mut ids);
+    assert_eq!(asked.len(), 1, "a liar costs one chunk");
+    download.stored(peer(1), asked[0].1.id, ChunkIndex(0), at(10));
+    let asked = requests(&mut download, at(10), &mut ids);
+    assert_eq!(asked.len(), 2);
+    download.failed(peer(1), asked[0].1.id, Failure::Refused(Refusal::TooMany), at(11));
+    assert_eq!(requests(&mut download, at(11), &mut ids).len(), 0, "not while it rests");
+    download.stored(peer(1), asked[1].1.id, ChunkIndex(1), at(12));
+    assert_eq!(requests(&mut download, at(12), &mut ids).len(), 0);
+    assert_eq!(requests(&mut download, at(300), &mut ids).len(), 2);
+}
+
+#[test]
+fn what_the_seed_has_sent_to_others_is_wished_for_again_when_they_keep_it() {
+    let (mut download, mut ids) = (crowd(2), 0);
+    let wish = requests(&mut download, at(0), &mut ids).remove(0).1;
+    download.failed(peer(1), wish.id, Failure::Refused(Refusal::NothingFresh), at(10));
+    assert_eq!(requests(&mut download, at(10), &mut ids).len(), 0);
+    assert_eq!(download.next_wakeup(), Some(at(210)));
+    assert_eq!(requests(&mut download, at(209), &mut ids).len(), 0);
+    let again = requests(&mut download, at(210), &mut ids);
+    assert_eq!(again[0].1.candidates, wish.candidates);
+}
+
+#[test]
+fn a_late_chunk_is_asked_of_whoever_gets_it_and_of_nobody_who_has_not_got_it() {
+    let (mut download, mut ids) = (crowd(1), 0);
+    let wish = requests(&mut download, at(0), &mut ids).remove(0).1;
+    download.started(peer(1), wish.id, ChunkIndex(5), at(1));
+    assert_eq!(requests(&mut download, at(1), &mut ids).len(), 0);
+    let late = download.next_wakeup().unwrap();
+    assert_eq!(requests(&mut download, late, &mut ids).len(), 0, "the fellow has nothing");
+    assert!(download.is_settled(late) && download.next_wakeup().is_none_or(|next| next > late));
+    download.source_has(peer(2), &[ChunkIndex(5)], late);
+    assert_eq!(first(&requests(&mut download, late, &mut ids)), (peer(2), 5));
+}
+
+/// Five slow sources are busy with two chunks each, and a fast one has brought all the rest.
+#[test]
+fn with_the_very_last_chunks_a_much_faster_source_helps_once_each() {
+    let (mut download, mut ids) = (download(40), 0);
+    (1..6).for_each(|n| download.add_source(peer(n), ChunkSet::full(40), at(0)));
+    for (source, request) in requests(&mut download, at(0), &mut ids) {
+        download.stored(source, request.id, request.candidates[0], at(1000));
+    }
+    let mut slow = requests(&mut download, at(1000), &mut ids);
+    assert_eq!(slow.len(), 10);
+    let fast = peer(6);
+    download.add_source(fast, ChunkSet::full(40), at(1000));
+    let mut asked = requests(&mut download, at(1000), &mut ids);
+    for ms in 1001.. {
+        if asked.is_empty() {
+            break;
+        }
+        for (source, request) in std::mem::take(&mut asked) {
+            assert_eq!(source, fast);
+            download.stored(source, request.id, request.candidates[0], at(ms));
+            asked.extend(requests(&mut download, at(ms), &mut ids));
+        }
+    }
+    assert_eq!(40 - download.had().count(), 10, "nobody helps who is not needed");
+    let mut now = 1000;
+    let mut arrives = |download: &mut Download, times| {
+        for (source, request) in slow.drain(..times) {
+            now += 300;
+            download.stored(source, request.id, request.candidates[0], at(now));
+        }
+        requests(download, at(now), &mut ids)
+    };
+    assert_eq!(arrives(&mut download, 5), []);
+    let mut helped = arrives(&mut download, 1);
+    helped.sort_by_key(|(_, request)| request.candidates[0]);
+    assert!(helped.iter().all(|(source, _)| *source == fast));
+    let chunks: Vec<ChunkIndex> = helped.iter().map(|(_, request)| request.candidates[0]).collect();
+    assert_eq!(chunks, download.had().missing_from(0).collect::<Vec<_>>());
+}
+
+/// Who did not answer last time is tried with one chunk: by name, unless he is a seed that others need more.
+#[test]
+fn who_is_tried_again_is_asked_as_he_would_be_otherwise() {
+    let tried_again = |download: &mut Download, n: u8| {
+        let mut ids = 0;
+        let mut asked = requests(download, at(0), &mut ids);
+        asked.retain(|(source, _)| *source == peer(n));
+        download.failed(peer(n), asked[0].1.id, Failure::Lost, at(0));
+        let mut asked = requests(download, at(1000), &mut ids);
+        asked.retain(|(source, _)| *source == peer(n));
+        let [(_, request)] = &asked[..] else { panic!("{asked:?}") };
+        assert_eq!(request.candidates.len(), 1);
+        request.fresh_only
+    };
+    let mut alone = crowd(0);
+    assert!(!tried_again(&mut alone, 1));
+    assert!(tried_again(&mut crowd(2), 1));
+    let mut fellow = crowd(2);
+    fellow.source_has(peer(2), &[ChunkIndex(3)], at(0));
+    assert!(!tried_again(&mut fellow, 2));
+}

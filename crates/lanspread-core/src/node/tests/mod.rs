@@ -1,8 +1,8 @@
 //! The node, driven input by input.
 
 mod deaf;
-mod hearing;
 mod fetching;
+mod hearing;
 mod meeting;
 mod party;
 mod scans;

@@ -71,6 +71,7 @@ fn who_gets_a_game_becomes_a_source_of_its_download_and_of_no_other() {
     party.download(0, "ggoo");
     appears(&mut party, 3, &content("other", 8, 7));
     assert_eq!(sources(&party, 0), [(id_of(1), 9)]);
+    assert_eq!(party.refused, [], "nobody is asked for what he does not have");
     appears(&mut party, 2, &shared);
     assert_eq!(sources(&party, 0), [(id_of(1), 9), (id_of(2), 9)]);
 }
@@ -89,6 +90,22 @@ fn who_says_that_it_has_nothing_is_a_source_only_where_its_library_has_it_all() 
     heard(&mut party, 1, Message::HaveMap(HaveMap::None { content }));
     heard(&mut party, 2, Message::HaveMap(HaveMap::None { content }));
     assert_eq!(sources(&party, 0), [(id_of(1), 9)]);
+}
+
+#[test]
+fn what_lies_beyond_the_last_chunk_counts_for_nothing() {
+    let shared = content("ggoo", 8, 7);
+    let mut party = Party::new(&[&[], from_ref(&shared), &[]]);
+    party.connect(0, 1);
+    party.connect(0, 2);
+    party.hold_chunks = true;
+    party.download(0, "ggoo");
+    let content = shared.content_id();
+    for (first, bits) in [(0, vec![1, 0xff, 0xff]), (u32::MAX - 3, vec![0xff])] {
+        let map = HaveMap::Part { content, first: ChunkIndex(first), bits };
+        heard(&mut party, 2, Message::HaveMap(map));
+        assert_eq!(sources(&party, 0), [(id_of(1), 9), (id_of(2), 2)], "the first and the last of nine");
+    }
 }
 
 #[test]
@@ -131,9 +148,9 @@ fn huge() -> Arc<GameContent> {
 fn what_somebody_has_of_a_huge_game_is_told_in_parts_that_add_up() {
     let shared = huge();
     let mut party = Party::new(&[from_ref(&shared), &[], &[]]);
-    let mut left = ChunkSet::empty(shared.manifest().chunk_count());
-    let held = [3, 262_143, 262_144, 299_999];
-    held.iter().for_each(|&chunk| assert!(left.insert(ChunkIndex(chunk))));
+    let mut left = ChunkSet::full(shared.manifest().chunk_count());
+    left.remove(ChunkIndex(3));
+    let held = left.count();
     party.guests[1].incoming.insert(game("huge"), left);
     for (a, b) in [(1, 0), (2, 0), (1, 2)] {
         party.connect(a, b);
@@ -142,5 +159,5 @@ fn what_somebody_has_of_a_huge_game_is_told_in_parts_that_add_up() {
     party.download(1, "huge");
     party.download(2, "huge");
     let known = sources(&party, 2).into_iter().find(|(peer, _)| *peer == id_of(1));
-    assert_eq!(known.map(|(_, has)| has), Some(held.len() as u32));
+    assert_eq!(known.map(|(_, has)| has), Some(held));
 }

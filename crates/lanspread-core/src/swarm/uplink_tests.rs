@@ -108,6 +108,20 @@ fn who_comes_later_shares_with_those_who_ask_from_then_on() {
 }
 
 #[test]
+fn who_was_passed_while_all_that_he_asked_for_was_on_its_way_catches_up() {
+    let mut uplink = Uplink::new();
+    (0..2).for_each(|id| ask(&mut uplink, 2, id, &[0, 1], false).unwrap());
+    assert_eq!(done(&mut uplink).len(), 2);
+    (0..8).for_each(|id| ask(&mut uplink, 1, id, &[0, 1], false).unwrap());
+    assert_eq!(turns(&mut uplink, 8), [1; 8]);
+    for (n, ids) in [(2, 10..18), (1, 10..18)] {
+        ids.for_each(|id| ask(&mut uplink, n, id, &[0, 1], false).unwrap());
+    }
+    (0..2).for_each(|id| assert!(uplink.served(LinkId(2), RequestId(id), CHUNK, true, at(0))));
+    assert_eq!(turns(&mut uplink, 8), [2; 8]);
+}
+
+#[test]
 fn a_request_must_name_chunks_and_not_too_many_and_nobody_may_queue_without_end() {
     let mut uplink = Uplink::new();
     let many = vec![0; CANDIDATES_PER_REQUEST_MAX + 1];

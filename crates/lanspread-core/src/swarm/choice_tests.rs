@@ -95,14 +95,39 @@ fn a_scarce_seed_has_one_wish_until_it_has_proved_itself_and_then_two() {
 
 #[test]
 fn what_the_seed_has_sent_to_others_is_wished_for_again_when_they_keep_it() {
-    let (mut download, mut ids) = (crowd(2), 0);
-    let wish = requests(&mut download, at(0), &mut ids).remove(0).1;
-    download.failed(peer(1), wish.id, Failure::Refused(Refusal::NothingFresh), at(10));
-    assert_eq!(requests(&mut download, at(10), &mut ids).len(), 0);
-    assert_eq!(download.next_wakeup(), Some(at(210)));
-    assert_eq!(requests(&mut download, at(209), &mut ids).len(), 0);
-    let again = requests(&mut download, at(210), &mut ids);
-    assert_eq!(again[0].1.candidates, wish.candidates);
+    // Where chunks take long, they take long to the others, too.
+    for (takes, patience) in [(10, 200), (400, 800)] {
+        let (mut download, mut ids) = (crowd(2), 0);
+        let first = requests(&mut download, at(0), &mut ids).remove(0).1;
+        download.stored(peer(1), first.id, ChunkIndex(0), at(takes));
+        let wishes = requests(&mut download, at(takes), &mut ids);
+        for (_, wish) in &wishes {
+            download.failed(peer(1), wish.id, Failure::Refused(Refusal::NothingFresh), at(takes));
+        }
+        assert_eq!(requests(&mut download, at(takes), &mut ids).len(), 0);
+        assert_eq!(download.next_wakeup(), Some(at(takes + patience)));
+        assert_eq!(requests(&mut download, at(takes + patience - 1), &mut ids).len(), 0);
+        let again = requests(&mut download, at(takes + patience), &mut ids);
+        assert_eq!(again[0].1.candidates, wishes[0].1.candidates);
+    }
+}
+
+#[test]
+fn nothing_is_wished_for_that_there_is_no_room_for() {
+    let mut download = crowd(2);
+    download.set_limit(10);
+    let wish = requests(&mut download, at(0), &mut 0).remove(0).1;
+    assert_eq!(wish.candidates.iter().map(|c| c.0).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_window_grows_with_those_who_download_us_included_and_the_finished_not() {
+    let mut download = download(200);
+    (2..18).for_each(|n| download.add_fellow(peer(n), at(0)));
+    assert_eq!(download.window_range(), 0..98, "seventeen");
+    let all: Vec<ChunkIndex> = (0..200).map(ChunkIndex).collect();
+    download.source_has(peer(2), &all, at(1));
+    assert_eq!(download.window_range(), 0..96, "sixteen");
 }
 
 #[test]
@@ -178,4 +203,94 @@ fn who_is_tried_again_is_asked_as_he_would_be_otherwise() {
     let mut fellow = crowd(2);
     fellow.source_has(peer(2), &[ChunkIndex(3)], at(0));
     assert!(!tried_again(&mut fellow, 2));
+}
+
+/// A fellow who delivered one chunk in that time.
+fn delivers(download: &mut Download, n: u8, chunk: u32, ms: u64, ids: &mut u64) {
+    download.source_has(peer(n), &[ChunkIndex(chunk)], at(0));
+    let asked = requests(download, at(0), ids);
+    assert_eq!(first(&asked), (peer(n), chunk));
+    download.stored(peer(n), asked[0].1.id, ChunkIndex(chunk), at(ms));
+}
+
+#[test]
+fn of_two_fellows_the_faster_one_is_asked() {
+    for chunk in 2..18 {
+        let (mut download, mut ids) = (knowing(7, Tuning::default(), &[&[], &[]]), 0);
+        delivers(&mut download, 2, 0, 500, &mut ids);
+        delivers(&mut download, 3, 1, 50, &mut ids);
+        [2, 3].iter().for_each(|&n| download.source_has(peer(n), &[ChunkIndex(chunk)], at(500)));
+        assert_eq!(first(&requests(&mut download, at(500), &mut ids)), (peer(3), chunk));
+    }
+}
+
+#[test]
+fn fellows_that_are_equally_fast_are_asked_equally_often() {
+    for chunk in [0, 21] {
+        let mut times = [0; 4];
+        for ms in 1..=400 {
+            let has: &[u32] = &[chunk];
+            let mut download = knowing(7, Tuning::default(), &[has, has, has, has]);
+            let (fellow, _) = first(&requests(&mut download, at(ms), &mut 0));
+            times[usize::from(fellow.0[0]) - 2] += 1;
+        }
+        assert!(times.iter().all(|n| (60..140).contains(n)), "{times:?}");
+    }
+}
+
+#[test]
+fn a_fellow_who_did_not_answer_is_tried_with_one_chunk_however_much_he_has() {
+    let (mut download, mut ids) = (knowing(7, Tuning::default(), &[&[]]), 0);
+    delivers(&mut download, 2, 0, 10, &mut ids);
+    let more: Vec<ChunkIndex> = (1..20).map(ChunkIndex).collect();
+    download.source_has(peer(2), &more, at(10));
+    let asked = requests(&mut download, at(10), &mut ids);
+    assert!(asked.len() > 1, "he is known");
+    asked.iter().for_each(|(_, request)| download.failed(peer(2), request.id, Failure::Lost, at(11)));
+    assert_eq!(requests(&mut download, at(1010), &mut ids).len(), 0);
+    assert_eq!(requests(&mut download, at(1011), &mut ids).len(), 1);
+}
+
+/// Two seeds share the chunks. The first sends ten a second and has two on their way and so many to go; the second sends
+/// five, and has sent its share. Returns the download then, what is on its way, and the time.
+fn one_is_done(to_go: u32, ids: &mut u64) -> (Download, Vec<(PeerId, ChunkRequest)>, u64) {
+    let late_min = std::time::Duration::from_secs(60);
+    let tuning = Tuning { late_min, endgame_chunks: 0, ..Tuning::default() };
+    let mut download = Download::new(content(64), ChunkSet::empty(64), 7, tuning);
+    (1..3).for_each(|n| download.add_source(peer(n), ChunkSet::full(64), at(0)));
+    download.set_limit(2);
+    for (source, request) in requests(&mut download, at(0), ids) {
+        download.stored(source, request.id, request.candidates[0], at(100 * u64::from(source.0[0])));
+    }
+    download.set_limit(2 + 2 * (2 + to_go));
+    let (mut now, mut open) = (200, Vec::new());
+    for _ in 0..2 + to_go {
+        open.extend(requests(&mut download, at(now), ids));
+        now += 200;
+        let next = open.iter().position(|(source, _)| *source == peer(2)).unwrap();
+        let (source, request) = open.remove(next);
+        download.stored(source, request.id, request.candidates[0], at(now));
+    }
+    (download, open, now)
+}
+
+#[test]
+fn a_seed_that_is_done_takes_over_what_another_one_would_need_much_longer_for() {
+    for (to_go, taken) in [(1, 0), (3, 1), (15, 2)] {
+        let mut ids = 0;
+        let (mut download, mut open, now) = one_is_done(to_go, &mut ids);
+        open.extend(requests(&mut download, at(now), &mut ids));
+        let at_it = |n| open.iter().filter(|(source, _)| *source == peer(n)).count();
+        assert_eq!((at_it(1), at_it(2)), (2, taken), "{to_go} to go");
+    }
+}
+
+#[test]
+fn a_seed_that_is_done_takes_over_from_one_that_turns_us_away() {
+    let mut ids = 0;
+    let (mut download, open, now) = one_is_done(1, &mut ids);
+    assert!(open.iter().all(|(source, _)| *source == peer(1)));
+    download.failed(peer(1), open[0].1.id, Failure::Refused(Refusal::TooMany), at(now));
+    let asked = requests(&mut download, at(now), &mut ids);
+    assert_eq!((first(&asked).0, asked.len()), (peer(2), 2));
 }

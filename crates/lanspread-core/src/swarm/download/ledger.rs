@@ -17,7 +17,7 @@ pub(super) const RATE_UNKNOWN: f64 = 12e6;
 
 impl Download {
     pub(super) fn record(&mut self, ask: Ask, id: RequestId) -> (PeerId, ChunkRequest) {
-        let open = ask.fresh_only || ask.candidates.len() > 1;
+        let open = ask.fresh_only;
         let chunk = if open { None } else { ask.candidates.first().copied() };
         let bytes = ask.candidates.first().map_or(0, |&chunk| self.chunk_bytes(chunk));
         let usual = self.usual_rate;

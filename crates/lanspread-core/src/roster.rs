@@ -409,6 +409,8 @@ mod tests {
         }
         assert_eq!(peer.update_library(update(0, 1, false, &names[..GAMES_PER_PEER_MAX], &[])), Ok(true));
         assert_eq!(peer.game_count(), GAMES_PER_PEER_MAX);
+        let exchanged = update(1, 1, false, &names[..1], &names[..1]);
+        assert_eq!(peer.update_library(exchanged), Ok(true), "one for another");
         let one_more = update(1, 2, false, &names[GAMES_PER_PEER_MAX..=GAMES_PER_PEER_MAX], &[]);
         assert_eq!(peer.update_library(one_more), Err(LibraryFault::TooManyGames));
     }

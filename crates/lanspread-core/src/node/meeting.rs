@@ -131,7 +131,6 @@ impl Node {
         self.meeting.introductions.lost(peer);
         self.meeting.probes.remove(peer);
         match reason {
-            _ if self.is_stopping() => {}
             CloseReason::Lost | CloseReason::Silent => self.meeting.book.lost(peer, now, &mut self.rng),
             CloseReason::Goodbye | CloseReason::Leaving => self.meeting.book.left(peer, now),
             CloseReason::Replaced | CloseReason::ProtocolError | CloseReason::TooManyPeers => {
@@ -199,6 +198,9 @@ impl Node {
     }
 
     pub(super) fn meeting_wakeup(&self, now: Time) -> Option<Time> {
+        if self.is_stopping() {
+            return None;
+        }
         let Meeting { book, introduce_due, probes, remember_due, .. } = &self.meeting;
         let probe = probes.values().map(|probe| probe.due).min();
         [book.next_due(now), *introduce_due, probe, *remember_due].into_iter().flatten().min()

@@ -72,6 +72,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_used_for_long_is_not_made_up_for() {
+        let mut limit = RateLimit::default();
+        limit.set(Some(1_000_000), Time::START);
+        let now = Time::from_start(Duration::from_secs(60));
+        let at_once = (0..1000).take_while(|_| {
+            let allowed = limit.allows(now);
+            limit.spend(10_000, now);
+            allowed
+        });
+        assert_eq!(at_once.count(), 6, "what the last fifty milliseconds allowed, and one ahead");
+    }
+
+    #[test]
     fn no_limit_never_waits() {
         let mut limit = RateLimit::default();
         limit.spend(u64::MAX, Time::START);

@@ -259,7 +259,9 @@ fn an_interrupted_commit_goes_forward_while_nothing_of_it_is_missing_and_back_ot
             let lost = lost.map(|path| (Area::Incoming, path.to_owned()));
             // What stands at its place already is not lost with the download.
             let shown = if lost.as_ref().is_some_and(|l| !disk.files.contains_key(l)) { &NEW } else { shown };
-            lost.map(|lost| disk.files.remove(&lost));
+            if let Some(lost) = lost {
+                disk.files.remove(&lost);
+            }
             for ended in recoveries(&disk, &commit_intent(&new, &old)) {
                 let visible = ended.visible();
                 let whole =

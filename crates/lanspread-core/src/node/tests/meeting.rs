@@ -116,7 +116,7 @@ fn another_version_is_told_once_and_listed() {
 }
 
 #[test]
-fn an_introduction_of_a_loopback_address_is_believed_only_on_the_same_machine() {
+fn who_is_introduced_is_listed_before_he_is_met() {
     let mut party = room(3);
     party.connect(0, 1).unwrap().unwrap();
     party.pass(SECOND);

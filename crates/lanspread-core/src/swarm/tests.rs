@@ -188,8 +188,9 @@ fn a_late_chunk_is_asked_elsewhere_and_the_slower_answer_is_cancelled() {
     assert!(download.cancels().any(|cancel| cancel == (peer(1), first[0].1.id)));
 }
 
-fn request(id: u64, candidates: &[u32], fresh_only: bool) -> ChunkRequest {
-    let content = content(8);
+/// A request for chunks of the game that has so many of them.
+pub(super) fn request_of(all: u32, id: u64, candidates: &[u32], fresh_only: bool) -> ChunkRequest {
+    let content = content(all);
     ChunkRequest {
         id: RequestId(id),
         game: content.manifest().game().clone(),
@@ -197,6 +198,10 @@ fn request(id: u64, candidates: &[u32], fresh_only: bool) -> ChunkRequest {
         candidates: candidates.iter().copied().map(ChunkIndex).collect(),
         fresh_only,
     }
+}
+
+fn request(id: u64, candidates: &[u32], fresh_only: bool) -> ChunkRequest {
+    request_of(8, id, candidates, fresh_only)
 }
 
 fn serves(uplink: &mut Uplink) -> Vec<(PeerId, u32)> {

@@ -2,25 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use lanspread_types::GameId;
 use lanspread_types::limits::{CANDIDATES_PER_REQUEST_MAX, REQUESTS_PER_SOURCE_MAX};
 use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
-use lanspread_types::{ChunkIndex, GameId};
 
-use super::tests::{CHUNK, at, content, peer};
+use super::tests::{CHUNK, at, content, peer, request_of};
 use super::{Uplink, UplinkAction};
 use crate::io::LinkId;
-
-/// A request for chunks of the game that has so many of them.
-fn request_of(all: u32, id: u64, candidates: &[u32], fresh_only: bool) -> ChunkRequest {
-    let content = content(all);
-    ChunkRequest {
-        id: RequestId(id),
-        game: content.manifest().game().clone(),
-        content: content.content_id(),
-        candidates: candidates.iter().copied().map(ChunkIndex).collect(),
-        fresh_only,
-    }
-}
 
 /// The receiver with that number asks, on its only connection.
 fn ask(uplink: &mut Uplink, n: u8, id: u64, candidates: &[u32], fresh_only: bool) -> Result<(), Refusal> {

@@ -76,15 +76,20 @@ fn who_gets_a_game_becomes_a_source_of_its_download_and_of_no_other() {
     assert_eq!(sources(&party, 0), [(id_of(1), 9), (id_of(2), 9)]);
 }
 
-#[test]
-fn who_says_that_it_has_nothing_is_a_source_only_where_its_library_has_it_all() {
+/// The first downloads a game of nine chunks from the second, and the third is there, too.
+fn downloading_from_one_of_two() -> (Party, ContentId) {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[&[], from_ref(&shared), &[]]);
     party.connect(0, 1);
     party.connect(0, 2);
     party.hold_chunks = true;
     party.download(0, "ggoo");
-    let content = shared.content_id();
+    (party, shared.content_id())
+}
+
+#[test]
+fn who_says_that_it_has_nothing_is_a_source_only_where_its_library_has_it_all() {
+    let (mut party, content) = downloading_from_one_of_two();
     heard(&mut party, 2, Message::HaveMap(HaveMap::All { content }));
     assert_eq!(sources(&party, 0), [(id_of(1), 9), (id_of(2), 9)]);
     heard(&mut party, 1, Message::HaveMap(HaveMap::None { content }));
@@ -94,13 +99,7 @@ fn who_says_that_it_has_nothing_is_a_source_only_where_its_library_has_it_all() 
 
 #[test]
 fn what_lies_beyond_the_last_chunk_counts_for_nothing() {
-    let shared = content("ggoo", 8, 7);
-    let mut party = Party::new(&[&[], from_ref(&shared), &[]]);
-    party.connect(0, 1);
-    party.connect(0, 2);
-    party.hold_chunks = true;
-    party.download(0, "ggoo");
-    let content = shared.content_id();
+    let (mut party, content) = downloading_from_one_of_two();
     for (first, bits) in [(0, vec![1, 0xff, 0xff]), (u32::MAX - 3, vec![0xff])] {
         let map = HaveMap::Part { content, first: ChunkIndex(first), bits };
         heard(&mut party, 2, Message::HaveMap(map));

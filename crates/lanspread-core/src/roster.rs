@@ -19,6 +19,8 @@ use crate::time::Time;
 const SIMULTANEOUS: Duration = Duration::from_secs(3);
 /// Most contents that a peer may want announcements for at a time; it downloads no more than a handful.
 const INTERESTS_MAX: usize = 64;
+/// Pings of one peer within a second. A peer asks after five seconds of silence, and not again before it has heard.
+const PINGS_PER_SECOND_MAX: u32 = 8;
 
 /// A connected peer.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub struct RemotePeer {
     connected_at: Time,
     pub last_heard: Time,
     pub pinged: bool,
+    /// Its pings since then.
+    pings: (Time, u32),
     library: RemoteLibrary,
     interests: BTreeSet<ContentId>,
     /// Downloads in which it sent what does not verify.
@@ -104,6 +108,7 @@ impl Roster {
                 connected_at: now,
                 last_heard: now,
                 pinged: false,
+                pings: (now, 0),
                 library: RemoteLibrary::default(),
                 interests: BTreeSet::new(),
                 strikes: 0,
@@ -200,6 +205,15 @@ impl Roster {
 }
 
 impl RemotePeer {
+    /// Counts a ping; returns whether they come too fast.
+    pub fn floods_with_pings(&mut self, now: Time) -> bool {
+        if now.since(self.pings.0) >= Duration::from_secs(1) {
+            self.pings = (now, 0);
+        }
+        self.pings.1 += 1;
+        self.pings.1 > PINGS_PER_SECOND_MAX
+    }
+
     /// Applies a library message. Returns whether the library is complete and changed.
     pub fn update_library(&mut self, update: LibraryUpdate) -> Result<bool, LibraryFault> {
         let library = &mut self.library;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 
 use lanspread_types::{PeerId, failpoint};
+use tokio::sync::mpsc::Sender;
 use tokio::time::{Duration, Instant};
 
 use crate::event::{Misbehaviour, NetEvent};
@@ -24,6 +25,16 @@ struct State {
 }
 
 impl Complaints {
+    /// What finds no room was not told, and does not count as told.
+    fn tell(&self, events: &Sender<NetEvent>, addr: SocketAddr, peer: Option<PeerId>, how: Misbehaviour) {
+        if let Ok(room) = events.try_reserve()
+            && self.may_tell(addr.ip(), &how)
+            && !failpoint!("forget-misbehaviour")
+        {
+            room.send(NetEvent::Misbehaved { addr, peer, how });
+        }
+    }
+
     fn may_tell(&self, ip: IpAddr, how: &Misbehaviour) -> bool {
         let (key, now) = ((ip.to_canonical(), discriminant(how)), Instant::now());
         let mut state = lock(&self.0);
@@ -46,13 +57,13 @@ impl Complaints {
 /// first.
 pub(crate) fn complain(shared: &Shared, addr: SocketAddr, peer: Option<PeerId>, how: Misbehaviour) {
     tracing::debug!(%addr, ?peer, %how, "misbehaviour");
-    if shared.complaints.may_tell(addr.ip(), &how) && !failpoint!("forget-misbehaviour") {
-        shared.try_report(NetEvent::Misbehaved { addr, peer, how });
-    }
+    shared.complaints.tell(&shared.events, addr, peer, how);
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -67,5 +78,23 @@ mod tests {
         assert!(complaints.may_tell(one, &how));
         assert!(complaints.may_tell(one, &Misbehaviour::NotAPeer(String::new())), "another kind");
         assert!(lock(&complaints.0).told.len() <= ADDRESSES_COUNTED_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_had_room_for_is_told_later() {
+        let complaints = Complaints::default();
+        let (events, mut told) = mpsc::channel(1);
+        let from: SocketAddr = "10.0.0.1:1".parse().unwrap();
+        let tell = |how| complaints.tell(&events, from, None, how);
+        tell(Misbehaviour::TooManyConnections);
+        tell(Misbehaviour::NotAPeer(String::new()));
+        assert!(matches!(
+            told.try_recv(),
+            Ok(NetEvent::Misbehaved { how: Misbehaviour::TooManyConnections, .. })
+        ));
+        tell(Misbehaviour::NotAPeer(String::new()));
+        assert!(matches!(told.try_recv(), Ok(NetEvent::Misbehaved { how: Misbehaviour::NotAPeer(_), .. })));
+        tell(Misbehaviour::NotAPeer(String::new()));
+        assert!(told.try_recv().is_err(), "once");
     }
 }

@@ -51,7 +51,7 @@ impl Control<'_> {
         // From when on the end is only waited for.
         let mut close_by: Option<Instant> = None;
         loop {
-            if let Err(reason) = self.pass_messages_on().await {
+            if let Err(reason) = self.pass_messages_on(outbox).await {
                 return reason;
             }
             if self.stream.unsent() < OUTGOING_LOW_BYTES {
@@ -80,11 +80,14 @@ impl Control<'_> {
         }
     }
 
-    /// Opens what has arrived and reports each message.
-    async fn pass_messages_on(&mut self) -> Result<(), CloseReason> {
+    /// Opens what has arrived and reports each message, until we are done with this peer: it may have said much more.
+    async fn pass_messages_on(&mut self, outbox: &Outbox) -> Result<(), CloseReason> {
         loop {
             while let Some(message) = self.decoder.next().map_err(CloseReason::Protocol)? {
                 self.said_goodbye |= message == Message::Goodbye;
+                if outbox.is_ending() {
+                    continue;
+                }
                 let event = NetEvent::Message { conn: self.conn, message };
                 self.shared.report(&mut self.stop, event).await;
             }

@@ -94,7 +94,7 @@ async fn converse(
 ) -> FetchEnd {
     let connect = async {
         let config = shared.local.tls.only_peer(peer).map_err(|error| error.to_string())?;
-        dial_data(addr, config).await
+        dial_data(addr, shared.listen_ip, config).await
     };
     let stream = match timeout(HANDSHAKE_TIME_MAX, connect).await {
         Ok(Ok(stream)) => stream,

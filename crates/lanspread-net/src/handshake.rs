@@ -146,9 +146,14 @@ pub(crate) async fn probe(addr: SocketAddr, config: Arc<ClientConfig>) -> Result
     Ok(())
 }
 
-/// Opens a data connection to a certain peer.
-pub(crate) async fn dial_data(addr: SocketAddr, config: Arc<ClientConfig>) -> Result<TlsStream, String> {
-    let socket = connect(addr, None).await.map_err(|error| error.to_string())?;
+/// Opens a data connection to a certain peer, from where control connections come, too: what others allow to an address
+/// is shared with nobody else then.
+pub(crate) async fn dial_data(
+    addr: SocketAddr,
+    from: Option<IpAddr>,
+    config: Arc<ClientConfig>,
+) -> Result<TlsStream, String> {
+    let socket = connect(addr, from).await.map_err(|error| error.to_string())?;
     let (mut stream, _) = TlsStream::client(socket, config).await.map_err(|error| match error {
         StreamError::Tls(rustls::Error::General(text)) if text == OTHER_PEER => text,
         other => other.to_string(),

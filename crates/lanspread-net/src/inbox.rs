@@ -66,6 +66,11 @@ impl Outbox {
         self.changed.notify_one();
     }
 
+    /// Whether the connection is to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        lock(&self.state).phase != Phase::Open
+    }
+
     /// Takes up to about `limit` bytes. Frames may be cut: they are bytes of one stream.
     pub(crate) fn take(&self, limit: usize) -> (Vec<u8>, Phase) {
         let mut state = lock(&self.state);

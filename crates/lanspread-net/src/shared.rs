@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) dials: Semaphore,
     pub(crate) complaints: Complaints,
     pub(crate) payloads: mpsc::Sender<Payload>,
-    events: mpsc::Sender<NetEvent>,
+    pub(crate) events: mpsc::Sender<NetEvent>,
     last_key: AtomicU64,
 }
 
@@ -67,12 +67,6 @@ impl Shared {
     /// A number for a new connection.
     pub(crate) fn next_key(&self) -> u64 {
         self.last_key.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// Reports, if there is room.
-    pub(crate) fn try_report(&self, event: NetEvent) {
-        // Without room the reader has more important things to read.
-        let _ = self.events.try_send(event);
     }
 
     /// Reports, waiting for room; once the endpoint stops, only for a moment, because the reader may be gone.

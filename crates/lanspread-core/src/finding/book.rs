@@ -106,17 +106,42 @@ struct Entry {
     changed_at: Time,
 }
 
+/// Hardly anything that a node hears of changes them, and what it hears may come fast: whether somebody is due is worked
+/// out once for each change, and not for each message.
+#[derive(Debug, Default)]
+struct Entries {
+    all: BTreeMap<PeerId, Entry>,
+    /// When the next one is due, where that was worked out since the last change.
+    next_due: Option<Option<Time>>,
+}
+
+impl Entries {
+    fn change(&mut self) -> &mut BTreeMap<PeerId, Entry> {
+        self.next_due = None;
+        &mut self.all
+    }
+
+    /// Of those who are due after that.
+    fn first_due_after(&self, now: Time) -> Option<Time> {
+        let at = |e: &Entry| match e.stage {
+            Stage::Due(at) => Some(at),
+            _ => None,
+        };
+        self.all.values().filter_map(at).filter(|&at| at > now).min()
+    }
+}
+
 #[derive(Debug)]
 pub struct Book {
     me: PeerId,
-    entries: BTreeMap<PeerId, Entry>,
+    entries: Entries,
     strangers: BTreeMap<SocketAddr, Stranger>,
     subnets: Vec<Subnet>,
 }
 
 impl Book {
     pub fn new(me: PeerId) -> Self {
-        Self { me, entries: BTreeMap::new(), strangers: BTreeMap::new(), subnets: Vec::new() }
+        Self { me, entries: Entries::default(), strangers: BTreeMap::new(), subnets: Vec::new() }
     }
 
     pub fn set_subnets(&mut self, subnets: Vec<Subnet>) {
@@ -141,7 +166,7 @@ impl Book {
         } else {
             with_jitter(LEAVE_TO_THEM, rng)
         };
-        let entry = self.entries.entry(peer).or_insert_with(|| Entry::new(now + wait));
+        let entry = self.entries.change().entry(peer).or_insert_with(|| Entry::new(now + wait));
         if name.is_some() {
             entry.name = name;
         }
@@ -180,7 +205,7 @@ impl Book {
         if !self.has_room_for(peer, Means::Inbound) {
             return;
         }
-        let entry = self.entries.entry(*peer).or_insert_with(|| Entry::new(now));
+        let entry = self.entries.change().entry(*peer).or_insert_with(|| Entry::new(now));
         entry.name = Some(hello.name.clone());
         if typed {
             entry.note_means(Means::Typed);
@@ -197,7 +222,7 @@ impl Book {
 
     /// The connection is gone without a word: it is dialled again.
     pub fn lost(&mut self, peer: &PeerId, now: Time, rng: &mut Rng) {
-        let Some(entry) = self.entries.get_mut(peer) else { return };
+        let Some(entry) = self.entries.change().get_mut(peer) else { return };
         (entry.tries, entry.tries_max) = (0, TRIES_MAX_LOST);
         entry.absence = Absence::Unreachable { reason: "the connection was lost".to_owned() };
         if failpoint!("never-redial") {
@@ -208,14 +233,14 @@ impl Book {
 
     /// It said goodbye: it comes back by itself, or is heard of again.
     pub fn left(&mut self, peer: &PeerId, now: Time) {
-        let Some(entry) = self.entries.get_mut(peer) else { return };
+        let Some(entry) = self.entries.change().get_mut(peer) else { return };
         (entry.absence, entry.tries_max) = (Absence::Left, TRIES_MAX_LOST);
         entry.set_stage(Stage::Resting, now);
     }
 
     /// It is not wanted, or we are not: shown with the reason, and not dialled.
     pub fn turned_away(&mut self, peer: &PeerId, reason: String, now: Time) {
-        if let Some(entry) = self.entries.get_mut(peer) {
+        if let Some(entry) = self.entries.change().get_mut(peer) {
             entry.absence = Absence::TurnedAway { reason };
             entry.set_stage(Stage::Resting, now);
         }
@@ -234,11 +259,13 @@ impl Book {
     ) {
         if typed && self.has_room_for(&peer, Means::Typed) {
             self.strangers.remove(&addr);
-            let entry = self.entries.entry(peer).or_insert_with(|| Entry::new(now));
+            let entry = self.entries.change().entry(peer).or_insert_with(|| Entry::new(now));
             entry.note_means(Means::Typed);
             entry.add_addrs(&[addr]);
         }
-        let Some(entry) = self.entries.get_mut(&peer).filter(|e| e.stage != Stage::Connected) else { return };
+        let Some(entry) = self.entries.change().get_mut(&peer).filter(|e| e.stage != Stage::Connected) else {
+            return;
+        };
         entry.absence = Absence::TurnedAway { reason: mismatch.to_string() };
         let stage = match mismatch {
             PartyMismatch::TooManyTries => Stage::Due(now + TOO_MANY_TRIES_AGAIN),
@@ -249,7 +276,9 @@ impl Book {
 
     /// An attempt on all its addresses has failed.
     pub fn failed(&mut self, peer: &PeerId, reason: String, now: Time, rng: &mut Rng) {
-        let Some(entry) = self.entries.get_mut(peer).filter(|e| e.stage == Stage::Dialling) else { return };
+        let Some(entry) = self.entries.change().get_mut(peer).filter(|e| e.stage == Stage::Dialling) else {
+            return;
+        };
         entry.tries += 1;
         entry.absence = Absence::Unreachable { reason };
         if entry.tries >= entry.tries_max {
@@ -264,7 +293,7 @@ impl Book {
         match peer {
             Some(peer) if self.has_room_for(&peer, Means::Inbound) => {
                 self.strangers.remove(&addr);
-                let entry = self.entries.entry(peer).or_insert_with(|| Entry::new(now));
+                let entry = self.entries.change().entry(peer).or_insert_with(|| Entry::new(now));
                 if entry.found_by.is_empty() {
                     entry.note_means(Means::Inbound);
                 }
@@ -286,13 +315,18 @@ impl Book {
 
     /// Those whose time has come. They count as being dialled from now on.
     pub fn take_due(&mut self, now: Time) -> Vec<Due> {
+        // Who waits for a place comes with the end of an attempt, which is a change.
+        if self.entries.next_due.is_some_and(|next| next.is_none_or(|at| at > now)) {
+            return Vec::new();
+        }
         let mut dialling: BTreeMap<Option<PeerId>, usize> = BTreeMap::new();
-        for entry in self.entries.values().filter(|e| e.stage == Stage::Dialling) {
+        for entry in self.entries.all.values().filter(|e| e.stage == Stage::Dialling) {
             *dialling.entry(entry.introducer).or_default() += 1;
         }
         let mut free = ATTEMPTS_MAX.saturating_sub(dialling.values().sum());
         let mut ready: Vec<(bool, Time, PeerId)> = self
             .entries
+            .all
             .iter()
             .filter_map(|(peer, e)| match e.stage {
                 Stage::Due(at) if now >= at => Some((e.introducer.is_some(), at, *peer)),
@@ -303,7 +337,7 @@ impl Book {
         ready.sort();
         let mut due = Vec::new();
         for (_, _, peer) in ready {
-            let Some(entry) = self.entries.get_mut(&peer) else { continue };
+            let Some(entry) = self.entries.all.get_mut(&peer) else { continue };
             let already = dialling.entry(entry.introducer).or_default();
             if free == 0 || entry.introducer.is_some() && *already >= ATTEMPTS_PER_INTRODUCER_MAX {
                 continue;
@@ -316,28 +350,28 @@ impl Book {
             addrs.sort_by_key(|&addr| rank(addr, &self.subnets));
             due.push(Due { peer, addrs });
         }
+        self.entries.next_due = Some(self.entries.first_due_after(now));
         due
     }
 
     /// When the next one is due. Those that wait for a place come with the end of an attempt.
     pub fn next_due(&self, now: Time) -> Option<Time> {
-        let at = |e: &Entry| match e.stage {
-            Stage::Due(at) => Some(at),
-            _ => None,
-        };
-        self.entries.values().filter_map(at).filter(|&at| at > now).min()
+        match self.entries.next_due {
+            Some(next) if next.is_none_or(|at| at > now) => next,
+            _ => self.entries.first_due_after(now),
+        }
     }
 
     /// How a peer was found.
     pub fn found_by(&self, peer: &PeerId) -> Vec<Means> {
-        self.entries.get(peer).map(|e| e.found_by.clone()).unwrap_or_default()
+        self.entries.all.get(peer).map(|e| e.found_by.clone()).unwrap_or_default()
     }
 
     /// Everybody who was heard of and is not connected, but for those who said goodbye. Each once: what was typed is
     /// left out where it is known who is there.
     pub fn strangers(&self) -> Vec<Stranger> {
         let here = |e: &Entry| e.stage == Stage::Connected || e.absence == Absence::Left;
-        let absent = self.entries.iter().filter(|(_, e)| !here(e));
+        let absent = self.entries.all.iter().filter(|(_, e)| !here(e));
         let mut all: Vec<Stranger> = absent
             .map(|(peer, e)| Stranger {
                 peer: Some(*peer),
@@ -358,6 +392,7 @@ impl Book {
     pub fn to_remember(&self) -> Vec<KnownPeer> {
         let mut worth: Vec<(bool, &PeerId, &Entry)> = self
             .entries
+            .all
             .iter()
             .filter(|(_, e)| e.stage == Stage::Connected || e.tries_max == TRIES_MAX_LOST)
             .map(|(peer, e)| (e.stage != Stage::Connected, peer, e))
@@ -375,7 +410,7 @@ impl Book {
     /// Whether the peer is in the book or may come in. When it is full, who could not be reached goes first, then who is
     /// only known by hearsay.
     fn has_room_for(&mut self, peer: &PeerId, means: Means) -> bool {
-        if self.entries.contains_key(peer) || self.entries.len() < ENTRIES_MAX {
+        if self.entries.all.contains_key(peer) || self.entries.all.len() < ENTRIES_MAX {
             return true;
         }
         let dispensable = |e: &Entry| match e.stage {
@@ -386,11 +421,12 @@ impl Book {
         };
         let victim = self
             .entries
+            .all
             .iter()
             .filter_map(|(peer, e)| Some((dispensable(e)?, e.changed_at, *peer)))
             .min()
             .map(|(_, _, peer)| peer);
-        victim.is_some_and(|victim| self.entries.remove(&victim).is_some())
+        victim.is_some_and(|victim| self.entries.change().remove(&victim).is_some())
     }
 }
 

@@ -129,7 +129,7 @@ fn another_version_is_shown_with_its_number_and_not_dialled() {
     assert_eq!(seen.due(1000), []);
     assert_eq!(seen.book.strangers()[0].absence, Absence::OtherVersion { theirs: 77 });
     seen.hear(2000, LARGER, Means::Mdns, &[addr(9)]);
-    assert_eq!(seen.book.entries[&LARGER].name, None);
+    assert_eq!(seen.book.entries.all[&LARGER].name, None);
 }
 
 #[test]
@@ -141,11 +141,11 @@ fn an_introducer_of_many_who_do_not_exist_delays_only_them() {
         PeerId(id)
     };
     (0..5 * ENTRIES_MAX).for_each(|n| seen.hear(0, nobody(n), Means::Introduced, &[addr(1)]));
-    assert_eq!(seen.book.entries.len(), ENTRIES_MAX, "the book is bounded");
+    assert_eq!(seen.book.entries.all.len(), ENTRIES_MAX, "the book is bounded");
     assert_eq!(seen.due(2000).len(), ATTEMPTS_PER_INTRODUCER_MAX, "so are the attempts");
     seen.hear(2000, LARGER, Means::Mdns, &[addr(2)]);
     assert_eq!(seen.due(2001), [LARGER], "who was seen is dialled at once, in the place of hearsay");
-    assert_eq!(seen.book.entries.len(), ENTRIES_MAX);
+    assert_eq!(seen.book.entries.all.len(), ENTRIES_MAX);
 }
 
 #[test]
@@ -358,4 +358,35 @@ fn a_room_that_was_lost_at_once_is_not_dialled_in_step() {
     }
     assert!((1..20).contains(&soon), "half of the time has passed: {soon}");
     assert_eq!(seen.due(1626).len(), 20 - soon, "a quarter more at most");
+}
+
+#[test]
+fn what_was_worked_out_before_is_what_would_be_worked_out_now() {
+    let (mut seen, mut plain, mut dice) = (Seen::new(), Seen::new(), Rng::new(3));
+    let (mut now, mut dialled) = (0, 0);
+    for _ in 0..5000 {
+        now += dice.below(400);
+        let (what, n) = (dice.below(8), 1 + dice.below(60) as u8);
+        let means = if n > 30 { Means::Introduced } else { Means::Mdns };
+        let [due, expected] = [(&mut seen, false), (&mut plain, true)].map(|(one, forgets)| {
+            if forgets {
+                one.book.entries.next_due = None;
+            }
+            match what {
+                0 => one.hear(now, PeerId([n; 32]), means, &[addr(n)]),
+                1 => one.connect(now, PeerId([n; 32]), addr(n)),
+                2 => one.book.lost(&PeerId([n; 32]), at(now), &mut one.rng),
+                3 => one.book.failed(&PeerId([n; 32]), "nobody".to_owned(), at(now), &mut one.rng),
+                _ => {}
+            }
+            let due = one.book.take_due(at(now));
+            if forgets {
+                one.book.entries.next_due = None;
+            }
+            (due, one.book.next_due(at(now)), one.book.next_due(at(now + 300)))
+        });
+        assert_eq!(due, expected, "at {now}");
+        dialled += due.0.len();
+    }
+    assert!(dialled > 500, "{dialled}");
 }

@@ -176,6 +176,13 @@ impl Node {
             Message::StateWanted => self.tell_state(now, conn, id),
             Message::State(state) => self.state_told(now, id, state),
             Message::FetchWanted { game } => self.fetch_wanted(now, id, &game),
+            Message::Ping { .. } if peer.floods_with_pings(now) => {
+                let addr = peer.addr;
+                let cause = RefusalCause::Protocol("it pings again and again".to_owned());
+                self.refused(now, addr, Some(id), cause, false);
+                self.close(conn, CloseReason::ProtocolError);
+                self.closed(now, conn, CloseReason::ProtocolError);
+            }
             Message::Ping { nonce } => self.send(conn, Message::Pong { nonce }),
             Message::Introduce { peers } => self.introduced(now, id, &peers),
             Message::Pong { .. } => {}

@@ -286,7 +286,7 @@ async fn a_data_connection_comes_after_the_proof() {
         if guest {
             bob.door.as_ref().unwrap().guests.admit(ann.peer);
         }
-        let dial = dial_data(addr, ann.tls.only_peer(bob.peer).unwrap());
+        let dial = dial_data(addr, None, ann.tls.only_peer(bob.peer).unwrap());
         let accepted = async {
             let (socket, from) = socket.accept().await.unwrap();
             accept(socket, from.ip(), &bob).await

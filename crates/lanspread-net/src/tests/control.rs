@@ -46,6 +46,21 @@ async fn messages_arrive_in_order_both_ways() {
 }
 
 #[tokio::test]
+async fn of_what_is_still_unread_at_the_close_nothing_is_passed_on() {
+    let (ann, to_bob, mut bob, to_ann) = pair().await;
+    for nonce in 0..5000 {
+        ann.endpoint.send(to_bob, &Message::Ping { nonce });
+    }
+    assert!(matches!(bob.event().await, NetEvent::Message { .. }));
+    bob.endpoint.close(to_ann, false);
+    let mut more = 0;
+    while matches!(bob.event().await, NetEvent::Message { .. }) {
+        more += 1;
+    }
+    assert!(more < 200, "{more} messages, where the channel holds 64");
+}
+
+#[tokio::test]
 async fn a_peer_does_not_connect_to_itself() {
     let (mut ann, mut bob) = (Peer::new("Ann").await, Peer::new("Bob").await);
     ann.endpoint.dial(ann.addr());

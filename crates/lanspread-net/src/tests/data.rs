@@ -11,7 +11,7 @@ use super::{Peer, chunk_request, config, game};
 use crate::handshake::{Accepted, Local, accept};
 use crate::stream::TlsStream;
 use crate::tls::TlsConfigs;
-use crate::{LinkKey, NetEvent, PayloadKind, PayloadSource, RequestFailure};
+use crate::{EndpointConfig, LinkKey, NetEvent, PayloadKind, PayloadSource, RequestFailure};
 
 /// The byte at a place of a chunk.
 fn byte(chunk: u32, offset: u64) -> u8 {
@@ -313,13 +313,25 @@ async fn a_source_that_stops_in_mid_payload_is_given_up() {
     assert!(lost(&mut receiver).await.1.contains("middle"));
 }
 
+#[cfg(any(target_os = "linux", target_os = "windows"))]
+#[tokio::test]
+async fn who_listens_on_one_address_asks_from_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let one_of_many = EndpointConfig { listen: "127.0.0.78:0".parse().unwrap(), ..config("Receiver") };
+    let receiver = Peer::with(one_of_many, lanspread_types::limits::PROTOCOL_VERSION).await;
+    let source = config("Source").identity.peer_id();
+    receiver.endpoint.request(source, listener.local_addr().unwrap(), chunk_request(1, &[3]));
+    let (_, came_from) = listener.accept().await.unwrap();
+    assert_eq!(came_from.ip(), receiver.addr().ip());
+}
+
 #[tokio::test]
 async fn a_link_that_repeats_a_number_is_ended() {
     let mut source = Peer::new("Source").await;
     let identity = config("Mallory").identity;
     let tls = TlsConfigs::new(&identity).unwrap();
-    let mut stream =
-        crate::handshake::dial_data(source.addr(), tls.only_peer(source.id()).unwrap()).await.unwrap();
+    let config = tls.only_peer(source.id()).unwrap();
+    let mut stream = crate::handshake::dial_data(source.addr(), None, config).await.unwrap();
     let request = lanspread_proto::encode(&chunk_request(1, &[3])).unwrap();
     stream.send(&[&request[..], &request[..]].concat());
     stream.flush(super::PATIENCE).await.unwrap();

@@ -6,7 +6,9 @@ use lanspread_types::message::Message;
 
 use super::SECOND;
 use super::party::Party;
-use crate::io::{ConnId, Input, NetInput, Output};
+use crate::event::Event;
+use crate::io::{CloseReason, ConnId, Input, NetInput, Output};
+use crate::refusals::RefusalKind;
 use crate::time::Time;
 
 fn at(seconds: u64) -> Time {
@@ -60,4 +62,30 @@ fn only_the_silent_are_asked_and_only_once() {
     assert_eq!(party.guests[0].node.next_wakeup(party.now), Some(at(8)));
     assert_eq!(pinged(&mut party, at(8)), [heard]);
     assert_eq!(party.guests[0].node.next_wakeup(party.now), Some(at(15)));
+}
+
+#[test]
+fn who_pings_without_end_is_answered_for_a_while_and_then_let_go() {
+    let mut party = with_silent(1);
+    let conn = party.conn_from(0, 1);
+    let ping = |party: &mut Party| {
+        let ping = Message::Ping { nonce: 7 };
+        let told = party.wishes(0, Input::Net(NetInput::Message { conn, message: ping }));
+        let times = |what: fn(&Output) -> bool| told.iter().filter(|wish| what(wish)).count();
+        [
+            times(|wish| matches!(wish, Output::Send { message: Message::Pong { nonce: 7 }, .. })),
+            times(|wish| matches!(wish, Output::Close { reason: CloseReason::ProtocolError, .. })),
+            times(|wish| {
+                let Output::Event(Event::PeerRefused { cause, .. }) = wish else { return false };
+                cause.kind() == RefusalKind::Protocol
+            }),
+        ]
+    };
+    for second in [0, 1] {
+        party.now = at(second);
+        assert_eq!([(); 8].map(|()| ping(&mut party)), [[1, 0, 0]; 8], "in second {second}");
+    }
+    party.now = at(1) + SECOND - Duration::from_millis(1);
+    assert_eq!(ping(&mut party), [0, 1, 1], "one too many");
+    assert_eq!(ping(&mut party), [0, 0, 0], "nothing that comes after it is looked at");
 }

@@ -94,6 +94,7 @@ fn what_a_seed_cannot_read_comes_from_another_one() {
         let mut refused = Vec::new();
         for step in 0..100 {
             for (source, request) in requests(&mut download, at(step * 10), &mut ids) {
+                assert_eq!(request.fresh_only, fellows, "a seed that many need sends nothing twice");
                 // As a seed chooses: what it has sent to nobody, which is what it could not read.
                 let missing = |chunk: &&ChunkIndex| !download.had().contains(**chunk);
                 let chunk = request.candidates.iter().find(missing).copied().unwrap_or(request.candidates[0]);

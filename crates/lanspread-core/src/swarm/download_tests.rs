@@ -3,7 +3,7 @@
 use lanspread_types::message::{ChunkRequest, Refusal};
 use lanspread_types::{ChunkIndex, ChunkSet, PeerId};
 
-use super::tests::{at, content, download, peer, requests};
+use super::tests::{CHUNK, at, content, download, peer, requests};
 use super::{Download, Failure, Tuning};
 
 fn chunks(of: &[u32]) -> Vec<ChunkIndex> {
@@ -179,4 +179,64 @@ fn what_is_taken_back_from_a_silent_source_is_free_for_others() {
     download.add_source(peer(2), ChunkSet::full(32), at(60_001));
     let asked = requests(&mut download, at(60_001), &mut ids);
     assert_eq!(asked_of(&asked, 2), [[first.candidates[0].0]]);
+}
+
+#[test]
+fn the_room_has_as_many_copies_as_the_rarest_chunk_and_a_share_of_one_more() {
+    let mut download = Download::new(content(32), set(32, &[0, 1]), 7, Tuning::default());
+    assert!((download.copies_in_room() - 2.0 / 32.0).abs() < 1e-9, "ours");
+    download.add_source(peer(1), ChunkSet::full(32), at(0));
+    download.add_source(peer(2), set(32, &[1, 2, 3, 4, 5, 6]), at(0));
+    assert!((download.copies_in_room() - 1.0 - 7.0 / 32.0).abs() < 1e-9, "{}", download.copies_in_room());
+}
+
+#[test]
+fn what_is_on_its_way_is_counted_to_the_byte_and_bounded() {
+    let tuning = Tuning { in_flight_bytes: 0, in_flight_chunks_min: 3, ..Tuning::default() };
+    let (mut download, mut ids) = (Download::new(content(32), ChunkSet::empty(32), 7, tuning), 0);
+    (1..5).for_each(|n| download.add_source(peer(n), ChunkSet::full(32), at(0)));
+    let asked = requests(&mut download, at(0), &mut ids);
+    assert_eq!((asked.len(), download.bytes_in_flight()), (3, 3 * CHUNK));
+    for (left, (source, request)) in (0..3).rev().zip(&asked) {
+        download.stored(*source, request.id, request.candidates[0], at(1));
+        assert_eq!(download.bytes_in_flight(), left * CHUNK);
+    }
+}
+
+#[test]
+fn what_is_on_its_way_feeds_a_download_even_if_its_source_says_that_it_has_nothing() {
+    let (mut download, mut ids) = (download(32), 0);
+    download.add_source(peer(1), ChunkSet::full(32), at(0));
+    let asked = requests(&mut download, at(0), &mut ids);
+    download.add_source(peer(1), ChunkSet::empty(32), at(1));
+    assert!(download.is_fed());
+    for (source, request) in asked {
+        download.failed(source, request.id, Failure::Refused(Refusal::NotHad), at(2));
+    }
+    assert!(!download.is_fed());
+}
+
+#[test]
+fn who_answers_one_of_two_requests_and_falls_silent_is_waited_for_no_longer_than_that() {
+    let (mut download, mut ids) = (download(32), 0);
+    download.add_source(peer(1), ChunkSet::full(32), at(0));
+    let first = requests(&mut download, at(0), &mut ids).remove(0).1;
+    download.stored(peer(1), first.id, ChunkIndex(0), at(1));
+    download.set_limit(3);
+    let two = requests(&mut download, at(1), &mut ids);
+    assert_eq!(asked_of(&two, 1), [[1], [2]]);
+    download.stored(peer(1), two[0].1.id, ChunkIndex(1), at(2));
+    assert_eq!((requests(&mut download, at(60_001), &mut ids).len(), download.cancels().count()), (0, 0));
+    requests(&mut download, at(60_002), &mut ids);
+    assert_eq!(download.cancels().collect::<Vec<_>>(), [(peer(1), two[1].1.id)]);
+}
+
+#[test]
+fn what_a_seed_turns_out_not_to_have_is_still_known_of_others() {
+    let (mut download, mut ids) = (Download::new(content(4), set(4, &[0, 1, 2]), 7, Tuning::default()), 0);
+    download.add_source(peer(1), ChunkSet::full(4), at(0));
+    let asked = requests(&mut download, at(0), &mut ids).remove(0).1;
+    download.add_source(peer(2), set(4, &[3]), at(1));
+    download.failed(peer(1), asked.id, Failure::Refused(Refusal::NotHad), at(2));
+    assert_eq!(asked_of(&requests(&mut download, at(2), &mut ids), 2), [[3]]);
 }

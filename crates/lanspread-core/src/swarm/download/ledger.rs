@@ -203,3 +203,29 @@ pub(super) fn usual_rate<'a>(sources: impl Iterator<Item = &'a Source>) -> f64 {
     }
     if known == 0 { RATE_UNKNOWN } else { sum / f64::from(known) }
 }
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::ChunkSet;
+
+    use super::*;
+
+    #[test]
+    fn the_usual_rate_is_the_mean_of_those_that_are_known() {
+        let took = |ms: &[u64]| {
+            let sources: Vec<Source> = ms
+                .iter()
+                .map(|&ms| {
+                    let mut source = Source::new(ChunkSet::empty(1));
+                    if ms > 0 {
+                        source.stored(1000, Time::START, Time::from_start(Duration::from_millis(ms)));
+                    }
+                    source
+                })
+                .collect();
+            usual_rate(sources.iter())
+        };
+        assert_eq!([took(&[]), took(&[0])], [RATE_UNKNOWN; 2]);
+        assert!((took(&[100, 0, 500]) - 6000.0).abs() < 1e-6, "{}", took(&[100, 0, 500]));
+    }
+}

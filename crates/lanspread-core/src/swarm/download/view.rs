@@ -60,12 +60,6 @@ impl Download {
         rarest as f64 + more as f64 / f64::from(self.had.len().max(1))
     }
 
-    /// Whether the sources together have everything that is missing.
-    pub fn can_complete(&self) -> bool {
-        let any_seed = self.sources.values().any(|source| source.has.is_full());
-        any_seed || self.had.missing_from(0).all(|chunk| self.copies(chunk) > 0)
-    }
-
     /// Whether somebody who answers has, or is sending, anything that is missing.
     pub fn is_fed(&self) -> bool {
         let answers = |source: &&Source| !source.contact.is_mute(self.now);

@@ -121,6 +121,11 @@ impl Entries {
         &mut self.all
     }
 
+    /// What was worked out since the last change, unless its time has come.
+    fn foreseen(&self, now: Time) -> Option<Option<Time>> {
+        self.next_due.filter(|next| next.is_none_or(|at| at > now))
+    }
+
     /// Of those who are due after that.
     fn first_due_after(&self, now: Time) -> Option<Time> {
         let at = |e: &Entry| match e.stage {
@@ -316,7 +321,7 @@ impl Book {
     /// Those whose time has come. They count as being dialled from now on.
     pub fn take_due(&mut self, now: Time) -> Vec<Due> {
         // Who waits for a place comes with the end of an attempt, which is a change.
-        if self.entries.next_due.is_some_and(|next| next.is_none_or(|at| at > now)) {
+        if self.entries.foreseen(now).is_some() {
             return Vec::new();
         }
         let mut dialling: BTreeMap<Option<PeerId>, usize> = BTreeMap::new();
@@ -356,10 +361,7 @@ impl Book {
 
     /// When the next one is due. Those that wait for a place come with the end of an attempt.
     pub fn next_due(&self, now: Time) -> Option<Time> {
-        match self.entries.next_due {
-            Some(next) if next.is_none_or(|at| at > now) => next,
-            _ => self.entries.first_due_after(now),
-        }
+        self.entries.foreseen(now).unwrap_or_else(|| self.entries.first_due_after(now))
     }
 
     /// How a peer was found.

@@ -11,7 +11,7 @@ use crate::event::{DownloadFailure, Event, RejectReason};
 use crate::fetch::{
     AskedForManifest, Ending, Fetch, MANIFEST_PATIENCE, PROGRESS_INTERVAL, Phase, SOURCE_PATIENCE, Transfer,
 };
-use crate::io::{ChunkFault, CloseReason, DiskError, DiskJob, ManifestFault, Output, RequestFailure};
+use crate::io::{ChunkFault, DiskError, DiskJob, ManifestFault, Output, RequestFailure};
 use crate::library::LocalGame;
 use crate::refusals::RefusalCause;
 use crate::roster::RemotePeer;
@@ -366,11 +366,8 @@ impl Node {
         let Some(remote) = self.roster.get_mut(&peer) else { return };
         remote.strikes += 1;
         if remote.strikes >= STRIKES_MAX {
-            let (conn, addr) = (remote.conn, remote.addr);
-            self.refused(now, addr, Some(peer), RefusalCause::BadData, false);
             self.roster.ban(peer);
-            self.close(conn, CloseReason::ProtocolError);
-            self.closed(now, conn, CloseReason::ProtocolError);
+            self.let_go(now, peer, RefusalCause::BadData);
         }
     }
 

@@ -177,11 +177,7 @@ impl Node {
             Message::State(state) => self.state_told(now, id, state),
             Message::FetchWanted { game } => self.fetch_wanted(now, id, &game),
             Message::Ping { .. } if peer.floods_with_pings(now) => {
-                let addr = peer.addr;
-                let cause = RefusalCause::Protocol("it pings again and again".to_owned());
-                self.refused(now, addr, Some(id), cause, false);
-                self.close(conn, CloseReason::ProtocolError);
-                self.closed(now, conn, CloseReason::ProtocolError);
+                self.let_go(now, id, RefusalCause::Protocol("it pings again and again".to_owned()));
             }
             Message::Ping { nonce } => self.send(conn, Message::Pong { nonce }),
             Message::Introduce { peers } => self.introduced(now, id, &peers),

@@ -10,6 +10,7 @@ use lanspread_types::{PeerId, failpoint};
 use super::Node;
 use crate::command::CommandError;
 use crate::event::Event;
+use crate::io::CloseReason;
 use crate::refusals::{RefusalCause, Refused};
 use crate::snapshot::RefusedSnapshot;
 use crate::time::Time;
@@ -44,6 +45,15 @@ impl Node {
         if self.refusals.note(addr, peer, cause.clone(), now) && !failpoint!("forget-refusals") {
             self.event(Event::PeerRefused { peer, addr, cause });
         }
+    }
+
+    /// Ends the connection of somebody who does not keep the rules, and tells of it.
+    pub(super) fn let_go(&mut self, now: Time, peer: PeerId, cause: RefusalCause) {
+        let Some(remote) = self.roster.get(&peer) else { return };
+        let (conn, addr) = (remote.conn, remote.addr);
+        self.refused(now, addr, Some(peer), cause, false);
+        self.close(conn, CloseReason::ProtocolError);
+        self.closed(now, conn, CloseReason::ProtocolError);
     }
 
     pub(super) fn refused_list(&self, now: Time) -> Vec<RefusedSnapshot> {

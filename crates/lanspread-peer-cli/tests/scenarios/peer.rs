@@ -514,12 +514,7 @@ impl Peer {
         what: &str,
         mut pick: impl FnMut(&Event) -> Option<T>,
     ) -> Outcome<(Mark, T)> {
-        eventually(&format!("{} prints {what}", self.name()), || {
-            let found = self
-                .process
-                .find_or_require_more(|log| log.first(since, |l| event(l).and_then(&mut pick)))?;
-            Ok(found.ok_or_else(|| self.last_events(since)))
-        })
+        eventually(&format!("{} prints {what}", self.name()), || self.look_for(since, &mut pick))
     }
 
     /// The same for the end of something that may take long on a busy machine: waits as long as other events than mere
@@ -531,12 +526,22 @@ impl Peer {
         mut pick: impl FnMut(&Event) -> Option<T>,
     ) -> Outcome<(Mark, T)> {
         while_moving(&format!("{} prints {what}", self.name()), || {
-            let look = |log: &Log| log.first(since, |l| event(l).and_then(&mut pick));
-            let found = self.process.find_or_require_more(look)?;
+            let seen = self.look_for(since, &mut pick)?;
             let moves = |event: &Event| !matches!(event, Event::DownloadProgress(_));
             let moved = self.log().pick(since, |line| event(line).filter(|e| moves(e)).map(drop)).len();
-            Ok((found.ok_or_else(|| self.last_events(since)), moved))
+            Ok((seen, moved))
         })
+    }
+
+    /// Whether the event has come by now; fails if it cannot come any more.
+    fn look_for<T>(
+        &self,
+        since: Mark,
+        mut pick: impl FnMut(&Event) -> Option<T>,
+    ) -> Outcome<Seen<(Mark, T)>> {
+        let look = |log: &Log| log.first(since, |line| event(line).and_then(&mut pick));
+        let found = self.process.find_or_require_more(look)?;
+        Ok(found.ok_or_else(|| self.last_events(since)))
     }
 
     /// The first event since the mark that is already there.

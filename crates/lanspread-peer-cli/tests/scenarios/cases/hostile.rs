@@ -165,32 +165,47 @@ fn parsed<T: std::str::FromStr>(text: &str) -> Outcome<T> {
 
 /// Several ways to be a nuisance, at once, until it is stopped.
 struct Attack {
-    over: Arc<AtomicBool>,
-    made: Arc<AtomicU64>,
-    /// Pings that were answered to the connection that got most answers.
-    answered: Arc<AtomicU64>,
+    course: Arc<Course>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// How an attack goes.
+#[derive(Default)]
+struct Course {
+    over: AtomicBool,
+    /// Connections and requests.
+    made: AtomicU64,
+    /// Pings that were answered to the connection that got most answers.
+    answered: AtomicU64,
+}
+
+impl Course {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Attack {
     fn start(seed: SocketAddr, id: PeerId, content: ContentId) -> Self {
-        let (over, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let answered = Arc::new(AtomicU64::new(0));
-        let mut attack = Self { over, made, answered: Arc::clone(&answered), threads: Vec::new() };
-        attack.spawn(move |over, made| half_open(seed, over, made));
-        attack.spawn(move |over, made| garbage(seed, over, made));
-        attack.spawn(move |over, made| drip(seed, over, made));
-        attack.spawn(move |over, made| bad_peer(seed, id, content, over, made, &answered));
+        let mut attack = Self { course: Arc::default(), threads: Vec::new() };
+        attack.spawn(move |course| half_open(seed, course));
+        attack.spawn(move |course| garbage(seed, course));
+        attack.spawn(move |course| drip(seed, course));
+        attack.spawn(move |course| bad_peer(seed, id, content, course));
         attack
     }
 
-    fn spawn(&mut self, nuisance: impl Fn(&AtomicBool, &AtomicU64) + Send + 'static) {
-        let (over, made) = (Arc::clone(&self.over), Arc::clone(&self.made));
-        self.threads.push(std::thread::spawn(move || nuisance(&over, &made)));
+    fn spawn(&mut self, nuisance: impl Fn(&Course) + Send + 'static) {
+        let course = Arc::clone(&self.course);
+        self.threads.push(std::thread::spawn(move || nuisance(&course)));
     }
 
     fn made(&self) -> u64 {
-        self.made.load(Ordering::Relaxed)
+        self.course.made.load(Ordering::Relaxed)
     }
 
     /// Waits until so many connections were made.
@@ -203,17 +218,17 @@ impl Attack {
 
     /// Ends it; says how many pings were answered to the connection that got most answers.
     fn stop(self) -> Outcome<u64> {
-        self.over.store(true, Ordering::Relaxed);
+        self.course.over.store(true, Ordering::Relaxed);
         for thread in self.threads {
             thread.join().map_err(|_| Failure("a part of the attack panicked".to_owned()))?;
         }
-        Ok(self.answered.load(Ordering::Relaxed))
+        Ok(self.course.answered.load(Ordering::Relaxed))
     }
 }
 
-fn connect(seed: SocketAddr, made: &AtomicU64) -> Option<TcpStream> {
+fn connect(seed: SocketAddr, course: &Course) -> Option<TcpStream> {
     let stream = TcpStream::connect_timeout(&seed, Duration::from_secs(2)).ok()?;
-    made.fetch_add(1, Ordering::Relaxed);
+    course.count();
     let patience = Some(Duration::from_millis(200));
     stream.set_read_timeout(patience).ok()?;
     stream.set_write_timeout(patience).ok()?;
@@ -221,10 +236,10 @@ fn connect(seed: SocketAddr, made: &AtomicU64) -> Option<TcpStream> {
 }
 
 /// Opens connections, says nothing, and keeps a few hundred at a time.
-fn half_open(seed: SocketAddr, over: &AtomicBool, made: &AtomicU64) {
+fn half_open(seed: SocketAddr, course: &Course) {
     let mut kept = std::collections::VecDeque::new();
-    while !over.load(Ordering::Relaxed) {
-        kept.extend(connect(seed, made));
+    while !course.is_over() {
+        kept.extend(connect(seed, course));
         if kept.len() > 300 {
             kept.pop_front();
         }
@@ -233,14 +248,14 @@ fn half_open(seed: SocketAddr, over: &AtomicBool, made: &AtomicU64) {
 }
 
 /// Says what no peer says.
-fn garbage(seed: SocketAddr, over: &AtomicBool, made: &AtomicU64) {
+fn garbage(seed: SocketAddr, course: &Course) {
     let talks: [&[u8]; 4] =
         [b"GET / HTTP/1.1\r\n\r\n", &[0; 4096], &[0xff; 70_000], &[0x16, 3, 1, 0xff, 0xff, 1, 0xff, 0xff]];
     for talk in talks.iter().cycle() {
-        if over.load(Ordering::Relaxed) {
+        if course.is_over() {
             return;
         }
-        if let Some(mut stream) = connect(seed, made) {
+        if let Some(mut stream) = connect(seed, course) {
             // It may hang up before it has heard everything.
             let _ = stream.write_all(talk);
             let _ = stream.read(&mut [0; 64]);
@@ -249,11 +264,11 @@ fn garbage(seed: SocketAddr, over: &AtomicBool, made: &AtomicU64) {
 }
 
 /// Sends the beginning of a TLS handshake byte by byte.
-fn drip(seed: SocketAddr, over: &AtomicBool, made: &AtomicU64) {
-    while !over.load(Ordering::Relaxed) {
-        let Some(mut stream) = connect(seed, made) else { continue };
+fn drip(seed: SocketAddr, course: &Course) {
+    while !course.is_over() {
+        let Some(mut stream) = connect(seed, course) else { continue };
         for byte in [0x16u8, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3].into_iter().cycle().take(50) {
-            if over.load(Ordering::Relaxed) || stream.write_all(&[byte]).is_err() {
+            if course.is_over() || stream.write_all(&[byte]).is_err() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -262,30 +277,17 @@ fn drip(seed: SocketAddr, over: &AtomicBool, made: &AtomicU64) {
 }
 
 /// A peer with a key that says hello and then breaks every rule.
-fn bad_peer(
-    seed: SocketAddr,
-    id: PeerId,
-    content: ContentId,
-    over: &AtomicBool,
-    made: &AtomicU64,
-    answered: &AtomicU64,
-) {
+fn bad_peer(seed: SocketAddr, id: PeerId, content: ContentId, course: &Course) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
-        while !over.load(Ordering::Relaxed) {
+        while !course.is_over() {
             // Whatever becomes of it, the next one comes with a new key.
-            let _ = timeout(Duration::from_secs(5), break_rules(seed, id, content, made, answered)).await;
+            let _ = timeout(Duration::from_secs(5), break_rules(seed, id, content, course)).await;
         }
     });
 }
 
-async fn break_rules(
-    seed: SocketAddr,
-    id: PeerId,
-    content: ContentId,
-    made: &AtomicU64,
-    answered: &AtomicU64,
-) -> Outcome {
+async fn break_rules(seed: SocketAddr, id: PeerId, content: ContentId, course: &Course) -> Outcome {
     let (net, mut events) = mpsc::channel(256);
     let (data, _payloads) = mpsc::channel(4);
     let config = EndpointConfig {
@@ -299,7 +301,7 @@ async fn break_rules(
     };
     let endpoint = Endpoint::bind(config, net, data).await?;
     endpoint.dial(seed);
-    made.fetch_add(1, Ordering::Relaxed);
+    course.count();
     let conn = loop {
         match events.recv().await {
             Some(NetEvent::Connected { conn, .. }) => break conn,
@@ -311,7 +313,7 @@ async fn break_rules(
     // Two requests under one number, which no peer sends.
     let game = GameId::new("ggoo")?;
     for _ in 0..2 {
-        made.fetch_add(1, Ordering::Relaxed);
+        course.count();
         endpoint.request(id, seed, Asked::Manifest { id: RequestId(1), game: game.clone(), content });
     }
     // More pings than anybody needs.
@@ -323,7 +325,7 @@ async fn break_rules(
         match event {
             NetEvent::Message { message: Message::Pong { .. }, .. } => {
                 pongs += 1;
-                answered.fetch_max(pongs, Ordering::Relaxed);
+                course.answered.fetch_max(pongs, Ordering::Relaxed);
             }
             NetEvent::Closed { .. } => break,
             _ => {}

@@ -40,5 +40,7 @@ pub use event::{
     CloseReason, ConnKey, DialFailure, LinkKey, Misbehaviour, NetEvent, Payload, PayloadKind, RequestFailure,
 };
 pub use identity::{Identity, IdentityError, KEY_FILE};
+/// Every bound of this crate, for `docs/limits.md`.
+pub use limits::TABLE as LIMITS;
 pub use link::PayloadSource;
 pub use pool::PooledBuf;

@@ -4,22 +4,26 @@ use std::time::Duration;
 
 use lanspread_types::limits::{MANIFEST_BYTES_MAX, PEERS_MAX};
 
+lanspread_types::limits! {
 /// A handshake, from the first packet to both hellos, on either side.
 pub(crate) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
-/// Inbound handshakes at a time, in all and from one address.
+/// Inbound handshakes at a time.
 pub(crate) const HANDSHAKES_MAX: usize = 64;
+/// Inbound handshakes of one address at a time.
 pub(crate) const HANDSHAKES_PER_IP_MAX: usize = 16;
-/// Inbound connections that one address may begin: so many at once, and so many each second after that. A handshake
-/// costs some hundred microseconds of CPU.
+/// Inbound connections that one address may begin at once. A handshake costs some hundred microseconds of CPU.
 pub(crate) const BEGINNINGS_PER_IP_BURST: u32 = 64;
+/// Inbound connections that one address may begin each second after that.
 pub(crate) const BEGINNINGS_PER_IP_PER_SECOND: u32 = 32;
 /// Addresses whose beginnings are counted.
 pub(crate) const ADDRESSES_COUNTED_MAX: usize = 4096;
-/// Reports about strangers: at most so many each second in all, and one each so often about one address.
+/// Reports about misbehaving strangers each second.
 pub(crate) const REPORTS_PER_SECOND: u32 = 10;
+/// Time between two reports about one address.
 pub(crate) const REPORT_PAUSE: Duration = Duration::from_secs(5);
-/// Inbound connections at a time, in all (one of each role for each peer) and from one address.
+/// Inbound connections at a time: one of each role for each peer.
 pub(crate) const CONNECTIONS_MAX: usize = 2 * PEERS_MAX;
+/// Inbound connections of one address at a time.
 pub(crate) const CONNECTIONS_PER_IP_MAX: usize = 64;
 /// How long an address is given before the next one of the same peer is tried beside it (RFC 8305, section 5).
 pub(crate) const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -37,11 +41,13 @@ pub(crate) const OUTBOX_BYTES_MAX: usize = 1 << 20;
 /// `REQUESTS_PER_SOURCE_MAX`, so that the decision about polite refusals stays above.
 pub(crate) const REQUESTS_PER_LINK_MAX: usize = 1024;
 
-/// A connection that has bytes to write must get this many rid of in this time, or all of them.
+/// A connection that has bytes to write must send this many, or all of them, in each `WRITE_STALL_MAX`.
 pub(crate) const WRITE_PROGRESS_BYTES: u64 = 64 << 10;
+/// Time in which `WRITE_PROGRESS_BYTES` must leave.
 pub(crate) const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
-/// A payload that has begun must grow by this much in this time, or end.
+/// A payload that has begun must grow by this much, or end, in each `READ_STALL_MAX`.
 pub(crate) const READ_PROGRESS_BYTES: usize = 64 << 10;
+/// Time in which `READ_PROGRESS_BYTES` must arrive.
 pub(crate) const READ_STALL_MAX: Duration = Duration::from_secs(20);
 /// A request that has begun must be whole in this time.
 pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(20);
@@ -72,3 +78,4 @@ pub(crate) const MESSAGE_READ_BYTES: usize = 36 << 10;
 pub(crate) const POOL_BYTES_MAX: usize = 2 * MANIFEST_BYTES_MAX + (64 << 20);
 /// Freed buffers kept for the next payload.
 pub(crate) const POOL_KEPT_BYTES_MAX: usize = 64 << 20;
+}

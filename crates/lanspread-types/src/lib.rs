@@ -7,6 +7,7 @@
 pub mod chunk;
 pub mod finding;
 pub mod id;
+mod limit_table;
 pub mod limits;
 pub mod manifest;
 pub mod message;
@@ -21,6 +22,7 @@ pub mod version;
 pub use chunk::{ChunkIndex, ChunkSize};
 pub use finding::{Adapter, KnownPeer, Means, Sighting, Subnet};
 pub use id::{CatalogKey, ContentId, GameId, PeerId, PeerName};
+pub use limit_table::{Limit, LimitValue};
 pub use manifest::{ChunkPlace, FileEntry, GameContent, Manifest};
 pub use party::{Party, PartyMismatch, PartyName, PassPhrase};
 pub use path::RelPath;

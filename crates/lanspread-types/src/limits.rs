@@ -1,5 +1,6 @@
 //! One place for every bound that crosses a border. A peer that exceeds one is wrong, not unlucky.
 
+crate::limits! {
 /// Version of the peer protocol. Peers with different numbers show each other, but exchange nothing.
 pub const PROTOCOL_VERSION: u16 = 1;
 
@@ -67,3 +68,4 @@ pub const ADDRS_PER_PEER_MAX: usize = 8;
 pub const REMEMBERED_MAX: usize = 64;
 /// Largest beacon, in bytes. Every network carries so much in one piece (RFC 791: 576 bytes, header included).
 pub const BEACON_BYTES_MAX: usize = 256;
+}

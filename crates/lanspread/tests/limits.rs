@@ -1,0 +1,63 @@
+//! `docs/limits.md` is written from the constants themselves; this test fails while they differ.
+//!
+//! `UPDATE_DOCS=1 cargo test -p lanspread --test limits` writes it anew.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use lanspread_types::Limit;
+
+const INTRODUCTION: &str = "# Limits
+
+Everything that a stranger in the room can make grow has a bound. This page lists the bounds of each crate; it is
+generated from the constants (`UPDATE_DOCS=1 cargo test -p lanspread --test limits`), so it cannot differ from them. How
+the bounds work together against a hostile peer stands in [security.md](security.md).
+";
+
+/// A crate's bounds: where they stand, what they are about.
+struct Section {
+    source: &'static str,
+    about: &'static str,
+    limits: &'static [Limit],
+}
+
+const SECTIONS: &[Section] = &[
+    Section {
+        source: "crates/lanspread-types/src/limits.rs",
+        about: "What crosses a border: names, messages, manifests, libraries. A peer that exceeds one of these breaks the protocol.",
+        limits: lanspread_types::limits::TABLE,
+    },
+    Section {
+        source: "crates/lanspread-net/src/limits.rs",
+        about: "Connections: how many, how long, and how much memory they take.",
+        limits: lanspread_net::LIMITS,
+    },
+];
+
+fn document() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    for Section { source, about, limits } in SECTIONS {
+        writeln!(text, "\n## {source}\n\n{about}\n\n| limit | value | bounds |\n| --- | ---: | --- |")
+            .unwrap();
+        for limit in *limits {
+            let doc = limit.doc.trim().replace('|', "\\|").replace("[`", "`").replace("`]", "`");
+            assert!(!doc.is_empty(), "{} has no doc comment", limit.name);
+            writeln!(text, "| `{}` | {} | {doc} |", limit.name, (limit.value)()).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn limits_document_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/limits.md");
+    let current = document();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &current).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == current, "docs/limits.md is not current: run with UPDATE_DOCS=1");
+}

@@ -18,6 +18,7 @@ mod peer;
 mod running;
 mod scenario;
 mod small_disk;
+mod stranger;
 mod teeth;
 mod transfer;
 mod unit;

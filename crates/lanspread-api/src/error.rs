@@ -139,6 +139,8 @@ error_codes! {
         hint "write ADDRESS:PORT, such as 192.168.0.7:7777 or [fe80::1]:7777";
     NotImplemented "not-implemented" Usage "the command exists, but this version cannot do it yet";
     UnknownEndpoint "unknown-endpoint" NotFound "the HTTP interface has no such path";
+    TooManyCommands "too-many-commands" Refused "more commands wait for their answers than are taken at a time"
+        hint "wait for answers before you ask for more";
     OperationInProgress "operation-in-progress" Refused "another operation is running on this game"
         hint "wait for its end, or cancel it if it is a download or an install";
     Busy "busy" Refused "operations are running that this would disturb"
@@ -198,6 +200,12 @@ error_codes! {
     GamesDirUnusable "games-dir-unusable" Start "the games folder cannot be used";
     StateDirUnusable "state-dir-unusable" Start "the state folder cannot be used"
         hint "each peer needs a state folder of its own";
+    GamesDirInUse "games-dir-in-use" Start "another process has the games folder"
+        hint "end that one first, or choose another games folder";
+    StateDirInUse "state-dir-in-use" Start "another process has the state folder"
+        hint "end that one first, or give this one a state folder of its own";
+    FixtureInTheWay "fixture-in-the-way" Start "a file is where `--fixture` would put its own; nothing was written over it"
+        hint "remove that game's folder if it is not needed, or leave --fixture out";
     ListenFailed "listen-failed" Start "the address cannot be listened on"
         hint "port 0 takes a free port";
     PartyInvalid "party-invalid" Start "the closed party cannot be entered: its pass phrase is missing or not valid"
@@ -233,6 +241,17 @@ pub struct ErrorBody {
     /// What the peers disagree about, for `ambiguous-content`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,
+    /// Who has the folder, for `state-dir-in-use` and `games-dir-in-use`, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Box<Holder>>,
+}
+
+/// A process that has a folder for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Holder {
+    pub pid: u32,
+    /// Since when, in seconds since 1970.
+    pub since_unix_s: u64,
 }
 
 /// One of several contents that peers offer under the same game and version.
@@ -252,6 +271,7 @@ impl ErrorBody {
             game_id: None,
             running: None,
             variants: Vec::new(),
+            held_by: None,
         }
     }
 
@@ -370,12 +390,15 @@ impl From<&CommandError> for ErrorBody {
 
 impl From<&StartError> for ErrorBody {
     fn from(error: &StartError) -> Self {
-        let code = match error {
-            StartError::GamesDir { .. } => ErrorCode::GamesDirUnusable,
-            StartError::StateDir { .. } => ErrorCode::StateDirUnusable,
-            StartError::Listen { .. } => ErrorCode::ListenFailed,
+        let (code, holder) = match error {
+            StartError::GamesDir { .. } => (ErrorCode::GamesDirUnusable, None),
+            StartError::StateDir { .. } => (ErrorCode::StateDirUnusable, None),
+            StartError::GamesDirInUse { holder, .. } => (ErrorCode::GamesDirInUse, holder.as_ref()),
+            StartError::StateDirInUse { holder, .. } => (ErrorCode::StateDirInUse, holder.as_ref()),
+            StartError::Listen { .. } => (ErrorCode::ListenFailed, None),
         };
-        Self::new(code, error.to_string())
+        let held_by = holder.map(|h| Box::new(Holder { pid: h.pid, since_unix_s: h.since_unix_s }));
+        Self { held_by, ..Self::new(code, error.to_string()) }
     }
 }
 

@@ -370,8 +370,12 @@ fn answered() -> Vec<(Request, Reply)> {
             rejected_sources: 5,
         },
     };
-    let idle =
-        StatusSnapshot { operations: Vec::new(), swarms: Vec::new(), outbound: Vec::new(), ..status.clone() };
+    let idle = StatusSnapshot {
+        operations: Vec::new(),
+        swarms: Vec::new(),
+        outbound: Vec::new(),
+        ..status.clone()
+    };
     let started =
         Reply::DownloadStarted { game: game(), version: version(), content: content(), bytes: 1000 };
     let download = || Request::Download { game_id: game(), install: true };
@@ -562,7 +566,9 @@ fn a_peer_that_cannot_start_says_which_of_its_folders_is_to_blame() {
     let (path, reason) = (PathBuf::from("/x"), String::new());
     for (error, code) in [
         (StartError::GamesDir { path: path.clone(), reason: reason.clone() }, ErrorCode::GamesDirUnusable),
-        (StartError::StateDir { path, reason: reason.clone() }, ErrorCode::StateDirUnusable),
+        (StartError::StateDir { path: path.clone(), reason: reason.clone() }, ErrorCode::StateDirUnusable),
+        (StartError::GamesDirInUse { path: path.clone(), holder: None }, ErrorCode::GamesDirInUse),
+        (StartError::StateDirInUse { path, holder: None }, ErrorCode::StateDirInUse),
         (StartError::Listen { addr: addr(), reason }, ErrorCode::ListenFailed),
     ] {
         let body = ErrorBody::from(&error);

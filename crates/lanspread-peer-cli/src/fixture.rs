@@ -1,13 +1,14 @@
 //! Tiny games for scripts that need one and have none: `--fixture GAME_ID`.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 
+use lanspread_api::{ErrorBody, ErrorCode};
 use lanspread_peer::catalog::Catalog;
 use lanspread_peer::pack::{PackError, Packer};
 use lanspread_types::manifest::SENTINEL;
-use lanspread_types::{GameId, GameVersion, RelPath};
+use lanspread_types::{GameId, GameVersion, RelPath, failpoint};
 
 /// Version of a tiny game that the catalogue does not list.
 const VERSION: &str = "20250101";
@@ -16,6 +17,8 @@ const MTIME: u32 = 1_735_689_600;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FixtureError {
+    #[error("the tiny game {game} is not made: {path} is there already, and no file is written over")]
+    InTheWay { game: GameId, path: PathBuf },
     #[error("the tiny game {path} cannot be written: {source}")]
     Write { path: PathBuf, source: io::Error },
     #[error("the archive {path} cannot be written: {source}")]
@@ -24,31 +27,59 @@ pub enum FixtureError {
     Path(#[from] lanspread_types::path::RelPathError),
 }
 
+impl From<&FixtureError> for ErrorBody {
+    fn from(error: &FixtureError) -> Self {
+        let code = match error {
+            FixtureError::InTheWay { .. } => ErrorCode::FixtureInTheWay,
+            FixtureError::Write { .. } | FixtureError::Pack { .. } | FixtureError::Path(_) => {
+                ErrorCode::GamesDirUnusable
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 /// Puts a tiny game into the library, unless it is downloaded there already. The same id and version always give the same
-/// bytes.
+/// bytes. The games folder must be this process's (`lock_games_dir`).
+///
+/// A file that is there stays as it is: the bytes that an interrupted call has left count as written, anything else is an
+/// error.
 pub fn seed(games_dir: &Path, game: &GameId, catalog: &Catalog) -> Result<(), FixtureError> {
     let root = games_dir.join(game.as_str());
     let sentinel = root.join(SENTINEL);
-    if sentinel.exists() {
+    if fs::symlink_metadata(&sentinel).is_ok() {
         return Ok(());
     }
     let version =
         catalog.entry(game).map_or_else(|| VERSION.to_owned(), |e| GameVersion::to_string(&e.version));
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| FixtureError::Write { path, source }
-    };
-    fs::create_dir_all(&root).map_err(failed(&root))?;
+    fs::create_dir_all(&root).map_err(|source| FixtureError::Write { path: root.clone(), source })?;
     let archive = root.join(format!("{game}.eti"));
-    pack(&archive, game, &version)?;
-    fs::write(&sentinel, format!("{version}\n")).map_err(failed(&sentinel))
+    write_new(&archive, &packed(&archive, game, &version)?, game)?;
+    write_new(&sentinel, format!("{version}\n").as_bytes(), game)
 }
 
-fn pack(archive: &Path, game: &GameId, version: &str) -> Result<(), FixtureError> {
+/// Writes a file that is not there yet.
+fn write_new(path: &Path, bytes: &[u8], game: &GameId) -> Result<(), FixtureError> {
+    let failed = |source| FixtureError::Write { path: path.to_owned(), source };
+    let created =
+        if failpoint!("overwrite-with-fixture") { File::create(path) } else { File::create_new(path) };
+    match created {
+        Ok(mut file) => file.write_all(bytes).map_err(failed),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let same = fs::symlink_metadata(path).is_ok_and(|m| m.is_file() && m.len() == bytes.len() as u64)
+                && fs::read(path).is_ok_and(|found| found == bytes);
+            let in_the_way = || FixtureError::InTheWay { game: game.clone(), path: path.to_owned() };
+            if same { Ok(()) } else { Err(in_the_way()) }
+        }
+        Err(e) => Err(failed(e)),
+    }
+}
+
+/// The bytes of the archive.
+fn packed(archive: &Path, game: &GameId, version: &str) -> Result<Vec<u8>, FixtureError> {
     let failed = |source| FixtureError::Pack { path: archive.to_owned(), source };
-    let file =
-        File::create(archive).map_err(|source| FixtureError::Write { path: archive.to_owned(), source })?;
-    let mut packer = Packer::new(file).map_err(failed)?;
+    let mut bytes = Cursor::new(Vec::new());
+    let mut packer = Packer::new(&mut bytes).map_err(failed)?;
     let readme = format!("{game} {version}: a tiny game for tests.\n");
     let payload: String = (0..400).map(|line| format!("{game} {version} line {line}\r\n")).collect();
     for (path, content) in [("readme.txt", readme), ("data/payload.txt", payload)] {
@@ -56,7 +87,7 @@ fn pack(archive: &Path, game: &GameId, version: &str) -> Result<(), FixtureError
         packer.add_file(&path, content.len() as u64, MTIME, content.as_bytes()).map_err(failed)?;
     }
     packer.finish().map_err(failed)?;
-    Ok(())
+    Ok(bytes.into_inner())
 }
 
 #[cfg(test)]
@@ -99,5 +130,28 @@ mod tests {
         fs::write(dir.path().join("ggoo/version.ini"), "20200202").unwrap();
         seed(dir.path(), &game("ggoo"), &Catalog::Open).unwrap();
         assert!(!dir.path().join("ggoo/ggoo.eti").exists());
+    }
+
+    #[test]
+    fn no_file_is_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let archive = dir.path().join("ggoo/ggoo.eti");
+        fs::create_dir(dir.path().join("ggoo")).unwrap();
+        fs::write(&archive, "the user's own").unwrap();
+        let error = seed(dir.path(), &game("ggoo"), &Catalog::Open).unwrap_err();
+        assert!(matches!(&error, FixtureError::InTheWay { path, .. } if *path == archive), "{error}");
+        assert_eq!(ErrorBody::from(&error).code, ErrorCode::FixtureInTheWay);
+        assert_eq!(fs::read(&archive).unwrap(), b"the user's own");
+        assert!(!dir.path().join("ggoo/version.ini").exists());
+    }
+
+    #[test]
+    fn an_interrupted_seed_is_completed() {
+        let dir = tempfile::tempdir().unwrap();
+        seed(dir.path(), &game("ggoo"), &Catalog::Open).unwrap();
+        let sentinel = dir.path().join("ggoo/version.ini");
+        fs::remove_file(&sentinel).unwrap();
+        seed(dir.path(), &game("ggoo"), &Catalog::Open).unwrap();
+        assert_eq!(fs::read(&sentinel).unwrap(), b"20250101\n");
     }
 }

@@ -4,6 +4,8 @@
 
 mod address;
 mod args;
+mod commands;
+mod ending;
 mod fixture;
 mod input;
 mod output;

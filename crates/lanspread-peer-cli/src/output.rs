@@ -13,11 +13,13 @@ const TOGETHER_BYTES: usize = 256 << 10;
 pub struct LineWriter<W> {
     to: W,
     waiting: Vec<u8>,
+    /// How much of `waiting` is written already.
+    written: usize,
 }
 
 impl<W: AsyncWrite + Unpin> LineWriter<W> {
     pub fn new(to: W) -> Self {
-        Self { to, waiting: Vec::new() }
+        Self { to, waiting: Vec::new(), written: 0 }
     }
 
     pub fn push(&mut self, line: &Line) {
@@ -30,14 +32,17 @@ impl<W: AsyncWrite + Unpin> LineWriter<W> {
         if self.waiting.len() < TOGETHER_BYTES { Ok(()) } else { self.flush().await }
     }
 
-    /// Writes what was pushed. Fails when nobody reads any more.
+    /// Writes what was pushed. Fails when nobody reads any more. When it is dropped before it is done, the next call goes
+    /// on where it was.
     pub async fn flush(&mut self) -> io::Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
+        while self.written < self.waiting.len() {
+            match self.to.write(&self.waiting[self.written..]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => self.written += n,
+            }
         }
-        let written = self.to.write_all(&self.waiting).await;
         self.waiting.clear();
-        written?;
+        self.written = 0;
         self.to.flush().await
     }
 }

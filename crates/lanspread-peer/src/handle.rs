@@ -56,6 +56,11 @@ pub enum Streamed {
 }
 
 impl EventStream {
+    /// How many events are there and not yet read, those that are lost included.
+    pub fn waiting(&self) -> usize {
+        self.0.len()
+    }
+
     /// The next event; `None` when the peer has ended and everything is read.
     pub async fn next(&mut self) -> Option<Streamed> {
         match self.0.recv().await {

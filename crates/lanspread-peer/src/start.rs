@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanspread_core::NodeConfig;
@@ -10,7 +10,7 @@ use lanspread_core::finding::Finding;
 use lanspread_core::rules::HouseRules;
 use lanspread_net::discovery::{BEACON_PORT, DiscoveryConfig};
 use lanspread_net::{BindError, Endpoint, EndpointConfig, Identity};
-use lanspread_store::Store;
+use lanspread_store::{FolderLock, FolderLockError, Holder, OpenError, Store};
 use lanspread_types::{PeerId, PeerName, failpoint};
 use tokio::sync::{broadcast, mpsc};
 
@@ -57,8 +57,43 @@ pub enum StartError {
     GamesDir { path: PathBuf, reason: String },
     #[error("the state folder {path} cannot be used: {reason}")]
     StateDir { path: PathBuf, reason: String },
+    #[error("the games folder {} is in use by {}", path.display(), by(holder.as_ref()))]
+    GamesDirInUse { path: PathBuf, holder: Option<Holder> },
+    #[error("the state folder {} is in use by {}", path.display(), by(holder.as_ref()))]
+    StateDirInUse { path: PathBuf, holder: Option<Holder> },
     #[error("cannot listen on {addr}: {reason}")]
     Listen { addr: SocketAddr, reason: String },
+}
+
+fn by(holder: Option<&Holder>) -> String {
+    holder.map_or_else(|| "another lanspread".to_owned(), Holder::to_string)
+}
+
+impl StartError {
+    fn of_games_dir(path: PathBuf, error: OpenError) -> Self {
+        match error {
+            OpenError::InUse { holder, .. } => Self::GamesDirInUse { path, holder },
+            other => Self::GamesDir { path, reason: other.to_string() },
+        }
+    }
+}
+
+/// Takes the state folder for this process, as long as the lock lives. Two peers on one state folder would be one identity
+/// twice. Makes the folder if it is not there.
+pub fn lock_state_dir(state_dir: &Path) -> Result<FolderLock, StartError> {
+    let path = || state_dir.to_owned();
+    std::fs::create_dir_all(state_dir)
+        .map_err(|e| StartError::StateDir { path: path(), reason: e.to_string() })?;
+    FolderLock::take(state_dir).map_err(|error| match error {
+        FolderLockError::Held { holder } => StartError::StateDirInUse { path: path(), holder },
+        FolderLockError::Io(fault) => StartError::StateDir { path: path(), reason: fault.to_string() },
+    })
+}
+
+/// Takes the games folder for this process before a peer is started on it, for whoever puts something into it. To be
+/// dropped before [`start`], which takes it itself.
+pub fn lock_games_dir(games_dir: &Path) -> Result<FolderLock, StartError> {
+    Store::lock(games_dir).map_err(|error| StartError::of_games_dir(games_dir.to_owned(), error))
 }
 
 /// Opens the library, listens, and starts the loop. The library's scan goes on in the background; the event
@@ -171,9 +206,11 @@ async fn open_identity(state_dir: PathBuf) -> Result<Identity, StartError> {
 
 async fn open_store(games_dir: PathBuf) -> Result<Arc<Store>, StartError> {
     let path = games_dir.clone();
-    let opened = tokio::task::spawn_blocking(move || Store::open(&games_dir).map_err(|e| e.to_string()));
-    let opened = opened.await.map_err(|e| e.to_string()).flatten();
-    opened.map(Arc::new).map_err(|reason| StartError::GamesDir { path, reason })
+    match tokio::task::spawn_blocking(move || Store::open(&games_dir)).await {
+        Ok(Ok(store)) => Ok(Arc::new(store)),
+        Ok(Err(error)) => Err(StartError::of_games_dir(path, error)),
+        Err(panic) => Err(StartError::GamesDir { path, reason: panic.to_string() }),
+    }
 }
 
 /// The computer's name, as a first guess at what its owner wants to be called.

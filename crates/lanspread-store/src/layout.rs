@@ -33,10 +33,6 @@ impl Layout {
         self.own.join("format")
     }
 
-    pub fn lock(&self) -> PathBuf {
-        self.own.join("lock")
-    }
-
     /// Files that are being written; worthless after a restart.
     pub fn scratch(&self) -> PathBuf {
         self.own.join("tmp")

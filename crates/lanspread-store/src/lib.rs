@@ -13,6 +13,7 @@ mod execute;
 mod fault;
 mod faulty;
 mod files;
+mod folder_lock;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod game_file;
@@ -48,6 +49,7 @@ pub use arriving::Passed;
 pub use cancel::Cancel;
 pub use commit::CommitError;
 pub use fault::Fault;
+pub use folder_lock::{FolderLock, FolderLockError, Holder};
 pub use game_file::{GAME_FILE, GameFile, GameFileError};
 pub use incoming::{Incoming, IncomingError, Opened, WriteError};
 pub use index::IndexError;

@@ -1,8 +1,7 @@
 //! The library as a whole: opening it, and what all operations share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,8 +13,8 @@ use crate::ahead::Ahead;
 use crate::execute::Executor;
 use crate::fault::{Fault, OrFault};
 use crate::files;
+use crate::folder_lock::{FolderLock, FolderLockError, Holder};
 use crate::handles::Handles;
-use crate::held::patiently;
 use crate::incoming::Incoming;
 use crate::journal;
 use crate::layout::Layout;
@@ -28,14 +27,19 @@ const OPEN_FILES_MAX: usize = 128;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("another lanspread uses the folder {0}")]
-    InUse(PathBuf),
+    #[error("{}", in_use(path, holder.as_ref()))]
+    InUse { path: PathBuf, holder: Option<Holder> },
     #[error("{0} is there, but was not made by lanspread; move it away")]
     NotOurs(PathBuf),
     #[error("{path} was made by another version of lanspread ({found:?})")]
     OtherFormat { path: PathBuf, found: String },
     #[error(transparent)]
     Io(#[from] Fault),
+}
+
+fn in_use(path: &Path, holder: Option<&Holder>) -> String {
+    let by = holder.map_or_else(|| "another lanspread".to_owned(), Holder::to_string);
+    format!("the games folder {} is in use by {by}", path.display())
 }
 
 impl From<OpenError> for DiskError {
@@ -62,16 +66,14 @@ pub struct Store {
     /// Games with a change that could be ended neither way, and why.
     unrecovered: Mutex<BTreeMap<GameId, String>>,
     /// Locked as long as the store lives.
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Store {
     /// Opens a library, makes our folder in it if there is none, and ends whatever a crash interrupted.
     pub fn open(games_dir: &Path) -> Result<Self, OpenError> {
-        fs::create_dir_all(games_dir).or_fault("make the folder", games_dir)?;
+        let lock = Self::lock(games_dir)?;
         let layout = Layout::new(games_dir);
-        claim(&layout)?;
-        let lock = lock(&layout)?;
         check_format(&layout)?;
         let store = Self {
             layout,
@@ -85,6 +87,18 @@ impl Store {
         };
         store.recover()?;
         Ok(store)
+    }
+
+    /// Takes a games folder for this process, without opening it: for who prepares it before it is opened. Makes it if it
+    /// is not there.
+    pub fn lock(games_dir: &Path) -> Result<FolderLock, OpenError> {
+        fs::create_dir_all(games_dir).or_fault("make the folder", games_dir)?;
+        let layout = Layout::new(games_dir);
+        claim(&layout)?;
+        FolderLock::take(layout.own()).map_err(|error| match error {
+            FolderLockError::Held { holder } => OpenError::InUse { path: games_dir.to_owned(), holder },
+            FolderLockError::Io(fault) => fault.into(),
+        })
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -220,26 +234,6 @@ fn check_format(layout: &Layout) -> Result<(), OpenError> {
         // A crash between making the file and filling it.
         "" => Ok(fs::write(&path, FORMAT).or_fault("write", &path)?),
         _ => Err(OpenError::OtherFormat { path, found: found.trim().chars().take(80).collect() }),
-    }
-}
-
-fn lock(layout: &Layout) -> Result<File, OpenError> {
-    let path = layout.lock();
-    let options = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = options().or_fault("open", &path)?;
-    // Windows releases what a killed process has locked when it finds the time (Microsoft, *LockFileEx*).
-    let locked = patiently(|| {
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock if cfg!(windows) => io::ErrorKind::ResourceBusy.into(),
-            error => io::Error::from(error),
-        })
-    });
-    match locked {
-        Ok(()) => Ok(file),
-        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy) => {
-            Err(OpenError::InUse(layout.games().to_path_buf()))
-        }
-        Err(e) => Err(Fault::new("lock", path, e).into()),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lanspread_api::{ErrorBody, ErrorCode, Line, render};
 use lanspread_peer::catalog::Catalog;
 use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
-use lanspread_peer::{EventStream, Find, PeerConfig, PeerHandle};
+use lanspread_peer::{EventStream, Find, FolderLock, PeerConfig, PeerHandle};
 use lanspread_types::Party;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,10 +24,14 @@ use crate::{address, http, join, pass_phrase, signal};
 
 /// How long the interface may take to send its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long a program that has the state folder may take until its interface answers.
+const STARTING_MAX: Duration = Duration::from_secs(10);
+/// Pause between two looks for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs a peer with what the command line says, until it is told to stop.
 pub async fn run(args: RunArgs, ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), ErrorBody> {
-    refuse_second(&state_dir).await?;
+    let _ours = lock(&state_dir)?;
     refuse_missing(&args.games_dir)?;
     let connect = args.connect.iter().map(|text| address::resolve(text)).collect::<Result<Vec<_>, _>>()?;
     let no_party = args.no_party;
@@ -51,14 +55,13 @@ pub async fn run(args: RunArgs, ui: UiArgs, state_dir: PathBuf, json: bool) -> R
 /// Opens the page, and is the peer behind it until it is told to stop. If one runs already, opens its page.
 pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), ErrorBody> {
     let screen = if json { Screen::quiet() } else { Screen::default() };
-    if is_running(&state_dir).await {
-        let unreadable =
-            |e| ErrorBody::new(ErrorCode::NotRunning, format!("the state folder cannot be read: {e}"));
-        if let Some(file) = ApiFile::read(&state_dir).map_err(unreadable)? {
+    let _ours = match lock_or_find(&state_dir).await? {
+        Found::Ours(lock) => lock,
+        Found::Running(file) => {
             show_page(&file, &screen, !ui.no_browser);
+            return Ok(());
         }
-        return Ok(());
-    }
+    };
     let host = Host::new(&state_dir, Given::default())?;
     // Who was told of an organiser once goes by that here, too.
     let catalog =
@@ -230,18 +233,50 @@ fn which_list(choice: &CatalogChoice) -> String {
     }
 }
 
-/// Two peers on one state folder would be one identity twice.
-async fn refuse_second(state_dir: &Path) -> Result<(), ErrorBody> {
-    if !is_running(state_dir).await {
-        return Ok(());
-    }
-    let message = format!("a peer is already running with the state folder {}", state_dir.display());
-    let mut error = ErrorBody::new(ErrorCode::StateDirUnusable, message);
-    error.hint = Some("stop it with `lanspread stop`, or give this one its own --state-dir".to_owned());
-    Err(error)
+/// The state folder for this process alone.
+fn lock(state_dir: &Path) -> Result<FolderLock, ErrorBody> {
+    lanspread_peer::lock_state_dir(state_dir).map_err(|error| {
+        let mut error = ErrorBody::from(&error);
+        if error.code == ErrorCode::StateDirInUse {
+            error.hint =
+                Some("stop it with `lanspread stop`, or give this one its own --state-dir".to_owned());
+        }
+        error
+    })
 }
 
-async fn is_running(state_dir: &Path) -> bool {
+/// Whose the state folder is.
+enum Found {
+    Ours(FolderLock),
+    /// Another program's, whose interface is there.
+    Running(ApiFile),
+}
+
+/// Takes the state folder, or finds the interface of the program that has it. Somebody who clicks twice starts a second
+/// program while the first one is still starting, so its interface is waited for.
+async fn lock_or_find(state_dir: &Path) -> Result<Found, ErrorBody> {
+    let unreadable =
+        |e| ErrorBody::new(ErrorCode::NotRunning, format!("the state folder cannot be read: {e}"));
+    let deadline = Instant::now() + STARTING_MAX;
+    loop {
+        let error = match lock(state_dir) {
+            Ok(lock) => return Ok(Found::Ours(lock)),
+            Err(error) if error.code != ErrorCode::StateDirInUse => return Err(error),
+            Err(error) => error,
+        };
+        if answers(state_dir).await
+            && let Some(file) = ApiFile::read(state_dir).map_err(unreadable)?
+        {
+            return Ok(Found::Running(file));
+        }
+        if Instant::now() >= deadline {
+            return Err(error);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn answers(state_dir: &Path) -> bool {
     let dir = state_dir.to_owned();
     tokio::task::spawn_blocking(move || Client::answers(&dir)).await.unwrap_or(false)
 }

@@ -84,8 +84,22 @@ fn a_peer_answers_and_stops_and_leaves_no_way_in() {
     assert_eq!(exit(&own), Some(i32::from(ExitCode::Network.code())), "{own:?}");
 
     let games = peer.state().join("games");
-    let second = peer.ask(&["run", "--games-dir", games.to_str().unwrap()]);
+    let second = peer.ask(&["--json", "run", "--games-dir", games.to_str().unwrap()]);
     assert_eq!(exit(&second), Some(i32::from(ExitCode::Start.code())), "{second:?}");
+    let Line::Error(second) = line(&second) else { panic!("{second:?}") };
+    assert_eq!(second.error.code, ErrorCode::StateDirInUse);
+    assert_eq!(second.error.held_by.unwrap().pid, peer.child.id());
+    let other = tempfile::tempdir().unwrap();
+    let third = output(
+        other.path(),
+        &["--json", "run", "--listen", "127.0.0.1:0", "--games-dir", games.to_str().unwrap()],
+    );
+    assert_eq!(exit(&third), Some(i32::from(ExitCode::Start.code())), "{third:?}");
+    let told = String::from_utf8(third.stdout).unwrap();
+    assert!(
+        told.contains("\"code\":\"games-dir-in-use\"") && told.contains("\"held_by\":{\"pid\":"),
+        "{told}"
+    );
 
     assert_eq!(exit(&peer.ask(&["stop"])), Some(0));
     assert_eq!(peer.child.wait().unwrap().code(), Some(0));

@@ -4,6 +4,7 @@
 //! in [`scenario`], the scenarios themselves in [`cases`]; the rules that they keep, and the matrix of all claims, in
 //! `PEER_CLI_SCENARIOS.md`, which is generated from them.
 
+mod bare;
 mod births;
 mod cases;
 mod conduct;

@@ -9,7 +9,7 @@ use crate::{Cancel, IndexError, OpenError, Store};
 fn a_library_is_open_once() {
     let lab = Lab::new();
     let store = lab.open();
-    assert!(matches!(Store::open(lab.dir.path()), Err(OpenError::InUse(_))));
+    assert!(matches!(Store::open(lab.dir.path()), Err(OpenError::InUse { .. })));
     drop(store);
     lab.open();
 }
@@ -23,6 +23,33 @@ fn a_folder_of_somebody_else_is_left_alone() {
     let lab = Lab::new();
     lab.put(".lanspread/format", b"lanspread library 2\n");
     assert!(matches!(Store::open(lab.dir.path()), Err(OpenError::OtherFormat { .. })));
+}
+
+/// A folder where a file belongs cannot be read as one, on every system and by every user.
+#[test]
+fn what_cannot_be_read_is_not_taken_for_missing() {
+    let lab = Lab::new();
+    lab.put("g/version.ini", b"20250101");
+    lab.put("g/local/x", b"x");
+    lab.put("other/version.ini", b"20250101");
+    let store = lab.open();
+    lab.put(".lanspread/installed/g/notes/x", b"x");
+    let scan = store.scan().unwrap();
+    let names: Vec<&str> = scan.games.iter().map(|g| g.game.as_str()).collect();
+    assert_eq!(names, ["other"]);
+    assert!(scan.unread.contains(&game("g")) && scan.fault.is_some());
+    assert!(scan.ignored.iter().any(|folder| folder.name == "g"), "the owner is told");
+
+    lab.put(".lanspread/index/other/x", b"x");
+    let error = store.index(&game("other"), &Cancel::new(), &mut |_, _| {}).unwrap_err();
+    assert!(matches!(error, IndexError::Io(_)), "it is not hashed as if nothing were known of it: {error}");
+    assert!(store.remove(&game("other")).is_err(), "nor deleted as if all of it were ours");
+    assert!(lab.path("other/version.ini").is_file());
+    drop(store);
+
+    lab.put(".lanspread/journal/other/x", b"x");
+    assert!(matches!(Store::open(lab.dir.path()), Err(OpenError::Io(_))), "an open record is not set aside");
+    assert!(lab.path(".lanspread/journal/other/x").is_file());
 }
 
 #[test]

@@ -5,8 +5,10 @@ mod cables;
 mod closed;
 mod commands;
 mod downloads;
+mod ending;
 mod finding;
 mod flow;
+mod folders;
 mod hostile;
 mod kills;
 mod library;
@@ -25,7 +27,7 @@ use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 18] = [
+    let groups: [&'static [Scenario]; 20] = [
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
@@ -43,6 +45,8 @@ pub fn all() -> Vec<&'static Scenario> {
         play::SCENARIOS,
         kills::SCENARIOS,
         organiser::SCENARIOS,
+        folders::SCENARIOS,
+        ending::SCENARIOS,
         pending::SCENARIOS,
     ];
     let mut all: Vec<&Scenario> = groups.into_iter().flatten().collect();

@@ -1,0 +1,272 @@
+//! The input side of a run: from lines to commands of the peer.
+//!
+//! Two tasks. The [`Intake`] reads standard input and never waits for anything else, so that `shutdown` and the end of
+//! input are always seen. The [`Submitter`] gives the commands to the peer in the order of their lines. What lies between
+//! them, and what waits for an answer, is bounded; beyond the bound a command is refused with `too-many-commands`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanspread_api::parse::{Rejected, parse_request, reject_long_line};
+use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Id, Line, ReplyData, Request, ResultLine, render};
+use lanspread_peer::PeerHandle;
+use lanspread_types::failpoint;
+use tokio::io::AsyncRead;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+
+use crate::address::reachable;
+use crate::input::{InputLine, LineReader};
+
+/// Commands that may be answered late (`wait-peers`, `connect`, ...) and wait for their answer: far more than a script
+/// needs, and each costs a task.
+pub const WAITS_MAX: usize = 256;
+/// Other commands whose answers are not printed yet. The peer answers them at once, so more only pile up while nobody
+/// reads the output.
+pub const ANSWERS_WAITING_MAX: usize = 256;
+/// Bytes of commands that are read and not yet given to the peer, lines and what each costs beside its line.
+pub const BACKLOG_BYTES_MAX: u32 = 4 << 20;
+/// What a command costs beside its line, in bytes.
+const COMMAND_BYTES: u32 = 512;
+/// How long a full backlog is waited for before commands are refused: a burst of commands is taken in slowly, not refused,
+/// as long as it moves.
+const BACKLOG_STALL_MAX: Duration = Duration::from_millis(100);
+
+/// How the commands ended.
+#[derive(Debug, PartialEq)]
+pub enum InputEnd {
+    /// By a `shutdown` with this id.
+    Shutdown(Option<Id>),
+    /// By the end of the stream, or because it could not be read.
+    Closed,
+}
+
+/// A line that was read, until it is the submitter's turn.
+#[derive(Debug)]
+struct Taken {
+    what: Result<(Option<Id>, Request), Rejected>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Commands on their way from the intake to the submitter.
+#[derive(Debug)]
+pub struct Backlog(mpsc::UnboundedReceiver<Taken>);
+
+/// Reads standard input.
+#[derive(Debug)]
+pub struct Intake {
+    answer: mpsc::Sender<Line>,
+    to: mpsc::UnboundedSender<Taken>,
+    room: Arc<Semaphore>,
+    /// The backlog was full for a while, and nothing has moved since.
+    stalled: bool,
+    /// Commands that were neither taken nor refused, because not even a refusal could be printed.
+    untold: u64,
+}
+
+impl Intake {
+    pub fn new(answer: mpsc::Sender<Line>) -> (Self, Backlog) {
+        let (to, backlog) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(BACKLOG_BYTES_MAX as usize));
+        (Self { answer, to, room, stalled: false, untold: 0 }, Backlog(backlog))
+    }
+
+    /// Reads until no further commands come.
+    pub async fn read(mut self, mut lines: LineReader<impl AsyncRead + Unpin>) -> InputEnd {
+        loop {
+            let line = match lines.next().await {
+                Ok(Some(line)) => line,
+                Ok(None) => return InputEnd::Closed,
+                Err(error) => {
+                    tracing::error!("standard input cannot be read: {error}");
+                    return InputEnd::Closed;
+                }
+            };
+            let (bytes, what) = match line {
+                InputLine::Whole(bytes) => (bytes.len(), parse_request(&bytes)),
+                InputLine::TooLong(start) => (start.len(), Err(Box::new(reject_long_line(&start)))),
+            };
+            match what {
+                Ok((id, Request::Shutdown)) => return InputEnd::Shutdown(id),
+                Err(_) if failpoint!("die-on-bad-line") => return InputEnd::Closed,
+                Err(mut rejected) if rejected.id.is_some() && failpoint!("drop-error-id") => {
+                    rejected.id = None;
+                    self.take(bytes, Err(rejected)).await;
+                }
+                what => self.take(bytes, what).await,
+            }
+        }
+    }
+
+    async fn take(&mut self, bytes: usize, what: Result<(Option<Id>, Request), Rejected>) {
+        let weight = u32::try_from(bytes).unwrap_or(BACKLOG_BYTES_MAX).saturating_add(COMMAND_BYTES);
+        match self.acquire(weight.min(BACKLOG_BYTES_MAX)).await {
+            // Without a submitter the session is over.
+            Some(room) => drop(self.to.send(Taken { what, _room: room })),
+            None => self.refuse(what),
+        }
+    }
+
+    /// Room in the backlog. While it moves, it is waited for.
+    async fn acquire(&mut self, weight: u32) -> Option<OwnedSemaphorePermit> {
+        let at_once = self.room.clone().try_acquire_many_owned(weight).ok();
+        let room = match at_once {
+            None if !self.stalled => {
+                let later = timeout(BACKLOG_STALL_MAX, self.room.clone().acquire_many_owned(weight)).await;
+                later.ok().and_then(Result::ok)
+            }
+            room => room,
+        };
+        self.stalled = room.is_none();
+        room
+    }
+
+    fn refuse(&mut self, what: Result<(Option<Id>, Request), Rejected>) {
+        let (id, cmd) = match what {
+            Ok((id, request)) => (id, Some(request.name().as_str().to_owned())),
+            Err(rejected) => (rejected.id, rejected.cmd),
+        };
+        let others = match self.untold {
+            0 => String::new(),
+            untold => format!(", nor were {untold} before it"),
+        };
+        let message =
+            format!("commands are not answered as fast as they come; this one was not taken{others}");
+        let error = ErrorBody::new(ErrorCode::TooManyCommands, message);
+        match self.answer.try_send(Line::Error(ErrorLine { id, cmd, error })) {
+            Ok(()) => self.untold = 0,
+            Err(_) => self.untold += 1,
+        }
+    }
+}
+
+/// Gives commands to the peer.
+#[derive(Debug)]
+pub struct Submitter {
+    handle: PeerHandle,
+    answer: mpsc::Sender<Line>,
+    state_dir: Arc<Path>,
+    waits: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+}
+
+impl Submitter {
+    pub fn new(handle: PeerHandle, answer: mpsc::Sender<Line>, state_dir: Arc<Path>) -> Self {
+        let (waits, answers) = (Semaphore::new(WAITS_MAX), Semaphore::new(ANSWERS_WAITING_MAX));
+        Self { handle, answer, state_dir, waits: Arc::new(waits), answers: Arc::new(answers) }
+    }
+
+    /// Submits what comes, until the intake has ended or the session is over.
+    pub async fn run(self, mut backlog: Backlog) {
+        while let Some(Taken { what, _room }) = backlog.0.recv().await {
+            let submitted = match what {
+                Ok((id, request)) => self.submit(id, request).await,
+                Err(rejected) => self.refuse(*rejected).await,
+            };
+            if submitted.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Fails when the session is over.
+    async fn refuse(&self, line: ErrorLine) -> Result<(), ()> {
+        self.answer.send(Line::Error(line)).await.map_err(|_| ())
+    }
+
+    /// Gives a command to the peer; its answer is printed when it is there. Fails when the session is over.
+    async fn submit(&self, id: Option<Id>, request: Request) -> Result<(), ()> {
+        let cmd = Some(request.name().as_str().to_owned());
+        let command = match request.to_command() {
+            Ok(command) => command,
+            Err(error) => return self.refuse(ErrorLine { id, cmd, error }).await,
+        };
+        let Some(place) = self.place(&request).await else {
+            let message = format!("{WAITS_MAX} commands wait for their answers already");
+            let error = ErrorBody::new(ErrorCode::TooManyCommands, message);
+            return self.refuse(ErrorLine { id, cmd, error }).await;
+        };
+        let answered = self.handle.submit(command).await;
+        let (answer, state_dir) = (self.answer.clone(), self.state_dir.clone());
+        tokio::spawn(async move {
+            let mut line = render::answer(id, &request, answered.await, &state_dir);
+            if let Line::Result(ResultLine { reply: ReplyData::Status(status), .. }) = &mut line {
+                status.addr = reachable(status.addr);
+            }
+            // If the session is over, nobody waits for the answer.
+            let _ = answer.send(line).await;
+            drop(place);
+        });
+        Ok(())
+    }
+
+    /// A place among the commands that wait for an answer. `None` if the command may wait for long and all those places
+    /// are taken; the others are free again in a moment, unless nobody reads the output.
+    async fn place(&self, request: &Request) -> Option<OwnedSemaphorePermit> {
+        if may_wait(request) && !failpoint!("queue-behind-waits") {
+            return self.waits.clone().try_acquire_owned().ok();
+        }
+        // Never closed.
+        self.answers.clone().acquire_owned().await.ok()
+    }
+}
+
+/// Whether the peer answers such a command only when something has happened.
+fn may_wait(request: &Request) -> bool {
+    match request {
+        Request::WaitPeers { .. }
+        | Request::Connect { .. }
+        | Request::Play { .. }
+        | Request::Room
+        | Request::SetGameDir { .. } => true,
+        Request::Status
+        | Request::ListPeers
+        | Request::ListGames
+        | Request::Download { .. }
+        | Request::CancelDownload { .. }
+        | Request::Install { .. }
+        | Request::Uninstall { .. }
+        | Request::RemoveDownload { .. }
+        | Request::StreamInstall { .. }
+        | Request::Verify { .. }
+        | Request::SetLimits { .. }
+        | Request::SetPriority { .. }
+        | Request::WantGame { .. }
+        | Request::Shutdown => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads these lines with nobody who takes them, and answers that nobody prints.
+    async fn read(lines: String, answers: usize) -> (InputEnd, mpsc::Receiver<Line>, Backlog) {
+        let (answer, printed) = mpsc::channel(answers);
+        let (intake, backlog) = Intake::new(answer);
+        let end = intake.read(LineReader::new(std::io::Cursor::new(lines.into_bytes()))).await;
+        (end, printed, backlog)
+    }
+
+    #[tokio::test]
+    async fn shutdown_is_seen_behind_any_number_of_commands() {
+        let many = "{\"cmd\":\"status\",\"id\":7}\n".repeat(20_000);
+        let (end, mut printed, backlog) = read(many + "{\"cmd\":\"shutdown\",\"id\":1}\n", 4).await;
+        assert_eq!(end, InputEnd::Shutdown(Some(Id::Number(1.into()))));
+        assert!(backlog.0.len() > 5000, "a burst is taken in");
+        let Some(Line::Error(refused)) = printed.recv().await else { panic!("no refusal") };
+        assert_eq!(refused.error.code, ErrorCode::TooManyCommands);
+        assert_eq!(refused.id, Some(Id::Number(7.into())));
+        assert_eq!(refused.cmd.as_deref(), Some("status"));
+    }
+
+    #[tokio::test]
+    async fn long_lines_fill_the_backlog_sooner() {
+        let path = "x".repeat(1 << 19);
+        let line = format!("{{\"cmd\":\"set-game-dir\",\"path\":\"/{path}\"}}\n");
+        let (end, _printed, backlog) = read(line.repeat(30), 64).await;
+        assert_eq!(end, InputEnd::Closed);
+        assert_eq!(backlog.0.len(), 7);
+    }
+}

@@ -1,0 +1,145 @@
+//! A program of the lab without the lab's care: nobody reads its output for it, it may refuse to start, and it is not one of
+//! the peers whose conduct is checked at the end. For scenarios about the process itself.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use lanspread_api::Line;
+
+use crate::lab::Lab;
+use crate::scenario::{Failure, Outcome, fail};
+use crate::wait::within;
+
+/// Environment variables and arguments are the scenario's; folders, too.
+pub struct Bare<'lab> {
+    lab: &'lab Lab,
+    name: String,
+    child: Child,
+}
+
+/// What came of a program that has ended.
+pub struct Ended {
+    pub status: ExitStatus,
+    /// The lines that nobody had read before.
+    pub lines: Vec<Line>,
+    /// From the call that waited for it to its end.
+    pub took: Duration,
+}
+
+impl<'lab> Bare<'lab> {
+    /// Starts `lanspread-peer-cli` on folders of this name in the lab, with these arguments besides.
+    pub fn start(lab: &'lab Lab, name: &str, args: &[&str]) -> Outcome<Self> {
+        let folder = lab.folder(name)?;
+        let mut all: Vec<String> = Vec::new();
+        for (flag, below) in [("--games-dir", "games"), ("--state-dir", "state")] {
+            if !args.contains(&flag) {
+                all.extend([flag.to_owned(), folder.join(below).to_string_lossy().into_owned()]);
+            }
+        }
+        all.extend(args.iter().map(|arg| (*arg).to_owned()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lanspread-peer-cli"));
+        command.args(["--listen", "127.0.0.1:0", "--name", name]).args(&all);
+        command.env_remove("LANSPREAD_SABOTAGE");
+        if let Some(sabotage) = lab.sabotage() {
+            command.env("LANSPREAD_SABOTAGE", sabotage.0);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(Self { lab, name: name.to_owned(), child: command.spawn()? })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to its standard input. Fails if it does not read.
+    pub fn say(&mut self, text: &str) -> Outcome {
+        let Some(stdin) = self.child.stdin.as_mut() else { fail!("the input of {} is closed", self.name) };
+        stdin.write_all(text.as_bytes()).map_err(|e| Failure(format!("{} does not read: {e}", self.name)))
+    }
+
+    pub fn close_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Its standard output, to be read by the scenario.
+    pub fn output(&mut self) -> Outcome<ChildStdout> {
+        self.child.stdout.take().ok_or_else(|| Failure(format!("the output of {} is taken", self.name)))
+    }
+
+    /// Sends it a signal, such as `-TERM`.
+    pub fn signal(&self, signal: &str) -> Outcome {
+        let sent = Command::new("kill").args([signal, &self.id().to_string()]).status()?;
+        if sent.success() {
+            Ok(())
+        } else {
+            Err(Failure(format!("{signal} cannot be sent to {}", self.name)))
+        }
+    }
+
+    /// Waits for its end, without reading what it prints, and fails if it still runs after that long.
+    pub fn await_end(mut self, limit: Duration, what: &str) -> Outcome<Ended> {
+        let began = Instant::now();
+        let status = within(limit, &format!("{} {what}", self.name), || {
+            Ok(self.child.try_wait()?.ok_or_else(|| "it runs".to_owned()))
+        })?;
+        let took = began.elapsed();
+        let mut text = String::new();
+        if let Some(mut stdout) = self.child.stdout.take() {
+            stdout.read_to_string(&mut text)?;
+        }
+        // A line may be cut off where nobody has read.
+        let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Ok(Ended { status, lines, took })
+    }
+}
+
+impl Drop for Bare<'_> {
+    fn drop(&mut self) {
+        // Both fail only where it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let mut stderr = String::new();
+        if let Some(from) = self.child.stderr.as_mut() {
+            let _ = from.read_to_string(&mut stderr);
+        }
+        self.lab.overhear(&stderr);
+    }
+}
+
+/// Lines of a program's output as they come.
+pub struct Lines(mpsc::Receiver<Line>);
+
+impl Lines {
+    pub fn of(output: ChildStdout) -> Self {
+        let (lines, from) = mpsc::channel();
+        std::thread::spawn(move || {
+            let read = BufReader::new(output).lines().map_while(Result::ok);
+            let lines =
+                |line: String| lines.send(serde_json::from_str(&line)?).map_err(std::io::Error::other);
+            // Ends with the output, or when nobody wants the lines any more.
+            read.map(lines).find(Result::is_err)
+        });
+        Self(from)
+    }
+
+    /// The next line; a failure if none comes for long.
+    pub fn next(&self, what: &str) -> Outcome<Line> {
+        let patience = Duration::from_secs(30);
+        self.0
+            .recv_timeout(patience)
+            .map_err(|e| Failure(format!("waited {patience:?} for this: {what} ({e})")))
+    }
+
+    /// All that is left, up to the end of the output.
+    pub fn rest(self) -> Vec<Line> {
+        self.0.iter().collect()
+    }
+}
+
+/// A path as an argument.
+pub fn arg(path: &Path) -> Outcome<&str> {
+    path.to_str().ok_or_else(|| Failure(format!("{} is no text", path.display())))
+}

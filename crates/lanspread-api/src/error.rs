@@ -196,6 +196,8 @@ error_codes! {
         hint "name the program in the game's lanspread.toml (start = \"game.exe\") or in the catalogue";
     FileInUse "file-in-use" Disk "another program holds a file or folder that is needed; nothing is lost"
         hint "end the game, close the windows that show its folder, and try again";
+    OutOfFiles "out-of-files" Disk "this process may open no more files; what is known of the library stays as it was"
+        hint "find out who keeps so many connections to this PC open, or raise the limit of open files (ulimit -n)";
     DiskFailed "disk-failed" Disk "a file or folder could not be read or written";
     GamesDirUnusable "games-dir-unusable" Start "the games folder cannot be used";
     StateDirUnusable "state-dir-unusable" Start "the state folder cannot be used"
@@ -294,6 +296,7 @@ impl From<&DiskError> for ErrorCode {
             DiskError::Damaged(_) => Self::Damaged,
             DiskError::NotStreamable(_) => Self::NotStreamable,
             DiskError::InUse(_) => Self::FileInUse,
+            DiskError::OutOfFiles(_) => Self::OutOfFiles,
             DiskError::Cancelled => Self::Cancelled,
             DiskError::CannotStart(_) => Self::CannotStart,
             DiskError::Other(_) => Self::DiskFailed,

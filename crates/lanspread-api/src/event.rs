@@ -26,6 +26,9 @@ pub enum Event {
         games: Vec<String>,
         ignored: Vec<IgnoredFolder>,
     },
+    /// The library, or a part of it, cannot be read. What is known of it stays as it was. Told once, until it can be read
+    /// again; `library_fault` in the status says whether it can.
+    LibraryUnreadable(DiskFault),
     /// A game is being hashed before it can be offered.
     IndexProgress {
         game_id: String,
@@ -225,6 +228,13 @@ pub struct GameFailure {
     /// How much room is missing, for `disk-full`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_bytes: Option<u64>,
+}
+
+/// What the disk failed at, where no game is to be named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskFault {
+    pub code: ErrorCode,
+    pub reason: String,
 }
 
 /// What a verification came to.

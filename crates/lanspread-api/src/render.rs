@@ -22,8 +22,8 @@ use lanspread_types::{GameId, failpoint};
 use crate::CONTRACT_VERSION;
 use crate::error::{ErrorBody, ErrorCode};
 use crate::event::{
-    BrokenPart, Contract, DownloadProgress, Event, GameFailure, IgnoredFolder, LossCode, RefusalCode,
-    RejectCode, Repair, SourceTotals, Totals, VerifyFinished,
+    BrokenPart, Contract, DiskFault, DownloadProgress, Event, GameFailure, IgnoredFolder, LossCode,
+    RefusalCode, RejectCode, Repair, SourceTotals, Totals, VerifyFinished,
 };
 use crate::line::{ErrorLine, Id, Line, ResultLine};
 use crate::reply::{
@@ -166,6 +166,7 @@ pub fn status(s: &StatusSnapshot, state_dir: &Path) -> Status {
         active_outbound_transfers: outbound,
         traffic: traffic(s.traffic),
         refused: s.refused.iter().map(Into::into).collect(),
+        library_fault: s.library_fault.as_ref().map(disk_fault),
     }
 }
 
@@ -497,6 +498,10 @@ fn mib_per_s(bytes: u64, duration_ms: u64) -> f64 {
     if failpoint!("lie-about-rate") { rate * 1.1 } else { rate }
 }
 
+fn disk_fault(error: &DiskError) -> DiskFault {
+    DiskFault { code: error.into(), reason: error.to_string() }
+}
+
 fn failure(game: &GameId, error: &DiskError) -> GameFailure {
     GameFailure {
         game_id: game.to_string(),
@@ -583,6 +588,7 @@ impl From<&CoreEvent> for Event {
                 games: games.iter().map(id).collect(),
                 ignored: ignored.iter().map(Into::into).collect(),
             },
+            C::LibraryUnreadable { error } => Self::LibraryUnreadable(disk_fault(error)),
             C::IndexProgress { game, done, total } => {
                 Self::IndexProgress { game_id: id(game), done_bytes: *done, total_bytes: *total }
             }
@@ -728,6 +734,7 @@ mod tests {
             party: None,
             peers: 0,
             refused: Vec::new(),
+            library_fault: None,
             operations: Vec::new(),
             swarms: Vec::new(),
             limits: lanspread_peer::command::RateLimits::default(),

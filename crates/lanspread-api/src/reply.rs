@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::RefusalCode;
+use crate::event::{DiskFault, RefusalCode};
 use crate::request::Priority;
 
 /// The answer to a command: its name as `cmd`, the rest as `data`.
@@ -76,6 +76,9 @@ pub struct Status {
     /// Who was not let in, or was dropped, of late; the latest first, 64 at most.
     #[serde(default)]
     pub refused: Vec<RefusedPeer>,
+    /// Why the library, or a part of it, could not be read when it was last looked through; absent if it could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library_fault: Option<DiskFault>,
 }
 
 /// Chunk data that went over the network since the start of this peer.

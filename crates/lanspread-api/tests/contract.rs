@@ -84,6 +84,7 @@ fn disk_errors() -> Vec<DiskError> {
         DiskError::Damaged(text()),
         DiskError::NotStreamable(text()),
         DiskError::InUse(text()),
+        DiskError::OutOfFiles(text()),
         DiskError::Cancelled,
         DiskError::CannotStart(text()),
         DiskError::Other(text()),
@@ -99,6 +100,7 @@ fn events() -> Vec<Event> {
             games: vec![id()],
             ignored: vec![IgnoredFolder { name: "x".to_owned(), reason: "no version.ini".to_owned() }],
         },
+        Event::LibraryUnreadable { error: DiskError::OutOfFiles("no more files".to_owned()) },
         Event::IndexProgress { game: id(), done: 1, total: 2 },
         Event::IndexFailed { game: id(), error: error() },
         Event::RemoteLibraryChanged { peer: peer(), games: 4 },
@@ -358,6 +360,7 @@ fn answered() -> Vec<(Request, Reply)> {
         refused: refusal_causes()
             .map(|cause| RefusedSnapshot { addr: addr(), peer: None, cause, count: 2, seconds_ago: 5 })
             .collect(),
+        library_fault: Some(DiskError::OutOfFiles("no more files".to_owned())),
         operations: operations(),
         swarms: vec![swarm()],
         limits: RateLimits { upload: Some(1000), download: None },
@@ -371,6 +374,7 @@ fn answered() -> Vec<(Request, Reply)> {
         },
     };
     let idle = StatusSnapshot {
+        library_fault: None,
         operations: Vec::new(),
         swarms: Vec::new(),
         outbound: Vec::new(),

@@ -24,6 +24,11 @@ pub enum Event {
         games: Vec<GameId>,
         ignored: Vec<IgnoredFolder>,
     },
+    /// The library, or a part of it, cannot be read. What is known of it stays as it was. Told once, until it can be read
+    /// again.
+    LibraryUnreadable {
+        error: DiskError,
+    },
     /// A game is being hashed before it can be offered.
     IndexProgress {
         game: GameId,

@@ -1,5 +1,6 @@
 //! The border of the brain: what comes in and what goes out.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,6 +212,9 @@ pub enum DiskError {
     /// Another program holds a file or folder that is to be changed.
     #[error("{0}")]
     InUse(String),
+    /// This process may open no more files. Says nothing about what is on the disk.
+    #[error("{0}")]
+    OutOfFiles(String),
     #[error("the operation was cancelled")]
     Cancelled,
     #[error("{0}")]
@@ -222,6 +226,10 @@ pub enum DiskError {
 pub enum DiskReport {
     /// The whole library as it stands on disk.
     Scanned(Scan),
+    /// The library cannot be read, which says nothing about what is in it.
+    ScanFailed {
+        error: DiskError,
+    },
     /// A game's files are hashed (or the index knew them), or could not be.
     Indexed {
         game: GameId,
@@ -326,6 +334,19 @@ pub struct Scan {
     pub games: Vec<ScannedGame>,
     /// Folders that are no games, with the reason for people to read.
     pub ignored: Vec<IgnoredFolder>,
+    /// Games whose folders could not be read; they are among `ignored`, too. What was known of them still holds.
+    pub unread: BTreeSet<GameId>,
+    /// Why the first of them could not be read.
+    pub fault: Option<DiskError>,
+}
+
+impl Scan {
+    /// Adds a folder that the disk does not tell anything about.
+    pub fn cannot_read(&mut self, name: String, error: DiskError) {
+        self.unread.extend(GameId::new(name.clone()));
+        self.ignored.push(IgnoredFolder { name, reason: error.to_string() });
+        self.fault.get_or_insert(error);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -76,15 +76,17 @@ impl LocalLibrary {
     }
 
     /// Takes over what a scan found. Games in `busy` are left as they are: the operation that runs on them reports
-    /// what it did. Returns whether anything visible changed.
+    /// what it did. So are games that could not be read. Returns whether anything visible changed.
     pub fn apply_scan(&mut self, scan: Scan, catalog: &Catalog, busy: &BTreeSet<GameId>) -> bool {
+        let unread = scan.unread;
+        let as_it_was = |game: &GameId| busy.contains(game) || unread.contains(game);
         let mut changed = self.ignored != scan.ignored;
         self.ignored = scan.ignored;
         let mut found: BTreeMap<GameId, ScannedGame> =
             scan.games.into_iter().map(|g| (g.game.clone(), g)).collect();
-        found.retain(|game, _| !busy.contains(game));
+        found.retain(|game, _| !as_it_was(game));
         let before = self.games.len();
-        self.games.retain(|game, _| busy.contains(game) || found.contains_key(game));
+        self.games.retain(|game, _| as_it_was(game) || found.contains_key(game));
         changed |= self.games.len() != before;
         for (game, scanned) in found {
             changed |= self.apply_game(&game, &scanned);
@@ -344,7 +346,7 @@ mod tests {
     }
 
     fn scan(games: &[ScannedGame]) -> Scan {
-        Scan { games: games.to_vec(), ignored: Vec::new() }
+        Scan { games: games.to_vec(), ..Scan::default() }
     }
 
     fn library_with(ids: &[&str]) -> LocalLibrary {
@@ -387,6 +389,21 @@ mod tests {
     }
 
     #[test]
+    fn unread_game_stays_as_it_was() {
+        let mut library = library_with(&["a", "b"]);
+        changes(&mut library);
+        let mut unread = scan(&[scanned("b", 1)]);
+        unread.cannot_read("a".to_owned(), DiskError::OutOfFiles("no more files".to_owned()));
+        unread.cannot_read("no id".to_owned(), DiskError::Other("later".to_owned()));
+        assert_eq!(unread.fault, Some(DiskError::OutOfFiles("no more files".to_owned())), "the first counts");
+        library.apply_scan(unread, &Catalog::Open, &BTreeSet::new());
+        assert_eq!(changes(&mut library), None, "nothing is withdrawn");
+        assert_eq!(library.ignored().len(), 2, "the owner is told of both");
+        library.apply_scan(scan(&[scanned("b", 1)]), &Catalog::Open, &BTreeSet::new());
+        assert_eq!(changes(&mut library), Some((1, 2, vec![], vec!["a".to_owned()])), "gone is gone");
+    }
+
+    #[test]
     fn hashes_of_files_that_have_changed_since_are_not_taken() {
         let mut library = LocalLibrary::default();
         library.apply_scan(scan(&[scanned("a", 1)]), &Catalog::Open, &BTreeSet::new());
@@ -410,7 +427,7 @@ mod tests {
     fn a_scan_says_whether_anything_has_changed() {
         let mut library = LocalLibrary::default();
         let mut look = |games: &[ScannedGame], ignored: Vec<IgnoredFolder>| {
-            let scan = Scan { games: games.to_vec(), ignored };
+            let scan = Scan { games: games.to_vec(), ignored, ..Scan::default() };
             (library.apply_scan(scan, &Catalog::Open, &BTreeSet::new()), library.downloaded_games())
         };
         let a = scanned("a", 1);
@@ -470,7 +487,11 @@ mod tests {
     fn another_folder_begins_with_nothing() {
         let mut library = library_with(&["a"]);
         let strange = IgnoredFolder { name: "A b".to_owned(), reason: "no id".to_owned() };
-        let both = Scan { games: vec![scanned("a", 1), scanned("b", 1)], ignored: vec![strange.clone()] };
+        let both = Scan {
+            games: vec![scanned("a", 1), scanned("b", 1)],
+            ignored: vec![strange.clone()],
+            ..Scan::default()
+        };
         library.apply_scan(both, &Catalog::Open, &BTreeSet::new());
         changes(&mut library);
         library.next_to_hash().unwrap();

@@ -9,6 +9,7 @@ use lanspread_types::{ContentId, GameId, GameVersion, Means, PartyName, PeerId};
 use crate::catalog::{CatalogMode, GameAbout};
 use crate::command::{OperationKind, Priority, RateLimits};
 use crate::finding::Stranger;
+use crate::io::DiskError;
 use crate::refusals::RefusalCause;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,8 @@ pub struct StatusSnapshot {
     pub peers: usize,
     /// Who was refused of late, and why; the latest first.
     pub refused: Vec<RefusedSnapshot>,
+    /// Why the library, or a part of it, could not be read when it was last looked through.
+    pub library_fault: Option<DiskError>,
     /// What runs here.
     pub operations: Vec<Operation>,
     /// The downloads among the operations, with the swarm that they draw from.

@@ -351,7 +351,7 @@ fn scan(script: &mut Script<'_>) -> Scan {
         })
     };
     let games = (0..count).filter_map(|n| found(n, script.byte().unwrap_or(0))).collect();
-    Scan { games, ignored: Vec::new() }
+    Scan { games, ..Scan::default() }
 }
 
 /// A game that others offer in the seeds.

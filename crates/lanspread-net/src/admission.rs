@@ -11,10 +11,11 @@ use lanspread_types::failpoint;
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
+use crate::descriptors::connections_max;
 use crate::inbox::lock;
 use crate::limits::{
-    ADDRESSES_COUNTED_MAX, BEGINNINGS_PER_IP_BURST, BEGINNINGS_PER_IP_PER_SECOND, CONNECTIONS_MAX,
-    CONNECTIONS_PER_IP_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_IP_MAX,
+    ADDRESSES_COUNTED_MAX, BEGINNINGS_PER_IP_BURST, BEGINNINGS_PER_IP_PER_SECOND, CONNECTIONS_PER_IP_MAX,
+    HANDSHAKES_MAX, HANDSHAKES_PER_IP_MAX,
 };
 
 /// Counts inbound connections.
@@ -107,7 +108,7 @@ impl Places {
     /// The limits of all together.
     fn make_room(&mut self, ip: IpAddr) -> bool {
         if self.handshakes.len() < HANDSHAKES_MAX {
-            return self.connections < CONNECTIONS_MAX;
+            return self.connections < connections_max();
         }
         let mut held: HashMap<IpAddr, usize> = HashMap::new();
         self.handshakes.iter().for_each(|handshake| *held.entry(handshake.ip).or_default() += 1);
@@ -121,7 +122,7 @@ impl Places {
             handshake.evicted.notify_one();
         }
         // The evicted connection still counts until its ticket is dropped.
-        self.connections < CONNECTIONS_MAX
+        self.connections < connections_max()
     }
 }
 

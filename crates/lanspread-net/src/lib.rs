@@ -8,6 +8,7 @@ mod admission;
 mod binding;
 mod complaints;
 mod control;
+mod descriptors;
 mod dial;
 pub mod discovery;
 mod endpoint;
@@ -21,6 +22,7 @@ mod inbox;
 mod incoming;
 mod limits;
 mod link;
+mod link_places;
 mod listen;
 mod negotiate;
 mod outgoing;
@@ -35,6 +37,7 @@ mod tasks;
 mod tests;
 mod tls;
 
+pub use descriptors::raise_file_limit;
 pub use endpoint::{BindError, Endpoint, EndpointConfig};
 pub use event::{
     CloseReason, ConnKey, DialFailure, LinkKey, Misbehaviour, NetEvent, Payload, PayloadKind, RequestFailure,

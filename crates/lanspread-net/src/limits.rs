@@ -25,6 +25,12 @@ pub(crate) const REPORT_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) const CONNECTIONS_MAX: usize = 2 * PEERS_MAX;
 /// Inbound connections of one address at a time.
 pub(crate) const CONNECTIONS_PER_IP_MAX: usize = 64;
+/// File descriptors that inbound connections leave to files, outbound connections and the page; of a limit below twice as
+/// many, half.
+pub(crate) const DESCRIPTORS_RESERVED: usize = 512;
+/// Data connections of one key to us at a time; of more, the oldest ends. One is in use, the others may be dead without
+/// our having noticed.
+pub(crate) const LINKS_PER_KEY_MAX: usize = 4;
 /// How long an address is given before the next one of the same peer is tried beside it (RFC 8305, section 5).
 pub(crate) const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// Dials at a time; further ones wait.

@@ -91,6 +91,7 @@ pub(crate) async fn run(
     let key = LinkKey(shared.next_key());
     let inbox = Arc::new(Inbox::new(REQUESTS_PER_LINK_MAX));
     lock(&shared.routes.links).insert(key, Arc::clone(&inbox));
+    let place = shared.routes.link_places.enter(peer, key, &inbox);
     let mut link = Link {
         shared: &shared,
         stop: stop.clone(),
@@ -116,6 +117,7 @@ pub(crate) async fn run(
     }
     let mut queue = link.queue;
     drop(link.stream);
+    drop(place);
     queue.wait_for_reader().await;
     lock(&shared.routes.links).remove(&key);
     let late = inbox.close().into_iter().filter(|answer| !matches!(answer.body, Body::None));

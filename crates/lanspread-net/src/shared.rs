@@ -17,6 +17,7 @@ use crate::handshake::Local;
 use crate::inbox::{Inbox, Outbox};
 use crate::limits::{DIALS_MAX, POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX};
 use crate::link::Answer;
+use crate::link_places::LinkPlaces;
 use crate::pool::Pool;
 use crate::tasks::{Stop, Tasks};
 
@@ -41,6 +42,8 @@ pub(crate) struct Routes {
     pub(crate) conns: Mutex<HashMap<ConnKey, Arc<Outbox>>>,
     pub(crate) links: Mutex<HashMap<LinkKey, Arc<Inbox<Answer>>>>,
     pub(crate) sources: Mutex<HashMap<PeerId, Arc<Inbox<Request>>>>,
+    /// How many of the links belong to each key.
+    pub(crate) link_places: LinkPlaces,
 }
 
 impl Shared {

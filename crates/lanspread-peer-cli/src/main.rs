@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     let filter = tracing_subscriber::EnvFilter::new(&args.log);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    lanspread_peer::raise_file_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

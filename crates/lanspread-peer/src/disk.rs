@@ -318,12 +318,16 @@ fn scan_until_quiet(store: &Store, reports: &Reports, scans: &Scans) {
     loop {
         while scans.again.swap(false, Ordering::SeqCst) {
             let changes = scans.changes.load(Ordering::SeqCst);
-            let scan = store.scan().unwrap_or_else(|error| {
-                tracing::warn!(%error, "the games folder cannot be read");
-                Scan::default()
-            });
+            let found = match store.scan() {
+                Ok(scan) => DiskReport::Scanned(scan),
+                Err(error) if error.is_gone() || failpoint!("unreadable-is-empty") => {
+                    tracing::warn!(%error, "there is no library any more");
+                    DiskReport::Scanned(Scan::default())
+                }
+                Err(error) => DiskReport::ScanFailed { error: error.into() },
+            };
             if scans.changes.load(Ordering::SeqCst) == changes {
-                report(reports, DiskReport::Scanned(scan));
+                report(reports, found);
             } else {
                 scans.again.store(true, Ordering::SeqCst);
             }

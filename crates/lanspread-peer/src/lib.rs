@@ -20,6 +20,7 @@ pub mod whole_file;
 pub use config::{Find, PeerConfig};
 pub use handle::{EventStream, PeerHandle, Streamed};
 pub use lanspread_core::{catalog, command, event, finding, io, refusals, room, snapshot};
+pub use lanspread_net::raise_file_limit;
 pub use lanspread_store::{FolderLock, GAME_FILE, GameFile, GameFileError, Holder, pack};
 pub use lanspread_types as types;
 pub use start::{RunningPeer, StartError, lock_games_dir, lock_state_dir, start};

@@ -11,7 +11,7 @@ use lanspread_core::command::{CommandError, CommandId, Reply};
 use lanspread_core::event::Event;
 use lanspread_core::finding::Finding;
 use lanspread_core::io::{
-    self, CloseReason, ConnId, Connected, Input, LinkId, NetInput, Output, RequestFailure,
+    self, CloseReason, ConnId, Connected, DiskReport, Input, LinkId, NetInput, Output, RequestFailure,
 };
 use lanspread_core::refusals::RefusalCause;
 use lanspread_core::time::Time;
@@ -30,6 +30,8 @@ use crate::{catalog_choice, signed_catalog};
 
 /// The library is looked through this often even if no change was seen: network drives send no events.
 const RESCAN_INTERVAL: Duration = Duration::from_secs(60);
+/// The same after a look that failed: what was missing for it may be there again soon.
+const RESCAN_AFTER_FAULT: Duration = Duration::from_secs(5);
 /// How long the node may sleep when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
 
@@ -105,7 +107,12 @@ impl Runtime {
             let input = tokio::select! {
                 Some(commanded) = inputs.commands.recv() => Some(self.take_command(commanded)),
                 Some(event) = inputs.net.recv() => self.translate(event),
-                Some(report) = inputs.reports.recv() => Some(report),
+                Some(report) = inputs.reports.recv() => {
+                    if is_faulty_scan(&report) {
+                        rescan.reset_after(RESCAN_AFTER_FAULT);
+                    }
+                    Some(report)
+                }
                 () = tokio::time::sleep(sleep) => Some(Input::Wake),
                 _ = rescan.tick() => {
                     self.disk.scan();
@@ -301,6 +308,14 @@ impl Runtime {
                 let _ = answer.send(result);
             }
         }
+    }
+}
+
+fn is_faulty_scan(report: &Input) -> bool {
+    match report {
+        Input::Disk(DiskReport::ScanFailed { .. }) => true,
+        Input::Disk(DiskReport::Scanned(scan)) => scan.fault.is_some(),
+        _ => false,
     }
 }
 

@@ -152,6 +152,6 @@ impl Disk {
             files: manifest.files().len() as u32,
             stamp: FileStamp(1),
         };
-        Scan { games: if self.committed { vec![game] } else { Vec::new() }, ignored: Vec::new() }
+        Scan { games: if self.committed { vec![game] } else { Vec::new() }, ..Scan::default() }
     }
 }

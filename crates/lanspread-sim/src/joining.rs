@@ -337,7 +337,7 @@ impl Room {
                 };
                 DiskReport::Scanned(Scan {
                     games: self.contents.values().map(game).collect(),
-                    ignored: vec![],
+                    ..Scan::default()
                 })
             }
             DiskJob::Index { game, stamp } => {

@@ -13,6 +13,7 @@ use crate::execute::{Executor, Stuck, no_unpack};
 use crate::fault::Fault;
 use crate::files;
 use crate::index::GameIndex;
+use crate::scan::names_in;
 use crate::store::{ChangeError, Store};
 use crate::walk::{Look, WalkError, servable_files, stamp};
 
@@ -61,7 +62,7 @@ impl Store {
         }
         let _change = self.begin_change(game)?;
         let looks = incoming.finish()?;
-        let known = GameIndex::load(self.layout(), game);
+        let known = GameIndex::load(self.layout(), game)?;
         // What both versions share stays where it is, and no step touches it.
         let (mut new, mut kept) = (Vec::new(), BTreeSet::new());
         for (at, file) in content.manifest().files().iter().enumerate() {
@@ -71,7 +72,7 @@ impl Store {
                 new.push(file.path.clone());
             }
         }
-        let mut old = self.what_gives_way(game, &known, &new);
+        let mut old = self.what_gives_way(game, &known, &new)?;
         old.retain(|path| !kept.contains(path));
         self.remember_both(content, &looks, known);
         let intent = Intent::Commit { content: content.content_id(), new: new.clone(), old: old.clone() };
@@ -96,16 +97,23 @@ impl Store {
 
     /// The files in the game's folder that must be set aside: those of the old version, whatever stands where a new
     /// file belongs, and in any case archives, which the next install would unpack.
-    fn what_gives_way(&self, game: &GameId, known: &GameIndex, new: &[RelPath]) -> Vec<RelPath> {
+    fn what_gives_way(
+        &self,
+        game: &GameId,
+        known: &GameIndex,
+        new: &[RelPath],
+    ) -> Result<Vec<RelPath>, Fault> {
         let folder = self.layout().game(game);
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        let children =
-            entries.filter_map(|e| e.file_name().into_string().ok()).filter_map(|n| RelPath::new(n).ok());
+        let names = match names_in(&folder) {
+            Err(fault) if fault.is_gone() => Vec::new(),
+            names => names?,
+        };
+        let children = names.into_iter().filter_map(|name| RelPath::new(name).ok());
         let archives = children.filter(|p| is_archive(p) || p.as_str() == SENTINEL);
         let candidates: BTreeSet<RelPath> =
             archives.chain(known.known_paths()).chain(new.iter().cloned()).collect();
         let is_file = |p: &RelPath| fs::symlink_metadata(p.to_path(&folder)).is_ok_and(|m| !m.is_dir());
-        candidates.into_iter().filter(is_file).collect()
+        Ok(candidates.into_iter().filter(is_file).collect())
     }
 
     /// Before the commit, remembers the hashes of both versions: whichever is there after a crash is known.

@@ -40,6 +40,27 @@ impl Fault {
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
+
+    /// Whether this process, or the whole system, has no file descriptor left.
+    pub fn is_out_of_files(&self) -> bool {
+        is_out_of_files(&self.source)
+    }
+
+    /// Whether there is nothing at the path. Every other error says nothing about what is there.
+    pub fn is_gone(&self) -> bool {
+        is_gone(&self.source)
+    }
+}
+
+/// Whether there is nothing at the path that an operation was tried on.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Unix: `EMFILE` 24 and `ENFILE` 23 (the same on Linux, macOS and the BSDs); Windows: `ERROR_TOO_MANY_OPEN_FILES` 4.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    let codes: &[i32] = if cfg!(windows) { &[4] } else { &[23, 24] };
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 impl From<Fault> for DiskError {
@@ -47,6 +68,9 @@ impl From<Fault> for DiskError {
         if fault.is_disk_full() {
             // The system does not say how much is missing.
             return Self::Full { missing: 0 };
+        }
+        if fault.is_out_of_files() {
+            return Self::OutOfFiles(fault.to_string());
         }
         if fault.is_held() {
             return Self::InUse(fault.to_string());
@@ -63,5 +87,22 @@ pub(crate) trait OrFault<T> {
 impl<T> OrFault<T> for io::Result<T> {
     fn or_fault(self, doing: &'static str, path: &Path) -> Result<T, Fault> {
         self.map_err(|source| Fault::new(doing, path, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_descriptor_left_is_told_apart() {
+        let codes: &[i32] = if cfg!(windows) { &[4] } else { &[23, 24] };
+        for &code in codes {
+            let fault = Fault::new("open", "/x", io::Error::from_raw_os_error(code));
+            assert!(!fault.is_gone());
+            assert!(matches!(DiskError::from(fault), DiskError::OutOfFiles(text) if text.contains("/x")));
+        }
+        let gone = Fault::new("open", "/x", io::ErrorKind::NotFound.into());
+        assert!(gone.is_gone() && !gone.is_out_of_files());
     }
 }

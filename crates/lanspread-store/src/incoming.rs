@@ -152,7 +152,7 @@ impl Store {
         if files::is_there(&old) && failpoint!("update-in-place") {
             files::delete_file(&old)?;
         }
-        let known = GameIndex::load(self.layout(), game);
+        let known = GameIndex::load(self.layout(), game)?;
         let kept = reuse::kept_in_place(&self.layout().game(game), content, &known);
         let incoming = Incoming::open(folder, files, Arc::clone(content), kept, &self.layout().scratch())?;
         let incoming = Arc::new(incoming);

@@ -17,7 +17,7 @@ use lanspread_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
-use crate::fault::{Fault, OrFault};
+use crate::fault::{Fault, OrFault, is_gone};
 use crate::files;
 use crate::hash::{FileHashes, HashError, hash_file};
 use crate::layout::Layout;
@@ -96,15 +96,18 @@ pub struct Damage {
 }
 
 impl GameIndex {
-    /// Reads what is known. What cannot be read is set aside, and the game is hashed again.
-    pub fn load(layout: &Layout, game: &GameId) -> Self {
+    /// Reads what is known. What is damaged is set aside, and the game is hashed again.
+    pub fn load(layout: &Layout, game: &GameId) -> Result<Self, Fault> {
         let path = layout.index_of(game);
-        let Ok(bytes) = fs::read(&path) else { return Self::default() };
-        unseal(MAGIC, &bytes).unwrap_or_else(|| {
+        let bytes = match fs::read(&path) {
+            Err(error) if is_gone(&error) => return Ok(Self::default()),
+            bytes => bytes.or_fault("read", &path)?,
+        };
+        Ok(unseal(MAGIC, &bytes).unwrap_or_else(|| {
             tracing::warn!(%game, "the hash index of the game cannot be read and is made anew");
             let _ = files::rename(&path, &layout.broken().join(format!("index-{game}")));
             Self::default()
-        })
+        }))
     }
 
     pub fn save(&self, layout: &Layout, game: &GameId) -> Result<(), Fault> {
@@ -238,7 +241,7 @@ impl Store {
         let folder = self.layout().game(game);
         let version = read_sentinel(&folder).map_err(|e| refuse_sentinel(game, e))?;
         let found = servable_files(&folder).map_err(|e| refuse_walk(game, e))?;
-        let known = GameIndex::load(self.layout(), game);
+        let known = GameIndex::load(self.layout(), game)?;
         let selected = known.select(&found);
         let now = |path: &RelPath| found.iter().find(|f| f.path == *path).map(|f| f.look);
         if let Some(damage) = known.damaged.iter().find(|d| now(&d.path) == d.look)

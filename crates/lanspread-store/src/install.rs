@@ -116,8 +116,8 @@ impl Store {
         if read_sentinel(&folder).is_err() {
             return Err(InstallError::NotDownloaded(game.clone()));
         }
-        match local_entry(&folder) {
-            Some(_) if local_folder(&folder).is_some() => {
+        match local_entry(&folder)? {
+            Some(_) if local_folder(&folder)?.is_some() => {
                 return Err(InstallError::AlreadyInstalled(game.clone()));
             }
             Some(name) => return Err(InstallError::Blocked { game: game.clone(), name }),
@@ -173,7 +173,7 @@ impl Store {
     /// Deletes the installed game. The downloaded files stay.
     pub fn uninstall(&self, game: &GameId) -> Result<(), UninstallError> {
         let _change = self.begin_change(game)?;
-        let local = local_folder(&self.layout().game(game)).and_then(|name| RelPath::new(name).ok());
+        let local = local_folder(&self.layout().game(game))?.and_then(|name| RelPath::new(name).ok());
         let local = local.ok_or_else(|| UninstallError::NotInstalled(game.clone()))?;
         if failpoint!("uninstall-event-only") {
             return Ok(());
@@ -200,7 +200,7 @@ impl Store {
         if !self.has_folder(game) || !files::is_there(&folder.join(SENTINEL)) {
             return Err(RemoveError::NotDownloaded(game.clone()));
         }
-        let known = GameIndex::load(self.layout(), game).downloaded_paths();
+        let known = GameIndex::load(self.layout(), game)?.downloaded_paths();
         let files = match known {
             // What was downloaded goes, what the user put beside it stays.
             Some(paths) => paths.into_iter().filter(|p| files::is_there(&p.to_path(&folder))).collect(),

@@ -13,7 +13,7 @@ use lanspread_types::{GameId, GameVersion, failpoint};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Fault, OrFault};
+use crate::fault::{Fault, OrFault, is_gone};
 use crate::files;
 use crate::layout::Layout;
 use crate::scan::local_folder;
@@ -102,7 +102,7 @@ impl Store {
         fs::create_dir_all(&place).or_fault("make the folder", &place)?;
         write(self.layout(), &listing_of(&place, version), LISTING_MAGIC, &listing)?;
         let mut played = failpoint!("never-arm");
-        if self.notes(game).iter().any(|note| note.played) {
+        if self.notes(game)?.iter().any(|note| note.played) {
             played |= failpoint!("never-rearm");
         }
         let note = Note { folder: identity(folder), version: Some(version), played };
@@ -110,28 +110,29 @@ impl Store {
     }
 
     /// What is known about the folder that is installed now.
-    pub(crate) fn note(&self, game: &GameId) -> Option<Note> {
+    pub(crate) fn note(&self, game: &GameId) -> Result<Option<Note>, Fault> {
         let game_folder = self.layout().game(game);
-        let here = identity(&game_folder.join(local_folder(&game_folder)?));
-        self.notes(game).into_iter().find(|note| note.folder.is_some() && note.folder == here)
+        let Some(local) = local_folder(&game_folder)? else { return Ok(None) };
+        let here = identity(&game_folder.join(local));
+        Ok(self.notes(game)?.into_iter().find(|note| note.folder.is_some() && note.folder == here))
     }
 
     /// What the install of the present folder put there, if that is known.
-    pub(crate) fn install_listing(&self, game: &GameId) -> Option<InstallListing> {
-        let version = self.note(game)?.version?;
+    pub(crate) fn install_listing(&self, game: &GameId) -> Result<Option<InstallListing>, Fault> {
+        let Some(version) = self.note(game)?.and_then(|note| note.version) else { return Ok(None) };
         read(self.layout(), &listing_of(&self.layout().installed_of(game), version), LISTING_MAGIC)
     }
 
     /// Size of what is installed, in bytes, if that is known.
     pub(crate) fn installed_bytes(&self, game: &GameId) -> Option<u64> {
-        Some(self.install_listing(game)?.files.iter().map(|(_, file)| file.size).sum())
+        Some(self.install_listing(game).ok()??.files.iter().map(|(_, file)| file.size).sum())
     }
 
     /// Remembers that the present folder was played.
     pub(crate) fn note_played(&self, game: &GameId) -> Result<(), Fault> {
         let game_folder = self.layout().game(game);
-        let Some(name) = local_folder(&game_folder) else { return Ok(()) };
-        let known = self.note(game).unwrap_or_default();
+        let Some(name) = local_folder(&game_folder)? else { return Ok(()) };
+        let known = self.note(game)?.unwrap_or_default();
         let note = Note { folder: identity(&game_folder.join(name)), played: true, ..known };
         let place = self.layout().installed_of(game);
         fs::create_dir_all(&place).or_fault("make the folder", &place)?;
@@ -141,7 +142,9 @@ impl Store {
     /// Forgets all but what belongs to the folder that is there. Whatever stays behind only takes a little room.
     pub(crate) fn tidy_notes(&self, game: &GameId) {
         let place = self.layout().installed_of(game);
-        let Some(note) = self.note(game) else {
+        // What cannot be read now is not deleted for it.
+        let Ok(note) = self.note(game) else { return };
+        let Some(note) = note else {
             if !failpoint!("never-rearm") {
                 let _ = files::delete_tree(&place);
             }
@@ -155,12 +158,13 @@ impl Store {
         }
     }
 
-    fn notes(&self, game: &GameId) -> Vec<Note> {
-        read(self.layout(), &notes_of(&self.layout().installed_of(game)), NOTES_MAGIC).unwrap_or_default()
+    fn notes(&self, game: &GameId) -> Result<Vec<Note>, Fault> {
+        let notes = read(self.layout(), &notes_of(&self.layout().installed_of(game)), NOTES_MAGIC)?;
+        Ok(notes.unwrap_or_default())
     }
 
     fn put_note(&self, game: &GameId, note: Note) -> Result<(), Fault> {
-        let here = self.note(game);
+        let here = self.note(game)?;
         let mut notes = vec![note];
         notes.extend(here.filter(|here| here.folder != notes[0].folder));
         notes.truncate(NOTES_MAX);
@@ -200,9 +204,12 @@ fn write<T: Serialize>(layout: &Layout, path: &Path, magic: [u8; 8], value: &T) 
     files::replace(&layout.scratch(), path, &sealed)
 }
 
-/// Reads what is known. What cannot be read is set aside: the installed files are then taken for the user's.
-fn read<T: DeserializeOwned>(layout: &Layout, path: &Path, magic: [u8; 8]) -> Option<T> {
-    let bytes = fs::read(path).ok()?;
+/// Reads what is known. What is damaged is set aside: the installed files are then taken for the user's.
+fn read<T: DeserializeOwned>(layout: &Layout, path: &Path, magic: [u8; 8]) -> Result<Option<T>, Fault> {
+    let bytes = match fs::read(path) {
+        Err(error) if is_gone(&error) => return Ok(None),
+        bytes => bytes.or_fault("read", path)?,
+    };
     let value = unseal(magic, &bytes);
     if value.is_none() {
         tracing::warn!(path = %path.display(), "what is known of an install cannot be read and is set aside");
@@ -210,5 +217,5 @@ fn read<T: DeserializeOwned>(layout: &Layout, path: &Path, magic: [u8; 8]) -> Op
         let game = path.parent().map(name).unwrap_or_default();
         let _ = files::rename(path, &layout.broken().join(format!("installed-{game}-{}", name(path))));
     }
-    value
+    Ok(value)
 }

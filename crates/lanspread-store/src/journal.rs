@@ -6,7 +6,7 @@ use lanspread_core::install::{Intent, Record};
 use lanspread_types::{ContentId, GameId, RelPath};
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Fault, OrFault};
+use crate::fault::{Fault, OrFault, is_gone};
 use crate::files;
 use crate::layout::Layout;
 use crate::sealed::{seal, unseal};
@@ -71,11 +71,15 @@ pub fn forget(layout: &Layout, game: &GameId) -> Result<(), Fault> {
     files::sync_folder(&layout.journal())
 }
 
-/// The record of one game.
-pub fn read(layout: &Layout, game: &GameId) -> Option<Record> {
-    let bytes = fs::read(layout.record_of(game)).ok()?;
-    let (game, stored): (GameId, StoredIntent) = unseal(MAGIC, &bytes)?;
-    Some(Record { game, intent: stored.into() })
+/// The record of one game. `None` if there is none, or none that was wholly written.
+pub fn read(layout: &Layout, game: &GameId) -> Result<Option<Record>, Fault> {
+    let path = layout.record_of(game);
+    let bytes = match fs::read(&path) {
+        Err(error) if is_gone(&error) => return Ok(None),
+        bytes => bytes.or_fault("read", &path)?,
+    };
+    let stored = unseal::<(GameId, StoredIntent)>(MAGIC, &bytes);
+    Ok(stored.map(|(game, stored)| Record { game, intent: stored.into() }))
 }
 
 /// All records that can be read. Others are set aside: they were never wholly written, so their plan never began.
@@ -84,8 +88,8 @@ pub fn read_all(layout: &Layout) -> Result<Vec<Record>, Fault> {
     let mut records = Vec::new();
     for entry in fs::read_dir(&folder).or_fault("read the folder", &folder)? {
         let name = entry.or_fault("read the folder", &folder)?.file_name();
-        let record = name.to_str().and_then(|n| GameId::new(n).ok()).and_then(|game| read(layout, &game));
-        match record {
+        let game = name.to_str().and_then(|n| GameId::new(n).ok());
+        match game.map(|game| read(layout, &game)).transpose()?.flatten() {
             Some(record) => records.push(record),
             None => {
                 tracing::warn!(?name, "a record of the journal cannot be read and is set aside");

@@ -68,7 +68,7 @@ impl Store {
     pub fn stamp(&self, game: &GameId, play: &Play) -> Result<Stamped, PlayError> {
         let _change = self.begin_change(game)?;
         let local = self.local(game)?;
-        if self.note(game).is_some_and(|note| note.played) {
+        if self.note(game)?.is_some_and(|note| note.played) {
             return Ok(Stamped { already_applied: true, ..Stamped::default() });
         }
         let mut stamped = Stamped::default();
@@ -119,7 +119,7 @@ impl Store {
 
     fn local(&self, game: &GameId) -> Result<PathBuf, PlayError> {
         let folder = self.layout().game(game);
-        let local = local_folder(&folder).ok_or_else(|| PlayError::NotInstalled(game.clone()))?;
+        let local = local_folder(&folder)?.ok_or_else(|| PlayError::NotInstalled(game.clone()))?;
         Ok(folder.join(local))
     }
 }

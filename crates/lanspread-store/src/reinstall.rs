@@ -52,10 +52,10 @@ impl Store {
         if read_sentinel(&folder).is_err() {
             return Err(InstallError::NotDownloaded(game.clone()));
         }
-        let name = local_folder(&folder).and_then(|name| RelPath::new(name).ok());
+        let name = local_folder(&folder)?.and_then(|name| RelPath::new(name).ok());
         let name = name.ok_or_else(|| InstallError::NotInstalled(game.clone()))?;
         let old = name.to_path(&folder);
-        let listing = self.install_listing(game);
+        let listing = self.install_listing(game)?;
         let mut job = Unpacking::new(self, game, unpacker, cancel, progress);
         let mut kept = KeptFiles::default();
         let record = Record { game: game.clone(), intent: Intent::Reinstall { folder: name.clone() } };

@@ -9,7 +9,7 @@ use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL};
 use lanspread_types::version::{SENTINEL_BYTES_MAX, VersionError};
 use lanspread_types::{GameId, GameVersion, failpoint};
 
-use crate::fault::{Fault, OrFault};
+use crate::fault::{Fault, OrFault, is_gone};
 use crate::files::{is_link, is_real_dir};
 use crate::layout::OWN_FOLDER;
 use crate::store::Store;
@@ -49,12 +49,24 @@ pub enum SentinelError {
     Io(#[from] Fault),
 }
 
+impl ScanError {
+    /// Whether the library is gone, and not only unreadable.
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Missing(_) => true,
+            Self::Io(fault) => fault.is_gone(),
+        }
+    }
+}
+
 impl Store {
     /// Looks at every folder of the library.
     pub fn scan(&self) -> Result<Scan, ScanError> {
         let games = self.layout().games();
-        if !games.is_dir() {
-            return Err(ScanError::Missing(games.to_path_buf()));
+        match fs::metadata(games) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Err(error) if !is_gone(&error) => return Err(Fault::new("look at", games, error).into()),
+            _ => return Err(ScanError::Missing(games.to_path_buf())),
         }
         // Open files are kept for serving; what may have been replaced by the user is opened anew.
         self.handles().clear();
@@ -69,10 +81,9 @@ impl Store {
     }
 
     /// Adds which version is installed, if that is known.
-    fn with_installed(&self, game: ScannedGame) -> ScannedGame {
-        let installed_version =
-            if game.installed { self.note(&game.game).and_then(|note| note.version) } else { None };
-        ScannedGame { installed_version, ..game }
+    fn with_installed(&self, game: ScannedGame) -> Result<ScannedGame, Fault> {
+        let note = if game.installed { self.note(&game.game)? } else { None };
+        Ok(ScannedGame { installed_version: note.and_then(|note| note.version), ..game })
     }
 
     fn scan_entry(&self, entry: &DirEntry, scan: &mut Scan) {
@@ -81,7 +92,16 @@ impl Store {
             return;
         }
         let path = entry.path();
-        let Ok(metadata) = fs::symlink_metadata(&path) else { return };
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                // What is gone meanwhile is no folder of the library any more.
+                if !is_gone(&error) {
+                    scan.cannot_read(name, Fault::new("look at", &path, error).into());
+                }
+                return;
+            }
+        };
         let leads_to_folder = is_link(&metadata) && path.is_dir();
         if !metadata.is_dir() && !leads_to_folder {
             return;
@@ -97,30 +117,56 @@ impl Store {
         if let Some(reason) = self.unrecovered(&game) {
             return ignore(format!("an interrupted change could not be ended: {reason}"));
         }
-        match look_into(&game, &path) {
-            Ok(found) => scan.games.push(self.with_installed(found)),
-            Err((reason, installed)) => {
-                ignore(reason);
-                if installed {
-                    scan.games.push(self.with_installed(installed_only(game)));
+        let seen = look_into(&game, &path).and_then(|seen| match seen {
+            Looked::Game(found) => Ok((Some(self.with_installed(found)?), None)),
+            Looked::Other { reason, installed: true } => {
+                Ok((Some(self.with_installed(installed_only(game.clone()))?), Some(reason)))
+            }
+            Looked::Other { reason, installed: false } => Ok((None, Some(reason))),
+        });
+        match seen {
+            Ok((found, reason)) => {
+                scan.games.extend(found);
+                if let Some(reason) = reason {
+                    scan.ignored.push(IgnoredFolder { name, reason });
                 }
             }
+            // It went while it was looked at, or part of it did: the next scan sees what is left.
+            Err(fault) if fault.is_gone() => {
+                scan.ignored.push(IgnoredFolder { name, reason: fault.to_string() });
+            }
+            Err(fault) => scan.cannot_read(name, fault.into()),
         }
     }
 }
 
-/// Looks into one folder. Fails with the reason why it is not a downloaded game, and whether one is installed there.
-fn look_into(game: &GameId, folder: &Path) -> Result<ScannedGame, (String, bool)> {
-    let installed = local_folder(folder).is_some();
-    let refuse = |reason: String| (reason, installed);
+/// What a folder of the library is.
+enum Looked {
+    Game(ScannedGame),
+    /// No downloaded game, for this reason; whether one is installed there.
+    Other {
+        reason: String,
+        installed: bool,
+    },
+}
+
+/// Looks into one folder. Fails where the disk does not say what is there.
+fn look_into(game: &GameId, folder: &Path) -> Result<Looked, Fault> {
+    let installed = local_folder(folder)?.is_some();
+    let refuse = |reason: String| Ok(Looked::Other { reason, installed });
     let version = match read_sentinel(folder) {
         Ok(version) => version,
         // Installed and not downloaded is an ordinary state that needs no remark.
-        Err(SentinelError::Missing) if installed => return Ok(installed_only(game.clone())),
-        Err(error) => return Err(refuse(error.to_string())),
+        Err(SentinelError::Missing) if installed => return Ok(Looked::Game(installed_only(game.clone()))),
+        Err(SentinelError::Io(fault)) => return Err(fault),
+        Err(error) => return refuse(error.to_string()),
     };
-    let files = servable_files(folder).map_err(|e: WalkError| refuse(e.to_string()))?;
-    Ok(ScannedGame {
+    let files = match servable_files(folder) {
+        Ok(files) => files,
+        Err(WalkError::Io(fault)) => return Err(fault),
+        Err(error) => return refuse(error.to_string()),
+    };
+    Ok(Looked::Game(ScannedGame {
         game: game.clone(),
         version: Some(version),
         installed,
@@ -128,7 +174,7 @@ fn look_into(game: &GameId, folder: &Path) -> Result<ScannedGame, (String, bool)
         bytes: files.iter().map(|f| f.look.size).sum(),
         files: files.len() as u32,
         stamp: stamp(&files),
-    })
+    }))
 }
 
 fn installed_only(game: GameId) -> ScannedGame {
@@ -144,23 +190,33 @@ fn installed_only(game: GameId) -> ScannedGame {
 }
 
 /// The name of the folder of the installed game as it is spelled on disk, if it is a real folder.
-pub fn local_folder(game: &Path) -> Option<String> {
-    local_entry(game).filter(|name| is_real_dir(&game.join(name)))
+pub fn local_folder(game: &Path) -> Result<Option<String>, Fault> {
+    Ok(local_entry(game)?.filter(|name| is_real_dir(&game.join(name))))
 }
 
 /// The name of whatever stands where the installed game belongs.
-pub fn local_entry(game: &Path) -> Option<String> {
-    let entries = fs::read_dir(game).ok()?;
-    let names = entries.flatten().filter_map(|e| e.file_name().into_string().ok());
-    let mut local: Vec<String> = names.filter(|n| n.eq_ignore_ascii_case(LOCAL_FOLDER)).collect();
+pub fn local_entry(game: &Path) -> Result<Option<String>, Fault> {
+    let names = match names_in(game) {
+        Err(fault) if fault.is_gone() => return Ok(None),
+        names => names?,
+    };
+    let mut local: Vec<String> = names.into_iter().filter(|n| n.eq_ignore_ascii_case(LOCAL_FOLDER)).collect();
     local.sort_by_key(|name| name != LOCAL_FOLDER);
-    local.into_iter().next()
+    Ok(local.into_iter().next())
+}
+
+/// The names in a folder, those that are no Unicode left out.
+pub fn names_in(folder: &Path) -> Result<Vec<String>, Fault> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).or_fault("read the folder", folder)? {
+        names.extend(entry.or_fault("read the folder", folder)?.file_name().into_string().ok());
+    }
+    Ok(names)
 }
 
 /// Reads the version of a game's folder. The name is compared letter by letter, also where the disk would not.
 pub fn read_sentinel(folder: &Path) -> Result<GameVersion, SentinelError> {
-    let entries = fs::read_dir(folder).or_fault("read the folder", folder)?;
-    let names: Vec<String> = entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+    let names = names_in(folder)?;
     if !names.iter().any(|n| n == SENTINEL) {
         return match why_missing(folder, &names) {
             SentinelError::Nested(name) if failpoint!("sentinel-anywhere") => {

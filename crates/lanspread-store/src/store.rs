@@ -132,7 +132,7 @@ impl Store {
             return Err(ChangeError::Busy);
         }
         let change = Change { store: self, game: game.clone() };
-        if let Some(record) = journal::read(&self.layout, game) {
+        if let Some(record) = journal::read(&self.layout, game)? {
             self.recover_game(&record)?;
         }
         Ok(change)

@@ -69,8 +69,8 @@ impl Store {
         let game = content.manifest().game();
         let _change = self.begin_change(game)?;
         let folder = self.layout().game(game);
-        match local_entry(&folder) {
-            Some(_) if local_folder(&folder).is_some() => {
+        match local_entry(&folder)? {
+            Some(_) if local_folder(&folder)?.is_some() => {
                 return Err(InstallError::AlreadyInstalled(game.clone()));
             }
             Some(name) => return Err(InstallError::Blocked { game: game.clone(), name }),

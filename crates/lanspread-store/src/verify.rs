@@ -9,7 +9,7 @@ use lanspread_core::io::{BrokenPart, DiskError, VerifiedGame};
 use lanspread_types::{ChunkIndex, GameContent, GameId, failpoint};
 
 use crate::cancel::Cancel;
-use crate::fault::Fault;
+use crate::fault::{Fault, is_out_of_files};
 use crate::files;
 use crate::index::{Damage, GameIndex, IndexError};
 use crate::scan::{SentinelError, read_sentinel};
@@ -57,7 +57,7 @@ impl Store {
             SentinelError::Io(fault) => VerifyError::Io(fault),
             _ => VerifyError::NotDownloaded(game.clone()),
         })?;
-        let mut known = GameIndex::load(self.layout(), game);
+        let mut known = GameIndex::load(self.layout(), game)?;
         let look = |path: &lanspread_types::RelPath| Look::at(&path.to_path(&folder)).ok();
         let Some(content) = known.content(game, version, &look) else {
             // Nothing is known to compare with: hashing it tells at least that all of it can be read.
@@ -102,7 +102,11 @@ impl Reading<'_> {
         let entry = &manifest.files()[at];
         let path = entry.path.to_path(&self.folder);
         let ordinary = std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && !files::is_link(&m));
-        let file = if ordinary { File::open(&path).ok() } else { None };
+        let file = match ordinary.then(|| File::open(&path)) {
+            // This says something of our process and nothing of the file.
+            Some(Err(error)) if is_out_of_files(&error) => return Err(Fault::new("open", path, error).into()),
+            opened => opened.and_then(Result::ok),
+        };
         let mut broken = Vec::new();
         for chunk in manifest.chunks_of(at).map(ChunkIndex) {
             if cancel.is_cancelled() {

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -115,7 +116,11 @@ impl Watched {
         if WHOLE_TREE {
             return;
         }
-        let entries = fs::read_dir(&self.games).into_iter().flatten().flatten().map(|e| e.path());
+        // What cannot be read now is no reason to let go of what is watched.
+        let Ok(entries) = fs::read_dir(&self.games).and_then(Iterator::collect::<io::Result<Vec<_>>>) else {
+            return;
+        };
+        let entries = entries.into_iter().map(|e| e.path());
         let is_game = |path: &PathBuf| is_real_dir(path) && !is_ours(&self.games, path);
         let now: BTreeSet<PathBuf> = entries.filter(is_game).take(WATCHED_FOLDERS_MAX).collect();
         for gone in self.folders.difference(&now) {

@@ -56,6 +56,7 @@ pub async fn patient(host: &Host) -> Patient {
     let Ok(peer) = host.peer() else { return patient };
     if let Ok(Reply::Status(status)) = peer.command(Command::Status).await {
         (patient.games_dir, patient.listening) = (Some(status.games_dir), Some(status.addr));
+        patient.library_fault = status.library_fault;
     }
     if let Ok(Reply::Peers(room)) = peer.command(Command::ListPeers).await {
         let room = render::peer_list(&room);

@@ -37,6 +37,7 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let cli = cli::parse();
     log_to_stderr();
+    lanspread_peer::raise_file_limit();
     let json = cli.json;
     let start = cli.command.is_none().then(by_hand::start);
     if start.is_some_and(Start::is_handed_over) {

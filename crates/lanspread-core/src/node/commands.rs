@@ -104,6 +104,7 @@ impl Node {
             party: self.config.rules.party.clone(),
             peers: self.roster.len(),
             refused: self.refused_list(now),
+            library_fault: self.library_fault.clone(),
             operations,
             swarms: self.fetches.values().filter_map(|fetch| self.swarm_snapshot(now, fetch)).collect(),
             limits: self.limits,

@@ -12,6 +12,7 @@ impl Node {
     pub(super) fn handle_disk(&mut self, now: Time, report: DiskReport) {
         match report {
             DiskReport::Scanned(scan) => self.scanned(scan),
+            DiskReport::ScanFailed { error } => self.scan_failed(error),
             DiskReport::Indexed { game, stamp, result } => self.indexed(now, &game, stamp, result),
             DiskReport::IndexProgress { game, done, total } => {
                 self.event(Event::IndexProgress { game, done, total });
@@ -68,20 +69,41 @@ impl Node {
         }
     }
 
-    fn scanned(&mut self, scan: crate::io::Scan) {
+    fn scanned(&mut self, mut scan: crate::io::Scan) {
         let before = self.library.ignored().to_vec();
+        let fault = scan.fault.take();
         let changed = self.library.apply_scan(scan, &self.config.catalog, &self.operations.games());
         if !self.ready {
-            self.ready = true;
-            let games = self.library.downloaded_games();
-            let (peer, name, addr) = (self.config.me, self.config.name.clone(), self.config.addr);
-            self.event(Event::LocalPeerReady { peer, name, addr, games });
-            self.library_changed();
+            self.now_ready();
         } else if changed && self.library.ignored() != before {
             self.library_changed();
         }
+        self.set_library_fault(fault);
         self.announce_library();
         self.hash_next();
+    }
+
+    fn now_ready(&mut self) {
+        self.ready = true;
+        let games = self.library.downloaded_games();
+        let (peer, name, addr) = (self.config.me, self.config.name.clone(), self.config.addr);
+        self.event(Event::LocalPeerReady { peer, name, addr, games });
+        self.library_changed();
+    }
+
+    /// What is known of the library stays as it was.
+    fn scan_failed(&mut self, error: DiskError) {
+        if !self.ready {
+            self.now_ready();
+        }
+        self.set_library_fault(Some(error));
+    }
+
+    fn set_library_fault(&mut self, fault: Option<DiskError>) {
+        let before = std::mem::replace(&mut self.library_fault, fault.clone());
+        if let (None, Some(error)) = (before, fault) {
+            self.event(Event::LibraryUnreadable { error });
+        }
     }
 
     fn hash_next(&mut self) {

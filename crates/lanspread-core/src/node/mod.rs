@@ -83,6 +83,8 @@ pub struct Node {
     room: Room,
     meeting: Meeting,
     ready: bool,
+    /// Why the library, or a part of it, could not be read at the last scan.
+    library_fault: Option<crate::io::DiskError>,
     announced_at: Time,
     /// Hashed games that are still to be announced.
     announce_due: Option<Time>,
@@ -117,6 +119,7 @@ impl Node {
             room: Room::default(),
             meeting,
             ready: false,
+            library_fault: None,
             announced_at: Time::START,
             announce_due: None,
             liveness_due: None,

@@ -139,6 +139,9 @@ fn missing_here(id: &str) -> Option<&'static str> {
     if id == "S56" && !cfg!(target_os = "linux") {
         return Some("needs to be told how much memory and how many files a process has");
     }
+    if id == "S75" && !cfg!(target_os = "linux") {
+        return Some("needs to lower how many files a process may open");
+    }
     if births::NEEDED_BY.contains(&id) && !births::are_kept() {
         return Some("this system does not keep times of creation");
     }

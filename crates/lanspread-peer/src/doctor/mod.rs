@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use lanspread_core::io::DiskError;
 use lanspread_net::discovery::{BEACON_PORT, Hearing, Interface, interfaces, listen};
 
 /// What was found is worth so much.
@@ -60,6 +61,8 @@ pub struct Patient {
     pub other_versions: Vec<(String, u16)>,
     /// The port that a peer would listen on.
     pub default_port: u16,
+    /// Why the running peer could not read its library when it last looked.
+    pub library_fault: Option<DiskError>,
 }
 
 /// How long is listened for others.
@@ -80,6 +83,7 @@ pub async fn examine(patient: Patient) -> Vec<Check> {
     checks.push(versions(&patient, &hearing));
     checks.push(tokio::task::spawn_blocking(firewall::check).await.unwrap_or_else(|_| firewall::unknown()));
     checks.push(clock(SystemTime::now()));
+    checks.extend(patient.library_fault.as_ref().map(library));
     let (state_dir, games_dir) = (patient.state_dir, patient.games_dir);
     let disks = tokio::task::spawn_blocking(move || disk::check(&state_dir, games_dir.as_deref()));
     checks.extend(disks.await.unwrap_or_default());
@@ -109,6 +113,16 @@ fn versions(patient: &Patient, hearing: &Hearing) -> Check {
         found,
         "use the same version of lanspread on all PCs: the newest that is in the room",
     )
+}
+
+fn library(fault: &DiskError) -> Check {
+    let advice = match fault {
+        DiskError::OutOfFiles(_) => {
+            "find out who keeps so many connections to this PC open, or raise the limit of open files (ulimit -n)"
+        }
+        _ => "check the disk and the permissions of the folder; what is known of the library stays as it was",
+    };
+    Check::new("library", Health::Bad, format!("the library cannot be read: {fault}"), advice)
 }
 
 fn clock(now: SystemTime) -> Check {

@@ -128,7 +128,7 @@ fn outcome(change: &Change, count: usize) -> (String, &'static str) {
     let lab = (change.prepare)();
     do_steps(&lab, &record, &change.plan.steps[..count]);
     let layout = Layout::new(lab.dir.path());
-    let does = match crate::journal::read(&layout, &game("g")) {
+    let does = match crate::journal::read(&layout, &game("g")).unwrap() {
         None => "nothing".to_owned(),
         Some(record) => {
             let executor = Executor::new(&layout, &record);

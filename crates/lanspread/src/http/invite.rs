@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -25,7 +26,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
+use super::serving::{self, Bounds};
 use super::{Interface, assets, give, page};
 use crate::join;
 
@@ -33,6 +36,12 @@ use crate::join;
 const PORT: u16 = 24_932;
 /// Guests that fetch the program at once.
 const GUESTS_MAX: usize = 8;
+/// Connections of guests at a time: a browser takes six for a page.
+pub const CONNECTIONS_MAX: usize = 64;
+/// Connections of one guest's address at a time.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 8;
+/// Time in which a guest must have the program: 30 MB at half a megabit per second.
+pub const PROGRAM_TIME_MAX: Duration = Duration::from_secs(8 * 60);
 /// Bytes of the program that are read at once, and pieces that wait for a guest's socket.
 const PIECE_BYTES: usize = 256 << 10;
 const PIECES_MAX: usize = 4;
@@ -106,9 +115,8 @@ async fn door(peer: SocketAddr) -> io::Result<Open> {
         .layer(from_fn(assets::keep_to_itself))
         .with_state(giving);
     let serving = tokio::spawn(async move {
-        if let Err(e) = axum::serve(listener, router).await {
-            tracing::warn!("the door for guests has closed: {e}");
-        }
+        let bounds = Bounds::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
+        serving::serve(listener, router, bounds, std::future::pending()).await;
     });
     Ok(Open { addr, serving: serving.abort_handle() })
 }
@@ -184,8 +192,7 @@ async fn program_file(State(giving): State<Arc<Giving>>) -> Response<Body> {
         return plain(StatusCode::NOT_FOUND);
     };
     let (sender, pieces) = mpsc::channel(PIECES_MAX);
-    tokio::spawn(async move {
-        let _guest = guest;
+    let sending = async move {
         loop {
             let mut piece = vec![0; PIECE_BYTES];
             let read = file.read(&mut piece).await;
@@ -202,6 +209,11 @@ async fn program_file(State(giving): State<Arc<Giving>>) -> Response<Body> {
                 return;
             }
         }
+    };
+    tokio::spawn(async move {
+        // A guest that takes it drop by drop must not keep the place for ever.
+        let _ = timeout(PROGRAM_TIME_MAX, sending).await;
+        drop(guest);
     });
     let mut response = Response::new(Body::from_stream(Pieces(pieces)));
     let headers = response.headers_mut();

@@ -33,6 +33,7 @@ mod live;
 mod metrics;
 mod openapi;
 mod page;
+mod serving;
 mod titles;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -54,11 +55,16 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::host::Host;
 use guard::Guard;
+use serving::Bounds;
 
 /// Where the page is, unless somebody else listens there: a port of the dynamic range, next to the peers' own.
 const PORT: u16 = 24_931;
 /// Largest body of a request, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 10;
+/// Connections to one door at a time: a browser takes six for a page, a command one.
+pub const CONNECTIONS_MAX: usize = 128;
+/// Connections of one address to a door that others on the network can reach.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 16;
 /// Most readers of events at once.
 const EVENT_READERS_MAX: usize = 16;
 
@@ -102,6 +108,13 @@ pub struct Door {
     network: bool,
 }
 
+impl Door {
+    fn bounds(&self) -> Bounds {
+        let per_address = if self.network { CONNECTIONS_PER_ADDRESS_MAX } else { CONNECTIONS_MAX };
+        Bounds::new(CONNECTIONS_MAX, per_address)
+    }
+}
+
 /// The door for this machine. A free port is taken when the usual one is in use.
 pub async fn door_for_here() -> std::io::Result<Door> {
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).await {
@@ -135,10 +148,8 @@ pub async fn serve(doors: Vec<Door>, host: Host, token: &str, ending: watch::Rec
         let router = router(interface.clone(), guard);
         let ending = ending.clone();
         served.spawn(async move {
-            let serving = axum::serve(door.listener, router).with_graceful_shutdown(ended(ending));
-            if let Err(e) = serving.await {
-                tracing::error!("the interface on {} has ended: {e}", door.addr);
-            }
+            let bounds = door.bounds();
+            serving::serve(door.listener, router, bounds, ended(ending)).await;
         });
     }
     while served.join_next().await.is_some() {}

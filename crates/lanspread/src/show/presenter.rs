@@ -75,6 +75,11 @@ fn sentence(event: &Event) -> Option<String> {
             let games = count(*game_count, "game");
             format!("Ready: this is {name}, listening on {addr}, with {games} in the library.")
         }
+        Event::LibraryUnreadable(fault) => format!(
+            "The library cannot be read and stays as it was: {}.{}",
+            fault.reason,
+            fault.code.hint().map(|hint| format!(" To do: {hint}.")).unwrap_or_default()
+        ),
         Event::IndexFailed(f) => failed(f, "could not be read and is not offered"),
         Event::PeerConnected { name, addr, .. } => format!("{name} is here ({addr})."),
         Event::PeerLost { name, reason, .. } => format!("{name} is gone: {reason}."),

@@ -643,7 +643,7 @@ impl Guest {
                 files: 2,
                 stamp: FileStamp(1),
             };
-        Scan { games: self.disk.iter().map(scanned).collect(), ignored: Vec::new() }
+        Scan { games: self.disk.iter().map(scanned).collect(), ..Scan::default() }
     }
 
     /// The names of the events since a mark, for assertions on their order.

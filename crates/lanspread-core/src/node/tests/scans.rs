@@ -54,6 +54,26 @@ fn a_scan_is_told_where_it_changes_what_is_shared_or_set_aside() {
     assert_eq!(changes(&mut party, &scan), 1);
 }
 
+#[test]
+fn a_library_that_cannot_be_read_stays_as_it_was() {
+    let mut party = Party::new(&[&[content("a", 1, 1)], &[]]);
+    let fault = DiskError::OutOfFiles("no more files".to_owned());
+    for _ in 0..2 {
+        party.input(0, Input::Disk(DiskReport::ScanFailed { error: fault.clone() }));
+        party.settle();
+    }
+    assert_eq!(party.status(0).library_fault.as_ref(), Some(&fault));
+    let unreadable = |e: &Event| matches!(e, Event::LibraryUnreadable { error } if *error == fault);
+    assert_eq!(told(&party, unreadable), 1, "told once");
+    assert_eq!(told(&party, library_changed), 2, "as at the start");
+    let scan = party.guests[0].scan();
+    scanned(&mut party, scan);
+    assert_eq!(party.status(0).library_fault, None);
+    party.input(0, Input::Disk(DiskReport::ScanFailed { error: fault.clone() }));
+    party.settle();
+    assert_eq!(told(&party, unreadable), 2, "told again");
+}
+
 /// Guest 0 has begun to hash three games, of which it knew nothing, and hashes them when the test says so.
 fn hashing() -> Party {
     let games = ["a", "b", "c"].map(|id| content(id, 1, 1));

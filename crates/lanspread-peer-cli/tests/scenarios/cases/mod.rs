@@ -4,6 +4,7 @@ mod archives;
 mod cables;
 mod closed;
 mod commands;
+mod descriptors;
 mod downloads;
 mod ending;
 mod finding;
@@ -27,7 +28,7 @@ use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 20] = [
+    let groups: [&'static [Scenario]; 21] = [
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
@@ -45,6 +46,7 @@ pub fn all() -> Vec<&'static Scenario> {
         play::SCENARIOS,
         kills::SCENARIOS,
         organiser::SCENARIOS,
+        descriptors::SCENARIOS,
         folders::SCENARIOS,
         ending::SCENARIOS,
         pending::SCENARIOS,

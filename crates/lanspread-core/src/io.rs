@@ -471,6 +471,10 @@ pub enum Output {
         id: RequestId,
         reason: Refusal,
     },
+    /// End a data connection on which another peer asks us. `LinkClosed` follows.
+    DropLink {
+        link: LinkId,
+    },
 
     Disk(DiskJob),
     /// Check these bytes, which a peer sent as a signed catalogue.

@@ -14,6 +14,8 @@ pub mod finding;
 pub mod install;
 pub mod io;
 pub mod library;
+pub mod limits;
+pub mod manifest_sends;
 pub mod node;
 pub mod operations;
 pub mod refusals;

@@ -69,6 +69,8 @@ pub(crate) const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// One read from a payload source.
 pub(crate) const SLICE_BYTES: usize = 1 << 20;
+/// Bytes of an answer from memory that are queued at once: they are there anyway, so no more than the socket needs.
+pub(crate) const PORTION_BYTES: usize = 128 << 10;
 /// Queued bytes below which more are queued: enough to keep the socket busy while the next slice is prepared.
 pub(crate) const OUTGOING_LOW_BYTES: usize = 512 << 10;
 /// Bytes that are sealed before the socket is asked to take them: large writes cost less, and what is sealed should

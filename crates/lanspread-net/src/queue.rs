@@ -9,7 +9,7 @@ use lanspread_types::message::{Refusal, RequestId, Response};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use crate::limits::SLICE_BYTES;
+use crate::limits::{PORTION_BYTES, SLICE_BYTES};
 use crate::link::{Answer, Body, LinkEnd, PayloadSource};
 use crate::stream::TlsStream;
 
@@ -222,7 +222,7 @@ impl Pending {
             }
             (Body::Bytes(bytes), None) => {
                 let (start, bytes) = (self.queued as usize, (**bytes).as_ref());
-                let portion = &bytes[start..bytes.len().min(start + SLICE_BYTES)];
+                let portion = &bytes[start..bytes.len().min(start + PORTION_BYTES)];
                 self.queued += portion.len() as u64;
                 stream.send(portion);
             }

@@ -9,6 +9,7 @@ mod disk;
 pub mod doctor;
 pub mod handle;
 mod launch;
+mod manifests;
 pub mod pass_phrase;
 pub mod remembered;
 mod runtime;

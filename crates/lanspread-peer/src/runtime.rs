@@ -12,6 +12,7 @@ use lanspread_core::event::Event;
 use lanspread_core::finding::Finding;
 use lanspread_core::io::{
     self, CloseReason, ConnId, Connected, DiskReport, Input, LinkId, NetInput, Output, RequestFailure,
+    Serving,
 };
 use lanspread_core::refusals::RefusalCause;
 use lanspread_core::time::Time;
@@ -24,6 +25,7 @@ use tokio::time::Instant as Moment;
 
 use crate::disk::{Disk, Reports};
 use crate::handle::{CommandIds, Commanded};
+use crate::manifests::Manifests;
 use crate::remembered;
 use crate::traffic::{self, Expectations};
 use crate::{catalog_choice, signed_catalog};
@@ -52,6 +54,7 @@ pub(crate) struct Runtime {
     endpoint: Arc<Endpoint>,
     disk: Disk,
     expectations: Expectations,
+    manifests: Manifests,
     reports: Reports,
     events: broadcast::Sender<Event>,
     state_dir: PathBuf,
@@ -83,6 +86,7 @@ impl Runtime {
             saboteur,
             node,
             started: Instant::now(),
+            manifests: Manifests::new(endpoint.clone(), reports.clone()),
             endpoint,
             disk,
             expectations,
@@ -166,13 +170,19 @@ impl Runtime {
                 self.endpoint.close(ConnKey(conn.0), reason == CloseReason::Leaving);
             }
             Output::Request { peer, request } => self.request(peer, request),
-            Output::Serve { link, id, what } => {
+            Output::Serve { link, id, what: Serving::Manifest { content } } => {
+                self.manifests.serve(&self.disk, LinkKey(link.0), id, content);
+            }
+            Output::Serve { link, id, what: Serving::Chunk { content, chunk, incoming } } => {
                 let (endpoint, store) = (self.endpoint.clone(), self.disk.store().clone());
-                let reports = self.reports.clone();
-                let to = (LinkKey(link.0), id);
-                self.disk.spawn(move || traffic::serve(&endpoint, &store, &reports, to, &what));
+                let (reports, to) = (self.reports.clone(), (LinkKey(link.0), id));
+                let what = (content, chunk, incoming);
+                self.disk.spawn(move || {
+                    traffic::serve(&endpoint, &store, &reports, to, (&what.0, what.1, what.2));
+                });
             }
             Output::Refuse { link, id, reason } => self.endpoint.refuse(LinkKey(link.0), id, reason),
+            Output::DropLink { link } => self.endpoint.drop_link(LinkKey(link.0)),
             Output::Disk(job) => self.disk.start(job),
             Output::CheckCatalog { peer, bytes } => {
                 let reports = self.reports.clone();

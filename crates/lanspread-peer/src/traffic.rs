@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lanspread_core::io::{ChunkFault, DiskError, Input, ManifestFault, NetInput, Serving};
+use lanspread_core::io::{ChunkFault, DiskError, Input, ManifestFault, NetInput};
 use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource};
 use lanspread_store::{ChunkReader, Incoming, ReadError, Spool, Store, WriteError};
 use lanspread_types::message::{Refusal, Request, RequestId, Response};
@@ -120,33 +120,22 @@ fn check(payload: &Payload, expected: &Expected) -> Option<NetInput> {
     }
 }
 
-/// Answers a request, on a blocking thread. An answer that is not even begun is refused, and said to be served in vain.
+/// Answers a request for a chunk, on a blocking thread. An answer that is not even begun is refused and reported as served
+/// in vain.
 pub(crate) fn serve(
     endpoint: &Endpoint,
     store: &Store,
     reports: &Reports,
     (link, id): (LinkKey, RequestId),
-    what: &Serving,
+    (content, chunk, incoming): (&Arc<GameContent>, ChunkIndex, bool),
 ) {
-    let begun = match what {
-        Serving::Manifest { content } => serve_manifest(endpoint, link, id, content),
-        Serving::Chunk { incoming: true, .. } if failpoint!("never-serve-incoming") => false,
-        Serving::Chunk { content, chunk, incoming } => {
-            serve_chunk(endpoint, store, (link, id), content, *chunk, *incoming)
-        }
-    };
+    let begun = !(incoming && failpoint!("never-serve-incoming"))
+        && serve_chunk(endpoint, store, (link, id), content, chunk, incoming);
     if !begun {
         endpoint.refuse(link, id, Refusal::ReadFailed);
         let link = lanspread_core::io::LinkId(link.0);
         let _ = reports.send(Input::Net(NetInput::Served { link, id, bytes: 0, ok: false }));
     }
-}
-
-fn serve_manifest(endpoint: &Endpoint, link: LinkKey, id: RequestId, content: &GameContent) -> bool {
-    let Ok(bytes) = lanspread_proto::manifest::encode(content) else { return false };
-    let Ok(len) = u32::try_from(bytes.len()) else { return false };
-    endpoint.serve_bytes(link, Response::Manifest { id, len }, bytes);
-    true
 }
 
 fn serve_chunk(

@@ -137,6 +137,7 @@ mod tests {
     fn a_manifest_may_be_as_large_as_the_limit_and_no_larger() {
         let content = files(3);
         let bytes = encode(&content).unwrap();
+        assert!(bytes.len() as u64 <= content.encoded_bytes_max());
         let len = bytes.len();
         assert_eq!(encode_within(len, &content), Ok(bytes.clone()));
         assert_eq!(encode_within(len - 1, &content), Err(EncodeError::TooLarge { bytes: len, max: len - 1 }));

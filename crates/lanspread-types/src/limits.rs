@@ -48,6 +48,8 @@ pub const HAVE_MAP_BYTES_MAX: usize = 32 << 10;
 pub const CANDIDATES_PER_REQUEST_MAX: usize = 64;
 /// Most requests that one receiver may have waiting at one source.
 pub const REQUESTS_PER_SOURCE_MAX: usize = 64;
+/// Most manifests that one receiver may have asked for and not got at one source: more than anybody downloads at once.
+pub const MANIFESTS_PER_SOURCE_MAX: usize = 8;
 /// Largest encoded manifest (file list and chunk hashes), in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 96 << 20;
 /// Largest signed catalogue, in bytes.

@@ -17,6 +17,13 @@ pub const LOCAL_FOLDER: &str = "local";
 /// Extension of archives, without the dot.
 pub const ARCHIVE_EXTENSION: &str = "eti";
 
+/// Bytes of a hash.
+const HASH_BYTES: u64 = 32;
+/// What a file's entry takes in an encoded manifest beside its path: root, size and length of the path, as varints.
+const FILE_ENTRY_BYTES_MAX: u64 = HASH_BYTES + 10 + 2;
+/// What stands before and between the lists of an encoded manifest: game, version and two counts.
+const ENCODED_HEAD_BYTES_MAX: u64 = 128;
+
 /// One file of a game.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
@@ -37,6 +44,8 @@ pub struct Manifest {
     /// Number of the first chunk of each file, and the number of all chunks at the end.
     first_chunks: Vec<u32>,
     total_bytes: u64,
+    /// Length of all paths, in bytes.
+    path_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +108,8 @@ impl Manifest {
             }
         }
         first_chunks.push(chunks as u32);
-        Ok(Self { game, version, files, chunk_size, first_chunks, total_bytes })
+        let path_bytes = files.iter().map(|file| file.path.as_str().len() as u64).sum();
+        Ok(Self { game, version, files, chunk_size, first_chunks, total_bytes, path_bytes })
     }
 
     pub fn game(&self) -> &GameId {
@@ -211,6 +221,12 @@ impl GameContent {
     /// The hashes of all chunks, in order.
     pub fn hashes(&self) -> &[ChunkHash] {
         &self.hashes
+    }
+
+    /// Bytes that the encoded manifest and its hashes take at the most.
+    pub fn encoded_bytes_max(&self) -> u64 {
+        let files = self.manifest.files.len() as u64 * FILE_ENTRY_BYTES_MAX;
+        ENCODED_HEAD_BYTES_MAX + files + self.manifest.path_bytes + self.hashes.len() as u64 * HASH_BYTES
     }
 
     /// Whether these are the bytes of that chunk.

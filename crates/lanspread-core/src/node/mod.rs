@@ -34,6 +34,7 @@ use crate::event::Event;
 use crate::fetch::Fetch;
 use crate::io::{ConnId, DiskJob, Input, Output};
 use crate::library::LocalLibrary;
+use crate::manifest_sends::ManifestSends;
 use crate::operations::Operations;
 use crate::refusals::Refusals;
 use crate::room::Room;
@@ -74,6 +75,7 @@ pub struct Node {
     requests: BTreeMap<(PeerId, RequestId), GameId>,
     next_request: u64,
     uplink: Uplink,
+    manifest_sends: ManifestSends,
     download_limit: RateLimit,
     limits: RateLimits,
     traffic: Traffic,
@@ -107,6 +109,7 @@ impl Node {
             rng: Rng::new(config.seed),
             roster: Roster::new(config.me),
             uplink: Uplink::new(),
+            manifest_sends: ManifestSends::default(),
             config,
             library: LocalLibrary::default(),
             operations: Operations::default(),

@@ -9,6 +9,8 @@ use super::Node;
 use crate::fetch::{Fetch, Phase};
 use crate::io::{LinkId, Output, Serving};
 use crate::library::LocalGame;
+use crate::manifest_sends::{DropReason, ManifestAction, ManifestRequest, place_of};
+use crate::refusals::RefusalCause;
 use crate::serve::{GameState, Holding, admit};
 use crate::swarm::UplinkAction;
 use crate::time::Time;
@@ -20,9 +22,12 @@ impl Node {
                 let held = self.held(&game, content);
                 let held = held.or_else(|why| self.regardless(&game, why, failpoint!("give-any-manifest")));
                 match held {
-                    Ok((content, _)) => {
-                        let what = Serving::Manifest { content };
-                        self.outbox.push_back(Output::Serve { link, id, what });
+                    Ok((held, _)) => {
+                        let place = self.roster.get(&peer).map(|remote| place_of(remote.addr.ip()));
+                        let bytes = held.encoded_bytes_max();
+                        let request = ManifestRequest { link, id, peer, place, game, content, bytes };
+                        self.manifest_sends.enqueue(request);
+                        self.pump_manifests(now);
                     }
                     Err(reason) => self.refuse(link, id, reason),
                 }
@@ -40,12 +45,16 @@ impl Node {
             }
             Request::Cancel { id } => {
                 self.uplink.cancel(link, id);
+                self.manifest_sends.cancel(link, id);
+                self.pump_manifests(now);
                 self.pump_uplink(now);
             }
         }
     }
 
     pub(super) fn served(&mut self, now: Time, link: LinkId, id: RequestId, bytes: u64, ok: bool) {
+        self.manifest_sends.ended(link, id);
+        self.pump_manifests(now);
         // Manifests are answers, too, but no chunk data: the uplink knows only chunks.
         if self.uplink.served(link, id, bytes, ok, now) {
             self.traffic.sent_chunks += 1;
@@ -56,6 +65,8 @@ impl Node {
 
     pub(super) fn link_closed(&mut self, now: Time, link: LinkId) {
         self.uplink.link_closed(link);
+        self.manifest_sends.link_closed(link);
+        self.pump_manifests(now);
         self.pump_uplink(now);
     }
 
@@ -81,6 +92,44 @@ impl Node {
                             self.uplink.served(link, id, 0, false, now);
                             self.refuse(link, id, reason);
                         }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts as many manifests as may be on their way at once.
+    pub(super) fn pump_manifests(&mut self, now: Time) {
+        while let Some(action) = self.manifest_sends.next(now) {
+            match action {
+                ManifestAction::Serve { link, id, game, content } => {
+                    let held = self.held(&game, content);
+                    let held = held.or_else(|why| self.regardless(&game, why, failpoint!("give-any-manifest")));
+                    match held {
+                        Ok((content, _)) => {
+                            let what = Serving::Manifest { content };
+                            self.outbox.push_back(Output::Serve { link, id, what });
+                        }
+                        // Gone since it was asked for.
+                        Err(reason) => {
+                            self.manifest_sends.ended(link, id);
+                            self.refuse(link, id, reason);
+                        }
+                    }
+                }
+                ManifestAction::Refuse { link, id, reason } => self.refuse(link, id, reason),
+                ManifestAction::Drop { link, peer, why } => {
+                    self.outbox.push_back(Output::DropLink { link });
+                    let cause = match why {
+                        DropReason::Floods => {
+                            RefusalCause::Protocol("it asks for manifests again and again".to_owned())
+                        }
+                        DropReason::TooSlow => {
+                            RefusalCause::TooSlow("it asks for a manifest and does not take it".to_owned())
+                        }
+                    };
+                    if let Some(addr) = self.roster.get(&peer).map(|remote| remote.addr) {
+                        self.refused(now, addr, Some(peer), cause, false);
                     }
                 }
             }

@@ -29,6 +29,7 @@ impl Node {
             self.room_wakeup(),
             self.meeting_wakeup(now),
             self.uplink.next_wakeup(now),
+            self.manifest_sends.next_wakeup(),
             limited,
             self.announce_due,
         ];
@@ -43,6 +44,7 @@ impl Node {
         self.answer_rooms(now);
         self.run_meeting_timers(now);
         self.run_fetch_timers(now);
+        self.pump_manifests(now);
         if self.limits.download.is_some() && self.download_limit.allows(now) {
             self.pump_fetches(now);
         }

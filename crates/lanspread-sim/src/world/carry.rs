@@ -50,6 +50,8 @@ impl World {
                 let (peer, failure) = (self.guests[at].id, RequestFailure::Refused(reason));
                 self.on_link(link, NetInput::RequestFailed { peer, id, failure });
             }
+            // Guests of a simulation ask for few manifests and take them.
+            Output::DropLink { .. } => return Err(format!("guest {at} drops a connection")),
             Output::Disk(job) => {
                 let (done, life) = (self.guests[at].disk.job_done_at(self.now), self.guests[at].life);
                 self.queue.plan(done, Event::JobDone { guest: at, life, job });
@@ -216,10 +218,8 @@ impl World {
     pub(super) fn transfer_went_on(&mut self, progress: Progress<Tag>) {
         match progress {
             Progress::HandedOver(Transfer { from, bytes, tag, .. }) => {
-                if tag.chunk.is_some() {
-                    let served = NetInput::Served { link: tag.link, id: tag.id, bytes, ok: true };
-                    self.tell(from, Duration::ZERO, served);
-                }
+                let served = NetInput::Served { link: tag.link, id: tag.id, bytes, ok: true };
+                self.tell(from, Duration::ZERO, served);
             }
             Progress::Ended(ended) => self.transfer_ended(&ended),
         }

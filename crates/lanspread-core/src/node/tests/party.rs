@@ -351,6 +351,7 @@ impl Party {
                 let failed = NetInput::RequestFailed { peer: id_of(guest), id, failure };
                 self.input(receiver_of(link), Input::Net(failed));
             }
+            Output::DropLink { link } => self.input(guest, Input::Net(NetInput::LinkClosed { link })),
             Output::Disk(job) if self.guests[guest].hold_jobs => self.guests[guest].held.push_back(job),
             Output::Disk(job) => self.do_job(guest, job),
             Output::Event(event) => self.guests[guest].events.push(event),
@@ -459,8 +460,9 @@ impl Party {
         }
         match what {
             Serving::Manifest { content } => {
-                let result = Ok(content.clone());
+                let (bytes, result) = (content.encoded_bytes_max(), Ok(content.clone()));
                 self.input(receiver, Input::Net(NetInput::ManifestArrived { peer, id, result }));
+                self.input(source, Input::Net(NetInput::Served { link, id, bytes, ok: true }));
             }
             Serving::Chunk { content, chunk, incoming } => {
                 let streamed = self.guests[source].streaming.as_ref().map(|s| &s.held);

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_types::manifest::is_archive;
-use lanspread_types::message::RequestId;
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, FileEntry, GameContent, GameId, GameVersion, PeerId};
 
 use crate::command::Priority;
 use crate::event::{DownloadFailure, DownloadProgress, SourceTotals, TransferTotals};
+use crate::manifest_search::ManifestSearch;
 use crate::stream::StreamWindow;
 use crate::swarm::Download;
 use crate::time::Time;
@@ -20,8 +20,6 @@ use crate::time::Time;
 #[cfg(test)]
 mod tests;
 
-/// How long a source may take to send a manifest: it has it in memory, and it is some megabytes at most.
-pub const MANIFEST_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a download without any source waits for one to come (back) before it fails. Chunks are kept either way.
 pub const SOURCE_PATIENCE: Duration = Duration::from_secs(30);
 /// Time between two progress events.
@@ -53,7 +51,7 @@ pub struct Fetch {
 
 #[derive(Debug)]
 pub enum Phase {
-    /// Asking one source after the other for the manifest.
+    /// Asking sources for the manifest.
     Manifest(ManifestSearch),
     /// The disk prepares the place.
     Opening(Arc<GameContent>),
@@ -68,20 +66,6 @@ pub enum Phase {
 pub enum Ending {
     Failed(DownloadFailure),
     Cancelled,
-}
-
-#[derive(Debug, Default)]
-pub struct ManifestSearch {
-    /// Peers that were asked and could not help.
-    pub tried: BTreeSet<PeerId>,
-    pub asked: Option<AskedForManifest>,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct AskedForManifest {
-    pub peer: PeerId,
-    pub id: RequestId,
-    pub deadline: Time,
 }
 
 /// Chunks on their way.
@@ -252,7 +236,7 @@ impl Fetch {
             stream: false,
             priority: Priority::default(),
             turn: 0,
-            phase: Phase::Manifest(ManifestSearch::default()),
+            phase: Phase::Manifest(ManifestSearch::new(now)),
             rejected: BTreeSet::new(),
             reused_bytes: 0,
             started: now,

@@ -119,6 +119,12 @@ pub enum NetInput {
         chunk: ChunkIndex,
         result: Result<(), ChunkFault>,
     },
+    /// The head of an answer to our request: a manifest of so many bytes follows.
+    ManifestStarted {
+        peer: PeerId,
+        id: RequestId,
+        bytes: u64,
+    },
     ManifestArrived {
         peer: PeerId,
         id: RequestId,
@@ -459,6 +465,10 @@ pub enum Output {
     Request {
         peer: PeerId,
         request: Request,
+    },
+    /// End our data connection to a source: every open request there fails.
+    DropSource {
+        peer: PeerId,
     },
     /// Answer a request.
     Serve {

@@ -15,6 +15,7 @@ pub mod install;
 pub mod io;
 pub mod library;
 pub mod limits;
+pub mod manifest_search;
 pub mod manifest_sends;
 pub mod node;
 pub mod operations;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+lanspread_types::limits! {
 /// Requests for manifests that wait, over all peers. Each is some 150 bytes; two guests' worth for each of 512 peers.
 pub const MANIFESTS_WAITING_MAX: usize = 1024;
 /// Manifests that are sent at once, over all peers. The link's buffer of each is some 640 KiB, so 10 MiB in all, and
@@ -20,8 +21,29 @@ pub const MANIFEST_NOTES_MAX: usize = 4096;
 /// Requests for manifests on one connection that may be refused as too many in a row before it is closed. A peer keeps
 /// to `MANIFESTS_PER_SOURCE_MAX` and waits after a refusal, so it never comes near this.
 pub const MANIFEST_REFUSALS_MAX: u32 = 64;
-/// A receiver may take so long for a manifest while others wait, and besides as long as this rate takes: a slow wireless
-/// link shared by sixteen.
+/// Time that a receiver may take for a manifest while others wait, beside what `MANIFEST_SEND_RATE_MIN` takes.
 pub const MANIFEST_SEND_PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes per second; see [`MANIFEST_SEND_PATIENCE`].
+/// Slowest rate at which a manifest is sent or received, per second: a slow wireless link shared by sixteen.
 pub const MANIFEST_SEND_RATE_MIN: u64 = 64 << 10;
+
+/// Sources that are asked for one manifest at once.
+pub const MANIFEST_SOURCES_MAX: usize = 4;
+/// Time after which another source is asked for a manifest beside the first, beyond what `MANIFEST_RATE_USUAL` takes:
+/// longer than the round trips of a new connection on a bad wireless link.
+pub const MANIFEST_HEDGE_MIN: Duration = Duration::from_secs(1);
+/// Rate of a usual source of manifests, per second: a tenth of a 100 Mbit/s link.
+pub const MANIFEST_RATE_USUAL: u64 = 1 << 20;
+/// Time that a source may take to begin a manifest: it may have to serve two hundred others before.
+pub const MANIFEST_ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+/// Pause after a source said for the first time that too many requests wait; doubled each time.
+pub const MANIFEST_BUSY_PAUSE_MIN: Duration = Duration::from_millis(250);
+/// Longest pause after a source said that too many requests wait: its places change hands in seconds.
+pub const MANIFEST_BUSY_PAUSE_MAX: Duration = Duration::from_secs(4);
+/// Time after which a source that is still busy counts as one that does not help.
+pub const MANIFEST_SEARCH_MAX: Duration = Duration::from_secs(300);
+/// Addresses of which one search notes how often they were asked; more than there are peers.
+pub const MANIFEST_PLACES_MAX: usize = 1024;
+/// Time that a manifest which is no longer waited for may go on before the connection to its source is closed. A source
+/// that is honest and was only late ends it, and is not torn out of its chunks.
+pub const MANIFEST_LEFTOVER_MAX: Duration = Duration::from_secs(10);
+}

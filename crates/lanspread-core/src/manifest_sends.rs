@@ -49,10 +49,23 @@ pub struct ManifestRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestAction {
     /// Send it, then say so by [`ManifestSends::ended`].
-    Serve { link: LinkId, id: RequestId, game: GameId, content: ContentId },
-    Refuse { link: LinkId, id: RequestId, reason: Refusal },
+    Serve {
+        link: LinkId,
+        id: RequestId,
+        game: GameId,
+        content: ContentId,
+    },
+    Refuse {
+        link: LinkId,
+        id: RequestId,
+        reason: Refusal,
+    },
     /// Close the connection: its peer asks too much, or takes too long while others wait.
-    Drop { link: LinkId, peer: PeerId, why: DropReason },
+    Drop {
+        link: LinkId,
+        peer: PeerId,
+        why: DropReason,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -105,6 +105,12 @@ pub enum NetEvent {
         chunk: ChunkIndex,
         len: u32,
     },
+    /// A source has begun to send a manifest; its [`Payload`] or `RequestFailed` follows.
+    ManifestStarted {
+        peer: PeerId,
+        id: RequestId,
+        len: u32,
+    },
     /// No payload will come for this request.
     RequestFailed {
         peer: PeerId,

@@ -1,7 +1,7 @@
 //! A data connection of ours: requests go out, payloads come in.
 //!
-//! Every request that is taken ends exactly once: with its payload, or with `RequestFailed`. A payload is received
-//! into one pooled buffer. While the consumer does not keep up, or the pool is used up, the socket is not read, and
+//! Every request that is taken ends exactly once: with its payload, or with `RequestFailed`. A chunk is received into one
+//! pooled buffer; a manifest takes budget only for what has arrived of it. While the consumer does not keep up, or the pool is used up, the socket is not read, and
 //! TCP slows the source down.
 
 use std::collections::HashMap;
@@ -19,8 +19,10 @@ use crate::handshake::dial_data;
 use crate::inbox::{Inbox, lock};
 use crate::incoming::Landing;
 use crate::limits::{
-    HANDSHAKE_TIME_MAX, OUTGOING_LOW_BYTES, READ_PROGRESS_BYTES, READ_STALL_MAX, SOURCE_IDLE_MAX,
+    HANDSHAKE_TIME_MAX, MANIFEST_RESERVE_BYTES, MANIFEST_UNCOUNTED_BYTES, OUTGOING_LOW_BYTES,
+    READ_PROGRESS_BYTES, READ_STALL_MAX, SOURCE_IDLE_MAX,
 };
+use crate::pool::{Pool, PooledBuf, Reserved};
 use crate::shared::Shared;
 use crate::stream::{StreamError, TlsStream};
 use crate::tasks::Stop;
@@ -40,6 +42,8 @@ enum FetchEnd {
     Unasked,
     #[error("it stopped in the middle of an answer")]
     Stalled,
+    #[error("too many bytes of manifests wait to be read")]
+    Crowded,
     #[error("this peer closed it")]
     Local,
     #[error("nothing was to be done for a long time")]
@@ -166,6 +170,10 @@ struct Filling {
     id: RequestId,
     what: PayloadKind,
     landing: Landing,
+    /// Length of the payload.
+    len: usize,
+    /// Budget that was taken for what has arrived, and its bytes; manifests only.
+    reserved: (Option<Reserved>, usize),
     /// Bytes that were missing when progress was last noticed, and by when some more must have come.
     progress: (usize, Instant),
 }
@@ -177,6 +185,23 @@ impl Filling {
             self.progress = (missing, Instant::now() + READ_STALL_MAX);
         }
         self.progress.1
+    }
+
+    /// Takes budget for what has arrived of a manifest.
+    fn reserve(&mut self, manifests: &Pool) -> Result<(), FetchEnd> {
+        if !matches!(self.what, PayloadKind::Manifest) || self.len <= MANIFEST_UNCOUNTED_BYTES {
+            return Ok(());
+        }
+        let arrived = self.len - self.landing.missing();
+        while self.reserved.1 < arrived {
+            let more = manifests.try_reserve(MANIFEST_RESERVE_BYTES).ok_or(FetchEnd::Crowded)?;
+            match &mut self.reserved.0 {
+                Some(reserved) => reserved.merge(more),
+                none => *none = Some(more),
+            }
+            self.reserved.1 += MANIFEST_RESERVE_BYTES;
+        }
+        Ok(())
     }
 }
 
@@ -224,10 +249,12 @@ impl Fetch<'_> {
     async fn advance(&mut self) -> Result<bool, FetchEnd> {
         if let Some(filling) = &mut self.filling {
             self.stream.land(&mut filling.landing, &mut self.plain)?;
+            filling.reserve(&self.shared.manifests)?;
         }
         if let Some(filling) = self.filling.take_if(|filling| filling.landing.missing() == 0) {
-            let Filling { id, what, landing, .. } = filling;
-            self.full = Some(Payload { peer: self.peer, id, what, bytes: landing.finish() });
+            let Filling { id, what, landing, reserved, .. } = filling;
+            let bytes = landing.finish().holding(reserved.0);
+            self.full = Some(Payload { peer: self.peer, id, what, bytes });
             return Ok(true);
         }
         if self.filling.is_some() {
@@ -253,17 +280,26 @@ impl Fetch<'_> {
         }
         let what = self.open.kind(&head).ok_or(FetchEnd::Unasked)?;
         let (Response::Chunk { len, .. } | Response::Manifest { len, .. }) = head else { return Ok(()) };
-        if let PayloadKind::Chunk(chunk) = what {
-            self.shared.report(&mut self.stop, NetEvent::ChunkStarted { peer, id, chunk, len }).await;
-        }
         let missing = len as usize;
-        let buffer = self.shared.pool.take(Landing::buffer_len(missing)).await;
+        let buffer = match what {
+            PayloadKind::Chunk(chunk) => {
+                self.shared.report(&mut self.stop, NetEvent::ChunkStarted { peer, id, chunk, len }).await;
+                self.shared.pool.take(Landing::buffer_len(missing)).await
+            }
+            PayloadKind::Manifest => {
+                self.shared.report(&mut self.stop, NetEvent::ManifestStarted { peer, id, len }).await;
+                match lanspread_types::failpoint!("reserve-announced") {
+                    true => self.shared.pool.take(Landing::buffer_len(missing)).await,
+                    false => PooledBuf::unpooled(Vec::new()),
+                }
+            }
+        };
         let progress = (missing, Instant::now() + READ_STALL_MAX);
         let mut landing = Landing::new(buffer, missing);
         let used = self.plain.len() - landing.put(&self.plain).len();
         self.plain.drain(..used);
         self.stream.begin_landing(&mut landing, &mut self.plain)?;
-        self.filling = Some(Filling { id, what, landing, progress });
+        self.filling = Some(Filling { id, what, landing, len: missing, reserved: (None, 0), progress });
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanspread_types::limits::{MANIFEST_BYTES_MAX, PEERS_MAX};
+use lanspread_types::limits::{CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX, PEERS_MAX};
 
 lanspread_types::limits! {
 /// A handshake, from the first packet to both hellos, on either side.
@@ -82,8 +82,15 @@ pub(crate) const PAYLOAD_READ_BYTES: usize = 256 << 10;
 /// Read buffer for everything that is no payload: two TLS records.
 pub(crate) const MESSAGE_READ_BYTES: usize = 36 << 10;
 
-/// Payloads on their way or not yet consumed: at least one manifest, and a chunk from each of some thirty sources.
-pub(crate) const POOL_BYTES_MAX: usize = 2 * MANIFEST_BYTES_MAX + (64 << 20);
+/// Chunks on their way or not yet consumed: what a receiver asks for at once (`swarm::tuning`), and the one chunk that
+/// each of eight downloads may ask for beyond that.
+pub(crate) const POOL_BYTES_MAX: usize = (96 << 20) + 8 * CHUNK_BYTES_MAX as usize;
+/// Bytes of manifests that have arrived and are not yet consumed: the largest one, and room for others beside it.
+pub(crate) const MANIFEST_POOL_BYTES_MAX: usize = MANIFEST_BYTES_MAX + (32 << 20);
+/// Budget for a manifest is taken in such steps as its bytes arrive: what is only announced takes nothing.
+pub(crate) const MANIFEST_RESERVE_BYTES: usize = 1 << 20;
+/// Manifests up to this size take no budget, so that large ones cannot keep them out. A download asks for four at most.
+pub(crate) const MANIFEST_UNCOUNTED_BYTES: usize = 1 << 20;
 /// Freed buffers kept for the next payload.
 pub(crate) const POOL_KEPT_BYTES_MAX: usize = 64 << 20;
 }

@@ -32,6 +32,12 @@ impl Pool {
         Self { budget, shelf: Arc::new(Shelf { free: Mutex::default(), kept_bytes_max }) }
     }
 
+    /// Budget for bytes that have arrived; `None` when it is used up.
+    pub(crate) fn try_reserve(&self, len: usize) -> Option<Reserved> {
+        let units = u32::try_from(len.div_ceil(UNIT_BYTES)).ok()?;
+        Arc::clone(&self.budget).try_acquire_many_owned(units).ok().map(Reserved)
+    }
+
     /// An empty buffer for `len` bytes, once the budget allows for it. Memory is not touched before it is filled.
     ///
     /// The buffer that was freed last comes first: what is still in the cache is worth having.
@@ -62,6 +68,17 @@ impl Shelf {
     }
 }
 
+/// A part of a budget; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Reserved(OwnedSemaphorePermit);
+
+impl Reserved {
+    /// Adds to it.
+    pub(crate) fn merge(&mut self, more: Self) {
+        self.0.merge(more.0);
+    }
+}
+
 /// The bytes of one payload; dropping it gives its buffer back.
 pub struct PooledBuf {
     /// Everything that was ever written to, so that it need not be cleared for its next use.
@@ -77,6 +94,14 @@ impl PooledBuf {
     pub fn unpooled(bytes: Vec<u8>) -> Self {
         let shelf = Arc::new(Shelf { free: Mutex::default(), kept_bytes_max: 0 });
         Self { len: bytes.len(), bytes, shelf, _permit: None }
+    }
+
+    /// Keeps this part of a budget for as long as the buffer lives.
+    pub(crate) fn holding(mut self, reserved: Option<Reserved>) -> Self {
+        if let Some(Reserved(permit)) = reserved {
+            self._permit = Some(permit);
+        }
+        self
     }
 
     /// Makes sure of so much room.
@@ -157,6 +182,16 @@ mod tests {
         assert!(futures_ready(waiting.as_mut()).is_none());
         drop(held);
         assert_eq!(waiting.await.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_reserved_is_given_back_with_the_buffer() {
+        let pool = Pool::new(4 * UNIT_BYTES, 0);
+        let mut reserved = pool.try_reserve(2 * UNIT_BYTES).unwrap();
+        reserved.merge(pool.try_reserve(2 * UNIT_BYTES).unwrap());
+        assert!(pool.try_reserve(1).is_none());
+        drop(PooledBuf::unpooled(vec![0]).holding(Some(reserved)));
+        assert!(pool.try_reserve(4 * UNIT_BYTES).is_some());
     }
 
     /// Polls once.

@@ -15,7 +15,7 @@ use crate::complaints::Complaints;
 use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
 use crate::handshake::Local;
 use crate::inbox::{Inbox, Outbox};
-use crate::limits::{DIALS_MAX, POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX};
+use crate::limits::{DIALS_MAX, MANIFEST_POOL_BYTES_MAX, POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX};
 use crate::link::Answer;
 use crate::link_places::LinkPlaces;
 use crate::pool::Pool;
@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) tasks: Tasks,
     pub(crate) pool: Pool,
+    /// The budget of manifests, which is taken as they arrive.
+    pub(crate) manifests: Pool,
     pub(crate) dials: Semaphore,
     pub(crate) complaints: Complaints,
     pub(crate) payloads: mpsc::Sender<Payload>,
@@ -59,6 +61,7 @@ impl Shared {
             routes: Routes::default(),
             tasks: Tasks::new(),
             pool: Pool::new(POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX),
+            manifests: Pool::new(MANIFEST_POOL_BYTES_MAX, 0),
             dials: Semaphore::new(DIALS_MAX),
             complaints: Complaints::default(),
             payloads,

@@ -182,6 +182,7 @@ impl Runtime {
                 });
             }
             Output::Refuse { link, id, reason } => self.endpoint.refuse(LinkKey(link.0), id, reason),
+            Output::DropSource { peer } => self.endpoint.drop_source(peer),
             Output::DropLink { link } => self.endpoint.drop_link(LinkKey(link.0)),
             Output::Disk(job) => self.disk.start(job),
             Output::CheckCatalog { peer, bytes } => {
@@ -283,6 +284,9 @@ impl Runtime {
                 NetInput::Served { link: LinkId(link.0), id, bytes, ok }
             }
             NetEvent::LinkClosed { link } => NetInput::LinkClosed { link: LinkId(link.0) },
+            NetEvent::ManifestStarted { peer, id, len } => {
+                NetInput::ManifestStarted { peer, id, bytes: len.into() }
+            }
             NetEvent::ChunkStarted { peer, id, chunk, .. } => NetInput::ChunkStarted { peer, id, chunk },
             NetEvent::RequestFailed { peer, id, failure } => {
                 self.expectations.forget(peer, id);

@@ -8,7 +8,7 @@ use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource};
 use lanspread_store::{ChunkReader, Incoming, ReadError, Spool, Store, WriteError};
 use lanspread_types::message::{Refusal, Request, RequestId, Response};
 use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, PeerId, failpoint};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::disk::Reports;
 
@@ -73,6 +73,9 @@ impl Expectations {
     }
 }
 
+/// Manifests that are decoded at once: a large one takes a second and three times its bytes.
+const MANIFESTS_DECODED_MAX: usize = 1;
+
 /// Takes payloads in until the endpoint is gone, a few at a time: one for each processor, and not less than four, so
 /// that a thread that waits for the disk to sync does not leave a processor without hashing.
 pub(crate) async fn take_in(
@@ -82,17 +85,28 @@ pub(crate) async fn take_in(
 ) {
     let at_once = std::thread::available_parallelism().map_or(4, |processors| processors.get().max(4));
     let permits = Arc::new(Semaphore::new(at_once));
+    let decoding = Arc::new(Semaphore::new(MANIFESTS_DECODED_MAX));
     while let Some(payload) = payloads.recv().await {
+        let is_manifest = matches!(payload.what, PayloadKind::Manifest);
         let Some(expected) = expectations.take(payload.peer, payload.id) else { continue };
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
         let reports = reports.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Some(input) = check(&payload, &expected) {
-                // The loop has ended: nobody wants to know.
-                let _ = reports.send(Input::Net(input));
-            }
-            drop(permit);
-        });
+        let work = move |permit: OwnedSemaphorePermit| {
+            tokio::task::spawn_blocking(move || {
+                if let Some(input) = check(&payload, &expected) {
+                    // The loop has ended: nobody wants to know.
+                    let _ = reports.send(Input::Net(input));
+                }
+                drop(permit);
+            });
+        };
+        if is_manifest {
+            let decoding = decoding.clone();
+            // How many wait is bounded by the network's budget for manifests.
+            tokio::spawn(async move { decoding.acquire_owned().await.map(work) });
+        } else {
+            let Ok(permit) = permits.clone().acquire_owned().await else { return };
+            work(permit);
+        }
     }
 }
 

@@ -18,11 +18,11 @@ pub const LOCAL_FOLDER: &str = "local";
 pub const ARCHIVE_EXTENSION: &str = "eti";
 
 /// Bytes of a hash.
-const HASH_BYTES: u64 = 32;
+pub(crate) const HASH_BYTES: u64 = 32;
 /// What a file's entry takes in an encoded manifest beside its path: root, size and length of the path, as varints.
-const FILE_ENTRY_BYTES_MAX: u64 = HASH_BYTES + 10 + 2;
+pub(crate) const FILE_ENTRY_BYTES_MAX: u64 = HASH_BYTES + 10 + 2;
 /// What stands before and between the lists of an encoded manifest: game, version and two counts.
-const ENCODED_HEAD_BYTES_MAX: u64 = 128;
+pub(crate) const ENCODED_HEAD_BYTES_MAX: u64 = 128;
 
 /// One file of a game.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

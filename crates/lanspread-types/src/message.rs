@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chunk::ChunkIndex;
+use crate::chunk::{ChunkIndex, ChunkSize};
 use crate::id::{CatalogKey, ContentId, GameId, PeerId, PeerName};
+use crate::limits::{CHUNKS_PER_GAME_MAX, MANIFEST_BYTES_MAX, REL_PATH_BYTES_MAX};
+use crate::manifest::{ENCODED_HEAD_BYTES_MAX, FILE_ENTRY_BYTES_MAX, HASH_BYTES};
 use crate::version::GameVersion;
 
 /// The first message of each side on a control connection. The sender's identity is the connection's TLS key.
@@ -123,6 +125,29 @@ pub struct GameOffer {
     pub bytes: u64,
     pub files: u32,
 }
+
+impl GameOffer {
+    /// Bytes that the encoded manifest of such a game usually has.
+    pub fn manifest_bytes_usual(&self) -> u64 {
+        self.manifest_bytes(USUAL_PATH_BYTES)
+    }
+
+    /// Bytes that the encoded manifest of such a game has at the most.
+    pub fn manifest_bytes_max(&self) -> u64 {
+        self.manifest_bytes(REL_PATH_BYTES_MAX as u64)
+    }
+
+    fn manifest_bytes(&self, path: u64) -> u64 {
+        let files = u64::from(self.files);
+        let chunks = (self.bytes / ChunkSize::for_game(self.bytes).bytes()).saturating_add(files);
+        let hashes = chunks.min(CHUNKS_PER_GAME_MAX.into()) * HASH_BYTES;
+        let entries = files * (FILE_ENTRY_BYTES_MAX + path);
+        (ENCODED_HEAD_BYTES_MAX + entries + hashes).min(MANIFEST_BYTES_MAX as u64)
+    }
+}
+
+/// Length of a usual path in a game, in bytes.
+const USUAL_PATH_BYTES: u64 = 48;
 
 /// Which chunks the sender has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -59,7 +59,7 @@ impl Node {
             Command::Connect { addr } => self.connect(id, addr),
             Command::Download { game, install } => self.download(now, id, &game, install),
             Command::StreamInstall { game } => self.stream_install(now, id, &game),
-            Command::CancelDownload { game } => self.cancel(id, &game),
+            Command::CancelDownload { game } => self.cancel(now, id, &game),
             Command::Install { game } => self.install(id, &game),
             Command::Uninstall { game } => self.uninstall(id, &game),
             Command::RemoveDownload { game } => self.remove(now, id, &game),
@@ -81,7 +81,7 @@ impl Node {
                 self.waiting.games_dir = Some((id, path.clone()));
                 self.job(DiskJob::ChangeGamesDir { path });
             }
-            Command::Shutdown => self.shutdown(id),
+            Command::Shutdown => self.shutdown(now, id),
         }
     }
 
@@ -260,7 +260,7 @@ impl Node {
                 self.reply(id, Ok(Reply::DownloadStarted { game: game.clone(), version, content, bytes }));
                 self.operations_changed();
                 self.fetches.insert(game.clone(), new(content, version));
-                self.ask_for_manifest(now, game);
+                self.search_manifest(now, game);
             }
             Err(disagreement) => self.refuse_download(id, game, version, disagreement),
         }
@@ -272,7 +272,7 @@ impl Node {
         self.operations_changed();
         let fetch = Fetch::new(game.clone(), agreed.version, agreed.content, install, now);
         self.fetches.insert(game.clone(), fetch);
-        self.ask_for_manifest(now, game);
+        self.search_manifest(now, game);
     }
 
     /// A download that cannot even start is an error to who asked, and an event to who watches.
@@ -313,9 +313,9 @@ impl Node {
         agree(&offers, version, pinned.filter(|_| !failpoint!("ignore-pin")))
     }
 
-    fn cancel(&mut self, id: CommandId, game: &GameId) {
+    fn cancel(&mut self, now: Time, id: CommandId, game: &GameId) {
         match self.operations.kind(game) {
-            Some(OperationKind::Downloading | OperationKind::Streaming) if self.cancel_fetch(game) => {}
+            Some(OperationKind::Downloading | OperationKind::Streaming) if self.cancel_fetch(now, game) => {}
             Some(OperationKind::Installing | OperationKind::Verifying) => {
                 self.job(DiskJob::Cancel { game: game.clone() });
             }
@@ -422,7 +422,7 @@ impl Node {
         }
     }
 
-    fn shutdown(&mut self, id: CommandId) {
+    fn shutdown(&mut self, now: Time, id: CommandId) {
         let first = !self.is_stopping();
         self.waiting.shutdown.push(id);
         if !first {
@@ -444,14 +444,14 @@ impl Node {
             self.reply(wait.id, Err(CommandError::ShuttingDown));
         }
         for game in self.operations.games() {
-            self.stop_operation(&game);
+            self.stop_operation(now, &game);
         }
         self.stop_when_idle();
     }
 
-    fn stop_operation(&mut self, game: &GameId) {
+    fn stop_operation(&mut self, now: Time, game: &GameId) {
         match self.operations.kind(game) {
-            Some(OperationKind::Downloading | OperationKind::Streaming) => self.abandon_fetch(game),
+            Some(OperationKind::Downloading | OperationKind::Streaming) => self.abandon_fetch(now, game),
             Some(OperationKind::Installing | OperationKind::Verifying) => {
                 self.job(DiskJob::Cancel { game: game.clone() });
             }

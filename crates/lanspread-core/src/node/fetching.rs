@@ -1,18 +1,20 @@
 //! Downloads: from the manifest through the swarm to the commit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lanspread_types::limits::CHUNKS_PER_HAVE_MAX;
-use lanspread_types::message::{Message, Refusal, Request, RequestId};
+use lanspread_types::limits::{CHUNKS_PER_HAVE_MAX, MANIFESTS_PER_SOURCE_MAX};
+use lanspread_types::message::{GameOffer, Message, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, PeerId, failpoint};
 
 use super::Node;
 use crate::event::{DownloadFailure, Event, RejectReason};
-use crate::fetch::{
-    AskedForManifest, Ending, Fetch, MANIFEST_PATIENCE, PROGRESS_INTERVAL, Phase, SOURCE_PATIENCE, Transfer,
-};
+use crate::fetch::{Ending, Fetch, PROGRESS_INTERVAL, Phase, SOURCE_PATIENCE, Transfer};
 use crate::io::{ChunkFault, DiskError, DiskJob, ManifestFault, Output, RequestFailure};
 use crate::library::LocalGame;
+use crate::limits::MANIFEST_LEFTOVER_MAX;
+use crate::manifest_search::{Failed, Offerer, Step};
+use crate::manifest_sends::place_of;
 use crate::refusals::RefusalCause;
 use crate::roster::RemotePeer;
 use crate::swarm::{Download, Failure};
@@ -28,30 +30,108 @@ const LISTENERS_PER_INTERVAL: u32 = 50;
 impl Node {
     // ---- the manifest
 
-    /// Asks the next source for the manifest, or fails the download when none is left.
-    pub(super) fn ask_for_manifest(&mut self, now: Time, game: &GameId) {
-        let Some(fetch) = self.fetches.get_mut(game) else { return };
-        let Phase::Manifest(search) = &mut fetch.phase else { return };
-        search.asked = None;
-        let untried: Vec<PeerId> = self
-            .roster
-            .iter()
-            .filter(|p| p.offers_content(game, fetch.content) && !search.tried.contains(&p.id))
-            .map(|p| p.id)
-            .collect();
-        if untried.is_empty() {
-            let offered = self.roster.iter().any(|p| p.offers_content(game, fetch.content));
-            let failure = if offered { DownloadFailure::NoManifest } else { DownloadFailure::SourcesGone };
-            return self.end_fetch(now, game, Ending::Failed(failure));
+    /// Asks for the manifest of a download whoever is to be asked now, or fails it when nobody is left.
+    pub(super) fn search_manifest(&mut self, now: Time, game: &GameId) {
+        loop {
+            let offerers = self.offerers(game);
+            let Some(fetch) = self.fetches.get_mut(game) else { return };
+            let Phase::Manifest(search) = &mut fetch.phase else { return };
+            let content = fetch.content;
+            match search.step(now, &offerers, &mut self.rng) {
+                Step::Ask(peer) => {
+                    self.next_request += 1;
+                    let id = RequestId(self.next_request);
+                    search.asked(peer, id, now);
+                    self.requests.insert((peer, id), game.clone());
+                    let request = Request::Manifest { id, game: game.clone(), content };
+                    self.outbox.push_back(Output::Request { peer, request });
+                }
+                Step::GiveUp { peer, id } => self.give_up_manifest(now, peer, id),
+                Step::Wait => return,
+                Step::Exhausted => {
+                    let offered = !offerers.is_empty() || !fetch.rejected.is_empty();
+                    let failure =
+                        if offered { DownloadFailure::NoManifest } else { DownloadFailure::SourcesGone };
+                    return self.end_fetch(now, game, Ending::Failed(failure));
+                }
+            }
         }
-        let peer = untried[self.rng.below(untried.len() as u64) as usize];
-        self.next_request += 1;
-        let id = RequestId(self.next_request);
-        search.tried.insert(peer);
-        search.asked = Some(AskedForManifest { peer, id, deadline: now + MANIFEST_PATIENCE });
-        self.requests.insert((peer, id), game.clone());
-        let request = Request::Manifest { id, game: game.clone(), content: fetch.content };
-        self.outbox.push_back(Output::Request { peer, request });
+    }
+
+    /// The same for all downloads: a source may have become free for another one.
+    pub(super) fn search_manifests(&mut self, now: Time) {
+        let searching = |fetch: &&Fetch| matches!(fetch.phase, Phase::Manifest(_));
+        let games: Vec<GameId> = self.fetches.values().filter(searching).map(|f| f.game.clone()).collect();
+        games.iter().for_each(|game| self.search_manifest(now, game));
+    }
+
+    /// The peers that could be asked for a download's manifest.
+    fn offerers(&self, game: &GameId) -> Vec<Offerer> {
+        let Some(fetch) = self.fetches.get(game) else { return Vec::new() };
+        let mut open: BTreeMap<PeerId, usize> = BTreeMap::new();
+        for fetch in self.fetches.values() {
+            if let Phase::Manifest(search) = &fetch.phase {
+                search.open().for_each(|(peer, _)| *open.entry(peer).or_default() += 1);
+            }
+        }
+        let offers =
+            self.roster.iter().filter(|peer| !fetch.rejected.contains(&peer.id)).filter_map(|peer| {
+                let offer = peer.offer(game).filter(|offer| offer.content == fetch.content)?;
+                Some(Offerer {
+                    peer: peer.id,
+                    place: Some(place_of(peer.addr.ip())).filter(|_| !failpoint!("count-identities")),
+                    usual_bytes: offer.manifest_bytes_usual(),
+                    saturated: open.get(&peer.id).is_some_and(|&open| open >= MANIFESTS_PER_SOURCE_MAX),
+                })
+            });
+        offers.collect()
+    }
+
+    /// An answer is no longer waited for: it may end soon, or its connection is closed.
+    fn give_up_manifest(&mut self, now: Time, peer: PeerId, id: RequestId) {
+        self.requests.remove(&(peer, id));
+        self.leftover_manifests.insert((peer, id), now + MANIFEST_LEFTOVER_MAX);
+        self.outbox.push_back(Output::Request { peer, request: Request::Cancel { id } });
+    }
+
+    /// Nobody's answer is waited for any more.
+    fn give_up_manifests(&mut self, now: Time, game: &GameId) {
+        let Some(fetch) = self.fetches.get(game) else { return };
+        let Phase::Manifest(search) = &fetch.phase else { return };
+        let open: Vec<_> = search.open().collect();
+        open.into_iter().for_each(|(peer, id)| self.give_up_manifest(now, peer, id));
+    }
+
+    pub(super) fn leftovers_wakeup(&self) -> Option<Time> {
+        self.leftover_manifests.values().min().copied()
+    }
+
+    /// Closes connections on which an answer that nobody waits for does not end.
+    pub(super) fn drop_leftovers(&mut self, now: Time) {
+        while let Some((&(peer, _), _)) = self.leftover_manifests.iter().find(|(_, due)| **due <= now) {
+            self.leftover_manifests.retain(|(of, _), _| *of != peer);
+            self.outbox.push_back(Output::DropSource { peer });
+        }
+    }
+
+    pub(super) fn manifest_started(&mut self, now: Time, peer: PeerId, id: RequestId, bytes: u64) {
+        let Some(game) = self.requests.get(&(peer, id)).cloned() else {
+            self.leftover_manifests.entry((peer, id)).or_insert(now + MANIFEST_LEFTOVER_MAX);
+            return;
+        };
+        let offer = self.roster.get(&peer).and_then(|remote| remote.offer(&game));
+        let most = offer.map_or(0, GameOffer::manifest_bytes_max);
+        let Some(fetch) = self.fetches.get_mut(&game) else { return };
+        let Phase::Manifest(search) = &mut fetch.phase else { return };
+        search.started(peer, id, bytes, now);
+        // What it states does not fit what it says of its game.
+        if bytes > most {
+            search.gone(peer);
+            self.requests.remove(&(peer, id));
+            self.outbox.push_back(Output::DropSource { peer });
+            self.reject(now, &game, peer, RejectReason::BadManifest);
+            self.search_manifest(now, &game);
+        }
     }
 
     pub(super) fn manifest_arrived(
@@ -61,20 +141,22 @@ impl Node {
         id: RequestId,
         result: Result<Arc<GameContent>, ManifestFault>,
     ) {
+        self.leftover_manifests.remove(&(peer, id));
         let Some(game) = self.requests.remove(&(peer, id)) else { return };
-        if !self.is_asked_for_manifest(&game, peer, id) {
+        let Some(Phase::Manifest(search)) = self.fetches.get_mut(&game).map(|f| &mut f.phase) else { return };
+        if !search.is_asked(peer, id) {
             return;
         }
+        search.gone(peer);
         match result {
-            Ok(content) => self.got_manifest(&game, content),
-            Err(_) => {
-                self.reject(now, &game, peer, RejectReason::BadManifest);
-                self.ask_for_manifest(now, &game);
-            }
+            Ok(content) => self.got_manifest(now, &game, content),
+            Err(_) => self.reject(now, &game, peer, RejectReason::BadManifest),
         }
+        self.search_manifests(now);
     }
 
-    pub(super) fn got_manifest(&mut self, game: &GameId, content: Arc<GameContent>) {
+    pub(super) fn got_manifest(&mut self, now: Time, game: &GameId, content: Arc<GameContent>) {
+        self.give_up_manifests(now, game);
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let manifest = content.manifest();
         let event = Event::GotGameFiles {
@@ -91,21 +173,35 @@ impl Node {
         self.job(if stream { DiskJob::StreamInstall { content } } else { DiskJob::OpenIncoming { content } });
     }
 
-    fn is_asked_for_manifest(&self, game: &GameId, peer: PeerId, id: RequestId) -> bool {
-        match self.fetches.get(game).map(|f| &f.phase) {
-            Some(Phase::Manifest(search)) => search.asked.is_some_and(|a| a.peer == peer && a.id == id),
-            _ => false,
+    /// A request for a manifest brought nothing. False if it was none for a manifest.
+    fn manifest_failed(
+        &mut self,
+        now: Time,
+        game: &GameId,
+        (peer, id): (PeerId, RequestId),
+        failure: &RequestFailure,
+    ) -> bool {
+        let Some(Phase::Manifest(search)) = self.fetches.get_mut(game).map(|f| &mut f.phase) else {
+            return false;
+        };
+        if !search.is_asked(peer, id) {
+            return false;
         }
+        let busy = matches!(failure, RequestFailure::Refused(Refusal::TooMany));
+        let why = if busy && !failpoint!("give-up-busy") { Failed::Busy } else { Failed::Otherwise };
+        search.failed(peer, id, why, now, &mut self.rng);
+        true
     }
 
     /// Turns to another source for the manifest wherever this peer was asked.
     pub(super) fn manifest_source_lost(&mut self, now: Time, peer: PeerId) {
-        let asked = |fetch: &&Fetch| match &fetch.phase {
-            Phase::Manifest(search) => search.asked.is_none_or(|a| a.peer == peer),
-            _ => false,
-        };
-        let games: Vec<GameId> = self.fetches.values().filter(asked).map(|f| f.game.clone()).collect();
-        games.iter().for_each(|game| self.ask_for_manifest(now, game));
+        self.leftover_manifests.retain(|(of, _), _| *of != peer);
+        for fetch in self.fetches.values_mut() {
+            if let Phase::Manifest(search) = &mut fetch.phase {
+                search.gone(peer);
+            }
+        }
+        self.search_manifests(now);
     }
 
     // ---- the swarm
@@ -230,11 +326,24 @@ impl Node {
         };
         let Some((peer, request)) = transfer.swarm.next_request(now, &mut next_id) else { return false };
         let place = request.candidates.first().and_then(|&chunk| transfer.content.manifest().place(chunk));
-        self.download_limit.spend(place.map_or(0, |place| place.len), now);
+        let bytes = place.map_or(0, |place| place.len);
+        self.download_limit.spend(bytes, now);
+        if self.limits.download.is_some() {
+            self.spent.insert((peer, request.id), bytes);
+        }
         fetch.turn = request.id.0;
         self.requests.insert((peer, request.id), game.clone());
         self.outbox.push_back(Output::from((peer, request)));
         true
+    }
+
+    /// Gives back what the download limit lost to a request that brought nothing.
+    fn refund(&mut self, peer: PeerId, id: RequestId) {
+        if let Some(bytes) = self.spent.remove(&(peer, id))
+            && !failpoint!("keep-spent-limit")
+        {
+            self.download_limit.refund(bytes);
+        }
     }
 
     fn send_cancels(&mut self, game: &GameId) {
@@ -256,6 +365,8 @@ impl Node {
     }
 
     pub(super) fn chunk_started(&mut self, now: Time, peer: PeerId, id: RequestId, chunk: ChunkIndex) {
+        // Its bytes are coming, whatever becomes of them.
+        self.spent.remove(&(peer, id));
         if let Some(transfer) = self.transfer_asking(peer, id) {
             // Whatever was chosen is verified as what it claims to be, so a wrong choice wastes bytes and no more.
             let _ = transfer.swarm.started(peer, id, chunk, now);
@@ -271,6 +382,7 @@ impl Node {
         chunk: ChunkIndex,
         result: Result<(), ChunkFault>,
     ) {
+        self.spent.remove(&(peer, id));
         let Some(game) = self.requests.remove(&(peer, id)) else { return };
         match result {
             Ok(()) => self.chunk_stored(now, &game, peer, id, chunk),
@@ -318,9 +430,11 @@ impl Node {
         id: RequestId,
         failure: &RequestFailure,
     ) {
+        self.leftover_manifests.remove(&(peer, id));
+        self.refund(peer, id);
         let Some(game) = self.requests.remove(&(peer, id)) else { return };
-        if self.is_asked_for_manifest(&game, peer, id) {
-            return self.ask_for_manifest(now, &game);
+        if self.manifest_failed(now, &game, (peer, id), failure) {
+            return self.search_manifests(now);
         }
         if matches!(failure, RequestFailure::Lost(_)) && failpoint!("skip-retry") {
             return self.end_fetch(now, &game, Ending::Failed(DownloadFailure::SourcesGone));
@@ -452,12 +566,12 @@ impl Node {
     }
 
     /// Ends a download on the user's wish. Returns whether there was still something to end.
-    pub(super) fn cancel_fetch(&mut self, game: &GameId) -> bool {
+    pub(super) fn cancel_fetch(&mut self, now: Time, game: &GameId) -> bool {
         let Some(fetch) = self.fetches.get(game) else { return false };
         if matches!(fetch.phase, Phase::Committing(_) | Phase::Dropping(_)) {
             return false;
         }
-        self.drop_fetch(game, Ending::Cancelled);
+        self.drop_fetch(now, game, Ending::Cancelled);
         true
     }
 
@@ -465,13 +579,17 @@ impl Node {
         let Some(fetch) = self.fetches.get(game) else { return };
         match fetch.phase {
             Phase::Committing(_) | Phase::Dropping(_) => {}
-            Phase::Manifest(_) => self.finish_fetch(now, game, ending),
-            Phase::Opening(_) | Phase::Transfer(_) => self.drop_fetch(game, ending),
+            Phase::Manifest(_) => {
+                self.give_up_manifests(now, game);
+                self.finish_fetch(now, game, ending);
+            }
+            Phase::Opening(_) | Phase::Transfer(_) => self.drop_fetch(now, game, ending),
         }
     }
 
     /// The disk lets go of the download first; then its end is told.
-    fn drop_fetch(&mut self, game: &GameId, ending: Ending) {
+    fn drop_fetch(&mut self, now: Time, game: &GameId, ending: Ending) {
+        self.give_up_manifests(now, game);
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let content = fetch.content;
         // The job that unpacks a streamed install clears up and reports; before it there is nothing to clear up. The job
@@ -520,11 +638,11 @@ impl Node {
     }
 
     /// The peer shuts down: what is there is kept for the next start.
-    pub(super) fn abandon_fetch(&mut self, game: &GameId) {
+    pub(super) fn abandon_fetch(&mut self, now: Time, game: &GameId) {
         let Some(fetch) = self.fetches.get(game) else { return };
         match fetch.phase {
             Phase::Committing(_) | Phase::Dropping(_) => {}
-            _ => self.drop_fetch(game, Ending::Failed(DownloadFailure::ShuttingDown)),
+            _ => self.drop_fetch(now, game, Ending::Failed(DownloadFailure::ShuttingDown)),
         }
     }
 
@@ -552,7 +670,7 @@ impl Node {
     /// When a download wants to be looked at although nothing has happened.
     pub(super) fn fetch_wakeup(fetch: &Fetch) -> Option<Time> {
         match &fetch.phase {
-            Phase::Manifest(search) => search.asked.map(|asked| asked.deadline),
+            Phase::Manifest(search) => search.next_wakeup(),
             Phase::Transfer(transfer) => {
                 let haves = (!transfer.unannounced.is_empty())
                     .then(|| transfer.announced_at + transfer.have_interval);
@@ -569,7 +687,7 @@ impl Node {
         let games: Vec<GameId> = self.fetches.values().filter(due).map(|f| f.game.clone()).collect();
         for game in games {
             match self.fetches.get(&game).map(|f| &f.phase) {
-                Some(Phase::Manifest(_)) => self.ask_for_manifest(now, &game),
+                Some(Phase::Manifest(_)) => self.search_manifest(now, &game),
                 Some(Phase::Transfer(transfer)) => {
                     let progress_due = now >= transfer.progress_due;
                     let starved = transfer.starving_since.is_some_and(|since| {

@@ -74,6 +74,10 @@ pub struct Node {
     /// Which download a request in flight belongs to.
     requests: BTreeMap<(PeerId, RequestId), GameId>,
     next_request: u64,
+    /// What the download limit has spent on requests whose answer has not begun; empty without a limit.
+    spent: BTreeMap<(PeerId, RequestId), u64>,
+    /// Manifests that are no longer waited for, and when their connection is closed if they have not ended.
+    leftover_manifests: BTreeMap<(PeerId, RequestId), Time>,
     uplink: Uplink,
     manifest_sends: ManifestSends,
     download_limit: RateLimit,
@@ -116,6 +120,8 @@ impl Node {
             fetches: BTreeMap::new(),
             requests: BTreeMap::new(),
             next_request: 0,
+            spent: BTreeMap::new(),
+            leftover_manifests: BTreeMap::new(),
             waiting: Waiting::default(),
             refusals: Refusals::default(),
             catalogs,

@@ -53,6 +53,7 @@ impl Node {
             NetInput::ChunkEnded { peer, id, chunk, result } => {
                 self.chunk_ended(now, peer, id, chunk, result);
             }
+            NetInput::ManifestStarted { peer, id, bytes } => self.manifest_started(now, peer, id, bytes),
             NetInput::ManifestArrived { peer, id, result } => self.manifest_arrived(now, peer, id, result),
             NetInput::RequestFailed { peer, id, failure } => self.request_failed(now, peer, id, &failure),
         }
@@ -223,6 +224,7 @@ impl Node {
                 transfer.swarm.add_source(id, ChunkSet::full(all), now);
             }
         }
+        self.search_manifests(now);
         self.pump_fetches(now);
     }
 

@@ -104,7 +104,8 @@ impl Node {
             match action {
                 ManifestAction::Serve { link, id, game, content } => {
                     let held = self.held(&game, content);
-                    let held = held.or_else(|why| self.regardless(&game, why, failpoint!("give-any-manifest")));
+                    let held =
+                        held.or_else(|why| self.regardless(&game, why, failpoint!("give-any-manifest")));
                     match held {
                         Ok((content, _)) => {
                             let what = Serving::Manifest { content };

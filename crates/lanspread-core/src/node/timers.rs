@@ -30,6 +30,7 @@ impl Node {
             self.meeting_wakeup(now),
             self.uplink.next_wakeup(now),
             self.manifest_sends.next_wakeup(),
+            self.leftovers_wakeup(),
             limited,
             self.announce_due,
         ];
@@ -45,6 +46,7 @@ impl Node {
         self.run_meeting_timers(now);
         self.run_fetch_timers(now);
         self.pump_manifests(now);
+        self.drop_leftovers(now);
         if self.limits.download.is_some() && self.download_limit.allows(now) {
             self.pump_fetches(now);
         }

@@ -104,9 +104,9 @@ impl Node {
             let fetch = Fetch::new(game.clone(), version, content, false, now);
             self.fetches.insert(game.clone(), fetch);
             if content == here {
-                self.got_manifest(game, verified.content);
+                self.got_manifest(now, game, verified.content);
             } else {
-                self.ask_for_manifest(now, game);
+                self.search_manifest(now, game);
             }
         }
         self.stop_when_idle();

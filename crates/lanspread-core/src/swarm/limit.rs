@@ -34,6 +34,13 @@ impl RateLimit {
         }
     }
 
+    /// Gives back what was spent on bytes that did not come.
+    pub fn refund(&mut self, bytes: u64) {
+        if let Some(rate) = self.bytes_per_second {
+            self.free_at = self.free_at - Duration::from_secs_f64(bytes as f64 / rate as f64);
+        }
+    }
+
     /// When the limit allows the next bytes; `None` if it allows them now.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         (!self.allows(now)).then_some(self.free_at)
@@ -82,6 +89,19 @@ mod tests {
             allowed
         });
         assert_eq!(at_once.count(), 6, "what the last fifty milliseconds allowed, and one ahead");
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_spent_again() {
+        let mut limit = RateLimit::default();
+        limit.set(Some(1_000_000), Time::START);
+        for _ in 0..1000 {
+            limit.spend(500_000, Time::START);
+            limit.refund(500_000);
+        }
+        limit.spend(500_000, Time::START);
+        let free_at = Time::START + Duration::from_millis(500);
+        assert!(limit.next_wakeup(Time::START).is_some_and(|at| at <= free_at && at + CATCH_UP >= free_at));
     }
 
     #[test]

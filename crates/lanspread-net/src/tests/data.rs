@@ -112,6 +112,51 @@ async fn a_hundred_mebibytes_arrive_as_they_are() {
     assert_eq!(served, (0..u64::from(CHUNKS)).collect::<Vec<_>>());
 }
 
+/// Begins, and sends no more until its other end is dropped.
+struct Stalls(std::sync::mpsc::Receiver<()>);
+
+impl PayloadSource for Stalls {
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        buf.fill(0);
+        if offset > 0 {
+            // Nothing is ever sent there: it ends with the test.
+            let _ = self.0.recv();
+        }
+        Ok(())
+    }
+}
+
+/// Four manifests of 96 MiB are more than all budgets together.
+#[tokio::test]
+async fn manifests_that_are_only_announced_hold_up_nobody() {
+    let mut receiver = Peer::new("Receiver").await;
+    let content = lanspread_types::ContentId([7; 32]);
+    let (mut slow, mut ends) = (Vec::new(), Vec::new());
+    for n in 0..4 {
+        let mut source = Peer::new("Slow").await;
+        let ask = Request::Manifest { id: RequestId(n), game: game(), content };
+        receiver.endpoint.request(source.id(), source.addr(), ask);
+        let NetEvent::Requested { link, request: Request::Manifest { id, .. }, .. } = source.event().await
+        else {
+            panic!()
+        };
+        let (end, stalls) = std::sync::mpsc::channel();
+        let len = lanspread_types::limits::MANIFEST_BYTES_MAX as u32;
+        source.endpoint.serve_source(link, Response::Manifest { id, len }, Box::new(Stalls(stalls)));
+        let begun = receiver.event().await;
+        assert!(matches!(begun, NetEvent::ManifestStarted { len: begun, .. } if begun == len));
+        slow.push(source);
+        ends.push(end);
+    }
+    let mut honest = Peer::new("Honest").await;
+    receiver.endpoint.request(honest.id(), honest.addr(), chunk_request(9, &[5]));
+    let (link, id, chunk) = requested(&mut honest).await;
+    honest.endpoint.serve_bytes(link, head(id, chunk, 8 << 20), vec![7; 8 << 20]);
+    let payload = receiver.payload().await;
+    assert_eq!((payload.peer, payload.bytes.len()), (honest.id(), 8 << 20));
+    drop(ends);
+}
+
 #[tokio::test]
 async fn answers_from_memory_refusals_and_manifests_share_a_connection() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
@@ -140,6 +185,8 @@ async fn answers_from_memory_refusals_and_manifests_share_a_connection() {
     source.endpoint.serve_bytes(link, head(RequestId(3), 6, 4), Arc::<[u8]>::from(*b"abcd"));
 
     assert_eq!(failure(&mut receiver).await, (2, RequestFailure::Refused(Refusal::Cancelled)));
+    let begun = receiver.event().await;
+    assert!(matches!(begun, NetEvent::ManifestStarted { id: RequestId(1), len: 3_000_000, .. }));
     let payload = receiver.payload().await;
     assert_eq!((payload.id, payload.what), (RequestId(1), PayloadKind::Manifest));
     assert!(*payload.bytes == manifest[..]);

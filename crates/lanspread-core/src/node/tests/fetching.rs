@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanspread_types::message::{ChunkRequest, GameOffer, Hello, LibraryUpdate, Message, Request, RequestId};
+use lanspread_types::limits::MANIFESTS_PER_SOURCE_MAX;
+use lanspread_types::message::{
+    ChunkRequest, GameOffer, Hello, LibraryUpdate, Message, Refusal, Request, RequestId,
+};
 use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId, PeerName};
 
 use super::SECOND;
@@ -12,10 +15,13 @@ use super::party::{Party, addr_of, content, game, id_of};
 use crate::Node;
 use crate::command::{Command, CommandId, Reply};
 use crate::event::{DownloadFailure, Event};
-use crate::fetch::{MANIFEST_PATIENCE, SOURCE_PATIENCE};
+use crate::fetch::SOURCE_PATIENCE;
 use crate::io::{
     ChunkFault, CloseReason, CommittedGame, ConnId, Connected, DiskJob, DiskReport, FileStamp, Input,
     NetInput, Output, RequestFailure,
+};
+use crate::limits::{
+    MANIFEST_ANSWER_PATIENCE, MANIFEST_BUSY_PAUSE_MIN, MANIFEST_HEDGE_MIN, MANIFEST_LEFTOVER_MAX,
 };
 use crate::snapshot::StatusSnapshot;
 use crate::swarm::Tuning;
@@ -195,6 +201,15 @@ fn messages(told: &[Output]) -> Vec<(u64, &Message)> {
     sent.collect()
 }
 
+/// The sources whose data connections are to be closed.
+fn sources_dropped(told: &[Output]) -> Vec<usize> {
+    let dropped = told.iter().filter_map(|output| match output {
+        Output::DropSource { peer } => Some(number_of(*peer)),
+        _ => None,
+    });
+    dropped.collect()
+}
+
 /// Who was told of new chunks, and of how many.
 fn haves(told: &[Output]) -> Vec<(u64, usize)> {
     let sent = messages(told).into_iter().filter_map(|(conn, message)| match message {
@@ -231,19 +246,101 @@ fn begun(told: &[Output]) -> usize {
 // ---- the manifest
 
 #[test]
-fn a_source_that_keeps_its_manifest_to_itself_is_waited_for_no_longer_than_that() {
+fn beside_a_slow_source_another_one_is_asked_for_the_manifest() {
     let (ggoo, mut alone) = (content("ggoo", 4, 7), Alone::new());
     (1..3).for_each(|n| alone.meet(n, &[&ggoo]));
     alone.download("ggoo");
-    let (first, _) = manifests(&alone.told())[0];
-    alone.pass(MANIFEST_PATIENCE - ms(1));
+    let (first, slow) = manifests(&alone.told())[0];
+    alone.pass(MANIFEST_HEDGE_MIN - ms(1));
     assert_eq!(manifests(&alone.told()), []);
-    alone.pass(ms(1));
+    alone.pass(ms(2));
     let told = alone.told();
     assert_eq!(manifests(&told).iter().map(|m| m.0).collect::<Vec<_>>(), [3 - first]);
     let (second, id) = manifests(&told)[0];
     alone.lost(second, id);
-    assert_eq!(failures(&alone.told()), [DownloadFailure::NoManifest], "both are here, and neither helped");
+    assert_eq!(failures(&alone.told()), [], "the first one may still answer");
+    alone.pass(MANIFEST_ANSWER_PATIENCE);
+    let told = alone.told();
+    assert_eq!(failures(&told), [DownloadFailure::NoManifest], "both are here, and neither helped");
+    assert_eq!(cancels(&told), [(first, slow)]);
+}
+
+#[test]
+fn a_newcomer_is_asked_for_the_manifest_beside_a_slow_source() {
+    let (ggoo, mut alone) = (content("ggoo", 4, 7), Alone::new());
+    alone.meet(1, &[&ggoo]);
+    alone.download("ggoo");
+    alone.told();
+    alone.pass(MANIFEST_HEDGE_MIN * 2);
+    assert_eq!(manifests(&alone.told()), []);
+    alone.meet(2, &[&ggoo]);
+    assert_eq!(manifests(&alone.told()).iter().map(|m| m.0).collect::<Vec<_>>(), [2]);
+}
+
+/// Thirty identities would hold thirty connections with bytes that nobody waits for.
+#[test]
+fn a_manifest_that_nobody_waits_for_may_end_soon_or_loses_its_connection() {
+    let (ggoo, mut alone) = (content("ggoo", 4, 7), Alone::new());
+    (1..3).for_each(|n| alone.meet(n, &[&ggoo]));
+    alone.download("ggoo");
+    let (first, slow) = manifests(&alone.told())[0];
+    alone.hear(Input::Net(NetInput::ManifestStarted { peer: id_of(first), id: slow, bytes: 200 }));
+    alone.pass(MANIFEST_HEDGE_MIN + ms(1));
+    let (second, id) = manifests(&alone.told())[0];
+    alone.manifest(second, id, &ggoo);
+    let told = alone.told();
+    assert_eq!((begun(&told), cancels(&told)), (1, vec![(first, slow)]));
+    alone.pass(MANIFEST_LEFTOVER_MAX - ms(1));
+    assert_eq!(sources_dropped(&alone.told()), []);
+    alone.pass(ms(2));
+    assert_eq!(sources_dropped(&alone.told()), [first]);
+    alone.pass(MANIFEST_LEFTOVER_MAX * 2);
+    assert_eq!(sources_dropped(&alone.told()), [], "once");
+}
+
+#[test]
+fn a_manifest_larger_than_its_game_can_have_is_not_waited_for() {
+    let (ggoo, mut alone) = (content("ggoo", 4, 7), Alone::new());
+    (1..3).for_each(|n| alone.meet(n, &[&ggoo]));
+    alone.download("ggoo");
+    let (first, id) = manifests(&alone.told())[0];
+    alone.hear(Input::Net(NetInput::ManifestStarted { peer: id_of(first), id, bytes: 96 << 20 }));
+    let told = alone.told();
+    let rejected =
+        |event: &&Event| matches!(event, Event::SourceRejected { peer, .. } if *peer == id_of(first));
+    assert!(events(&told).iter().any(rejected));
+    assert_eq!(
+        (sources_dropped(&told), manifests(&told).len()),
+        (vec![first], 1),
+        "the other is asked at once"
+    );
+}
+
+#[test]
+fn a_busy_source_is_asked_for_its_manifest_again() {
+    let (ggoo, mut alone) = (content("ggoo", 4, 7), Alone::new());
+    alone.meet(1, &[&ggoo]);
+    alone.download("ggoo");
+    let (_, id) = manifests(&alone.told())[0];
+    let failure = RequestFailure::Refused(Refusal::TooMany);
+    alone.hear(Input::Net(NetInput::RequestFailed { peer: id_of(1), id, failure }));
+    alone.pass(MANIFEST_BUSY_PAUSE_MIN * 2);
+    let told = alone.told();
+    assert_eq!((failures(&told), manifests(&told).len()), (vec![], 1));
+    alone.manifest(1, manifests(&told)[0].1, &ggoo);
+    assert_eq!(begun(&alone.told()), 1);
+}
+
+#[test]
+fn one_source_is_asked_for_a_few_manifests_at_a_time() {
+    let games: Vec<_> = (0..12).map(|n| content(&format!("game{n}"), 4, n)).collect();
+    let mut alone = Alone::new();
+    alone.meet(1, &games.iter().collect::<Vec<_>>());
+    games.iter().for_each(|game| alone.download(game.manifest().game().as_str()));
+    let asked = manifests(&alone.told());
+    assert_eq!(asked.len(), MANIFESTS_PER_SOURCE_MAX);
+    alone.manifest(1, asked[0].1, &games[0]);
+    assert_eq!(manifests(&alone.told()).len(), 1, "one has come, so one more may be asked for");
 }
 
 #[test]
@@ -252,7 +349,7 @@ fn what_is_left_of_an_attempt_does_not_disturb_the_next() {
     alone.meet(1, &[&ggoo]);
     alone.download("ggoo");
     let (_, old) = manifests(&alone.told())[0];
-    alone.pass(MANIFEST_PATIENCE);
+    alone.pass(MANIFEST_ANSWER_PATIENCE);
     assert_eq!(failures(&alone.told()), [DownloadFailure::NoManifest]);
     alone.download("ggoo");
     let (_, new) = manifests(&alone.told())[0];

@@ -351,6 +351,7 @@ impl Party {
                 let failed = NetInput::RequestFailed { peer: id_of(guest), id, failure };
                 self.input(receiver_of(link), Input::Net(failed));
             }
+            Output::DropSource { .. } => panic!("nobody dawdles here"),
             Output::DropLink { link } => self.input(guest, Input::Net(NetInput::LinkClosed { link })),
             Output::Disk(job) if self.guests[guest].hold_jobs => self.guests[guest].held.push_back(job),
             Output::Disk(job) => self.do_job(guest, job),

@@ -1,0 +1,211 @@
+//! The receiver's side of manifests: which source of a content is asked for its manifest, and when another one beside it.
+//!
+//! Any source will do, because a manifest proves itself. So a slow one is not waited for: another is asked beside it, then
+//! a third. Identities cost nothing and addresses do, so the next one is asked at an address that was asked least. Says
+//! what to ask and what to give up; the node does it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lanspread_types::PeerId;
+use lanspread_types::message::RequestId;
+
+use crate::limits::{
+    MANIFEST_ANSWER_PATIENCE, MANIFEST_BUSY_PAUSE_MAX, MANIFEST_BUSY_PAUSE_MIN, MANIFEST_HEDGE_MIN,
+    MANIFEST_PLACES_MAX, MANIFEST_RATE_USUAL, MANIFEST_SEARCH_MAX, MANIFEST_SEND_PATIENCE,
+    MANIFEST_SEND_RATE_MIN, MANIFEST_SOURCES_MAX,
+};
+use crate::manifest_sends::Place;
+use crate::swarm::Rng;
+use crate::time::Time;
+
+/// A source that could be asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Offerer {
+    pub peer: PeerId,
+    pub place: Place,
+    /// Bytes that the manifest probably has, by what this source says of its game.
+    pub usual_bytes: u64,
+    /// It was asked for as many manifests as one may ask for.
+    pub saturated: bool,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Ask this source, and say so by [`ManifestSearch::asked`].
+    Ask(PeerId),
+    /// This answer is no longer waited for.
+    GiveUp {
+        peer: PeerId,
+        id: RequestId,
+    },
+    Wait,
+    /// Nobody who offers the content has helped, and nobody is left to ask.
+    Exhausted,
+}
+
+/// Why a request for a manifest brought none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// Too many requests wait there at present.
+    Busy,
+    Otherwise,
+}
+
+/// The search for the manifest of one content.
+#[derive(Debug)]
+pub struct ManifestSearch {
+    since: Time,
+    tried: BTreeMap<PeerId, Tried>,
+    /// How often each address was asked.
+    places: BTreeMap<Place, u32>,
+    asked: Vec<Asked>,
+    /// When a source was asked last; `None` when another one is to be asked at once.
+    asked_at: Option<Time>,
+    wake_at: Option<Time>,
+}
+
+#[derive(Debug, Default)]
+struct Tried {
+    times: u32,
+    busy: u32,
+    rests_until: Time,
+    given_up: bool,
+}
+
+#[derive(Debug)]
+struct Asked {
+    peer: PeerId,
+    id: RequestId,
+    deadline: Time,
+}
+
+impl ManifestSearch {
+    pub fn new(now: Time) -> Self {
+        Self {
+            since: now,
+            tried: BTreeMap::new(),
+            places: BTreeMap::new(),
+            asked: Vec::new(),
+            asked_at: None,
+            wake_at: None,
+        }
+    }
+
+    /// What to do now. To be called until it says to wait, after every change.
+    pub fn step(&mut self, now: Time, offerers: &[Offerer], rng: &mut Rng) -> Step {
+        if let Some(at) = self.asked.iter().position(|asked| asked.deadline <= now) {
+            return self.give_up(at, true);
+        }
+        let is_asked = |peer: &PeerId| self.asked.iter().any(|asked| asked.peer == *peer);
+        self.tried.retain(|peer, _| is_asked(peer) || offerers.iter().any(|offerer| offerer.peer == *peer));
+        let hopeful = |offerer: &&Offerer| {
+            !is_asked(&offerer.peer) && !self.tried.get(&offerer.peer).is_some_and(|tried| tried.given_up)
+        };
+        let rests_until =
+            |offerer: &Offerer| self.tried.get(&offerer.peer).map_or(Time::START, |tried| tried.rests_until);
+        let ready = |offerer: &&Offerer| !offerer.saturated && rests_until(offerer) <= now;
+        let times = |offerer: &Offerer| self.tried.get(&offerer.peer).map_or(0, |tried| tried.times);
+        let at_place = |offerer: &Offerer| self.places.get(&offerer.place).copied().unwrap_or(0);
+        let rank = |offerer: &&Offerer| (at_place(offerer), times(offerer), rng.next_u64());
+        let best = offerers.iter().filter(hopeful).filter(ready).min_by_key(rank).copied();
+        let next_at = self.asked_at.map_or(now, |at| at + hedge_after(offerers));
+        if let Some(best) = best.filter(|_| self.asked.is_empty() || next_at <= now) {
+            if self.asked.len() < MANIFEST_SOURCES_MAX {
+                let place = self.places.len() < MANIFEST_PLACES_MAX || self.places.contains_key(&best.place);
+                if place {
+                    *self.places.entry(best.place).or_default() += 1;
+                }
+                self.asked_at = Some(now);
+                return Step::Ask(best.peer);
+            }
+            // All that are asked are slow: a new one takes the place of the one that was asked first.
+            if times(&best) == 0 {
+                return self.give_up(0, false);
+            }
+        }
+        if self.asked.is_empty() && !offerers.iter().any(|offerer| hopeful(&offerer)) {
+            return Step::Exhausted;
+        }
+        let deadlines = self.asked.iter().map(|asked| asked.deadline);
+        let rested = offerers.iter().filter(hopeful).map(rests_until);
+        let hedge = best.map(|_| next_at);
+        self.wake_at = deadlines.chain(rested).chain(hedge).filter(|at| *at > now).min();
+        Step::Wait
+    }
+
+    /// When to call [`Self::step`] although nothing has happened.
+    pub fn next_wakeup(&self) -> Option<Time> {
+        self.wake_at
+    }
+
+    pub fn asked(&mut self, peer: PeerId, id: RequestId, now: Time) {
+        self.tried.entry(peer).or_default().times += 1;
+        self.asked.push(Asked { peer, id, deadline: now + MANIFEST_ANSWER_PATIENCE });
+    }
+
+    /// The source has begun to send a manifest of so many bytes.
+    pub fn started(&mut self, peer: PeerId, id: RequestId, bytes: u64, now: Time) {
+        if let Some(asked) = self.asked.iter_mut().find(|asked| asked.peer == peer && asked.id == id) {
+            let at_worst = Duration::from_secs(bytes / MANIFEST_SEND_RATE_MIN);
+            asked.deadline = now + MANIFEST_SEND_PATIENCE + at_worst;
+        }
+    }
+
+    /// The request brought nothing. Another source is asked at once.
+    pub fn failed(&mut self, peer: PeerId, id: RequestId, why: Failed, now: Time, rng: &mut Rng) {
+        let Some(at) = self.asked.iter().position(|asked| asked.peer == peer && asked.id == id) else {
+            return;
+        };
+        self.asked.remove(at);
+        self.asked_at = None;
+        let tried = self.tried.entry(peer).or_default();
+        if why == Failed::Busy && now.since(self.since) < MANIFEST_SEARCH_MAX {
+            let pause = MANIFEST_BUSY_PAUSE_MIN * (1 << tried.busy.min(8));
+            let pause = pause.min(MANIFEST_BUSY_PAUSE_MAX);
+            // Whoever was turned away at the same time should not come back at the same time.
+            let spread = Duration::from_millis(rng.below(pause.as_millis() as u64));
+            tried.busy += 1;
+            tried.rests_until = now + pause / 2 + spread;
+        } else {
+            tried.given_up = true;
+        }
+    }
+
+    /// The source is gone.
+    pub fn gone(&mut self, peer: PeerId) {
+        if let Some(at) = self.asked.iter().position(|asked| asked.peer == peer) {
+            self.asked.remove(at);
+            self.asked_at = None;
+        }
+    }
+
+    pub fn is_asked(&self, peer: PeerId, id: RequestId) -> bool {
+        self.asked.iter().any(|asked| asked.peer == peer && asked.id == id)
+    }
+
+    /// The requests that have no answer yet.
+    pub fn open(&self) -> impl Iterator<Item = (PeerId, RequestId)> + '_ {
+        self.asked.iter().map(|asked| (asked.peer, asked.id))
+    }
+
+    fn give_up(&mut self, at: usize, for_good: bool) -> Step {
+        let Asked { peer, id, .. } = self.asked.remove(at);
+        self.asked_at = None;
+        if for_good {
+            self.tried.entry(peer).or_default().given_up = true;
+        }
+        Step::GiveUp { peer, id }
+    }
+}
+
+/// How long a source is waited for before another is asked beside it. The smallest size that anybody states counts: who
+/// states more than there is would only make others wait.
+fn hedge_after(offerers: &[Offerer]) -> Duration {
+    let bytes = offerers.iter().map(|offerer| offerer.usual_bytes).min().unwrap_or(0);
+    MANIFEST_HEDGE_MIN + Duration::from_secs_f64(bytes as f64 / MANIFEST_RATE_USUAL as f64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId, failpoint};
 
 use self::ledger::{RATE_UNKNOWN, usual_rate};
 use super::availability::Availability;
+use super::doubt::{Doubt, IMPOSTORS_MAX};
 use super::requests::{RequestKey, Requests};
 use super::rng::Rng;
 use super::source::Source;
@@ -29,6 +30,10 @@ pub struct Download {
     had: ChunkSet,
     sources: BTreeMap<PeerId, Source>,
     rejected: BTreeSet<PeerId>,
+    /// What spoke against sources that have left.
+    doubts: BTreeMap<PeerId, Doubt>,
+    /// Sources that were doubted and had never delivered anything.
+    impostors: u32,
     availability: Availability,
     requests: Requests,
     cancels: VecDeque<RequestKey>,
@@ -101,6 +106,8 @@ impl Download {
             had,
             sources: BTreeMap::new(),
             rejected: BTreeSet::new(),
+            doubts: BTreeMap::new(),
+            impostors: 0,
             availability: Availability::new(chunks),
             requests: Requests::new(chunks),
             cancels: VecDeque::new(),
@@ -141,19 +148,27 @@ impl Download {
         }
         match self.sources.get_mut(&peer) {
             Some(source) => {
-                if !source.seed {
+                if source.is_counted() {
                     self.availability.remove_all(&source.has);
+                }
+                if !source.seed {
                     // Connected first, heard of its chunks later.
                     source.seed = source.has.is_empty() && source.chunks == 0 && has.is_full();
                 }
                 source.has = has;
             }
             None => {
-                self.sources.insert(peer, Source::new(has));
+                let mut source = Source::new(has);
+                source.doubt = self.doubts.remove(&peer).unwrap_or_default();
+                let believed = failpoint!("believe-everybody");
+                if !source.seed && self.impostors >= IMPOSTORS_MAX && !source.doubt.is_any() && !believed {
+                    source.doubt = Doubt::from_the_start(now);
+                }
+                self.sources.insert(peer, source);
             }
         }
         let source = &self.sources[&peer];
-        if !source.seed {
+        if source.is_counted() {
             self.availability.add_all(&source.has);
         }
         self.quiet.settled = false;
@@ -176,7 +191,9 @@ impl Download {
         let mut matters = self.requests.len() == 0;
         for &chunk in chunks {
             if source.has.insert(chunk) && !source.seed {
-                self.availability.add(chunk);
+                if source.is_counted() {
+                    self.availability.add(chunk);
+                }
                 let carried = self.requests.carriers(chunk) > 0;
                 let near = chunk.0 < window.end() && !self.had.contains(chunk);
                 matters |= near && if carried { self.quiet.helpless } else { may_ask };
@@ -202,12 +219,15 @@ impl Download {
                 }
             }
         }
-        if let Some(source) = self.sources.remove(&peer)
-            && !source.seed
-        {
-            self.availability.remove_all(&source.has);
+        if let Some(source) = self.sources.remove(&peer) {
+            if source.is_counted() {
+                self.availability.remove_all(&source.has);
+            }
+            self.remember_doubt(peer, &source);
             // What a seed had sent to this one alone is to be wished for again.
-            self.elsewhere.clear();
+            if !source.seed {
+                self.elsewhere.clear();
+            }
         }
         self.quiet.settled = false;
         self.recount();
@@ -238,6 +258,7 @@ impl Download {
         }
         self.now = now;
         self.take_back_overdue();
+        self.doubt_the_silent();
         let ask = self.choose();
         if ask.is_none() {
             self.settle();
@@ -267,7 +288,8 @@ impl Download {
             return StartCheck::Breach;
         }
         let open_wish = asked.is_open_wish();
-        let bytes = asked.bytes;
+        self.count_again(&key);
+        let bytes = self.requests.get(&key).map_or(0, |asked| asked.bytes);
         let transfer = self.sources[&peer].backlog(0, self.usual_rate);
         let late_at = self.late_at(transfer.max(bytes as f64 / self.usual_rate));
         self.requests.assign(&key, chunk, late_at);
@@ -294,6 +316,7 @@ impl Download {
         {
             source.stored(bytes, asked.asked, now);
             self.usual_rate = usual_rate(self.sources.values());
+            self.clear_of_doubt(peer);
         }
         self.quiet.settled = false;
         let new = self.had.insert(chunk);
@@ -324,6 +347,8 @@ impl Download {
             }
             Failure::Corrupt | Failure::Refused(_) => self.answered(peer),
         }
+        let cancelled = asked.dropped && matches!(why, Failure::Refused(Refusal::Cancelled));
+        let nothing_fresh = matches!(why, Failure::Refused(Refusal::NothingFresh));
         match why {
             Failure::Refused(Refusal::NotHad | Refusal::NoSuchChunk | Refusal::ReadFailed)
                 if asked.candidates.len() > 1 =>
@@ -339,7 +364,7 @@ impl Download {
                     self.elsewhere.insert(chunk, now);
                 }
             }
-            Failure::Refused(Refusal::Cancelled) => {}
+            Failure::Refused(Refusal::Cancelled) if cancelled => {}
             Failure::Refused(Refusal::TooMany) => {
                 let chunk = self.content.manifest().chunk_size().bytes() as f64;
                 let pause = self.tuning.busy_pause_chunks * chunk / self.usual_rate.max(1.0);
@@ -347,6 +372,10 @@ impl Download {
             }
             Failure::Refused(_) => self.rest(peer, self.tuning.refused_pause),
             Failure::Lost => {}
+        }
+        // After the pause that the refusal itself calls for: that of a doubted source is longer.
+        if !cancelled && !nothing_fresh {
+            self.refused_in_vain(peer, matches!(why, Failure::Refused(Refusal::TooMany)));
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod availability;
 mod contact;
+mod doubt;
 mod download;
 mod limit;
 mod requests;
@@ -22,6 +23,8 @@ mod window;
 mod choice_tests;
 #[cfg(test)]
 mod download_tests;
+#[cfg(test)]
+mod liar_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]

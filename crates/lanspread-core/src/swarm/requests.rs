@@ -67,6 +67,16 @@ impl Requests {
         Some(asked)
     }
 
+    /// Changes how many bytes a request is expected to bring; returns what was expected before.
+    pub fn set_bytes(&mut self, key: &RequestKey, bytes: u64) -> u64 {
+        self.asked.get_mut(key).map_or(0, |asked| std::mem::replace(&mut asked.bytes, bytes))
+    }
+
+    /// All requests, dropped ones included.
+    pub fn all(&self) -> impl Iterator<Item = (&RequestKey, &Asked)> {
+        self.asked.iter()
+    }
+
     /// The source has chosen.
     pub fn assign(&mut self, key: &RequestKey, chunk: ChunkIndex, late_at: Time) {
         let Some(asked) = self.asked.get_mut(key) else { return };

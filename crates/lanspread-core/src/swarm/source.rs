@@ -5,6 +5,7 @@ use std::time::Duration;
 use lanspread_types::ChunkSet;
 
 use super::contact::Contact;
+use super::doubt::{Doubt, SILENCE_FACTOR, SILENCE_MIN};
 use super::tuning::Tuning;
 use crate::time::Time;
 
@@ -30,6 +31,8 @@ pub(super) struct Source {
     pub rests_until: Time,
     /// Whether it answers at all.
     pub contact: Contact,
+    /// Whether what it says is believed.
+    pub doubt: Doubt,
     rate: Option<f64>,
     latency: Option<f64>,
     last_stored: Time,
@@ -63,6 +66,7 @@ impl Source {
             wishes: 0,
             rests_until: Time::START,
             contact: Contact::default(),
+            doubt: Doubt::default(),
             rate: None,
             latency: None,
             last_stored: Time::START,
@@ -89,6 +93,18 @@ impl Source {
     /// How long an answer takes, from request to disk.
     pub fn latency(&self) -> Option<Duration> {
         self.latency.map(Duration::from_secs_f64)
+    }
+
+    /// Whether its copies count: it is no seed, and what it says is believed.
+    pub fn is_counted(&self) -> bool {
+        !self.seed && self.doubt.is_credible()
+    }
+
+    /// Until when something should have come of a request. An unknown source counts as `usual`.
+    pub fn silent_at(&self, asked: Time, usual: f64) -> Time {
+        let expected = self.backlog(0, usual).max(self.latency.unwrap_or(0.0)).min(3600.0);
+        let patience = Duration::from_secs_f64(expected) * SILENCE_FACTOR;
+        asked.max(self.last_stored) + patience.max(SILENCE_MIN)
     }
 
     /// How many requests keep the source busy until the next can reach it.

@@ -47,7 +47,10 @@ impl Download {
         let patience = self.spread_patience();
         let spread = self.elsewhere.values().map(|&told| told + patience);
         let contact = self.sources.values().flat_map(|source| source.contact.next_change());
-        late.chain(rested).chain(spread).chain(contact).filter(|&at| at > self.now).min()
+        let silent = self.silences().map(|(_, at)| at);
+        let hopeless = self.sources.values().filter_map(|source| source.doubt.hopeless_at());
+        let trust = silent.chain(hopeless);
+        late.chain(rested).chain(spread).chain(contact).chain(trust).filter(|&at| at > self.now).min()
     }
 
     pub(super) fn is_endgame(&self) -> bool {
@@ -153,10 +156,10 @@ impl Download {
         })
     }
 
-    /// Tries one who did not answer last time, with the chunk that is needed last.
+    /// Tries a source that did not answer last time or is doubted, with the chunk that is needed last.
     pub(super) fn try_again(&mut self, window: &Window) -> Option<Ask> {
         let due = |source: &Source| {
-            !source.contact.is_good()
+            !(source.contact.is_good() && source.doubt.is_credible())
                 && source.contact.may_be_tried()
                 && source.requests == 0
                 && source.rests_until <= self.now

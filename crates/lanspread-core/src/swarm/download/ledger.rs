@@ -1,12 +1,15 @@
 //! What is asked and not answered, what is known of each source, and what follows from it by counting.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use lanspread_types::failpoint;
 use lanspread_types::message::{ChunkRequest, RequestId};
 use lanspread_types::{ChunkIndex, PeerId};
 
 use super::Download;
 use super::choose::Ask;
+use crate::swarm::doubt::{CROWDED_PAUSE, REMEMBERED_MAX};
 use crate::swarm::requests::{Asked, RequestKey};
 use crate::swarm::source::Source;
 use crate::swarm::window::Window;
@@ -28,7 +31,7 @@ impl Download {
             source.contact.asked(self.now);
             source.wishes += usize::from(open);
             source.bytes_in_flight += bytes;
-            self.fellow_requests += usize::from(!source.seed);
+            self.fellow_requests += usize::from(source.is_counted());
             expected = source.backlog(0, usual).max(source.latency().unwrap_or_default().as_secs_f64());
         }
         self.bytes_in_flight += bytes;
@@ -64,12 +67,14 @@ impl Download {
 
     /// Counts who is who, after the sources have changed.
     pub(super) fn recount(&mut self) {
-        let good = |source: &Source| source.seed && source.contact.is_good();
+        let good = |source: &Source| source.seed && source.contact.is_good() && source.doubt.is_credible();
         self.seeds = self.sources.iter().filter(|(_, source)| good(source)).map(|(peer, _)| *peer).collect();
         let fellows = || self.sources.values().filter(|source| !source.seed);
-        self.fellows = fellows().count();
+        self.fellows = fellows().filter(|source| source.is_counted()).count();
         self.downloading = fellows().filter(|source| !source.has.is_full()).count();
-        self.fellow_requests = fellows().map(|source| source.requests).sum();
+        // What waits at those who are doubted keeps nobody from asking others.
+        self.fellow_requests =
+            fellows().filter(|source| source.is_counted()).map(|source| source.requests).sum();
         self.usual_rate = usual_rate(self.sources.values());
     }
 
@@ -92,7 +97,7 @@ impl Download {
 
     pub(super) fn is_free(&self, source: &Source) -> bool {
         let depth = match source.chunks {
-            _ if !source.contact.is_good() => 0,
+            _ if !source.contact.is_good() || !source.doubt.is_credible() => 0,
             // A liar costs one chunk, not as many as were asked of it before the first came.
             0 => 1,
             _ => source.depth(self.content.manifest().chunk_size().bytes(), &self.tuning),
@@ -126,7 +131,7 @@ impl Download {
         self.bytes_in_flight -= asked.bytes;
         if let Some(source) = self.sources.get_mut(&key.0) {
             source.requests -= 1;
-            self.fellow_requests -= usize::from(!source.seed);
+            self.fellow_requests -= usize::from(source.is_counted());
             source.bytes_in_flight -= asked.bytes;
             source.wishes -= usize::from(asked.is_open_wish());
         }
@@ -183,11 +188,95 @@ impl Download {
         }
     }
 
+    /// The fellows that are believed and owe an answer, and when they will have owed it for too long.
+    pub(super) fn silences(&self) -> impl Iterator<Item = (PeerId, Time)> + '_ {
+        self.requests.all().filter_map(|(&(peer, _), asked)| {
+            let source = self.sources.get(&peer).filter(|source| source.is_counted())?;
+            Some((peer, source.silent_at(asked.asked, self.usual_rate)))
+        })
+    }
+
+    /// Doubts the fellows that were asked and have delivered nothing for too long.
+    pub(super) fn doubt_the_silent(&mut self) {
+        let silent: BTreeSet<PeerId> =
+            self.silences().filter(|(_, at)| *at <= self.now).map(|(peer, _)| peer).collect();
+        if silent.is_empty() || failpoint!("believe-everybody") {
+            return;
+        }
+        silent.into_iter().for_each(|peer| self.doubt(peer, false));
+    }
+
+    /// A source refused what it said that it has, `for_now` because too many wait. A crowded seed is not doubted for that,
+    /// but it is asked less often.
+    pub(super) fn refused_in_vain(&mut self, peer: PeerId, for_now: bool) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        if !source.doubt.refused(for_now, self.now) || failpoint!("believe-everybody") {
+            return;
+        }
+        if source.seed && for_now {
+            self.rest(peer, CROWDED_PAUSE);
+        } else {
+            self.doubt(peer, for_now);
+        }
+    }
+
+    /// What the source says is no longer believed. What is asked of it and has not begun takes no room from others.
+    fn doubt(&mut self, peer: PeerId, for_now: bool) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        if source.is_counted() {
+            self.availability.remove_all(&source.has);
+        }
+        self.impostors += u32::from(source.doubt.is_credible() && source.chunks == 0);
+        let pause = source.doubt.doubted(for_now, self.now);
+        self.rest(peer, pause);
+        for key in self.requests.at(peer) {
+            if self.requests.get(&key).is_some_and(|asked| !asked.started) {
+                self.set_expected(&key, 0);
+            }
+        }
+        self.quiet.settled = false;
+        self.recount();
+    }
+
+    /// The source has delivered: it is believed again.
+    pub(super) fn clear_of_doubt(&mut self, peer: PeerId) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        if source.doubt.cleared() {
+            source.rests_until = self.now;
+            if source.is_counted() {
+                self.availability.add_all(&source.has);
+            }
+            self.recount();
+        }
+    }
+
+    /// Keeps in mind what speaks against a source that leaves, so that coming back does not help it.
+    pub(super) fn remember_doubt(&mut self, peer: PeerId, source: &Source) {
+        if source.doubt.is_any() && self.doubts.len() < REMEMBERED_MAX {
+            self.doubts.insert(peer, source.doubt.clone());
+        }
+    }
+
+    /// What was asked of a doubted source and did not count begins to come after all.
+    pub(super) fn count_again(&mut self, key: &RequestKey) {
+        let Some(asked) = self.requests.get(key).filter(|asked| asked.bytes == 0) else { return };
+        let bytes = asked.candidates.first().map_or(0, |&chunk| self.chunk_bytes(chunk));
+        self.set_expected(key, bytes);
+    }
+
+    fn set_expected(&mut self, key: &RequestKey, bytes: u64) {
+        let before = self.requests.set_bytes(key, bytes);
+        self.bytes_in_flight = self.bytes_in_flight + bytes - before;
+        if let Some(source) = self.sources.get_mut(&key.0) {
+            source.bytes_in_flight = source.bytes_in_flight + bytes - before;
+        }
+    }
+
     /// The source turns out not to have these chunks, whatever it announced.
     pub(super) fn lacks(&mut self, peer: PeerId, chunks: &[ChunkIndex]) {
         let Some(source) = self.sources.get_mut(&peer) else { return };
         for &chunk in chunks {
-            if source.has.remove(chunk) && !source.seed {
+            if source.has.remove(chunk) && source.is_counted() {
                 self.availability.remove(chunk);
             }
         }

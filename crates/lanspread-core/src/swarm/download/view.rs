@@ -62,7 +62,8 @@ impl Download {
 
     /// Whether somebody who answers has, or is sending, anything that is missing.
     pub fn is_fed(&self) -> bool {
-        let answers = |source: &&Source| !source.contact.is_mute(self.now);
+        let answers =
+            |source: &&Source| !source.contact.is_mute(self.now) && !source.doubt.is_hopeless(self.now);
         let mut answering = self.sources.values().filter(answers);
         answering
             .any(|source| source.requests > 0 || self.had.missing_from(0).any(|c| source.has.contains(c)))

@@ -171,6 +171,8 @@ error_codes! {
     AllSourcesRejected "all-sources-rejected" Content "every source sent data that does not verify";
     BadArchive "bad-archive" Content "an archive of the game does not unpack; nothing of it is left"
         hint "remove the download and fetch it again, from another peer if the copy there is damaged";
+    UnpacksLarge "unpacks-large" Refused "the game's archives unpack to far more than they are; nothing is unpacked"
+        hint "if you trust whoever made the game, install it with \"max_unpacked_bytes\" (`--max-unpacked`) of at least the size that is stated";
     NotStreamable "not-streamable" Content "the game has an archive that cannot be unpacked while it arrives"
         hint "download the game and install it";
     OwnAddress "own-address" Network "the address is that of this very peer";
@@ -293,6 +295,7 @@ impl From<&DiskError> for ErrorCode {
         match error {
             DiskError::Full { .. } => Self::DiskFull,
             DiskError::Archive(_) => Self::BadArchive,
+            DiskError::UnpacksLarge { .. } => Self::UnpacksLarge,
             DiskError::Damaged(_) => Self::Damaged,
             DiskError::NotStreamable(_) => Self::NotStreamable,
             DiskError::InUse(_) => Self::FileInUse,

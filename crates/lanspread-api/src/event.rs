@@ -130,6 +130,9 @@ pub enum Event {
         /// How much room is missing, for `disk-full`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         missing_bytes: Option<u64>,
+        /// What the archives unpack to at least, for `unpacks-large`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unpacked_bytes: Option<u64>,
         /// What the peers disagree about, for `ambiguous-content`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         variants: Vec<Variant>,
@@ -228,6 +231,9 @@ pub struct GameFailure {
     /// How much room is missing, for `disk-full`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_bytes: Option<u64>,
+    /// What the archives unpack to at least, for `unpacks-large`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpacked_bytes: Option<u64>,
 }
 
 /// What the disk failed at, where no game is to be named.

@@ -253,6 +253,17 @@ impl Fields {
         })
     }
 
+    /// A number of bytes; absent and `null` are none.
+    fn bytes(&self, name: &'static str) -> Result<Option<u64>, ErrorBody> {
+        match self.members.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                let bytes = value.as_u64().map(Some);
+                bytes.ok_or_else(|| invalid(name, "is neither null nor a whole number of bytes"))
+            }
+        }
+    }
+
     /// A rate in bytes per second; absent and `null` are no limit.
     fn rate(&self, name: &'static str) -> Result<Option<u64>, ErrorBody> {
         match self.members.get(name) {
@@ -291,10 +302,16 @@ fn command(name: CommandName, fields: &Fields) -> Result<Request, ErrorBody> {
             Request::Download { game_id: fields.game_id()?, install: fields.flag("install", true)? }
         }
         CommandName::CancelDownload => Request::CancelDownload { game_id: fields.game_id()? },
-        CommandName::Install => Request::Install { game_id: fields.game_id()? },
+        CommandName::Install => Request::Install {
+            game_id: fields.game_id()?,
+            max_unpacked_bytes: fields.bytes("max_unpacked_bytes")?,
+        },
         CommandName::Uninstall => Request::Uninstall { game_id: fields.game_id()? },
         CommandName::RemoveDownload => Request::RemoveDownload { game_id: fields.game_id()? },
-        CommandName::StreamInstall => Request::StreamInstall { game_id: fields.game_id()? },
+        CommandName::StreamInstall => Request::StreamInstall {
+            game_id: fields.game_id()?,
+            max_unpacked_bytes: fields.bytes("max_unpacked_bytes")?,
+        },
         CommandName::Verify => {
             Request::Verify { game_id: fields.game_id()?, repair: fields.flag("repair", true)? }
         }
@@ -377,7 +394,14 @@ mod tests {
                 r#"{"cmd":"cancel-download","game_id":"ggoo"}"#,
                 Request::CancelDownload { game_id: game_id.clone() },
             ),
-            (r#"{"cmd":"install","game_id":"ggoo"}"#, Request::Install { game_id: game_id.clone() }),
+            (
+                r#"{"cmd":"install","game_id":"ggoo"}"#,
+                Request::Install { game_id: game_id.clone(), max_unpacked_bytes: None },
+            ),
+            (
+                r#"{"cmd":"install","game_id":"ggoo","max_unpacked_bytes":7}"#,
+                Request::Install { game_id: game_id.clone(), max_unpacked_bytes: Some(7) },
+            ),
             (r#"{"cmd":"uninstall","game_id":"ggoo"}"#, Request::Uninstall { game_id: game_id.clone() }),
             (
                 r#"{"cmd":"remove-download","game_id":"ggoo"}"#,
@@ -385,7 +409,7 @@ mod tests {
             ),
             (
                 r#"{"cmd":"stream-install","game_id":"ggoo"}"#,
-                Request::StreamInstall { game_id: game_id.clone() },
+                Request::StreamInstall { game_id: game_id.clone(), max_unpacked_bytes: None },
             ),
             (r#"{"cmd":"set-limits"}"#, Request::SetLimits { upload: None, download: None }),
             (

@@ -108,7 +108,7 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
             })
         }
         (Request::CancelDownload { game_id }, Reply::Done) => ReplyData::CancelDownload(game(game_id)),
-        (Request::Install { game_id }, Reply::Done) => ReplyData::Install(game(game_id)),
+        (Request::Install { game_id, .. }, Reply::Done) => ReplyData::Install(game(game_id)),
         (Request::Uninstall { game_id }, Reply::Done) => ReplyData::Uninstall(game(game_id)),
         (Request::RemoveDownload { game_id }, Reply::Done) => ReplyData::RemoveDownload(game(game_id)),
         (Request::Verify { game_id, .. }, Reply::Done) => ReplyData::Verify(game(game_id)),
@@ -508,12 +508,20 @@ fn failure(game: &GameId, error: &DiskError) -> GameFailure {
         code: error.into(),
         reason: error.to_string(),
         missing_bytes: missing_bytes(error),
+        unpacked_bytes: unpacked_bytes(error),
     }
 }
 
 fn missing_bytes(error: &DiskError) -> Option<u64> {
     match error {
         DiskError::Full { missing } if *missing > 0 => Some(*missing),
+        _ => None,
+    }
+}
+
+fn unpacked_bytes(error: &DiskError) -> Option<u64> {
+    match error {
+        DiskError::UnpacksLarge { unpacked, .. } => Some(*unpacked),
         _ => None,
     }
 }
@@ -553,13 +561,14 @@ fn download_failed(game: &GameId, failure: &DownloadFailure, totals: &core::Tran
         DownloadFailure::AmbiguousContent(variants) => variants.iter().map(Into::into).collect(),
         _ => Vec::new(),
     };
-    let missing_bytes = match failure {
-        DownloadFailure::Disk(error) => missing_bytes(error),
-        _ => None,
+    let (missing_bytes, unpacked_bytes) = match failure {
+        DownloadFailure::Disk(error) => (missing_bytes(error), unpacked_bytes(error)),
+        _ => (None, None),
     };
     let (code, reason) = (failure.into(), failure.to_string());
     let game_id = game.to_string();
-    Event::DownloadFailed { game_id, code, reason, missing_bytes, variants, totals: totals.into() }
+    let totals = totals.into();
+    Event::DownloadFailed { game_id, code, reason, missing_bytes, unpacked_bytes, variants, totals }
 }
 
 fn progress(p: &core::DownloadProgress) -> DownloadProgress {

@@ -48,6 +48,9 @@ pub enum Request {
     Install {
         #[schemars(with = "String")]
         game_id: GameId,
+        /// Allows the archives to unpack to so many bytes, however small they are; asked for by `unpacks-large`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_unpacked_bytes: Option<u64>,
     },
     Uninstall {
         #[schemars(with = "String")]
@@ -63,6 +66,9 @@ pub enum Request {
     StreamInstall {
         #[schemars(with = "String")]
         game_id: GameId,
+        /// As for `install`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_unpacked_bytes: Option<u64>,
     },
     /// Answers when the verification is started; events tell the rest. With `repair`, what is broken is fetched.
     Verify {
@@ -276,7 +282,9 @@ impl Request {
             Self::ListGames => Command::ListGames,
             Self::Download { game_id: game, install } => Command::Download { game, install },
             Self::CancelDownload { game_id: game } => Command::CancelDownload { game },
-            Self::Install { game_id: game } => Command::Install { game },
+            Self::Install { game_id: game, max_unpacked_bytes } => {
+                allowing(max_unpacked_bytes, game.clone(), Command::Install { game })
+            }
             Self::Uninstall { game_id: game } => Command::Uninstall { game },
             Self::RemoveDownload { game_id: game } => Command::RemoveDownload { game },
             Self::SetLimits { upload, download } => Command::SetLimits(RateLimits { upload, download }),
@@ -287,11 +295,21 @@ impl Request {
             Self::WantGame { game_id: game } => Command::WantGame { game },
             Self::SetGameDir { path } => Command::SetGamesDir { path: path.into() },
             Self::Shutdown => Command::Shutdown,
-            Self::StreamInstall { game_id: game } => Command::StreamInstall { game },
+            Self::StreamInstall { game_id: game, max_unpacked_bytes } => {
+                allowing(max_unpacked_bytes, game.clone(), Command::StreamInstall { game })
+            }
             Self::Verify { game_id: game, repair } => Command::Verify { game, repair },
             Self::Play { game_id: game, user_name, language, launch } => {
                 Command::Play { game, user_name, language, launch }
             }
         })
+    }
+}
+
+/// A command whose archives may unpack to so many bytes, if that is said.
+fn allowing(max_unpacked_bytes: Option<u64>, game: GameId, command: Command) -> Command {
+    match max_unpacked_bytes {
+        Some(bytes) => Command::AllowUnpacked { game, bytes, command: Box::new(command) },
+        None => command,
     }
 }

@@ -37,6 +37,12 @@ pub enum Command {
     StreamInstall {
         game: GameId,
     },
+    /// Allows a game's archives to unpack to so many bytes, and then does what is asked for beside.
+    AllowUnpacked {
+        game: GameId,
+        bytes: u64,
+        command: Box<Command>,
+    },
     /// Cancels a download or a streamed install.
     CancelDownload {
         game: GameId,

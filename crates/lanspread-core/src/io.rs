@@ -205,6 +205,9 @@ pub enum RequestFailure {
 pub enum DiskError {
     #[error("the disk is full{}", if *missing > 0 { format!(": {missing} bytes are missing") } else { String::new() })]
     Full { missing: u64 },
+    /// Archives unpack to far more than they are, and the owner has not allowed that.
+    #[error("its archives have {packed} bytes and unpack to at least {unpacked}")]
+    UnpacksLarge { packed: u64, unpacked: u64 },
     #[error("{0}")]
     Archive(String),
     /// Files are known to be broken since the last verification; a download of the same content repairs them.
@@ -553,6 +556,11 @@ pub enum DiskJob {
     /// keeps it from being committed.
     UnpackAhead {
         content: Arc<GameContent>,
+    },
+    /// Notes that the game's owner allows its archives to unpack to so many bytes.
+    AllowUnpacked {
+        game: GameId,
+        bytes: u64,
     },
     /// Installs the game, from what was unpacked ahead if that went well.
     Install {

@@ -103,6 +103,7 @@ impl Disk {
                 DiskReport::IncomingDropped { game }
             }),
             DiskJob::UnpackAhead { content } => self.unpack_ahead(&content),
+            DiskJob::AllowUnpacked { game, bytes } => self.store.allow_unpacked(&game, bytes),
             DiskJob::Install { game } => self.install(game),
             DiskJob::StreamInstall { content } => self.stream_install(content),
             DiskJob::DropChunks { game, below } => {

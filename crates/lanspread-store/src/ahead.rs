@@ -21,7 +21,7 @@ use crate::files;
 use crate::incoming::{Incoming, RESERVE_BYTES};
 use crate::install::InstallError;
 use crate::store::Store;
-use crate::stream::{Roomy, unpack_arriving};
+use crate::stream::{Roomy, reserved_bytes};
 use crate::unpack::UnpackError;
 use crate::unpack::staging::Staging;
 
@@ -144,9 +144,10 @@ impl Store {
         let staging = Staging::new(hidden.join(LOCAL_FOLDER), 0, None);
         let arrivals =
             Arc::new(Downloading { incoming: Arc::clone(incoming), committed, open: Mutex::default() });
-        let others_need = || incoming.missing_bytes() + RESERVE_BYTES;
+        let reserve = reserved_bytes(self.layout().own()).max(RESERVE_BYTES);
+        let others_need = || incoming.missing_bytes() + reserve;
         let mut sink = Roomy::new(staging, self.layout().own(), &others_need);
-        unpack_arriving(content, arrivals, &mut sink, &run.ahead.cancel, passed)
+        self.unpack_arriving(content, arrivals, &mut sink, &run.ahead.cancel, passed)
     }
 
     /// Waits until unpacking ahead has ended and tells what it came to; `None` if there is none.

@@ -7,6 +7,7 @@ use lanspread_core::install::{
     Area, Intent, Plan, Record, plan_install, plan_install_unpacked, plan_remove, plan_uninstall,
 };
 use lanspread_core::io::DiskError;
+use lanspread_types::limits::GAME_BYTES_MAX;
 use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL, is_archive};
 use lanspread_types::{GameId, GameVersion, RelPath, failpoint};
 
@@ -18,6 +19,8 @@ use crate::files;
 use crate::index::GameIndex;
 use crate::scan::{local_entry, local_folder, read_sentinel};
 use crate::store::{ChangeError, Store};
+use crate::stream::{Roomy, reserved_bytes};
+use crate::unpack::gate;
 use crate::unpack::staging::Staging;
 use crate::unpack::{UnpackError, UnpackLimits, Unpacker};
 use crate::walk::servable_files;
@@ -38,6 +41,9 @@ pub enum InstallError {
     Archive { archive: RelPath, error: UnpackError },
     #[error("the disk is full: {missing} bytes are missing")]
     Full { missing: u64 },
+    /// Far more than archives of that size hold, and its owner has not allowed it.
+    #[error("the archives have {packed} bytes and unpack to {unpacked}")]
+    Large { packed: u64, unpacked: u64 },
     #[error("the install was cancelled")]
     Cancelled,
     #[error(transparent)]
@@ -73,6 +79,7 @@ impl From<InstallError> for DiskError {
         match error {
             InstallError::Io(fault) => fault.into(),
             InstallError::Full { missing } => Self::Full { missing },
+            InstallError::Large { packed, unpacked } => Self::UnpacksLarge { packed, unpacked },
             InstallError::Cancelled => Self::Cancelled,
             InstallError::Archive { error: UnpackError::NotForward(_), .. } => {
                 Self::NotStreamable(error.to_string())
@@ -102,6 +109,19 @@ impl From<RemoveError> for DiskError {
 }
 
 impl Store {
+    /// Notes that the game's owner allows its archives to unpack to so many bytes. It holds until they are installed.
+    pub fn allow_unpacked(&self, game: &GameId, bytes: u64) {
+        self.consents().insert(game.clone(), bytes);
+    }
+
+    /// Bytes that a game's archives of `packed` bytes may unpack to.
+    pub(crate) fn allowed_to_unpack(&self, game: &GameId, packed: u64) -> u64 {
+        if failpoint!("unpack-anything") {
+            return GAME_BYTES_MAX;
+        }
+        gate::allowed(packed, self.consents().get(game).copied().unwrap_or(0))
+    }
+
     /// Unpacks the game's archives in order; where they overlap the later one wins. Either all of it is there
     /// afterwards or nothing. `progress` is told the bytes unpacked and the bytes in all, often: throttle it.
     pub fn install(
@@ -159,6 +179,7 @@ impl Store {
         let executor = Executor::new(self.layout(), &record);
         match executor.run(plan, unpack) {
             Ok(()) | Err(Stuck { committed: true, .. }) => {
+                self.consents().remove(game);
                 self.tidy_notes(game);
                 Ok(())
             }
@@ -256,16 +277,26 @@ impl<'a> Unpacking<'a> {
             return Err(InstallError::NoArchives(self.game.clone()));
         }
         let mut limits = UnpackLimits::default();
-        let mut total = 0u64;
+        let (mut packed, mut total) = (0u64, 0u64);
         for archive in &archives {
             let source = open(folder, archive)?;
+            packed = packed.saturating_add(source.metadata().map_or(0, |metadata| metadata.len()));
             let listing =
                 self.unpacker.list(source, &limits, self.cancel).map_err(|e| explain(archive, e))?;
             total = total.saturating_add(listing.bytes);
         }
+        let allowed = self.store.allowed_to_unpack(self.game, packed);
+        if total > allowed {
+            return Err(InstallError::Large { packed, unpacked: total });
+        }
+        limits.output_bytes = allowed;
         self.check_space(staging, total)?;
         files::make_folders(staging, LOCAL_FOLDER)?;
-        let mut sink = Staging::new(staging.join(LOCAL_FOLDER), total, self.progress.take());
+        let filled = Staging::new(staging.join(LOCAL_FOLDER), total, self.progress.take());
+        let own = self.store.layout().own();
+        let reserve = reserved_bytes(own);
+        let others_need = || reserve;
+        let mut sink = Roomy::new(filled, own, &others_need);
         for archive in &archives {
             let source = open(folder, archive)?;
             let done = self.unpacker.unpack(source, &mut sink, &limits, self.cancel);
@@ -274,7 +305,7 @@ impl<'a> Unpacking<'a> {
             }
             let summary = done.map_err(|e| match explain(archive, e) {
                 InstallError::Full { .. } => {
-                    let free = fs4::available_space(staging).unwrap_or(0);
+                    let free = fs4::available_space(staging).unwrap_or(0).saturating_sub(reserve);
                     InstallError::Full { missing: total.saturating_sub(sink.done() + free).max(1) }
                 }
                 error => error,
@@ -291,7 +322,7 @@ impl<'a> Unpacking<'a> {
     fn check_space(&self, staging: &Path, total: u64) -> Result<(), InstallError> {
         let disk = self.store.layout().own();
         let free = fs4::available_space(disk).or_fault("ask for the free space of", staging)?;
-        match total.saturating_sub(free) {
+        match (total + reserved_bytes(disk)).saturating_sub(free) {
             0 => Ok(()),
             missing => Err(InstallError::Full { missing }),
         }

@@ -59,6 +59,7 @@ pub use reader::{ChunkReader, ReadError};
 pub use scan::ScanError;
 pub use spool::Spool;
 pub use store::{OpenError, Store};
+pub use unpack::gate::TABLE as LIMITS;
 pub use unpack::rar::RarUnpacker;
 pub use unpack::{
     EntrySink, EntryWriter, Listing, ReadSeek, UnpackError, UnpackLimits, UnpackSummary, Unpacker,

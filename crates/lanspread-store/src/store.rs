@@ -61,6 +61,8 @@ pub struct Store {
     ahead: Mutex<BTreeMap<GameId, Arc<Ahead>>>,
     /// Windows of the streamed installs.
     spools: Mutex<BTreeMap<GameId, Arc<Spool>>>,
+    /// Bytes that the owners of games allow their archives to unpack to.
+    consents: Mutex<BTreeMap<GameId, u64>>,
     /// Games whose folder is being changed.
     changing: Mutex<BTreeSet<GameId>>,
     /// Games with a change that could be ended neither way, and why.
@@ -81,6 +83,7 @@ impl Store {
             incoming: Mutex::default(),
             ahead: Mutex::default(),
             spools: Mutex::default(),
+            consents: Mutex::default(),
             changing: Mutex::default(),
             unrecovered: Mutex::default(),
             _lock: lock,
@@ -115,6 +118,10 @@ impl Store {
 
     pub(crate) fn all_ahead(&self) -> MutexGuard<'_, BTreeMap<GameId, Arc<Ahead>>> {
         whole(&self.ahead)
+    }
+
+    pub(crate) fn consents(&self) -> MutexGuard<'_, BTreeMap<GameId, u64>> {
+        whole(&self.consents)
     }
 
     pub(crate) fn all_spools(&self) -> MutexGuard<'_, BTreeMap<GameId, Arc<Spool>>> {

@@ -19,6 +19,7 @@ use crate::scan::{local_entry, local_folder};
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::unpack::forward::unpack_forward;
+use crate::unpack::gate;
 use crate::unpack::staging::Staging;
 use crate::unpack::{EntrySink, EntryWriter, UnpackError, UnpackLimits};
 
@@ -84,9 +85,11 @@ impl Store {
                 let _ = std::fs::write(staging.join("whole.eti"), b"archive");
             }
             let filled = Staging::new(staging.join(LOCAL_FOLDER), 0, None);
-            let mut sink = Roomy::new(filled, self.layout().own(), &|| 0);
+            let reserve = reserved_bytes(self.layout().own());
+            let others_need = || reserve;
+            let mut sink = Roomy::new(filled, self.layout().own(), &others_need);
             let passed = passed.take().unwrap_or_else(|| Box::new(|_| {}));
-            unpack_arriving(content, spool.clone(), &mut sink, cancel, passed)?;
+            self.unpack_arriving(content, spool.clone(), &mut sink, cancel, passed)?;
             Ok(self.settle(game, content.manifest().version(), staging)?)
         })
     }
@@ -96,46 +99,57 @@ impl Store {
         let manifest = content.manifest();
         let packed: u64 = manifest.archives().map(|file| file.size).sum();
         let window = packed.min(u64::from(WINDOW_CHUNKS) * manifest.chunk_size().bytes());
-        match (packed + window).saturating_sub(free_bytes(self.layout().own())?) {
+        let needed = packed + window + reserved_bytes(self.layout().own());
+        match needed.saturating_sub(free_bytes(self.layout().own())?) {
             0 => Ok(()),
             missing => Err(InstallError::Full { missing }),
         }
     }
 }
 
-/// Unpacks all archives of a game, in order, as their chunks arrive.
-pub(crate) fn unpack_arriving(
-    content: &Arc<GameContent>,
-    arrivals: Arc<dyn Arrivals>,
-    sink: &mut Roomy<'_>,
-    cancel: &Cancel,
-    passed: Passed,
-) -> Result<(), InstallError> {
-    let mut list = ArrivingArchives::list(content);
-    if list.len() > 1 && failpoint!("unpack-unsorted") {
-        list.reverse();
-    }
-    if list.len() > 1 && failpoint!("stream-first-archive-only") {
-        list.truncate(1);
-    }
-    if list.is_empty() {
-        return Err(InstallError::NoArchives(content.manifest().game().clone()));
-    }
-    let mut limits = UnpackLimits::default();
-    let mut archives = ArrivingArchives::new(Arc::clone(content), arrivals, cancel.clone(), passed);
-    for (at, archive) in list {
-        let unpacked = unpack_forward(archives.open(at), sink, &limits, cancel);
-        if matches!(unpacked, Err(UnpackError::Damaged { .. })) && failpoint!("skip-archive-checksum") {
-            continue;
+impl Store {
+    /// Unpacks all archives of a game, in order, as their chunks arrive. How much that will be shows only as they come,
+    /// so it ends when it becomes more than archives of their size may hold.
+    pub(crate) fn unpack_arriving(
+        &self,
+        content: &Arc<GameContent>,
+        arrivals: Arc<dyn Arrivals>,
+        sink: &mut Roomy<'_>,
+        cancel: &Cancel,
+        passed: Passed,
+    ) -> Result<(), InstallError> {
+        let game = content.manifest().game();
+        let mut list = ArrivingArchives::list(content);
+        if list.len() > 1 && failpoint!("unpack-unsorted") {
+            list.reverse();
         }
-        let summary = unpacked.map_err(|error| match sink.missing.get() {
-            0 => explain(&archive, error),
-            missing => InstallError::Full { missing },
-        })?;
-        limits.output_bytes = limits.output_bytes.saturating_sub(summary.bytes);
-        limits.entries = limits.entries.saturating_sub(summary.files + summary.folders);
+        if list.len() > 1 && failpoint!("stream-first-archive-only") {
+            list.truncate(1);
+        }
+        if list.is_empty() {
+            return Err(InstallError::NoArchives(game.clone()));
+        }
+        let packed = content.manifest().archives().map(|file| file.size).sum();
+        let allowed = self.allowed_to_unpack(game, packed);
+        let mut limits = UnpackLimits { output_bytes: allowed, ..UnpackLimits::default() };
+        let mut archives = ArrivingArchives::new(Arc::clone(content), arrivals, cancel.clone(), passed);
+        for (at, archive) in list {
+            let unpacked = unpack_forward(archives.open(at), sink, &limits, cancel);
+            if matches!(unpacked, Err(UnpackError::Damaged { .. })) && failpoint!("skip-archive-checksum") {
+                continue;
+            }
+            let summary = unpacked.map_err(|error| match (sink.missing.get(), error) {
+                (0, UnpackError::Large { bytes }) => {
+                    InstallError::Large { packed, unpacked: allowed - limits.output_bytes + bytes }
+                }
+                (0, error) => explain(&archive, error),
+                (missing, _) => InstallError::Full { missing },
+            })?;
+            limits.output_bytes = limits.output_bytes.saturating_sub(summary.bytes);
+            limits.entries = limits.entries.saturating_sub(summary.files + summary.folders);
+        }
+        if cancel.is_cancelled() { Err(InstallError::Cancelled) } else { Ok(()) }
     }
-    if cancel.is_cancelled() { Err(InstallError::Cancelled) } else { Ok(()) }
 }
 
 /// What may be written without another look at the disk.
@@ -156,6 +170,11 @@ pub(crate) struct Roomy<'a> {
 impl<'a> Roomy<'a> {
     pub fn new(staging: Staging, disk: &'a Path, others_need: &'a dyn Fn() -> u64) -> Self {
         Self { staging, disk, others_need, room: 0, missing: Cell::new(0) }
+    }
+
+    /// Bytes written so far.
+    pub fn done(&self) -> u64 {
+        self.staging.done()
     }
 }
 
@@ -180,6 +199,15 @@ impl EntrySink for Roomy<'_> {
         }
         self.room -= size;
         self.staging.file(path, size, modified)
+    }
+}
+
+/// Bytes of the disk that unpacking leaves free.
+pub(crate) fn reserved_bytes(disk: &Path) -> u64 {
+    match failpoint!("unpack-to-the-last-byte") {
+        true => 0,
+        // A disk that does not tell its size is unpacked to as before.
+        false => fs4::total_space(disk).map_or(0, gate::reserve),
     }
 }
 

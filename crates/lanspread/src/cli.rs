@@ -373,6 +373,9 @@ pub struct InstallArgs {
     /// Fetch the game from the room and unpack it as it arrives, without keeping its archives.
     #[arg(long, visible_alias = "low-disk")]
     pub stream: bool,
+    /// Let the archives unpack to so many bytes, such as 5G, although they are much smaller.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub max_unpacked: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -420,14 +423,23 @@ pub struct PriorityArgs {
 
 /// A rate in bytes per second, with an optional K, M or G for thousands, millions, thousands of millions.
 fn rate(text: &str) -> Result<u64, String> {
+    amount(text)
+        .ok_or_else(|| "a rate is a whole number of bytes per second, such as 500K, 10M or 1G".to_owned())
+}
+
+/// A number of bytes, in the same form.
+fn bytes(text: &str) -> Result<u64, String> {
+    amount(text).ok_or_else(|| "a size is a whole number of bytes, such as 500M or 5G".to_owned())
+}
+
+fn amount(text: &str) -> Option<u64> {
     let (digits, unit) = match text.trim().to_ascii_uppercase() {
         t if t.ends_with('K') => (t[..t.len() - 1].to_owned(), 1_000),
         t if t.ends_with('M') => (t[..t.len() - 1].to_owned(), 1_000_000),
         t if t.ends_with('G') => (t[..t.len() - 1].to_owned(), 1_000_000_000),
         t => (t, 1),
     };
-    let rate = digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|&rate| rate > 0);
-    rate.ok_or_else(|| "a rate is a whole number of bytes per second, such as 500K, 10M or 1G".to_owned())
+    digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|&amount| amount > 0)
 }
 
 fn priority(text: &str) -> Result<Priority, String> {

@@ -35,6 +35,16 @@ const SECTIONS: &[Section] = &[
         about: "Connections: how many, how long, and how much memory they take.",
         limits: lanspread_net::LIMITS,
     },
+    Section {
+        source: "crates/lanspread-core/src/limits.rs",
+        about: "What the brain holds and does for strangers.",
+        limits: lanspread_core::limits::TABLE,
+    },
+    Section {
+        source: "crates/lanspread-store/src/unpack/gate.rs",
+        about: "What archives may unpack to.",
+        limits: lanspread_store::LIMITS,
+    },
 ];
 
 fn document() -> String {

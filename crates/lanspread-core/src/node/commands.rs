@@ -61,6 +61,10 @@ impl Node {
             Command::StreamInstall { game } => self.stream_install(now, id, &game),
             Command::CancelDownload { game } => self.cancel(now, id, &game),
             Command::Install { game } => self.install(id, &game),
+            Command::AllowUnpacked { game, bytes, command } => {
+                self.job(DiskJob::AllowUnpacked { game, bytes });
+                self.handle_command(now, id, *command);
+            }
             Command::Uninstall { game } => self.uninstall(id, &game),
             Command::RemoveDownload { game } => self.remove(now, id, &game),
             Command::Verify { game, repair } => self.verify(id, &game, repair),

@@ -165,8 +165,39 @@ fn limits_hold() {
     let limits = UnpackLimits::default();
     assert_eq!(list(limits).unwrap().bytes, 200);
     for tight in [UnpackLimits { output_bytes: 199, ..limits }, UnpackLimits { entries: 1, ..limits }] {
-        assert!(matches!(list(tight), Err(UnpackError::Limit(_))));
+        assert!(matches!(list(tight), Err(UnpackError::Limit(_) | UnpackError::Large { bytes: 200 })));
     }
+}
+
+#[test]
+fn a_bomb_is_not_unpacked_without_its_owners_word() {
+    let half = 1 << 30;
+    let archive = |name| Rar5::new().stating(name, half, b"zeros").finish();
+    let lab = lab_with(&[("a.eti", archive("a")), ("b.eti", archive("b"))]);
+    let store = lab.open();
+    let refused = install(&store);
+    assert!(matches!(refused, Err(InstallError::Large { packed: 1.., unpacked }) if unpacked == 2 * half));
+    assert!(!lab.path("g/local").exists() && lab.leftovers().is_empty());
+    store.allow_unpacked(&game("g"), 2 * half - 1);
+    assert!(matches!(install(&store), Err(InstallError::Large { .. })));
+    store.allow_unpacked(&game("g"), 2 * half);
+    let tried = install(&store);
+    let damaged = matches!(&tried, Err(InstallError::Archive { error: UnpackError::Damaged { .. }, .. }));
+    assert!(damaged, "allowed, it is tried, and is found to have lied: {tried:?}");
+    assert!(!lab.path("g/local").exists() && lab.leftovers().is_empty());
+}
+
+#[test]
+fn unpacking_leaves_a_part_of_the_disk_free() {
+    let free = fs4::available_space(std::env::temp_dir()).unwrap();
+    let archive = Rar5::new().stating("large", free, b"x").finish();
+    let lab = lab_with(&[("a.eti", archive)]);
+    let store = lab.open();
+    store.allow_unpacked(&game("g"), u64::MAX);
+    let Err(InstallError::Full { missing }) = install(&store) else { panic!("it would fill the disk") };
+    let reserve = crate::stream::reserved_bytes(&std::env::temp_dir());
+    assert!(reserve > 0 && missing.abs_diff(reserve) < 1 << 28, "{missing} are missing, {reserve} stay free");
+    assert!(!lab.path("g/local").exists() && lab.leftovers().is_empty());
 }
 
 #[test]

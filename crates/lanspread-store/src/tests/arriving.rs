@@ -275,6 +275,40 @@ fn a_damaged_archive_takes_a_streamed_install_back_whole() {
 }
 
 #[test]
+fn a_bomb_is_not_streamed_without_its_owners_word() {
+    let half = 1 << 30;
+    let archive = Rar5::new().file("a", b"small").stating("b", half, b"zeros").stating("c", half, b"zeros");
+    let version = Version::new("g", 20_250_101, &[("a.eti", archive.finish())]);
+    let lab = Lab::new();
+    let store = lab.open();
+    let (streamed, _) = stream(&store, &version, 32);
+    let refused = matches!(&streamed, Err(InstallError::Archive { error: UnpackError::Damaged { .. }, .. }));
+    assert!(refused, "the first of them fits and lies: {streamed:?}");
+    let archive = Rar5::new().file("a", b"small").stating("b", 2 * half, b"zeros");
+    let version = Version::new("h", 20_250_101, &[("a.eti", archive.finish())]);
+    let (streamed, _) = stream(&store, &version, 32);
+    assert!(
+        matches!(streamed, Err(InstallError::Large { packed: 1.., unpacked }) if unpacked == 2 * half + 5)
+    );
+    assert!(!lab.path("g/local").exists() && !lab.path("h/local").exists() && lab.leftovers().is_empty());
+}
+
+/// What is unpacked ahead is no reason to fill the disk either; the install then says how much it would be.
+#[test]
+fn a_bomb_is_not_unpacked_ahead() {
+    let archive = Rar5::new().stating("zeros", 3 << 30, b"zeros").finish();
+    let version = Version::new("g", 20_250_101, &[("a.eti", archive)]);
+    let lab = Lab::new();
+    let store = lab.open();
+    store.unpack_ahead(&arrived(&store, &version), told().0);
+    assert_eq!(lab.leftovers(), [""; 0]);
+    store.commit(&version.content).unwrap();
+    let refused = install(&store);
+    assert!(matches!(refused, Err(InstallError::Large { packed: 1.., unpacked }) if unpacked == 3 << 30));
+    assert!(!lab.path("g/local").exists() && lab.path("g/a.eti").exists());
+}
+
+#[test]
 fn a_cancelled_stream_leaves_nothing_and_can_be_done_again() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();

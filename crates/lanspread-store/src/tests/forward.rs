@@ -109,7 +109,8 @@ fn limits_hold_before_a_byte_is_written() {
     let limits = UnpackLimits::default();
     for tight in [UnpackLimits { output_bytes: 199, ..limits }, UnpackLimits { entries: 1, ..limits }] {
         let lab = Lab::new();
-        assert!(matches!(forward(&lab, &archive, &tight), Err(UnpackError::Limit(_))));
+        let refused = forward(&lab, &archive, &tight);
+        assert!(matches!(refused, Err(UnpackError::Limit(_) | UnpackError::Large { bytes: 200 })));
         assert_eq!(lab.tree("forward").len(), 1);
     }
     let packed = built(ArchiveVersion::Rar50, false, false, &[("a", b"text ".repeat(10_000))]);

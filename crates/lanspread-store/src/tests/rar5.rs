@@ -46,6 +46,23 @@ impl Rar5 {
         self.entry(name, b"", 0, mode, &[])
     }
 
+    /// A file whose header states so many bytes, whatever its content has.
+    pub fn stating(mut self, name: &str, stated: u64, content: &[u8]) -> Self {
+        let fields = [
+            vint(4),
+            vint(stated),
+            vint(0o100_644),
+            crc32fast::hash(content).to_le_bytes().to_vec(),
+            vint(0),
+            vint(1),
+            vint(name.len() as u64),
+            name.into(),
+        ];
+        self.block(2, 0, &fields.concat(), &[], Some(content.len() as u64));
+        self.0.extend(content);
+        self
+    }
+
     /// A redirection record: 1 is a symbolic link on Unix, 3 a junction, 4 a hard link.
     pub fn link(self, name: &str, target: &str, kind: u64) -> Self {
         let body = [vint(5), vint(kind), vint(0), vint(target.len() as u64), target.into()].concat();

@@ -4,6 +4,7 @@
 //! writes nothing by itself; names go through [`RelPath`], so nothing leaves the sink's folder.
 
 pub mod forward;
+pub mod gate;
 pub mod rar;
 pub mod staging;
 
@@ -94,6 +95,9 @@ pub enum UnpackError {
     Name { name: String, reason: String },
     #[error("the archive exceeds a limit: {0}")]
     Limit(String),
+    /// Its entries have at least so many bytes, more than are allowed.
+    #[error("it unpacks to {bytes} bytes or more")]
+    Large { bytes: u64 },
     #[error("the entry {entry} is damaged: {reason}")]
     Damaged { entry: String, reason: String },
     #[error("the archive is damaged: {0}")]

@@ -303,7 +303,7 @@ impl Admission {
         inserted.map_err(|e| UnpackError::Name { name: entry.path.to_string(), reason: e.to_string() })?;
         self.bytes = self.bytes.saturating_add(entry.size);
         if self.bytes > limits.output_bytes {
-            return Err(UnpackError::Limit(format!("it has more than {} bytes", limits.output_bytes)));
+            return Err(UnpackError::Large { bytes: self.bytes });
         }
         self.entries += 1;
         if self.entries > limits.entries {

@@ -126,8 +126,8 @@ impl Asked {
     pub(super) fn follow(&self, request: &Request, goal: Goal) -> Result<(), ErrorBody> {
         let game = match request {
             Request::Download { game_id, .. }
-            | Request::Install { game_id }
-            | Request::StreamInstall { game_id }
+            | Request::Install { game_id, .. }
+            | Request::StreamInstall { game_id, .. }
             | Request::Uninstall { game_id }
             | Request::RemoveDownload { game_id }
             | Request::Verify { game_id, .. } => game_id.clone(),
@@ -310,6 +310,7 @@ mod tests {
             code: ErrorCode::SourcesGone,
             reason: "all sources are gone".to_owned(),
             missing_bytes: None,
+            unpacked_bytes: None,
             variants: vec![],
             totals: totals(),
         };

@@ -51,9 +51,13 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
             }
         }
         Command::Install(args) if args.stream => {
-            asked.follow(&Request::StreamInstall { game_id: args.game }, Goal::StreamInstall)
+            let (game_id, max_unpacked_bytes) = (args.game, args.max_unpacked);
+            asked.follow(&Request::StreamInstall { game_id, max_unpacked_bytes }, Goal::StreamInstall)
         }
-        Command::Install(args) => asked.follow(&Request::Install { game_id: args.game }, Goal::Install),
+        Command::Install(args) => {
+            let (game_id, max_unpacked_bytes) = (args.game, args.max_unpacked);
+            asked.follow(&Request::Install { game_id, max_unpacked_bytes }, Goal::Install)
+        }
         Command::Uninstall(args) => asked.follow(&Request::Uninstall { game_id: args.game }, Goal::Uninstall),
         Command::Remove(args) => asked.follow(&Request::RemoveDownload { game_id: args.game }, Goal::Remove),
         Command::Verify(args) => {

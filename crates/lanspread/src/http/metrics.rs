@@ -161,6 +161,7 @@ mod tests {
             code: ErrorCode::DiskFull,
             reason: String::new(),
             missing_bytes: None,
+            unpacked_bytes: None,
         };
         let entry = |event| LogEntry { at_ms: 0, event };
         let log = [

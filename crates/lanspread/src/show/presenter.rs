@@ -255,6 +255,7 @@ mod tests {
             code: ErrorCode::BadArchive,
             reason: "broken".into(),
             missing_bytes: None,
+            unpacked_bytes: None,
         };
         let table = [
             (
@@ -292,6 +293,7 @@ mod tests {
                     code: ErrorCode::AmbiguousContent,
                     reason: "the peers disagree".into(),
                     missing_bytes: None,
+                    unpacked_bytes: None,
                     variants: vec![Variant { content_id: "0123456789".into(), peers: vec!["ada".into()] }],
                     totals: totals(),
                 },

@@ -616,6 +616,7 @@ impl Guest {
                 self.streaming = Some(Streaming { content, held, most_held, next, stuck, damaged_at });
                 DiskReport::StreamOpened { game, unneeded }
             }
+            DiskJob::AllowUnpacked { .. } => return None,
             DiskJob::DropChunks { below, .. } => {
                 if let Some(streaming) = &mut self.streaming {
                     for chunk in 0..below.0 {

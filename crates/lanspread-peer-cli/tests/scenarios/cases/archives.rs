@@ -60,7 +60,7 @@ fn corrupt_archive(lab: &Lab) -> Outcome {
     rolled_back(&client, since)?;
     // So far it was unpacked while it arrived. Now from the archive as it is here.
     let again = client.mark();
-    client.ask(&Request::Install { game_id: game_id("ggoo")? })?;
+    client.ask(&Request::Install { game_id: game_id("ggoo")?, max_unpacked_bytes: None })?;
     rolled_back(&client, again)?;
     client.require_none(since, "a finished install", |e| matches!(e, Event::InstallFinished { .. }))?;
     require_same_game(&client, &bravo, "ggoo")?;

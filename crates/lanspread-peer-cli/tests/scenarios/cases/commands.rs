@@ -95,7 +95,7 @@ fn duplicate_command(lab: &Lab) -> Outcome {
 fn require_refused(peer: &Peer, game: &str, running: OperationKind, begin: Option<Request>) -> Outcome<Mark> {
     let game_id = game_id(game)?;
     let refused = [
-        Request::Install { game_id: game_id.clone() },
+        Request::Install { game_id: game_id.clone(), max_unpacked_bytes: None },
         Request::Uninstall { game_id: game_id.clone() },
         Request::RemoveDownload { game_id: game_id.clone() },
         Request::Download { game_id: game_id.clone(), install: false },
@@ -137,7 +137,7 @@ fn exclusive_operations(lab: &Lab) -> Outcome {
     require!(fetched < downloaded && ready < downloaded, "the other game waited for the large one");
 
     // By itself: unpacked while it is downloaded, it would be installed in no time.
-    let install = Request::Install { game_id: game_id("large")? };
+    let install = Request::Install { game_id: game_id("large")?, max_unpacked_bytes: None };
     let refused = require_refused(&client, "large", OperationKind::Installing, Some(install))?;
     let installed = await_installed(&client, since, "large")?;
     require!(refused <= installed, "the install was over before the refusals were");

@@ -293,7 +293,7 @@ fn install_and_uninstall(lab: &Lab) -> Outcome {
     let game_id = game_id("packed")?;
 
     let since = client.mark();
-    client.ask(&Request::Install { game_id: game_id.clone() })?;
+    client.ask(&Request::Install { game_id: game_id.clone(), max_unpacked_bytes: None })?;
     await_installed(&client, since, "packed")?;
     require_payload(lab, &client, "packed")?;
     require_same_game(&client, &bravo, "packed")?;

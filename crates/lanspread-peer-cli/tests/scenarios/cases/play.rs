@@ -98,7 +98,7 @@ fn first_play(lab: &Lab) -> Outcome {
         Event::UninstallFinished { game_id } if game_id == "ggoo" => Some(()),
         _ => None,
     })?;
-    client.ask(&Request::Install { game_id: game_id("ggoo")? })?;
+    client.ask(&Request::Install { game_id: game_id("ggoo")?, max_unpacked_bytes: None })?;
     await_installed(&client, since, "ggoo")?;
     Manifest::of(&local)?.require_equal(&before, "after the reinstall")?;
     let rearmed = play(&client)?;

@@ -179,7 +179,7 @@ fn client_of(lab: &Lab, name: &str, sources: &[&Peer], game: &str) -> Outcome<Pe
 }
 
 fn stream(peer: &Peer, game: &str) -> Outcome {
-    match peer.ask(&Request::StreamInstall { game_id: game_id(game)? })? {
+    match peer.ask(&Request::StreamInstall { game_id: game_id(game)?, max_unpacked_bytes: None })? {
         ReplyData::StreamInstall(reply) if !reply.already_there => Ok(()),
         other => fail!("stream-install of {game} answered {other:?}"),
     }
@@ -423,7 +423,7 @@ fn both_ways(lab: &Lab, fixture: &str) -> Outcome<(Peer, Peer)> {
     })?;
     downloads.await_idle()?;
     require!(!downloads.game_dir("cnctw").join("local").exists(), "local/ is still there");
-    downloads.ask(&Request::Install { game_id: game_id("cnctw")? })?;
+    downloads.ask(&Request::Install { game_id: game_id("cnctw")?, max_unpacked_bytes: None })?;
     await_installed(&downloads, since, "cnctw")?;
     local()?.require_equal(&payload, "local/ of the install afterwards against the reference")?;
     Ok((streams, downloads))
@@ -528,7 +528,8 @@ fn streamed_over_installed(lab: &Lab) -> Outcome {
         ("streamed", ErrorCode::AlreadyInstalled),
         ("kept", ErrorCode::AlreadyDownloaded),
     ] {
-        client.refuses(&Request::StreamInstall { game_id: game_id(name)? }, code)?;
+        client
+            .refuses(&Request::StreamInstall { game_id: game_id(name)?, max_unpacked_bytes: None }, code)?;
     }
     client.await_idle()?;
     client.require_none(since, "an event of an operation", |e| {

@@ -39,11 +39,10 @@ const GENERIC: &[&str] = &[
 ];
 
 /// Where a generic fault is reached and makes no difference to the claim.
-const INDIFFERENT: &[(&str, &str, &str)] = &[(
-    "S25",
-    "one-source-only",
-    "each client may take everything from the one source that the claim is about",
-)];
+const INDIFFERENT: &[(&str, &str, &str)] = &[
+    ("S25", "one-source-only", "each client may take everything from the one source that the claim is about"),
+    ("S68", "one-source-only", "each game may come from the one source that is honest"),
+];
 
 /// A scenario under one fault, or under none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

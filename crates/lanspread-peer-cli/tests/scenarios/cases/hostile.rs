@@ -130,7 +130,7 @@ fn open_files(peer: &Peer) -> Outcome<usize> {
 }
 
 /// Fetches the game, compares it, and removes it again; says how long the fetching took.
-fn fetch(client: &Peer, seed: &Peer) -> Outcome<Duration> {
+pub fn fetch(client: &Peer, seed: &Peer) -> Outcome<Duration> {
     let (since, began) = (client.mark(), Instant::now());
     client.download("ggoo", false)?;
     await_finished(client, since, "ggoo")?;
@@ -145,13 +145,13 @@ fn fetch(client: &Peer, seed: &Peer) -> Outcome<Duration> {
     Ok(took)
 }
 
-fn median(all: &mut [Duration]) -> Duration {
+pub fn median(all: &mut [Duration]) -> Duration {
     all.sort_unstable();
     all.get(all.len() / 2).copied().unwrap_or_default()
 }
 
 /// Resident memory of the peer's process; 0 where the system does not tell.
-fn resident(peer: &Peer) -> Outcome<u64> {
+pub fn resident(peer: &Peer) -> Outcome<u64> {
     let Some(process) = peer.process_id() else { fail!("{} does not run", peer.name()) };
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
@@ -159,7 +159,7 @@ fn resident(peer: &Peer) -> Outcome<u64> {
     Ok(kib << 10)
 }
 
-fn parsed<T: std::str::FromStr>(text: &str) -> Outcome<T> {
+pub fn parsed<T: std::str::FromStr>(text: &str) -> Outcome<T> {
     text.parse().map_err(|_| Failure(format!("{text:?} is no id")))
 }
 

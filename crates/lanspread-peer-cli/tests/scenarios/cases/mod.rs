@@ -1,6 +1,7 @@
 //! The scenarios. Each module is a part of the product's contract; the declarations stand beside the functions.
 
 mod archives;
+mod bombs;
 mod cables;
 mod closed;
 mod commands;
@@ -12,7 +13,9 @@ mod flow;
 mod folders;
 mod hostile;
 mod kills;
+mod liars;
 mod library;
+mod manifests;
 mod meeting;
 mod organiser;
 mod pending;
@@ -28,16 +31,19 @@ use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 21] = [
+    let groups: &[&'static [Scenario]] = &[
         meeting::SCENARIOS,
         downloads::SCENARIOS,
         sources::SCENARIOS,
         restarts::SCENARIOS,
         library::SCENARIOS,
+        liars::SCENARIOS,
+        manifests::SCENARIOS,
         commands::SCENARIOS,
         archives::SCENARIOS,
         streaming::SCENARIOS,
         swarm::SCENARIOS,
+        bombs::SCENARIOS,
         cables::SCENARIOS,
         closed::SCENARIOS,
         hostile::SCENARIOS,
@@ -51,7 +57,7 @@ pub fn all() -> Vec<&'static Scenario> {
         ending::SCENARIOS,
         pending::SCENARIOS,
     ];
-    let mut all: Vec<&Scenario> = groups.into_iter().flatten().collect();
+    let mut all: Vec<&Scenario> = groups.iter().copied().flatten().collect();
     all.sort_by_key(|s| number(s.id));
     if let Some(pair) = all.windows(2).find(|pair| pair[0].id == pair[1].id) {
         unreachable!("{} is declared twice", pair[0].id);

@@ -13,7 +13,7 @@ use crate::time::Time;
 const CHUNKS: u32 = 192;
 const HONEST: u8 = 1;
 /// What the honest source takes for a chunk.
-const HONEST_TAKES: Duration = Duration::from_millis(5);
+const HONEST_TAKES: Duration = Duration::from_millis(15);
 /// What a refusal takes to come.
 const REFUSAL_TAKES: Duration = Duration::from_millis(1);
 const LIMIT: u64 = 2_000_000;

@@ -14,6 +14,8 @@ pub const MANIFEST_SEND_BYTES_MAX: u64 = 128 << 20;
 /// Manifests that are sent at once to addresses that had the same one a moment ago. One stream among those of chunks
 /// costs a download little, whoever asks again and again.
 pub const MANIFEST_REPEATS_MAX: usize = 1;
+/// Bytes of chunks that are remembered to be set against repeated manifests: while chunks wait, repeats get no more.
+pub const MANIFEST_REPEAT_CREDIT_MAX: u64 = 8 << 20;
 /// An address that had a manifest so recently gets it again only as a repeat: longer than a peer takes to restart.
 pub const MANIFEST_REPEAT_WITHIN: Duration = Duration::from_secs(60);
 /// Notes of which address was sent which manifest. Beyond them everything counts as a repeat.

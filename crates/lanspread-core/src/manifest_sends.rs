@@ -15,9 +15,9 @@ use lanspread_types::{ContentId, GameId, PeerId, failpoint};
 
 use crate::io::LinkId;
 use crate::limits::{
-    MANIFEST_NOTES_MAX, MANIFEST_REFUSALS_MAX, MANIFEST_REPEAT_WITHIN, MANIFEST_REPEATS_MAX,
-    MANIFEST_SEND_BYTES_MAX, MANIFEST_SEND_PATIENCE, MANIFEST_SEND_RATE_MIN, MANIFEST_SENDS_MAX,
-    MANIFESTS_WAITING_MAX,
+    MANIFEST_NOTES_MAX, MANIFEST_REFUSALS_MAX, MANIFEST_REPEAT_CREDIT_MAX, MANIFEST_REPEAT_WITHIN,
+    MANIFEST_REPEATS_MAX, MANIFEST_SEND_BYTES_MAX, MANIFEST_SEND_PATIENCE, MANIFEST_SEND_RATE_MIN,
+    MANIFEST_SENDS_MAX, MANIFESTS_WAITING_MAX,
 };
 use crate::time::Time;
 
@@ -85,6 +85,8 @@ pub struct ManifestSends {
     dropped: BTreeSet<LinkId>,
     /// When an address was last sent a manifest.
     sent: BTreeMap<(Place, ContentId), Time>,
+    /// Bytes of chunks that were sent and have not been set against a repeat.
+    chunk_credit: u64,
     answers: VecDeque<ManifestAction>,
 }
 
@@ -140,15 +142,20 @@ impl ManifestSends {
         self.dropped.remove(&link);
     }
 
+    /// A chunk was sent. While chunks wait, repeats get no more bytes than chunks do.
+    pub fn chunk_sent(&mut self, bytes: u64) {
+        self.chunk_credit = self.chunk_credit.saturating_add(bytes).min(MANIFEST_REPEAT_CREDIT_MAX);
+    }
+
     /// What to do next; `None` when nothing waits or enough is being sent. To be called until it returns `None`.
-    pub fn next(&mut self, now: Time) -> Option<ManifestAction> {
+    pub fn next(&mut self, chunks_wait: bool, now: Time) -> Option<ManifestAction> {
         if let Some(answer) = self.answers.pop_front() {
             return Some(answer);
         }
         if self.waiting.is_empty() {
             return None;
         }
-        if let Some(at) = self.choose(now) {
+        if let Some(at) = self.choose(chunks_wait, now) {
             let request = self.waiting.remove(at)?;
             return Some(self.start(request, now));
         }
@@ -206,7 +213,7 @@ impl ManifestSends {
 
     /// The request that is answered next: of those that may be, first what is no repeat, then the address that gets least
     /// at present, then the one that has waited longest since it last got one.
-    fn choose(&self, now: Time) -> Option<usize> {
+    fn choose(&self, chunks_wait: bool, now: Time) -> Option<usize> {
         if self.sending.len() >= MANIFEST_SENDS_MAX {
             return None;
         }
@@ -226,7 +233,8 @@ impl ManifestSends {
         };
         let rank = |(at, waiting): (usize, &ManifestRequest)| {
             let repeat = self.is_repeat(waiting, now);
-            let may = (!repeat || repeats < MANIFEST_REPEATS_MAX)
+            let earned = !chunks_wait || self.chunk_credit >= waiting.bytes.min(MANIFEST_REPEAT_CREDIT_MAX);
+            let may = (!repeat || (repeats < MANIFEST_REPEATS_MAX && earned))
                 && fits(waiting)
                 && !self.is_sending_on(waiting.link);
             let served = at_place.get(&waiting.place).copied().unwrap_or(0);
@@ -238,6 +246,9 @@ impl ManifestSends {
     fn start(&mut self, request: ManifestRequest, now: Time) -> ManifestAction {
         let repeat = self.is_repeat(&request, now);
         let ManifestRequest { link, id, peer, place, game, content, bytes } = request;
+        if repeat {
+            self.chunk_credit = self.chunk_credit.saturating_sub(bytes);
+        }
         self.sent.retain(|_, at| now < *at + MANIFEST_REPEAT_WITHIN);
         if self.sent.len() < MANIFEST_NOTES_MAX {
             self.sent.insert((place, content), now);

@@ -32,7 +32,7 @@ struct Seen {
 
 fn drain(sends: &mut ManifestSends, now: Time) -> Seen {
     let mut seen = Seen::default();
-    while let Some(action) = sends.next(now) {
+    while let Some(action) = sends.next(false, now) {
         match action {
             ManifestAction::Serve { link, id, .. } => seen.served.push((link.0, id.0)),
             ManifestAction::Refuse { link, id, reason } => seen.refused.push((link.0, id.0, reason)),
@@ -97,6 +97,27 @@ fn asking_again_and_again_takes_one_stream() {
     }
     let later = at(1) + MANIFEST_REPEAT_WITHIN;
     assert_eq!(drain(&mut sends, later).served.len(), 2, "an old note is no longer held against the address");
+}
+
+#[test]
+fn repeats_get_no_more_than_the_chunks_that_wait() {
+    let mut sends = ManifestSends::default();
+    sends.enqueue(request(1, 1, 1, MIB));
+    assert!(matches!(sends.next(true, at(0)), Some(ManifestAction::Serve { .. })), "the first one is free");
+    sends.ended(LinkId(1), RequestId(1));
+    sends.enqueue(request(1, 2, 1, MIB));
+    assert_eq!(sends.next(true, at(1)), None);
+    sends.chunk_sent(MIB - 1);
+    assert_eq!(sends.next(true, at(2)), None);
+    sends.chunk_sent(1);
+    assert!(matches!(sends.next(true, at(3)), Some(ManifestAction::Serve { .. })));
+    sends.ended(LinkId(1), RequestId(2));
+    sends.enqueue(request(1, 3, 1, MIB));
+    assert_eq!(sends.next(true, at(4)), None, "that is used up");
+    assert!(
+        matches!(sends.next(false, at(5)), Some(ManifestAction::Serve { .. })),
+        "nobody waits for chunks"
+    );
 }
 
 #[test]

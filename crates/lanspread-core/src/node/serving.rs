@@ -54,13 +54,14 @@ impl Node {
 
     pub(super) fn served(&mut self, now: Time, link: LinkId, id: RequestId, bytes: u64, ok: bool) {
         self.manifest_sends.ended(link, id);
-        self.pump_manifests(now);
         // Manifests are answers, too, but no chunk data: the uplink knows only chunks.
         if self.uplink.served(link, id, bytes, ok, now) {
             self.traffic.sent_chunks += 1;
             self.traffic.sent_bytes += bytes;
+            self.manifest_sends.chunk_sent(bytes);
         }
         self.pump_uplink(now);
+        self.pump_manifests(now);
     }
 
     pub(super) fn link_closed(&mut self, now: Time, link: LinkId) {
@@ -100,7 +101,7 @@ impl Node {
 
     /// Starts as many manifests as may be on their way at once.
     pub(super) fn pump_manifests(&mut self, now: Time) {
-        while let Some(action) = self.manifest_sends.next(now) {
+        while let Some(action) = self.manifest_sends.next(!self.uplink.is_idle(), now) {
             match action {
                 ManifestAction::Serve { link, id, game, content } => {
                     let held = self.held(&game, content);

@@ -240,6 +240,11 @@ impl Uplink {
         if self.waiting == 0 { None } else { self.limit.next_wakeup(now) }
     }
 
+    /// Whether no chunk waits and none is being sent.
+    pub fn is_idle(&self) -> bool {
+        self.waiting == 0 && self.active.is_empty()
+    }
+
     /// Chunks queued or on their way, by game.
     pub fn active_per_game(&self) -> BTreeMap<GameId, usize> {
         let mut games = BTreeMap::new();

@@ -93,6 +93,14 @@ impl Wire {
         Some(self.link_mut(link))
     }
 
+    /// Ends the data connection from a receiver to a source; returns it with what was unanswered there.
+    pub fn drop_link(&mut self, receiver: usize, source: usize) -> Option<(LinkId, Vec<RequestId>)> {
+        let id = self.current.remove(&(receiver, source))?;
+        let link = self.link_mut(id);
+        link.open = false;
+        Some((id, std::mem::take(&mut link.outstanding).into_iter().collect()))
+    }
+
     /// Ends everything between two guests.
     pub fn sever(&mut self, a: usize, b: usize) -> Severed {
         let mut ends = Vec::new();
@@ -104,14 +112,7 @@ impl Wire {
                 }
             }
         }
-        let mut links = Vec::new();
-        for pair in [(a, b), (b, a)] {
-            if let Some(id) = self.current.remove(&pair) {
-                let link = self.link_mut(id);
-                link.open = false;
-                links.push((id, std::mem::take(&mut link.outstanding).into_iter().collect()));
-            }
-        }
+        let links = [(a, b), (b, a)].into_iter().filter_map(|(a, b)| self.drop_link(a, b)).collect();
         Severed { ends, links }
     }
 }

@@ -303,7 +303,7 @@ impl Node {
             }
         }
         for game in &games {
-            self.send_cancels(game);
+            self.send_cancels(now, game);
             self.watch_starvation(now, game);
         }
     }
@@ -346,10 +346,13 @@ impl Node {
         }
     }
 
-    fn send_cancels(&mut self, game: &GameId) {
+    fn send_cancels(&mut self, now: Time, game: &GameId) {
         let Some(transfer) = self.fetches.get_mut(game).and_then(Fetch::transfer_mut) else { return };
         for (peer, id) in transfer.swarm.cancels() {
             self.outbox.push_back(Output::Request { peer, request: Request::Cancel { id } });
+        }
+        for peer in transfer.swarm.stuck_sources(now) {
+            self.outbox.push_back(Output::DropSource { peer });
         }
     }
 

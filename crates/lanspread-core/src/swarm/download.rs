@@ -37,6 +37,8 @@ pub struct Download {
     availability: Availability,
     requests: Requests,
     cancels: VecDeque<RequestKey>,
+    /// Answers that are coming and are no longer needed, and since when.
+    unneeded: BTreeMap<RequestKey, Time>,
     /// Chunks that a scarce source has sent to somebody else, and when it said so.
     elsewhere: BTreeMap<ChunkIndex, Time>,
     /// Chunks of a wish that a seed could not fulfil, because it has one of them in name only: each is wished for alone.
@@ -111,6 +113,7 @@ impl Download {
             availability: Availability::new(chunks),
             requests: Requests::new(chunks),
             cancels: VecDeque::new(),
+            unneeded: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             doubtful: BTreeSet::new(),
             seeds: Vec::new(),
@@ -278,6 +281,15 @@ impl Download {
         self.cancels.drain(..)
     }
 
+    /// Sources that go on sending what is no longer needed for too long: their connections hold memory for nothing, and are
+    /// to be closed. Each of their requests still ends by `failed`.
+    pub fn stuck_sources(&mut self, now: Time) -> BTreeSet<PeerId> {
+        let stuck = |(_, since): &(&RequestKey, &Time)| **since + UNNEEDED_MAX <= now;
+        let peers: BTreeSet<PeerId> = self.unneeded.iter().filter(stuck).map(|(key, _)| key.0).collect();
+        self.unneeded.retain(|(peer, _), _| !peers.contains(peer));
+        peers
+    }
+
     /// A source has chosen this chunk; its bytes follow.
     pub fn started(&mut self, peer: PeerId, id: RequestId, chunk: ChunkIndex, now: Time) -> StartCheck {
         self.now = now;
@@ -300,6 +312,7 @@ impl Download {
         if self.had.contains(chunk) {
             self.requests.drop_wanted(&key);
             self.cancels.push_back(key);
+            self.unneeded.insert(key, now);
             return StartCheck::Unneeded;
         }
         StartCheck::Wanted
@@ -326,6 +339,9 @@ impl Download {
             self.duplicates += 1;
         }
         for key in self.requests.bringing(chunk) {
+            if self.requests.get(&key).is_some_and(|asked| asked.started) {
+                self.unneeded.insert(key, now);
+            }
             self.requests.drop_wanted(&key);
             self.cancels.push_back(key);
         }
@@ -390,6 +406,9 @@ impl Download {
         }
     }
 }
+
+/// How long a source may go on sending a chunk that has come from elsewhere: 8 MiB over a bad wireless link.
+pub(super) const UNNEEDED_MAX: Duration = Duration::from_secs(10);
 
 /// A pause after being turned away is neither so short that it floods the other side, nor so long that a wrong estimate
 /// would be felt. In seconds.

@@ -100,6 +100,30 @@ fn a_chunk_that_a_seed_has_chosen_is_asked_elsewhere_when_it_is_late_and_not_bef
     assert_eq!(download.duplicates(), 1);
 }
 
+/// Thirty connections that drip what nobody needs would hold all the memory that there is for chunks.
+#[test]
+fn a_source_that_drips_what_is_not_needed_any_more_is_cut_off() {
+    let (mut download, mut ids) = (download(8), 0);
+    (1..=2).for_each(|n| download.add_source(peer(n), ChunkSet::full(8), at(0)));
+    let asked = requests(&mut download, at(0), &mut ids);
+    let (slow, request) = asked[0].clone();
+    let chunk = request.candidates[0];
+    download.started(slow, request.id, chunk, at(1));
+    let helper = if slow == peer(1) { peer(2) } else { peer(1) };
+    let mut next: Vec<_> = asked.into_iter().filter(|(source, _)| *source == helper).collect();
+    while !download.had().contains(chunk) {
+        for (_, request) in next.drain(..) {
+            download.stored(helper, request.id, request.candidates[0], at(5010));
+        }
+        next = requests(&mut download, at(5010), &mut ids);
+        next.retain(|(source, _)| *source == helper);
+        assert!(!next.is_empty() || download.had().contains(chunk), "nobody else is asked for it");
+    }
+    assert!(download.stuck_sources(at(15_009)).is_empty());
+    assert_eq!(download.stuck_sources(at(15_010)).into_iter().collect::<Vec<_>>(), [slow]);
+    assert!(download.stuck_sources(at(60_000)).is_empty(), "once");
+}
+
 /// A scarce seed is asked for what nobody else has. A copy that is gone must not count for ever, or nobody gets it.
 #[test]
 fn a_copy_that_is_gone_is_asked_of_the_seed_again() {

@@ -50,10 +50,12 @@ impl World {
                 let (peer, failure) = (self.guests[at].id, RequestFailure::Refused(reason));
                 self.on_link(link, NetInput::RequestFailed { peer, id, failure });
             }
-            // Guests of a simulation ask for few manifests, take them, and send them at once.
-            Output::DropLink { .. } | Output::DropSource { .. } => {
-                return Err(format!("guest {at} drops a connection"));
+            Output::DropSource { peer } => {
+                let source = self.by_id[&peer];
+                self.drop_source(at, source);
             }
+            // Guests of a simulation ask for few manifests and take them.
+            Output::DropLink { .. } => return Err(format!("guest {at} drops a connection")),
             Output::Disk(job) => {
                 let (done, life) = (self.guests[at].disk.job_done_at(self.now), self.guests[at].life);
                 self.queue.plan(done, Event::JobDone { guest: at, life, job });

@@ -1,6 +1,7 @@
 //! What goes wrong.
 
-use lanspread_core::io::{CloseReason, NetInput, RequestFailure};
+use lanspread_core::io::{CloseReason, LinkId, NetInput, RequestFailure};
+use lanspread_types::message::RequestId;
 
 use super::carry::RESET_AFTER;
 use super::{Event, World};
@@ -72,13 +73,25 @@ impl World {
             }
         }
         for (link, unanswered) in links {
-            let (receiver, source) = (self.wire.link(link).receiver, self.wire.link(link).source);
-            self.tell(source, RESET_AFTER, NetInput::LinkClosed { link });
-            for id in unanswered {
-                let (peer, failure) = (self.guests[source].id, RequestFailure::Lost("reset".to_owned()));
-                self.tell(receiver, RESET_AFTER, NetInput::RequestFailed { peer, id, failure });
-            }
+            self.link_lost(link, unanswered);
         }
         self.network.cut(|from, to| (from, to) == (a, b) || (from, to) == (b, a), self.now);
+    }
+
+    /// A receiver closes its data connection to a source.
+    pub(super) fn drop_source(&mut self, receiver: usize, source: usize) {
+        if let Some((link, unanswered)) = self.wire.drop_link(receiver, source) {
+            self.link_lost(link, unanswered);
+            self.network.cut(|from, to| (from, to) == (source, receiver), self.now);
+        }
+    }
+
+    fn link_lost(&mut self, link: LinkId, unanswered: Vec<RequestId>) {
+        let (receiver, source) = (self.wire.link(link).receiver, self.wire.link(link).source);
+        self.tell(source, RESET_AFTER, NetInput::LinkClosed { link });
+        for id in unanswered {
+            let (peer, failure) = (self.guests[source].id, RequestFailure::Lost("reset".to_owned()));
+            self.tell(receiver, RESET_AFTER, NetInput::RequestFailed { peer, id, failure });
+        }
     }
 }

@@ -3,7 +3,7 @@
 use lanspread_types::limits::CANDIDATES_PER_REQUEST_MAX;
 use lanspread_types::{ChunkIndex, PeerId, failpoint};
 
-use super::{Download, Quiet};
+use super::{Download, Quiet, UNNEEDED_MAX};
 use crate::swarm::rng::mix;
 use crate::swarm::source::Source;
 use crate::swarm::window::Window;
@@ -49,7 +49,8 @@ impl Download {
         let contact = self.sources.values().flat_map(|source| source.contact.next_change());
         let silent = self.silences().map(|(_, at)| at);
         let hopeless = self.sources.values().filter_map(|source| source.doubt.hopeless_at());
-        let trust = silent.chain(hopeless);
+        let stuck = self.unneeded.values().map(|&since| since + UNNEEDED_MAX);
+        let trust = silent.chain(hopeless).chain(stuck);
         late.chain(rested).chain(spread).chain(contact).chain(trust).filter(|&at| at > self.now).min()
     }
 

@@ -127,6 +127,7 @@ impl Download {
 
     pub(super) fn end(&mut self, key: &RequestKey) -> Option<Asked> {
         let asked = self.requests.remove(key)?;
+        self.unneeded.remove(key);
         self.quiet.settled = false;
         self.bytes_in_flight -= asked.bytes;
         if let Some(source) = self.sources.get_mut(&key.0) {

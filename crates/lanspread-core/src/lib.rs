@@ -5,6 +5,7 @@
 //! happens. So a party of two hundred peers runs in one thread, from one seed (`lanspread-sim`).
 
 pub mod agreement;
+pub mod budget;
 pub mod catalog;
 pub mod catalog_sync;
 pub mod command;

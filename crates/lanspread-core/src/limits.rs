@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use lanspread_types::limits::PEERS_MAX;
+
 lanspread_types::limits! {
 /// Requests for manifests that wait, over all peers. Each is some 150 bytes; two guests' worth for each of 512 peers.
 pub const MANIFESTS_WAITING_MAX: usize = 1024;
@@ -48,4 +50,31 @@ pub const MANIFEST_PLACES_MAX: usize = 1024;
 /// Time that a manifest which is no longer waited for may go on before the connection to its source is closed. A source
 /// that is honest and was only late ends it, and is not torn out of its chunks.
 pub const MANIFEST_LEFTOVER_MAX: Duration = Duration::from_secs(10);
+
+/// Units that the control messages of one connection may cost per second. A unit is what takes one microsecond of the
+/// node's thread (`budget::cost`); the simulated rooms of 200 need a quarter of it at most (docs/protocol.md).
+pub const UNITS_PER_SECOND: u32 = 20_000;
+/// Units that one connection may spend at once: a library of 4,096 games, a catalogue of 4 MiB and introductions to a full
+/// room, and what a peer says in the fifteen seconds for which a busy receiver still counts as alive.
+pub const UNITS_BURST: u32 = 150_000;
+/// Units that one connection may owe, in messages that were not handled, before it is closed: one second's budget.
+pub const UNITS_OWED_MAX: u32 = UNITS_PER_SECOND;
+/// Connections whose budgets one address (IPv4) or /64 (IPv6) may use together, however many identities it has: a
+/// machine runs one peer, a router with address translation has a few behind it.
+pub const CONNECTIONS_PER_SITE: u32 = 4;
+/// The same on a loopback address, where a whole party may run for trial.
+pub const CONNECTIONS_PER_LOOPBACK_SITE: u32 = 64;
+/// Wishes of one peer that are told and weighed within a minute: an organiser has the evening's games in mind.
+pub const WISHES_PER_PEER: usize = 8;
+/// The same for one address or /64, whatever its identities are: four peers behind one router.
+pub const WISHES_PER_SITE: usize = 4 * WISHES_PER_PEER;
+/// The same for everybody together, so also the lines of it that are printed in a minute. When they are used up, a peer of
+/// an address that has made fewer of them still gets in.
+pub const WISHES_MAX: usize = 256;
+/// Changes of one peer's library that are told at once; beyond that they are told together.
+pub const LIBRARY_NEWS_BURST: u32 = 16;
+/// Changes of one peer's library that are told per second after that.
+pub const LIBRARY_NEWS_PER_SECOND: u32 = 1;
+/// Addresses whose spending is remembered after their connections ended.
+pub const SITES_MAX: usize = 2 * PEERS_MAX;
 }

@@ -3,11 +3,14 @@
 //! What peers have is in the roster; how they stand they say when they are asked. Nothing is sent while nobody looks.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lanspread_types::message::{GameOffer, PeerState};
 use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, PeerId, failpoint};
 
+use crate::budget::site_of;
+use crate::limits::{WISHES_MAX, WISHES_PER_PEER, WISHES_PER_SITE};
 use crate::time::Time;
 
 /// How long answers are waited for.
@@ -17,15 +20,21 @@ const TELL_EVERY: Duration = Duration::from_millis(250);
 /// The same wish of the same peer is told once in this time.
 const WISH_EVERY: Duration = Duration::from_secs(60);
 /// Downloads that others have set off and that run at a time: a wish must not fill a disk.
-pub const WISHES_MAX: usize = 4;
-const REMEMBERED_MAX: usize = 1024;
+pub const WISHED_DOWNLOADS_MAX: usize = 4;
 
 /// What the peers said of late, and what they were told.
 #[derive(Debug, Default)]
 pub struct Room {
     states: BTreeMap<PeerId, (PeerState, Time)>,
     told: BTreeMap<PeerId, Time>,
-    wishes: BTreeMap<(PeerId, GameId), Time>,
+    wishes: BTreeMap<(PeerId, GameId), Wish>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    at: Time,
+    /// Of the peer that made it.
+    site: IpAddr,
 }
 
 /// Everybody, by game.
@@ -131,13 +140,36 @@ impl Room {
         due
     }
 
-    /// Whether a wish is a new one.
-    pub fn wished(&mut self, peer: PeerId, game: &GameId, now: Time) -> bool {
-        self.wishes.retain(|_, at| now.since(*at) < WISH_EVERY);
-        if self.wishes.len() >= REMEMBERED_MAX || self.wishes.contains_key(&(peer, game.clone())) {
+    /// Whether a wish is a new one, and within what its peer and its address may wish.
+    pub fn wished(&mut self, peer: PeerId, ip: IpAddr, game: &GameId, now: Time) -> bool {
+        let site = site_of(ip);
+        let key = (peer, game.clone());
+        if self.wishes.get(&key).is_some_and(|wish| now.since(wish.at) < WISH_EVERY) {
             return false;
         }
-        self.wishes.insert((peer, game.clone()), now);
+        self.wishes.retain(|_, wish| now.since(wish.at) < WISH_EVERY);
+        let of_peer = self.wishes.keys().filter(|(wisher, _)| *wisher == peer).count();
+        let mut by_site: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        self.wishes.values().for_each(|wish| *by_site.entry(wish.site).or_default() += 1);
+        let of_site = by_site.get(&site).copied().unwrap_or(0);
+        let too_many = of_peer >= WISHES_PER_PEER || of_site >= WISHES_PER_SITE;
+        if too_many && !failpoint!("first-come-wishes") {
+            return false;
+        }
+        if self.wishes.len() >= WISHES_MAX {
+            // Whoever wishes most gives way, so that nobody can swallow what others wish.
+            let greediest = by_site.into_iter().max_by_key(|(_, wishes)| *wishes);
+            let Some((greediest, _)) = greediest.filter(|(_, wishes)| *wishes > of_site + 1) else {
+                return false;
+            };
+            if failpoint!("first-come-wishes") {
+                return false;
+            }
+            let oldest = self.wishes.iter().filter(|(_, wish)| wish.site == greediest);
+            let oldest = oldest.min_by_key(|(_, wish)| wish.at).map(|(key, _)| key.clone());
+            oldest.map(|key| self.wishes.remove(&key));
+        }
+        self.wishes.insert(key, Wish { at: now, site });
         true
     }
 }
@@ -334,11 +366,40 @@ mod tests {
         let (mut room, ann) = (Room::default(), PeerId([1; 32]));
         let at = |ms| Time::from_start(Duration::from_millis(ms));
         assert!(room.may_tell(ann, at(0)) && !room.may_tell(ann, at(100)) && room.may_tell(ann, at(300)));
-        assert!(room.wished(ann, &ggoo(), at(0)) && !room.wished(ann, &ggoo(), at(59_000)));
-        assert!(room.wished(ann, &ggoo(), at(60_000)), "after a minute it is a new one");
-        assert!(room.wished(PeerId([2; 32]), &ggoo(), at(60_000)), "and so is that of somebody else");
-        let many = (0..5000).filter(|n| room.wished(ann, &GameId::new(format!("g{n}")).unwrap(), at(62_000)));
-        assert!(many.count() < REMEMBERED_MAX);
+        assert!(room.wished(ann, ip(1), &ggoo(), at(0)) && !room.wished(ann, ip(1), &ggoo(), at(59_000)));
+        assert!(room.wished(ann, ip(1), &ggoo(), at(60_000)), "after a minute it is a new one");
+        let bob = PeerId([2; 32]);
+        assert!(room.wished(bob, ip(1), &ggoo(), at(60_000)), "and so is that of somebody else");
+        assert_eq!(wish_many(&mut room, ann, ip(1), at(62_000)), WISHES_PER_PEER - 1);
+    }
+
+    fn ip(n: u32) -> IpAddr {
+        IpAddr::from((0x0a00_0000 + n).to_be_bytes())
+    }
+
+    /// Wishes for many games; returns how many of them count.
+    fn wish_many(room: &mut Room, peer: PeerId, ip: IpAddr, now: Time) -> usize {
+        let games = (0..5000).map(|n| GameId::new(format!("g{n}")).unwrap());
+        games.filter(|game| room.wished(peer, ip, game, now)).count()
+    }
+
+    #[test]
+    fn identities_of_one_address_share_their_wishes() {
+        let mut room = Room::default();
+        let all: usize = (0..64).map(|n| wish_many(&mut room, PeerId([n; 32]), ip(1), Time::START)).sum();
+        assert_eq!(all, WISHES_PER_SITE);
+        assert_eq!(wish_many(&mut room, PeerId([99; 32]), ip(2), Time::START), WISHES_PER_PEER);
+    }
+
+    #[test]
+    fn wish_of_a_modest_peer_counts_when_all_are_used_up() {
+        let mut room = Room::default();
+        for n in 0..200 {
+            wish_many(&mut room, PeerId([n; 32]), ip(u32::from(n) / 4), Time::START);
+        }
+        assert_eq!(room.wishes.len(), WISHES_MAX);
+        assert!(room.wished(PeerId([222; 32]), ip(999), &ggoo(), Time::START), "the organiser's");
+        assert_eq!(room.wishes.len(), WISHES_MAX);
     }
 
     #[test]

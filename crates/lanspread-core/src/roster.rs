@@ -11,6 +11,7 @@ use lanspread_types::limits::{GAMES_PER_PEER_MAX, PEERS_MAX};
 use lanspread_types::message::{GameOffer, LibraryUpdate};
 use lanspread_types::{ContentId, GameId, PeerId, failpoint};
 
+use crate::budget::{Budget, News};
 use crate::io::{ConnId, Connected};
 use crate::snapshot::PeerSnapshot;
 use crate::time::Time;
@@ -19,8 +20,6 @@ use crate::time::Time;
 const SIMULTANEOUS: Duration = Duration::from_secs(3);
 /// Most contents that a peer may want announcements for at a time; it downloads no more than a handful.
 const INTERESTS_MAX: usize = 64;
-/// Pings of one peer within a second. A peer asks after five seconds of silence, and not again before it has heard.
-const PINGS_PER_SECOND_MAX: u32 = 8;
 
 /// A connected peer.
 #[derive(Debug, Clone)]
@@ -34,8 +33,10 @@ pub struct RemotePeer {
     connected_at: Time,
     pub last_heard: Time,
     pub pinged: bool,
-    /// Its pings since then.
-    pings: (Time, u32),
+    /// What its messages may still cost.
+    pub budget: Budget,
+    /// What may be told of its library.
+    pub news: News,
     library: RemoteLibrary,
     interests: BTreeSet<ContentId>,
     /// Downloads in which it sent what does not verify.
@@ -108,7 +109,8 @@ impl Roster {
                 connected_at: now,
                 last_heard: now,
                 pinged: false,
-                pings: (now, 0),
+                budget: Budget::new(1, now),
+                news: News::new(now),
                 library: RemoteLibrary::default(),
                 interests: BTreeSet::new(),
                 strikes: 0,
@@ -205,15 +207,6 @@ impl Roster {
 }
 
 impl RemotePeer {
-    /// Counts a ping; returns whether they come too fast.
-    pub fn floods_with_pings(&mut self, now: Time) -> bool {
-        if now.since(self.pings.0) >= Duration::from_secs(1) {
-            self.pings = (now, 0);
-        }
-        self.pings.1 += 1;
-        self.pings.1 > PINGS_PER_SECOND_MAX && !failpoint!("take-every-ping")
-    }
-
     /// Applies a library message. Returns whether the library is complete and changed.
     pub fn update_library(&mut self, update: LibraryUpdate) -> Result<bool, LibraryFault> {
         let library = &mut self.library;

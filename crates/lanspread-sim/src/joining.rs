@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanspread_core::budget::cost;
 use lanspread_core::catalog::Catalog;
 use lanspread_core::command::{Command, CommandId, RateLimits, Reply};
 use lanspread_core::finding::Finding;
@@ -29,6 +30,7 @@ use lanspread_types::{
 
 use crate::content::random_32;
 use crate::queue::EventQueue;
+use crate::spending::{Spending, Spent};
 
 const LATENCY: Duration = Duration::from_micros(300);
 /// TCP, TLS and the hellos.
@@ -68,6 +70,8 @@ pub struct Filled {
     /// Control connections that were opened, and how many a full mesh needs.
     pub connections: usize,
     pub pairs: usize,
+    /// Most that the control messages of one connection cost their receiver.
+    pub spent: Spent,
 }
 
 #[derive(Debug)]
@@ -99,6 +103,7 @@ struct Room {
     rng: Rng,
     full: usize,
     checks: u64,
+    spending: Spending,
 }
 
 /// Plays it. `None` if the room never came together.
@@ -165,6 +170,7 @@ impl Room {
             filling,
             full: 0,
             checks: 0,
+            spending: Spending::default(),
         }
     }
 
@@ -194,7 +200,12 @@ impl Room {
                 self.input(by, Input::Net(NetInput::Sighted(sighting)));
             }
             Event::Established { conn } => self.established(conn),
-            Event::Net { to, input } => self.input(to, Input::Net(input)),
+            Event::Net { to, input } => {
+                if let NetInput::Message { conn, message } = &input {
+                    self.spending.note(*conn, cost(message), self.now);
+                }
+                self.input(to, Input::Net(input));
+            }
             Event::Wake { guest, planned } if self.guests[guest].wake == Some(planned) => {
                 self.guests[guest].wake = None;
                 self.input(guest, Input::Wake);
@@ -390,6 +401,7 @@ impl Room {
             introduced: sorted(|guest| guest.introduced),
             connections: self.ends.len() / 2,
             pairs: guests * (guests - 1) / 2,
+            spent: self.spending.most(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod party;
 pub mod plot;
 pub mod queue;
 pub mod report;
+pub mod spending;
 pub mod wire;
 pub mod world;
 

@@ -193,7 +193,7 @@ fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the program's result")]
 fn print(report: &Report) {
     println!(
-        "seed {:3}  N {:3}  bound {:.2} s  last/bound {:.4}  playable/bound {:.4}  seed copies {:.4}  duplicates {} of {}  corrupt {}  control {} KiB in {} messages per peer  in flight {} KiB  events {}",
+        "seed {:3}  N {:3}  bound {:.2} s  last/bound {:.4}  playable/bound {:.4}  seed copies {:.4}  duplicates {} of {}  corrupt {}  control {} KiB in {} messages per peer  in flight {} KiB  events {}  units of one connection {} in a second, {} in a burst",
         report.seed,
         report.receivers,
         report.bound.as_secs_f64(),
@@ -207,6 +207,8 @@ fn print(report: &Report) {
         report.messages,
         report.bytes_in_flight_max >> 10,
         report.events,
+        report.spent.second,
+        report.spent.burst,
     );
     let one = |peer: &lanspread_sim::report::PeerReport| {
         format!("{:.3}", peer.complete.as_secs_f64() / peer.bound.as_secs_f64())

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use lanspread_core::time::Time;
 
+use crate::spending::Spent;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     pub seed: u64,
@@ -31,6 +33,8 @@ pub struct Report {
     pub rejected: usize,
     pub bytes_in_flight_max: u64,
     pub events: u64,
+    /// Most that the control messages of one connection cost their receiver.
+    pub spent: Spent,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanspread_core::budget::cost;
 use lanspread_core::command::{Command, CommandId};
 use lanspread_core::event::Event as Told;
 use lanspread_core::io::{ConnId, DiskJob, Input, LinkId, NetInput, Output};
@@ -25,6 +26,7 @@ use crate::network::Network;
 use crate::party::{Fault, Party};
 use crate::queue::EventQueue;
 use crate::report::Report;
+use crate::spending::Spending;
 use crate::wire::Wire;
 
 /// Guests meet so long before the first click: they have read their libraries and shown them to each other.
@@ -131,6 +133,7 @@ struct Tally {
     rejected: usize,
     bytes_in_flight_max: u64,
     events: u64,
+    spending: Spending,
     progress: Vec<(Duration, [u32; 3])>,
 }
 
@@ -267,6 +270,7 @@ impl World {
                 if !end.open {
                     return Ok(());
                 }
+                self.tally.spending.note(conn, cost(&message), self.now);
                 self.input(end.owner, Input::Net(NetInput::Message { conn, message }))
             }
             Event::Net { to, life, input } if self.guests[to].life == life => self.hear(to, input),

@@ -13,7 +13,8 @@ fn room(hearsay: Hearsay, seed: u64) -> Filled {
     let _ = writeln!(
         std::io::stdout(),
         "{hearsay:?}, seed {seed}: together {:.2} s after the last start; control bytes sent by a guest: median {}, \
-         most {} (introductions: median {}, most {}); {} connections for {} pairs",
+         most {} (introductions: median {}, most {}); {} connections for {} pairs; \
+         units of one connection: {} in a second, {} in a burst",
         filled.converged.as_secs_f64(),
         filled.sent[middle],
         filled.sent[last],
@@ -21,6 +22,8 @@ fn room(hearsay: Hearsay, seed: u64) -> Filled {
         filled.introduced[last],
         filled.connections,
         filled.pairs,
+        filled.spent.second,
+        filled.spent.burst,
     );
     filled
 }

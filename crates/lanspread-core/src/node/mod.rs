@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use lanspread_types::message::{Message, RequestId};
 use lanspread_types::{GameId, PeerId};
 
+use crate::budget::Sites;
 use crate::catalog::Catalog;
 use crate::catalog_sync::CatalogSync;
 use crate::command::{CommandError, CommandId, RateLimits, Reply};
@@ -68,6 +69,8 @@ pub struct Node {
     config: NodeConfig,
     rng: Rng,
     roster: Roster,
+    /// What the addresses of peers may still cost.
+    sites: Sites,
     library: LocalLibrary,
     operations: Operations,
     fetches: BTreeMap<GameId, Fetch>,
@@ -92,6 +95,8 @@ pub struct Node {
     /// Why the library, or a part of it, could not be read at the last scan.
     library_fault: Option<crate::io::DiskError>,
     announced_at: Time,
+    /// When to tell of libraries that change too often.
+    news_due: Option<Time>,
     /// Hashed games that are still to be announced.
     announce_due: Option<Time>,
     /// When to look for silent peers, at the latest.
@@ -112,6 +117,7 @@ impl Node {
         let mut node = Self {
             rng: Rng::new(config.seed),
             roster: Roster::new(config.me),
+            sites: Sites::default(),
             uplink: Uplink::new(),
             manifest_sends: ManifestSends::default(),
             config,
@@ -130,6 +136,7 @@ impl Node {
             ready: false,
             library_fault: None,
             announced_at: Time::START,
+            news_due: None,
             announce_due: None,
             liveness_due: None,
             outbox: VecDeque::from([Output::Disk(DiskJob::Scan)]),

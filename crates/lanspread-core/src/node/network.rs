@@ -7,6 +7,7 @@ use lanspread_types::message::{HaveMap, LibraryUpdate, Message};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameId, PeerId, failpoint};
 
 use super::Node;
+use crate::budget::{Verdict, cost, may_be_dropped};
 use crate::command::{CommandError, Reply};
 use crate::event::Event;
 use crate::fetch::Fetch;
@@ -142,6 +143,15 @@ impl Node {
         let Some(peer) = self.roster.by_conn_mut(conn) else { return };
         (peer.last_heard, peer.pinged) = (now, false);
         let id = peer.id;
+        let units = cost(&message);
+        let own = peer.budget.charge(units, now);
+        match self.sites.charge(peer.addr.ip(), units, now).max(own) {
+            Verdict::Handle => {}
+            _ if takes_regardless(&message) => {}
+            Verdict::Flood => return self.let_go(now, id, flood(&message)),
+            Verdict::Spare if may_be_dropped(&message) => return,
+            Verdict::Spare => {}
+        }
         match message {
             Message::Library(update) => self.library_message(now, conn, id, update),
             Message::Interested { game, content } => {
@@ -177,9 +187,6 @@ impl Node {
             Message::StateWanted => self.tell_state(now, conn, id),
             Message::State(state) => self.state_told(now, id, state),
             Message::FetchWanted { game } => self.fetch_wanted(now, id, &game),
-            Message::Ping { .. } if peer.floods_with_pings(now) => {
-                self.let_go(now, id, RefusalCause::Protocol("it pings again and again".to_owned()));
-            }
             Message::Ping { nonce } => self.send(conn, Message::Pong { nonce }),
             Message::Introduce { peers } => self.introduced(now, id, &peers),
             Message::Pong { .. } => {}
@@ -195,8 +202,13 @@ impl Node {
         match peer.update_library(update) {
             Ok(false) => {}
             Ok(true) => {
-                let games = peer.game_count();
-                self.event(Event::RemoteLibraryChanged { peer: id, games });
+                if peer.news.tell(now) || failpoint!("tell-every-library") {
+                    let games = peer.game_count();
+                    self.event(Event::RemoteLibraryChanged { peer: id, games });
+                } else {
+                    let due = peer.news.next();
+                    self.news_due = Some(self.news_due.map_or(due, |known| known.min(due)));
+                }
                 self.offers_changed(now, id);
             }
             // A connection made anew starts with a whole snapshot, which is the simplest way to agree again.
@@ -209,6 +221,23 @@ impl Node {
                 self.close(conn, CloseReason::ProtocolError);
                 self.closed(now, conn, CloseReason::Lost);
             }
+        }
+    }
+
+    /// Tells how the libraries stand that changed too often to tell each change.
+    pub(super) fn tell_library_news(&mut self, now: Time) {
+        if self.news_due.is_none_or(|due| now < due) {
+            return;
+        }
+        let mut told = Vec::new();
+        for peer in self.roster.iter_mut().filter(|peer| peer.news.pending) {
+            if peer.news.tell(now) {
+                told.push((peer.id, peer.game_count()));
+            }
+        }
+        self.news_due = self.roster.iter().filter(|p| p.news.pending).map(|p| p.news.next()).min();
+        for (peer, games) in told {
+            self.event(Event::RemoteLibraryChanged { peer, games });
         }
     }
 
@@ -308,6 +337,31 @@ impl Node {
         let ignored = self.library.ignored().to_vec();
         self.event(Event::LocalLibraryChanged { games, ignored });
     }
+}
+
+/// Sabotage: no message, or no ping, is one too many.
+fn takes_regardless(message: &Message) -> bool {
+    matches!(message, Message::Ping { .. }) && failpoint!("take-every-ping")
+        || failpoint!("take-every-message")
+}
+
+/// Why a connection is closed whose messages cost too much: named by the last one.
+fn flood(message: &Message) -> RefusalCause {
+    let what = match message {
+        Message::Library(_) => "library updates",
+        Message::Interested { .. } | Message::NotInterested { .. } => "interests",
+        Message::HaveMap(_) => "have maps",
+        Message::Have { .. } => "have announcements",
+        Message::Introduce { .. } => "introductions",
+        Message::CatalogOffer { .. } | Message::CatalogWanted { .. } | Message::CatalogPart { .. } => {
+            "catalogue messages"
+        }
+        Message::StateWanted | Message::State(_) => "states",
+        Message::FetchWanted { .. } => "wishes",
+        Message::Ping { .. } | Message::Pong { .. } => "pings",
+        Message::Goodbye => "goodbyes",
+    };
+    RefusalCause::Protocol(format!("it floods with control messages, the last of them {what}"))
 }
 
 /// The chunks of a part of a bitmap, least significant bit first. Bits beyond the last chunk are not looked for here: no

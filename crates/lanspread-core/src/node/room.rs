@@ -8,7 +8,7 @@ use super::Node;
 use crate::command::{CommandError, CommandId, OperationKind, Reply};
 use crate::event::Event;
 use crate::io::ConnId;
-use crate::room::{ANSWERS_WITHIN, Counted, RoomSnapshot, Standing, WISHES_MAX, overview};
+use crate::room::{ANSWERS_WITHIN, Counted, RoomSnapshot, Standing, WISHED_DOWNLOADS_MAX, overview};
 use crate::time::Time;
 
 impl Node {
@@ -122,7 +122,8 @@ impl Node {
     /// Somebody asks everybody to fetch a game. It is done if the owner allows such wishes, the game counts here, and
     /// what is to be fetched is beyond doubt: which content that is, this peer decides as for any download.
     pub(super) fn fetch_wanted(&mut self, now: Time, peer: PeerId, game: &GameId) {
-        if !self.room.wished(peer, game, now) {
+        let Some(ip) = self.roster.get(&peer).map(|p| p.addr.ip()) else { return };
+        if !self.room.wished(peer, ip, game, now) {
             return;
         }
         let name = self.roster.name_of(&peer);
@@ -135,7 +136,7 @@ impl Node {
         let running = downloads.iter().filter(|o| o.kind == OperationKind::Downloading).count();
         let allowed = self.config.rules.accept_wants && !failpoint!("grant-no-wish");
         if !(allowed || failpoint!("grant-every-wish"))
-            || running >= WISHES_MAX
+            || running >= WISHED_DOWNLOADS_MAX
             || self.check_command(game).is_err()
             || self.check_name(game).is_err()
         {

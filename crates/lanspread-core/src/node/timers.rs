@@ -33,6 +33,7 @@ impl Node {
             self.leftovers_wakeup(),
             limited,
             self.announce_due,
+            self.news_due,
         ];
         fetches.chain(liveness).chain(waits).chain(rest.into_iter().flatten()).min()
     }
@@ -41,6 +42,7 @@ impl Node {
         self.answer_peer_waits(now);
         self.check_liveness(now);
         self.announce_if_due(now);
+        self.tell_library_news(now);
         self.give_up_late_catalog(now);
         self.answer_rooms(now);
         self.run_meeting_timers(now);

@@ -66,6 +66,7 @@ impl World {
             rejected: self.tally.rejected,
             bytes_in_flight_max: self.tally.bytes_in_flight_max,
             events: self.tally.events,
+            spent: self.tally.spending.most(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod deaf;
 mod fetching;
+mod floods;
 mod hearing;
 mod meeting;
 mod meeting_times;

@@ -164,8 +164,11 @@ fn wishes_do_not_fill_a_disk() {
     for n in 0..10 {
         party.command(0, Command::WantGame { game: game(&format!("game{n}")) });
     }
-    assert_eq!(wishes(&party, 1).iter().filter(|accepted| **accepted).count(), crate::room::WISHES_MAX);
-    assert_eq!(party.status(1).operations.len(), crate::room::WISHES_MAX);
+    assert_eq!(
+        wishes(&party, 1).iter().filter(|accepted| **accepted).count(),
+        crate::room::WISHED_DOWNLOADS_MAX
+    );
+    assert_eq!(party.status(1).operations.len(), crate::room::WISHED_DOWNLOADS_MAX);
 }
 
 #[test]

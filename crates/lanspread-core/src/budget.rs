@@ -1,0 +1,269 @@
+//! How much work the control messages of one peer may cause.
+//!
+//! Owns the price list of messages and the token buckets of connections and of addresses. Decides nothing about what a
+//! message means: whoever handles messages charges for them first. Time is an input.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use lanspread_types::message::{HaveMap, Message};
+
+use crate::limits::{
+    CONNECTIONS_PER_LOOPBACK_SITE, CONNECTIONS_PER_SITE, LIBRARY_NEWS_BURST, LIBRARY_NEWS_PER_SECOND,
+    SITES_MAX, UNITS_BURST, UNITS_OWED_MAX, UNITS_PER_SECOND,
+};
+use crate::time::Time;
+
+/// Price of a ping. Handling one takes two microseconds; the price comes from the need, which is one in five seconds.
+const PING_UNITS: u32 = UNITS_BURST / 32;
+/// Price of a wish: it may start a download, and it is told to the owner in any case.
+const WISH_UNITS: u32 = UNITS_PER_SECOND / 64;
+
+/// Returns what handling a message costs, in units of one microsecond of the node's thread. Measured with
+/// `cargo run --release -p lanspread-sim --example message_costs`, decoding included, and rounded up.
+pub fn cost(message: &Message) -> u32 {
+    let each = |items: usize, units: u32| u32::try_from(items).unwrap_or(u32::MAX).saturating_mul(units);
+    match message {
+        Message::Library(update) => {
+            50 + each(update.games.len(), 2).saturating_add(each(update.removed.len(), 2))
+        }
+        Message::Interested { .. } => 50,
+        Message::NotInterested { .. } | Message::Pong { .. } | Message::Goodbye => 5,
+        Message::HaveMap(HaveMap::Part { bits, .. }) => 20 + each(bits.len().div_ceil(64), 1),
+        Message::HaveMap(_) => 20,
+        Message::Have { chunks, .. } => 10 + each(chunks.len().div_ceil(8), 1),
+        Message::Introduce { peers } => 10 + each(peers.len(), 10),
+        Message::CatalogOffer { .. } | Message::CatalogWanted { .. } => 20,
+        Message::CatalogPart { .. } => 100,
+        Message::StateWanted => 50,
+        Message::State(state) => 20 + each(state.downloads.len(), 2),
+        Message::FetchWanted { .. } => WISH_UNITS,
+        Message::Ping { .. } => PING_UNITS,
+    }
+}
+
+/// Whether nothing breaks when a message is ignored: its sender says it again, or does without.
+pub fn may_be_dropped(message: &Message) -> bool {
+    !matches!(message, Message::Library(_) | Message::NotInterested { .. } | Message::Goodbye)
+}
+
+/// What is to be done with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    Handle,
+    /// The budget is used up: ignore what may be ignored.
+    Spare,
+    /// Far too much: close the connection.
+    Flood,
+}
+
+/// A token bucket of units.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Below zero while it owes.
+    units: i64,
+    /// Until when units have been credited.
+    at: Time,
+    /// How many connections share it.
+    share: u32,
+}
+
+impl Budget {
+    /// A full budget.
+    pub fn new(share: u32, now: Time) -> Self {
+        Self { units: i64::from(UNITS_BURST) * i64::from(share), at: now, share }
+    }
+
+    /// Charges for a message.
+    pub fn charge(&mut self, units: u32, now: Time) -> Verdict {
+        self.refill(now);
+        self.units -= i64::from(units);
+        match self.units {
+            0.. => Verdict::Handle,
+            owed if owed >= -i64::from(UNITS_OWED_MAX) * i64::from(self.share) => Verdict::Spare,
+            _ => Verdict::Flood,
+        }
+    }
+
+    fn refill(&mut self, now: Time) {
+        let per_unit = Duration::from_secs(1) / (UNITS_PER_SECOND * self.share);
+        let grown = i64::try_from(now.since(self.at).as_nanos() / per_unit.as_nanos()).unwrap_or(i64::MAX);
+        let full = i64::from(UNITS_BURST) * i64::from(self.share);
+        if grown >= full - self.units {
+            (self.units, self.at) = (full, now);
+        } else {
+            // The time that made no whole unit counts again.
+            self.units += grown;
+            self.at = self.at + per_unit * u32::try_from(grown).unwrap_or(u32::MAX);
+        }
+    }
+
+    fn is_full(&mut self, now: Time) -> bool {
+        self.refill(now);
+        self.units >= i64::from(UNITS_BURST) * i64::from(self.share)
+    }
+}
+
+/// How often changes of one peer's library may be told.
+#[derive(Debug, Clone, Copy)]
+pub struct News {
+    left: u32,
+    at: Time,
+    /// Something has changed that was not told.
+    pub pending: bool,
+}
+
+impl News {
+    pub fn new(now: Time) -> Self {
+        Self { left: LIBRARY_NEWS_BURST, at: now, pending: false }
+    }
+
+    /// Whether to tell what has changed now; otherwise it is pending.
+    pub fn tell(&mut self, now: Time) -> bool {
+        let grown = now.since(self.at).as_nanos() / Self::EACH.as_nanos();
+        if grown > 0 {
+            self.left =
+                LIBRARY_NEWS_BURST.min(self.left.saturating_add(u32::try_from(grown).unwrap_or(u32::MAX)));
+            self.at = now;
+        }
+        self.pending = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        !self.pending
+    }
+
+    /// When it may be told again.
+    pub fn next(&self) -> Time {
+        self.at + Self::EACH
+    }
+
+    const EACH: Duration = Duration::from_millis(1000 / LIBRARY_NEWS_PER_SECOND as u64);
+}
+
+/// The budgets of addresses, which outlast their connections: a new identity is no new budget.
+#[derive(Debug, Default)]
+pub struct Sites(BTreeMap<IpAddr, Budget>);
+
+impl Sites {
+    /// Charges the address that a message comes from.
+    pub fn charge(&mut self, ip: IpAddr, units: u32, now: Time) -> Verdict {
+        let site = site_of(ip);
+        if self.0.len() >= SITES_MAX && !self.0.contains_key(&site) {
+            self.0.retain(|_, budget| !budget.is_full(now));
+            if self.0.len() >= SITES_MAX {
+                self.0.pop_first();
+            }
+        }
+        let share = if site.is_loopback() { CONNECTIONS_PER_LOOPBACK_SITE } else { CONNECTIONS_PER_SITE };
+        self.0.entry(site).or_insert_with(|| Budget::new(share, now)).charge(units, now)
+    }
+}
+
+/// Returns what stands for the machine behind an address: the address itself or, of IPv6, its /64, all of which one machine
+/// may use.
+pub fn site_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::limits::{CATALOG_BYTES_MAX, CATALOG_PART_BYTES_MAX, GAMES_PER_PEER_MAX, PEERS_MAX};
+    use lanspread_types::{ChunkIndex, ContentId, GameId};
+
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_start(Duration::from_millis(ms))
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn burst_holds_what_a_newcomer_says() {
+        let libraries = GAMES_PER_PEER_MAX as u32 * 2 + 16 * 50;
+        let catalogue = (CATALOG_BYTES_MAX / CATALOG_PART_BYTES_MAX) as u32 * 100;
+        let introductions = PEERS_MAX as u32 * 10 + 100;
+        assert!(libraries + catalogue + introductions < UNITS_BURST / 4);
+    }
+
+    #[test]
+    fn budget_is_spent_then_owed_then_a_flood() {
+        let mut budget = Budget::new(1, at(0));
+        assert_eq!(budget.charge(UNITS_BURST, at(0)), Verdict::Handle);
+        assert_eq!(budget.charge(1, at(0)), Verdict::Spare);
+        assert_eq!(budget.charge(UNITS_OWED_MAX - 1, at(0)), Verdict::Spare);
+        assert_eq!(budget.charge(1, at(0)), Verdict::Flood);
+        assert_eq!(budget.charge(0, at(2000)), Verdict::Handle, "time pays debts");
+    }
+
+    #[test]
+    fn steady_spending_below_the_rate_never_owes() {
+        let mut budget = Budget::new(1, at(0));
+        // Odd steps: no fraction of a unit may be lost.
+        for step in 0..100_000_u64 {
+            let now = Time::from_start(Duration::from_micros(step * 333));
+            assert_eq!(budget.charge(6, now), Verdict::Handle, "at {now:?}");
+        }
+        let last = Time::from_start(Duration::from_micros(100_000 * 333));
+        assert_eq!(budget.charge(UNITS_BURST - 10, last), Verdict::Handle, "and nothing was used up");
+    }
+
+    #[test]
+    fn idle_time_saves_up_one_burst_at_most() {
+        let mut budget = Budget::new(1, at(0));
+        budget.charge(UNITS_BURST, at(0));
+        assert_eq!(budget.charge(UNITS_BURST, at(3_600_000)), Verdict::Handle);
+        assert_eq!(budget.charge(1, at(3_600_000)), Verdict::Spare);
+    }
+
+    #[test]
+    fn library_news_are_told_together_after_a_burst() {
+        let mut news = News::new(at(0));
+        let told = (0..5000).filter(|ms| news.tell(at(*ms))).count();
+        assert_eq!(told, LIBRARY_NEWS_BURST as usize + 4);
+        assert!(news.pending && news.next() == at(5000));
+        assert!(news.tell(at(5000)) && !news.pending);
+    }
+
+    #[test]
+    fn identities_of_one_machine_share_its_budget() {
+        let mut sites = Sites::default();
+        let worth = |sites: &mut Sites, ip: IpAddr| {
+            (0..1000).take_while(|_| sites.charge(ip, UNITS_BURST, at(0)) == Verdict::Handle).count()
+        };
+        assert_eq!(worth(&mut sites, ip("192.168.1.5")), CONNECTIONS_PER_SITE as usize);
+        assert_eq!(worth(&mut sites, ip("::ffff:192.168.1.5")), 0, "the same address, written otherwise");
+        assert_eq!(worth(&mut sites, ip("192.168.1.6")), CONNECTIONS_PER_SITE as usize);
+        assert_eq!(worth(&mut sites, ip("fd00::1")), CONNECTIONS_PER_SITE as usize);
+        assert_eq!(worth(&mut sites, ip("fd00::2:1")), 0, "the same /64");
+        assert_eq!(worth(&mut sites, ip("fd00:0:0:1::1")), CONNECTIONS_PER_SITE as usize);
+        assert_eq!(worth(&mut sites, ip("127.0.0.1")), CONNECTIONS_PER_LOOPBACK_SITE as usize);
+    }
+
+    #[test]
+    fn remembered_addresses_are_bounded() {
+        let mut sites = Sites::default();
+        for n in 0..5000_u32 {
+            sites.charge(IpAddr::from(n.to_be_bytes()), 1000, at(u64::from(n)));
+        }
+        assert!(sites.0.len() <= SITES_MAX);
+    }
+
+    #[test]
+    fn every_message_costs_something_and_large_ones_more() {
+        let (content, game) = (ContentId([7; 32]), GameId::new("ggoo").unwrap());
+        let map =
+            |bytes| Message::HaveMap(HaveMap::Part { content, first: ChunkIndex(0), bits: vec![0; bytes] });
+        assert!(cost(&map(1)) > 0 && cost(&map(32 << 10)) > 10 * cost(&map(1)));
+        let have = |n| Message::Have { content, chunks: vec![ChunkIndex(0); n] };
+        assert!(cost(&have(8192)) > 50 * cost(&have(1)));
+        assert!(cost(&Message::FetchWanted { game }) > 0);
+        let pings = UNITS_BURST / cost(&Message::Ping { nonce: 0 });
+        assert_eq!(pings, 32, "so many at once, and then four a second");
+    }
+}

@@ -13,7 +13,8 @@ use lanspread_peer::io::{self, CloseReason, DiskError};
 use lanspread_peer::refusals::RefusalKind;
 use lanspread_peer::room;
 use lanspread_peer::snapshot::{
-    self, GameSnapshot, Operation, PeerSnapshot, PeersSnapshot, StatusSnapshot, SwarmSnapshot,
+    self, GameListSnapshot, GameSnapshot, Operation, PeerSnapshot, PeersSnapshot, StatusSnapshot,
+    SwarmSnapshot,
 };
 use lanspread_peer::{Streamed, types::message::GameOffer};
 use lanspread_types::limits::PROTOCOL_VERSION;
@@ -81,7 +82,7 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
         }
         (Request::Connect { .. }, Reply::Connected(peer)) => ReplyData::Connect((&peer).into()),
         (Request::ListPeers, Reply::Peers(peers)) => ReplyData::ListPeers(peer_list(&peers)),
-        (Request::ListGames, Reply::Games(games)) => ReplyData::ListGames(game_list(&games)),
+        (Request::ListGames, Reply::Games(list)) => ReplyData::ListGames(game_list(&list)),
         (
             Request::Download { .. } | Request::StreamInstall { .. },
             Reply::DownloadStarted { game, version, content, bytes },
@@ -117,7 +118,7 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
             ReplyData::SetLimits(Limits { upload, download })
         }
         (Request::SetPriority { game_id, .. }, Reply::Done) => ReplyData::SetPriority(game(game_id)),
-        (Request::Room, Reply::Room(room)) => ReplyData::Room((&room).into()),
+        (Request::Room, Reply::Room(room)) => ReplyData::Room((&*room).into()),
         (Request::WantGame { game_id }, Reply::Wanted { asked }) => {
             ReplyData::WantGame(WantReply { game_id: game_id.to_string(), asked })
         }
@@ -212,7 +213,11 @@ impl From<&room::RoomSnapshot> for Room {
             behind: g.behind,
             accepts_wants: g.accepts_wants,
         };
-        Self { guests: r.guests.iter().map(guest).collect(), games: r.games.iter().map(Into::into).collect() }
+        Self {
+            guests: r.guests.iter().map(guest).collect(),
+            games: r.games.iter().map(Into::into).collect(),
+            games_left_out: r.games_left_out,
+        }
     }
 }
 
@@ -349,8 +354,8 @@ pub fn diagnosis(checks: &[doctor::Check]) -> Diagnosis {
     Diagnosis { health: health(worst), checks: checks.iter().map(check).collect() }
 }
 
-pub fn game_list(games: &[GameSnapshot]) -> GameList {
-    GameList { games: games.iter().map(Into::into).collect() }
+pub fn game_list(list: &GameListSnapshot) -> GameList {
+    GameList { games: list.games.iter().map(Into::into).collect(), games_left_out: list.left_out }
 }
 
 impl From<CoreKind> for OperationKind {
@@ -383,6 +388,7 @@ impl From<&PeerSnapshot> for PeerInfo {
             protocol: p.protocol,
             found_by: p.found_by.iter().copied().map(Into::into).collect(),
             games: p.games.iter().map(Into::into).collect(),
+            games_left_out: p.games_left_out,
         }
     }
 }

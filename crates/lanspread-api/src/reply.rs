@@ -155,7 +155,12 @@ pub struct Players {
 pub struct Room {
     /// Everybody, this peer first.
     pub guests: Vec<Guest>,
+    /// Of a room with very many games, those that matter: the catalogue's, those that are here, and those that most peers
+    /// have or fetch.
     pub games: Vec<RoomGame>,
+    /// Games that are offered and do not stand in the list.
+    #[serde(default)]
+    pub games_left_out: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -388,6 +393,9 @@ pub struct PeerInfo {
     pub found_by: Vec<FoundBy>,
     /// Unfiltered: games that the own catalogue does not know are among them.
     pub games: Vec<AdvertisedGame>,
+    /// Games that it announces beyond those: there is no room to keep or to list them.
+    #[serde(default)]
+    pub games_left_out: usize,
 }
 
 /// A game as a peer announces it.
@@ -405,6 +413,9 @@ pub struct AdvertisedGame {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GameList {
     pub games: Vec<GameInfo>,
+    /// Games that are offered and do not stand in the list: most of what few peers offer, if it is very much.
+    #[serde(default)]
+    pub games_left_out: usize,
 }
 
 /// A game, as this peer sees it.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_api::reply::Health;
@@ -27,8 +28,8 @@ use lanspread_peer::io::{
 use lanspread_peer::refusals::RefusalCause;
 use lanspread_peer::room::{Fetching, OtherCopy, RoomGame, RoomGuest, RoomSnapshot};
 use lanspread_peer::snapshot::{
-    Availability, GameSnapshot, Operation, PeerSnapshot, PeersSnapshot, RefusedSnapshot, StatusSnapshot,
-    SwarmSnapshot, SwarmSource, Traffic,
+    Availability, GameListSnapshot, GameSnapshot, Operation, PeerSnapshot, PeersSnapshot, RefusedSnapshot,
+    StatusSnapshot, SwarmSnapshot, SwarmSource, Traffic,
 };
 use lanspread_peer::types::message::{GameOffer, Refusal};
 use lanspread_peer::{StartError, Streamed};
@@ -270,6 +271,7 @@ fn peer_snapshot() -> PeerSnapshot {
         protocol: 1,
         found_by: Means::ALL.to_vec(),
         games: vec![offer],
+        games_left_out: 1,
     }
 }
 
@@ -393,7 +395,7 @@ fn answered() -> Vec<(Request, Reply)> {
             Request::ListPeers,
             Reply::Peers(PeersSnapshot { peers: vec![peer_snapshot()], others: strangers() }),
         ),
-        (Request::ListGames, Reply::Games(game_snapshots())),
+        (Request::ListGames, Reply::Games(GameListSnapshot { games: game_snapshots(), left_out: 3 })),
         (download(), started.clone()),
         (Request::StreamInstall { game_id: game(), max_unpacked_bytes: None }, started),
         (download(), Reply::AlreadyThere { game: game() }),
@@ -412,7 +414,7 @@ fn answered() -> Vec<(Request, Reply)> {
         ),
         (Request::SetLimits { upload: Some(1000), download: None }, Reply::Done),
         (Request::SetPriority { game_id: game(), priority: Priority::High }, Reply::Done),
-        (Request::Room, Reply::Room(room())),
+        (Request::Room, Reply::Room(Arc::new(room()))),
         (Request::WantGame { game_id: game() }, Reply::Wanted { asked: 2 }),
         (Request::SetGameDir { path: "/other".to_owned() }, Reply::Done),
         (Request::Shutdown, Reply::Done),
@@ -447,7 +449,7 @@ fn room() -> RoomSnapshot {
         without: vec![peer()],
         last_ready_seconds: Some(3),
     };
-    RoomSnapshot { guests: vec![guest], games: vec![game] }
+    RoomSnapshot { guests: vec![guest], games: vec![game], games_left_out: 7 }
 }
 
 /// What the doctor says is asked for by no command of a session.

@@ -105,39 +105,74 @@ impl Budget {
     }
 }
 
+/// Something that may be done so often at once, and then once in a while.
+#[derive(Debug, Clone, Copy)]
+pub struct Tokens {
+    left: u32,
+    at: Time,
+    burst: u32,
+    each: Duration,
+}
+
+impl Tokens {
+    /// Allows `burst` times at once, and once more after each period.
+    pub const fn new(burst: u32, each: Duration, now: Time) -> Self {
+        Self { left: burst, at: now, burst, each }
+    }
+
+    /// Takes one, if there is one.
+    pub fn take(&mut self, now: Time) -> bool {
+        let had = self.has(now);
+        self.left = self.left.saturating_sub(1);
+        had
+    }
+
+    /// Whether there is one.
+    pub fn has(&mut self, now: Time) -> bool {
+        let grown = now.since(self.at).as_nanos() / self.each.as_nanos().max(1);
+        if grown > 0 {
+            let grown = u32::try_from(grown).unwrap_or(u32::MAX);
+            self.left = self.burst.min(self.left.saturating_add(grown));
+            self.at = now;
+        }
+        self.left > 0
+    }
+
+    /// When there is one more.
+    pub fn next(&self) -> Time {
+        self.at + self.each
+    }
+
+    /// Whether as many have come back as there can be.
+    pub fn is_full(&self, now: Time) -> bool {
+        now.since(self.at) >= self.each * self.burst.saturating_sub(self.left)
+    }
+}
+
 /// How often changes of one peer's library may be told.
 #[derive(Debug, Clone, Copy)]
 pub struct News {
-    left: u32,
-    at: Time,
+    tokens: Tokens,
     /// Something has changed that was not told.
     pub pending: bool,
 }
 
 impl News {
     pub fn new(now: Time) -> Self {
-        Self { left: LIBRARY_NEWS_BURST, at: now, pending: false }
+        let each = Duration::from_millis(1000 / LIBRARY_NEWS_PER_SECOND as u64);
+        Self { tokens: Tokens::new(LIBRARY_NEWS_BURST, each, now), pending: false }
     }
 
     /// Whether to tell what has changed now; otherwise it is pending.
     pub fn tell(&mut self, now: Time) -> bool {
-        let grown = now.since(self.at).as_nanos() / Self::EACH.as_nanos();
-        if grown > 0 {
-            self.left =
-                LIBRARY_NEWS_BURST.min(self.left.saturating_add(u32::try_from(grown).unwrap_or(u32::MAX)));
-            self.at = now;
-        }
-        self.pending = self.left == 0;
-        self.left = self.left.saturating_sub(1);
+        self.pending = !self.tokens.take(now);
         !self.pending
     }
 
     /// When it may be told again.
     pub fn next(&self) -> Time {
-        self.at + Self::EACH
+        self.tokens.next()
     }
-
-    const EACH: Duration = Duration::from_millis(1000 / LIBRARY_NEWS_PER_SECOND as u64);
 }
 
 /// The budgets of addresses, which outlast their connections: a new identity is no new budget.

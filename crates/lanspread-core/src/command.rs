@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lanspread_types::{ContentId, GameId, GameVersion, PartyMismatch};
 
 use crate::io::Stamped;
 use crate::room::RoomSnapshot;
-use crate::snapshot::{GameSnapshot, PeerSnapshot, PeersSnapshot, StatusSnapshot};
+use crate::snapshot::{GameListSnapshot, PeerSnapshot, PeersSnapshot, StatusSnapshot};
 
 /// Numbers the commands of one run; chosen by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,12 +112,12 @@ pub enum Reply {
     Done,
     Status(Box<StatusSnapshot>),
     Peers(PeersSnapshot),
-    Games(Vec<GameSnapshot>),
+    Games(GameListSnapshot),
     /// The peer that was connected to.
     Connected(PeerSnapshot),
     /// Number of connected peers.
     PeerCount(usize),
-    Room(RoomSnapshot),
+    Room(Arc<RoomSnapshot>),
     /// So many peers were asked; so many of them do as they are asked, as far as they have said so.
     Wanted {
         asked: usize,

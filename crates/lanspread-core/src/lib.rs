@@ -19,6 +19,7 @@ pub mod limits;
 pub mod manifest_search;
 pub mod manifest_sends;
 pub mod node;
+pub mod offers;
 pub mod operations;
 pub mod refusals;
 pub mod room;

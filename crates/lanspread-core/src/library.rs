@@ -270,9 +270,9 @@ impl LocalLibrary {
         self.announced.keys().cloned().collect()
     }
 
-    /// What others are told, game by game.
-    pub fn announced_offers(&self) -> Vec<GameOffer> {
-        self.announced.values().cloned().collect()
+    /// What others are told of a game.
+    pub fn announced_offer(&self, game: &GameId) -> Option<&GameOffer> {
+        self.announced.get(game)
     }
 
     pub fn is_announced(&self, game: &GameId) -> bool {
@@ -511,7 +511,7 @@ mod tests {
         changes(&mut library);
         assert_eq!(library.announced_games(), [game("a"), game("b")]);
         assert!(library.is_announced(&game("a")) && !library.is_announced(&game("c")));
-        assert_eq!(library.announced_offers().len(), 2);
+        assert_eq!(library.announced_games().len(), 2);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lanspread_types::limits::PEERS_MAX;
+use lanspread_types::limits::{GAMES_PER_PEER_MAX, PEERS_MAX};
 
 lanspread_types::limits! {
 /// Requests for manifests that wait, over all peers. Each is some 150 bytes; two guests' worth for each of 512 peers.
@@ -75,6 +75,36 @@ pub const WISHES_MAX: usize = 256;
 pub const LIBRARY_NEWS_BURST: u32 = 16;
 /// Changes of one peer's library that are told per second after that.
 pub const LIBRARY_NEWS_PER_SECOND: u32 = 1;
+/// Distinct offers that are kept over all peers: sixteen libraries of the largest size that share no game, or two hundred
+/// that have 327 games each that nobody else has. An offer that several peers make counts once.
+pub const DISTINCT_OFFERS_MAX: usize = 16 * GAMES_PER_PEER_MAX;
+/// Offers that `list-peers` tells of, over all peers: two hundred libraries of 1,300 games. Beyond that each peer's list
+/// is cut to its share.
+pub const LISTED_OFFERS_MAX: usize = 1 << 18;
+/// Games that `list-games` tells of that neither are here nor stand in the catalogue: those that most peers offer.
+pub const LISTED_GAMES_MAX: usize = 4096;
+/// Games in a view of the room: the catalogue's, those that are here or on their way, and those that most peers offer.
+pub const ROOM_GAMES_MAX: usize = 1024;
+/// Time between two views of the room, however many ask for one.
+pub const ROOM_VIEW_EVERY: Duration = Duration::from_millis(500);
+/// Identities in the address book that were seen at one address or /64 and never reached. A machine runs one peer; others
+/// may be behind its address translation.
+pub const UNREACHED_PER_SITE: usize = 8;
+/// Identities of one address or /64 that are dialled at a time, of those that were never reached.
+pub const ATTEMPTS_PER_SITE: usize = 4;
+/// Dials that the introducers of one address or /64 cause at once: a full room.
+pub const HEARSAY_DIALS_PER_SITE: u32 = PEERS_MAX as u32;
+/// Those among them that nobody else can use up.
+pub const HEARSAY_DIALS_OWN: u32 = 128;
+/// Dials beyond the own ones that all introducers together cause at once: two may name a full room each.
+pub const HEARSAY_DIALS: u32 = 2 * PEERS_MAX as u32;
+/// Time in which each of these budgets gains one dial: sixty in a minute.
+pub const HEARSAY_DIAL_EVERY: Duration = Duration::from_secs(1);
+/// Lowest port at which somebody is dialled who did not say itself that it listens there. Below it are the services of
+/// other programs.
+pub const INTRODUCED_PORT_MIN: u16 = 1024;
+/// Peers of other versions that are told of at once; one more in each ten seconds after that.
+pub const OTHER_VERSION_NEWS: u32 = 64;
 /// Addresses whose spending is remembered after their connections ended.
 pub const SITES_MAX: usize = 2 * PEERS_MAX;
 }

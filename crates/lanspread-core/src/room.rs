@@ -2,15 +2,16 @@
 //!
 //! What peers have is in the roster; how they stand they say when they are asked. Nothing is sent while nobody looks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lanspread_types::message::{GameOffer, PeerState};
+use lanspread_types::message::{DownloadState, PeerState};
 use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, PeerId, failpoint};
 
 use crate::budget::site_of;
-use crate::limits::{WISHES_MAX, WISHES_PER_PEER, WISHES_PER_SITE};
+use crate::command::CommandId;
+use crate::limits::{ROOM_VIEW_EVERY, WISHES_MAX, WISHES_PER_PEER, WISHES_PER_SITE};
 use crate::time::Time;
 
 /// How long answers are waited for.
@@ -25,9 +26,30 @@ pub const WISHED_DOWNLOADS_MAX: usize = 4;
 /// What the peers said of late, and what they were told.
 #[derive(Debug, Default)]
 pub struct Room {
+    views: Views,
     states: BTreeMap<PeerId, (PeerState, Time)>,
     told: BTreeMap<PeerId, Time>,
     wishes: BTreeMap<(PeerId, GameId), Wish>,
+}
+
+/// Who asked for a view of the room. Everybody who asks while the peers are being asked gets the same view; the next
+/// question goes out some time after the last one.
+#[derive(Debug, Default)]
+struct Views {
+    /// Commands that wait for the next question.
+    waiting: Vec<CommandId>,
+    open: Option<Question>,
+    asked_at: Option<Time>,
+}
+
+/// The peers were asked how they stand.
+#[derive(Debug)]
+struct Question {
+    asked_at: Time,
+    /// Commands that get the view.
+    askers: Vec<CommandId>,
+    /// Peers that have not said it yet.
+    awaited: BTreeSet<PeerId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +65,8 @@ pub struct RoomSnapshot {
     /// Everybody in the room, this peer included.
     pub guests: Vec<RoomGuest>,
     pub games: Vec<RoomGame>,
+    /// Games that are offered and do not stand in the list: others matter more.
+    pub games_left_out: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +126,6 @@ pub struct Fetching {
 pub struct Standing {
     pub peer: PeerId,
     pub name: String,
-    pub offers: Vec<GameOffer>,
     pub state: Option<PeerState>,
 }
 
@@ -113,17 +136,65 @@ pub struct Counted {
     pub title: Option<String>,
     pub version: Option<GameVersion>,
     pub content: Option<ContentId>,
+    /// Who has something under its name, sorted by peer.
+    pub offers: Vec<(PeerId, GameVersion, ContentId)>,
 }
 
 impl Room {
     pub fn peer_gone(&mut self, peer: PeerId) {
         self.states.remove(&peer);
         self.told.remove(&peer);
+        self.views.open.as_mut().map(|question| question.awaited.remove(&peer));
     }
 
     /// A peer, which is connected, says how it stands.
     pub fn said(&mut self, peer: PeerId, state: PeerState, now: Time) {
         self.states.insert(peer, (state, now));
+        self.views.open.as_mut().map(|question| question.awaited.remove(&peer));
+    }
+
+    /// A command asks for a view of the room.
+    pub fn ask(&mut self, asker: CommandId) {
+        match &mut self.views.open {
+            Some(question) => question.askers.push(asker),
+            None => self.views.waiting.push(asker),
+        }
+    }
+
+    /// Begins to ask these peers, if somebody waits for a view and it is time. Returns whether to ask them.
+    pub fn begin_question(&mut self, peers: impl Iterator<Item = PeerId>, now: Time) -> bool {
+        let views = &mut self.views;
+        let rested = views.asked_at.is_none_or(|at| now.since(at) >= ROOM_VIEW_EVERY);
+        if views.open.is_some() || views.waiting.is_empty() || !rested {
+            return false;
+        }
+        views.asked_at = Some(now);
+        let askers = std::mem::take(&mut views.waiting);
+        views.open = Some(Question { asked_at: now, askers, awaited: peers.collect() });
+        true
+    }
+
+    /// Ends the question when everybody has answered or it is time. Returns who gets the view, and since when answers count.
+    pub fn end_question(&mut self, now: Time) -> Option<(Vec<CommandId>, Time)> {
+        let over = |q: &mut Question| q.awaited.is_empty() || now.since(q.asked_at) >= ANSWERS_WITHIN;
+        let question = self.views.open.take_if(over)?;
+        Some((question.askers, question.asked_at))
+    }
+
+    /// When to look after the views again.
+    pub fn next_wakeup(&self) -> Option<Time> {
+        let views = &self.views;
+        match &views.open {
+            Some(question) => Some(question.asked_at + ANSWERS_WITHIN),
+            None if views.waiting.is_empty() => None,
+            None => Some(views.asked_at.unwrap_or_default() + ROOM_VIEW_EVERY),
+        }
+    }
+
+    /// Everybody who waits for a view.
+    pub fn take_askers(&mut self) -> Vec<CommandId> {
+        let open = self.views.open.take().map(|question| question.askers);
+        std::mem::take(&mut self.views.waiting).into_iter().chain(open.into_iter().flatten()).collect()
     }
 
     /// What a peer said since then.
@@ -174,8 +245,16 @@ impl Room {
     }
 }
 
+/// A download of a peer, with the peer.
+type Downloading<'a> = (PeerId, &'a DownloadState);
+
 /// Puts together what everybody has and says.
-pub fn overview(guests: &[Standing], games: &[Counted], newest: Option<(CatalogKey, u64)>) -> RoomSnapshot {
+pub fn overview(
+    guests: &[Standing],
+    games: &[Counted],
+    newest: Option<(CatalogKey, u64)>,
+    games_left_out: usize,
+) -> RoomSnapshot {
     let guest = |g: &Standing| {
         let state = g.state.clone().unwrap_or_default();
         let behind = match (state.catalog, newest) {
@@ -191,13 +270,21 @@ pub fn overview(guests: &[Standing], games: &[Counted], newest: Option<(CatalogK
             accepts_wants: state.accepts_wants,
         }
     };
+    let mut downloads: BTreeMap<&GameId, Vec<Downloading<'_>>> = BTreeMap::new();
+    for guest in guests {
+        for download in guest.state.iter().flat_map(|state| &state.downloads) {
+            downloads.entry(&download.game).or_default().push((guest.peer, download));
+        }
+    }
+    let over_all = |game| over_all(guests, game, downloads.get(&game.game).map_or(&[], Vec::as_slice));
     RoomSnapshot {
         guests: guests.iter().map(guest).collect(),
-        games: games.iter().map(|game| over_all(guests, game)).collect(),
+        games: games.iter().map(over_all).collect(),
+        games_left_out,
     }
 }
 
-fn over_all(guests: &[Standing], counted: &Counted) -> RoomGame {
+fn over_all(guests: &[Standing], counted: &Counted, downloads: &[Downloading<'_>]) -> RoomGame {
     let mut room = RoomGame {
         game: counted.game.clone(),
         title: counted.title.clone(),
@@ -205,60 +292,54 @@ fn over_all(guests: &[Standing], counted: &Counted) -> RoomGame {
         content: counted.content,
         ready: Vec::new(),
         other: Vec::new(),
-        fetching: Vec::new(),
+        fetching: downloads.iter().map(|(peer, download)| fetching(*peer, download)).collect(),
         without: Vec::new(),
         last_ready_seconds: None,
     };
+    let fetches: BTreeSet<PeerId> = downloads.iter().map(|(peer, _)| *peer).collect();
     for guest in guests {
-        place(&mut room, guest);
+        let peer = guest.peer;
+        let offered = counted.offers.binary_search_by_key(&peer, |(peer, ..)| *peer);
+        let Ok(at) = offered else {
+            if !fetches.contains(&peer) {
+                room.without.push(peer);
+            }
+            continue;
+        };
+        let (_, version, content) = counted.offers[at];
+        let same_version = room.version.is_none_or(|wanted| wanted == version);
+        if failpoint!("lie-about-the-room")
+            || same_version && room.content.is_none_or(|wanted| wanted == content)
+        {
+            room.ready.push(peer);
+        } else {
+            room.other.push(OtherCopy { peer, version, content, same_version });
+        }
     }
     let left = room.fetching.iter().map(|f| f.seconds_left);
     room.last_ready_seconds = left.collect::<Option<Vec<u64>>>().and_then(|all| all.into_iter().max());
     room
 }
 
-fn place(room: &mut RoomGame, guest: &Standing) {
-    let peer = guest.peer;
-    let downloads = guest.state.iter().flat_map(|state| &state.downloads);
-    let mut fetches = false;
-    for d in downloads.filter(|d| d.game == room.game) {
-        fetches = true;
-        let missing = d.total_bytes.saturating_sub(d.done_bytes);
-        room.fetching.push(Fetching {
-            peer,
-            version: d.version,
-            done_bytes: d.done_bytes.min(d.total_bytes),
-            total_bytes: d.total_bytes,
-            bytes_per_second: d.bytes_per_second,
-            seconds_left: if missing == 0 {
-                Some(0)
-            } else {
-                missing.div_ceil(d.bytes_per_second.max(1)).into()
-            }
-            .filter(|_| missing == 0 || d.bytes_per_second > 0),
-        });
-    }
-    match guest.offers.iter().find(|offer| offer.game == room.game) {
-        None if !fetches => room.without.push(peer),
-        None => {}
-        Some(offer) => {
-            let same_version = room.version.is_none_or(|version| version == offer.version);
-            if failpoint!("lie-about-the-room")
-                || same_version && room.content.is_none_or(|content| content == offer.content)
-            {
-                room.ready.push(peer);
-            } else {
-                let (version, content) = (offer.version, offer.content);
-                room.other.push(OtherCopy { peer, version, content, same_version });
-            }
-        }
+fn fetching(peer: PeerId, download: &DownloadState) -> Fetching {
+    let missing = download.total_bytes.saturating_sub(download.done_bytes);
+    let seconds_left = match (missing, download.bytes_per_second) {
+        (0, _) => Some(0),
+        (_, 0) => None,
+        (missing, rate) => Some(missing.div_ceil(rate)),
+    };
+    Fetching {
+        peer,
+        version: download.version,
+        done_bytes: download.done_bytes.min(download.total_bytes),
+        total_bytes: download.total_bytes,
+        bytes_per_second: download.bytes_per_second,
+        seconds_left,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use lanspread_types::message::DownloadState;
-
     use super::*;
 
     const RIGHT: ContentId = ContentId([1; 32]);
@@ -272,14 +353,7 @@ mod tests {
         GameId::new("ggoo").unwrap()
     }
 
-    fn guest(n: u8, offer: Option<(u32, ContentId)>, download: Option<(u64, u64, u64)>) -> Standing {
-        let offer = offer.map(|(stamp, content)| GameOffer {
-            game: ggoo(),
-            version: version(stamp),
-            content,
-            bytes: 100,
-            files: 1,
-        });
+    fn guest(n: u8, download: Option<(u64, u64, u64)>) -> Standing {
         let download = download.map(|(done_bytes, total_bytes, bytes_per_second)| DownloadState {
             game: ggoo(),
             version: version(20_250_101),
@@ -289,16 +363,18 @@ mod tests {
             bytes_per_second,
         });
         let state = PeerState { downloads: download.into_iter().collect(), ..PeerState::default() };
-        Standing {
-            peer: PeerId([n; 32]),
-            name: format!("guest {n}"),
-            offers: offer.into_iter().collect(),
-            state: Some(state),
-        }
+        Standing { peer: PeerId([n; 32]), name: format!("guest {n}"), state: Some(state) }
     }
 
-    fn counted() -> Counted {
-        Counted { game: ggoo(), title: None, version: Some(version(20_250_101)), content: Some(RIGHT) }
+    fn counted(offers: &[(u8, u32, ContentId)]) -> Counted {
+        let offer = |&(n, stamp, content)| (PeerId([n; 32]), version(stamp), content);
+        Counted {
+            game: ggoo(),
+            title: None,
+            version: Some(version(20_250_101)),
+            content: Some(RIGHT),
+            offers: offers.iter().map(offer).collect(),
+        }
     }
 
     fn peers(ids: &[PeerId]) -> Vec<u8> {
@@ -308,13 +384,14 @@ mod tests {
     #[test]
     fn everybody_stands_where_it_belongs() {
         let guests = [
-            guest(1, Some((20_250_101, RIGHT)), None),
-            guest(2, Some((20_250_101, WRONG)), None),
-            guest(3, Some((20_240_101, WRONG)), Some((25, 100, 5))),
-            guest(4, None, Some((90, 100, 1))),
-            guest(5, None, None),
+            guest(1, None),
+            guest(2, None),
+            guest(3, Some((25, 100, 5))),
+            guest(4, Some((90, 100, 1))),
+            guest(5, None),
         ];
-        let room = overview(&guests, &[counted()], None);
+        let offers = [(1, 20_250_101, RIGHT), (2, 20_250_101, WRONG), (3, 20_240_101, WRONG)];
+        let room = overview(&guests, &[counted(&offers)], None, 0);
         let game = &room.games[0];
         assert_eq!((peers(&game.ready), peers(&game.without)), (vec![1], vec![5]));
         let other: Vec<_> = game.other.iter().map(|o| (o.peer.0[0], o.same_version)).collect();
@@ -326,22 +403,22 @@ mod tests {
 
     #[test]
     fn nobody_knows_when_the_last_one_is_ready_while_one_gets_nothing() {
-        let guests = [guest(1, None, Some((50, 100, 10))), guest(2, None, Some((50, 100, 0)))];
-        assert_eq!(overview(&guests, &[counted()], None).games[0].last_ready_seconds, None);
-        let done = [guest(1, None, Some((100, 100, 0)))];
-        assert_eq!(overview(&done, &[counted()], None).games[0].last_ready_seconds, Some(0));
-        assert_eq!(overview(&[], &[counted()], None).games[0].last_ready_seconds, None);
+        let guests = [guest(1, Some((50, 100, 10))), guest(2, Some((50, 100, 0)))];
+        assert_eq!(overview(&guests, &[counted(&[])], None, 0).games[0].last_ready_seconds, None);
+        let done = [guest(1, Some((100, 100, 0)))];
+        assert_eq!(overview(&done, &[counted(&[])], None, 0).games[0].last_ready_seconds, Some(0));
+        assert_eq!(overview(&[], &[counted(&[])], None, 0).games[0].last_ready_seconds, None);
     }
 
     #[test]
     fn who_goes_by_an_older_catalogue_is_behind() {
         let key = CatalogKey([7; 32]);
         let with = |n, catalog| {
-            let mut guest = guest(n, None, None);
+            let mut guest = guest(n, None);
             guest.state.as_mut().unwrap().catalog = catalog;
             guest
         };
-        let mut silent = guest(5, None, None);
+        let mut silent = guest(5, None);
         silent.state = None;
         let guests = [
             with(1, Some((key, 3))),
@@ -350,7 +427,7 @@ mod tests {
             with(4, None),
             silent,
         ];
-        let room = overview(&guests, &[], Some((key, 3)));
+        let room = overview(&guests, &[], Some((key, 3)), 0);
         assert_eq!(
             room.guests.iter().map(|g| g.behind).collect::<Vec<_>>(),
             [false, true, false, false, false]
@@ -400,6 +477,25 @@ mod tests {
         assert_eq!(room.wishes.len(), WISHES_MAX);
         assert!(room.wished(PeerId([222; 32]), ip(999), &ggoo(), Time::START), "the organiser's");
         assert_eq!(room.wishes.len(), WISHES_MAX);
+    }
+
+    #[test]
+    fn many_askers_get_one_view_in_half_a_second() {
+        let (mut room, ann) = (Room::default(), PeerId([1; 32]));
+        let at = |ms| Time::from_start(Duration::from_millis(ms));
+        let mut views = 0;
+        for ms in 0..10_000 {
+            room.ask(CommandId(ms));
+            if room.begin_question([ann].into_iter(), at(ms)) {
+                room.said(ann, PeerState::default(), at(ms));
+            }
+            views += usize::from(room.end_question(at(ms)).is_some());
+        }
+        assert_eq!(views, 20);
+        let due = room.next_wakeup().unwrap();
+        assert!(room.begin_question(std::iter::empty(), due), "the last ones come then");
+        assert_eq!(room.end_question(due).map(|(askers, _)| askers.len()), Some(499));
+        assert_eq!(room.next_wakeup(), None);
     }
 
     #[test]

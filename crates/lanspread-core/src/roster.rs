@@ -11,8 +11,10 @@ use lanspread_types::limits::{GAMES_PER_PEER_MAX, PEERS_MAX};
 use lanspread_types::message::{GameOffer, LibraryUpdate};
 use lanspread_types::{ContentId, GameId, PeerId, failpoint};
 
-use crate::budget::{Budget, News};
+use crate::budget::{Budget, News, site_of};
 use crate::io::{ConnId, Connected};
+use crate::limits::LISTED_OFFERS_MAX;
+use crate::offers::{Noted, Offers, Slot};
 use crate::snapshot::PeerSnapshot;
 use crate::time::Time;
 
@@ -29,6 +31,7 @@ pub struct RemotePeer {
     pub addr: SocketAddr,
     pub protocol: u16,
     pub conn: ConnId,
+    slot: Slot,
     dialled: bool,
     connected_at: Time,
     pub last_heard: Time,
@@ -43,13 +46,12 @@ pub struct RemotePeer {
     pub strikes: u32,
 }
 
-/// What a peer announces.
-#[derive(Debug, Clone, Default)]
+/// How far a peer's library is known.
+#[derive(Debug, Clone, Copy, Default)]
 struct RemoteLibrary {
     revision: u64,
-    games: BTreeMap<GameId, GameOffer>,
-    /// A snapshot of which some messages are still to come.
-    incoming: Option<BTreeMap<GameId, GameOffer>>,
+    /// The snapshot under way has changed something already.
+    changed: bool,
 }
 
 /// What became of a new connection.
@@ -81,12 +83,22 @@ pub struct Roster {
     me: PeerId,
     peers: BTreeMap<PeerId, RemotePeer>,
     by_conn: BTreeMap<ConnId, PeerId>,
+    /// Who has which slot.
+    slots: Vec<Option<PeerId>>,
+    offers: Offers,
     banned: BTreeSet<PeerId>,
 }
 
 impl Roster {
     pub fn new(me: PeerId) -> Self {
-        Self { me, peers: BTreeMap::new(), by_conn: BTreeMap::new(), banned: BTreeSet::new() }
+        Self {
+            me,
+            peers: BTreeMap::new(),
+            by_conn: BTreeMap::new(),
+            slots: Vec::new(),
+            offers: Offers::default(),
+            banned: BTreeSet::new(),
+        }
     }
 
     /// Takes a new connection in. A peer that is known keeps its library and interests, whatever its address.
@@ -99,12 +111,20 @@ impl Roster {
             if self.peers.len() >= PEERS_MAX {
                 return Admission::Full;
             }
+            let at = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+            if at == self.slots.len() {
+                self.slots.push(None);
+            }
+            self.slots[at] = Some(*id);
+            let slot = Slot(at as u16);
+            self.offers.enter(slot, site_of(addr.ip()));
             let peer = RemotePeer {
                 id: *id,
                 name: hello.name.to_string(),
                 addr: *addr,
                 protocol: hello.protocol,
                 conn: *conn,
+                slot,
                 dialled: *dialled,
                 connected_at: now,
                 last_heard: now,
@@ -130,10 +150,11 @@ impl Roster {
         let addr = if failpoint!("keep-old-address") { known.addr } else { *addr };
         (known.name, known.addr, known.protocol) = (hello.name.to_string(), addr, hello.protocol);
         (known.last_heard, known.pinged) = (now, false);
-        (known.library.revision, known.library.incoming) = (0, None);
+        known.library = RemoteLibrary::default();
         if failpoint!("forget-known-library") {
-            known.library.games.clear();
+            self.offers.leave(known.slot);
         }
+        self.offers.enter(known.slot, site_of(known.addr.ip()));
         self.by_conn.remove(&old);
         self.by_conn.insert(*conn, *id);
         Admission::Replaces(old)
@@ -142,7 +163,10 @@ impl Roster {
     /// Forgets a peer whose connection ended. `None` when the connection is not its current one.
     pub fn remove_conn(&mut self, conn: ConnId) -> Option<RemotePeer> {
         let id = self.by_conn.remove(&conn)?;
-        self.peers.remove(&id)
+        let peer = self.peers.remove(&id)?;
+        self.offers.leave(peer.slot);
+        self.slots[usize::from(peer.slot.0)] = None;
+        Some(peer)
     }
 
     /// Keeps a peer out. A room has a handful of liars at most; beyond the number of peers that are let in at
@@ -190,14 +214,107 @@ impl Roster {
         self.peers.values().find(|p| p.addr == addr)
     }
 
-    /// What is announced for a game, by whom.
-    pub fn offers<'a>(&'a self, game: &'a GameId) -> impl Iterator<Item = (&'a RemotePeer, &'a GameOffer)> {
-        self.peers.values().filter_map(move |p| Some((p, p.library.games.get(game)?)))
+    /// Who announces a game, and what of it, by peer id.
+    pub fn offers<'a>(
+        &'a self,
+        game: &GameId,
+    ) -> impl Iterator<Item = (&'a RemotePeer, &'a GameOffer)> + use<'a> {
+        let holder = |(Slot(slot), offer)| {
+            let peer = self.slots[usize::from(slot)].as_ref()?;
+            Some((self.peers.get(peer)?, offer))
+        };
+        let mut all: Vec<_> = self.offers.holders(game).filter_map(holder).collect();
+        all.sort_unstable_by_key(|(peer, _)| peer.id);
+        all.into_iter()
     }
 
-    /// Every game that anybody announces.
-    pub fn offered_games(&self) -> BTreeSet<GameId> {
-        self.peers.values().flat_map(|p| p.library.games.keys().cloned()).collect()
+    /// What peers announce, by game.
+    pub fn offer_table(&self) -> &Offers {
+        &self.offers
+    }
+
+    pub fn offer(&self, peer: &RemotePeer, game: &GameId) -> Option<&GameOffer> {
+        self.offers.of(peer.slot, game)
+    }
+
+    pub fn offers_content(&self, peer: &RemotePeer, game: &GameId, content: ContentId) -> bool {
+        self.offer(peer, game).is_some_and(|offer| offer.content == content)
+    }
+
+    /// The connected peers that announce this content, by id.
+    pub fn sources<'a>(
+        &'a self,
+        game: &GameId,
+        content: ContentId,
+    ) -> impl Iterator<Item = &'a RemotePeer> + use<'a> {
+        self.offers(game).filter(move |(_, offer)| offer.content == content).map(|(peer, _)| peer)
+    }
+
+    pub fn game_count(&self, peer: &RemotePeer) -> usize {
+        self.offers.count(peer.slot)
+    }
+
+    /// Applies a library message. Returns whether the library is complete and changed.
+    pub fn update_library(&mut self, id: &PeerId, update: LibraryUpdate) -> Result<bool, LibraryFault> {
+        let Some(peer) = self.peers.get_mut(id) else { return Ok(false) };
+        let (slot, library, offers) = (peer.slot, &mut peer.library, &mut self.offers);
+        let is_snapshot = update.base == 0;
+        if is_snapshot {
+            offers.begin_snapshot(slot);
+        } else if update.base != library.revision {
+            return Err(LibraryFault::MissedRevision { have: library.revision, base: update.base });
+        }
+        for game in &update.removed {
+            library.changed |= offers.withdraw(slot, game);
+        }
+        for offer in update.games {
+            library.changed |= offers.note(slot, offer) == Noted::Changed;
+            if offers.announced(slot) > GAMES_PER_PEER_MAX {
+                offers.abandon_snapshot(slot);
+                return Err(LibraryFault::TooManyGames);
+            }
+        }
+        if update.more {
+            return Ok(false);
+        }
+        if is_snapshot {
+            library.changed |= offers.end_snapshot(slot);
+            // The first one is news, even of an empty library.
+            library.changed |= library.revision == 0;
+        }
+        library.revision = update.revision;
+        Ok(std::mem::take(&mut library.changed) || !is_snapshot)
+    }
+
+    /// A peer as the user sees it, with at most so many of its games; how it was found is not known here.
+    pub fn snapshot(&self, peer: &RemotePeer) -> PeerSnapshot {
+        self.snapshot_with(peer, self.offers.library(peer.slot))
+    }
+
+    /// Everybody as the user sees them. Where they offer more games than a list can hold, each list is cut.
+    pub fn snapshots(&self) -> Vec<PeerSnapshot> {
+        let most = if self.offers.total() <= LISTED_OFFERS_MAX {
+            GAMES_PER_PEER_MAX
+        } else {
+            LISTED_OFFERS_MAX / self.peers.len().max(1)
+        };
+        let mut by_peer = self.offers.by_peer(most);
+        let mut snapshot =
+            |peer: &RemotePeer| self.snapshot_with(peer, by_peer.remove(&peer.slot).unwrap_or_default());
+        self.peers.values().map(&mut snapshot).collect()
+    }
+
+    fn snapshot_with(&self, peer: &RemotePeer, games: Vec<GameOffer>) -> PeerSnapshot {
+        let left_out = self.offers.count(peer.slot) - games.len() + self.offers.left_out(peer.slot);
+        PeerSnapshot {
+            peer: peer.id,
+            name: peer.name.clone(),
+            addr: peer.addr,
+            protocol: peer.protocol,
+            found_by: Vec::new(),
+            games,
+            games_left_out: left_out,
+        }
     }
 
     /// The name to show for a peer that may have left already.
@@ -207,51 +324,6 @@ impl Roster {
 }
 
 impl RemotePeer {
-    /// Applies a library message. Returns whether the library is complete and changed.
-    pub fn update_library(&mut self, update: LibraryUpdate) -> Result<bool, LibraryFault> {
-        let library = &mut self.library;
-        if update.base == 0 {
-            let mut incoming = library.incoming.take().unwrap_or_default();
-            incoming.extend(update.games.into_iter().map(|offer| (offer.game.clone(), offer)));
-            if incoming.len() > GAMES_PER_PEER_MAX {
-                return Err(LibraryFault::TooManyGames);
-            }
-            if update.more {
-                library.incoming = Some(incoming);
-                return Ok(false);
-            }
-            let changed = library.games != incoming || library.revision == 0;
-            (library.games, library.revision) = (incoming, update.revision);
-            return Ok(changed);
-        }
-        if update.base != library.revision {
-            return Err(LibraryFault::MissedRevision { have: library.revision, base: update.base });
-        }
-        for game in &update.removed {
-            library.games.remove(game);
-        }
-        library.games.extend(update.games.into_iter().map(|offer| (offer.game.clone(), offer)));
-        if library.games.len() > GAMES_PER_PEER_MAX {
-            return Err(LibraryFault::TooManyGames);
-        }
-        if !update.more {
-            library.revision = update.revision;
-        }
-        Ok(!update.more)
-    }
-
-    pub fn offer(&self, game: &GameId) -> Option<&GameOffer> {
-        self.library.games.get(game)
-    }
-
-    pub fn offers_content(&self, game: &GameId, content: ContentId) -> bool {
-        self.offer(game).is_some_and(|offer| offer.content == content)
-    }
-
-    pub fn game_count(&self) -> usize {
-        self.library.games.len()
-    }
-
     /// Notes that the peer wants to hear what we have of a content.
     pub fn set_interested(&mut self, content: ContentId, interested: bool) {
         if !interested {
@@ -263,18 +335,6 @@ impl RemotePeer {
 
     pub fn is_interested(&self, content: ContentId) -> bool {
         self.interests.contains(&content)
-    }
-
-    /// The peer as the user sees it; how it was found is not known here.
-    pub fn snapshot(&self) -> PeerSnapshot {
-        PeerSnapshot {
-            peer: self.id,
-            name: self.name.clone(),
-            addr: self.addr,
-            protocol: self.protocol,
-            found_by: Vec::new(),
-            games: self.library.games.values().cloned().collect(),
-        }
     }
 }
 
@@ -314,8 +374,9 @@ mod tests {
         LibraryUpdate { revision, base, more, games: games.iter().map(|g| offer(g)).collect(), removed }
     }
 
-    fn games(peer: &RemotePeer) -> Vec<String> {
-        peer.snapshot().games.iter().map(|o| o.game.to_string()).collect()
+    fn games(roster: &Roster, peer: PeerId) -> Vec<String> {
+        let peer = roster.get(&peer).unwrap();
+        roster.snapshot(peer).games.iter().map(|o| o.game.to_string()).collect()
     }
 
     #[test]
@@ -323,11 +384,11 @@ mod tests {
         let mut roster = Roster::new(ME);
         assert!(roster.is_empty());
         assert_eq!(roster.admit(&connected(1, LARGER, 4000, true), at(0)), Admission::New);
-        roster.get_mut(&LARGER).unwrap().update_library(update(0, 3, false, &["ggoo"], &[])).unwrap();
+        roster.update_library(&LARGER, update(0, 3, false, &["ggoo"], &[])).unwrap();
         assert_eq!(roster.admit(&connected(2, LARGER, 5000, true), at(60)), Admission::Replaces(ConnId(1)));
         assert_eq!(roster.len(), 1);
         let peer = roster.get(&LARGER).unwrap();
-        assert_eq!((peer.addr.port(), games(peer)), (5000, vec!["ggoo".to_owned()]));
+        assert_eq!((peer.addr.port(), games(&roster, LARGER)), (5000, vec!["ggoo".to_owned()]));
         assert!(
             roster.remove_conn(ConnId(1)).is_none(),
             "the end of the old connection is not the end of the peer"
@@ -396,46 +457,50 @@ mod tests {
     fn a_library_that_is_said_again_is_no_change() {
         let mut roster = Roster::new(ME);
         roster.admit(&connected(1, LARGER, 1, true), at(0));
-        let peer = roster.get_mut(&LARGER).unwrap();
-        assert_eq!(peer.update_library(update(0, 1, false, &[], &[])), Ok(true), "it is known now");
-        assert_eq!(peer.update_library(update(0, 2, false, &[], &[])), Ok(false));
-        assert_eq!(peer.update_library(update(0, 3, false, &["a"], &[])), Ok(true));
-        assert_eq!(peer.update_library(update(0, 4, false, &["a"], &[])), Ok(false));
+        assert_eq!(
+            roster.update_library(&LARGER, update(0, 1, false, &[], &[])),
+            Ok(true),
+            "it is known now"
+        );
+        assert_eq!(roster.update_library(&LARGER, update(0, 2, false, &[], &[])), Ok(false));
+        assert_eq!(roster.update_library(&LARGER, update(0, 3, false, &["a"], &[])), Ok(true));
+        assert_eq!(roster.update_library(&LARGER, update(0, 4, false, &["a"], &[])), Ok(false));
     }
 
     #[test]
     fn the_games_of_a_peer_are_bounded() {
         let mut roster = Roster::new(ME);
         roster.admit(&connected(1, LARGER, 1, true), at(0));
-        let peer = roster.get_mut(&LARGER).unwrap();
         let names: Vec<String> = (0..GAMES_PER_PEER_MAX + 2).map(|n| format!("g{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for more in [1, 2] {
             let too_many = update(0, 1, false, &names[..GAMES_PER_PEER_MAX + more], &[]);
-            assert_eq!(peer.update_library(too_many), Err(LibraryFault::TooManyGames));
+            assert_eq!(roster.update_library(&LARGER, too_many), Err(LibraryFault::TooManyGames));
         }
-        assert_eq!(peer.update_library(update(0, 1, false, &names[..GAMES_PER_PEER_MAX], &[])), Ok(true));
-        assert_eq!(peer.game_count(), GAMES_PER_PEER_MAX);
+        assert_eq!(
+            roster.update_library(&LARGER, update(0, 1, false, &names[..GAMES_PER_PEER_MAX], &[])),
+            Ok(true)
+        );
+        assert_eq!(roster.game_count(roster.get(&LARGER).unwrap()), GAMES_PER_PEER_MAX);
         let exchanged = update(1, 1, false, &names[..1], &names[..1]);
-        assert_eq!(peer.update_library(exchanged), Ok(true), "one for another");
+        assert_eq!(roster.update_library(&LARGER, exchanged), Ok(true), "one for another");
         let one_more = update(1, 2, false, &names[GAMES_PER_PEER_MAX..=GAMES_PER_PEER_MAX], &[]);
-        assert_eq!(peer.update_library(one_more), Err(LibraryFault::TooManyGames));
+        assert_eq!(roster.update_library(&LARGER, one_more), Err(LibraryFault::TooManyGames));
     }
 
     #[test]
     fn libraries_come_as_snapshot_and_changes() {
         let mut roster = Roster::new(ME);
         roster.admit(&connected(1, LARGER, 1, true), at(0));
-        let peer = roster.get_mut(&LARGER).unwrap();
-        assert_eq!(peer.update_library(update(0, 4, true, &["a", "b"], &[])), Ok(false));
-        assert_eq!(games(peer), Vec::<String>::new(), "half a snapshot shows nothing");
-        assert_eq!(peer.update_library(update(0, 4, false, &["c"], &[])), Ok(true));
-        assert_eq!(games(peer), ["a", "b", "c"]);
-        assert_eq!(peer.update_library(update(4, 5, false, &["d"], &["a"])), Ok(true));
-        assert_eq!(games(peer), ["b", "c", "d"]);
-        let missed = peer.update_library(update(6, 7, false, &["e"], &[]));
+        assert_eq!(roster.update_library(&LARGER, update(0, 4, true, &["a", "b"], &[])), Ok(false));
+        assert_eq!(games(&roster, LARGER), Vec::<String>::new(), "half a snapshot shows nothing");
+        assert_eq!(roster.update_library(&LARGER, update(0, 4, false, &["c"], &[])), Ok(true));
+        assert_eq!(games(&roster, LARGER), ["a", "b", "c"]);
+        assert_eq!(roster.update_library(&LARGER, update(4, 5, false, &["d"], &["a"])), Ok(true));
+        assert_eq!(games(&roster, LARGER), ["b", "c", "d"]);
+        let missed = roster.update_library(&LARGER, update(6, 7, false, &["e"], &[]));
         assert_eq!(missed, Err(LibraryFault::MissedRevision { have: 5, base: 6 }));
-        assert_eq!(games(peer), ["b", "c", "d"]);
+        assert_eq!(games(&roster, LARGER), ["b", "c", "d"]);
     }
 
     #[test]

@@ -117,6 +117,16 @@ pub struct PeerSnapshot {
     pub found_by: Vec<Means>,
     /// What it announces, unfiltered.
     pub games: Vec<GameOffer>,
+    /// Games that it announces beyond those: there was no room to keep or to list them.
+    pub games_left_out: usize,
+}
+
+/// The games of `list-games`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GameListSnapshot {
+    pub games: Vec<GameSnapshot>,
+    /// Games that are offered and do not stand in the list: others are offered by more peers.
+    pub left_out: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

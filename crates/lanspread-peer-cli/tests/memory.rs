@@ -10,9 +10,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lanspread_net::{Endpoint, EndpointConfig, Identity, NetEvent, Payload};
-use lanspread_types::message::{ChunkRequest, Message, Request, RequestId};
-use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId, PeerName};
+use lanspread_net::{ConnKey, Endpoint, EndpointConfig, Identity, NetEvent, Payload};
+use lanspread_types::limits::{GAMES_PER_LIBRARY_MESSAGE_MAX, GAMES_PER_PEER_MAX};
+use lanspread_types::message::{ChunkRequest, GameOffer, LibraryUpdate, Message, Request, RequestId};
+use lanspread_types::{ChunkIndex, ContentId, GameId, GameVersion, PeerId, PeerName};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -46,6 +47,32 @@ fn two_hundred_peers_fit_into_the_stated_memory() {
             "idle {idle} KiB, {PEERS} connected {connected} KiB, at most {peak} KiB while serving them all"
         );
         assert!(peak < BOUND_KIB, "{peak} KiB");
+    });
+    server.stop();
+}
+
+/// What 200 identities announce that share no game, each as much as the protocol allows.
+const OFFERS_BOUND_KIB: u64 = 64 << 10;
+
+#[test]
+fn libraries_of_two_hundred_strangers_fit_into_the_stated_memory() {
+    let root = tempfile::tempdir().unwrap();
+    let mut server = Server::start(root.path());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let idle = server.memory_kib("VmRSS");
+    runtime.block_on(async {
+        let mut guests = Vec::new();
+        for n in 0..PEERS {
+            let guest = Guest::connect(server.addr, server.peer).await;
+            guest.announce(n);
+            guests.push(guest);
+        }
+        for guest in &mut guests {
+            guest.await_answer().await;
+        }
+        let (after, peak) = (server.memory_kib("VmRSS"), server.memory_kib("VmHWM"));
+        println!("idle {idle} KiB, {PEERS} x {GAMES_PER_PEER_MAX} games {after} KiB, at most {peak} KiB");
+        assert!(peak < OFFERS_BOUND_KIB, "{peak} KiB");
     });
     server.stop();
 }
@@ -113,6 +140,7 @@ struct Guest {
     endpoint: Endpoint,
     server: PeerId,
     addr: SocketAddr,
+    conn: ConnKey,
     content: ContentId,
     events: mpsc::Receiver<NetEvent>,
     payloads: mpsc::Receiver<Payload>,
@@ -132,16 +160,49 @@ impl Guest {
         };
         let endpoint = Endpoint::bind(config, net, data).await.unwrap();
         endpoint.dial(addr);
-        let content = loop {
+        let mut connected = None;
+        let (conn, content) = loop {
             match timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap() {
+                NetEvent::Connected { conn, .. } => connected = Some(conn),
                 NetEvent::Message { message: Message::Library(library), .. } if !library.games.is_empty() => {
-                    break library.games[0].content;
+                    break (connected.unwrap(), library.games[0].content);
                 }
                 NetEvent::DialFailed { failure, .. } => panic!("{failure}"),
                 _ => {}
             }
         };
-        Self { endpoint, server, addr, content, events, payloads }
+        Self { endpoint, server, addr, conn, content, events, payloads }
+    }
+
+    /// Announces as many games as it may, with the longest names there are, that nobody else has.
+    fn announce(&self, guest: usize) {
+        let offer = |n: usize| GameOffer {
+            game: GameId::new(format!("{guest:03}-{n:060}")).unwrap(),
+            version: GameVersion::new(20_250_101).unwrap(),
+            content: ContentId([guest as u8; 32]),
+            bytes: 1,
+            files: 1,
+        };
+        let games: Vec<GameOffer> = (0..GAMES_PER_PEER_MAX).map(offer).collect();
+        let parts = games.chunks(GAMES_PER_LIBRARY_MESSAGE_MAX);
+        let last = parts.len() - 1;
+        for (at, part) in parts.enumerate() {
+            let (more, games) = (at < last, part.to_vec());
+            let update = LibraryUpdate { revision: 1, base: 0, more, games, removed: Vec::new() };
+            self.endpoint.send(self.conn, &Message::Library(update));
+        }
+        // The answer comes when all of that was looked at.
+        self.endpoint.send(self.conn, &Message::Ping { nonce: 1 });
+    }
+
+    async fn await_answer(&mut self) {
+        loop {
+            match timeout(Duration::from_secs(60), self.events.recv()).await.unwrap().unwrap() {
+                NetEvent::Message { message: Message::Pong { .. }, .. } => return,
+                NetEvent::Closed { reason, .. } => panic!("{reason}"),
+                _ => {}
+            }
+        }
     }
 
     fn ask(&self) {

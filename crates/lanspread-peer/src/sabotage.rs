@@ -238,7 +238,7 @@ impl Saboteur {
     fn reply(&mut self, id: CommandId, result: &mut Result<Reply, CommandError>) {
         match result {
             Ok(Reply::Status(status)) => self.status(status),
-            Ok(Reply::Games(games)) => self.games(games),
+            Ok(Reply::Games(list)) => self.games(&mut list.games),
             Ok(Reply::Peers(room)) => self.peers(&mut room.peers),
             Err(CommandError::AmbiguousContent { variants, .. }) if failpoint!("hide-variants") => {
                 variants.clear()

@@ -28,6 +28,11 @@ impl Means {
     pub const ALL: [Self; 6] =
         [Self::Typed, Self::Mdns, Self::Broadcast, Self::Introduced, Self::Remembered, Self::Inbound];
 
+    /// Whether somebody said it to everybody, without any proof.
+    pub const fn is_announced(self) -> bool {
+        matches!(self, Self::Mdns | Self::Broadcast)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Typed => "typed",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +10,10 @@ use crate::limits::{GAME_ID_BYTES_MAX, PEER_NAME_BYTES_MAX};
 use crate::path::is_reserved_name;
 
 /// The id of a game, which is also the name of its folder: 1–64 ASCII letters, digits, `-`, `_` or `.`, neither
-/// starting nor ending with a dot and not a name that Windows reserves.
+/// starting nor ending with a dot and not a name that Windows reserves. Clones share their text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct GameId(String);
+pub struct GameId(Arc<str>);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GameIdError {
@@ -42,7 +43,7 @@ impl GameId {
         if is_reserved_name(&id) {
             return Err(GameIdError::Reserved(id));
         }
-        Ok(Self(id))
+        Ok(Self(id.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -59,7 +60,7 @@ impl TryFrom<String> for GameId {
 
 impl From<GameId> for String {
     fn from(id: GameId) -> Self {
-        id.0
+        id.as_str().to_owned()
     }
 }
 

@@ -2,18 +2,23 @@
 //!
 //! One entry for each identity, with a few addresses. An identity is dialled by one attempt at a time, which takes all
 //! its addresses, best first; attempts that fail come again after growing pauses with jitter. The book is bounded, and
-//! so are the attempts at a time, in all and for those that one introducer named: whoever fills it with lies delays
-//! liars first.
+//! so are the attempts at a time, in all, for those that one introducer named, and for those seen at one address: whoever
+//! fills it with lies delays liars first, and what is known better takes the place of what is only said.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lanspread_types::limits::{ADDRS_PER_PEER_MAX, PEERS_MAX, PROTOCOL_VERSION, REMEMBERED_MAX};
 use lanspread_types::{KnownPeer, Means, PartyMismatch, PeerId, PeerName, Sighting, Subnet, failpoint};
 
-use super::rank::{is_dialable, rank};
+use super::rank::{is_dialable, is_plausible, rank};
+use crate::budget::{Tokens, site_of};
 use crate::io::Connected;
+use crate::limits::{
+    ATTEMPTS_PER_SITE, HEARSAY_DIAL_EVERY, HEARSAY_DIALS, HEARSAY_DIALS_OWN, HEARSAY_DIALS_PER_SITE,
+    OTHER_VERSION_NEWS, UNREACHED_PER_SITE,
+};
 use crate::swarm::Rng;
 use crate::time::Time;
 
@@ -37,6 +42,8 @@ const ANEW_AFTER: Duration = Duration::from_secs(30);
 const OTHER_VERSION_AGAIN: Duration = Duration::from_secs(60);
 /// Too many wrong pass phrases are forgotten in a minute.
 const TOO_MANY_TRIES_AGAIN: Duration = Duration::from_secs(75);
+/// Time between two peers of other versions that are told of, after a burst.
+const OTHER_VERSION_NEWS_EVERY: Duration = Duration::from_secs(10);
 /// Addresses without a known identity that are shown with what became of them.
 const STRANGERS_MAX: usize = 64;
 
@@ -92,8 +99,30 @@ enum Stage {
     Shut,
 }
 
+/// How well an entry is known; the better known one keeps its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// Somebody else named it.
+    Hearsay,
+    /// It, or somebody in its name, announced itself.
+    Seen,
+    /// An owner typed its address, or it was here the last time.
+    Chosen,
+    /// It has proven who it is.
+    Reached,
+}
+
+/// Who is behind an entry that was never reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    Introducer(PeerId),
+    Site(IpAddr),
+}
+
 #[derive(Debug, Clone)]
 struct Entry {
+    /// A connection to it once stood.
+    reached: bool,
     name: Option<PeerName>,
     /// In the order in which they came; ordered by rank when they are used.
     addrs: Vec<SocketAddr>,
@@ -136,21 +165,65 @@ impl Entries {
     }
 }
 
+/// Dials that introducers may still cause. Each machine has some of its own; whoever needs more draws on what all have
+/// together, so that liars who use that up leave honest introducers their own.
+#[derive(Debug)]
+struct Hearsay {
+    shared: Tokens,
+    by_site: BTreeMap<Option<IpAddr>, (Tokens, Tokens)>,
+}
+
+impl Hearsay {
+    fn new() -> Self {
+        Self { shared: Tokens::new(HEARSAY_DIALS, HEARSAY_DIAL_EVERY, Time::START), by_site: BTreeMap::new() }
+    }
+
+    /// Spends one dial of the introducer at this address. Returns until when to wait if there is none left.
+    fn spend(&mut self, site: Option<IpAddr>, now: Time) -> Option<Time> {
+        self.by_site.retain(|_, (own, all)| !(own.is_full(now) && all.is_full(now)));
+        let (own, all) = self.by_site.entry(site).or_insert_with(|| {
+            let tokens = |burst| Tokens::new(burst, HEARSAY_DIAL_EVERY, now);
+            (tokens(HEARSAY_DIALS_OWN), tokens(HEARSAY_DIALS_PER_SITE))
+        });
+        if all.has(now) && (own.take(now) || self.shared.take(now)) {
+            all.take(now);
+            return None;
+        }
+        // Not all at the same time.
+        Some(now + HEARSAY_DIAL_EVERY)
+    }
+}
+
 #[derive(Debug)]
 pub struct Book {
     me: PeerId,
     entries: Entries,
     strangers: BTreeMap<SocketAddr, Stranger>,
     subnets: Vec<Subnet>,
+    hearsay: Hearsay,
+    /// News of peers of other versions that may still be told.
+    version_news: Tokens,
 }
 
 impl Book {
     pub fn new(me: PeerId) -> Self {
-        Self { me, entries: Entries::default(), strangers: BTreeMap::new(), subnets: Vec::new() }
+        Self {
+            me,
+            entries: Entries::default(),
+            strangers: BTreeMap::new(),
+            subnets: Vec::new(),
+            hearsay: Hearsay::new(),
+            version_news: Tokens::new(OTHER_VERSION_NEWS, OTHER_VERSION_NEWS_EVERY, Time::START),
+        }
     }
 
     pub fn set_subnets(&mut self, subnets: Vec<Subnet>) {
         self.subnets = subnets;
+    }
+
+    /// Whether an address that a peer at `by` names is worth a dial.
+    pub fn is_plausible(&self, addr: SocketAddr, by: IpAddr) -> bool {
+        is_plausible(addr, Some(by), &self.subnets) || failpoint!("dial-any-introduction")
     }
 
     /// Somebody was heard of. Returns whether that is news of a peer with another version.
@@ -163,7 +236,9 @@ impl Book {
     ) -> bool {
         let Sighting { peer, name, protocol, addrs, means } = sighting;
         let addrs: Vec<SocketAddr> = addrs.into_iter().filter(|&a| is_dialable(a)).collect();
-        if peer == self.me || addrs.is_empty() || !self.has_room_for(&peer, means) {
+        let Some(first) = addrs.first().filter(|_| peer != self.me) else { return false };
+        let origin = introducer.map_or_else(|| Origin::Site(site_of(first.ip())), Origin::Introducer);
+        if !self.has_room_for(&peer, means, Some(origin)) {
             return false;
         }
         let wait = if self.me < peer || means == Means::Remembered {
@@ -187,7 +262,7 @@ impl Book {
         if protocol != PROTOCOL_VERSION {
             let news = entry.absence != Absence::OtherVersion { theirs: protocol };
             entry.other_version(protocol, now);
-            return news;
+            return news && self.version_news.take(now);
         }
         if entry.stage == Stage::Resting && (news || rested || returns) {
             entry.tries = 0;
@@ -207,10 +282,11 @@ impl Book {
     pub fn connected(&mut self, connected: &Connected, typed: bool, now: Time) {
         let Connected { peer, hello, addr, .. } = connected;
         self.strangers.remove(addr);
-        if !self.has_room_for(peer, Means::Inbound) {
+        if !self.has_room_for(peer, Means::Inbound, None) {
             return;
         }
         let entry = self.entries.change().entry(*peer).or_insert_with(|| Entry::new(now));
+        entry.reached = true;
         entry.name = Some(hello.name.clone());
         if typed {
             entry.note_means(Means::Typed);
@@ -262,7 +338,7 @@ impl Book {
         typed: bool,
         now: Time,
     ) {
-        if typed && self.has_room_for(&peer, Means::Typed) {
+        if typed && self.has_room_for(&peer, Means::Typed, None) {
             self.strangers.remove(&addr);
             let entry = self.entries.change().entry(peer).or_insert_with(|| Entry::new(now));
             entry.note_means(Means::Typed);
@@ -296,7 +372,7 @@ impl Book {
     /// It speaks another version. `peer` is known where it proved its key before it said so.
     pub fn other_version(&mut self, peer: Option<PeerId>, addr: SocketAddr, theirs: u16, now: Time) {
         match peer {
-            Some(peer) if self.has_room_for(&peer, Means::Inbound) => {
+            Some(peer) if self.has_room_for(&peer, Means::Inbound, None) => {
                 self.strangers.remove(&addr);
                 let entry = self.entries.change().entry(peer).or_insert_with(|| Entry::new(now));
                 if entry.found_by.is_empty() {
@@ -324,9 +400,9 @@ impl Book {
         if self.entries.foreseen(now).is_some() {
             return Vec::new();
         }
-        let mut dialling: BTreeMap<Option<PeerId>, usize> = BTreeMap::new();
+        let mut dialling: BTreeMap<Option<Origin>, usize> = BTreeMap::new();
         for entry in self.entries.all.values().filter(|e| e.stage == Stage::Dialling) {
-            *dialling.entry(entry.introducer).or_default() += 1;
+            *dialling.entry(entry.origin()).or_default() += 1;
         }
         let mut free = ATTEMPTS_MAX.saturating_sub(dialling.values().sum());
         let mut ready: Vec<(bool, Time, PeerId)> = self
@@ -338,13 +414,41 @@ impl Book {
                 _ => None,
             })
             .collect();
-        // Hearsay comes after what was seen.
-        ready.sort();
+        ready.sort_unstable_by_key(|&(_, at, peer)| (at, peer));
+        // Hearsay comes after what was seen, and whoever is behind many of them does not come before those who are
+        // behind few.
+        let mut turns = dialling.clone();
+        let mut ready: Vec<(bool, usize, PeerId)> = ready
+            .into_iter()
+            .map(|(hearsay, _, peer)| {
+                let origin = self.entries.all.get(&peer).and_then(Entry::origin);
+                let turn = turns.entry(origin).or_default();
+                *turn += usize::from(origin.is_some());
+                (hearsay, *turn, peer)
+            })
+            .collect();
+        ready.sort_by_key(|(hearsay, turn, _)| (*hearsay, *turn));
+        let introducers: BTreeSet<PeerId> =
+            ready.iter().filter_map(|(.., peer)| self.entries.all.get(peer)?.introducer).collect();
+        let sites: BTreeMap<PeerId, IpAddr> =
+            introducers.into_iter().filter_map(|by| Some((by, self.site(&by)?))).collect();
         let mut due = Vec::new();
         for (_, _, peer) in ready {
             let Some(entry) = self.entries.all.get_mut(&peer) else { continue };
-            let already = dialling.entry(entry.introducer).or_default();
-            if free == 0 || entry.introducer.is_some() && *already >= ATTEMPTS_PER_INTRODUCER_MAX {
+            let origin = entry.origin();
+            let already = dialling.entry(origin).or_default();
+            let most = match origin {
+                Some(Origin::Introducer(_)) => ATTEMPTS_PER_INTRODUCER_MAX,
+                Some(Origin::Site(_)) => ATTEMPTS_PER_SITE,
+                None => ATTEMPTS_MAX,
+            };
+            if free == 0 || *already >= most {
+                continue;
+            }
+            if let Some(Origin::Introducer(by)) = origin
+                && let Some(later) = self.hearsay.spend(sites.get(&by).copied(), now)
+            {
+                entry.stage = Stage::Due(later);
                 continue;
             }
             free -= 1;
@@ -409,32 +513,83 @@ impl Book {
         worth.into_iter().map(known).collect()
     }
 
-    /// Whether the peer is in the book or may come in. When it is full, who could not be reached goes first, then who is
-    /// only known by hearsay.
-    fn has_room_for(&mut self, peer: &PeerId, means: Means) -> bool {
-        if self.entries.all.contains_key(peer) || self.entries.all.len() < ENTRIES_MAX {
+    /// Whether the peer is in the book or may come in. When the book is full, or when too many were seen at one address and
+    /// never reached, an entry that is known less well gives way, or one of whoever is behind most of those that are known as
+    /// little. Who is connected or being dialled stays.
+    fn has_room_for(&mut self, peer: &PeerId, means: Means, origin: Option<Origin>) -> bool {
+        if self.entries.all.contains_key(peer) {
             return true;
         }
-        let dispensable = |e: &Entry| match e.stage {
-            Stage::Connected | Stage::Dialling => None,
-            Stage::Resting | Stage::Shut => Some(0),
-            Stage::Due(_) if e.introducer.is_some() && means != Means::Introduced => Some(1),
-            Stage::Due(_) => None,
+        let full = self.entries.all.len() >= ENTRIES_MAX;
+        let crowded = match origin {
+            // What comes from outside does not come from there.
+            Some(Origin::Site(ip)) if means.is_announced() && !ip.is_loopback() => {
+                self.count_of(Origin::Site(ip)) >= UNREACHED_PER_SITE
+            }
+            _ => false,
         };
-        let victim = self
-            .entries
-            .all
-            .iter()
-            .filter_map(|(peer, e)| Some((dispensable(e)?, e.changed_at, *peer)))
-            .min()
-            .map(|(_, _, peer)| peer);
+        if !full && !crowded || failpoint!("keep-every-entry") && !full {
+            return true;
+        }
+        let victim = if crowded {
+            self.expendable(|e| e.origin() == origin)
+        } else {
+            let standing = Standing::of(means);
+            let better =
+                self.expendable(|e| e.standing() < standing || e.is_at_rest() && standing >= Standing::Seen);
+            better
+                .filter(|_| !failpoint!("keep-every-entry"))
+                .or_else(|| self.expendable_equal(standing, origin))
+        };
         victim.is_some_and(|victim| self.entries.change().remove(&victim).is_some())
+    }
+
+    /// The machine of a peer that is or was connected.
+    fn site(&self, peer: &PeerId) -> Option<IpAddr> {
+        Some(site_of(self.entries.all.get(peer)?.addrs.first()?.ip()))
+    }
+
+    fn count_of(&self, origin: Origin) -> usize {
+        self.entries.all.values().filter(|e| e.origin() == Some(origin)).count()
+    }
+
+    /// The least known of these entries, and of equals the one that was given up, or is the oldest.
+    fn expendable(&self, which: impl Fn(&Entry) -> bool) -> Option<PeerId> {
+        let held = |e: &Entry| matches!(e.stage, Stage::Connected | Stage::Dialling);
+        let candidates = self.entries.all.iter().filter(|(_, e)| !held(e) && which(e));
+        let least = candidates.min_by_key(|(peer, e)| (e.standing(), !e.is_at_rest(), e.changed_at, **peer));
+        least.map(|(peer, _)| *peer)
+    }
+
+    /// An entry of this standing that was given up, or one of whoever is behind more of them than the newcomer's origin.
+    fn expendable_equal(&self, standing: Standing, origin: Option<Origin>) -> Option<PeerId> {
+        let given_up = self.expendable(|e| e.standing() <= standing && e.is_at_rest());
+        given_up.or_else(|| {
+            let mut counts: BTreeMap<Origin, usize> = BTreeMap::new();
+            let of_standing = self.entries.all.values().filter(|e| e.standing() == standing);
+            of_standing.filter_map(Entry::origin).for_each(|origin| *counts.entry(origin).or_default() += 1);
+            let own = origin.and_then(|origin| counts.get(&origin).copied()).unwrap_or(0);
+            let (greediest, most) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+            (most > own + 1).then(|| self.expendable(|e| e.origin() == Some(greediest)))?
+        })
+    }
+}
+
+impl Standing {
+    fn of(means: Means) -> Self {
+        match means {
+            Means::Introduced => Self::Hearsay,
+            Means::Mdns | Means::Broadcast => Self::Seen,
+            Means::Typed | Means::Remembered => Self::Chosen,
+            Means::Inbound => Self::Reached,
+        }
     }
 }
 
 impl Entry {
     fn new(due: Time) -> Self {
         Self {
+            reached: false,
             name: None,
             addrs: Vec::new(),
             found_by: Vec::new(),
@@ -445,6 +600,26 @@ impl Entry {
             absence: Absence::Coming,
             changed_at: due,
         }
+    }
+
+    fn standing(&self) -> Standing {
+        if self.reached {
+            return Standing::Reached;
+        }
+        self.found_by.iter().map(|&means| Standing::of(means)).max().unwrap_or(Standing::Hearsay)
+    }
+
+    /// Who is behind it; `None` once it is known better.
+    fn origin(&self) -> Option<Origin> {
+        match self.standing() {
+            Standing::Hearsay => self.introducer.map(Origin::Introducer),
+            Standing::Seen => self.addrs.first().map(|addr| Origin::Site(site_of(addr.ip()))),
+            Standing::Chosen | Standing::Reached => None,
+        }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        matches!(self.stage, Stage::Resting | Stage::Shut)
     }
 
     fn set_stage(&mut self, stage: Stage, now: Time) {

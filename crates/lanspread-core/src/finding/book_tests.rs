@@ -17,6 +17,11 @@ fn addr(n: u8) -> SocketAddr {
     SocketAddr::from(([192, 168, 1, n], 24_930))
 }
 
+/// An address that no other number has.
+fn own_addr(n: usize) -> SocketAddr {
+    SocketAddr::from(([10, 7, (n >> 8) as u8, n as u8], 24_930))
+}
+
 fn sighting(peer: PeerId, means: Means, addrs: &[SocketAddr]) -> Sighting {
     Sighting { peer, name: None, protocol: PROTOCOL_VERSION, addrs: addrs.to_vec(), means }
 }
@@ -251,7 +256,7 @@ fn who_is_turned_away_is_shown_with_the_reason_and_rests() {
 fn a_full_room_leaves_as_many_places_for_those_who_are_only_heard_of() {
     let mut seen = Seen::new();
     (0..PEERS_MAX).for_each(|n| seen.connect(0, numbered(n), addr(1)));
-    (PEERS_MAX..2 * PEERS_MAX).for_each(|n| seen.hear(0, numbered(n), Means::Mdns, &[addr(2)]));
+    (PEERS_MAX..2 * PEERS_MAX).for_each(|n| seen.hear(0, numbered(n), Means::Mdns, &[own_addr(n)]));
     assert_eq!((seen.book.to_remember().len(), seen.book.strangers().len()), (REMEMBERED_MAX, PEERS_MAX));
 }
 
@@ -298,7 +303,7 @@ fn what_became_of_typed_addresses_is_bounded_and_the_same_one_takes_no_second_pl
 #[test]
 fn no_more_than_a_few_are_dialled_at_a_time_and_the_end_of_one_attempt_begins_the_next() {
     let mut seen = Seen::new();
-    (0..ATTEMPTS_MAX + 2).for_each(|n| seen.hear(0, numbered(n), Means::Mdns, &[addr(1)]));
+    (0..ATTEMPTS_MAX + 2).for_each(|n| seen.hear(0, numbered(n), Means::Mdns, &[own_addr(n)]));
     let first = seen.due(0);
     assert_eq!(first.len(), ATTEMPTS_MAX);
     assert_eq!(seen.book.next_due(at(0)), None, "who waits for a place waits for no time");
@@ -337,7 +342,7 @@ fn those_who_are_here_are_remembered_before_those_who_were() {
 fn in_a_full_book_nobody_gives_way_to_hearsay_and_who_was_seen_to_nobody() {
     for (means, gives_way) in [(Means::Introduced, true), (Means::Mdns, false)] {
         let mut seen = Seen::new();
-        (0..ENTRIES_MAX).for_each(|n| seen.hear(0, numbered(n), means, &[addr(1)]));
+        (0..ENTRIES_MAX).for_each(|n| seen.hear(0, numbered(n), means, &[own_addr(n)]));
         let newcomer = |seen: &mut Seen, means| {
             seen.hear(1, LARGER, means, &[addr(2)]);
             seen.book.strangers().iter().any(|s| s.peer == Some(LARGER))
@@ -390,4 +395,109 @@ fn what_was_worked_out_before_is_what_would_be_worked_out_now() {
         dialled += due.0.len();
     }
     assert!(dialled > 500, "{dialled}");
+}
+
+/// Numbers that nobody else uses in a test.
+fn spoofed(n: usize) -> PeerId {
+    numbered(100_000 + n)
+}
+
+#[test]
+fn beacons_of_one_address_take_few_places_and_few_dials() {
+    let mut seen = Seen::new();
+    (0..5000).for_each(|n| seen.hear(n as u64, spoofed(n), Means::Broadcast, &[addr(66)]));
+    assert_eq!(seen.book.entries.all.len(), UNREACHED_PER_SITE);
+    assert_eq!(seen.due(10_000).len(), ATTEMPTS_PER_SITE);
+    seen.hear(10_000, LARGER, Means::Broadcast, &[addr(2)]);
+    assert_eq!(seen.due(10_000), [LARGER]);
+}
+
+#[test]
+fn beacons_from_many_addresses_leave_room_for_an_honest_peer() {
+    let mut seen = Seen::new();
+    for n in 0..4 * ENTRIES_MAX {
+        seen.hear(0, spoofed(n), Means::Broadcast, &[own_addr(n % 254)]);
+    }
+    assert_eq!(seen.book.entries.all.len(), ENTRIES_MAX);
+    seen.hear(1, LARGER, Means::Broadcast, &[addr(2)]);
+    assert!(seen.book.entries.all.contains_key(&LARGER), "the address behind most of them gives way");
+    seen.connect(2, SMALLER, addr(3));
+    assert!(seen.book.entries.all.contains_key(&SMALLER), "and so it does for one that was reached");
+}
+
+#[test]
+fn peers_that_were_reached_stay_whatever_is_said() {
+    let mut seen = Seen::new();
+    for n in 0..PEERS_MAX {
+        seen.connect(0, numbered(n), own_addr(n));
+        seen.book.lost(&numbered(n), at(0), &mut seen.rng);
+    }
+    for n in 0..4 * ENTRIES_MAX {
+        let means = [Means::Broadcast, Means::Introduced, Means::Mdns][n % 3];
+        seen.hear(1, spoofed(n), means, &[own_addr(n)]);
+    }
+    let kept = (0..PEERS_MAX).filter(|n| seen.book.entries.all.contains_key(&numbered(*n))).count();
+    assert_eq!((kept, seen.book.entries.all.len()), (PEERS_MAX, ENTRIES_MAX));
+}
+
+#[test]
+fn liar_gives_way_to_what_an_honest_introducer_names() {
+    let mut seen = Seen::new();
+    (0..2 * ENTRIES_MAX).for_each(|n| seen.hear(0, spoofed(n), Means::Introduced, &[own_addr(n)]));
+    let by = Some(PeerId([78; 32]));
+    for n in 0..200 {
+        let honest = sighting(numbered(n), Means::Introduced, &[addr(n as u8)]);
+        seen.book.heard(honest, by, at(1), &mut seen.rng);
+    }
+    assert!((0..200).all(|n| seen.book.entries.all.contains_key(&numbered(n))));
+}
+
+#[test]
+fn one_introducer_causes_a_full_room_of_dials_and_then_one_a_second() {
+    let mut seen = Seen::new();
+    (0..ENTRIES_MAX).for_each(|n| seen.hear(0, spoofed(n), Means::Introduced, &[own_addr(n)]));
+    let dialled = seen.fail_from(2000, 62_000).len();
+    let most = HEARSAY_DIALS_PER_SITE as usize + 60;
+    assert!((most - 10..=most + 1).contains(&dialled), "{dialled}");
+}
+
+#[test]
+fn news_of_other_versions_are_bounded() {
+    let mut seen = Seen::new();
+    let told = (0..1000).filter(|&n| {
+        let mut other = sighting(spoofed(n), Means::Broadcast, &[own_addr(n)]);
+        other.protocol = 77;
+        seen.book.heard(other, None, at(n as u64), &mut seen.rng)
+    });
+    assert_eq!(told.count(), OTHER_VERSION_NEWS as usize);
+}
+
+#[test]
+fn liars_who_use_up_all_dials_leave_an_honest_introducer_its_own() {
+    let mut seen = Seen::new();
+    for liar in 0..8 {
+        seen.connect(0, numbered(liar), own_addr(liar));
+        for n in 0..ENTRIES_MAX / 8 {
+            let lie = sighting(spoofed(liar * ENTRIES_MAX + n), Means::Introduced, &[own_addr(n)]);
+            seen.book.heard(lie, Some(numbered(liar)), at(0), &mut seen.rng);
+        }
+    }
+    seen.fail_from(2000, 40_000);
+    seen.connect(40_000, numbered(8), own_addr(8));
+    for n in 0..50 {
+        let honest = sighting(numbered(1000 + n), Means::Introduced, &[addr(n as u8)]);
+        seen.book.heard(honest, Some(numbered(8)), at(40_000), &mut seen.rng);
+    }
+    let mut met = BTreeSet::new();
+    for ms in (41_000..45_000).step_by(10) {
+        for due in seen.book.take_due(at(ms)) {
+            if (1000..1050).any(|n| numbered(n) == due.peer) {
+                met.insert(due.peer);
+                seen.connect(ms, due.peer, due.addrs[0]);
+            } else {
+                seen.book.failed(&due.peer, "nobody".to_owned(), at(ms), &mut seen.rng);
+            }
+        }
+    }
+    assert_eq!(met.len(), 50);
 }

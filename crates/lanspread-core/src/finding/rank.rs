@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use lanspread_types::{Adapter, Subnet};
 
+use crate::limits::INTRODUCED_PORT_MIN;
+
 /// Smaller is tried earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
@@ -46,6 +48,45 @@ pub fn is_dialable(addr: SocketAddr) -> bool {
     addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
+/// Whether an address that somebody else names is worth a dial: in a network of ours, beside the one who names it, or in a
+/// range that is private or local by its standard (RFC 1918, 3927, 4193, 6598). What lies elsewhere is no party, and is not to
+/// be knocked at because a stranger says so; nor are the ports of other services.
+pub fn is_plausible(addr: SocketAddr, introducer: Option<IpAddr>, own: &[Subnet]) -> bool {
+    let ip = addr.ip().to_canonical();
+    if !is_dialable(addr) || addr.port() < INTRODUCED_PORT_MIN || is_broadcast_of(ip, own) {
+        return false;
+    }
+    if ip.is_loopback() {
+        return introducer.is_some_and(|by| by.is_loopback());
+    }
+    let local = match ip {
+        IpAddr::V4(v4) => {
+            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            v4.is_private() || v4.is_link_local() || shared
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    };
+    local || own.iter().any(|net| net.contains(ip)) || introducer.is_some_and(|by| is_beside(by, ip))
+}
+
+/// Whether two addresses share a /24 (IPv4) or a /64 (IPv6).
+fn is_beside(a: IpAddr, b: IpAddr) -> bool {
+    let ip = a.to_canonical();
+    let prefix = if ip.is_ipv4() { 24 } else { 64 };
+    Subnet { ip, prefix, adapter: Adapter::Physical }.contains(b)
+}
+
+/// Whether it is the broadcast address of a network of ours.
+fn is_broadcast_of(ip: IpAddr, own: &[Subnet]) -> bool {
+    own.iter().any(|net| match (net.ip, ip) {
+        (IpAddr::V4(_), IpAddr::V4(v4)) if net.prefix < 31 && net.contains(ip) => {
+            let host = u32::MAX.checked_shr(u32::from(net.prefix)).unwrap_or(0);
+            v4.to_bits() & host == host
+        }
+        _ => false,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +114,40 @@ mod tests {
         let own = [net("10.0.0.1", 8, Adapter::Virtual), net("10.1.0.1", 16, Adapter::Physical)];
         assert_eq!(rank("10.1.0.9:1".parse().unwrap(), &own), Rank::Shared);
         assert_eq!(rank("10.2.0.9:1".parse().unwrap(), &own), Rank::Virtual);
+    }
+
+    #[test]
+    fn introduced_addresses_are_local_ones() {
+        let own = [net("203.0.113.7", 24, Adapter::Physical), net("192.168.1.7", 24, Adapter::Physical)];
+        let by: IpAddr = "198.51.100.4".parse().unwrap();
+        let ok = |addr: &str| is_plausible(addr.parse().unwrap(), Some(by), &own);
+        for good in [
+            "192.168.1.2:24930",
+            "10.8.0.3:24930",
+            "172.16.0.9:1024",
+            "169.254.3.4:4000",
+            "100.64.1.1:24930",
+            "203.0.113.9:24930",
+            "198.51.100.77:24930",
+            "[fd00::2]:24930",
+        ] {
+            assert!(ok(good), "{good}");
+        }
+        for bad in [
+            "8.8.8.8:24930",
+            "[2001:db8::1]:24930",
+            "192.168.1.2:22",
+            "192.168.1.2:1023",
+            "192.168.1.255:24930",
+            "127.0.0.1:24930",
+            "224.0.0.251:5353",
+            "100.128.0.1:24930",
+            "192.168.1.2:0",
+        ] {
+            assert!(!ok(bad), "{bad}");
+        }
+        let near = Some("127.0.0.2".parse().unwrap());
+        assert!(is_plausible("127.0.0.1:24930".parse().unwrap(), near, &own));
     }
 
     #[test]

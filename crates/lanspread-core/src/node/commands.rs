@@ -1,5 +1,6 @@
 //! What the user asks for.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +15,10 @@ use crate::event::{DownloadFailure, Event, TransferTotals};
 use crate::fetch::Fetch;
 use crate::io::{CloseReason, DiskJob, Output};
 use crate::library::LocalGame;
-use crate::snapshot::{Availability, GameSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource};
+use crate::limits::LISTED_GAMES_MAX;
+use crate::snapshot::{
+    Availability, GameListSnapshot, GameSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource,
+};
 use crate::swarm::SourceFigures;
 use crate::time::Time;
 
@@ -23,7 +27,6 @@ use crate::time::Time;
 pub struct Waiting {
     pub connects: Vec<(CommandId, SocketAddr)>,
     pub peers: Vec<PeerWait>,
-    pub rooms: Vec<(CommandId, Time)>,
     /// The folder that the library is to have.
     pub games_dir: Option<(CommandId, PathBuf)>,
     /// Games that are verified, and are to be repaired.
@@ -158,16 +161,25 @@ impl Node {
         self.reply(id, Ok(Reply::Done));
     }
 
-    /// Every game that is here or that somebody offers in the version that counts.
-    fn game_list(&self) -> Vec<GameSnapshot> {
-        let mut games = self.roster.offered_games();
-        games.retain(|game| self.config.catalog.knows(game) || failpoint!("list-unknown-games"));
-        games.extend(
-            self.library.iter().filter(|(g, _)| self.config.catalog.knows(g)).map(|(g, _)| g.clone()),
-        );
+    /// Every game that is here or that somebody offers in the version that counts. Of those that neither are here nor stand
+    /// in the catalogue, the ones that most peers offer.
+    fn game_list(&self) -> GameListSnapshot {
+        let known = |game: &GameId| self.config.catalog.knows(game) || failpoint!("list-unknown-games");
+        let is_listed = |game: &GameId| self.config.catalog.entry(game).is_some();
+        let offered = self.roster.offer_table().games().filter(|(game, _)| known(game));
+        let (mut games, mut others): (Vec<_>, Vec<_>) = offered.partition(|(game, _)| is_listed(game));
+        let left_out = others.len().saturating_sub(LISTED_GAMES_MAX);
+        if left_out > 0 {
+            others.select_nth_unstable_by_key(LISTED_GAMES_MAX - 1, |(game, peers)| (Reverse(*peers), *game));
+            others.truncate(LISTED_GAMES_MAX);
+        }
+        games.append(&mut others);
+        let here = self.library.iter().map(|(game, _)| game).filter(|game| self.config.catalog.knows(game));
         // A download under way shows also while nobody is there to fetch from.
-        games.extend(self.fetches.keys().cloned());
-        games.iter().filter_map(|game| self.game_snapshot(game)).collect()
+        let all: BTreeSet<&GameId> =
+            games.into_iter().map(|(game, _)| game).chain(here).chain(self.fetches.keys()).collect();
+        let games = all.into_iter().filter_map(|game| self.game_snapshot(game)).collect();
+        GameListSnapshot { games, left_out }
     }
 
     fn game_snapshot(&self, game: &GameId) -> Option<GameSnapshot> {
@@ -178,8 +190,10 @@ impl Node {
             let right_version = Some(offer.version) == version || failpoint!("ignore-version");
             right_version && pinned.is_none_or(|content| content == offer.content)
         };
-        let offers: Vec<u64> =
-            self.roster.offers(game).filter(|(_, o)| counts(o)).map(|(_, o)| o.bytes).collect();
+        let mut offers = self.roster.offer_table().variants(game);
+        offers.retain(|(offer, _)| counts(offer));
+        let peer_count = offers.iter().map(|(_, peers)| peers).sum();
+        let bytes = offers.first().map(|(offer, _)| offer.bytes);
         let local = self.library.get(game);
         let availability = match local {
             Some(_) if self.library.is_announced(game) => Availability::Ready,
@@ -198,8 +212,8 @@ impl Node {
             local_version: local.and_then(|l| l.version),
             version,
             content: self.library.content_of(game),
-            peer_count: offers.len(),
-            bytes: local.filter(|l| l.downloaded()).map(|l| l.bytes).or(offers.first().copied()).unwrap_or(0),
+            peer_count,
+            bytes: local.filter(|l| l.downloaded()).map(|l| l.bytes).or(bytes).unwrap_or(0),
         })
     }
 
@@ -212,7 +226,8 @@ impl Node {
         }
         let here = self.library.get(game).and_then(|l| l.version);
         let coming = self.fetches.get(game).map(|fetch| fetch.version);
-        self.roster.offers(game).map(|(_, offer)| offer.version).chain(here).chain(coming).max()
+        let offered = self.roster.offer_table().variants(game);
+        offered.into_iter().map(|(offer, _)| offer.version).chain(here).chain(coming).max()
     }
 
     fn connect(&mut self, id: CommandId, addr: SocketAddr) {
@@ -441,7 +456,7 @@ impl Node {
             let failure = crate::io::DialFailure::TimedOut;
             self.reply(wait, Err(CommandError::ConnectFailed { addr, failure }));
         }
-        for (wait, _) in std::mem::take(&mut self.waiting.rooms) {
+        for wait in self.room.take_askers() {
             self.reply(wait, Err(CommandError::ShuttingDown));
         }
         for wait in std::mem::take(&mut self.waiting.peers) {

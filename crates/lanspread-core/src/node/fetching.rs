@@ -74,17 +74,16 @@ impl Node {
                 search.open().for_each(|(peer, _)| *open.entry(peer).or_default() += 1);
             }
         }
-        let offers =
-            self.roster.iter().filter(|peer| !fetch.rejected.contains(&peer.id)).filter_map(|peer| {
-                let offer = peer.offer(game).filter(|offer| offer.content == fetch.content)?;
-                Some(Offerer {
-                    peer: peer.id,
-                    place: Some(place_of(peer.addr.ip())).filter(|_| !failpoint!("count-identities")),
-                    usual_bytes: offer.manifest_bytes_usual(),
-                    saturated: open.get(&peer.id).is_some_and(|&open| open >= MANIFESTS_PER_SOURCE_MAX),
-                })
-            });
-        offers.collect()
+        let counts = |(peer, offer): &(&RemotePeer, &GameOffer)| {
+            offer.content == fetch.content && !fetch.rejected.contains(&peer.id)
+        };
+        let offerer = |(peer, offer): (&RemotePeer, &GameOffer)| Offerer {
+            peer: peer.id,
+            place: Some(place_of(peer.addr.ip())).filter(|_| !failpoint!("count-identities")),
+            usual_bytes: offer.manifest_bytes_usual(),
+            saturated: open.get(&peer.id).is_some_and(|&open| open >= MANIFESTS_PER_SOURCE_MAX),
+        };
+        self.roster.offers(game).filter(counts).map(offerer).collect()
     }
 
     /// An answer is no longer waited for: it may end soon, or its connection is closed.
@@ -119,7 +118,7 @@ impl Node {
             self.leftover_manifests.entry((peer, id)).or_insert(now + MANIFEST_LEFTOVER_MAX);
             return;
         };
-        let offer = self.roster.get(&peer).and_then(|remote| remote.offer(&game));
+        let offer = self.roster.get(&peer).and_then(|remote| self.roster.offer(remote, &game));
         let most = offer.map_or(0, GameOffer::manifest_bytes_max);
         let Some(fetch) = self.fetches.get_mut(&game) else { return };
         let Phase::Manifest(search) = &mut fetch.phase else { return };
@@ -238,9 +237,7 @@ impl Node {
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let (content, id) = (transfer.content.clone(), fetch.content);
         let all = content.manifest().chunk_count();
-        for peer in
-            self.roster.iter().filter(|p| p.offers_content(game, id) && !fetch.rejected.contains(&p.id))
-        {
+        for peer in self.roster.sources(game, id).filter(|p| !fetch.rejected.contains(&p.id)) {
             transfer.swarm.add_source(peer.id, ChunkSet::full(all), now);
         }
         let fellows = || self.roster.iter().filter(|p| p.is_interested(id));

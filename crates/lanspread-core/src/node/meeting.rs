@@ -78,13 +78,18 @@ impl Node {
 
     pub(super) fn peer_list(&self) -> PeersSnapshot {
         PeersSnapshot {
-            peers: self.roster.iter().map(|peer| self.peer_snapshot(peer)).collect(),
+            peers: self
+                .roster
+                .snapshots()
+                .into_iter()
+                .map(|peer| PeerSnapshot { found_by: self.meeting.book.found_by(&peer.peer), ..peer })
+                .collect(),
             others: self.meeting.book.strangers(),
         }
     }
 
     pub(super) fn peer_snapshot(&self, peer: &RemotePeer) -> PeerSnapshot {
-        PeerSnapshot { found_by: self.meeting.book.found_by(&peer.id), ..peer.snapshot() }
+        PeerSnapshot { found_by: self.meeting.book.found_by(&peer.id), ..self.roster.snapshot(peer) }
     }
 
     pub(super) fn sighted(&mut self, now: Time, sighting: Sighting, introducer: Option<PeerId>) {
@@ -157,13 +162,12 @@ impl Node {
         if !self.meeting.finding.introductions {
             return;
         }
-        let near = self.roster.get(&by).is_some_and(|p| p.addr.ip().is_loopback());
+        let Some(by_ip) = self.roster.get(&by).map(|p| p.addr.ip()) else { return };
         for Introduction { peer, addr } in peers {
             if !self.meeting.introductions.named(&by, peer, now.since_start().as_secs()) {
                 return;
             }
-            // Its loopback is not ours.
-            if self.roster.get(peer).is_some() || addr.ip().is_loopback() && !near {
+            if self.roster.get(peer).is_some() || !self.meeting.book.is_plausible(*addr, by_ip) {
                 continue;
             }
             let sighting = Sighting {

@@ -198,12 +198,13 @@ impl Node {
     }
 
     fn library_message(&mut self, now: Time, conn: ConnId, id: PeerId, update: LibraryUpdate) {
+        let updated = self.roster.update_library(&id, update);
         let Some(peer) = self.roster.get_mut(&id) else { return };
-        match peer.update_library(update) {
+        match updated {
             Ok(false) => {}
             Ok(true) => {
                 if peer.news.tell(now) || failpoint!("tell-every-library") {
-                    let games = peer.game_count();
+                    let games = self.roster.get(&id).map_or(0, |peer| self.roster.game_count(peer));
                     self.event(Event::RemoteLibraryChanged { peer: id, games });
                 } else {
                     let due = peer.news.next();
@@ -229,14 +230,11 @@ impl Node {
         if self.news_due.is_none_or(|due| now < due) {
             return;
         }
-        let mut told = Vec::new();
-        for peer in self.roster.iter_mut().filter(|peer| peer.news.pending) {
-            if peer.news.tell(now) {
-                told.push((peer.id, peer.game_count()));
-            }
-        }
+        let pending = self.roster.iter_mut().filter(|peer| peer.news.pending);
+        let told: Vec<PeerId> = pending.filter_map(|p| p.news.tell(now).then_some(p.id)).collect();
         self.news_due = self.roster.iter().filter(|p| p.news.pending).map(|p| p.news.next()).min();
-        for (peer, games) in told {
+        for peer in told {
+            let games = self.roster.get(&peer).map_or(0, |peer| self.roster.game_count(peer));
             self.event(Event::RemoteLibraryChanged { peer, games });
         }
     }
@@ -245,7 +243,7 @@ impl Node {
     fn offers_changed(&mut self, now: Time, id: PeerId) {
         let Some(peer) = self.roster.get(&id) else { return };
         for fetch in self.fetches.values_mut() {
-            if !peer.offers_content(&fetch.game, fetch.content) || fetch.rejected.contains(&id) {
+            if !self.roster.offers_content(peer, &fetch.game, fetch.content) || fetch.rejected.contains(&id) {
                 continue;
             }
             if let Some(transfer) = fetch.transfer_mut() {
@@ -268,7 +266,8 @@ impl Node {
         match map {
             HaveMap::All { .. } => transfer.swarm.add_source(id, ChunkSet::full(all), now),
             HaveMap::None { .. } => {
-                let complete = self.roster.get(&id).is_some_and(|p| p.offers_content(&fetch.game, content));
+                let complete =
+                    self.roster.get(&id).is_some_and(|p| self.roster.offers_content(p, &fetch.game, content));
                 if !complete && let Some(transfer) = fetch.transfer_mut() {
                     transfer.swarm.remove_source(id);
                 }

@@ -1,5 +1,9 @@
 //! What others say of themselves, what they are told, and what they wish.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use lanspread_types::limits::DOWNLOADS_PER_STATE_MAX;
 use lanspread_types::message::{DownloadState, Message, PeerState};
 use lanspread_types::{CatalogKey, GameId, PeerId, failpoint};
@@ -8,35 +12,30 @@ use super::Node;
 use crate::command::{CommandError, CommandId, OperationKind, Reply};
 use crate::event::Event;
 use crate::io::ConnId;
-use crate::room::{ANSWERS_WITHIN, Counted, RoomSnapshot, Standing, WISHED_DOWNLOADS_MAX, overview};
+use crate::limits::ROOM_GAMES_MAX;
+use crate::room::{Counted, RoomSnapshot, Standing, WISHED_DOWNLOADS_MAX, overview};
 use crate::time::Time;
 
 impl Node {
     /// Asks everybody how they stand; the answer comes when all have said it, or when it is time.
     pub(super) fn ask_room(&mut self, now: Time, id: CommandId) {
-        let conns: Vec<ConnId> = self.roster.iter().map(|p| p.conn).collect();
-        for conn in conns {
-            self.send(conn, Message::StateWanted);
-        }
-        self.waiting.rooms.push((id, now));
+        self.room.ask(id);
         self.answer_rooms(now);
     }
 
     pub(super) fn room_wakeup(&self) -> Option<Time> {
-        self.waiting.rooms.iter().map(|(_, asked)| *asked + ANSWERS_WITHIN).min()
+        self.room.next_wakeup()
     }
 
     pub(super) fn answer_rooms(&mut self, now: Time) {
-        let ready = |node: &Self, asked: Time| {
-            now.since(asked) >= ANSWERS_WITHIN
-                || node.roster.iter().all(|p| node.room.state(p.id, asked).is_some())
-        };
-        for (id, asked) in std::mem::take(&mut self.waiting.rooms) {
-            if ready(self, asked) {
-                let room = self.room_snapshot(now, asked);
-                self.reply(id, Ok(Reply::Room(room)));
-            } else {
-                self.waiting.rooms.push((id, asked));
+        if self.room.begin_question(self.roster.iter().map(|p| p.id), now) {
+            let conns: Vec<ConnId> = self.roster.iter().map(|p| p.conn).collect();
+            conns.into_iter().for_each(|conn| self.send(conn, Message::StateWanted));
+        }
+        if let Some((askers, asked)) = self.room.end_question(now) {
+            let view = Arc::new(self.room_snapshot(now, asked));
+            for id in askers {
+                self.reply(id, Ok(Reply::Room(Arc::clone(&view))));
             }
         }
     }
@@ -45,31 +44,71 @@ impl Node {
         let me = Standing {
             peer: self.config.me,
             name: self.config.name.clone(),
-            offers: self.library.announced_offers(),
             state: Some(self.own_state(now)),
         };
         let others = self.roster.iter().map(|p| Standing {
             peer: p.id,
             name: p.name.clone(),
-            offers: p.snapshot().games,
             state: self.room.state(p.id, asked).cloned(),
         });
         let guests: Vec<Standing> = [me].into_iter().chain(others).collect();
-        let mut games = self.roster.offered_games();
-        games.extend(self.library.iter().map(|(game, _)| game.clone()));
-        games.extend(self.config.catalog.games().map(|(game, _)| game.clone()));
-        games.retain(|game| self.config.catalog.knows(game));
-        let counted = |game: GameId| {
-            let entry = self.config.catalog.entry(&game);
-            Counted {
-                title: entry.and_then(|e| e.title.clone()),
-                version: self.wanted_version(&game),
-                content: entry.and_then(|e| e.content),
-                game,
-            }
+        let (games, left_out) = self.games_that_matter(&guests);
+        let games: Vec<Counted> = games.into_iter().map(|game| self.counted(game)).collect();
+        overview(&guests, &games, self.edition(), left_out)
+    }
+
+    /// The games of a view, and how many were left out: those of the catalogue, those that are here and those that are
+    /// fetched here come first, then those that most peers have or fetch.
+    fn games_that_matter(&self, guests: &[Standing]) -> (Vec<GameId>, usize) {
+        let knows = |game: &GameId| self.config.catalog.knows(game);
+        let offered = self.roster.offer_table().games().filter(|(game, _)| knows(game));
+        let mut ranked: Vec<_> =
+            offered.map(|(game, peers)| (Reverse(false), Reverse(peers), game)).collect();
+        // By game until it is ranked: what is offered may be very much, the rest is little.
+        let offered = ranked.len();
+        let place = |ranked: &[(_, _, &GameId)], game: &GameId| {
+            ranked[..offered].binary_search_by(|(.., other)| (*other).cmp(game))
         };
-        let games: Vec<Counted> = games.into_iter().map(counted).collect();
-        overview(&guests, &games, self.edition())
+        for download in guests.iter().filter_map(|g| g.state.as_ref()).flat_map(|state| &state.downloads) {
+            // What is only said to be fetched is no game of the room until somebody offers it.
+            if let Ok(at) = place(&ranked, &download.game) {
+                ranked[at].1.0 += 1;
+            }
+        }
+        let own = self.library.iter().map(|(game, _)| game);
+        let catalogue = self.config.catalog.games().map(|(game, _)| game);
+        let first: BTreeSet<&GameId> = own.chain(catalogue).chain(self.fetches.keys()).collect();
+        for game in first.into_iter().filter(|game| knows(game)) {
+            match place(&ranked, game) {
+                Ok(at) => ranked[at].0 = Reverse(true),
+                Err(_) => ranked.push((Reverse(true), Reverse(0), game)),
+            }
+        }
+        let most = if failpoint!("list-the-whole-room") { usize::MAX } else { ROOM_GAMES_MAX };
+        let left_out = ranked.len().saturating_sub(most);
+        if left_out > 0 {
+            ranked.select_nth_unstable(most - 1);
+            ranked.truncate(most);
+        }
+        let mut games: Vec<GameId> = ranked.into_iter().map(|(.., game)| game.clone()).collect();
+        games.sort_unstable();
+        (games, left_out)
+    }
+
+    fn counted(&self, game: GameId) -> Counted {
+        let entry = self.config.catalog.entry(&game);
+        let here = self.library.announced_offer(&game).map(|offer| (self.config.me, offer));
+        let others = self.roster.offers(&game).map(|(peer, offer)| (peer.id, offer));
+        let mut offers: Vec<_> =
+            here.into_iter().chain(others).map(|(peer, o)| (peer, o.version, o.content)).collect();
+        offers.sort_unstable_by_key(|(peer, ..)| *peer);
+        Counted {
+            title: entry.and_then(|e| e.title.clone()),
+            version: self.wanted_version(&game),
+            content: entry.and_then(|e| e.content),
+            offers,
+            game,
+        }
     }
 
     fn edition(&self) -> Option<(CatalogKey, u64)> {

@@ -130,7 +130,7 @@ impl Node {
         room: Option<Agreed>,
     ) -> Option<(ContentId, GameVersion)> {
         let content = room.map_or(here, |agreed| agreed.content);
-        self.roster.iter().any(|p| p.offers_content(game, content)).then_some((content, version))
+        self.roster.sources(game, content).next().map(|_| (content, version))
     }
 
     // ---- playing

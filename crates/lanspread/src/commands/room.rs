@@ -96,6 +96,9 @@ fn remarks(room: &Room, names: &BTreeMap<&str, &str>) -> Vec<String> {
         told("An older catalogue have", |g| g.behind),
         told("No answer came from", |g| g.silent),
         told("Wishes are granted by", |g| g.accepts_wants),
+        (room.games_left_out > 0).then(|| {
+            format!("Not shown: {} that few peers have", human::count(room.games_left_out, "game"))
+        }),
     ];
     lines.into_iter().flatten().collect()
 }
@@ -139,8 +142,11 @@ mod tests {
             without: Vec::new(),
             last_ready_seconds: Some(5),
         };
-        let room =
-            Room { guests: vec![guest("a", "ann"), guest("b", "bob"), guest("c", "cem")], games: vec![game] };
+        let room = Room {
+            guests: vec![guest("a", "ann"), guest("b", "bob"), guest("c", "cem")],
+            games: vec![game],
+            games_left_out: 0,
+        };
         let lines = described(&room);
         assert!(lines[1].starts_with("ggoo  20250101      1         1      1        0  in 5"), "{lines:?}");
         assert!(lines[2].starts_with("bob fetches ggoo: 50 %, 10 MiB/s"), "{lines:?}");

@@ -168,7 +168,7 @@ async fn start(root: &Path, name: &'static str, catalog: &Catalog) -> Result<Mem
 
 async fn list_games(member: &Member) -> Result<Vec<GameSnapshot>, ErrorBody> {
     match member.peer.handle.command(Command::ListGames).await {
-        Ok(Reply::Games(games)) => Ok(games),
+        Ok(Reply::Games(list)) => Ok(list.games),
         Ok(other) => Err(internal(format!("the list of games is {other:?}"))),
         Err(error) => Err(internal(error)),
     }

@@ -121,7 +121,7 @@ fn who_is_introduced_is_listed_before_he_is_met() {
     party.connect(0, 1).unwrap().unwrap();
     party.pass(SECOND);
     let conn = party.conn_between(0, 1);
-    let peers = vec![Introduction { peer: id_of(2), addr: "10.0.0.9:1".parse().unwrap() }];
+    let peers = vec![Introduction { peer: id_of(2), addr: "10.0.0.9:4000".parse().unwrap() }];
     party.input(0, Input::Net(NetInput::Message { conn, message: Message::Introduce { peers } }));
     party.settle();
     assert_eq!(peers_of(&mut party, 0).others[0].found_by, [Means::Introduced]);

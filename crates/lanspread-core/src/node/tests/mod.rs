@@ -1,5 +1,6 @@
 //! The node, driven input by input.
 
+mod crowds;
 mod deaf;
 mod fetching;
 mod floods;

@@ -530,7 +530,7 @@ impl Party {
 
     pub fn games(&mut self, guest: usize) -> Vec<crate::snapshot::GameSnapshot> {
         match self.command(guest, Command::ListGames) {
-            Some(Ok(Reply::Games(games))) => games,
+            Some(Ok(Reply::Games(list))) => list.games,
             other => panic!("{other:?}"),
         }
     }

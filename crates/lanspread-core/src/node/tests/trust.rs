@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::slice::from_ref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_types::message::Message;
@@ -91,7 +92,7 @@ fn a_forged_catalogue_is_refused_by_name() {
 
 fn room(party: &mut Party, guest: usize) -> RoomSnapshot {
     match party.command(guest, Command::Room) {
-        Some(Ok(Reply::Room(room))) => room,
+        Some(Ok(Reply::Room(room))) => Arc::unwrap_or_clone(room),
         other => panic!("{other:?}"),
     }
 }

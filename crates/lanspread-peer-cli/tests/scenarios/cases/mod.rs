@@ -5,10 +5,12 @@ mod bombs;
 mod cables;
 mod closed;
 mod commands;
+mod crowds;
 mod descriptors;
 mod downloads;
 mod ending;
 mod finding;
+mod floods;
 mod flow;
 mod folders;
 mod hostile;
@@ -22,6 +24,7 @@ mod pending;
 mod play;
 mod restarts;
 mod sources;
+mod spoofs;
 mod streaming;
 mod swarm;
 mod updates;
@@ -47,6 +50,9 @@ pub fn all() -> Vec<&'static Scenario> {
         cables::SCENARIOS,
         closed::SCENARIOS,
         hostile::SCENARIOS,
+        floods::SCENARIOS,
+        crowds::SCENARIOS,
+        spoofs::SCENARIOS,
         finding::SCENARIOS,
         updates::SCENARIOS,
         play::SCENARIOS,

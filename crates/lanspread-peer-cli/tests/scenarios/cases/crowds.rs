@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use lanspread_api::reply::Room;
 use lanspread_api::{Event, ReplyData, Request};
 use lanspread_types::limits::GAMES_PER_PEER_MAX;
+use lanspread_types::message::Message;
 
 use super::flow::{MIB, await_finished};
 use super::hostile::resident;
@@ -58,11 +59,13 @@ fn crowded_room(lab: &Lab) -> Outcome {
         strangers.push(stranger);
     }
     eventually("the seed knows what the strangers announce", || {
+        keep_alive(&strangers);
         let kept = offers_of(&seed, "mallory")?;
         Ok(if kept >= DISTINCT_OFFERS_MAX - 1 { Ok(()) } else { Err(format!("{kept} offers")) })
     })?;
     let newcomer = lab.peer("newcomer")?.game(&Game::blob("late", 71, MIB))?.start()?;
     newcomer.await_served("late")?;
+    keep_alive(&strangers);
     newcomer.connect(&seed)?;
     seed.await_offered("late", 1).map_err(|Failure(why)| {
         Failure(format!("a newcomer's game finds no place beside those of strangers: {why}"))
@@ -77,6 +80,7 @@ fn crowded_room(lab: &Lab) -> Outcome {
     client.download("ggoo", false)?;
     let (mut slowest, mut dearest, mut peak) = (Duration::ZERO, Duration::ZERO, before);
     for _ in 0..5 {
+        keep_alive(&strangers);
         let (began, spent) = (Instant::now(), processor_time(&seed)?);
         let room = view(&seed)?;
         slowest = slowest.max(began.elapsed());
@@ -116,6 +120,11 @@ fn crowded_room(lab: &Lab) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Says something, as peers do that answer pings: who says nothing is lost after fifteen seconds.
+fn keep_alive(strangers: &[Stranger]) {
+    strangers.iter().for_each(|stranger| stranger.say(&Message::Pong { nonce: 0 }));
 }
 
 fn view(peer: &Peer) -> Outcome<Room> {

@@ -528,8 +528,11 @@ impl Book {
             }
             _ => false,
         };
-        if !full && !crowded || failpoint!("keep-every-entry") && !full {
+        if !full && !crowded {
             return true;
+        }
+        if failpoint!("keep-every-entry") {
+            return false;
         }
         let victim = if crowded {
             self.expendable(|e| e.origin() == origin)
@@ -537,9 +540,7 @@ impl Book {
             let standing = Standing::of(means);
             let better =
                 self.expendable(|e| e.standing() < standing || e.is_at_rest() && standing >= Standing::Seen);
-            better
-                .filter(|_| !failpoint!("keep-every-entry"))
-                .or_else(|| self.expendable_equal(standing, origin))
+            better.or_else(|| self.expendable_equal(standing, origin))
         };
         victim.is_some_and(|victim| self.entries.change().remove(&victim).is_some())
     }

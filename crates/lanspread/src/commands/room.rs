@@ -96,9 +96,8 @@ fn remarks(room: &Room, names: &BTreeMap<&str, &str>) -> Vec<String> {
         told("An older catalogue have", |g| g.behind),
         told("No answer came from", |g| g.silent),
         told("Wishes are granted by", |g| g.accepts_wants),
-        (room.games_left_out > 0).then(|| {
-            format!("Not shown: {} that few peers have", human::count(room.games_left_out, "game"))
-        }),
+        (room.games_left_out > 0)
+            .then(|| format!("Not shown: {} that few peers have", human::count(room.games_left_out, "game"))),
     ];
     lines.into_iter().flatten().collect()
 }

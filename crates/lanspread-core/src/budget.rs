@@ -159,7 +159,7 @@ pub struct News {
 
 impl News {
     pub fn new(now: Time) -> Self {
-        let each = Duration::from_millis(1000 / LIBRARY_NEWS_PER_SECOND as u64);
+        let each = Duration::from_secs(1) / LIBRARY_NEWS_PER_SECOND;
         Self { tokens: Tokens::new(LIBRARY_NEWS_BURST, each, now), pending: false }
     }
 

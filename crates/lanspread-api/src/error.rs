@@ -2,10 +2,11 @@
 
 use lanspread_peer::StartError;
 use lanspread_peer::catalog_file::CatalogError;
-use lanspread_peer::command::{CommandError, ContentVariant};
+use lanspread_peer::command::{self, CommandError, ContentVariant};
 use lanspread_peer::event::DownloadFailure;
 use lanspread_peer::io::{DialFailure, DiskError};
 use lanspread_peer::pass_phrase::PassPhraseFileError;
+use lanspread_peer::trust;
 use lanspread_peer::types::PartyMismatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -168,6 +169,14 @@ error_codes! {
         "the peers offer different contents under the same game and version, and none has a majority"
         hint "find out whose copy is right and remove the other, or pin the content in the catalogue";
     NoManifest "no-manifest" Content "no source has a valid list of the game's files";
+    VersionAhead "version-ahead" NotFound "only versions of the game that are dated after tomorrow are offered"
+        hint "compare this computer's date with the calendar; if it is right, whoever offers the game has dated it wrongly";
+    UnconfirmedSource "unconfirmed-source" Refused
+        "what is here would be replaced by a content that one source offers and nobody confirms"
+        hint "if you trust the supplier, send the command again with \"confirm_content\" and this error's `question.confirm`";
+    UnconfirmedProgram "unconfirmed-program" Refused
+        "a program would be started for the first time that no catalogue names"
+        hint "if you trust where it came from, send the command again with \"confirm_content\" and this error's `question.confirm`";
     AllSourcesRejected "all-sources-rejected" Content "every source sent data that does not verify";
     BadArchive "bad-archive" Content "an archive of the game does not unpack; nothing of it is left"
         hint "remove the download and fetch it again, from another peer if the copy there is damaged";
@@ -248,6 +257,55 @@ pub struct ErrorBody {
     /// Who has the folder, for `state-dir-in-use` and `games-dir-in-use`, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Box<Holder>>,
+    /// What the owner has to confirm, for `unconfirmed-source` and `unconfirmed-program`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Box<Question>>,
+}
+
+/// What the owner has to confirm before a command is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Question {
+    /// The content id that confirms it, as `confirm_content` of the same command.
+    pub confirm: String,
+    /// What would be replaced by what, for `unconfirmed-source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<Replacement>,
+    /// What would be started, for `unconfirmed-program`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_start: Option<FirstStart>,
+}
+
+/// A game that is here would be replaced by what one source offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Replacement {
+    /// What is here; `null` where that is not known.
+    pub eti_version: Option<String>,
+    pub content_id: Option<String>,
+    /// What would take its place.
+    pub new_eti_version: String,
+    pub new_content_id: String,
+    pub supplier: Supplier,
+}
+
+/// A program would be started for the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FirstStart {
+    /// The program's file.
+    pub program: String,
+    pub args: Vec<String>,
+    /// The content that it belongs to.
+    pub content_id: String,
+    /// Who offered that content when it was downloaded; empty if it was here already.
+    pub suppliers: Vec<Supplier>,
+}
+
+/// A peer that offers or offered a content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Supplier {
+    pub peer_id: String,
+    pub name: String,
+    /// The first eight digits of its id, for people.
+    pub key: String,
 }
 
 /// A process that has a folder for itself.
@@ -276,6 +334,7 @@ impl ErrorBody {
             running: None,
             variants: Vec::new(),
             held_by: None,
+            question: None,
         }
     }
 
@@ -287,6 +346,35 @@ impl ErrorBody {
 impl From<&ContentVariant> for Variant {
     fn from(v: &ContentVariant) -> Self {
         Self { content_id: v.content.to_string(), peers: v.peers.clone() }
+    }
+}
+
+impl From<&trust::Supplier> for Supplier {
+    fn from(s: &trust::Supplier) -> Self {
+        Self { peer_id: s.peer.to_string(), name: s.name.clone(), key: s.peer.short() }
+    }
+}
+
+impl From<&command::Replacement> for Replacement {
+    fn from(r: &command::Replacement) -> Self {
+        Self {
+            eti_version: r.version.map(|v| v.to_string()),
+            content_id: r.content.map(|c| c.to_string()),
+            new_eti_version: r.new_version.to_string(),
+            new_content_id: r.new_content.to_string(),
+            supplier: (&r.supplier).into(),
+        }
+    }
+}
+
+impl From<&command::FirstStart> for FirstStart {
+    fn from(s: &command::FirstStart) -> Self {
+        Self {
+            program: s.program.clone(),
+            args: s.args.clone(),
+            content_id: s.content.to_string(),
+            suppliers: s.suppliers.iter().map(Into::into).collect(),
+        }
     }
 }
 
@@ -322,6 +410,7 @@ impl From<&DownloadFailure> for ErrorCode {
     fn from(failure: &DownloadFailure) -> Self {
         match failure {
             DownloadFailure::NoSource => Self::NoSource,
+            DownloadFailure::VersionAhead => Self::VersionAhead,
             DownloadFailure::SourcesGone => Self::SourcesGone,
             DownloadFailure::AmbiguousContent(_) => Self::AmbiguousContent,
             DownloadFailure::NoManifest => Self::NoManifest,
@@ -339,6 +428,9 @@ impl From<&CommandError> for ErrorCode {
             CommandError::UnknownGame { .. } => Self::UnknownGame,
             CommandError::NoSource { .. } => Self::NoSource,
             CommandError::AmbiguousContent { .. } => Self::AmbiguousContent,
+            CommandError::VersionAhead { .. } => Self::VersionAhead,
+            CommandError::UnconfirmedSource(_) => Self::UnconfirmedSource,
+            CommandError::UnconfirmedProgram(_) => Self::UnconfirmedProgram,
             CommandError::NotDownloaded { .. } => Self::NotDownloaded,
             CommandError::NotInstalled { .. } => Self::NotInstalled,
             CommandError::AlreadyInstalled { .. } => Self::AlreadyInstalled,
@@ -373,7 +465,24 @@ impl From<&CommandError> for ErrorBody {
                 body.game_id = Some(game.to_string());
                 body.variants = variants.iter().map(Into::into).collect();
             }
-            CommandError::UnknownGame { game }
+            CommandError::UnconfirmedSource(replacement) => {
+                body.game_id = Some(replacement.game.to_string());
+                body.question = Some(Box::new(Question {
+                    confirm: replacement.new_content.to_string(),
+                    replacement: Some((&**replacement).into()),
+                    first_start: None,
+                }));
+            }
+            CommandError::UnconfirmedProgram(start) => {
+                body.game_id = Some(start.game.to_string());
+                body.question = Some(Box::new(Question {
+                    confirm: start.content.to_string(),
+                    replacement: None,
+                    first_start: Some((&**start).into()),
+                }));
+            }
+            CommandError::VersionAhead { game, .. }
+            | CommandError::UnknownGame { game }
             | CommandError::NoSource { game, .. }
             | CommandError::NotDownloaded { game }
             | CommandError::NotInstalled { game }

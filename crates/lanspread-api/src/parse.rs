@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{ErrorBody, ErrorCode};
 use crate::line::{ErrorLine, Id};
-use crate::request::{CommandName, Priority, Request, WAIT_PEERS_TIMEOUT_MS, WAIT_PEERS_TIMEOUT_MS_MAX};
+use crate::request::{
+    CommandName, Priority, Request, WAIT_PEERS_TIMEOUT_MS, WAIT_PEERS_TIMEOUT_MS_MAX, content,
+};
 
 /// Longest line that is read, in bytes, the line feed not included.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
@@ -275,6 +277,11 @@ impl Fields {
         }
     }
 
+    fn confirm_content(&self) -> Result<Option<String>, ErrorBody> {
+        let text = self.optional_text("confirm_content")?;
+        content(text.clone()).map(|_| text)
+    }
+
     fn priority(&self) -> Result<Priority, ErrorBody> {
         let priority = Priority::from_name(self.text("priority")?);
         priority.ok_or_else(|| invalid("priority", "is none of low, normal and high"))
@@ -299,7 +306,8 @@ fn command(name: CommandName, fields: &Fields) -> Result<Request, ErrorBody> {
         CommandName::ListPeers => Request::ListPeers,
         CommandName::ListGames => Request::ListGames,
         CommandName::Download => {
-            Request::Download { game_id: fields.game_id()?, install: fields.flag("install", true)? }
+            let (game_id, install) = (fields.game_id()?, fields.flag("install", true)?);
+            Request::Download { game_id, install, confirm_content: fields.confirm_content()? }
         }
         CommandName::CancelDownload => Request::CancelDownload { game_id: fields.game_id()? },
         CommandName::Install => Request::Install {
@@ -320,6 +328,7 @@ fn command(name: CommandName, fields: &Fields) -> Result<Request, ErrorBody> {
             user_name: fields.stamp("user_name")?,
             language: fields.stamp("language")?,
             launch: fields.flag("launch", false)?,
+            confirm_content: fields.confirm_content()?,
         },
         CommandName::SetLimits => {
             Request::SetLimits { upload: fields.rate("upload")?, download: fields.rate("download")? }
@@ -363,6 +372,7 @@ mod tests {
     #[test]
     fn every_command_is_read() {
         let game_id = game("ggoo");
+        let confirmed = "0a".repeat(32);
         for (line, request) in [
             (r#"{"cmd":"status"}"#, Request::Status),
             (r#"{"command":"status"}"#, Request::Status),
@@ -384,11 +394,19 @@ mod tests {
             (r#"{"cmd":"list-games"}"#, Request::ListGames),
             (
                 r#"{"cmd":"download","game_id":"ggoo"}"#,
-                Request::Download { game_id: game_id.clone(), install: true },
+                Request::Download { game_id: game_id.clone(), install: true, confirm_content: None },
             ),
             (
                 r#"{"cmd":"download","game_id":"ggoo","install":false}"#,
-                Request::Download { game_id: game_id.clone(), install: false },
+                Request::Download { game_id: game_id.clone(), install: false, confirm_content: None },
+            ),
+            (
+                &format!(r#"{{"cmd":"download","game_id":"ggoo","confirm_content":"{confirmed}"}}"#),
+                Request::Download {
+                    game_id: game_id.clone(),
+                    install: true,
+                    confirm_content: Some(confirmed.clone()),
+                },
             ),
             (
                 r#"{"cmd":"cancel-download","game_id":"ggoo"}"#,
@@ -422,7 +440,13 @@ mod tests {
             ),
             (
                 r#"{"cmd":"play","game_id":"ggoo","user_name":"Jo","language":null}"#,
-                Request::Play { game_id, user_name: Some("Jo".to_owned()), language: None, launch: false },
+                Request::Play {
+                    game_id,
+                    user_name: Some("Jo".to_owned()),
+                    language: None,
+                    launch: false,
+                    confirm_content: None,
+                },
             ),
             (r#"{"cmd":"set-game-dir","path":"/g"}"#, Request::SetGameDir { path: "/g".to_owned() }),
             (r#"{"cmd":"shutdown","unknown field":[1]}"#, Request::Shutdown),

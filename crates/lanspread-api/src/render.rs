@@ -425,6 +425,12 @@ impl From<&GameSnapshot> for GameInfo {
             local_version: g.local_version.map(|v| v.to_string()),
             installed_version: g.installed_version.map(|v| v.to_string()),
             content_id: g.content.map(|c| c.to_string()),
+            support: g.support.map(Into::into),
+            confirmed_by: g.voices,
+            supplier: g.supplier.as_ref().map(Into::into),
+            offered_content_id: g.offered_content.map(|c| c.to_string()),
+            update_needs_confirmation: g.update_needs_confirmation,
+            dated_ahead: g.dated_ahead,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Supplier;
 use crate::event::{DiskFault, RefusalCode};
 use crate::request::Priority;
 
@@ -433,7 +434,8 @@ pub struct GameInfo {
     pub peer_count: usize,
     /// Size of the version in bytes, as far as known; otherwise 0.
     pub size: u64,
-    /// The version that the catalogue names or, without one, the newest that anybody offers.
+    /// The version that the catalogue names; without one, the newest that several voices offer or, if there is none,
+    /// the newest. What is dated after tomorrow does not count.
     pub eti_game_version: Option<String>,
     /// The version on this disk.
     pub local_version: Option<String>,
@@ -441,6 +443,52 @@ pub struct GameInfo {
     pub installed_version: Option<String>,
     /// The content on this disk, once it is hashed.
     pub content_id: Option<String>,
+    /// Who stands behind the version; `null` while peers disagree about its content, or nobody has it.
+    #[serde(default)]
+    pub support: Option<Support>,
+    /// Independent voices that offer the version's content: peers at the same address are one.
+    #[serde(default)]
+    pub confirmed_by: usize,
+    /// Who alone offers it, for `single`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplier: Option<Supplier>,
+    /// The content that a download would fetch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_content_id: Option<String>,
+    /// A download would replace what is here by what nobody confirms, and asks first.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub update_needs_confirmation: bool,
+    /// The version on this disk is dated after tomorrow: others do not take it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dated_ahead: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Who stands behind a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Support {
+    /// The catalogue names this very content.
+    Pinned,
+    /// Several independent voices offer it, or it is here already.
+    Agreed,
+    /// One voice offers it, and nobody confirms it.
+    Single,
+}
+
+impl From<lanspread_peer::trust::Support> for Support {
+    fn from(support: lanspread_peer::trust::Support) -> Self {
+        use lanspread_peer::trust::Support as Core;
+        match support {
+            Core::Pinned => Self::Pinned,
+            Core::Agreed => Self::Agreed,
+            Core::Single => Self::Single,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use lanspread_peer::command::{Command, Priority as CorePriority, RateLimits};
-use lanspread_types::GameId;
+use lanspread_types::{ContentId, GameId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::ErrorBody;
+use crate::error::{ErrorBody, ErrorCode};
 
 /// How long `wait-peers` waits if it is not told, in milliseconds.
 pub const WAIT_PEERS_TIMEOUT_MS: u64 = 30_000;
@@ -39,6 +39,10 @@ pub enum Request {
         game_id: GameId,
         #[serde(default = "yes")]
         install: bool,
+        /// The content that is wanted, in full. It confirms that a game that is here is replaced by what only one source
+        /// offers (`unconfirmed-source`), and chooses where peers disagree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirm_content: Option<String>,
     },
     /// Cancels a download or a streamed install.
     CancelDownload {
@@ -88,6 +92,9 @@ pub enum Request {
         language: Option<String>,
         #[serde(default)]
         launch: bool,
+        /// With `launch`: the content that may start, in full; asked for once (`unconfirmed-program`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirm_content: Option<String>,
     },
     /// Limits what is sent and received from now on, in bytes per second of chunk data over all peers; `null` or absent
     /// is no limit.
@@ -160,6 +167,15 @@ impl From<CorePriority> for Priority {
             CorePriority::High => Self::High,
         }
     }
+}
+
+/// A content id in full: the first digits alone could be forged.
+pub(crate) fn content(text: Option<String>) -> Result<Option<ContentId>, ErrorBody> {
+    let wrong = |_| {
+        let message = "the field 'confirm_content' is no content id of 64 hexadecimal digits";
+        ErrorBody::new(ErrorCode::InvalidField, message)
+    };
+    text.map(|text| text.parse().map_err(wrong)).transpose()
 }
 
 fn wait_peers_timeout_ms() -> u64 {
@@ -280,7 +296,9 @@ impl Request {
             Self::Connect { addr } => Command::Connect { addr },
             Self::ListPeers => Command::ListPeers,
             Self::ListGames => Command::ListGames,
-            Self::Download { game_id: game, install } => Command::Download { game, install },
+            Self::Download { game_id: game, install, confirm_content } => {
+                Command::Download { game, install, confirm: content(confirm_content)? }
+            }
             Self::CancelDownload { game_id: game } => Command::CancelDownload { game },
             Self::Install { game_id: game, max_unpacked_bytes } => {
                 allowing(max_unpacked_bytes, game.clone(), Command::Install { game })
@@ -299,8 +317,9 @@ impl Request {
                 allowing(max_unpacked_bytes, game.clone(), Command::StreamInstall { game })
             }
             Self::Verify { game_id: game, repair } => Command::Verify { game, repair },
-            Self::Play { game_id: game, user_name, language, launch } => {
-                Command::Play { game, user_name, language, launch }
+            Self::Play { game_id: game, user_name, language, launch, confirm_content } => {
+                let confirm = content(confirm_content)?;
+                Command::Play { game, user_name, language, launch, confirm }
             }
         })
     }

@@ -16,7 +16,9 @@ use lanspread_api::{
     ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, ReplyData, Request, ResultLine, render,
 };
 use lanspread_peer::catalog::{CatalogMode, GameAbout};
-use lanspread_peer::command::{CommandError, ContentVariant, OperationKind, RateLimits, Reply};
+use lanspread_peer::command::{
+    CommandError, ContentVariant, FirstStart, OperationKind, RateLimits, Replacement, Reply,
+};
 use lanspread_peer::doctor;
 use lanspread_peer::event::{
     DownloadFailure, DownloadProgress, Event, RejectReason, Repair, SourceTotals, TransferTotals, Verdict,
@@ -31,6 +33,7 @@ use lanspread_peer::snapshot::{
     Availability, GameListSnapshot, GameSnapshot, Operation, PeerSnapshot, PeersSnapshot, RefusedSnapshot,
     StatusSnapshot, SwarmSnapshot, SwarmSource, Traffic,
 };
+use lanspread_peer::trust::{Supplier, Support};
 use lanspread_peer::types::message::{GameOffer, Refusal};
 use lanspread_peer::{StartError, Streamed};
 use lanspread_types::{
@@ -244,6 +247,9 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::UnknownGame { game: game() },
         CommandError::NoSource { game: game(), version: None },
         CommandError::AmbiguousContent { game: game(), variants: variants() },
+        CommandError::VersionAhead { game: game(), version: version() },
+        CommandError::UnconfirmedSource(Box::new(replacement())),
+        CommandError::UnconfirmedProgram(Box::new(first_start())),
         CommandError::NotDownloaded { game: game() },
         CommandError::NotInstalled { game: game() },
         CommandError::AlreadyInstalled { game: game() },
@@ -260,6 +266,31 @@ fn command_errors() -> Vec<CommandError> {
     errors.extend(mismatches().map(|mismatch| CommandError::OtherParty { addr: addr(), mismatch }));
     errors.extend(dial.map(|failure| CommandError::ConnectFailed { addr: addr(), failure }));
     errors
+}
+
+fn supplier() -> Supplier {
+    Supplier { peer: peer(), name: "Eve".to_owned() }
+}
+
+fn replacement() -> Replacement {
+    Replacement {
+        game: game(),
+        version: GameVersion::new(20_240_101).ok(),
+        content: Some(ContentId::from_bytes([8; 32])),
+        new_version: version(),
+        new_content: content(),
+        supplier: supplier(),
+    }
+}
+
+fn first_start() -> FirstStart {
+    FirstStart {
+        game: game(),
+        program: "/games/ggoo/local/go.exe".to_owned(),
+        args: vec!["-x".to_owned()],
+        content: content(),
+        suppliers: vec![supplier()],
+    }
 }
 
 fn peer_snapshot() -> PeerSnapshot {
@@ -315,6 +346,12 @@ fn game_snapshots() -> Vec<GameSnapshot> {
         content: Some(content()),
         peer_count: 2,
         bytes: 1000,
+        support: Some(Support::Agreed),
+        voices: 2,
+        supplier: None,
+        offered_content: Some(content()),
+        update_needs_confirmation: false,
+        dated_ahead: false,
     };
     let mut games = [LocalOnly, Ready, Remote].map(full).to_vec();
     games.push(GameSnapshot {
@@ -323,8 +360,17 @@ fn game_snapshots() -> Vec<GameSnapshot> {
         installed_version: None,
         version: None,
         content: None,
+        support: None,
         ..full(Remote)
     });
+    games.push(GameSnapshot {
+        support: Some(Support::Single),
+        supplier: Some(supplier()),
+        update_needs_confirmation: true,
+        dated_ahead: true,
+        ..full(LocalOnly)
+    });
+    games.push(GameSnapshot { support: Some(Support::Pinned), ..full(Ready) });
     games
 }
 
@@ -385,7 +431,7 @@ fn answered() -> Vec<(Request, Reply)> {
     };
     let started =
         Reply::DownloadStarted { game: game(), version: version(), content: content(), bytes: 1000 };
-    let download = || Request::Download { game_id: game(), install: true };
+    let download = || Request::Download { game_id: game(), install: true, confirm_content: None };
     vec![
         (Request::Status, Reply::Status(Box::new(status))),
         (Request::Status, Reply::Status(Box::new(idle))),
@@ -405,7 +451,13 @@ fn answered() -> Vec<(Request, Reply)> {
         (Request::RemoveDownload { game_id: game() }, Reply::Done),
         (Request::Verify { game_id: game(), repair: true }, Reply::Done),
         (
-            Request::Play { game_id: game(), user_name: None, language: None, launch: false },
+            Request::Play {
+                game_id: game(),
+                user_name: None,
+                language: None,
+                launch: false,
+                confirm_content: None,
+            },
             Reply::Played(Stamped {
                 wrote: vec![RelPath::new("language.txt").unwrap()],
                 program: Some("/games/ggoo/local/go".to_owned()),
@@ -566,6 +618,32 @@ fn a_refusal_names_the_game_and_what_runs_on_it() {
     let json = serde_json::to_value(ErrorBody::from(&error)).unwrap();
     let named = ["code", "game_id", "running"].map(|field| json[field].as_str().unwrap());
     assert_eq!(named, ["operation-in-progress", "ggoo", "Installing"]);
+}
+
+#[test]
+fn a_question_names_both_sides_and_what_confirms_it() {
+    let error = CommandError::UnconfirmedSource(Box::new(replacement()));
+    assert_eq!(
+        error.to_string(),
+        "ggoo is here in 20240101 (08080808); only Eve (07070707) offers 20250101 (09090909), and nobody confirms it"
+    );
+    let json = serde_json::to_value(ErrorBody::from(&error)).unwrap();
+    assert_eq!((&json["code"], &json["game_id"]), (&"unconfirmed-source".into(), &"ggoo".into()));
+    assert_eq!(json["question"]["confirm"], json["question"]["replacement"]["new_content_id"]);
+    assert_eq!(json["question"]["replacement"]["supplier"]["key"], "07070707");
+
+    let error = CommandError::UnconfirmedProgram(Box::new(first_start()));
+    assert_eq!(
+        error.to_string(),
+        "ggoo would start /games/ggoo/local/go.exe; its content 09090909 came from Eve (07070707), and no catalogue \
+         names it"
+    );
+    let json = serde_json::to_value(ErrorBody::from(&error)).unwrap();
+    assert_eq!(json["question"]["confirm"], json["question"]["first_start"]["content_id"]);
+    assert_eq!(
+        (&json["question"]["first_start"]["args"][0], json["question"]["confirm"].as_str().unwrap().len()),
+        (&"-x".into(), 64)
+    );
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Which content of a game to fetch when peers offer several.
+//!
+//! Votes are counted by [`Voice`], not by key: a machine with thirty keys is one voice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lanspread_types::message::GameOffer;
 use lanspread_types::{ContentId, GameVersion, PeerId, failpoint};
 
 use crate::command::ContentVariant;
+use crate::trust::Voice;
 
 /// What to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +19,15 @@ pub struct Agreed {
     pub bytes: u64,
     /// Peers that offer exactly this content.
     pub sources: Vec<PeerId>,
+    /// Independent voices among them.
+    pub voices: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disagreement {
     /// Nobody offers that version (or that pinned content).
     NoSource,
-    /// Several contents, and none is offered by more than half of the peers.
+    /// Several contents, and none is offered by more than half of the voices.
     Ambiguous(Vec<ContentVariant>),
 }
 
@@ -30,12 +35,13 @@ pub enum Disagreement {
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
     pub peer: PeerId,
+    pub voice: Voice,
     pub name: &'a str,
     pub offer: &'a GameOffer,
 }
 
 /// Groups the offers of one version by content. A pinned content decides alone; otherwise the strict majority of the
-/// peers that offer the version wins.
+/// voices that offer the version wins.
 pub fn agree(
     offers: &[Offer<'_>],
     version: GameVersion,
@@ -51,15 +57,16 @@ pub fn agree(
     for offer in offers.iter().filter(counts) {
         variants.entry(offer.offer.content).or_default().push(*offer);
     }
-    let all: usize = variants.values().map(Vec::len).sum();
+    let all = voices_of(variants.values().flatten());
     let chosen = match pinned {
         Some(pinned) => variants.get_key_value(&pinned),
-        None => variants.iter().find(|(_, offers)| offers.len() * 2 > all),
+        None => most_voices(&variants).filter(|(_, offers)| voices_of(*offers) * 2 > all),
     };
     let chosen = chosen.or_else(|| variants.iter().next().filter(|_| failpoint!("first-variant-wins")));
     if let Some((&content, offers)) = chosen {
         let bytes = offers[0].offer.bytes;
-        return Ok(Agreed { content, version, bytes, sources: offers.iter().map(|o| o.peer).collect() });
+        let sources = offers.iter().map(|o| o.peer).collect();
+        return Ok(Agreed { content, version, bytes, sources, voices: voices_of(offers) });
     }
     if all == 0 || pinned.is_some() {
         return Err(Disagreement::NoSource);
@@ -72,8 +79,25 @@ pub fn agree(
     Err(Disagreement::Ambiguous(variants.iter().map(variant).collect()))
 }
 
+/// The variant with the most voices; `None` where two have as many, which a voice that offers both brings about.
+fn most_voices<'v, 'a>(
+    variants: &'v BTreeMap<ContentId, Vec<Offer<'a>>>,
+) -> Option<(&'v ContentId, &'v Vec<Offer<'a>>)> {
+    let voices = |(_, offers): &(&ContentId, &Vec<Offer<'a>>)| voices_of(*offers);
+    let most = variants.iter().max_by_key(voices)?;
+    let ties = variants.iter().filter(|variant| voices(variant) == voices(&most)).count();
+    (ties == 1).then_some(most)
+}
+
+/// How many independent voices stand behind some offers.
+pub fn voices_of<'a>(offers: impl IntoIterator<Item = &'a Offer<'a>>) -> usize {
+    offers.into_iter().map(|offer| offer.voice).collect::<BTreeSet<_>>().len()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use lanspread_types::GameId;
 
     use super::*;
@@ -88,17 +112,47 @@ mod tests {
         }
     }
 
-    /// Agreement over peers 0, 1, 2, … that offer (version, content).
-    fn decide(offers: &[(u32, u8)], pinned: Option<u8>) -> Result<(u8, Vec<u8>), Disagreement> {
-        let owned: Vec<GameOffer> = offers.iter().map(|&(v, c)| offer(v, c)).collect();
+    /// Agreement over peers 0, 1, 2, … that offer (version, content) from addresses that end in these numbers.
+    fn agreed(offers: &[(u32, u8, u8)], pinned: Option<u8>) -> Result<Agreed, Disagreement> {
+        let owned: Vec<(GameOffer, u8)> = offers.iter().map(|&(v, c, host)| (offer(v, c), host)).collect();
+        let one = |(i, (offer, host)): (usize, &(GameOffer, u8))| {
+            let peer = PeerId([i as u8; 32]);
+            let addr = SocketAddr::from(([10, 0, 0, *host], 4000));
+            (peer, Voice::of(addr), offer.clone())
+        };
+        let owned: Vec<_> = owned.iter().enumerate().map(one).collect();
         let offers: Vec<Offer<'_>> = owned
             .iter()
-            .enumerate()
-            .map(|(i, offer)| Offer { peer: PeerId([i as u8; 32]), name: "guest", offer })
+            .map(|(peer, voice, offer)| Offer { peer: *peer, voice: *voice, name: "guest", offer })
             .collect();
         let version = GameVersion::new(20_250_101).unwrap();
-        let agreed = agree(&offers, version, pinned.map(|c| ContentId([c; 32])))?;
+        agree(&offers, version, pinned.map(|c| ContentId([c; 32])))
+    }
+
+    /// The same with an address for each peer.
+    fn decide(offers: &[(u32, u8)], pinned: Option<u8>) -> Result<(u8, Vec<u8>), Disagreement> {
+        let offers: Vec<(u32, u8, u8)> =
+            offers.iter().zip(1..).map(|(&(version, content), host)| (version, content, host)).collect();
+        let agreed = agreed(&offers, pinned)?;
         Ok((agreed.content.0[0], agreed.sources.iter().map(|p| p.0[0]).collect()))
+    }
+
+    #[test]
+    fn one_machine_with_many_keys_is_one_voice() {
+        const V: u32 = 20_250_101;
+        let many = vec![(V, 2, 66); 30];
+        let honest = [(V, 1, 1), (V, 1, 2)];
+        let against_two = agreed(&[&honest[..], &many].concat(), None).unwrap();
+        assert_eq!((against_two.content.0[0], against_two.voices, against_two.sources.len()), (1, 2, 2));
+        let against_one = agreed(&[&honest[..1], &many].concat(), None);
+        assert!(matches!(against_one, Err(Disagreement::Ambiguous(v)) if v.len() == 2), "one against one");
+        let alone = agreed(&many, None).unwrap();
+        assert_eq!((alone.voices, alone.sources.len()), (1, 30));
+        let both = agreed(&[(V, 1, 66), (V, 1, 66), (V, 2, 66)], None);
+        assert!(matches!(both, Err(Disagreement::Ambiguous(v)) if v.len() == 2), "it cannot outvote itself");
+        let scattered: Vec<_> = (2..32).map(|content| (V, content, 66)).collect();
+        let won = agreed(&[&honest[..], &scattered].concat(), None).unwrap();
+        assert_eq!(won.content.0[0], 1, "nor take the majority from two others by offering thirty contents");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use lanspread_types::{ContentId, GameId, GameVersion, PartyMismatch};
 use crate::io::Stamped;
 use crate::room::RoomSnapshot;
 use crate::snapshot::{GameListSnapshot, PeerSnapshot, PeersSnapshot, StatusSnapshot};
+use crate::trust::Supplier;
 
 /// Numbers the commands of one run; chosen by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,8 @@ pub enum Command {
     Download {
         game: GameId,
         install: bool,
+        /// The content that the owner wants although only one source offers it.
+        confirm: Option<ContentId>,
     },
     /// Installs a game from the room without keeping its archives. Answers as soon as it is started; events tell the
     /// rest.
@@ -68,6 +71,8 @@ pub enum Command {
         user_name: Option<String>,
         language: Option<String>,
         launch: bool,
+        /// The content that the owner lets start although no catalogue names it.
+        confirm: Option<ContentId>,
     },
     /// Limits what is sent and received, from now on.
     SetLimits(RateLimits),
@@ -148,6 +153,12 @@ pub enum CommandError {
     NoSource { game: GameId, version: Option<GameVersion> },
     #[error("the peers disagree about the content of {game}: {}", describe(variants))]
     AmbiguousContent { game: GameId, variants: Vec<ContentVariant> },
+    #[error("only versions of {game} that are dated after tomorrow are offered, such as {version}")]
+    VersionAhead { game: GameId, version: GameVersion },
+    #[error("{0}")]
+    UnconfirmedSource(Box<Replacement>),
+    #[error("{0}")]
+    UnconfirmedProgram(Box<FirstStart>),
     #[error("{game} is not downloaded")]
     NotDownloaded { game: GameId },
     #[error("{game} is not installed")]
@@ -177,6 +188,64 @@ pub enum CommandError {
     Disk(crate::io::DiskError),
     #[error("this peer is shutting down")]
     ShuttingDown,
+}
+
+/// A game that is here would be replaced by what one source offers and nobody confirms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    pub game: GameId,
+    /// What is here.
+    pub version: Option<GameVersion>,
+    pub content: Option<ContentId>,
+    /// What would take its place; the owner's word names this content.
+    pub new_version: GameVersion,
+    pub new_content: ContentId,
+    pub supplier: Supplier,
+}
+
+impl std::fmt::Display for Replacement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { game, new_version, new_content, supplier, .. } = self;
+        let here = match (self.version, self.content) {
+            (Some(version), Some(content)) => format!("{version} ({})", content.short()),
+            (Some(version), None) => version.to_string(),
+            (None, _) => "an unknown version".to_owned(),
+        };
+        let (content, key, name) = (new_content.short(), supplier.peer.short(), &supplier.name);
+        write!(
+            f,
+            "{game} is here in {here}; only {name} ({key}) offers {new_version} ({content}), and nobody confirms it"
+        )
+    }
+}
+
+/// A program would be started that no catalogue names and the owner has not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstStart {
+    pub game: GameId,
+    /// The program's file.
+    pub program: String,
+    pub args: Vec<String>,
+    /// What it belongs to; the owner's word names this content.
+    pub content: ContentId,
+    /// Who offered it when it was downloaded; nobody if it was here already.
+    pub suppliers: Vec<Supplier>,
+}
+
+impl std::fmt::Display for FirstStart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { game, program, content, .. } = self;
+        let one = |s: &Supplier| format!("{} ({})", s.name, s.peer.short());
+        let from = match &self.suppliers[..] {
+            [] => "was here already".to_owned(),
+            some => format!("came from {}", some.iter().map(one).collect::<Vec<_>>().join(", ")),
+        };
+        write!(
+            f,
+            "{game} would start {program}; its content {} {from}, and no catalogue names it",
+            content.short()
+        )
+    }
 }
 
 /// One of several contents that peers offer under the same game and version.

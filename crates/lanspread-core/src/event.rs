@@ -256,6 +256,8 @@ pub struct SourceTotals {
 pub enum DownloadFailure {
     #[error("no connected peer has it in the version that counts")]
     NoSource,
+    #[error("only versions that are dated after tomorrow are offered")]
+    VersionAhead,
     #[error("all sources are gone")]
     SourcesGone,
     #[error("the peers disagree about the content, and none has a majority")]

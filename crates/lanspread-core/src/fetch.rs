@@ -16,6 +16,7 @@ use crate::manifest_search::ManifestSearch;
 use crate::stream::StreamWindow;
 use crate::swarm::Download;
 use crate::time::Time;
+use crate::trust::Origin;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,8 @@ pub struct Fetch {
     pub rejected: BTreeSet<PeerId>,
     /// Bytes that the old version gave.
     pub reused_bytes: u64,
+    /// Where the content comes from, if that is to be recorded.
+    pub origin: Option<Origin>,
     started: Time,
     sources: BTreeMap<PeerId, SourceTotals>,
 }
@@ -239,6 +242,7 @@ impl Fetch {
             phase: Phase::Manifest(ManifestSearch::new(now)),
             rejected: BTreeSet::new(),
             reused_bytes: 0,
+            origin: None,
             started: now,
             sources: BTreeMap::new(),
         }
@@ -247,6 +251,11 @@ impl Fetch {
     /// A streamed install instead of a download.
     pub fn streamed(self) -> Self {
         Self { stream: true, install: false, ..self }
+    }
+
+    /// Records where the content comes from.
+    pub fn from(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
     }
 
     /// When the download was asked for.

@@ -15,6 +15,7 @@ use crate::catalog::SignedCatalog;
 use crate::command::{Command, CommandError, CommandId, Reply};
 use crate::event::Event;
 use crate::refusals::RefusalCause;
+use crate::trust::{CalendarDate, Origin, Provenance};
 
 /// A control connection, numbered by the runtime; a number is never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,8 @@ pub enum Input {
         peer: PeerId,
         result: Result<Arc<SignedCatalog>, String>,
     },
+    /// The calendar's date: at the start, and whenever it changes. Without one no version is dated ahead.
+    Today(CalendarDate),
     /// The time that `next_wakeup` asked for has come.
     Wake,
 }
@@ -288,6 +291,11 @@ pub enum DiskReport {
         game: GameId,
         kept: KeptFiles,
     },
+    /// What a start of the game would run, and where that came from.
+    StartLookedAt {
+        game: GameId,
+        result: Result<StartInfo, DiskError>,
+    },
     Stamped {
         game: GameId,
         result: Result<Stamped, DiskError>,
@@ -366,6 +374,8 @@ pub struct ScannedGame {
     pub installed: bool,
     /// Version that is installed, if that is known.
     pub installed_version: Option<GameVersion>,
+    /// Content that was recorded when this version was downloaded.
+    pub recorded: Option<ContentId>,
     /// Size of all servable files, in bytes.
     pub bytes: u64,
     pub files: u32,
@@ -424,6 +434,23 @@ pub struct Stamped {
     pub program: Option<String>,
     /// The program was started.
     pub launched: bool,
+}
+
+/// What a start would run, and what is recorded of where it came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartInfo {
+    /// The program's file.
+    pub program: String,
+    pub args: Vec<String>,
+    /// The game's own `lanspread.toml` names the program, which came with the downloaded files.
+    pub from_game_file: bool,
+    /// The installed folder was made by an install of ours.
+    pub noted: bool,
+    /// Content of the installed folder, if that is recorded.
+    pub installed: Option<ContentId>,
+    /// Content of the downloaded version, if that is recorded.
+    pub downloaded: Option<ContentId>,
+    pub provenance: Provenance,
 }
 
 /// How a game is started.
@@ -530,6 +557,8 @@ pub struct Play {
     pub launch: bool,
     /// How the catalogue says that the game is started.
     pub start: Option<StartCommand>,
+    /// Content whose start the owner has just confirmed: recorded before the start.
+    pub confirmed: Option<ContentId>,
 }
 
 /// Work for the disk. Each job ends with exactly one report.
@@ -544,8 +573,10 @@ pub enum DiskJob {
     OpenIncoming {
         content: Arc<GameContent>,
     },
+    /// Puts a complete download in the place of the old version, and records where it came from, if that is news.
     Commit {
         content: Arc<GameContent>,
+        origin: Option<Origin>,
     },
     /// Gives a download up; its verified chunks are kept for the next attempt.
     DropIncoming {
@@ -569,6 +600,7 @@ pub enum DiskJob {
     /// Opens a window for chunks, says so, and installs the game from what is written there.
     StreamInstall {
         content: Arc<GameContent>,
+        origin: Option<Origin>,
     },
     /// Gives up the chunks of a streamed install below this one. Done at once, without a report.
     DropChunks {
@@ -582,6 +614,11 @@ pub enum DiskJob {
     /// Holds a game's files against what they should be.
     Verify {
         game: GameId,
+    },
+    /// Finds out what a start would run.
+    LookAtStart {
+        game: GameId,
+        start: Option<StartCommand>,
     },
     /// Writes name and language into a freshly installed game and, if asked to, starts it.
     Stamp {

@@ -30,5 +30,6 @@ pub mod snapshot;
 pub mod stream;
 pub mod swarm;
 pub mod time;
+pub mod trust;
 
 pub use node::{Node, NodeConfig};

@@ -24,6 +24,8 @@ pub struct LocalGame {
     pub bytes: u64,
     stamp: FileStamp,
     content: Option<Arc<GameContent>>,
+    /// The content that this version had when it was whole; known before it is hashed, and while it is damaged.
+    recorded: Option<ContentId>,
     /// Some of the files are known to be broken: not shared, and not hashed as if they were another content.
     damaged: bool,
 }
@@ -35,6 +37,16 @@ impl LocalGame {
 
     pub fn is_damaged(&self) -> bool {
         self.damaged
+    }
+
+    /// The content of this copy: as it is hashed or, until then and while it is damaged, as it is recorded.
+    pub fn content_id(&self) -> Option<ContentId> {
+        self.content.as_ref().map(|c| c.content_id()).or(self.recorded)
+    }
+
+    /// Whether this copy is that content, as far as is known.
+    pub fn is_content(&self, content: ContentId) -> bool {
+        self.content_id() == Some(content)
     }
 
     /// The hashed content; `None` while that is outstanding.
@@ -108,6 +120,7 @@ impl LocalLibrary {
             bytes: scanned.bytes,
             stamp: scanned.stamp,
             content: None,
+            recorded: scanned.recorded,
             damaged: false,
         };
         match self.games.get_mut(game) {
@@ -176,6 +189,7 @@ impl LocalLibrary {
             bytes: manifest.total_bytes(),
             stamp,
             content: Some(content.clone()),
+            recorded: Some(content.content_id()),
             damaged: false,
         };
         self.games.insert(manifest.game().clone(), game);
@@ -186,6 +200,7 @@ impl LocalLibrary {
         match self.games.get_mut(game) {
             Some(local) if local.installed => {
                 (local.version, local.content, local.bytes) = (None, None, 0);
+                local.recorded = None;
             }
             _ => {
                 self.games.remove(game);
@@ -202,6 +217,7 @@ impl LocalLibrary {
             bytes: 0,
             stamp: FileStamp::default(),
             content: None,
+            recorded: None,
             damaged: false,
         };
         self.games.insert(game.clone(), installed);
@@ -210,7 +226,9 @@ impl LocalLibrary {
     /// Some of the game's files are broken: it is shared no more until they are whole again.
     pub fn set_damaged(&mut self, game: &GameId) {
         if let Some(local) = self.games.get_mut(game) {
-            (local.content, local.damaged) = (None, true);
+            let whole = local.content.take().map(|content| content.content_id());
+            local.recorded = whole.or(local.recorded);
+            local.damaged = true;
         }
     }
 
@@ -339,6 +357,7 @@ mod tests {
             version,
             installed: false,
             installed_version: None,
+            recorded: None,
             bytes: 8,
             files: 1,
             stamp: FileStamp(stamp),

@@ -107,4 +107,11 @@ pub const INTRODUCED_PORT_MIN: u16 = 1024;
 pub const OTHER_VERSION_NEWS: u32 = 64;
 /// Addresses whose spending is remembered after their connections ended.
 pub const SITES_MAX: usize = 2 * PEERS_MAX;
+
+/// Most suppliers that are recorded of one content: enough to say whose it is, and a room of 200 stays a short file.
+pub const SUPPLIERS_RECORDED_MAX: usize = 8;
+/// Most contents of one game whose origin is recorded: the installed one, the downloaded one, and two before them.
+pub const ORIGINS_PER_GAME_MAX: usize = 4;
+/// Most contents of one game whose start was confirmed; the oldest is asked about again.
+pub const CONFIRMED_STARTS_PER_GAME_MAX: usize = 16;
 }

@@ -11,6 +11,7 @@ use crate::command::{OperationKind, Priority, RateLimits};
 use crate::finding::Stranger;
 use crate::io::DiskError;
 use crate::refusals::RefusalCause;
+use crate::trust::{Supplier, Support};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatusSnapshot {
@@ -141,7 +142,8 @@ pub struct GameSnapshot {
     pub local_version: Option<GameVersion>,
     /// Version that is installed, if that is known.
     pub installed_version: Option<GameVersion>,
-    /// Version that the catalogue names or, without one, the newest that anybody offers.
+    /// Version that the catalogue names; without one, the newest that several voices offer or, if there is none, the
+    /// newest. What is dated after tomorrow does not count.
     pub version: Option<GameVersion>,
     /// Content on this disk, once it is indexed.
     pub content: Option<ContentId>,
@@ -149,6 +151,18 @@ pub struct GameSnapshot {
     pub peer_count: usize,
     /// Size of the version in bytes, as far as known.
     pub bytes: u64,
+    /// Who stands behind the version; `None` while peers disagree about it, or nobody has it.
+    pub support: Option<Support>,
+    /// Independent voices that offer the version's content.
+    pub voices: usize,
+    /// Who alone offers it, where that is so.
+    pub supplier: Option<Supplier>,
+    /// The content that a download would fetch.
+    pub offered_content: Option<ContentId>,
+    /// A download would replace what is here, and asks first.
+    pub update_needs_confirmation: bool,
+    /// What is here is dated after tomorrow: others do not take it.
+    pub dated_ahead: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

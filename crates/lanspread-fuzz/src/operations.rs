@@ -219,7 +219,7 @@ impl Play {
             2 => Command::ListGames,
             3 => Command::WaitPeers { count: usize::from(n), timeout_ms: 1000 },
             4 => Command::Connect { addr: addr(n) },
-            5 | 6 => Command::Download { game: game(n), install: which == 5 },
+            5 | 6 => Command::Download { game: game(n), install: which == 5, confirm: None },
             7 => Command::CancelDownload { game: game(n) },
             8 => Command::Install { game: game(n) },
             9 => Command::Uninstall { game: game(n) },
@@ -248,7 +248,7 @@ impl Play {
                 let none = lanspread_types::ChunkSet::empty(content.manifest().chunk_count());
                 DiskReport::IncomingOpened { game, result: done.map(|()| none) }
             }
-            DiskJob::Commit { content } => DiskReport::Committed {
+            DiskJob::Commit { content, .. } => DiskReport::Committed {
                 game: content.manifest().game().clone(),
                 result: done.map(|()| lanspread_core::io::CommittedGame { stamp: FileStamp(1) }),
             },
@@ -345,6 +345,7 @@ fn scan(script: &mut Script<'_>) -> Scan {
             version: GameVersion::new(20_250_101 + u32::from(stamp % 3)).ok(),
             installed: stamp.is_multiple_of(2),
             installed_version: GameVersion::new(20_250_101).ok().filter(|_| stamp.is_multiple_of(4)),
+            recorded: None,
             bytes: 100,
             files: 2,
             stamp: FileStamp(u64::from(stamp)),

@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["catalog", "catalog_key"])]
     pub no_catalog: bool,
 
-    /// Fetch what others ask everybody to fetch
+    /// Fetch what others ask everybody to fetch, if the catalogue names its content
     #[arg(long)]
     pub accept_wants: bool,
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, Input, Scan};
+use lanspread_core::trust::Origin;
 use lanspread_store::{Cancel, Passed, RarUnpacker, Spool, Store, Watch};
 use lanspread_types::{ContentId, GameContent, GameId, failpoint};
 use tokio::sync::mpsc;
@@ -97,7 +98,9 @@ impl Disk {
                 });
             }
             DiskJob::OpenIncoming { content } => self.open_incoming(content),
-            DiskJob::Commit { content } => self.change(move |store, _| commit(store, &content)),
+            DiskJob::Commit { content, origin } => {
+                self.change(move |store, _| commit(store, &content, origin.as_ref()));
+            }
             DiskJob::DropIncoming { game, content } => self.change(move |store, _| {
                 drop_incoming(store, &game, content);
                 DiskReport::IncomingDropped { game }
@@ -105,7 +108,7 @@ impl Disk {
             DiskJob::UnpackAhead { content } => self.unpack_ahead(&content),
             DiskJob::AllowUnpacked { game, bytes } => self.store.allow_unpacked(&game, bytes),
             DiskJob::Install { game } => self.install(game),
-            DiskJob::StreamInstall { content } => self.stream_install(content),
+            DiskJob::StreamInstall { content, origin } => self.stream_install(content, origin),
             DiskJob::DropChunks { game, below } => {
                 if let Some(spool) = self.store.spool(&game) {
                     spool.drop_below(below);
@@ -113,6 +116,9 @@ impl Disk {
             }
             DiskJob::Reinstall { game } => self.reinstall(game),
             DiskJob::Verify { game } => self.verify(game),
+            DiskJob::LookAtStart { game, start } => {
+                self.report_from(move |store, _| upkeep::look_at_start(store, game, start.as_ref()));
+            }
             DiskJob::Stamp { game, play } => self.change(move |store, reports| {
                 let result = upkeep::stamp(store, reports, &game, &play);
                 DiskReport::Stamped { game, result }
@@ -188,12 +194,13 @@ impl Disk {
         });
     }
 
-    fn stream_install(&mut self, content: Arc<GameContent>) {
+    fn stream_install(&mut self, content: Arc<GameContent>, origin: Option<Origin>) {
         let game = content.manifest().game().clone();
         let cancel = Cancel::new();
         self.cancels.insert(game.clone(), cancel.clone());
         self.change(move |store, reports| {
-            let streamed = store.open_spool(&content).and_then(|spool| {
+            let streamed = from_origin(store, &game, origin.as_ref(), || {
+                let spool = store.open_spool(&content)?;
                 let unneeded = Spool::unneeded(&content);
                 report(reports, DiskReport::StreamOpened { game: game.clone(), unneeded });
                 Ok(store.stream_install(&spool, &cancel, passed(reports, &game))?)
@@ -283,9 +290,22 @@ fn passed(reports: &Reports, game: &GameId) -> Passed {
     Box::new(move |below| report(&reports, DiskReport::Unpacked { game: game.clone(), below }))
 }
 
-fn commit(store: &Store, content: &Arc<GameContent>) -> DiskReport {
-    let result = store.commit(content).map(|stamp| CommittedGame { stamp }).map_err(DiskError::from);
-    DiskReport::Committed { game: content.manifest().game().clone(), result }
+fn commit(store: &Store, content: &Arc<GameContent>, origin: Option<&Origin>) -> DiskReport {
+    let game = content.manifest().game();
+    let committed = from_origin(store, game, origin, || store.commit(content).map_err(DiskError::from));
+    DiskReport::Committed { game: game.clone(), result: committed.map(|stamp| CommittedGame { stamp }) }
+}
+
+/// Brings a content here, whose origin is recorded before. If that fails, the record is taken back.
+fn from_origin<T>(
+    store: &Store,
+    game: &GameId,
+    origin: Option<&Origin>,
+    bring: impl FnOnce() -> Result<T, DiskError>,
+) -> Result<T, DiskError> {
+    let Some(origin) = origin.filter(|_| !failpoint!("forget-origin")) else { return bring() };
+    store.note_origin(game, origin)?;
+    bring().inspect_err(|_| store.forget_origin(game, origin.content))
 }
 
 fn drop_incoming(store: &Store, game: &GameId, content: ContentId) {

@@ -1,6 +1,7 @@
 //! The runtime: one loop that joins the brain (`lanspread-core`), the disk (`lanspread-store`) and the network
 //! (`lanspread-net`), and a handle for those who command it.
 
+pub mod calendar;
 pub mod catalog_choice;
 pub mod catalog_file;
 pub mod catalog_make;
@@ -20,7 +21,7 @@ pub mod whole_file;
 
 pub use config::{Find, PeerConfig};
 pub use handle::{EventStream, PeerHandle, Streamed};
-pub use lanspread_core::{catalog, command, event, finding, io, refusals, room, snapshot};
+pub use lanspread_core::{catalog, command, event, finding, io, refusals, room, snapshot, trust};
 pub use lanspread_net::raise_file_limit;
 pub use lanspread_store::{FolderLock, GAME_FILE, GameFile, GameFileError, Holder, pack};
 pub use lanspread_types as types;

@@ -16,6 +16,7 @@ use lanspread_core::io::{
 };
 use lanspread_core::refusals::RefusalCause;
 use lanspread_core::time::Time;
+use lanspread_core::trust::CalendarDate;
 use lanspread_core::{Node, NodeConfig};
 use lanspread_net::{ConnKey, Endpoint, LinkKey, Misbehaviour, NetEvent};
 use lanspread_types::PeerId;
@@ -23,6 +24,7 @@ use lanspread_types::message::Request;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant as Moment;
 
+use crate::calendar;
 use crate::disk::{Disk, Reports};
 use crate::handle::{CommandIds, Commanded};
 use crate::manifests::Manifests;
@@ -61,6 +63,8 @@ pub(crate) struct Runtime {
     ids: CommandIds,
     answers: HashMap<CommandId, Answer>,
     peers: Peers,
+    /// As the node was told last.
+    today: Option<CalendarDate>,
     stopped: bool,
     last_answers: Vec<(CommandId, Answered)>,
     #[cfg(feature = "sabotage")]
@@ -96,6 +100,7 @@ impl Runtime {
             ids: CommandIds::default(),
             answers: HashMap::new(),
             peers: Peers::default(),
+            today: None,
             stopped: false,
             last_answers: Vec::new(),
         }
@@ -104,6 +109,7 @@ impl Runtime {
     /// Runs until the node stops; then ends connections and jobs, and answers those who asked for the end.
     pub async fn run(mut self, mut inputs: Inputs) {
         let mut rescan = tokio::time::interval_at(Moment::now() + RESCAN_INTERVAL, RESCAN_INTERVAL);
+        self.tell_date();
         self.carry_out();
         while !self.stopped {
             let now = self.now();
@@ -120,6 +126,7 @@ impl Runtime {
                 () = tokio::time::sleep(sleep) => Some(Input::Wake),
                 _ = rescan.tick() => {
                     self.disk.scan();
+                    self.tell_date();
                     None
                 }
             };
@@ -132,6 +139,15 @@ impl Runtime {
 
     fn now(&self) -> Time {
         Time::from_start(self.started.elapsed())
+    }
+
+    /// Tells the node the date when it has changed.
+    fn tell_date(&mut self) {
+        let today = calendar::today().filter(|today| self.today != Some(*today));
+        if let Some(today) = today {
+            self.today = Some(today);
+            self.node.handle(self.now(), Input::Today(today));
+        }
     }
 
     fn take_command(&mut self, Commanded { command, answer }: Commanded) -> Input {

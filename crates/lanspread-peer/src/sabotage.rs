@@ -60,7 +60,7 @@ impl Saboteur {
         let heard = match &mut input {
             Input::Net(net) => self.net(net),
             Input::Disk(report) => self.disk(report),
-            Input::Command { id, command: Command::Download { game, install } } => {
+            Input::Command { id, command: Command::Download { game, install, .. } } => {
                 self.asked.insert(*id, game.clone());
                 if !*install && failpoint!("install-always") {
                     *install = true;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use lanspread_core::io::{DiskError, DiskReport, Play, Stamped};
+use lanspread_core::io::{DiskError, DiskReport, Play, Stamped, StartCommand};
+use lanspread_core::trust::{Origin, Support};
 use lanspread_store::{Cancel, RarUnpacker, Store};
 use lanspread_types::{GameContent, GameId};
 
@@ -34,7 +35,21 @@ pub(crate) fn verify(store: &Store, reports: &Reports, game: GameId, cancel: &Ca
         report(reports, DiskReport::VerifyProgress { game: game.clone(), done, total });
     });
     let result = store.verify(&game, cancel, &mut |done, total| progress.tell(done, total));
+    if let Ok(verified) = &result
+        && !verified.broken.is_empty()
+    {
+        remember_whole(store, &game, &verified.content);
+    }
     DiskReport::Verified { game: game.clone(), result: result.map_err(DiskError::from) }
+}
+
+/// Records what a broken game should be, so that the next start knows what repairs it.
+fn remember_whole(store: &Store, game: &GameId, content: &GameContent) {
+    let version = content.manifest().version();
+    let origin = Origin::new(content.content_id(), version, Support::Agreed, Vec::new());
+    if let Err(error) = store.note_origin(game, &origin) {
+        tracing::warn!(%game, %error, "the content of a broken game is not recorded");
+    }
 }
 
 pub(crate) fn reinstall(store: &Store, reports: &Reports, game: GameId, cancel: &Cancel) -> DiskReport {
@@ -51,6 +66,12 @@ pub(crate) fn reinstall(store: &Store, reports: &Reports, game: GameId, cancel: 
     DiskReport::Installed { game, result: result.map_err(DiskError::from) }
 }
 
+/// Finds out what a start would run.
+pub(crate) fn look_at_start(store: &Store, game: GameId, start: Option<&StartCommand>) -> DiskReport {
+    let result = store.look_at_start(&game, start).map_err(DiskError::from);
+    DiskReport::StartLookedAt { game, result }
+}
+
 /// Stamps a game and, if that is wanted, starts it.
 pub(crate) fn stamp(
     store: &Store,
@@ -64,6 +85,9 @@ pub(crate) fn stamp(
     let mut stamped = store.stamp(game, play)?;
     stamped.program = program.as_ref().map(|p| p.path.display().to_string());
     if let Some(program) = program.filter(|_| play.launch) {
+        if let Some(content) = play.confirmed {
+            store.confirm_start(game, content).map_err(DiskError::from)?;
+        }
         let (to, of) = (reports.clone(), game.clone());
         let ended = move |played| report(&to, DiskReport::PlayEnded { game: of, played });
         launch::launch(&program, ended).map_err(|e| DiskError::CannotStart(e.to_string()))?;

@@ -124,7 +124,7 @@ impl Disk {
                 let game = content.manifest().game().clone();
                 DiskReport::IncomingOpened { game, result: Ok(self.had.clone()) }
             }
-            DiskJob::Commit { content } => {
+            DiskJob::Commit { content, .. } => {
                 let game = content.manifest().game().clone();
                 self.open = false;
                 self.committed = self.had.is_full();
@@ -148,6 +148,7 @@ impl Disk {
             version: Some(manifest.version()),
             installed: false,
             installed_version: None,
+            recorded: None,
             bytes: manifest.total_bytes(),
             files: manifest.files().len() as u32,
             stamp: FileStamp(1),

@@ -342,6 +342,7 @@ impl Room {
                     version: Some(content.manifest().version()),
                     installed: false,
                     installed_version: None,
+                    recorded: None,
                     bytes: 8,
                     files: 1,
                     stamp,

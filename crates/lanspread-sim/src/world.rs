@@ -324,7 +324,7 @@ impl World {
             return Ok(());
         }
         self.commands += 1;
-        let command = Command::Download { game: game_id(), install: false };
+        let command = Command::Download { game: game_id(), install: false, confirm: None };
         self.input(guest, Input::Command { id: CommandId(self.commands), command })
     }
 

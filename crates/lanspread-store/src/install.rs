@@ -165,6 +165,7 @@ impl Store {
     /// what was put there is noted.
     pub(crate) fn settle(&self, game: &GameId, version: GameVersion, staging: &Path) -> Result<(), Fault> {
         files::sync_tree(staging)?;
+        self.note_installed_content(game, version, &staging.join(LOCAL_FOLDER))?;
         self.note_installed(game, version, &staging.join(LOCAL_FOLDER))
     }
 

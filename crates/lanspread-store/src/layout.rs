@@ -51,6 +51,15 @@ impl Layout {
         self.own.join("index")
     }
 
+    /// Where the contents of all games came from.
+    pub fn origins(&self) -> PathBuf {
+        self.own.join("origins")
+    }
+
+    pub fn origin_of(&self, game: &GameId) -> PathBuf {
+        self.origins().join(game.as_str())
+    }
+
     /// What is known of the installs of a game.
     pub fn installed_of(&self, game: &GameId) -> PathBuf {
         self.own.join("installed").join(game.as_str())

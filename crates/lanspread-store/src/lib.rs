@@ -31,6 +31,7 @@ pub mod pack;
 #[cfg(any(test, not(target_os = "linux")))]
 mod parallel;
 mod play;
+mod provenance;
 mod reader;
 mod reinstall;
 mod reuse;

@@ -16,13 +16,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lanspread_core::io::{DiskError, Play, Stamped, StartCommand};
+use lanspread_core::io::{DiskError, Play, Stamped, StartCommand, StartInfo};
 use lanspread_types::{GameId, RelPath, failpoint};
 
 use crate::fault::{Fault, OrFault};
 use crate::files;
 use crate::game_file::{GAME_FILE, GameFile};
-use crate::scan::local_folder;
+use crate::scan::{local_folder, read_sentinel};
 use crate::store::{ChangeError, Store};
 
 /// Largest file that is stamped, in bytes.
@@ -101,9 +101,20 @@ impl Store {
 
     /// What starts the game: what the catalogue says or, if it says nothing, what the game's folder says.
     pub fn program(&self, game: &GameId, catalogued: Option<&StartCommand>) -> Result<Program, PlayError> {
+        self.find_program(game, catalogued).map(|(program, _)| program)
+    }
+
+    /// The program, and whether the game's folder names it.
+    fn find_program(
+        &self,
+        game: &GameId,
+        catalogued: Option<&StartCommand>,
+    ) -> Result<(Program, bool), PlayError> {
         let bad = |reason: String| PlayError::BadStart { game: game.clone(), reason };
         let local = self.local(game)?;
-        let (program, args) = match catalogued.and_then(|c| Some((c.program.clone()?, c.args.clone()))) {
+        let catalogued = catalogued.and_then(|c| Some((c.program.clone()?, c.args.clone())));
+        let from_game_file = catalogued.is_none();
+        let (program, args) = match catalogued {
             Some(start) => start,
             None => {
                 let file = GameFile::read(&self.layout().game(game)).map_err(|e| bad(e.to_string()))?;
@@ -114,7 +125,27 @@ impl Store {
         };
         let path =
             without_links(&local, &program).ok_or_else(|| bad(format!("there is no file {program}")))?;
-        Ok(Program { path, args })
+        Ok((Program { path, args }, from_game_file))
+    }
+
+    /// What a start would run, and what is recorded of where that came from.
+    pub fn look_at_start(
+        &self,
+        game: &GameId,
+        catalogued: Option<&StartCommand>,
+    ) -> Result<StartInfo, PlayError> {
+        let (program, from_game_file) = self.find_program(game, catalogued)?;
+        let provenance = self.provenance(game)?;
+        let version = read_sentinel(&self.layout().game(game)).ok();
+        Ok(StartInfo {
+            program: program.path.display().to_string(),
+            args: program.args,
+            from_game_file,
+            noted: self.note(game)?.is_some_and(|note| note.version.is_some()),
+            installed: self.installed_content(game, &provenance)?,
+            downloaded: version.and_then(|version| provenance.content_of_version(version)),
+            provenance,
+        })
     }
 
     fn local(&self, game: &GameId) -> Result<PathBuf, PlayError> {

@@ -80,10 +80,12 @@ impl Store {
         Ok(scan)
     }
 
-    /// Adds which version is installed, if that is known.
-    fn with_installed(&self, game: ScannedGame) -> Result<ScannedGame, Fault> {
+    /// Adds what is recorded: which version is installed, and the content of the downloaded one.
+    fn with_records(&self, game: ScannedGame) -> Result<ScannedGame, Fault> {
         let note = if game.installed { self.note(&game.game)? } else { None };
-        Ok(ScannedGame { installed_version: note.and_then(|note| note.version), ..game })
+        let known = self.provenance(&game.game)?;
+        let recorded = game.version.and_then(|version| known.content_of_version(version));
+        Ok(ScannedGame { installed_version: note.and_then(|note| note.version), recorded, ..game })
     }
 
     fn scan_entry(&self, entry: &DirEntry, scan: &mut Scan) {
@@ -118,9 +120,9 @@ impl Store {
             return ignore(format!("an interrupted change could not be ended: {reason}"));
         }
         let seen = look_into(&game, &path).and_then(|seen| match seen {
-            Looked::Game(found) => Ok((Some(self.with_installed(found)?), None)),
+            Looked::Game(found) => Ok((Some(self.with_records(found)?), None)),
             Looked::Other { reason, installed: true } => {
-                Ok((Some(self.with_installed(installed_only(game.clone()))?), Some(reason)))
+                Ok((Some(self.with_records(installed_only(game.clone()))?), Some(reason)))
             }
             Looked::Other { reason, installed: false } => Ok((None, Some(reason))),
         });
@@ -171,6 +173,7 @@ fn look_into(game: &GameId, folder: &Path) -> Result<Looked, Fault> {
         version: Some(version),
         installed,
         installed_version: None,
+        recorded: None,
         bytes: files.iter().map(|f| f.look.size).sum(),
         files: files.len() as u32,
         stamp: stamp(&files),
@@ -183,6 +186,7 @@ fn installed_only(game: GameId) -> ScannedGame {
         version: None,
         installed: true,
         installed_version: None,
+        recorded: None,
         bytes: 0,
         files: 0,
         stamp: FileStamp::default(),

@@ -25,12 +25,19 @@ pub fn run(command: CatalogCommand, state_dir: Option<PathBuf>) -> Result<(), Er
             screen.say(format!("Keep {} to yourself; who has it can sign in your name.", file.display()));
             Ok(())
         }
-        CatalogCommand::Make { games_dir, from, title, out } => {
+        CatalogCommand::Make { games_dir, from, title, out, sign: key } => {
             let found = match games_dir {
                 Some(dir) => in_folder(&dir, &screen)?,
                 None => of_running_peer(state_dir)?,
             };
-            make(&screen, &found, from.as_deref(), title, &out)
+            make(&screen, &found, from.as_deref(), title, &out)?;
+            match key {
+                Some(key) => sign(&screen, &out, &key),
+                None => {
+                    screen.say(format!("Next: lanspread catalog sign {} --key organiser.key", out.display()));
+                    Ok(())
+                }
+            }
         }
         CatalogCommand::Sign { file, key } => sign(&screen, &file, &key),
         CatalogCommand::Show { file } => show(&screen, &file),
@@ -73,7 +80,6 @@ fn make(
     let serial = edition.serial.unwrap_or_default();
     let games = human::count(edition.game.len(), "game");
     screen.say(format!("{}: edition {serial} with {games}.", out.display()));
-    screen.say(format!("Next: lanspread catalog sign {} --key organiser.key", out.display()));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use lanspread_api::ExitCode;
 use lanspread_api::request::Priority;
-use lanspread_types::{CatalogKey, GameId, GameVersion, PartyName, PeerName};
+use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, PartyName, PeerName};
 
 use crate::address::DEFAULT_PORT;
 
@@ -84,8 +84,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   lanspread catalog key organiser.key
-  lanspread catalog make --games-dir ~/games --title Friday -o party.toml
-  lanspread catalog sign party.toml --key organiser.key
+  lanspread catalog make --games-dir ~/games --title Friday -o party.toml --sign organiser.key
+  lanspread catalog sign party.toml --key organiser.key          after a change by hand
   lanspread catalog show party.toml
   lanspread catalog verify party.toml")]
     Catalog(CatalogArgs),
@@ -93,6 +93,9 @@ Examples:
     #[command(after_help = "\
 Ctrl-C cancels the download; what is verified is kept, and the next `get` fetches only the rest.
 A second Ctrl-C ends at once and leaves the download to the running peer.
+
+A game that is here is replaced by what only one source offers after a question; in a script give
+your word with --confirm, or the command ends with code 4.
 
 Examples:
   lanspread get ggoo
@@ -219,7 +222,7 @@ pub struct RunArgs {
     /// Go by no catalogue, and forget the organiser.
     #[arg(long, conflicts_with_all = ["catalog", "catalog_key"])]
     pub no_catalog: bool,
-    /// Fetch what others ask everybody to fetch (`lanspread room --want GAME`).
+    /// Fetch what others ask everybody to fetch (`lanspread room --want GAME`), if the catalogue names its content.
     #[arg(long)]
     pub accept_wants: bool,
     /// Where to listen. If the port is in use, a free one is taken.
@@ -328,6 +331,9 @@ pub enum CatalogCommand {
         /// Where to write it.
         #[arg(long, short, value_name = "FILE")]
         out: PathBuf,
+        /// Sign it at once with the organiser's key, by `lanspread catalog key`.
+        #[arg(long, value_name = "FILE")]
+        sign: Option<PathBuf>,
     },
     /// Sign a catalogue with the organiser's key. Of one that was changed since it was signed, the serial number goes
     /// up by one.
@@ -364,6 +370,12 @@ pub struct GetArgs {
     /// Start the download and return at once.
     #[arg(long)]
     pub detach: bool,
+    /// Take this content, although only one source offers it: the id in full, as the question shows it in JSON.
+    #[arg(long, value_name = "CONTENT")]
+    pub confirm: Option<ContentId>,
+    /// Replace what is here also by what only one source offers, without being asked.
+    #[arg(long, conflicts_with = "confirm")]
+    pub yes_from_one_source: bool,
 }
 
 #[derive(Debug, Args)]
@@ -400,6 +412,9 @@ pub struct PlayArgs {
     /// Do not start the game.
     #[arg(long)]
     pub no_launch: bool,
+    /// Let the program of this content start without being asked: the id in full, as the question shows it in JSON.
+    #[arg(long, value_name = "CONTENT", conflicts_with = "no_launch")]
+    pub confirm: Option<ContentId>,
 }
 
 #[derive(Debug, Args)]

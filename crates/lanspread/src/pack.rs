@@ -10,7 +10,9 @@ use std::time::UNIX_EPOCH;
 
 use lanspread_api::page::Packed;
 use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::calendar;
 use lanspread_peer::pack::{PackError as ArchiveError, Packer};
+use lanspread_peer::trust::is_dated_ahead;
 use lanspread_peer::{GAME_FILE, GameFile, GameFileError};
 use lanspread_types::limits::{FILES_PER_GAME_MAX, GAME_BYTES_MAX};
 use lanspread_types::manifest::{ARCHIVE_EXTENSION, SENTINEL};
@@ -57,6 +59,10 @@ pub enum PackError {
     TooLarge,
     #[error("the games folder {games} lies within {source_folder}, or the other way round")]
     Overlap { games: PathBuf, source_folder: PathBuf },
+    #[error(
+        "{0} is dated after tomorrow, and nobody would take it; compare this computer's date with the calendar"
+    )]
+    DatedAhead(GameVersion),
     #[error("{0} is there already: another id, or remove that folder first")]
     Exists(PathBuf),
     #[error("there is no file {0} in the folder")]
@@ -78,7 +84,9 @@ impl PackError {
         let code = match self {
             Self::Source(..) | Self::Empty(_) | Self::Overlap { .. } => ErrorCode::FolderUnusable,
             Self::Full { .. } => ErrorCode::DiskFull,
-            Self::Cover(_) | Self::Start(_) | Self::GameFile(_) => ErrorCode::InvalidField,
+            Self::Cover(_) | Self::Start(_) | Self::GameFile(_) | Self::DatedAhead(_) => {
+                ErrorCode::InvalidField
+            }
             _ => ErrorCode::PackFailed,
         };
         ErrorBody::new(code, self.to_string())
@@ -97,6 +105,9 @@ struct Found {
 
 /// Packs a folder into the library `games_dir`. `progress` is told the bytes done and in all.
 pub fn pack(order: &Order, games_dir: &Path, progress: impl FnMut((u64, u64))) -> Result<Packed, PackError> {
+    if is_dated_ahead(order.version, calendar::today()) {
+        return Err(PackError::DatedAhead(order.version));
+    }
     let found = look(order, games_dir)?;
     let cover = order.cover.as_deref().map(cover_name).transpose()?;
     let game_file = game_file(order, &found)?;
@@ -356,6 +367,8 @@ mod tests {
             let start = Order { start: Some(bad.to_owned()), ..order(&place) };
             assert!(matches!(pack(&start, &place.games, |_| {}), Err(PackError::Start(_))), "{bad}");
         }
+        let ahead = Order { version: GameVersion::new(99_991_231).unwrap(), ..order(&place) };
+        assert!(matches!(pack(&ahead, &place.games, |_| {}), Err(PackError::DatedAhead(_))));
         let title = Order { title: Some("a\nb".to_owned()), ..order(&place) };
         assert!(matches!(pack(&title, &place.games, |_| {}), Err(PackError::GameFile(_))));
         assert_eq!(fs::read_dir(&place.games).unwrap().count(), 0);

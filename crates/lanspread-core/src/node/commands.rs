@@ -9,11 +9,11 @@ use std::time::Duration;
 use lanspread_types::{ContentId, GameId, GameVersion, PeerId, failpoint};
 
 use super::Node;
-use crate::agreement::{Agreed, Disagreement, Offer, agree};
+use crate::agreement::{Agreed, Disagreement};
 use crate::command::{Command, CommandError, CommandId, OperationKind, Priority, RateLimits, Reply};
 use crate::event::{DownloadFailure, Event, TransferTotals};
 use crate::fetch::Fetch;
-use crate::io::{CloseReason, DiskJob, Output};
+use crate::io::{CloseReason, DiskJob, Output, Play};
 use crate::library::LocalGame;
 use crate::limits::LISTED_GAMES_MAX;
 use crate::snapshot::{
@@ -32,6 +32,8 @@ pub struct Waiting {
     /// Games that are verified, and are to be repaired.
     pub repairs: BTreeSet<GameId>,
     pub plays: BTreeMap<GameId, CommandId>,
+    /// Starts of games that are looked at first.
+    pub starts: BTreeMap<GameId, Play>,
     pub shutdown: Vec<CommandId>,
 }
 
@@ -60,7 +62,7 @@ impl Node {
                 self.answer_peer_waits(now);
             }
             Command::Connect { addr } => self.connect(id, addr),
-            Command::Download { game, install } => self.download(now, id, &game, install),
+            Command::Download { game, install, confirm } => self.download(now, id, &game, install, confirm),
             Command::StreamInstall { game } => self.stream_install(now, id, &game),
             Command::CancelDownload { game } => self.cancel(now, id, &game),
             Command::Install { game } => self.install(id, &game),
@@ -71,8 +73,8 @@ impl Node {
             Command::Uninstall { game } => self.uninstall(id, &game),
             Command::RemoveDownload { game } => self.remove(now, id, &game),
             Command::Verify { game, repair } => self.verify(id, &game, repair),
-            Command::Play { game, user_name, language, launch } => {
-                self.play(id, &game, user_name, language, launch);
+            Command::Play { game, user_name, language, launch, confirm } => {
+                self.play(id, &game, (user_name, language), launch, confirm);
             }
             Command::SetLimits(limits) => {
                 self.set_limits(now, limits);
@@ -183,9 +185,10 @@ impl Node {
     }
 
     fn game_snapshot(&self, game: &GameId) -> Option<GameSnapshot> {
-        let version = self.wanted_version(game);
+        let all = self.offers(game);
+        let version = self.wanted_among(game, &all);
         let entry = self.config.catalog.entry(game);
-        let pinned = entry.and_then(|e| e.content).filter(|_| !failpoint!("ignore-pin"));
+        let pinned = self.pinned_content(game);
         let counts = |offer: &lanspread_types::message::GameOffer| {
             let right_version = Some(offer.version) == version || failpoint!("ignore-version");
             right_version && pinned.is_none_or(|content| content == offer.content)
@@ -201,6 +204,7 @@ impl Node {
             None if offers.is_empty() && !self.fetches.contains_key(game) => return None,
             None => Availability::Remote,
         };
+        let standing = self.standing(game, version, &all);
         Some(GameSnapshot {
             game: game.clone(),
             title: entry.and_then(|e| e.title.clone()),
@@ -214,20 +218,13 @@ impl Node {
             content: self.library.content_of(game),
             peer_count,
             bytes: local.filter(|l| l.downloaded()).map(|l| l.bytes).or(bytes).unwrap_or(0),
+            support: standing.support,
+            voices: standing.voices,
+            supplier: standing.supplier,
+            offered_content: standing.offered_content,
+            update_needs_confirmation: standing.update_needs_confirmation,
+            dated_ahead: local.is_some_and(|l| l.is_dated_ahead(self.today)),
         })
-    }
-
-    /// The version to have: the catalogue's or, without one, the newest that is here or offered.
-    pub(super) fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
-        if let Some(entry) = self.config.catalog.entry(game)
-            && !failpoint!("newest-version-wins")
-        {
-            return Some(entry.version);
-        }
-        let here = self.library.get(game).and_then(|l| l.version);
-        let coming = self.fetches.get(game).map(|fetch| fetch.version);
-        let offered = self.roster.offer_table().variants(game);
-        offered.into_iter().map(|(offer, _)| offer.version).chain(here).chain(coming).max()
     }
 
     fn connect(&mut self, id: CommandId, addr: SocketAddr) {
@@ -243,42 +240,59 @@ impl Node {
         self.outbox.push_back(Output::Dial { addr });
     }
 
-    pub(super) fn download(&mut self, now: Time, id: CommandId, game: &GameId, install: bool) {
+    pub(super) fn download(
+        &mut self,
+        now: Time,
+        id: CommandId,
+        game: &GameId,
+        install: bool,
+        confirm: Option<ContentId>,
+    ) {
         if let Err(error) = self.check_command(game) {
             return self.reply(id, Err(error));
         }
         if let Err(error) = self.check_name(game) {
             return self.reply(id, Err(error));
         }
-        let version = self.wanted_version(game);
-        if self.is_here(game, version) {
+        let named = confirm.and_then(|content| self.named_content(game, content));
+        let version = named.as_ref().map_or_else(|| self.wanted_version(game), |named| Some(named.version));
+        let here = named.as_ref().is_none_or(|n| self.library.content_of(game) == Some(n.content));
+        if here && self.is_here(game, version) {
             if let Some(job) = self.install_due(game, false).filter(|_| install) {
                 self.start_install(game, job);
             }
             return self.reply(id, Ok(Reply::AlreadyThere { game: game.clone() }));
         }
+        let chosen = named.map_or_else(|| self.choose_content(game, version), Ok);
+        let question = chosen.as_ref().ok().and_then(|agreed| self.replacement(game, agreed));
+        let has_word =
+            |content| confirm == Some(content) || confirm.is_some() && failpoint!("replace-on-any-word");
+        if let Some(question) = question.filter(|question| !has_word(question.new_content)) {
+            return self.reply(id, Err(CommandError::UnconfirmedSource(Box::new(question))));
+        }
         let new = |content, version| Fetch::new(game.clone(), version, content, install, now);
-        self.start_fetch(now, id, game, OperationKind::Downloading, new);
+        self.start_fetch(now, id, game, OperationKind::Downloading, (version, chosen), new);
     }
 
-    /// Starts to fetch the content that counts, for whatever purpose.
+    /// Starts to fetch the content that was chosen, for whatever purpose.
     pub(super) fn start_fetch(
         &mut self,
         now: Time,
         id: CommandId,
         game: &GameId,
         kind: OperationKind,
+        (version, chosen): (Option<GameVersion>, Result<Agreed, Disagreement>),
         new: impl FnOnce(ContentId, GameVersion) -> Fetch,
     ) {
-        let version = self.wanted_version(game);
-        match self.choose_content(game, version) {
+        match chosen {
             Ok(agreed) => {
+                let origin = self.origin_of(game, &agreed);
                 let Agreed { content, version, bytes, .. } = agreed;
                 self.operations.start(game, kind);
                 self.operations.progress(game, 0, bytes);
                 self.reply(id, Ok(Reply::DownloadStarted { game: game.clone(), version, content, bytes }));
                 self.operations_changed();
-                self.fetches.insert(game.clone(), new(content, version));
+                self.fetches.insert(game.clone(), new(content, version).from(origin));
                 self.search_manifest(now, game);
             }
             Err(disagreement) => self.refuse_download(id, game, version, disagreement),
@@ -289,7 +303,8 @@ impl Node {
         self.operations.start(game, OperationKind::Downloading);
         self.operations.progress(game, 0, agreed.bytes);
         self.operations_changed();
-        let fetch = Fetch::new(game.clone(), agreed.version, agreed.content, install, now);
+        let origin = self.origin_of(game, agreed);
+        let fetch = Fetch::new(game.clone(), agreed.version, agreed.content, install, now).from(origin);
         self.fetches.insert(game.clone(), fetch);
         self.search_manifest(now, game);
     }
@@ -304,9 +319,10 @@ impl Node {
     ) {
         let game = game.clone();
         let (error, failure) = match disagreement {
-            Disagreement::NoSource => {
-                (CommandError::NoSource { game: game.clone(), version }, DownloadFailure::NoSource)
-            }
+            Disagreement::NoSource => match self.version_ahead(&game) {
+                Some(error) => (error, DownloadFailure::VersionAhead),
+                None => (CommandError::NoSource { game: game.clone(), version }, DownloadFailure::NoSource),
+            },
             Disagreement::Ambiguous(variants) => (
                 CommandError::AmbiguousContent { game: game.clone(), variants: variants.clone() },
                 DownloadFailure::AmbiguousContent(variants),
@@ -318,18 +334,6 @@ impl Node {
         }
         self.event(Event::DownloadFailed { game, failure, totals: TransferTotals::default() });
         self.reply(id, Err(error));
-    }
-
-    pub(super) fn choose_content(
-        &self,
-        game: &GameId,
-        version: Option<GameVersion>,
-    ) -> Result<Agreed, Disagreement> {
-        let version = version.ok_or(Disagreement::NoSource)?;
-        let offers: Vec<Offer<'_>> =
-            self.roster.offers(game).map(|(p, offer)| Offer { peer: p.id, name: &p.name, offer }).collect();
-        let pinned = self.config.catalog.entry(game).and_then(|e| e.content);
-        agree(&offers, version, pinned.filter(|_| !failpoint!("ignore-pin")))
     }
 
     fn cancel(&mut self, now: Time, id: CommandId, game: &GameId) {

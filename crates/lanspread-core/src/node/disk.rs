@@ -28,6 +28,7 @@ impl Node {
             }
             DiskReport::Verified { game, result } => self.verified(now, &game, result),
             DiskReport::FilesKept { game, kept } => self.event(Event::UserFilesKept { game, kept }),
+            DiskReport::StartLookedAt { game, result } => self.start_looked_at(&game, result),
             DiskReport::Stamped { game, result } => self.stamped(&game, result),
             DiskReport::PlayEnded { game, played } => self.event(Event::PlayEnded { game, played }),
             DiskReport::UnpackProgress { game, done, total } => {

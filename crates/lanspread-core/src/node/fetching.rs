@@ -167,9 +167,14 @@ impl Node {
             chunks: manifest.chunk_count(),
         };
         fetch.phase = Phase::Opening(content.clone());
+        let origin = fetch.origin.clone();
         let stream = fetch.stream;
         self.event(event);
-        self.job(if stream { DiskJob::StreamInstall { content } } else { DiskJob::OpenIncoming { content } });
+        self.job(if stream {
+            DiskJob::StreamInstall { content, origin }
+        } else {
+            DiskJob::OpenIncoming { content }
+        });
     }
 
     /// A request for a manifest brought nothing. False if it was none for a manifest.
@@ -521,11 +526,11 @@ impl Node {
     fn commit(&mut self, game: &GameId) {
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let Some(transfer) = fetch.transfer() else { return };
-        let (content, id) = (transfer.content.clone(), fetch.content);
+        let (content, id, origin) = (transfer.content.clone(), fetch.content, fetch.origin.clone());
         fetch.phase = Phase::Committing(content.clone());
         self.forget_requests(game);
         self.not_interested(id);
-        self.job(DiskJob::Commit { content });
+        self.job(DiskJob::Commit { content, origin });
     }
 
     pub(super) fn committed(

@@ -2,7 +2,8 @@
 //!
 //! The node owns the parts (roster, library, operations, downloads, uplink) and carries news between them. Each file
 //! of this folder is one side of it: `commands` (the user), `network` (connections and messages), `serving`,
-//! `fetching`, `disk`, `meeting` (who else is in the room), `upkeep` (updates, verification, play), `timers`.
+//! `fetching`, `disk`, `meeting` (who else is in the room), `upkeep` (updates, verification, play), `timers`, `trust`
+//! (whose word counts).
 
 mod catalogue;
 mod commands;
@@ -15,6 +16,7 @@ mod room;
 mod serving;
 mod streaming;
 mod timers;
+mod trust;
 mod upkeep;
 
 #[cfg(test)]
@@ -44,6 +46,7 @@ use crate::rules::HouseRules;
 use crate::snapshot::Traffic;
 use crate::swarm::{RateLimit, Rng, Tuning, Uplink};
 use crate::time::Time;
+use crate::trust::CalendarDate;
 
 use commands::Waiting;
 use meeting::Meeting;
@@ -91,6 +94,8 @@ pub struct Node {
     catalogs: CatalogSync,
     room: Room,
     meeting: Meeting,
+    /// As the runtime last said.
+    today: Option<CalendarDate>,
     ready: bool,
     /// Why the library, or a part of it, could not be read at the last scan.
     library_fault: Option<crate::io::DiskError>,
@@ -133,6 +138,7 @@ impl Node {
             catalogs,
             room: Room::default(),
             meeting,
+            today: None,
             ready: false,
             library_fault: None,
             announced_at: Time::START,
@@ -161,6 +167,7 @@ impl Node {
             Input::Disk(report) => self.handle_disk(now, report),
             Input::Command { id, command } => self.handle_command(now, id, command),
             Input::CatalogChecked { peer, result } => self.catalog_checked(now, peer, result),
+            Input::Today(today) => self.today = Some(today),
             Input::Wake => {}
         }
         self.run_timers(now);

@@ -15,6 +15,7 @@ use crate::io::ConnId;
 use crate::limits::ROOM_GAMES_MAX;
 use crate::room::{Counted, RoomSnapshot, Standing, WISHED_DOWNLOADS_MAX, overview};
 use crate::time::Time;
+use crate::trust::Support;
 
 impl Node {
     /// Asks everybody how they stand; the answer comes when all have said it, or when it is time.
@@ -104,7 +105,7 @@ impl Node {
         offers.sort_unstable_by_key(|(peer, ..)| *peer);
         Counted {
             title: entry.and_then(|e| e.title.clone()),
-            version: self.wanted_version(&game),
+            version: self.settled_version(&game),
             content: entry.and_then(|e| e.content),
             offers,
             game,
@@ -158,8 +159,8 @@ impl Node {
         self.reply(id, Ok(Reply::Wanted { asked: conns.len() }));
     }
 
-    /// Somebody asks everybody to fetch a game. It is done if the owner allows such wishes, the game counts here, and
-    /// what is to be fetched is beyond doubt: which content that is, this peer decides as for any download.
+    /// Somebody asks everybody to fetch a game. It is done if the owner allows such wishes and the catalogue names the
+    /// very content; for anything else the owner has to click.
     pub(super) fn fetch_wanted(&mut self, now: Time, peer: PeerId, game: &GameId) {
         let Some(ip) = self.roster.get(&peer).map(|p| p.addr.ip()) else { return };
         if !self.room.wished(peer, ip, game, now) {
@@ -186,6 +187,9 @@ impl Node {
             return false;
         }
         let Ok(agreed) = self.choose_content(game, version) else { return false };
+        if self.support_of(game, &agreed) < Support::Pinned && !failpoint!("grant-unpinned-wish") {
+            return false;
+        }
         self.begin_download(now, game, &agreed, true);
         true
     }

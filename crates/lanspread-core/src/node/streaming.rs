@@ -33,7 +33,9 @@ impl Node {
             return self.reply(id, Err(error));
         }
         let new = |content, version| Fetch::new(game.clone(), version, content, true, now).streamed();
-        self.start_fetch(now, id, game, OperationKind::Streaming, new);
+        let version = self.wanted_version(game);
+        let chosen = self.choose_content(game, version);
+        self.start_fetch(now, id, game, OperationKind::Streaming, (version, chosen), new);
     }
 
     /// The window is there: the swarm may fill it.

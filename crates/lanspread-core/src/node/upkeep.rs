@@ -7,7 +7,7 @@ use crate::agreement::Agreed;
 use crate::command::{CommandError, CommandId, OperationKind, Reply};
 use crate::event::{Event, Repair, Verdict};
 use crate::fetch::{Fetch, Phase};
-use crate::io::{DiskError, DiskJob, Play, Stamped, VerifiedGame};
+use crate::io::{DiskError, DiskJob, Play, Stamped, StartInfo, VerifiedGame};
 use crate::library::LocalGame;
 use crate::time::Time;
 
@@ -80,6 +80,8 @@ impl Node {
             self.uplink.content_gone(&here);
             self.pump_uplink(now);
         }
+        let origin = room.as_ref().filter(|agreed| agreed.content != here);
+        let origin = origin.map(|agreed| self.origin_of(game, agreed));
         let source = self.repair_from(game, here, version, room);
         let repair = match source {
             _ if !broken && room_has.is_none() => Repair::NotNeeded,
@@ -101,7 +103,8 @@ impl Node {
         self.operations_changed();
         self.event(Event::VerifyFinished { game: game.clone(), verdict });
         if let (Repair::Started, Some((content, version))) = (repair, source) {
-            let fetch = Fetch::new(game.clone(), version, content, false, now);
+            let mut fetch = Fetch::new(game.clone(), version, content, false, now);
+            fetch.origin = origin;
             self.fetches.insert(game.clone(), fetch);
             if content == here {
                 self.got_manifest(now, game, verified.content);
@@ -112,12 +115,13 @@ impl Node {
         self.stop_when_idle();
     }
 
-    /// The content that the room agrees on, this copy's own vote counted: one peer with another content is no room.
+    /// The content that the room agrees on, this copy's own voice counted: one voice with another content is no room,
+    /// however many keys it has.
     fn room_content(&self, game: &GameId, version: GameVersion, here: ContentId) -> Option<Agreed> {
         let agreed = self.choose_content(game, Some(version)).ok()?;
         let pinned = self.config.catalog.entry(game).is_some_and(|e| e.content.is_some());
-        let all = self.roster.offers(game).filter(|(_, offer)| offer.version == version).count() + 1;
-        let counts = pinned || agreed.content == here || agreed.sources.len() * 2 > all;
+        let all = self.voices_for(game, version) + 1;
+        let counts = pinned || agreed.content == here || agreed.voices * 2 > all;
         counts.then_some(agreed)
     }
 
@@ -139,9 +143,9 @@ impl Node {
         &mut self,
         id: CommandId,
         game: &GameId,
-        user_name: Option<String>,
-        language: Option<String>,
+        (user_name, language): (Option<String>, Option<String>),
         launch: bool,
+        confirm: Option<ContentId>,
     ) {
         let checked = self.check_command(game).and_then(|()| match self.library.get(game) {
             Some(local) if local.installed => Ok(()),
@@ -155,18 +159,47 @@ impl Node {
             language: language.unwrap_or_else(|| LANGUAGE.to_owned()),
             launch,
             start: None,
+            confirmed: confirm.filter(|_| launch),
         };
         self.waiting.plays.insert(game.clone(), id);
         self.operations.start(game, OperationKind::Starting);
         self.operations_changed();
-        self.job(DiskJob::Stamp { game: game.clone(), play });
+        if launch {
+            self.job(DiskJob::LookAtStart { game: game.clone(), start: play.start.clone() });
+            self.waiting.starts.insert(game.clone(), play);
+        } else {
+            self.job(DiskJob::Stamp { game: game.clone(), play });
+        }
+    }
+
+    /// What a start would run is known: the owner is asked about it, or it is done.
+    pub(super) fn start_looked_at(&mut self, game: &GameId, result: Result<StartInfo, DiskError>) {
+        let Some(mut play) = self.waiting.starts.remove(game) else { return };
+        let refused = match result {
+            Ok(info) => {
+                let question = self.first_start(game, &info, play.confirmed);
+                let decides = self.decides_start(game, &info);
+                play.confirmed = play.confirmed.filter(|word| decides.iter().any(|d| d.content == *word));
+                question.map(|question| CommandError::UnconfirmedProgram(Box::new(question)))
+            }
+            Err(error) => Some(CommandError::Disk(error)),
+        };
+        match refused {
+            Some(error) => self.end_play(game, Err(error)),
+            None if self.is_stopping() => self.end_play(game, Err(CommandError::ShuttingDown)),
+            None => self.job(DiskJob::Stamp { game: game.clone(), play }),
+        }
     }
 
     pub(super) fn stamped(&mut self, game: &GameId, result: Result<Stamped, DiskError>) {
+        self.end_play(game, result.map_err(CommandError::Disk));
+    }
+
+    fn end_play(&mut self, game: &GameId, result: Result<Stamped, CommandError>) {
         self.operations.end(game);
         self.operations_changed();
         if let Some(id) = self.waiting.plays.remove(game) {
-            self.reply(id, result.map(Reply::Played).map_err(CommandError::Disk));
+            self.reply(id, result.map(Reply::Played));
         }
         self.stop_when_idle();
     }

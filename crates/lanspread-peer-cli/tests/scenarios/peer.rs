@@ -494,10 +494,21 @@ impl Peer {
     }
 
     pub fn download(&self, game: &str, install: bool) -> Outcome {
-        let reply = self.ask(&Request::Download { game_id: game_id(game)?, install })?;
+        let reply =
+            self.ask(&Request::Download { game_id: game_id(game)?, install, confirm_content: None })?;
         match reply {
             ReplyData::Download(download) if !download.already_there => Ok(()),
             other => fail!("download of {game} answered {other:?}"),
+        }
+    }
+
+    /// Replaces the game by what one peer alone offers, with the owner's word for it.
+    pub fn update(&self, game: &str, install: bool, content: &str) -> Outcome {
+        let confirm_content = Some(content.to_owned());
+        let reply = self.ask(&Request::Download { game_id: game_id(game)?, install, confirm_content })?;
+        match reply {
+            ReplyData::Download(download) if !download.already_there => Ok(()),
+            other => fail!("the update of {game} answered {other:?}"),
         }
     }
 

@@ -16,6 +16,8 @@ use std::time::{Duration, SystemTime};
 use lanspread_core::io::DiskError;
 use lanspread_net::discovery::{BEACON_PORT, Hearing, Interface, interfaces, listen};
 
+use crate::calendar::CLOCK_MIN;
+
 /// What was found is worth so much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
@@ -67,8 +69,6 @@ pub struct Patient {
 
 /// How long is listened for others.
 const LISTEN: Duration = Duration::from_secs(4);
-/// A clock before this is wrong: 2025-01-01.
-const CLOCK_MIN: Duration = Duration::from_secs(1_735_689_600);
 
 /// Looks at everything.
 pub async fn examine(patient: Patient) -> Vec<Check> {

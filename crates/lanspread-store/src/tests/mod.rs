@@ -8,6 +8,7 @@ mod forward;
 mod hostile;
 mod lab;
 mod library;
+mod provenance;
 mod rar5;
 mod recovery;
 mod systems;

@@ -1,5 +1,6 @@
 //! The commands that talk to the running peer: one question and its answer, as a table or as the contract's line.
 
+mod confirm;
 mod follow;
 mod peers;
 mod room;
@@ -7,7 +8,7 @@ mod room;
 use std::path::{Path, PathBuf};
 
 use lanspread_api::reply::{
-    Availability, GameInfo, Limits, OperationKind, PlayReply, Status, Swarm, SwarmSource,
+    Availability, GameInfo, Limits, OperationKind, PlayReply, Status, Support, Swarm, SwarmSource,
 };
 use lanspread_api::request::Priority;
 use lanspread_api::{ErrorBody, ErrorCode, Line, ReplyData, Request};
@@ -43,12 +44,12 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         Command::Room(RoomArgs { want: None }) => asked.show(&Request::Room),
         Command::Stop => asked.show(&Request::Shutdown),
         Command::Get(args) => {
-            let request = Request::Download { game_id: args.game, install: !args.no_install };
-            if args.detach {
-                asked.show(&request)
-            } else {
-                asked.follow(&request, Goal::get(!args.no_install))
-            }
+            let (request, yes) = confirm::get(&args);
+            let goal = Goal::get(!args.no_install);
+            let send = |request: &Request| {
+                if args.detach { asked.show(request) } else { asked.follow(request, goal) }
+            };
+            asked.with_word(request, yes, send).map_err(confirm::with_hint)
         }
         Command::Install(args) if args.stream => {
             let (game_id, max_unpacked_bytes) = (args.game, args.max_unpacked);
@@ -64,12 +65,9 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
             let goal = if args.check { Goal::Check } else { Goal::Verify };
             asked.follow(&Request::Verify { game_id: args.game, repair: !args.check }, goal)
         }
-        Command::Play(args) => asked.show(&Request::Play {
-            game_id: args.game,
-            user_name: args.name,
-            language: args.language,
-            launch: !args.no_launch,
-        }),
+        Command::Play(args) => asked
+            .with_word(confirm::play(args), false, |request| asked.show(request))
+            .map_err(confirm::with_hint),
         Command::Demo(_)
         | Command::Run(_)
         | Command::Pack(_)
@@ -218,6 +216,7 @@ pub fn games(games: &[GameInfo]) -> Table {
         ("SIZE", Right),
         ("HERE", Left),
         ("PEERS", Right),
+        ("CONFIRMED", Left),
     ]);
     let titled = games.iter().any(|g| g.title.is_some());
     if !titled {
@@ -231,6 +230,7 @@ pub fn games(games: &[GameInfo]) -> Table {
             if game.size > 0 { human::bytes(game.size) } else { "?".to_owned() },
             here(game).to_owned(),
             game.peer_count.to_string(),
+            support(game),
         ];
         if !titled {
             cells.remove(1);
@@ -246,6 +246,18 @@ fn version(game: &GameInfo) -> String {
         (Some(wanted), Some(local)) if wanted != local => format!("{wanted} (here {local})"),
         (Some(version), _) | (None, Some(version)) => version.clone(),
         (None, None) => "?".to_owned(),
+    }
+}
+
+/// Who stands behind the version.
+fn support(game: &GameInfo) -> String {
+    match (game.support, &game.supplier) {
+        (Some(Support::Pinned), _) => "by the catalogue".to_owned(),
+        (Some(Support::Agreed), _) if game.confirmed_by > 1 => format!("by {}", game.confirmed_by),
+        (Some(Support::Agreed), _) => "it is here".to_owned(),
+        (Some(Support::Single), Some(supplier)) => format!("only {} ({})", supplier.name, supplier.key),
+        (Some(Support::Single), None) => "by one".to_owned(),
+        (None, _) => "-".to_owned(),
     }
 }
 
@@ -343,6 +355,8 @@ fn limits_in_words(limits: &Limits) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_api::error::Supplier;
+
     use super::*;
 
     fn game(id: &str, downloaded: bool, installed: bool, availability: Availability) -> GameInfo {
@@ -358,6 +372,12 @@ mod tests {
             local_version: None,
             installed_version: None,
             content_id: None,
+            support: None,
+            confirmed_by: 0,
+            supplier: None,
+            offered_content_id: None,
+            update_needs_confirmation: false,
+            dated_ahead: false,
             about: lanspread_api::reply::About::default(),
         }
     }
@@ -370,13 +390,17 @@ mod tests {
             game("bf1942", true, false, Availability::LocalOnly),
         ];
         list[2].local_version = Some("20240101".to_owned());
+        let eve = Supplier { peer_id: "4f".repeat(32), name: "Eve".to_owned(), key: "4f4f4f4f".to_owned() };
+        list[0].support = Some(Support::Pinned);
+        (list[1].support, list[1].supplier) = (Some(Support::Single), Some(eve));
+        (list[2].support, list[2].confirmed_by) = (Some(Support::Agreed), 2);
         assert_eq!(
             games(&list).lines(),
             [
-                "GAME    VERSION                      SIZE  HERE                    PEERS",
-                "ggoo    20250101                  128 MiB  installed                   2",
-                "css     20250101                  128 MiB  -                           2",
-                "bf1942  20250101 (here 20240101)  128 MiB  downloaded, not shared      2",
+                "GAME    VERSION                      SIZE  HERE                    PEERS  CONFIRMED",
+                "ggoo    20250101                  128 MiB  installed                   2  by the catalogue",
+                "css     20250101                  128 MiB  -                           2  only Eve (4f4f4f4f)",
+                "bf1942  20250101 (here 20240101)  128 MiB  downloaded, not shared      2  by 2",
             ]
         );
         list[0].title = Some("Great Game of Old".to_owned());

@@ -107,7 +107,7 @@ fn say_indented(screen: &Screen, table: &Table) {
 
 /// Downloads and installs, with a progress bar; what the download came to.
 async fn fetch(screen: &Screen, room: &mut Room, game: &DemoGame) -> Result<Totals, ErrorBody> {
-    let command = Command::Download { game: game.id.clone(), install: true };
+    let command = Command::Download { game: game.id.clone(), install: true, confirm: None };
     room.guest.peer.handle.command(command).await.map_err(internal)?;
     let mut live = Live::new(screen.clone());
     let mut totals = None;

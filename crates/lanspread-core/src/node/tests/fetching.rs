@@ -103,7 +103,7 @@ impl Alone {
     }
 
     fn download(&mut self, id: &str) {
-        self.command(Command::Download { game: game(id), install: false });
+        self.command(Command::Download { game: game(id), install: false, confirm: None });
     }
 
     fn status(&mut self) -> StatusSnapshot {

@@ -14,6 +14,7 @@ mod sending;
 mod serving;
 mod silence;
 mod states;
+mod strangers;
 mod streaming;
 mod trust;
 mod upkeep;
@@ -29,6 +30,7 @@ use crate::command::{Command, CommandError, OperationKind, Priority, RateLimits,
 use crate::event::{DownloadFailure, Event, Repair, Verdict};
 use crate::io::{BrokenPart, CloseReason, DialFailure, DiskJob};
 use crate::snapshot::Availability;
+use crate::trust::{Origin, Support};
 use party::{Party, content, game, newer, sources_of, times_served};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,6 +39,21 @@ fn listed(games: &[&str]) -> Catalog {
     let version = GameVersion::new(20_250_101).unwrap();
     let entry = CatalogEntry { version, title: None, content: None, about: GameAbout::default() };
     Catalog::Listed(games.iter().map(|g| (game(g), entry.clone())).collect::<BTreeMap<_, _>>())
+}
+
+/// A catalogue that names these very contents.
+fn pinned(contents: &[&std::sync::Arc<lanspread_types::GameContent>]) -> Catalog {
+    let entry = |content: &&std::sync::Arc<lanspread_types::GameContent>| {
+        let manifest = content.manifest();
+        let entry = CatalogEntry {
+            version: manifest.version(),
+            title: None,
+            content: Some(content.content_id()),
+            about: GameAbout::default(),
+        };
+        (manifest.game().clone(), entry)
+    };
+    Catalog::Listed(contents.iter().map(entry).collect())
 }
 
 #[test]
@@ -105,7 +122,7 @@ fn an_event_comes_after_the_state_it_speaks_of() {
     let shared = content("ggoo", 4, 7);
     let mut party = Party::new(&[&[], &[shared]]);
     party.connect(0, 1);
-    party.command(0, Command::Download { game: game("ggoo"), install: true });
+    party.command(0, Command::Download { game: game("ggoo"), install: true, confirm: None });
     let names = party.guests[0].event_names();
     let order = [
         "GotGameFiles",
@@ -234,7 +251,7 @@ fn operations_on_one_game_exclude_each_other() {
     party.download(0, "ggoo");
     let id = || game("ggoo");
     let commands = [
-        Command::Download { game: id(), install: true },
+        Command::Download { game: id(), install: true, confirm: None },
         Command::Install { game: id() },
         Command::Uninstall { game: id() },
         Command::RemoveDownload { game: id() },
@@ -549,10 +566,14 @@ fn what_was_found_broken_before_a_restart_is_fetched_by_a_download() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[from_ref(&shared), from_ref(&shared)]);
     party.guests[0].known_broken = true;
+    // The verification has recorded what it should be.
+    let (whole, version) = (shared.content_id(), shared.manifest().version());
+    let record = Origin::new(whole, version, Support::Agreed, Vec::new());
+    party.guests[0].records.entry(game("ggoo")).or_default().note_origin(record);
     party.restart(0);
     party.connect(0, 1);
     assert_eq!(party.games(1)[0].peer_count, 0, "a broken copy is not offered");
-    let download = Command::Download { game: game("ggoo"), install: false };
+    let download = Command::Download { game: game("ggoo"), install: false, confirm: None };
     let reply = party.command(0, download);
     assert!(matches!(reply, Some(Ok(Reply::DownloadStarted { .. }))), "{reply:?}");
     assert_eq!(sources_of(&party, 0).into_iter().collect::<Vec<_>>(), [1]);
@@ -595,7 +616,14 @@ fn one_peer_with_another_content_is_no_room() {
 #[test]
 fn playing_needs_an_installed_game_and_answers_when_it_is_stamped() {
     let mut party = Party::new(&[&[content("ggoo", 1, 7)]]);
-    let play = || Command::Play { game: game("ggoo"), user_name: None, language: None, launch: false };
+    let (user_name, language, confirm) = (None, None, None);
+    let play = || Command::Play {
+        game: game("ggoo"),
+        user_name: user_name.clone(),
+        language: language.clone(),
+        launch: false,
+        confirm,
+    };
     assert_eq!(party.command(0, play()), Some(Err(CommandError::NotInstalled { game: game("ggoo") })));
     party.command(0, Command::Install { game: game("ggoo") });
     assert!(matches!(party.command(0, play()), Some(Ok(Reply::Played(s))) if !s.already_applied));
@@ -611,13 +639,14 @@ fn an_update_of_an_installed_game_installs_the_new_version_in_its_place() {
     let mut party = Party::new(&[from_ref(&old), from_ref(&new)]);
     party.command(0, Command::Install { game: game("ggoo") });
     party.connect(0, 1);
-    party.command(0, Command::Download { game: game("ggoo"), install: true });
+    let confirm = Some(new.content_id());
+    party.command(0, Command::Download { game: game("ggoo"), install: true, confirm });
     let jobs: Vec<&DiskJob> =
         party.guests[0].jobs.iter().filter(|j| matches!(j, DiskJob::Reinstall { .. })).collect();
     assert_eq!(jobs.len(), 1);
     let shown = party.games(0)[0].clone();
     assert_eq!((shown.installed_version, shown.installed), (shown.local_version, true));
-    let again = party.command(0, Command::Download { game: game("ggoo"), install: true });
+    let again = party.command(0, Command::Download { game: game("ggoo"), install: true, confirm: None });
     assert_eq!(again, Some(Ok(Reply::AlreadyThere { game: game("ggoo") })));
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use lanspread_types::message::{Hello, Refusal, Request, RequestId};
 use lanspread_types::tree::{ChunkPosition, root_of};
 use lanspread_types::{
-    CatalogKey, ChunkHash, ChunkIndex, ChunkSet, ChunkSize, FileEntry, GameContent, GameId, GameVersion,
-    KnownPeer, Manifest, PeerId, PeerName, RelPath,
+    CatalogKey, ChunkHash, ChunkIndex, ChunkSet, ChunkSize, ContentId, FileEntry, GameContent, GameId,
+    GameVersion, KnownPeer, Manifest, PeerId, PeerName, RelPath,
 };
 
 use crate::catalog::{Catalog, SignedCatalog};
@@ -19,6 +19,7 @@ use crate::event::Event;
 use crate::io::*;
 use crate::rules::HouseRules;
 use crate::time::Time;
+use crate::trust::Provenance;
 use crate::{Node, NodeConfig};
 
 pub type Answer = Result<Reply, CommandError>;
@@ -58,6 +59,10 @@ pub struct Guest {
     /// Its index knows that its games are broken.
     pub known_broken: bool,
     pub played: Option<Play>,
+    /// What is recorded of its games.
+    pub records: BTreeMap<GameId, Provenance>,
+    /// Contents of installed games that are recorded.
+    pub installed: BTreeMap<GameId, ContentId>,
 }
 
 /// The organiser of every test.
@@ -113,6 +118,8 @@ pub struct Party {
     pub unheard: Vec<(usize, Time)>,
     /// Dials come to no end by themselves.
     pub hold_dials: bool,
+    /// Guests that are keys of one machine, and come from its address.
+    pub one_machine: BTreeSet<usize>,
     /// Requests wait here instead of being answered.
     pub hold_chunks: bool,
     waiting: VecDeque<(usize, LinkId, RequestId, Serving)>,
@@ -204,6 +211,8 @@ impl Party {
             broken: Vec::new(),
             known_broken: false,
             played: None,
+            records: BTreeMap::new(),
+            installed: BTreeMap::new(),
         };
         let mut party = Self {
             now: Time::START,
@@ -215,6 +224,7 @@ impl Party {
             unheard: Vec::new(),
             hold_chunks: false,
             hold_dials: false,
+            one_machine: BTreeSet::new(),
             waiting: VecDeque::new(),
         };
         party.settle();
@@ -223,7 +233,11 @@ impl Party {
 
     /// Starts a guest anew, with these rules.
     pub fn with_rules(&mut self, guest: usize, rules: HouseRules) {
-        self.guests[guest].node = node_with(guest, &Catalog::Open, rules);
+        self.with_rules_and_catalog(guest, rules, &Catalog::Open);
+    }
+
+    pub fn with_rules_and_catalog(&mut self, guest: usize, rules: HouseRules, catalog: &Catalog) {
+        self.guests[guest].node = node_with(guest, catalog, rules);
         self.settle();
     }
 
@@ -240,7 +254,7 @@ impl Party {
     }
 
     pub fn download(&mut self, guest: usize, id: &str) -> Option<Answer> {
-        self.command(guest, Command::Download { game: game(id), install: false })
+        self.command(guest, Command::Download { game: game(id), install: false, confirm: None })
     }
 
     /// Lets time pass in small steps, waking nodes when they asked for it.
@@ -377,6 +391,12 @@ impl Party {
         (0..self.guests.len()).find(|&g| addr_of(g) == addr && !self.guests[g].dead && !self.guests[g].walled)
     }
 
+    /// Where others see a guest.
+    fn seen_at(&self, guest: usize) -> SocketAddr {
+        let machine = SocketAddr::from(([10, 0, 0, 99], 4000 + guest as u16));
+        if self.one_machine.contains(&guest) { machine } else { addr_of(guest) }
+    }
+
     fn dial_peer(&mut self, guest: usize, peer: PeerId, addrs: &[SocketAddr]) {
         self.guests[guest].dials.push((peer, addrs.to_vec()));
         if self.hold_dials {
@@ -407,8 +427,13 @@ impl Party {
                 listen_port: 4000,
                 program: String::new(),
             };
-            let connected =
-                Connected { conn, peer: id_of(other), hello, addr: addr_of(other), dialled: at == guest };
+            let connected = Connected {
+                conn,
+                peer: id_of(other),
+                hello,
+                addr: self.seen_at(other),
+                dialled: at == guest,
+            };
             self.input(at, Input::Net(NetInput::Connected(connected)));
         }
     }
@@ -570,8 +595,9 @@ impl Guest {
                 let had = self.incoming.entry(game.clone()).or_insert_with(none).clone();
                 DiskReport::IncomingOpened { game, result: Ok(had) }
             }
-            DiskJob::Commit { content } => {
+            DiskJob::Commit { content, origin } => {
                 let game = content.manifest().game().clone();
+                origin.into_iter().for_each(|o| self.records.entry(game.clone()).or_default().note_origin(o));
                 let had = self.incoming.remove(&game).unwrap();
                 assert!(had.is_full(), "committed before everything is there");
                 let installed = self.disk.get(&game).is_some_and(|d| d.1);
@@ -584,13 +610,31 @@ impl Guest {
                 let broken = std::mem::take(&mut self.broken);
                 DiskReport::Verified { game, result: Ok(VerifiedGame { content, broken }) }
             }
+            DiskJob::LookAtStart { game, start } => {
+                let provenance = self.records.get(&game).cloned().unwrap_or_default();
+                let info = StartInfo {
+                    program: "go.exe".to_owned(),
+                    from_game_file: start.is_none(),
+                    noted: true,
+                    installed: self.installed.get(&game).copied(),
+                    provenance,
+                    ..StartInfo::default()
+                };
+                DiskReport::StartLookedAt { game, result: Ok(info) }
+            }
             DiskJob::Stamp { game, play } => {
+                if let Some(confirmed) = play.confirmed {
+                    self.records.entry(game.clone()).or_default().note_confirmed(confirmed);
+                }
+                let launched = play.launch;
                 let already_applied = self.played.replace(play).is_some();
-                let stamped = Stamped { already_applied, ..Stamped::default() };
+                let stamped = Stamped { already_applied, launched, ..Stamped::default() };
                 DiskReport::Stamped { game, result: Ok(stamped) }
             }
             DiskJob::Install { game } | DiskJob::Reinstall { game } => {
-                self.disk.get_mut(&game).unwrap().1 = true;
+                let (content, installed) = self.disk.get_mut(&game).unwrap();
+                *installed = true;
+                self.installed.extend(content.iter().map(|c| (game.clone(), c.content_id())));
                 DiskReport::Installed { game, result: done }
             }
             DiskJob::Uninstall { game } => {
@@ -604,7 +648,7 @@ impl Guest {
             DiskJob::UnpackAhead { content } => {
                 DiskReport::UnpackedAhead { game: content.manifest().game().clone() }
             }
-            DiskJob::StreamInstall { content } => {
+            DiskJob::StreamInstall { content, .. } => {
                 let manifest = content.manifest();
                 let (game, all, archive) =
                     (manifest.game().clone(), manifest.chunk_count(), manifest.chunks_of(0));
@@ -643,6 +687,9 @@ impl Guest {
                 version: content.as_ref().map(|c| c.manifest().version()),
                 installed: *installed,
                 installed_version: None,
+                recorded: content
+                    .as_ref()
+                    .and_then(|c| self.records.get(game)?.content_of_version(c.manifest().version())),
                 bytes: content.as_ref().map_or(0, |c| c.manifest().total_bytes()),
                 files: 2,
                 stamp: FileStamp(1),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lanspread_types::message::Message;
 
 use super::party::{KEY, Party, content, game, newer, signed_catalog};
+use super::pinned;
 use crate::catalog::CatalogMode;
 use crate::catalog_sync::TrustedCatalog;
 use crate::command::{Command, Reply};
@@ -70,7 +71,7 @@ fn a_newer_version_is_fetched_on_a_wish_and_what_is_here_is_not() {
     let old = content("ggoo", 2, 7);
     let new = newer(&old);
     let mut party = Party::new(&[from_ref(&new), from_ref(&old)]);
-    party.with_rules(1, accepting());
+    party.with_rules_and_catalog(1, accepting(), &pinned(&[&new]));
     party.connect(0, 1);
     wish(&mut party, "ggoo");
     assert_eq!(wishes(&party, 1), [true]);
@@ -84,7 +85,7 @@ fn a_newer_version_is_fetched_on_a_wish_and_what_is_here_is_not() {
 fn a_wish_disturbs_nothing_that_runs_and_respects_the_names_that_are_taken() {
     let games = [content("ggoo", 2, 7), content("GGOO", 2, 8)];
     let mut party = Party::new(&[&games, &[]]);
-    party.with_rules(1, accepting());
+    party.with_rules_and_catalog(1, accepting(), &pinned(&[&games[0], &games[1]]));
     party.connect(0, 1);
     party.hold_chunks = true;
     party.download(1, "ggoo").unwrap().unwrap();

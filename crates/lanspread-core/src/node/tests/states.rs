@@ -56,7 +56,7 @@ fn what_is_installed_is_installed_anew_where_another_version_is_known_to_be_down
         assert_eq!(reinstalls(&party), usize::from(anew));
 
         let mut party = installed();
-        let answer = party.command(0, Command::Download { game: game("ggoo"), install: true });
+        let answer = party.command(0, Command::Download { game: game("ggoo"), install: true, confirm: None });
         assert_eq!(answer, Some(Ok(Reply::AlreadyThere { game: game("ggoo") })));
         assert_eq!(reinstalls(&party), usize::from(anew));
     }

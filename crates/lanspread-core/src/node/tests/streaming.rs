@@ -186,7 +186,7 @@ fn the_peer_stops_in_the_middle_of_a_stream() {
 fn a_download_that_will_be_installed_is_unpacked_from_its_beginning() {
     for (install, expected) in [(true, 1), (false, 0)] {
         let mut party = room(8, 1);
-        party.command(1, Command::Download { game: game("ggoo"), install });
+        party.command(1, Command::Download { game: game("ggoo"), install, confirm: None });
         let at =
             |party: &Party, wanted: &dyn Fn(&DiskJob) -> bool| party.guests[1].jobs.iter().position(wanted);
         let ahead = at(&party, &|job| matches!(job, DiskJob::UnpackAhead { .. }));
@@ -203,7 +203,7 @@ fn a_download_that_will_be_installed_is_unpacked_from_its_beginning() {
 fn progress_says_how_much_is_unpacked() {
     let mut party = room(100, 1);
     party.hold_chunks = true;
-    party.command(1, Command::Download { game: game("ggoo"), install: true });
+    party.command(1, Command::Download { game: game("ggoo"), install: true, confirm: None });
     let report = crate::io::DiskReport::Unpacked { game: game("ggoo"), below: ChunkIndex(10) };
     party.input(1, crate::io::Input::Disk(report));
     party.pass(Duration::from_secs(1));

@@ -9,6 +9,7 @@ use lanspread_types::message::Message;
 use lanspread_types::{PartyMismatch, PartyName, PeerId};
 
 use super::party::{KEY, Party, content, game, signed_catalog};
+use super::pinned;
 use crate::catalog::CatalogMode;
 use crate::catalog_sync::TrustedCatalog;
 use crate::command::{Command, CommandError, Reply};
@@ -144,7 +145,8 @@ fn wishes(party: &Party, guest: usize) -> Vec<bool> {
 fn a_wish_is_done_where_the_owner_allows_it() {
     let shared = content("ggoo", 2, 7);
     let mut party = Party::new(&[from_ref(&shared), &[], &[]]);
-    party.with_rules(1, HouseRules { accept_wants: true, ..HouseRules::default() });
+    let rules = HouseRules { accept_wants: true, ..HouseRules::default() };
+    party.with_rules_and_catalog(1, rules, &pinned(&[&shared]));
     party.connect(0, 1);
     party.connect(0, 2);
     let wanted = Command::WantGame { game: game("ggoo") };
@@ -159,7 +161,8 @@ fn a_wish_is_done_where_the_owner_allows_it() {
 fn wishes_do_not_fill_a_disk() {
     let games: Vec<_> = (0..10).map(|n| content(&format!("game{n}"), 2, n)).collect();
     let mut party = Party::new(&[&games, &[]]);
-    party.with_rules(1, HouseRules { accept_wants: true, ..HouseRules::default() });
+    let rules = HouseRules { accept_wants: true, ..HouseRules::default() };
+    party.with_rules_and_catalog(1, rules, &pinned(&games.iter().collect::<Vec<_>>()));
     party.connect(0, 1);
     party.hold_chunks = true;
     for n in 0..10 {

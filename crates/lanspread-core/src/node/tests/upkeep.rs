@@ -75,7 +75,7 @@ fn what_is_unpacked_after_the_download_is_shown_as_the_install() {
     let mut party = Party::new(&[&[], from_ref(&shared)]);
     party.connect(0, 1);
     party.hold_chunks = true;
-    party.command(0, Command::Download { game: game("ggoo"), install: true });
+    party.command(0, Command::Download { game: game("ggoo"), install: true, confirm: None });
     party.guests[0].hold_jobs = true;
     party.release_chunks();
     let unpacked = |below| DiskReport::Unpacked { game: game("ggoo"), below: ChunkIndex(below) };

@@ -75,7 +75,7 @@ fn duplicate_command(lab: &Lab) -> Outcome {
     let since = client.mark();
     client.download("ggoo", false)?;
     await_operation(&client, "ggoo", OperationKind::Downloading)?;
-    let request = Request::Download { game_id: game_id("ggoo")?, install: false };
+    let request = Request::Download { game_id: game_id("ggoo")?, install: false, confirm_content: None };
     let error = client.refuses(&request, ErrorCode::OperationInProgress)?.error;
     let refused = client.mark();
     require_eq!(error.running, Some(OperationKind::Downloading), "what the refusal says is running");
@@ -98,8 +98,8 @@ fn require_refused(peer: &Peer, game: &str, running: OperationKind, begin: Optio
         Request::Install { game_id: game_id.clone(), max_unpacked_bytes: None },
         Request::Uninstall { game_id: game_id.clone() },
         Request::RemoveDownload { game_id: game_id.clone() },
-        Request::Download { game_id: game_id.clone(), install: false },
-        Request::Download { game_id, install: true },
+        Request::Download { game_id: game_id.clone(), install: false, confirm_content: None },
+        Request::Download { game_id, install: true, confirm_content: None },
     ];
     let begins = begin.is_some();
     let together: Vec<Request> = begin.into_iter().chain(refused).collect();

@@ -162,7 +162,8 @@ fn begin(client: &Peer, source: &Peer, install: bool) -> Outcome<Mark> {
     client.connect(source)?;
     client.await_offered("ggoo", 1)?;
     let since = client.mark();
-    let request = Request::Download { game_id: crate::peer::game_id("ggoo")?, install };
+    let request =
+        Request::Download { game_id: crate::peer::game_id("ggoo")?, install, confirm_content: None };
     client.ask(&request)?;
     Ok(since)
 }

@@ -138,7 +138,10 @@ fn game_vanishes(lab: &Lab) -> Outcome {
     client.await_peers(&[(&alpha, &[]), (&bravo, &["shared"])])?;
     client.await_offered("shared", 1)?;
     client.await_withdrawn("own")?;
-    client.refuses(&Request::Download { game_id: game_id("own")?, install: false }, ErrorCode::NoSource)?;
+    client.refuses(
+        &Request::Download { game_id: game_id("own")?, install: false, confirm_content: None },
+        ErrorCode::NoSource,
+    )?;
     require_eq!(failure(&client, since, "own")?.0, ErrorCode::NoSource, "the code in download-failed");
     client.await_idle()?;
     require_no_trace(&client, "own")?;
@@ -168,7 +171,7 @@ fn incomplete_folders(lab: &Lab) -> Outcome {
     client.connect(&bravo)?;
     client.await_peers(&[(&bravo, &["whole"])])?;
     for broken in BROKEN {
-        let request = Request::Download { game_id: game_id(broken)?, install: false };
+        let request = Request::Download { game_id: game_id(broken)?, install: false, confirm_content: None };
         client.refuses(&request, ErrorCode::NoSource)?;
         require_no_trace(&client, broken)?;
     }
@@ -221,7 +224,7 @@ fn unknown_games(lab: &Lab) -> Outcome {
     let listed: Vec<String> = client.games()?.into_iter().map(|g| g.game_id).collect();
     require_eq!(listed, ["known"], "the games that the client lists");
     client.refuses(
-        &Request::Download { game_id: game_id("unknown")?, install: false },
+        &Request::Download { game_id: game_id("unknown")?, install: false, confirm_content: None },
         ErrorCode::UnknownGame,
     )?;
     client.download("known", false)?;

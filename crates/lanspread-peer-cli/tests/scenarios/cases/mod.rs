@@ -27,6 +27,7 @@ mod sources;
 mod spoofs;
 mod streaming;
 mod swarm;
+mod trust;
 mod updates;
 
 use crate::matrix::number;
@@ -61,6 +62,7 @@ pub fn all() -> Vec<&'static Scenario> {
         descriptors::SCENARIOS,
         folders::SCENARIOS,
         ending::SCENARIOS,
+        trust::SCENARIOS,
         pending::SCENARIOS,
     ];
     let mut all: Vec<&Scenario> = groups.iter().copied().flatten().collect();

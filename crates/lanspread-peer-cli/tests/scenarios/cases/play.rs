@@ -38,6 +38,7 @@ fn request(user_name: &str) -> Outcome<Request> {
         user_name: Some(user_name.to_owned()),
         language: Some("german".to_owned()),
         launch: false,
+        confirm_content: None,
     })
 }
 

@@ -192,7 +192,7 @@ fn disagreement(lab: &Lab) -> Outcome {
     );
 
     let since = client.mark();
-    let request = Request::Download { game_id: game_id("ggoo")?, install: false };
+    let request = Request::Download { game_id: game_id("ggoo")?, install: false, confirm_content: None };
     let error = client.refuses(&request, ErrorCode::AmbiguousContent)?.error;
     let mut variants: Vec<_> =
         error.variants.iter().map(|v| (v.content_id.clone(), v.peers.clone())).collect();
@@ -220,7 +220,7 @@ fn nobody_has_it(lab: &Lab) -> Outcome {
     let client = client_of(lab, &catalog, &[&alpha])?;
     client.await_peers(&[(&alpha, &["ggoo"])])?;
     let since = client.mark();
-    let request = Request::Download { game_id: game_id("absent")?, install: true };
+    let request = Request::Download { game_id: game_id("absent")?, install: true, confirm_content: None };
     client.refuses(&request, ErrorCode::NoSource)?;
     require_eq!(failure(&client, since, "absent")?.0, ErrorCode::NoSource, "the code in download-failed");
     client.await_idle()?;
@@ -311,7 +311,7 @@ fn right_version_leaves(lab: &Lab) -> Outcome {
     require_eq!(offers[0].0, OLDER, "the version that is still advertised");
     client.await_withdrawn("ggoo")?;
     let since = client.mark();
-    let request = Request::Download { game_id: game_id("ggoo")?, install: false };
+    let request = Request::Download { game_id: game_id("ggoo")?, install: false, confirm_content: None };
     client.refuses(&request, ErrorCode::NoSource)?;
     require_eq!(failure(&client, since, "ggoo")?.0, ErrorCode::NoSource, "the code in download-failed");
     client.await_idle()?;
@@ -458,7 +458,7 @@ fn pinned_content(lab: &Lab) -> Outcome {
         late.connect(liar)?;
     }
     raw_offers(&late, &[&liars[0], &liars[1]], "ggoo")?;
-    let request = Request::Download { game_id: game_id("ggoo")?, install: false };
+    let request = Request::Download { game_id: game_id("ggoo")?, install: false, confirm_content: None };
     late.refuses(&request, ErrorCode::NoSource)?;
     require_no_trace(&late, "ggoo")
 }

@@ -352,7 +352,7 @@ fn streamed_copy_is_no_source(lab: &Lab) -> Outcome {
         })?;
         third.await_peers(&[(&client, &[])])?;
         let since = third.mark();
-        let request = Request::Download { game_id: game_id("ggoo")?, install: true };
+        let request = Request::Download { game_id: game_id("ggoo")?, install: true, confirm_content: None };
         // Without a catalogue nobody has even heard of it.
         let refused = third.say(&request)?;
         let code = refused.err().map(|error| error.error.code);

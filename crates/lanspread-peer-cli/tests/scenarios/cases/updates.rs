@@ -128,8 +128,9 @@ fn update_fetches_what_changed(lab: &Lab) -> Outcome {
     client.await_game("ggoo", "in its new version", |g| g.eti_game_version.as_deref() == Some(NEW))?;
     let all = pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?);
     require_eq!(all.iter().map(|p| p.length).max(), Some(CHUNK), "the chunk size that the setup counts on");
+    let content = bravo.await_served("ggoo")?.content_id.unwrap_or_default();
     let since = client.mark();
-    client.download("ggoo", false)?;
+    client.update("ggoo", false, &content)?;
     let (_, totals) = await_finished(&client, since, "ggoo")?;
     let transfer = Transfer::since(&client, since, "ggoo");
     let fetched = changed.iter().copied().chain([100]);
@@ -183,9 +184,10 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
     client.connect(&bravo)?;
     client.await_game("ggoo", "in its new version", |g| g.eti_game_version.as_deref() == Some(NEW))?;
     let all = pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?);
+    let content = bravo.await_served("ggoo")?.content_id.unwrap_or_default();
     let begin = |client: &Peer, chunks: usize| -> Outcome<Mark> {
         let since = client.mark();
-        client.download("ggoo", true)?;
+        client.update("ggoo", true, &content)?;
         await_chunks(client, since, "ggoo", chunks)?;
         await_operation(client, "ggoo", OperationKind::Downloading)?;
         Ok(since)
@@ -222,7 +224,7 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
     client.connect(&bravo)?;
     client.await_game("ggoo", "in its new version", |g| g.eti_game_version.as_deref() == Some(NEW))?;
     let since = client.mark();
-    client.download("ggoo", true)?;
+    client.update("ggoo", true, &content)?;
     await_finished(&client, since, "ggoo")?;
     await_installed(&client, since, "ggoo")?;
     require_same_game(&client, &bravo, "ggoo")?;
@@ -244,7 +246,13 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
 
 /// `play` finds the installed game, and there is nothing in it that it would write.
 fn require_playable(client: &Peer) -> Outcome {
-    let play = Request::Play { game_id: game_id("ggoo")?, user_name: None, language: None, launch: false };
+    let play = Request::Play {
+        game_id: game_id("ggoo")?,
+        user_name: None,
+        language: None,
+        launch: false,
+        confirm_content: None,
+    };
     match client.ask(&play)? {
         ReplyData::Play(played) if played.wrote.is_empty() => Ok(()),
         other => fail!("play answered {other:?}"),

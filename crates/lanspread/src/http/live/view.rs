@@ -122,6 +122,12 @@ mod tests {
             local_version: None,
             installed_version: None,
             content_id: None,
+            support: None,
+            confirmed_by: 0,
+            supplier: None,
+            offered_content_id: None,
+            update_needs_confirmation: false,
+            dated_ahead: false,
             about: lanspread_api::reply::About::default(),
         };
         GameRow { game, cover: None }

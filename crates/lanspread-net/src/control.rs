@@ -104,7 +104,7 @@ impl Control<'_> {
         match error {
             _ if self.said_goodbye => CloseReason::Goodbye,
             StreamError::WriteStalled => CloseReason::TooSlow,
-            StreamError::Ended | StreamError::Io(_) | StreamError::Tls(_) | StreamError::Record(_) => {
+            StreamError::Ended | StreamError::Io(_) | StreamError::Tls(_) => {
                 CloseReason::Lost(error.to_string())
             }
         }

@@ -8,7 +8,6 @@ use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::Hello;
 use lanspread_types::{PartyMismatch, PeerId, failpoint};
 
-use crate::binding::Tap;
 use crate::guesses::Guesses;
 use crate::handshake::read;
 use crate::party::{BadShare, Door, Proof, Session, Side, Tags};
@@ -27,24 +26,21 @@ pub(crate) enum EntryError {
     Share(#[from] BadShare),
     #[error("it broke the protocol: this is not what a closed party begins with")]
     OutOfTurn,
-    #[error("the TLS session has no channel binding")]
-    NoBinding,
 }
 
 /// The two ends of the connection.
 #[derive(Clone, Copy)]
-pub(crate) struct Ends<'a> {
+pub(crate) struct Ends {
     pub(crate) me: PeerId,
     pub(crate) peer: PeerId,
     pub(crate) side: Side,
     /// Where the other end is.
     pub(crate) ip: IpAddr,
-    pub(crate) tap: &'a Tap,
 }
 
-impl Ends<'_> {
-    fn session(&self) -> Result<Session, EntryError> {
-        let binding = self.tap.binding().ok_or(EntryError::NoBinding)?;
+impl Ends {
+    fn session(&self, stream: &TlsStream) -> Result<Session, EntryError> {
+        let binding = stream.channel_binding()?;
         let (dialler, listener) = match self.side {
             Side::Dialler => (self.me, self.peer),
             Side::Listener => (self.peer, self.me),
@@ -54,13 +50,13 @@ impl Ends<'_> {
 }
 
 /// Decides by their greeting, and where both are closed by a proof of the pass phrase on both sides, whether the peer
-/// may come in. Says who it is, or why it may not; what is to be said about that is sealed and not yet sent.
+/// may come in. Says who it is, or why it may not; what is to be said about that is queued and not yet sent.
 pub(crate) async fn enter(
     stream: &mut TlsStream,
     bytes: &mut Vec<u8>,
     door: Option<&Door>,
     greeting: Greeting,
-    ends: Ends<'_>,
+    ends: Ends,
 ) -> Result<Result<Hello, PartyMismatch>, EntryError> {
     match (door, greeting) {
         (None, Greeting::Hello(hello)) => Ok(Ok(hello)),
@@ -78,7 +74,7 @@ struct Knock<'a> {
     stream: &'a mut TlsStream,
     bytes: &'a mut Vec<u8>,
     door: &'a Door,
-    ends: Ends<'a>,
+    ends: Ends,
 }
 
 impl Knock<'_> {
@@ -88,7 +84,7 @@ impl Knock<'_> {
             self.say(&PartyFrame::Rejected(Rejection::TooManyTries))?;
             return Ok(Err(PartyMismatch::TooManyTries));
         };
-        let (proof, share) = Proof::begin(&self.door.party, self.ends.side, self.ends.session()?)?;
+        let (proof, share) = Proof::begin(&self.door.party, self.ends.side, self.ends.session(self.stream)?)?;
         let proved = match self.ends.side {
             Side::Dialler => self.prove_first(proof, &share).await?,
             Side::Listener => self.prove_second(proof, &share).await?,

@@ -17,7 +17,6 @@ use crate::control::sleep_until;
 use crate::event::{Misbehaviour, NetEvent, Payload, PayloadKind, RequestFailure};
 use crate::handshake::dial_data;
 use crate::inbox::{Inbox, lock};
-use crate::incoming::Landing;
 use crate::limits::{
     HANDSHAKE_TIME_MAX, MANIFEST_RESERVE_BYTES, MANIFEST_UNCOUNTED_BYTES, OUTGOING_LOW_BYTES,
     READ_PROGRESS_BYTES, READ_STALL_MAX, SOURCE_IDLE_MAX,
@@ -158,7 +157,7 @@ struct Fetch<'a> {
     peer: PeerId,
     stream: TlsStream,
     open: &'a mut Open,
-    /// Opened bytes that are not yet understood; at most some records.
+    /// Received bytes that are not yet decoded; at most one read.
     plain: Vec<u8>,
     filling: Option<Filling>,
     /// A whole payload that waits for its consumer.
@@ -169,7 +168,7 @@ struct Fetch<'a> {
 struct Filling {
     id: RequestId,
     what: PayloadKind,
-    landing: Landing,
+    buffer: PooledBuf,
     /// Length of the payload.
     len: usize,
     /// Budget that was taken for what has arrived, and its bytes; manifests only.
@@ -180,7 +179,7 @@ struct Filling {
 
 impl Filling {
     fn deadline(&mut self) -> Instant {
-        let missing = self.landing.missing();
+        let missing = self.buffer.missing();
         if self.progress.0 - missing >= READ_PROGRESS_BYTES {
             self.progress = (missing, Instant::now() + READ_STALL_MAX);
         }
@@ -192,7 +191,7 @@ impl Filling {
         if !matches!(self.what, PayloadKind::Manifest) || self.len <= MANIFEST_UNCOUNTED_BYTES {
             return Ok(());
         }
-        let arrived = self.len - self.landing.missing();
+        let arrived = self.len - self.buffer.missing();
         while self.reserved.1 < arrived {
             let more = manifests.try_reserve(MANIFEST_RESERVE_BYTES).ok_or(FetchEnd::Crowded)?;
             match &mut self.reserved.0 {
@@ -214,7 +213,7 @@ impl Fetch<'_> {
             let stalled = self.filling.as_mut().map(Filling::deadline);
             let read = self.full.is_none();
             tokio::select! {
-                driven = self.stream.drive_into(read, self.filling.as_mut().map(|filling| &mut filling.landing)) => driven?,
+                driven = self.stream.drive_into(read, self.filling.as_mut().map(|filling| &mut filling.buffer)) => driven?,
                 () = inbox.changed() => {}
                 permit = self.shared.payloads.reserve(), if self.full.is_some() => {
                     let (Ok(permit), Some(payload)) = (permit, self.full.take()) else { return Err(FetchEnd::Local) };
@@ -248,23 +247,22 @@ impl Fetch<'_> {
     /// Takes the next step with what has arrived; `false` when more must arrive first.
     async fn advance(&mut self) -> Result<bool, FetchEnd> {
         if let Some(filling) = &mut self.filling {
-            self.stream.land(&mut filling.landing, &mut self.plain)?;
             filling.reserve(&self.shared.manifests)?;
         }
-        if let Some(filling) = self.filling.take_if(|filling| filling.landing.missing() == 0) {
-            let Filling { id, what, landing, reserved, .. } = filling;
-            let bytes = landing.finish().holding(reserved.0);
+        if let Some(filling) = self.filling.take_if(|filling| filling.buffer.missing() == 0) {
+            let Filling { id, what, buffer, reserved, .. } = filling;
+            let bytes = buffer.holding(reserved.0);
             self.full = Some(Payload { peer: self.peer, id, what, bytes });
             return Ok(true);
         }
-        if self.filling.is_some() {
-            return Ok(false);
-        }
-        if let Some((head, used)) = lanspread_proto::split::<Response>(&self.plain)? {
+        if self.filling.is_none()
+            && let Some((head, used)) = lanspread_proto::split::<Response>(&self.plain)?
+        {
             self.plain.drain(..used);
             self.begin(head).await?;
             return Ok(true);
         }
+        // While a payload lacks bytes there is nothing to open, but the connection may have ended.
         let plain = &mut self.plain;
         Ok(self.stream.open(&mut |bytes| plain.extend_from_slice(bytes))?)
     }
@@ -281,25 +279,23 @@ impl Fetch<'_> {
         let what = self.open.kind(&head).ok_or(FetchEnd::Unasked)?;
         let (Response::Chunk { len, .. } | Response::Manifest { len, .. }) = head else { return Ok(()) };
         let missing = len as usize;
-        let buffer = match what {
+        let mut buffer = match what {
             PayloadKind::Chunk(chunk) => {
                 self.shared.report(&mut self.stop, NetEvent::ChunkStarted { peer, id, chunk, len }).await;
-                self.shared.pool.take(Landing::buffer_len(missing)).await
+                self.shared.pool.take(missing).await
             }
             PayloadKind::Manifest => {
                 self.shared.report(&mut self.stop, NetEvent::ManifestStarted { peer, id, len }).await;
                 match lanspread_types::failpoint!("reserve-announced") {
-                    true => self.shared.pool.take(Landing::buffer_len(missing)).await,
-                    false => PooledBuf::unpooled(Vec::new()),
+                    true => self.shared.pool.take(missing).await,
+                    false => PooledBuf::uncounted(missing),
                 }
             }
         };
         let progress = (missing, Instant::now() + READ_STALL_MAX);
-        let mut landing = Landing::new(buffer, missing);
-        let used = self.plain.len() - landing.put(&self.plain).len();
+        let used = self.plain.len() - buffer.fill(&self.plain).len();
         self.plain.drain(..used);
-        self.stream.begin_landing(&mut landing, &mut self.plain)?;
-        self.filling = Some(Filling { id, what, landing, len: missing, reserved: (None, 0), progress });
+        self.filling = Some(Filling { id, what, buffer, len: missing, reserved: (None, 0), progress });
         Ok(())
     }
 }

@@ -111,7 +111,7 @@ pub(crate) async fn greet(
     local: &Local,
 ) -> Result<Dialled, DialFailure> {
     let not_a_peer = |error: StreamError| DialFailure::NotAPeer(error.to_string());
-    let (config, tap) = local.tls.tapped_client();
+    let config = Arc::clone(&local.tls.any_peer);
     let (mut stream, peer) = TlsStream::client(socket, config).await.map_err(not_a_peer)?;
     if peer == local.peer && !failpoint!("accept-self") {
         // The other end shall see a proof of whom it talks to, so that it can ignore us knowingly.
@@ -128,7 +128,7 @@ pub(crate) async fn greet(
         return Ok(Dialled::OtherVersion { peer, theirs: protocol });
     }
     let side = Side::Dialler;
-    let ends = Ends { me: local.peer, peer, side, ip: addr.ip(), tap: &tap };
+    let ends = Ends { me: local.peer, peer, side, ip: addr.ip() };
     let entered = enter(&mut stream, &mut bytes, local.door.as_ref(), greeting, ends).await;
     match entered.map_err(|error| DialFailure::NotAPeer(error.to_string()))? {
         Ok(hello) => Ok(Dialled::Peer(Box::new(Greeted { stream, peer, hello, rest: bytes }))),
@@ -173,7 +173,7 @@ fn own_key_is_taken() -> bool {
 /// Takes what comes in.
 pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Result<Accepted, AcceptError> {
     set_options(&socket).map_err(StreamError::from)?;
-    let (config, tap) = local.tls.tapped_server();
+    let config = Arc::clone(&local.tls.server);
     let (mut stream, peer) = TlsStream::server(socket, config).await?;
     if peer == local.peer && !own_key_is_taken() {
         return Ok(Accepted::OwnKey);
@@ -197,7 +197,7 @@ pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Resu
         stream.finish(CLOSE_TIME_MAX).await;
         return Ok(Accepted::OtherVersion { peer, theirs: protocol, listen_port });
     }
-    let ends = Ends { me: local.peer, peer, side: Side::Listener, ip, tap: &tap };
+    let ends = Ends { me: local.peer, peer, side: Side::Listener, ip };
     match enter(&mut stream, &mut rest, local.door.as_ref(), greeting, ends).await? {
         Ok(hello) => {
             stream.flush(Duration::MAX).await?;

@@ -5,7 +5,6 @@
 //! above. Payloads are handed up unverified. [`discovery`] announces the endpoint and hears of others.
 
 mod admission;
-mod binding;
 mod complaints;
 mod control;
 mod descriptors;
@@ -19,17 +18,14 @@ mod guesses;
 mod handshake;
 mod identity;
 mod inbox;
-mod incoming;
 mod limits;
 mod link;
 mod link_places;
 mod listen;
-mod negotiate;
 mod outgoing;
 mod party;
 mod pool;
 mod queue;
-mod record;
 mod shared;
 mod stream;
 mod tasks;

@@ -36,11 +36,6 @@ pub(crate) const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// Dials at a time; further ones wait.
 pub(crate) const DIALS_MAX: usize = 64;
 
-/// Records that are sealed with one key: half of what keeps AES-GCM's margin (RFC 8446, section 5.5); 128 GiB.
-pub(crate) const RECORDS_PER_KEY_MAX: u64 = 1 << 23;
-/// Key updates that one connection may see; far more than anybody needs.
-pub(crate) const KEY_UPDATES_MAX: u32 = 4096;
-
 /// Unsent bytes of control messages for one peer.
 pub(crate) const OUTBOX_BYTES_MAX: usize = 1 << 20;
 /// Requests of one peer that wait for an answer, and answers that wait to be sent. Far more than a peer may have by
@@ -73,13 +68,13 @@ pub(crate) const SLICE_BYTES: usize = 1 << 20;
 pub(crate) const PORTION_BYTES: usize = 128 << 10;
 /// Queued bytes below which more are queued: enough to keep the socket busy while the next slice is prepared.
 pub(crate) const OUTGOING_LOW_BYTES: usize = 512 << 10;
-/// Bytes that are sealed before the socket is asked to take them: large writes cost less, and what is sealed should
-/// still be in the processor's cache when the system copies it.
-pub(crate) const SEALED_AHEAD_BYTES: usize = 256 << 10;
-/// One read into a payload: large reads halve the cost per byte, and what was read should still be in the cache when it
-/// is opened.
+/// Bytes that are encrypted before the socket is asked to take them, to which at most one record is added: large writes
+/// cost less, and what is encrypted should still be in the processor's cache when the system copies it.
+pub(crate) const ENCRYPTED_AHEAD_BYTES: usize = 256 << 10;
+/// One read into a payload, in bytes: large reads halve the cost per byte, and what was read should still be in the cache
+/// when it is decrypted. Each thread of the runtime has one buffer of this size.
 pub(crate) const PAYLOAD_READ_BYTES: usize = 256 << 10;
-/// Read buffer for everything that is no payload: two TLS records.
+/// One read of everything that is no payload, in bytes: two TLS records.
 pub(crate) const MESSAGE_READ_BYTES: usize = 36 << 10;
 
 /// Chunks on their way or not yet consumed: what a receiver asks for at once (`swarm::tuning`), and the one chunk that

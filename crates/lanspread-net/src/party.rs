@@ -16,9 +16,9 @@ use lanspread_proto::party::{PartyFrame, SHARE_BYTES};
 use lanspread_types::{Party, PartyName, PeerId, PeerName, failpoint};
 use spake2::{Ed25519Group, Identity, Password, Spake2};
 
-use crate::binding::BINDING_BYTES;
 use crate::guesses::Guesses;
 use crate::inbox::lock;
+use crate::stream::BINDING_BYTES;
 
 /// Guests that are remembered, far more than are ever let in at once.
 const GUESTS_MAX: usize = 4096;

@@ -38,15 +38,20 @@ impl Pool {
         Arc::clone(&self.budget).try_acquire_many_owned(units).ok().map(Reserved)
     }
 
-    /// An empty buffer for `len` bytes, once the budget allows for it. Memory is not touched before it is filled.
+    /// Returns an empty buffer for a payload of `len` bytes, once the budget allows for it. Memory is not touched before
+    /// it is filled.
     ///
-    /// The buffer that was freed last comes first: what is still in the cache is worth having.
+    /// The buffer that was freed last comes first: it may still be in the processor's cache.
     pub(crate) async fn take(&self, len: usize) -> PooledBuf {
         let units = u32::try_from(len.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         // The semaphore is never closed; without a permit the buffer would only be uncounted.
         let permit = Arc::clone(&self.budget).acquire_many_owned(units).await.ok();
-        let bytes = self.shelf.take(len);
-        PooledBuf { bytes, len: 0, shelf: Arc::clone(&self.shelf), _permit: permit }
+        let mut bytes = self.shelf.take(len);
+        if bytes.len() < len {
+            // New memory is zero, and is not touched by that; growing would copy what nobody needs.
+            bytes = vec![0; len];
+        }
+        PooledBuf { bytes, len, filled: 0, shelf: Arc::clone(&self.shelf), _permit: permit }
     }
 }
 
@@ -79,21 +84,29 @@ impl Reserved {
     }
 }
 
-/// The bytes of one payload; dropping it gives its buffer back.
+/// The bytes of one payload, as far as they are here; dropping it gives its buffer back.
 pub struct PooledBuf {
     /// Everything that was ever written to, so that it need not be cleared for its next use.
     bytes: Vec<u8>,
-    /// How much of it is the payload.
+    /// Length of the whole payload.
     len: usize,
+    filled: usize,
     shelf: Arc<Shelf>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl PooledBuf {
-    /// A buffer outside every pool, for tests and for payloads that did not come over the network.
+    /// Makes a buffer outside every pool, for tests and for payloads that did not come over the network.
     pub fn unpooled(bytes: Vec<u8>) -> Self {
         let shelf = Arc::new(Shelf { free: Mutex::default(), kept_bytes_max: 0 });
-        Self { len: bytes.len(), bytes, shelf, _permit: None }
+        Self { len: bytes.len(), filled: bytes.len(), bytes, shelf, _permit: None }
+    }
+
+    /// Makes an empty buffer for a payload of `len` bytes, outside every pool. Memory is not touched before it is filled.
+    pub(crate) fn uncounted(len: usize) -> Self {
+        let mut buffer = Self::unpooled(vec![0; len]);
+        buffer.filled = 0;
+        buffer
     }
 
     /// Keeps this part of a budget for as long as the buffer lives.
@@ -104,29 +117,24 @@ impl PooledBuf {
         self
     }
 
-    /// Makes sure of so much room.
-    pub(crate) fn prepare(&mut self, len: usize) {
-        if self.bytes.len() < len {
-            // New memory is zero, and is not touched by that; growing would copy what nobody needs.
-            self.bytes = vec![0; len];
-        }
+    /// Bytes that the payload still lacks.
+    pub(crate) fn missing(&self) -> usize {
+        self.len - self.filled
     }
 
-    /// All room there is, with arbitrary bytes in it.
-    pub(crate) fn room(&mut self) -> &mut [u8] {
-        &mut self.bytes
-    }
-
-    /// States how much of the room is the payload.
-    pub(crate) fn set_len(&mut self, len: usize) {
-        self.len = len.min(self.bytes.len());
+    /// Appends to the payload, and returns what comes after its end.
+    pub(crate) fn fill<'a>(&mut self, plain: &'a [u8]) -> &'a [u8] {
+        let (ours, rest) = plain.split_at(plain.len().min(self.missing()));
+        self.bytes[self.filled..self.filled + ours.len()].copy_from_slice(ours);
+        self.filled += ours.len();
+        rest
     }
 }
 
 impl Deref for PooledBuf {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.bytes[..self.filled]
     }
 }
 
@@ -138,7 +146,7 @@ impl AsRef<[u8]> for PooledBuf {
 
 impl fmt::Debug for PooledBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PooledBuf({} bytes)", self.len)
+        write!(f, "PooledBuf({} of {} bytes)", self.filled, self.len)
     }
 }
 
@@ -155,22 +163,27 @@ mod tests {
     #[tokio::test]
     async fn buffers_come_back() {
         let pool = Pool::new(1 << 20, 1 << 20);
-        let mut first = pool.take(1000).await;
-        first.prepare(1000);
-        first.set_len(1000);
+        let first = pool.take(1000).await;
         let place = first.as_ptr();
         drop(first);
-        let mut second = pool.take(900).await;
-        second.prepare(900);
-        assert_eq!((second.as_ptr(), second.len()), (place, 0));
+        let second = pool.take(900).await;
+        assert_eq!((second.as_ptr(), second.len(), second.missing()), (place, 0, 900));
+    }
+
+    #[tokio::test]
+    async fn filling_ends_with_the_payload() {
+        let mut buffer = Pool::new(1 << 20, 0).take(10).await;
+        assert_eq!(buffer.fill(b"hello "), b"");
+        assert_eq!((&buffer[..], buffer.missing()), (&b"hello "[..], 4));
+        assert_eq!(buffer.fill(b"you, and more"), b" and more");
+        assert_eq!((&buffer[..], buffer.missing()), (&b"hello you,"[..], 0));
+        assert_eq!(buffer.fill(b"more"), b"more");
     }
 
     #[tokio::test]
     async fn the_shelf_is_bounded() {
         let pool = Pool::new(1 << 20, 1500);
-        let mut both = [pool.take(1000).await, pool.take(1000).await];
-        both.iter_mut().for_each(|buffer| buffer.prepare(1000));
-        drop(both);
+        drop([pool.take(1000).await, pool.take(1000).await]);
         assert_eq!(pool.shelf.free.lock().unwrap().len(), 1);
     }
 

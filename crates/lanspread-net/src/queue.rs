@@ -54,7 +54,6 @@ struct Queued {
 pub(crate) struct Slice {
     serial: u64,
     source: Box<dyn PayloadSource>,
-    /// What was read, and one byte more that sealing borrows.
     bytes: Vec<u8>,
     result: io::Result<()>,
 }
@@ -131,8 +130,7 @@ impl Queue {
         self.reader = job.map(|mut job| {
             tokio::task::spawn_blocking(move || {
                 let Slice { source, bytes, result, .. } = &mut job.slice;
-                let len = bytes.len() - 1;
-                *result = source.read_at(job.offset, &mut bytes[..len]);
+                *result = source.read_at(job.offset, bytes);
                 job.slice
             })
         });
@@ -166,7 +164,7 @@ impl Queue {
         self.queued.drain(..done).map(|queued| (queued.id, queued.bytes)).collect()
     }
 
-    /// Takes back buffers whose bytes are written.
+    /// Takes back buffers whose bytes are encrypted.
     pub(crate) fn reuse(&mut self, buffers: Vec<Vec<u8>>) {
         self.spare.extend(buffers);
         self.spare.truncate(SLICES_AHEAD + 1);
@@ -217,7 +215,7 @@ impl Pending {
         }
         match (&self.body, slice) {
             (_, Some(slice)) => {
-                self.queued += slice.len() as u64 - 1;
+                self.queued += slice.len() as u64;
                 stream.send_owned(slice);
             }
             (Body::Bytes(bytes), None) => {
@@ -241,7 +239,7 @@ impl Pending {
         let len = (self.len - offset).min(SLICE_BYTES as u64);
         self.asked += len;
         let mut bytes = spare.pop().unwrap_or_default();
-        bytes.resize(len as usize + 1, 0);
+        bytes.resize(len as usize, 0);
         Some(Job { slice: Slice { serial: self.serial, source, bytes, result: Ok(()) }, offset })
     }
 }

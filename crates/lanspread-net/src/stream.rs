@@ -1,30 +1,35 @@
 //! A TLS connection over TCP that moves bytes in large portions.
 //!
-//! What the socket gives is read in one go to where it belongs, and opened in place; what is to be sent is sealed where
-//! it lies, and written in one go. [`TlsStream::drive`] is the only place that waits, and it may be dropped at any time
-//! without losing a byte, so each connection is one task with one `select!`.
+//! rustls does all of TLS; this module moves bytes between it and the socket, and bounds what waits in between. Bytes are
+//! read from the socket in large portions and given to rustls at once, and encrypted only a little ahead of the socket.
+//! [`TlsStream::drive`] is the only place that waits, and dropping its future loses no byte, so each connection is one
+//! task with one `select!`.
 
-use std::io;
+use std::cell::RefCell;
+use std::io::{self, BufRead, IoSlice};
 use std::sync::Arc;
 
 use lanspread_types::PeerId;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::time::{Duration, Instant, timeout, timeout_at};
+use tokio::time::{Duration, timeout, timeout_at};
 
-use crate::incoming::{Incoming, Landed, Landing};
-use crate::limits::{KEY_UPDATES_MAX, MESSAGE_READ_BYTES, RECORDS_PER_KEY_MAX};
-use crate::negotiate::{Agreed, Early, NextKeys, Side};
-use crate::outgoing::Outgoing;
-use crate::record::{Key, Kind, PLAIN_BYTES, RecordError};
+use crate::identity::peer_id_of;
+use crate::limits::{MESSAGE_READ_BYTES, PAYLOAD_READ_BYTES};
+use crate::outgoing::{Outgoing, sealed_len};
+use crate::pool::PooledBuf;
 
-/// Alert that ends a connection (RFC 8446, section 6.1).
-const CLOSE_NOTIFY: &[u8] = &[1, 0];
-/// A handshake message that says "from now on my next key", without or with the wish for the same from the other side
-/// (section 4.6.3).
-const KEY_UPDATE: &[u8] = &[24, 0, 0, 1, 0];
-const KEY_UPDATE_REQUESTED: &[u8] = &[24, 0, 0, 1, 1];
+/// Label of `tls-exporter` (RFC 9266).
+const BINDING_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+pub(crate) const BINDING_BYTES: usize = 32;
+
+thread_local! {
+    /// Bytes between the socket and rustls. Nothing stays here, so the connections of a thread share one buffer, which
+    /// remains in the processor's cache.
+    static WIRE: RefCell<Box<[u8]>> = RefCell::new(vec![0; PAYLOAD_READ_BYTES].into_boxed_slice());
+}
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamError {
@@ -32,8 +37,6 @@ pub(crate) enum StreamError {
     Io(#[from] io::Error),
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
-    #[error("TLS: {0}")]
-    Record(#[from] RecordError),
     #[error("it reads too slowly")]
     WriteStalled,
     #[error("it ended the connection")]
@@ -42,24 +45,12 @@ pub(crate) enum StreamError {
 
 pub(crate) struct TlsStream {
     socket: TcpStream,
-    keys: Keys,
-    incoming: Incoming,
+    tls: Box<Connection>,
     outgoing: Outgoing,
-    /// Opened during the handshake, and not yet passed on.
-    opened: Vec<u8>,
+    /// Decrypted and not yet passed on.
+    received: Vec<u8>,
     /// The other side will send no more.
     ended: bool,
-}
-
-/// The keys of both directions, and their successors.
-struct Keys {
-    sealing: Key,
-    opening: Key,
-    next: NextKeys,
-    /// Records that were queued for the sealing key.
-    queued: u64,
-    /// Key updates that have come.
-    updates: u32,
 }
 
 impl TlsStream {
@@ -68,7 +59,9 @@ impl TlsStream {
         socket: TcpStream,
         config: Arc<ClientConfig>,
     ) -> Result<(Self, PeerId), StreamError> {
-        Self::negotiate(socket, Side::client(config)?).await
+        // The name is shown and checked nowhere; TLS clients need one.
+        let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
+        Self::handshake(socket, ClientConnection::new(config, name)?.into()).await
     }
 
     /// Runs the handshake as the listening side. The caller limits the time.
@@ -76,34 +69,54 @@ impl TlsStream {
         socket: TcpStream,
         config: Arc<ServerConfig>,
     ) -> Result<(Self, PeerId), StreamError> {
-        Self::negotiate(socket, Side::server(config)?).await
+        Self::handshake(socket, ServerConnection::new(config)?.into()).await
     }
 
-    async fn negotiate(socket: TcpStream, side: Side) -> Result<(Self, PeerId), StreamError> {
-        let mut incoming = Incoming::new(MESSAGE_READ_BYTES);
-        let agreed = side.negotiate(&socket, &mut incoming).await?;
-        let Agreed { peer, sealing, opening, next_keys, early } = agreed;
-        let keys = Keys { sealing, opening, next: next_keys, queued: 0, updates: 0 };
-        let Early { opened, ended } = early;
-        let stream = Self { socket, keys, incoming, outgoing: Outgoing::default(), opened, ended };
+    async fn handshake(socket: TcpStream, mut tls: Connection) -> Result<(Self, PeerId), StreamError> {
+        // `Outgoing` bounds what is encrypted and not yet written.
+        tls.set_buffer_limit(None);
+        let (tls, outgoing) = (Box::new(tls), Outgoing::default());
+        let mut stream = Self { socket, tls, outgoing, received: Vec::new(), ended: false };
+        while stream.tls.is_handshaking() || stream.tls.wants_write() {
+            if stream.ended {
+                return Err(StreamError::Ended);
+            }
+            if let Err(error) = stream.drive(stream.tls.is_handshaking()).await {
+                stream.send_alert().await;
+                return Err(error);
+            }
+        }
+        let key = stream.tls.peer_certificates().and_then(<[_]>::first);
+        let peer = key.and_then(|spki| peer_id_of(spki)).ok_or(rustls::Error::NoCertificatesPresented)?;
         Ok((stream, peer))
     }
 
-    /// Waits until bytes have moved: those queued out, and, if `read`, others in. Ready at once if only reading is
+    /// Sends the alert that rustls may have made of a failure: a courtesy, because the connection is lost anyway.
+    async fn send_alert(&mut self) {
+        while self.tls.wants_write() && self.drive(false).await.is_ok() {}
+        let _ = socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Returns 32 bytes that the two ends of this very session know, and nobody else: `tls-exporter` of RFC 9266.
+    pub(crate) fn channel_binding(&self) -> Result<[u8; BINDING_BYTES], StreamError> {
+        Ok(self.tls.export_keying_material([0; BINDING_BYTES], BINDING_LABEL, None)?)
+    }
+
+    /// Waits until bytes have moved: queued bytes out, and, if `read`, others in. Ready at once if only reading is
     /// possible and the other side has ended.
     pub(crate) async fn drive(&mut self, read: bool) -> Result<(), StreamError> {
         self.drive_into(read, None).await
     }
 
-    /// The same; bytes that come in belong to a payload, if there is one.
+    /// Does the same; what comes in belongs to `payload` until that is whole, and to [`Self::open`] from then on.
     pub(crate) async fn drive_into(
         &mut self,
         read: bool,
-        landing: Option<&mut Landing>,
+        payload: Option<&mut PooledBuf>,
     ) -> Result<(), StreamError> {
         // Readiness costs no budget of the scheduler, and a fast connection is always ready.
         tokio::task::coop::consume_budget().await;
-        let write = !self.outgoing.is_empty();
+        let write = !self.outgoing.is_empty() || self.tls.wants_write();
         let read = read && !self.ended;
         let interest = match (read, write) {
             (true, true) => Interest::READABLE | Interest::WRITABLE,
@@ -121,142 +134,83 @@ impl TlsStream {
             self.write()?;
         }
         if read && ready.is_readable() {
-            self.read(landing)?;
+            self.read(payload)?;
         }
         Ok(())
     }
 
     fn write(&mut self) -> Result<(), StreamError> {
-        let Keys { sealing, next, .. } = &mut self.keys;
-        self.outgoing.seal(sealing, || {
-            // rustls derives it from the last one; that cannot fail once a handshake has been completed.
-            next.sealing().map_err(|_| RecordError::Keys).and_then(Key::new)
-        })?;
-        let socket = &self.socket;
-        match self.outgoing.write(|slices| socket.try_write_vectored(slices)) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error.into()),
-            _ => Ok(()),
+        self.outgoing.encrypt(&mut self.tls.writer())?;
+        match self.tls.write_tls(&mut Socket(&self.socket)) {
+            Ok(len) => self.outgoing.wrote(len, self.tls.wants_write()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 
-    fn read(&mut self, mut landing: Option<&mut Landing>) -> Result<(), StreamError> {
-        let room = match &mut landing {
-            Some(landing) => landing.room(),
-            None => self.incoming.room(),
+    fn read(&mut self, payload: Option<&mut PooledBuf>) -> Result<(), StreamError> {
+        let most = match &payload {
+            // No sender needs fewer bytes for the rest, so little more than the payload comes with it.
+            Some(payload) => sealed_len(payload.missing()).clamp(1, PAYLOAD_READ_BYTES),
+            None => MESSAGE_READ_BYTES,
         };
-        match (self.socket.try_read(room), landing) {
-            (Ok(0), _) => self.ended = true,
-            (Ok(len), Some(landing)) => landing.filled(len),
-            (Ok(len), None) => self.incoming.filled(len),
-            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {}
-            (Err(error), _) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Opens one record and passes its bytes on. `false`: the socket must give more first. An error when the other
-    /// side has ended and everything that it sent was passed on.
-    pub(crate) fn open(&mut self, sink: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
-        if !self.opened.is_empty() {
-            sink(&std::mem::take(&mut self.opened));
-            return Ok(true);
-        }
-        loop {
-            let aside = match self.incoming.open(&mut self.keys.opening)? {
-                Some((Kind::Data, bytes)) => {
-                    sink(bytes);
-                    return Ok(true);
-                }
-                Some((kind, bytes)) => Some((kind, bytes.to_vec())),
-                None => None,
-            };
-            match aside {
-                Some((kind, bytes)) => self.handle(kind, &bytes)?,
-                None if self.ended => return Err(StreamError::Ended),
-                None => return Ok(false),
-            }
-        }
-    }
-
-    /// Has what comes next land in a payload: what is opened already is put in, and a record that has begun goes on
-    /// there. Bytes that do not belong to the payload go to `beyond`.
-    pub(crate) fn begin_landing(
-        &mut self,
-        landing: &mut Landing,
-        beyond: &mut Vec<u8>,
-    ) -> Result<(), StreamError> {
-        while landing.missing() > 0 {
-            if !self.open(&mut |plain| beyond.extend_from_slice(landing.put(plain)))? {
-                landing.adopt(&mut self.incoming);
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens what has landed, until the payload is whole or more must arrive. Bytes that do not belong to the payload
-    /// go to `beyond`.
-    pub(crate) fn land(&mut self, landing: &mut Landing, beyond: &mut Vec<u8>) -> Result<(), StreamError> {
-        while landing.missing() > 0 {
-            match landing.open(&mut self.keys.opening)? {
-                Landed::Payload => {}
-                Landed::Beyond(bytes) => beyond.extend(bytes),
-                Landed::Other(kind, bytes) => self.handle(kind, &bytes)?,
-                Landed::Incomplete if self.ended => return Err(StreamError::Ended),
-                Landed::Incomplete => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// A record that is not for those above.
-    fn handle(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), StreamError> {
-        match (kind, bytes) {
-            (Kind::Alert, CLOSE_NOTIFY | &[2, 0]) => {
+        WIRE.with_borrow_mut(|wire| match self.socket.try_read(&mut wire[..most]) {
+            Ok(0) => {
                 self.ended = true;
-                self.incoming.clear();
+                Ok(())
             }
-            (Kind::Alert, &[_, number]) => return Err(RecordError::Alert(number).into()),
-            (Kind::Handshake, KEY_UPDATE | KEY_UPDATE_REQUESTED) => {
-                self.keys.updates += 1;
-                if self.keys.updates > KEY_UPDATES_MAX {
-                    return Err(RecordError::Unexpected.into());
-                }
-                self.keys.opening = Key::new(self.keys.next.opening()?)?;
-                if bytes == KEY_UPDATE_REQUESTED {
-                    self.update_key();
-                }
+            Ok(len) => self.decrypt(&wire[..len], payload),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Gives bytes from the socket to rustls and takes out all plain text; rustls keeps at most one incomplete record.
+    fn decrypt(&mut self, mut wire: &[u8], mut payload: Option<&mut PooledBuf>) -> Result<(), StreamError> {
+        while !wire.is_empty() && !self.ended {
+            self.tls.read_tls(&mut wire)?;
+            let state = self.tls.process_new_packets()?;
+            let mut left = state.plaintext_bytes_to_read();
+            let mut reader = self.tls.reader();
+            while left > 0 {
+                let plain = reader.fill_buf()?;
+                let rest = payload.as_mut().map_or(plain, |payload| payload.fill(plain));
+                self.received.extend_from_slice(rest);
+                let len = plain.len();
+                reader.consume(len);
+                left -= len;
             }
-            _ => return Err(RecordError::Unexpected.into()),
+            self.ended = state.peer_has_closed();
         }
         Ok(())
     }
 
-    /// Queues bytes, to be sealed and sent by [`Self::drive`].
-    pub(crate) fn send(&mut self, plain: &[u8]) {
-        let mut bytes = Vec::with_capacity(plain.len() + 1);
-        bytes.extend_from_slice(plain);
-        bytes.push(0);
-        self.send_owned(bytes);
-    }
-
-    /// The same, without a copy: all but the last byte, which is only room. The buffer comes back by
-    /// [`Self::take_emptied`].
-    pub(crate) fn send_owned(&mut self, bytes: Vec<u8>) {
-        let records = bytes.len().div_ceil(PLAIN_BYTES) as u64;
-        if self.keys.queued + records > RECORDS_PER_KEY_MAX {
-            self.update_key();
+    /// Passes on what was received. `false`: the socket must give more first. An error when the other side has ended
+    /// and everything that it sent was passed on.
+    pub(crate) fn open(&mut self, sink: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
+        if !self.received.is_empty() {
+            // Taken, not cleared: a quiet connection keeps no buffer.
+            sink(&std::mem::take(&mut self.received));
+            Ok(true)
+        } else if self.ended {
+            Err(StreamError::Ended)
+        } else {
+            Ok(false)
         }
-        self.keys.queued += records;
-        self.outgoing.push(Kind::Data, bytes, false);
     }
 
-    fn update_key(&mut self) {
-        self.outgoing.push(Kind::Handshake, [KEY_UPDATE, &[0]].concat(), true);
-        self.keys.queued = 0;
+    /// Queues bytes, to be encrypted and sent by [`Self::drive`].
+    pub(crate) fn send(&mut self, plain: &[u8]) {
+        self.send_owned(plain.to_vec());
     }
 
-    /// Buffers that were sent by [`Self::send_owned`].
+    /// Does the same with one copy less. The buffer comes back by [`Self::take_emptied`].
+    pub(crate) fn send_owned(&mut self, bytes: Vec<u8>) {
+        self.outgoing.push(bytes);
+    }
+
+    /// Buffers that were given to [`Self::send_owned`] and are free again.
     pub(crate) fn take_emptied(&mut self) -> Vec<Vec<u8>> {
         self.outgoing.take_emptied()
     }
@@ -274,7 +228,7 @@ impl TlsStream {
     /// Writes what is queued, within a time limit.
     pub(crate) async fn flush(&mut self, limit: Duration) -> Result<(), StreamError> {
         let all = async {
-            while !self.outgoing.is_empty() {
+            while !self.outgoing.is_empty() || self.tls.wants_write() {
                 self.drive(false).await?;
             }
             Ok(())
@@ -285,21 +239,20 @@ impl TlsStream {
     /// Sends everything and an end mark, then waits until the other side has taken it: closing a socket with unread
     /// input would reset the connection and could destroy what was sent last.
     pub(crate) async fn finish(mut self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        self.outgoing.push(Kind::Alert, [CLOSE_NOTIFY, &[0]].concat(), false);
-        if self.flush(limit).await.is_err() {
-            return;
-        }
-        if socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write).is_err() {
-            return;
-        }
-        let drain = async {
-            while !self.ended && self.drive(true).await.is_ok() {
-                self.incoming.clear();
+        let end = async {
+            self.flush(limit).await?;
+            self.tls.send_close_notify();
+            self.flush(limit).await?;
+            socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write)?;
+            // What comes from now on is no longer of interest.
+            while !self.ended {
+                self.received.clear();
+                self.drive(true).await?;
             }
+            Ok::<_, StreamError>(())
         };
-        // What comes after this is no longer of interest, nor is whether it came.
-        let _ = timeout_at(deadline, drain).await;
+        // Nor is whether the other side closes in order and in time.
+        let _ = timeout(limit, end).await;
     }
 }
 
@@ -309,22 +262,53 @@ impl std::fmt::Debug for TlsStream {
     }
 }
 
+/// Lets rustls write to the socket as far as that is ready.
+struct Socket<'a>(&'a TcpStream);
+
+impl io::Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use ring::aead::{AES_128_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+    use rustls::ConnectionTrafficSecrets;
+    use rustls::crypto::CryptoProvider;
+    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::identity::Identity;
+    use crate::pool::Pool;
     use crate::tls::TlsConfigs;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn tls() -> TlsConfigs {
+        TlsConfigs::new(&Identity::generate().unwrap()).unwrap()
+    }
+
     /// The two ends of a connection over loopback.
-    async fn pair() -> (TlsStream, TlsStream) {
-        let tls = || TlsConfigs::new(&Identity::generate().unwrap()).unwrap();
+    async fn pair_with(config: Arc<ClientConfig>) -> (TlsStream, TlsStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let accepted = async { TlsStream::server(listener.accept().await.unwrap().0, tls().server).await };
-        let (client, server) = tokio::join!(TlsStream::client(socket, tls().any_peer), accepted);
+        let (client, server) = tokio::join!(TlsStream::client(socket, config), accepted);
         (client.unwrap().0, server.unwrap().0)
+    }
+
+    async fn pair() -> (TlsStream, TlsStream) {
+        pair_with(tls().any_peer).await
     }
 
     /// Receives until there are so many bytes.
@@ -338,88 +322,197 @@ mod tests {
         bytes
     }
 
+    async fn receive_error(stream: &mut TlsStream) -> StreamError {
+        loop {
+            if let Err(error) = stream.open(&mut |_| {}) {
+                return error;
+            }
+            if let Err(error) = stream.drive(true).await {
+                return error;
+            }
+        }
+    }
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..len).map(|i| (i as u32).wrapping_mul(0x9E37_79B9).to_be_bytes()[1]).collect()
+    }
+
+    #[tokio::test]
+    async fn both_ends_have_the_same_binding_and_each_session_its_own() {
+        let tls = tls();
+        let mut seen = Vec::new();
+        for suite in tls.any_peer.crypto_provider().cipher_suites.iter().filter(|s| s.tls13().is_some()) {
+            let provider =
+                CryptoProvider { cipher_suites: vec![*suite], ..(**tls.any_peer.crypto_provider()).clone() };
+            let config = Arc::new(tls.with_provider(Arc::new(provider)).unwrap());
+            let (client, server) = pair_with(config).await;
+            let binding = client.channel_binding().unwrap();
+            assert_eq!(binding, server.channel_binding().unwrap(), "{:?}", suite.suite());
+            seen.push(binding);
+        }
+        let sessions = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert!(sessions >= 3 && seen.len() == sessions);
+    }
+
     #[tokio::test]
     async fn bytes_before_and_after_a_key_update_arrive() {
         let (mut client, mut server) = pair().await;
         for turn in 0..2 {
             let (from, to) = if turn == 0 { (&mut client, &mut server) } else { (&mut server, &mut client) };
             from.send(b"before ");
-            from.update_key();
-            from.send(b"after ");
-            from.keys.queued = RECORDS_PER_KEY_MAX;
-            from.send(b"and by itself");
-            assert_eq!(from.keys.queued, 1, "a key that has served long enough is changed");
-            from.flush(Duration::from_secs(60)).await.unwrap();
-            assert_eq!(receive(to, 26).await, b"before after and by itself");
-            assert_eq!(to.keys.updates, 2);
+            from.flush(PATIENCE).await.unwrap();
+            from.tls.refresh_traffic_keys().unwrap();
+            from.send(b"after");
+            from.flush(PATIENCE).await.unwrap();
+            assert_eq!(receive(to, 12).await, b"before after");
+            to.send(b"answer");
+            to.flush(PATIENCE).await.unwrap();
+            assert_eq!(receive(from, 6).await, b"answer", "with the key that was asked for");
+            let (queued, written) = from.progress();
+            assert_eq!((queued, from.unsent()), (written, 0), "an update is no content");
         }
     }
 
     #[tokio::test]
-    async fn a_key_update_is_answered_where_that_is_wished_for() {
+    async fn payload_fills_its_buffer_and_the_rest_is_kept() {
         let (mut client, mut server) = pair().await;
-        client.outgoing.push(Kind::Handshake, [KEY_UPDATE_REQUESTED, &[0]].concat(), true);
-        client.send(b"ping");
-        client.flush(Duration::from_secs(60)).await.unwrap();
-        assert_eq!(receive(&mut server, 4).await, b"ping");
-        server.send(b"pong");
-        server.flush(Duration::from_secs(60)).await.unwrap();
-        assert_eq!(receive(&mut client, 4).await, b"pong");
-        assert_eq!((client.keys.updates, server.keys.updates), (1, 1));
-    }
-
-    #[tokio::test]
-    async fn a_payload_lands_and_what_is_no_payload_does_not() {
-        let (mut client, mut server) = pair().await;
-        let payload: Vec<u8> = (0..300_000_u32).map(|i| (i >> 3) as u8).collect();
-        client.send(b"head");
-        client.send_owned([&payload[..], &[0]].concat());
-        client.send(b"next");
-        let (mut plain, mut landing) = (Vec::new(), None);
-        let mut landed = None;
-        while plain != b"next" {
-            tokio::select! {
-                driven = client.drive(false) => driven.unwrap(),
-                driven = server.drive_into(true, landing.as_mut()) => driven.unwrap(),
-            }
-            if let Some(landing) = &mut landing {
-                server.land(landing, &mut plain).unwrap();
-            } else {
-                while server.open(&mut |bytes| plain.extend_from_slice(bytes)).unwrap() {
-                    if plain.starts_with(b"head") && landed.is_none() {
-                        let buffer = crate::PooledBuf::unpooled(Vec::new());
-                        let mut begun = Landing::new(buffer, payload.len());
-                        assert!(begun.put(&plain[4..]).is_empty());
-                        plain.clear();
-                        server.begin_landing(&mut begun, &mut plain).unwrap();
-                        landing = Some(begun);
-                        break;
-                    }
+        let pool = Pool::new(64 << 20, 0);
+        for len in [1, 16_384, 16_385, 300_000, 5 << 20] {
+            let payload = pattern(len);
+            client.send_owned(payload.clone());
+            client.send(b"next");
+            let mut buffer = pool.take(len).await;
+            while buffer.missing() > 0 {
+                tokio::select! {
+                    driven = client.drive(false) => driven.unwrap(),
+                    driven = server.drive_into(true, Some(&mut buffer)) => driven.unwrap(),
                 }
             }
-            if let Some(whole) = landing.take_if(|landing| landing.missing() == 0) {
-                landed = Some(whole.finish());
+            assert!(buffer[..] == payload, "{len}");
+            let sent = async {
+                client.flush(PATIENCE).await.unwrap();
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                rest = receive(&mut server, 4) => assert_eq!(rest, b"next", "{len}"),
+                () = sent => {}
             }
         }
-        assert!(*landed.unwrap() == payload);
     }
 
     #[tokio::test]
-    async fn the_end_comes_after_everything_before_it() {
-        let (mut client, server) = pair().await;
-        let mut server = server;
+    async fn what_is_not_written_stays_bounded() {
+        let (mut client, _server) = pair().await;
+        client.send_owned(pattern(64 << 20));
+        // Nobody reads, so the socket fills up.
+        while timeout(Duration::from_millis(200), client.drive(false)).await.is_ok() {}
+        let (_, written) = client.progress();
+        assert!(written > 0 && client.unsent() > (32 << 20), "{written}");
+        let encrypted = std::iter::from_fn(|| Some(client.tls.write_tls(&mut io::sink()).unwrap()))
+            .take_while(|len| *len > 0)
+            .sum::<usize>();
+        let bound = crate::limits::ENCRYPTED_AHEAD_BYTES + sealed_len(1 << 14);
+        assert!(encrypted < bound, "{encrypted}");
+    }
+
+    #[tokio::test]
+    async fn end_comes_after_everything_before_it() {
+        let (mut client, mut server) = pair().await;
         server.send(b"last words");
-        let finish = server.finish(Duration::from_secs(60));
+        let finish = server.finish(PATIENCE);
         let read = async move {
             assert_eq!(receive(&mut client, 10).await, b"last words");
-            loop {
-                match client.open(&mut |_| {}) {
-                    Ok(_) => client.drive(true).await.unwrap(),
-                    Err(error) => break error,
-                }
-            }
+            receive_error(&mut client).await
         };
         let (ended, ()) = tokio::join!(read, finish);
         assert!(matches!(ended, StreamError::Ended), "{ended}");
+    }
+
+    #[tokio::test]
+    async fn handshake_that_fails_says_why() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let other = Identity::generate().unwrap().peer_id();
+        let config = tls().only_peer(other).unwrap();
+        let accepted = async { TlsStream::server(listener.accept().await.unwrap().0, tls().server).await };
+        let (client, server) = tokio::join!(TlsStream::client(socket, config), accepted);
+        let (client, server) = (client.unwrap_err(), server.unwrap_err());
+        assert!(client.to_string().contains(crate::tls::OTHER_PEER), "{client}");
+        assert!(matches!(server, StreamError::Tls(rustls::Error::AlertReceived(_))), "{server}");
+    }
+
+    /// A client that makes its records by hand, after a handshake of rustls.
+    struct Forger {
+        socket: TcpStream,
+        key: LessSafeKey,
+        iv: [u8; 12],
+        sequence: u64,
+    }
+
+    impl Forger {
+        async fn meet() -> (Self, TlsStream) {
+            let mut config = (*tls().any_peer).clone();
+            config.enable_secret_extraction = true;
+            let (client, server) = pair_with(Arc::new(config)).await;
+            let Connection::Client(tls) = *client.tls else { panic!("it dialled") };
+            let (sequence, secrets) = tls.dangerous_extract_secrets().unwrap().tx;
+            let (algorithm, key, iv) = match &secrets {
+                ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
+                ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
+                _ => panic!("no suite that is preferred anywhere"),
+            };
+            let key = LessSafeKey::new(UnboundKey::new(algorithm, key.as_ref()).unwrap());
+            let iv = iv.as_ref().try_into().unwrap();
+            (Self { socket: client.socket, key, iv, sequence }, server)
+        }
+
+        /// Sends application data with so many zeros behind its type (RFC 8446, section 5.4).
+        async fn send(&mut self, content: &[u8], padding: usize) {
+            let mut inner = [content, &[23], &vec![0; padding]].concat();
+            let len = (inner.len() + 16) as u16;
+            let head = [&[23, 3, 3][..], &len.to_be_bytes()].concat();
+            let mut nonce = self.iv;
+            for (byte, number) in nonce[4..].iter_mut().zip(self.sequence.to_be_bytes()) {
+                *byte ^= number;
+            }
+            self.sequence += 1;
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            self.key.seal_in_place_append_tag(nonce, Aad::from(&head), &mut inner).unwrap();
+            self.socket.write_all(&[head, inner].concat()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn records_up_to_the_limit_are_taken_padded_or_not() {
+        let (mut forger, mut server) = Forger::meet().await;
+        let full = pattern(1 << 14);
+        forger.send(&full, 0).await;
+        forger.send(b"little", (1 << 14) - 6).await;
+        let received = receive(&mut server, full.len() + 6).await;
+        assert!(received[..full.len()] == full && received[full.len()..] == *b"little");
+    }
+
+    #[tokio::test]
+    async fn oversized_records_are_refused() {
+        for (content, padding) in
+            [(1 << 14, 1), (6, (1 << 14) - 5), (16, 230 + (1 << 14)), ((1 << 14) + 1, 0)]
+        {
+            let (mut forger, mut server) = Forger::meet().await;
+            forger.send(&pattern(content), padding).await;
+            let error = receive_error(&mut server).await;
+            let oversized = matches!(error, StreamError::Tls(rustls::Error::PeerSentOversizedRecord));
+            assert!(oversized, "{content} bytes and {padding} of padding: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn forged_records_are_refused() {
+        let (mut forger, mut server) = Forger::meet().await;
+        forger.sequence += 1;
+        forger.send(b"out of turn", 0).await;
+        let error = receive_error(&mut server).await;
+        assert!(matches!(error, StreamError::Tls(rustls::Error::DecryptError)), "{error}");
     }
 }

@@ -18,7 +18,6 @@ use rustls::{
     CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
 };
 
-use crate::binding::Tap;
 use crate::identity::{Identity, peer_id_of};
 
 /// Names the frozen beginning of a connection: TLS, preamble, first bytes of the hello. It stays in later versions of
@@ -49,22 +48,6 @@ impl TlsConfigs {
     /// Accepts this peer only.
     pub(crate) fn only_peer(&self, peer: PeerId) -> Result<Arc<ClientConfig>, Error> {
         client_config(&self.provider, &self.key, Some(peer)).map(Arc::new)
-    }
-
-    /// For one session to whichever peer answers, and the way to its channel binding.
-    pub(crate) fn tapped_client(&self) -> (Arc<ClientConfig>, Arc<Tap>) {
-        let tap = Tap::new();
-        let mut config = (*self.any_peer).clone();
-        config.key_log = tap.clone();
-        (Arc::new(config), tap)
-    }
-
-    /// For one inbound session, and the way to its channel binding.
-    pub(crate) fn tapped_server(&self) -> (Arc<ServerConfig>, Arc<Tap>) {
-        let tap = Tap::new();
-        let mut config = (*self.server).clone();
-        config.key_log = tap.clone();
-        (Arc::new(config), tap)
     }
 
     #[cfg(test)]
@@ -110,8 +93,6 @@ fn server_config(provider: &Arc<CryptoProvider>, key: &Arc<CertifiedKey>) -> Res
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    // Records are sealed and opened by our own hands; see the module `record`.
-    config.enable_secret_extraction = true;
     Ok(config)
 }
 
@@ -129,7 +110,6 @@ fn client_config(
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
-    config.enable_secret_extraction = true;
     Ok(config)
 }
 

@@ -208,7 +208,7 @@ async fn what_a_guest_said_once_opens_no_second_session() {
     let mut recorded: Option<(Vec<u8>, Vec<u8>)> = None;
     for replay in [false, true] {
         let socket = TcpStream::connect(bob.addr()).await.unwrap();
-        let (config, tap) = ann.tls.tapped_client();
+        let config = std::sync::Arc::clone(&ann.tls.any_peer);
         let (mut stream, peer) = TlsStream::client(socket, config).await.unwrap();
         stream.send(&preamble::encode(Role::Control));
         stream.send(&ann.hello);
@@ -216,8 +216,8 @@ async fn what_a_guest_said_once_opens_no_second_session() {
         let greeting: Result<Greeting, crate::handshake::AcceptError> =
             read(&mut stream, &mut bytes, hello::split).await;
         assert!(matches!(greeting.unwrap(), Greeting::Closed { .. }));
-        let session =
-            crate::party::Session { dialler: ann.peer, listener: peer, binding: tap.binding().unwrap() };
+        let binding = stream.channel_binding().unwrap();
+        let session = crate::party::Session { dialler: ann.peer, listener: peer, binding };
         let (proof, share) =
             crate::party::Proof::begin(&friday, crate::party::Side::Dialler, session).unwrap();
         let share = match &recorded {

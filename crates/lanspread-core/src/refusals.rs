@@ -3,10 +3,10 @@
 //! Bounded, and quiet: whoever is refused a thousand times a second makes one event a minute and one line in `status`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use lanspread_types::{PartyMismatch, PeerId};
+use lanspread_types::{Origin, PartyMismatch, PeerId};
 
 use crate::time::Time;
 
@@ -77,13 +77,13 @@ pub struct Refused {
 
 #[derive(Debug, Default)]
 pub struct Refusals {
-    by_kind: BTreeMap<(IpAddr, RefusalKind), (Refused, Time)>,
+    by_kind: BTreeMap<(Origin, RefusalKind), (Refused, Time)>,
 }
 
 impl Refusals {
     /// Takes a refusal in, and says whether it is to be told.
     pub fn note(&mut self, addr: SocketAddr, peer: Option<PeerId>, cause: RefusalCause, now: Time) -> bool {
-        let key = (addr.ip(), cause.kind());
+        let key = (Origin::of(addr.ip()), cause.kind());
         if let Some((known, told)) = self.by_kind.get_mut(&key) {
             let count = known.count + 1;
             *known = Refused { addr, peer, cause, count, at: now };
@@ -111,6 +111,8 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn addr(n: u32) -> SocketAddr {
@@ -144,5 +146,15 @@ mod tests {
             (list[0].addr, list[REFUSALS_MAX - 1].addr),
             (addr(999), addr(1000 - REFUSALS_MAX as u32))
         );
+    }
+
+    #[test]
+    fn one_ipv6_network_is_one_line() {
+        let mut refusals = Refusals::default();
+        let host = |n: u16| SocketAddr::new(IpAddr::from([0x2001, 0xdb8, 0, 7, n, 0, 0, 1]), 4000);
+        let told =
+            (0..1000).filter(|n| refusals.note(host(*n), None, RefusalCause::TooManyConnections, at(0)));
+        assert_eq!(told.count(), 1);
+        assert_eq!((refusals.list().len(), refusals.list()[0].count), (1, 1000));
     }
 }

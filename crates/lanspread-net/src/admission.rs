@@ -1,13 +1,13 @@
 //! Who may come in: places for inbound connections, in all and for each address, and how fast they may be taken.
 //!
 //! When every place for a handshake is taken, a newcomer gets that of the address which holds the most, so an attacker
-//! with one address pushes out itself. A place is free again when its ticket is dropped.
+//! with one address pushes out itself. An IPv6 /64 counts as one address. A place is free again when its ticket is dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use lanspread_types::failpoint;
+use lanspread_types::{Origin, failpoint};
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::descriptors::connections_max;
 use crate::inbox::lock;
 use crate::limits::{
     ADDRESSES_COUNTED_MAX, BEGINNINGS_PER_IP_BURST, BEGINNINGS_PER_IP_PER_SECOND, CONNECTIONS_PER_IP_MAX,
-    HANDSHAKES_MAX, HANDSHAKES_PER_IP_MAX,
+    CONNECTIONS_PER_NETWORK_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_IP_MAX,
 };
 
 /// Counts inbound connections.
@@ -25,7 +25,7 @@ pub(crate) struct Admission(Mutex<Places>);
 #[derive(Debug, Default)]
 struct Places {
     connections: usize,
-    by_ip: HashMap<IpAddr, Own>,
+    by_origin: HashMap<Origin, Own>,
     /// Connections that are still in their handshake, the oldest first.
     handshakes: VecDeque<Handshake>,
     last: u64,
@@ -43,7 +43,7 @@ struct Own {
 #[derive(Debug)]
 struct Handshake {
     number: u64,
-    ip: IpAddr,
+    origin: Origin,
     evicted: Arc<Notify>,
 }
 
@@ -51,72 +51,73 @@ struct Handshake {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     admission: Arc<Admission>,
-    ip: IpAddr,
+    origin: Origin,
     number: u64,
     evicted: Arc<Notify>,
 }
 
 impl Admission {
     pub(crate) fn admit(this: &Arc<Self>, ip: IpAddr) -> Option<Ticket> {
-        let ip = ip.to_canonical();
+        let origin = Origin::of(ip);
         let mut places = lock(&this.0);
-        if !places.may_begin(ip) || !places.make_room(ip) {
+        if !places.may_begin(origin) || !places.make_room(origin) {
             return None;
         }
         places.connections += 1;
         places.last += 1;
         let (number, evicted) = (places.last, Arc::new(Notify::new()));
-        if let Some(own) = places.by_ip.get_mut(&ip) {
+        if let Some(own) = places.by_origin.get_mut(&origin) {
             own.connections += 1;
         }
-        places.handshakes.push_back(Handshake { number, ip, evicted: Arc::clone(&evicted) });
-        Some(Ticket { admission: Arc::clone(this), ip, number, evicted })
+        places.handshakes.push_back(Handshake { number, origin, evicted: Arc::clone(&evicted) });
+        Some(Ticket { admission: Arc::clone(this), origin, number, evicted })
     }
 }
 
 impl Places {
     /// The limits of one address. One machine may run a whole party for trial: on loopback there are none.
-    fn may_begin(&mut self, ip: IpAddr) -> bool {
+    fn may_begin(&mut self, origin: Origin) -> bool {
         let now = Instant::now();
-        if self.by_ip.len() >= ADDRESSES_COUNTED_MAX && !self.by_ip.contains_key(&ip) {
-            self.by_ip.retain(|_, own| own.connections > 0 || own.refreshed(now) < BEGINNINGS_PER_IP_BURST);
-            if self.by_ip.len() >= ADDRESSES_COUNTED_MAX {
+        if self.by_origin.len() >= ADDRESSES_COUNTED_MAX && !self.by_origin.contains_key(&origin) {
+            self.by_origin
+                .retain(|_, own| own.connections > 0 || own.refreshed(now) < BEGINNINGS_PER_IP_BURST);
+            if self.by_origin.len() >= ADDRESSES_COUNTED_MAX {
                 return false;
             }
         }
-        let in_handshake = self.in_handshake(ip);
+        let in_handshake = self.in_handshake(origin);
         let fresh = Own { connections: 0, credit: BEGINNINGS_PER_IP_BURST, since: now };
-        let own = self.by_ip.entry(ip).or_insert(fresh);
-        if ip.is_loopback() {
+        let own = self.by_origin.entry(origin).or_insert(fresh);
+        if origin.is_loopback() {
             return true;
         }
         let credit = own.refreshed(now);
         if credit != own.credit {
             (own.credit, own.since) = (credit, now);
         }
-        let allowed = own.credit > 0
-            && own.connections < CONNECTIONS_PER_IP_MAX
-            && in_handshake < HANDSHAKES_PER_IP_MAX;
+        let own_max = if origin.is_network() { CONNECTIONS_PER_NETWORK_MAX } else { CONNECTIONS_PER_IP_MAX };
+        let allowed =
+            own.credit > 0 && own.connections < connections_max && in_handshake < HANDSHAKES_PER_IP_MAX;
         own.credit -= u32::from(allowed);
         allowed
     }
 
-    fn in_handshake(&self, ip: IpAddr) -> usize {
-        self.handshakes.iter().filter(|handshake| handshake.ip == ip).count()
+    fn in_handshake(&self, origin: Origin) -> usize {
+        self.handshakes.iter().filter(|handshake| handshake.origin == origin).count()
     }
 
     /// The limits of all together.
-    fn make_room(&mut self, ip: IpAddr) -> bool {
+    fn make_room(&mut self, origin: Origin) -> bool {
         if self.handshakes.len() < HANDSHAKES_MAX {
             return self.connections < connections_max();
         }
-        let mut held: HashMap<IpAddr, usize> = HashMap::new();
-        self.handshakes.iter().for_each(|handshake| *held.entry(handshake.ip).or_default() += 1);
-        let own = held.get(&ip).copied().unwrap_or(0);
-        let Some((&greediest, &most)) = held.iter().max_by_key(|(ip, held)| (**held, **ip)) else {
+        let mut held: HashMap<Origin, usize> = HashMap::new();
+        self.handshakes.iter().for_each(|handshake| *held.entry(handshake.origin).or_default() += 1);
+        let own = held.get(&origin).copied().unwrap_or(0);
+        let Some((&greediest, &most)) = held.iter().max_by_key(|(origin, held)| (**held, **origin)) else {
             return false;
         };
-        let oldest = self.handshakes.iter().position(|handshake| handshake.ip == greediest);
+        let oldest = self.handshakes.iter().position(|handshake| handshake.origin == greediest);
         let Some(at) = oldest.filter(|_| most > own + 1 && !failpoint!("no-eviction")) else { return false };
         if let Some(handshake) = self.handshakes.remove(at) {
             handshake.evicted.notify_one();
@@ -154,7 +155,7 @@ impl Drop for Ticket {
         self.handshake_done();
         let mut places = lock(&self.admission.0);
         places.connections -= 1;
-        if let Some(own) = places.by_ip.get_mut(&self.ip) {
+        if let Some(own) = places.by_origin.get_mut(&self.origin) {
             own.connections -= 1;
         }
     }
@@ -235,6 +236,34 @@ mod tests {
             assert!(Admission::admit(&admission, ip(n)).is_some() || n as usize >= ADDRESSES_COUNTED_MAX);
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        assert!(lock(&admission.0).by_ip.len() <= ADDRESSES_COUNTED_MAX);
+        assert!(lock(&admission.0).by_origin.len() <= ADDRESSES_COUNTED_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_ipv6_network_counts_as_one_address() {
+        let admission = Arc::default();
+        let host = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 7, n, 0, 0, 1]);
+        let mut tickets: Vec<_> = (0..1000).map_while(|n| Admission::admit(&admission, host(n))).collect();
+        assert_eq!(tickets.len(), HANDSHAKES_PER_IP_MAX);
+        assert!(Admission::admit(&admission, ip(1)).is_some(), "others are not held up");
+        for n in 1000.. {
+            tickets.iter_mut().for_each(Ticket::handshake_done);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            match Admission::admit(&admission, host(n)) {
+                Some(ticket) => tickets.push(ticket),
+                None => break,
+            }
+        }
+        assert_eq!(tickets.len(), CONNECTIONS_PER_NETWORK_MAX);
+        assert!(Admission::admit(&admission, "::ffff:10.0.0.2".parse().unwrap()).is_some());
+        assert_eq!(lock(&admission.0).by_origin.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_ipv6_network_begins_so_many_a_second() {
+        let admission = Arc::default();
+        let hosts = (0..1000).map(|n| IpAddr::from([0xfe80, 0, 0, 0, n, 0, 0, 1]));
+        let begun = hosts.filter(|host| Admission::admit(&admission, *host).is_some()).count();
+        assert_eq!(begun, BEGINNINGS_PER_IP_BURST as usize, "each is over at once");
     }
 }

@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 
-use lanspread_types::{PeerId, failpoint};
+use lanspread_types::{Origin, PeerId, failpoint};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub(crate) struct Complaints(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    told: HashMap<(IpAddr, Discriminant<Misbehaviour>), Instant>,
+    told: HashMap<(Origin, Discriminant<Misbehaviour>), Instant>,
     /// The present second, and what was told in it.
     second: Option<(Instant, u32)>,
 }
@@ -36,7 +36,7 @@ impl Complaints {
     }
 
     fn may_tell(&self, ip: IpAddr, how: &Misbehaviour) -> bool {
-        let (key, now) = ((ip.to_canonical(), discriminant(how)), Instant::now());
+        let (key, now) = ((Origin::of(ip), discriminant(how)), Instant::now());
         let mut state = lock(&self.0);
         let (began, told) =
             state.second.filter(|(began, _)| now - *began < Duration::from_secs(1)).unwrap_or((now, 0));
@@ -96,5 +96,13 @@ mod tests {
         assert!(matches!(told.try_recv(), Ok(NetEvent::Misbehaved { how: Misbehaviour::NotAPeer(_), .. })));
         tell(Misbehaviour::NotAPeer(String::new()));
         assert!(told.try_recv().is_err(), "once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_ipv6_network_is_reported_as_one_address() {
+        let complaints = Complaints::default();
+        let hosts = (0..1000).map(|n| IpAddr::from([0x2001, 0xdb8, 0, 7, n, 0, 0, 1]));
+        let how = Misbehaviour::TooManyConnections;
+        assert_eq!(hosts.filter(|ip| complaints.may_tell(*ip, &how)).count(), 1);
     }
 }

@@ -4,10 +4,11 @@
 //! phrase. Who proves to know it gets the try back; a party that arrives at once is not held up.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lanspread_types::Origin;
 use tokio::time::Instant;
 
 use crate::inbox::lock;
@@ -55,20 +56,20 @@ pub(crate) struct Guesses(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     all: Option<Used>,
-    by_address: HashMap<IpAddr, Used>,
+    by_address: HashMap<Origin, Used>,
 }
 
 /// A try that is under way. Dropped without [`Try::succeeded`], it counts.
 #[derive(Debug)]
 pub(crate) struct Try {
     guesses: Arc<Guesses>,
-    address: IpAddr,
+    address: Origin,
 }
 
 impl Guesses {
     /// `None`: this address, or everybody together, has tried too often.
     pub(crate) fn attempt(this: &Arc<Self>, ip: IpAddr) -> Option<Try> {
-        let (address, now) = (household(ip), Instant::now());
+        let (address, now) = (Origin::of(ip), Instant::now());
         let mut state = lock(&this.0);
         let state = &mut *state;
         let all = state.all.get_or_insert(Used::none(now));
@@ -103,14 +104,6 @@ impl Try {
         if let Some(own) = state.by_address.get_mut(&self.address) {
             own.tries = own.tries.saturating_sub(1);
         }
-    }
-}
-
-/// Whoever has an IPv6 address has 2⁶⁴ of them.
-fn household(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX)).into(),
-        v4 => v4,
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) const REPORT_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) const CONNECTIONS_MAX: usize = 2 * PEERS_MAX;
 /// Inbound connections of one address at a time.
 pub(crate) const CONNECTIONS_PER_IP_MAX: usize = 64;
+/// Inbound connections at a time from one IPv6 /64, which counts as one address otherwise. All peers of a party without
+/// IPv4 share one, so that it is a quarter of all: enough for two connections of each of 128 dialling peers, and three
+/// quarters stay for everybody else.
+pub(crate) const CONNECTIONS_PER_NETWORK_MAX: usize = CONNECTIONS_MAX / 4;
 /// File descriptors that inbound connections leave to files, outbound connections and the page; of a limit below twice as
 /// many, half.
 pub(crate) const DESCRIPTORS_RESERVED: usize = 512;

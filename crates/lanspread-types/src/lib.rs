@@ -11,6 +11,7 @@ mod limit_table;
 pub mod limits;
 pub mod manifest;
 pub mod message;
+pub mod origin;
 pub mod party;
 pub mod path;
 #[cfg(feature = "sabotage")]
@@ -24,6 +25,7 @@ pub use finding::{Adapter, KnownPeer, Means, Sighting, Subnet};
 pub use id::{CatalogKey, ContentId, GameId, PeerId, PeerName};
 pub use limit_table::{Limit, LimitValue};
 pub use manifest::{ChunkPlace, FileEntry, GameContent, Manifest};
+pub use origin::Origin;
 pub use party::{Party, PartyMismatch, PartyName, PassPhrase};
 pub use path::RelPath;
 pub use set::ChunkSet;

@@ -1,0 +1,60 @@
+//! What a limit per address counts.
+//!
+//! A host takes as many IPv6 addresses of its network as it likes, so a limit per IPv6 address limits nobody. The unit is
+//! the network of 64 bits that a router hands out (RFC 4291, section 2.5.4).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The IPv4 address, or the /64 of the IPv6 address, that a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(IpAddr);
+
+impl Origin {
+    pub fn of(ip: IpAddr) -> Self {
+        Self(match ip.to_canonical() {
+            IpAddr::V6(ip) if !ip.is_loopback() => {
+                Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX)).into()
+            }
+            other => other,
+        })
+    }
+
+    pub fn is_loopback(&self) -> bool {
+        self.0.is_loopback()
+    }
+
+    /// Returns true for a whole network, which honest peers may share.
+    pub fn is_network(&self) -> bool {
+        self.0.is_ipv6() && !self.is_loopback()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(text: &str) -> Origin {
+        Origin::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn ipv6_counts_by_network_and_ipv4_by_address() {
+        assert_eq!(origin("2001:db8:0:7::1"), origin("2001:db8:0:7:ffff:ffff:ffff:ffff"));
+        assert_ne!(origin("2001:db8:0:7::1"), origin("2001:db8:0:8::1"));
+        assert_eq!(origin("fe80::1"), origin("fe80::2"));
+        assert_ne!(origin("10.0.0.1"), origin("10.0.0.2"));
+    }
+
+    #[test]
+    fn mapped_ipv4_counts_as_ipv4() {
+        assert_eq!(origin("::ffff:10.0.0.1"), origin("10.0.0.1"));
+        assert_ne!(origin("::ffff:10.0.0.1"), origin("::ffff:10.0.0.2"));
+        assert!(origin("::ffff:127.0.0.1").is_loopback());
+    }
+
+    #[test]
+    fn loopback_is_no_network() {
+        assert!(origin("::1").is_loopback() && !origin("::1").is_network());
+        assert!(origin("fe80::1").is_network() && !origin("10.0.0.1").is_network());
+    }
+}

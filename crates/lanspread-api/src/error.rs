@@ -5,7 +5,7 @@ use lanspread_peer::catalog_file::CatalogError;
 use lanspread_peer::command::{self, CommandError, ContentVariant};
 use lanspread_peer::event::DownloadFailure;
 use lanspread_peer::io::{DialFailure, DiskError};
-use lanspread_peer::pass_phrase::PassPhraseFileError;
+use lanspread_peer::pass_phrase::{PassPhraseFileError, WeakPhraseError};
 use lanspread_peer::trust;
 use lanspread_peer::types::PartyMismatch;
 use schemars::JsonSchema;
@@ -223,6 +223,8 @@ error_codes! {
         hint "port 0 takes a free port";
     PartyInvalid "party-invalid" Start "the closed party cannot be entered: its pass phrase is missing or not valid"
         hint "put the pass phrase into a file and name it with --party-secret-file";
+    PassPhraseWeak "pass-phrase-weak" Start "the closed party cannot be entered: its pass phrase is easy to guess"
+        hint "agree on another one; the message suggests one that can be read aloud";
     CatalogInvalid "catalog-invalid" Start "the catalogue cannot be read or is not valid";
     NotRunning "not-running" NotRunning "no peer runs on this state folder"
         hint "start one with `lanspread run`";
@@ -520,6 +522,12 @@ impl From<&StartError> for ErrorBody {
 impl From<&PassPhraseFileError> for ErrorBody {
     fn from(error: &PassPhraseFileError) -> Self {
         Self::new(ErrorCode::PartyInvalid, error.to_string())
+    }
+}
+
+impl From<&WeakPhraseError> for ErrorBody {
+    fn from(error: &WeakPhraseError) -> Self {
+        Self::new(ErrorCode::PassPhraseWeak, error.to_string())
     }
 }
 

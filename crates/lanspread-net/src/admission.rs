@@ -96,8 +96,7 @@ impl Places {
             (own.credit, own.since) = (credit, now);
         }
         let own_max = if origin.is_network() { CONNECTIONS_PER_NETWORK_MAX } else { CONNECTIONS_PER_IP_MAX };
-        let allowed =
-            own.credit > 0 && own.connections < connections_max && in_handshake < HANDSHAKES_PER_IP_MAX;
+        let allowed = own.credit > 0 && own.connections < own_max && in_handshake < HANDSHAKES_PER_IP_MAX;
         own.credit -= u32::from(allowed);
         allowed
     }

@@ -88,6 +88,9 @@ impl Control<'_> {
                 if outbox.is_ending() {
                     continue;
                 }
+                if let (Message::Introduce { peers }, Some(door)) = (&message, &self.shared.local.door) {
+                    door.guesses.introduced(peers.iter().map(|introduced| introduced.peer));
+                }
                 let event = NetEvent::Message { conn: self.conn, message };
                 self.shared.report(&mut self.stop, event).await;
             }

@@ -147,7 +147,7 @@ impl Race {
             };
             let (addr, socket) = connected?;
             // The rest waits meanwhile: a handshake with the right one takes a few milliseconds.
-            match timeout(HANDSHAKE_TIME_MAX, greet(socket, addr, &shared.local)).await {
+            match timeout(HANDSHAKE_TIME_MAX, greet(socket, addr, &shared.local, false)).await {
                 Ok(Ok(dialled)) => return Some((addr, dialled)),
                 Ok(Err(failure)) => self.failures.push((addr, failure)),
                 Err(_) => self.failures.push((addr, DialFailure::TimedOut)),

@@ -13,6 +13,7 @@ use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId, Response};
 use lanspread_types::{Party, PeerId, PeerName};
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use crate::discovery::{self, DiscoveryConfig};
 use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
@@ -21,7 +22,7 @@ use crate::identity::Identity;
 use crate::inbox::{Inbox, lock};
 use crate::limits::{REQUESTS_PER_LINK_MAX, SHUTDOWN_TIME_MAX};
 use crate::link::{Answer, Body, PayloadSource};
-use crate::party::Door;
+use crate::party::{Door, DoorError};
 use crate::shared::Shared;
 use crate::tls::TlsConfigs;
 use crate::{dial, fetch, listen};
@@ -49,6 +50,10 @@ pub enum BindError {
     Tls(#[from] rustls::Error),
     #[error("the hello cannot be written: {0}")]
     Hello(#[from] lanspread_proto::EncodeError),
+    #[error("the closed party cannot be joined: {0}")]
+    Party(#[from] DoorError),
+    #[error("the program is ending")]
+    Stopped,
 }
 
 /// A running endpoint. Dropping it ends every connection without a word; [`Endpoint::shutdown`] says goodbye.
@@ -83,7 +88,14 @@ impl Endpoint {
         let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (local_addr, listener) = bound.map_err(|source| BindError::Listen { addr, source })?;
         let listen_port = local_addr.port();
-        let door = party.map(|party| Door::new(party, &name, &program)).transpose()?;
+        let door = match party {
+            None => None,
+            Some(party) => {
+                let (name, program) = (name.clone(), program.clone());
+                let stretched = spawn_blocking(move || Door::new(&party, &name, &program)).await;
+                Some(stretched.map_err(|_| BindError::Stopped)??)
+            }
+        };
         let hello = match &door {
             None => hello::encode(&Hello { protocol, name: name.clone(), listen_port, program })?,
             Some(door) => hello::encode_closed(protocol, listen_port, door.name())?,

@@ -8,9 +8,9 @@ use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::Hello;
 use lanspread_types::{PartyMismatch, PeerId, failpoint};
 
-use crate::guesses::Guesses;
+use crate::guesses::{Guesses, Visitor};
 use crate::handshake::read;
-use crate::party::{BadShare, Door, Proof, Session, Side, Tags};
+use crate::party::{BadShare, Door, Proof, Session, Side};
 use crate::stream::{StreamError, TlsStream};
 
 /// Why it came to no decision.
@@ -36,6 +36,8 @@ pub(crate) struct Ends {
     pub(crate) side: Side,
     /// Where the other end is.
     pub(crate) ip: IpAddr,
+    /// Somebody asked for this very address, so it is no stranger's doing that we dial it.
+    pub(crate) typed: bool,
 }
 
 impl Ends {
@@ -80,20 +82,13 @@ struct Knock<'a> {
 impl Knock<'_> {
     /// The whole conversation. The dialler begins with its share and is the first to show its tag.
     async fn prove(mut self, listen_port: u16) -> Result<Result<Hello, PartyMismatch>, EntryError> {
-        let Some(attempt) = Guesses::attempt(&self.door.guesses, self.ends.ip) else {
-            self.say(&PartyFrame::Rejected(Rejection::TooManyTries))?;
-            return Ok(Err(PartyMismatch::TooManyTries));
-        };
-        let (proof, share) = Proof::begin(&self.door.party, self.ends.side, self.ends.session(self.stream)?)?;
         let proved = match self.ends.side {
-            Side::Dialler => self.prove_first(proof, &share).await?,
-            Side::Listener => self.prove_second(proof, &share).await?,
+            Side::Dialler => self.prove_first().await?,
+            Side::Listener => self.prove_second().await?,
         };
         if let Err(mismatch) = proved {
             return Ok(Err(mismatch));
         }
-        attempt.succeeded();
-        self.door.guests.admit(self.ends.peer);
         self.stream.send(&self.door.welcome);
         match self.hear().await? {
             Ok(PartyFrame::Welcome { name, program }) => {
@@ -104,45 +99,86 @@ impl Knock<'_> {
         }
     }
 
-    async fn prove_first(&mut self, proof: Proof, share: &PartyFrame) -> Result<Proved, EntryError> {
-        self.say(share)?;
-        let tags = match self.hear_share().await? {
-            Ok(theirs) => proof.tags(&theirs)?,
-            Err(mismatch) => return Ok(Err(mismatch)),
-        };
-        self.say(&PartyFrame::Confirm(tags.ours))?;
-        self.check(&tags).await
+    fn visitor(&self) -> Visitor {
+        Visitor { peer: self.ends.peer, ip: self.ends.ip }
     }
 
-    async fn prove_second(&mut self, proof: Proof, share: &PartyFrame) -> Result<Proved, EntryError> {
+    fn begin(&self) -> Result<(Proof, PartyFrame), EntryError> {
+        Ok(Proof::begin(&self.door.secret, self.ends.side, self.ends.session(self.stream)?)?)
+    }
+
+    async fn prove_first(&mut self) -> Result<Proved, EntryError> {
+        let mut showing = if self.ends.typed {
+            None
+        } else {
+            match Guesses::may_show(&self.door.guesses, self.visitor()).await {
+                Some(showing) => Some(showing),
+                None => return self.too_many_tries(),
+            }
+        };
+        let (proof, share) = self.begin()?;
+        self.say(&share)?;
         let tags = match self.hear_share().await? {
             Ok(theirs) => proof.tags(&theirs)?,
             Err(mismatch) => return Ok(Err(mismatch)),
         };
-        self.say(share)?;
-        let proved = self.check(&tags).await?;
-        if proved.is_ok() {
-            self.say(&PartyFrame::Confirm(tags.ours))?;
+        if let Some(showing) = &mut showing {
+            showing.now_shown();
         }
-        Ok(proved)
-    }
-
-    async fn hear_share(&mut self) -> Result<Result<[u8; SHARE_BYTES], PartyMismatch>, EntryError> {
+        self.say(&PartyFrame::Confirm(tags.ours))?;
         match self.hear().await? {
-            Ok(PartyFrame::Share(share)) => Ok(Ok(share)),
+            Ok(PartyFrame::Confirm(theirs)) if tags.prove(theirs) => {
+                match showing {
+                    Some(showing) => showing.succeeded(),
+                    None => self.door.guesses.admit(self.visitor()),
+                }
+                Ok(Ok(()))
+            }
+            Ok(PartyFrame::Confirm(_)) => self.wrong_pass_phrase(),
             Ok(_) => Err(EntryError::OutOfTurn),
             Err(mismatch) => Ok(Err(mismatch)),
         }
     }
 
-    /// Waits for the other side's tag.
-    async fn check(&mut self, tags: &Tags) -> Result<Proved, EntryError> {
-        match self.hear().await? {
-            Ok(PartyFrame::Confirm(theirs)) if tags.prove(theirs) => Ok(Ok(())),
-            Ok(PartyFrame::Confirm(_)) => {
-                self.say(&PartyFrame::Rejected(Rejection::WrongPassPhrase))?;
-                Ok(Err(PartyMismatch::WrongPassPhrase))
+    async fn prove_second(&mut self) -> Result<Proved, EntryError> {
+        if !self.door.guesses.may_knock(self.visitor()) {
+            return self.too_many_tries();
+        }
+        let (proof, share) = self.begin()?;
+        let tags = match self.hear_share().await? {
+            Ok(theirs) => proof.tags(&theirs)?,
+            Err(mismatch) => return Ok(Err(mismatch)),
+        };
+        self.say(&share)?;
+        let theirs = match self.hear().await? {
+            Ok(PartyFrame::Confirm(theirs)) => theirs,
+            Ok(_) => return Err(EntryError::OutOfTurn),
+            Err(mismatch) => return Ok(Err(mismatch)),
+        };
+        // Asked once more, because others may have guessed meanwhile: what is not looked at tells nothing.
+        match self.door.guesses.judge(self.visitor(), || tags.prove(theirs)) {
+            Some(true) => {
+                self.say(&PartyFrame::Confirm(tags.ours))?;
+                Ok(Ok(()))
             }
+            Some(false) => self.wrong_pass_phrase(),
+            None => self.too_many_tries(),
+        }
+    }
+
+    fn wrong_pass_phrase(&mut self) -> Result<Proved, EntryError> {
+        self.say(&PartyFrame::Rejected(Rejection::WrongPassPhrase))?;
+        Ok(Err(PartyMismatch::WrongPassPhrase))
+    }
+
+    fn too_many_tries(&mut self) -> Result<Proved, EntryError> {
+        self.say(&PartyFrame::Rejected(Rejection::TooManyTries))?;
+        Ok(Err(PartyMismatch::TooManyTries))
+    }
+
+    async fn hear_share(&mut self) -> Result<Result<[u8; SHARE_BYTES], PartyMismatch>, EntryError> {
+        match self.hear().await? {
+            Ok(PartyFrame::Share(share)) => Ok(Ok(share)),
             Ok(_) => Err(EntryError::OutOfTurn),
             Err(mismatch) => Ok(Err(mismatch)),
         }

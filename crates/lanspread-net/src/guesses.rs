@@ -1,36 +1,132 @@
-//! How many wrong pass phrases are taken, from one address and in all.
+//! How many wrong pass phrases this peer takes, and from whom.
 //!
-//! The proof lets nobody guess without asking this peer, so the number of questions is all that protects a short pass
-//! phrase. Who proves to know it gets the try back; a party that arrives at once is not held up.
+//! A proof lets nobody guess without asking a peer, so the number of questions is what protects a short pass phrase. The
+//! budget belongs to the party: each peer's part shrinks with the number of guests it knows, so an attacker who asks two
+//! hundred peers learns no more than one who asks two. Strangers use up each other's budget only: guests, and those whom a
+//! guest has introduced, are always answered. When the budget is used up, what comes back is drawn among those who knock,
+//! one lot for each address, so a newcomer does not have to be faster than an attacker. A right pass phrase costs nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use lanspread_types::Origin;
-use tokio::time::Instant;
+use lanspread_types::limits::PEERS_MAX;
+use lanspread_types::{Origin, PeerId, failpoint};
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant};
 
 use crate::inbox::lock;
+use crate::limits::{
+    GUESSERS_COUNTED_MAX, GUESSES_BACK_PER_PARTY, GUESSES_BURST_MAX, GUESSES_BURST_MIN,
+    GUESSES_BURST_PER_PARTY, GUESSES_DIALLED_BACK_PER_PARTY, GUESSES_DIALLED_BURST_MAX,
+    GUESSES_DIALLED_BURST_MIN, GUESSES_DIALLED_BURST_PER_PARTY, GUESSES_FORGIVEN_AFTER, GUEST_GUESSES_BACK,
+    GUEST_GUESSES_MAX, GUESTS_MAX, KNOCKING_TIME, RESERVED_TIME,
+};
 
-/// Tries of one address, and after what time it gets one back.
-const OWN: Allowance = Allowance { tries: 6, back_after: Duration::from_secs(20) };
-/// Tries of everybody: an attacker may have many addresses. Some 3600 an hour.
-const ALL: Allowance = Allowance { tries: 160, back_after: Duration::from_secs(1) };
-/// Addresses that are remembered; one that has all its tries needs no memory.
-const ADDRESSES_MAX: usize = 1024;
-
-#[derive(Debug, Clone, Copy)]
-struct Allowance {
-    tries: u32,
-    back_after: Duration,
+/// Counts wrong pass phrases, and knows whom the party has let in.
+#[derive(Debug, Default)]
+pub(crate) struct Guesses {
+    state: Mutex<State>,
+    /// Rung when a try of ours as dialler has ended.
+    dial_ended: Notify,
 }
 
-/// Tries that are used up, as of a certain time.
+/// Somebody at the door, or behind the door that we knock at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visitor {
+    pub(crate) peer: PeerId,
+    pub(crate) ip: IpAddr,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    guests: Guests,
+    knocks: Option<Bucket>,
+    dials: Option<Bucket>,
+    /// Tries of ours under way, as dialler, with peers that are no guests.
+    dialling: u32,
+    origins: BTreeMap<Origin, Knocker>,
+    /// Makes the draws unpredictable.
+    lots: RandomState,
+    drawn: u64,
+}
+
+/// Keys that strangers' budgets do not concern, and their own wrong tries.
+#[derive(Debug, Default)]
+struct Guests {
+    /// They have proved the pass phrase to this very peer.
+    proved: Keys,
+    /// A guest has introduced them. Kept apart, so that a guest who introduces thousands displaces nobody who has proved.
+    introduced: Keys,
+    wrong: BTreeMap<PeerId, Used>,
+}
+
+/// At most [`GUESTS_MAX`] keys; of more, the oldest goes.
+#[derive(Debug, Default)]
+struct Keys {
+    known: BTreeSet<PeerId>,
+    order: VecDeque<PeerId>,
+}
+
+/// Wrong tries that are still left, as of a certain time.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    left: u32,
+    since: Instant,
+}
+
+/// Wrong tries that count, as of a certain time.
 #[derive(Debug, Clone, Copy)]
 struct Used {
     tries: u32,
     since: Instant,
+}
+
+/// An address that knocks without being known.
+#[derive(Debug, Clone, Copy)]
+struct Knocker {
+    heard: Instant,
+    wrong: Used,
+    /// When it was last turned away because no try was left.
+    waits_since: Option<Instant>,
+    /// A try is kept for it until then.
+    reserved_until: Option<Instant>,
+}
+
+/// How large a budget is, for a party of this many peers.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    burst: u32,
+    back_after: Duration,
+}
+
+impl Size {
+    fn knocks(party: u32) -> Self {
+        let burst = (GUESSES_BURST_PER_PARTY / party).clamp(GUESSES_BURST_MIN, GUESSES_BURST_MAX);
+        Self { burst, back_after: GUESSES_BACK_PER_PARTY * party }
+    }
+
+    fn dials(party: u32) -> Self {
+        let burst = GUESSES_DIALLED_BURST_PER_PARTY / party;
+        let burst = burst.clamp(GUESSES_DIALLED_BURST_MIN, GUESSES_DIALLED_BURST_MAX);
+        Self { burst, back_after: GUESSES_DIALLED_BACK_PER_PARTY * party }
+    }
+}
+
+impl Bucket {
+    /// Gives back what has become due.
+    fn refreshed(bucket: &mut Option<Self>, size: Size, now: Instant) -> &mut Self {
+        let this = bucket.get_or_insert(Self { left: size.burst, since: now });
+        while this.left < size.burst && now - this.since >= size.back_after {
+            this.left += 1;
+            this.since += size.back_after;
+        }
+        if this.left >= size.burst {
+            *this = Self { left: size.burst, since: now };
+        }
+        this
+    }
 }
 
 impl Used {
@@ -38,72 +134,261 @@ impl Used {
         Self { tries: 0, since: now }
     }
 
-    /// Gives back what has become due.
-    fn refresh(&mut self, allowance: Allowance, now: Instant) {
-        while self.tries > 0 && now.duration_since(self.since) >= allowance.back_after {
+    /// Forgets what is old enough.
+    fn refreshed(&mut self, back_after: Duration, now: Instant) -> u32 {
+        while self.tries > 0 && now - self.since >= back_after {
             self.tries -= 1;
-            self.since += allowance.back_after;
+            self.since += back_after;
         }
         if self.tries == 0 {
             self.since = now;
         }
+        self.tries
     }
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Guesses(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    all: Option<Used>,
-    by_address: HashMap<Origin, Used>,
-}
-
-/// A try that is under way. Dropped without [`Try::succeeded`], it counts.
-#[derive(Debug)]
-pub(crate) struct Try {
-    guesses: Arc<Guesses>,
-    address: Origin,
 }
 
 impl Guesses {
-    /// `None`: this address, or everybody together, has tried too often.
-    pub(crate) fn attempt(this: &Arc<Self>, ip: IpAddr) -> Option<Try> {
-        let (address, now) = (Origin::of(ip), Instant::now());
-        let mut state = lock(&this.0);
-        let state = &mut *state;
-        let all = state.all.get_or_insert(Used::none(now));
-        all.refresh(ALL, now);
-        if state.by_address.len() >= ADDRESSES_MAX && !state.by_address.contains_key(&address) {
-            state.by_address.retain(|_, used| {
-                used.refresh(OWN, now);
-                used.tries > 0
-            });
-            if state.by_address.len() >= ADDRESSES_MAX {
-                return None;
-            }
-        }
-        let own = state.by_address.entry(address).or_insert(Used::none(now));
-        own.refresh(OWN, now);
-        if own.tries >= OWN.tries || all.tries >= ALL.tries {
+    /// Says whether a proof of this visitor would be looked at now. If not, it takes part in the draw for the next try.
+    pub(crate) fn may_knock(&self, visitor: Visitor) -> bool {
+        lock(&self.state).may_knock(visitor, Instant::now())
+    }
+
+    /// Looks at a visitor's proof, unless that would be one guess too many (`None`). A wrong one counts; a right one
+    /// makes a guest, and takes back what its address got wrong before.
+    pub(crate) fn judge(&self, visitor: Visitor, proof: impl FnOnce() -> bool) -> Option<bool> {
+        let (mut state, now) = (lock(&self.state), Instant::now());
+        if !state.may_knock(visitor, now) {
             return None;
         }
-        own.tries += 1;
-        all.tries += 1;
-        Some(Try { guesses: Arc::clone(this), address })
+        let right = proof();
+        if right {
+            state.admit(visitor, now);
+        } else {
+            state.count_wrong_knock(visitor, now);
+        }
+        Some(right)
+    }
+
+    /// Waits until a proof may be shown to whom we have dialled; `None` if too many got it wrong.
+    pub(crate) async fn may_show(this: &Arc<Self>, visitor: Visitor) -> Option<Showing> {
+        loop {
+            let ended = this.dial_ended.notified();
+            {
+                let (mut state, now) = (lock(&this.state), Instant::now());
+                let size = Size::dials(state.party());
+                let known = state.guests.knows(&visitor.peer, now);
+                let left = Bucket::refreshed(&mut state.dials, size, now).left;
+                if known || state.dialling < left {
+                    state.dialling += u32::from(!known);
+                    return Some(Showing { guesses: Arc::clone(this), visitor, known, shown: false });
+                }
+                if left == 0 {
+                    return None;
+                }
+            }
+            ended.await;
+        }
+    }
+
+    /// Notes that somebody whom the user asked for has proved the pass phrase.
+    pub(crate) fn admit(&self, visitor: Visitor) {
+        lock(&self.state).admit(visitor, Instant::now());
+    }
+
+    /// Takes the word of a guest for these keys.
+    pub(crate) fn introduced(&self, peers: impl IntoIterator<Item = PeerId>) {
+        if failpoint!("distrust-introductions") {
+            return;
+        }
+        let mut state = lock(&self.state);
+        peers.into_iter().for_each(|peer| state.guests.introduced.insert(peer));
+    }
+
+    /// Returns true for a key that has proved itself to this very peer since its start. A data connection shows the same
+    /// TLS key and needs no further proof.
+    pub(crate) fn is_guest(&self, peer: &PeerId) -> bool {
+        lock(&self.state).guests.proved.known.contains(peer)
     }
 }
 
-impl Try {
+/// A proof of ours that is shown to whom we have dialled. Once shown it counts as a wrong try of the other side, which could
+/// test one guess by it, until [`Showing::succeeded`].
+#[derive(Debug)]
+pub(crate) struct Showing {
+    guesses: Arc<Guesses>,
+    visitor: Visitor,
+    known: bool,
+    shown: bool,
+}
+
+impl Showing {
+    pub(crate) fn now_shown(&mut self) {
+        self.shown = true;
+    }
+
     /// The other side knows the pass phrase.
-    pub(crate) fn succeeded(self) {
-        let mut state = lock(&self.guesses.0);
-        if let Some(all) = &mut state.all {
-            all.tries = all.tries.saturating_sub(1);
+    pub(crate) fn succeeded(mut self) {
+        self.shown = false;
+        lock(&self.guesses.state).admit(self.visitor, Instant::now());
+    }
+}
+
+impl Drop for Showing {
+    fn drop(&mut self) {
+        let (mut state, now) = (lock(&self.guesses.state), Instant::now());
+        let size = Size::dials(state.party());
+        if self.known {
+            if self.shown {
+                state.guests.count_wrong(self.visitor.peer, now);
+            }
+            return;
         }
-        if let Some(own) = state.by_address.get_mut(&self.address) {
-            own.tries = own.tries.saturating_sub(1);
+        state.dialling -= 1;
+        if self.shown {
+            let bucket = Bucket::refreshed(&mut state.dials, size, now);
+            bucket.left = bucket.left.saturating_sub(1);
         }
+        drop(state);
+        self.guesses.dial_ended.notify_waiters();
+    }
+}
+
+impl State {
+    /// How many peers the party has, as far as this one knows.
+    fn party(&self) -> u32 {
+        1 + self.guests.count().min(PEERS_MAX) as u32
+    }
+
+    fn may_knock(&mut self, visitor: Visitor, now: Instant) -> bool {
+        if failpoint!("take-every-guess") || self.guests.knows(&visitor.peer, now) {
+            return true;
+        }
+        let origin = Origin::of(visitor.ip);
+        self.draw(now);
+        let size = Size::knocks(self.party());
+        let left = Bucket::refreshed(&mut self.knocks, size, now).left;
+        if failpoint!("first-come-first-judged") {
+            return left > 0;
+        }
+        let reserved =
+            self.origins.values().filter(|knocker| knocker.reserved_until.is_some()).count() as u32;
+        let waiting = self.origins.values().any(|knocker| knocker.waits_since.is_some());
+        let knocker = self.knocker(origin, now);
+        if knocker.reserved_until.is_some() {
+            return left > 0;
+        }
+        if !waiting && left.saturating_sub(reserved) > knocker.wrong.tries {
+            return true;
+        }
+        knocker.waits_since = Some(now);
+        self.draw(now);
+        self.origins.get(&origin).is_some_and(|knocker| knocker.reserved_until.is_some())
+    }
+
+    /// Keeps each try that nobody has for one of those who wait, by lot among the ones with the fewest wrong tries. Who
+    /// guessed wrong leaves as many tries to others, so the last one is for somebody who did not.
+    fn draw(&mut self, now: Instant) {
+        for knocker in self.origins.values_mut() {
+            knocker.wrong.refreshed(GUESSES_FORGIVEN_AFTER, now);
+            knocker.waits_since = knocker.waits_since.filter(|since| now - *since < KNOCKING_TIME);
+            knocker.reserved_until = knocker.reserved_until.filter(|until| now < *until);
+        }
+        let idle = |k: &Knocker| k.wrong.tries == 0 && k.waits_since.is_none() && k.reserved_until.is_none();
+        self.origins.retain(|_, knocker| !idle(knocker));
+        let size = Size::knocks(self.party());
+        let left = Bucket::refreshed(&mut self.knocks, size, now).left as usize;
+        let reserved = self.origins.values().filter(|knocker| knocker.reserved_until.is_some()).count();
+        for taken in reserved..left {
+            let waiting = self.origins.iter().filter(|(_, k)| k.waits_since.is_some());
+            let wrong: Vec<(Origin, u32)> = waiting.map(|(origin, k)| (*origin, k.wrong.tries)).collect();
+            let Some(fewest) = wrong.iter().map(|(_, tries)| *tries).min() else { return };
+            if fewest as usize >= left - taken {
+                return;
+            }
+            let lots: Vec<Origin> =
+                wrong.into_iter().filter(|(_, tries)| *tries == fewest).map(|(origin, _)| origin).collect();
+            self.drawn += 1;
+            let at = self.lots.hash_one(self.drawn) as usize % lots.len();
+            if let Some(knocker) = self.origins.get_mut(&lots[at]) {
+                (knocker.waits_since, knocker.reserved_until) = (None, Some(now + RESERVED_TIME));
+            }
+        }
+    }
+
+    /// What is known of an address; the one that was heard of least recently makes room.
+    fn knocker(&mut self, origin: Origin, now: Instant) -> &mut Knocker {
+        if self.origins.len() >= GUESSERS_COUNTED_MAX && !self.origins.contains_key(&origin) {
+            let oldest = self.origins.iter().min_by_key(|(_, knocker)| knocker.heard);
+            oldest.map(|(oldest, _)| *oldest).map(|oldest| self.origins.remove(&oldest));
+        }
+        let fresh = Knocker { heard: now, wrong: Used::none(now), waits_since: None, reserved_until: None };
+        let knocker = self.origins.entry(origin).or_insert(fresh);
+        knocker.heard = now;
+        knocker
+    }
+
+    fn count_wrong_knock(&mut self, visitor: Visitor, now: Instant) {
+        if self.guests.knows(&visitor.peer, now) {
+            return self.guests.count_wrong(visitor.peer, now);
+        }
+        let size = Size::knocks(self.party());
+        let bucket = Bucket::refreshed(&mut self.knocks, size, now);
+        bucket.left = bucket.left.saturating_sub(1);
+        let knocker = self.knocker(Origin::of(visitor.ip), now);
+        knocker.wrong.tries += 1;
+        (knocker.waits_since, knocker.reserved_until) = (None, None);
+    }
+
+    fn admit(&mut self, visitor: Visitor, now: Instant) {
+        self.guests.proved.insert(visitor.peer);
+        self.guests.wrong.remove(&visitor.peer);
+        if let Some(knocker) = self.origins.remove(&Origin::of(visitor.ip)) {
+            let size = Size::knocks(self.party());
+            let bucket = Bucket::refreshed(&mut self.knocks, size, now);
+            bucket.left = size.burst.min(bucket.left + knocker.wrong.tries);
+        }
+    }
+}
+
+impl Keys {
+    fn insert(&mut self, peer: PeerId) {
+        if !self.known.insert(peer) {
+            return;
+        }
+        self.order.push_back(peer);
+        if self.order.len() > GUESTS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+impl Guests {
+    fn contains(&self, peer: &PeerId) -> bool {
+        self.proved.known.contains(peer) || self.introduced.known.contains(peer)
+    }
+
+    /// How many there are, as far as this peer knows.
+    fn count(&self) -> usize {
+        let proved = &self.proved.known;
+        proved.len() + self.introduced.known.iter().filter(|peer| !proved.contains(peer)).count()
+    }
+
+    /// Returns true if strangers' budgets do not concern this key.
+    fn knows(&mut self, peer: &PeerId, now: Instant) -> bool {
+        if failpoint!("forget-guests") || !self.contains(peer) {
+            return false;
+        }
+        let wrong = self.wrong.get_mut(peer).map_or(0, |used| used.refreshed(GUEST_GUESSES_BACK, now));
+        wrong < GUEST_GUESSES_MAX
+    }
+
+    fn count_wrong(&mut self, peer: PeerId, now: Instant) {
+        if self.wrong.len() >= GUESTS_MAX {
+            self.wrong.retain(|_, used| used.refreshed(GUEST_GUESSES_BACK, now) > 0);
+        }
+        self.wrong.entry(peer).or_insert(Used::none(now)).tries += 1;
     }
 }
 
@@ -111,46 +396,145 @@ impl Try {
 mod tests {
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    const HOUR: u64 = 3600;
+
+    /// Somebody with a key and an address of its own.
+    fn visitor(n: u32) -> Visitor {
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&n.to_le_bytes());
+        Visitor { peer: PeerId(id), ip: IpAddr::from((0x0a00_0000 + n).to_be_bytes()) }
     }
 
-    fn fail(guesses: &Arc<Guesses>, from: IpAddr) -> bool {
-        Guesses::attempt(guesses, from).is_some()
+    fn in_party_of(peers: u32) -> Arc<Guesses> {
+        let guesses: Arc<Guesses> = Arc::default();
+        guesses.introduced((1..peers).map(|n| visitor(1_000_000 + n).peer));
+        guesses
+    }
+
+    /// Whether a wrong pass phrase was looked at.
+    fn guess(guesses: &Guesses, who: Visitor) -> bool {
+        guesses.judge(who, || false).is_some()
+    }
+
+    /// What so many addresses learn from one peer in a time, when each tries once a second.
+    async fn learned(guesses: &Guesses, addresses: u32, seconds: u64) -> u32 {
+        let mut learned = 0;
+        for _ in 0..seconds {
+            learned += (0..addresses).filter(|n| guess(guesses, visitor(*n))).count() as u32;
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        learned
     }
 
     #[tokio::test(start_paused = true)]
-    async fn wrong_phrases_are_limited_and_come_back() {
-        let guesses = Arc::default();
-        let ann = ip("10.0.0.1");
-        assert_eq!((0..100).filter(|_| fail(&guesses, ann)).count(), OWN.tries as usize);
-        assert!(fail(&guesses, ip("10.0.0.2")), "others are not held up");
-        tokio::time::advance(OWN.back_after).await;
-        assert_eq!((0..100).filter(|_| fail(&guesses, ann)).count(), 1);
-        tokio::time::advance(Duration::from_secs(3600)).await;
-        assert_eq!((0..100).filter(|_| fail(&guesses, ann)).count(), OWN.tries as usize);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn right_phrases_are_not_limited() {
-        let guesses = Arc::default();
-        for _ in 0..1000 {
-            Guesses::attempt(&guesses, ip("10.0.0.1")).unwrap().succeeded();
+    async fn budget_belongs_to_the_whole_party() {
+        for (peers, most_at_once, in_an_hour) in [(2, 12, 252), (10, 60, 300), (200, 600, 840)] {
+            let guesses = in_party_of(peers);
+            let at_once = (0..50).filter(|n| guess(&guesses, visitor(*n))).count() as u32;
+            let all_at_once = at_once * peers;
+            let all = (at_once + learned(&guesses, 50, HOUR).await) * peers;
+            assert!(all_at_once <= most_at_once && all <= in_an_hour, "{peers}: {all_at_once}, {all}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_addresses_do_not_make_many_guesses() {
-        let guesses = Arc::default();
-        let many = (0..100_000u32).map(|n| IpAddr::from((0x0a00_0000 + n).to_be_bytes()));
-        assert_eq!(many.filter(|&from| fail(&guesses, from)).count(), ALL.tries as usize);
-        assert!(lock(&guesses.0).by_address.len() <= ADDRESSES_MAX);
+    async fn one_address_leaves_a_try_for_others() {
+        for peers in [2, 200] {
+            let (guesses, eve) = (in_party_of(peers), visitor(1));
+            let looked_at = (0..1000).filter(|_| guess(&guesses, eve)).count();
+            assert_eq!(looked_at, if peers == 2 { 3 } else { 2 });
+            assert_eq!(guesses.judge(visitor(9), || true), Some(true), "a newcomer is let in at once");
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_house_has_one_allowance() {
+    async fn newcomer_enters_while_many_addresses_guess() {
+        let guesses = in_party_of(2);
+        let (addresses, newcomer) = (30, visitor(999));
+        learned(&guesses, addresses, 60).await;
+        let mut waited = 0;
+        while guesses.judge(newcomer, || true) != Some(true) {
+            learned(&guesses, addresses, 15).await;
+            waited += 15;
+        }
+        // At worst every address that has not guessed yet is drawn first, one in 30 s.
+        assert!(waited <= u64::from(addresses) * 30, "{waited} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn spent_addresses_do_not_compete_with_a_newcomer() {
+        let guesses = in_party_of(2);
+        learned(&guesses, 6, 15).await;
+        let newcomer = visitor(999);
+        assert!(!guesses.may_knock(newcomer), "six addresses have used the tries up");
+        for second in 0.. {
+            learned(&guesses, 6, 1).await;
+            if guesses.judge(newcomer, || true) == Some(true) {
+                assert!(second <= 30, "{second} s");
+                break;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guests_and_whom_they_introduce_are_always_answered() {
+        let guesses = in_party_of(2);
+        let (guest, introduced, stranger) = (visitor(100), visitor(101), visitor(102));
+        assert_eq!(guesses.judge(guest, || true), Some(true));
+        guesses.introduced([introduced.peer]);
+        learned(&guesses, 50, 60).await;
+        assert_eq!(guesses.judge(stranger, || true), None);
+        assert_eq!(guesses.judge(guest, || true), Some(true));
+        assert_eq!(guesses.judge(introduced, || true), Some(true));
+        // A guest's key alone does not guess without end.
+        assert_eq!((0..100).filter(|_| guess(&guesses, guest)).count(), GUEST_GUESSES_MAX as usize);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn right_phrases_cost_nothing() {
         let guesses = Arc::default();
-        let rooms = (0..100u16).map(|n| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, n]));
-        assert_eq!(rooms.filter(|&from| fail(&guesses, from)).count(), OWN.tries as usize);
+        assert_eq!(
+            (0..1000).filter(|n| Guesses::judge(&guesses, visitor(*n), || true).is_some()).count(),
+            1000
+        );
+        assert!(guesses.is_guest(&visitor(7).peer) && !guesses.is_guest(&visitor(1001).peer));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn right_phrase_takes_slips_back() {
+        let guesses = in_party_of(200);
+        for n in 0..20 {
+            assert!(guess(&guesses, visitor(n)), "a slip of the hand");
+            assert_eq!(guesses.judge(visitor(n), || true), Some(true));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn proofs_shown_to_unknown_peers_are_few() {
+        let guesses = Arc::default();
+        for n in 0..GUESSES_DIALLED_BURST_MAX {
+            let unshown = Guesses::may_show(&guesses, visitor(50 + n)).await;
+            drop(unshown);
+            Guesses::may_show(&guesses, visitor(n)).await.unwrap().now_shown();
+        }
+        assert!(Guesses::may_show(&guesses, visitor(9)).await.is_none());
+        tokio::time::advance(GUESSES_DIALLED_BACK_PER_PARTY).await;
+        let first = Guesses::may_show(&guesses, visitor(9)).await.unwrap();
+        let mut second = Box::pin(Guesses::may_show(&guesses, visitor(10)));
+        let waits = tokio::time::timeout(Duration::from_millis(1), second.as_mut()).await;
+        assert!(waits.is_err(), "for the one under way");
+        first.succeeded();
+        assert!(second.await.is_some());
+        assert!(Guesses::may_show(&guesses, visitor(9)).await.is_some(), "a guest now");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_bounded() {
+        let guesses: Arc<Guesses> = Arc::default();
+        assert_eq!((0..10_000).filter(|n| guess(&guesses, visitor(*n))).count(), GUESSES_BURST_MAX as usize);
+        assert!(lock(&guesses.state).origins.len() <= GUESSERS_COUNTED_MAX);
+        (0..=GUESTS_MAX as u32).for_each(|n| guesses.admit(visitor(n)));
+        assert!(!guesses.is_guest(&visitor(0).peer) && guesses.is_guest(&visitor(1).peer));
+        assert_eq!(lock(&guesses.state).guests.count(), GUESTS_MAX);
     }
 }

@@ -93,7 +93,7 @@ pub(crate) enum AcceptError {
     NoGuest,
 }
 
-/// Opens a control connection. `from` is the address that we listen on, if it is a certain one: the other side takes the
+/// Opens a control connection to an address that the user asked for. `from` is the address that we listen on, if it is a certain one: the other side takes the
 /// address that we come from for the one that we can be reached at.
 pub(crate) async fn dial_control(
     addr: SocketAddr,
@@ -101,14 +101,15 @@ pub(crate) async fn dial_control(
     local: &Local,
 ) -> Result<Dialled, DialFailure> {
     let socket = connect(addr, from).await.map_err(|error| DialFailure::Unreachable(error.to_string()))?;
-    greet(socket, addr, local).await
+    greet(socket, addr, local, true).await
 }
 
-/// Makes a control connection of a socket that we dialled there.
+/// Makes a control connection of a socket that we dialled there; `typed` if the user asked for that address.
 pub(crate) async fn greet(
     socket: TcpStream,
     addr: SocketAddr,
     local: &Local,
+    typed: bool,
 ) -> Result<Dialled, DialFailure> {
     let not_a_peer = |error: StreamError| DialFailure::NotAPeer(error.to_string());
     let config = Arc::clone(&local.tls.any_peer);
@@ -128,7 +129,7 @@ pub(crate) async fn greet(
         return Ok(Dialled::OtherVersion { peer, theirs: protocol });
     }
     let side = Side::Dialler;
-    let ends = Ends { me: local.peer, peer, side, ip: addr.ip() };
+    let ends = Ends { me: local.peer, peer, side, ip: addr.ip(), typed };
     let entered = enter(&mut stream, &mut bytes, local.door.as_ref(), greeting, ends).await;
     match entered.map_err(|error| DialFailure::NotAPeer(error.to_string()))? {
         Ok(hello) => Ok(Dialled::Peer(Box::new(Greeted { stream, peer, hello, rest: bytes }))),
@@ -181,7 +182,7 @@ pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Resu
     let mut rest = Vec::new();
     if read::<_, _, AcceptError>(&mut stream, &mut rest, preamble::split).await? == Role::Data {
         return match &local.door {
-            Some(door) if !door.guests.contains(&peer) && !failpoint!("serve-strangers") => {
+            Some(door) if !door.guesses.is_guest(&peer) && !failpoint!("serve-strangers") => {
                 Err(AcceptError::NoGuest)
             }
             _ => Ok(Accepted::Data { stream, peer, rest }),
@@ -197,7 +198,7 @@ pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Resu
         stream.finish(CLOSE_TIME_MAX).await;
         return Ok(Accepted::OtherVersion { peer, theirs: protocol, listen_port });
     }
-    let ends = Ends { me: local.peer, peer, side: Side::Listener, ip };
+    let ends = Ends { me: local.peer, peer, side: Side::Listener, ip, typed: false };
     match enter(&mut stream, &mut rest, local.door.as_ref(), greeting, ends).await? {
         Ok(hello) => {
             stream.flush(Duration::MAX).await?;

@@ -40,6 +40,47 @@ pub(crate) const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// Dials at a time; further ones wait.
 pub(crate) const DIALS_MAX: usize = 64;
 
+/// Guests of a closed party that are remembered, far more than are ever let in at once.
+pub(crate) const GUESTS_MAX: usize = 4096;
+/// Wrong pass phrases of strangers that all peers of a closed party answer together: one in each such time, 240 an hour.
+/// Each peer answers its part, by the number of guests that it knows.
+pub(crate) const GUESSES_BACK_PER_PARTY: Duration = Duration::from_secs(15);
+/// Wrong pass phrases of strangers that all peers of a closed party together answer at once, as far as the bounds of one
+/// peer allow.
+pub(crate) const GUESSES_BURST_PER_PARTY: u32 = 60;
+/// The fewest wrong pass phrases of strangers that one peer answers at once: one for a slip of the hand, one for another
+/// guest's, and one that nobody takes who has been wrong before.
+pub(crate) const GUESSES_BURST_MIN: u32 = 3;
+/// The most wrong pass phrases of strangers that one peer answers at once.
+pub(crate) const GUESSES_BURST_MAX: u32 = 6;
+/// As `GUESSES_BACK_PER_PARTY`, for peers that were dialled because they are said to be there: 60 an hour.
+pub(crate) const GUESSES_DIALLED_BACK_PER_PARTY: Duration = Duration::from_secs(60);
+/// As `GUESSES_BURST_PER_PARTY`, for peers that were dialled.
+pub(crate) const GUESSES_DIALLED_BURST_PER_PARTY: u32 = 30;
+/// As `GUESSES_BURST_MIN`, for peers that were dialled.
+pub(crate) const GUESSES_DIALLED_BURST_MIN: u32 = 1;
+/// As `GUESSES_BURST_MAX`, for peers that were dialled; also proofs that are shown to unknown peers at a time.
+pub(crate) const GUESSES_DIALLED_BURST_MAX: u32 = 3;
+/// One wrong pass phrase of an address is forgotten after this time.
+pub(crate) const GUESSES_FORGIVEN_AFTER: Duration = Duration::from_secs(3600);
+/// Addresses whose wrong pass phrases are counted; the one that was heard of least recently is forgotten.
+pub(crate) const GUESSERS_COUNTED_MAX: usize = 1024;
+/// Whoever was turned away for lack of tries takes part in the draw for this long: four of its own attempts.
+pub(crate) const KNOCKING_TIME: Duration = Duration::from_secs(60);
+/// A try is kept for whoever has drawn it for this long: two of its own attempts, and a little.
+pub(crate) const RESERVED_TIME: Duration = Duration::from_secs(35);
+/// Wrong pass phrases of the key of a guest: it may have been given a new one.
+pub(crate) const GUEST_GUESSES_MAX: u32 = 6;
+/// A guest's key gets one wrong pass phrase back in this time.
+pub(crate) const GUEST_GUESSES_BACK: Duration = Duration::from_secs(20);
+
+/// Memory that stretching a pass phrase takes, in KiB (RFC 9106, section 4, second recommended option: 64 MiB).
+pub(crate) const STRETCH_MEMORY_KIB: u32 = 64 << 10;
+/// Passes over that memory.
+pub(crate) const STRETCH_PASSES: u32 = 3;
+/// Lanes of that memory.
+pub(crate) const STRETCH_LANES: u32 = 4;
+
 /// Unsent bytes of control messages for one peer.
 pub(crate) const OUTBOX_BYTES_MAX: usize = 1 << 20;
 /// Requests of one peer that wait for an answer, and answers that wait to be sent. Far more than a peer may have by

@@ -1,70 +1,85 @@
 //! A closed party: how two peers prove to each other that they know the pass phrase, and who has proved it.
 //!
 //! SPAKE2 over Edwards25519 (RFC 9382 describes the construction; the constants and the transcript are those of the
-//! `spake2` crate), with the two TLS keys as identities. Both sides then show that they have the same key, by a tag that
+//! `spake2` crate), with the stretched pass phrase as password and the two TLS keys as identities. Both sides then show that they have the same key, by a tag that
 //! also covers the TLS session's channel binding: whoever stands between two sessions has two bindings and two pairs of
 //! identities, so the tags of one are worth nothing in the other. The dialling side shows its tag first, so a wrong
 //! guess is always seen by the side that was asked. Nothing that is sent lets a pass phrase be tried out elsewhere.
 //!
 //! The state machine here sends nothing; `handshake` carries its frames.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use argon2::{Algorithm, Argon2, Params, Version};
 use lanspread_proto::EncodeError;
 use lanspread_proto::party::{PartyFrame, SHARE_BYTES};
 use lanspread_types::{Party, PartyName, PeerId, PeerName, failpoint};
 use spake2::{Ed25519Group, Identity, Password, Spake2};
 
 use crate::guesses::Guesses;
-use crate::inbox::lock;
+use crate::limits::{STRETCH_LANES, STRETCH_MEMORY_KIB, STRETCH_PASSES};
 use crate::stream::BINDING_BYTES;
-
-/// Guests that are remembered, far more than are ever let in at once.
-const GUESTS_MAX: usize = 4096;
 
 /// What a peer of a closed party has at hand.
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
-    pub(crate) party: Party,
+    pub(crate) secret: Secret,
     /// The encoded frame that says who we are, to guests only.
     pub(crate) welcome: Vec<u8>,
     pub(crate) guesses: Arc<Guesses>,
-    pub(crate) guests: Arc<Guests>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error("the pass phrase cannot be stretched: {0}")]
+    Stretch(argon2::Error),
 }
 
 impl Door {
-    pub(crate) fn new(party: Party, name: &PeerName, program: &str) -> Result<Self, EncodeError> {
+    /// Stretches the pass phrase, which takes a while: not for the async threads.
+    pub(crate) fn new(party: &Party, name: &PeerName, program: &str) -> Result<Self, DoorError> {
         let welcome = PartyFrame::Welcome { name: name.clone(), program: program.to_owned() };
         let welcome = lanspread_proto::encode(&welcome)?;
-        Ok(Self { party, welcome, guesses: Arc::default(), guests: Arc::default() })
+        let secret = Secret::stretch(party).map_err(DoorError::Stretch)?;
+        Ok(Self { secret, welcome, guesses: Arc::default() })
     }
 
     pub(crate) fn name(&self) -> &PartyName {
-        &self.party.name
+        &self.secret.party
     }
 }
 
-/// Who has proved to know the pass phrase. A data connection shows the same TLS key and needs no further proof.
-#[derive(Debug, Default)]
-pub(crate) struct Guests(Mutex<(BTreeSet<PeerId>, VecDeque<PeerId>)>);
+/// A party's name and its stretched pass phrase, which takes the place of the pass phrase in every proof.
+///
+/// SPAKE2 gives no way to try pass phrases out at home. Should it fail at that (its implementation is neither audited nor
+/// constant-time), each try still costs an attacker the same memory and time.
+#[derive(Clone)]
+pub(crate) struct Secret {
+    party: PartyName,
+    stretched: [u8; 32],
+}
 
-impl Guests {
-    pub(crate) fn admit(&self, peer: PeerId) {
-        let (known, order) = &mut *lock(&self.0);
-        if !known.insert(peer) {
-            return;
-        }
-        order.push_back(peer);
-        if order.len() > GUESTS_MAX
-            && let Some(oldest) = order.pop_front()
-        {
-            known.remove(&oldest);
-        }
+impl Secret {
+    /// Argon2id with the second recommended option of RFC 9106. All guests must come to the same, so the salt follows from
+    /// the party's name, and the parameters belong to the protocol's version.
+    pub(crate) fn stretch(party: &Party) -> Result<Self, argon2::Error> {
+        let params = Params::new(STRETCH_MEMORY_KIB, STRETCH_PASSES, STRETCH_LANES, Some(32))?;
+        let salt = blake3::derive_key("lanspread/2 closed party salt", party.name.as_str().as_bytes());
+        let mut stretched = [0; 32];
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(
+            party.phrase.as_bytes(),
+            &salt,
+            &mut stretched,
+        )?;
+        Ok(Self { party: party.name.clone(), stretched })
     }
+}
 
-    pub(crate) fn contains(&self, peer: &PeerId) -> bool {
-        lock(&self.0).0.contains(peer)
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secret({}, hidden)", self.party)
     }
 }
 
@@ -103,22 +118,26 @@ pub(crate) struct BadShare;
 
 impl Proof {
     /// Begins; the bytes are for the other side.
-    pub(crate) fn begin(party: &Party, side: Side, session: Session) -> Result<(Self, PartyFrame), BadShare> {
-        let password = Password::new(party.phrase.as_bytes());
+    pub(crate) fn begin(
+        secret: &Secret,
+        side: Side,
+        session: Session,
+    ) -> Result<(Self, PartyFrame), BadShare> {
+        let password = Password::new(secret.stretched);
         let (a, b) = (Identity::new(&session.dialler.0), Identity::new(&session.listener.0));
         let (spake, share) = match side {
             Side::Dialler => Spake2::<Ed25519Group>::start_a(&password, &a, &b),
             Side::Listener => Spake2::<Ed25519Group>::start_b(&password, &a, &b),
         };
         let share = share.try_into().map_err(|_| BadShare)?;
-        Ok((Self { spake, side, session, party: party.name.clone() }, PartyFrame::Share(share)))
+        Ok((Self { spake, side, session, party: secret.party.clone() }, PartyFrame::Share(share)))
     }
 
     /// Takes the other side's share. The tags match if, and only if, everything does: pass phrase, party, both keys,
     /// session.
     pub(crate) fn tags(self, share: &[u8; SHARE_BYTES]) -> Result<Tags, BadShare> {
         let key = self.spake.finish(share).map_err(|_| BadShare)?;
-        let mut hasher = blake3::Hasher::new_derive_key("lanspread/1 closed party confirmation");
+        let mut hasher = blake3::Hasher::new_derive_key("lanspread/2 closed party confirmation");
         hasher.update(&key).update(&self.session.binding);
         hasher.update(&self.session.dialler.0).update(&self.session.listener.0);
         hasher.update(self.party.as_str().as_bytes());
@@ -151,8 +170,9 @@ mod tests {
     const BOB: PeerId = PeerId([2; 32]);
     const EVE: PeerId = PeerId([3; 32]);
 
-    fn party(name: &str, phrase: &str) -> Party {
-        Party { name: PartyName::new(name).unwrap(), phrase: PassPhrase::new(phrase).unwrap() }
+    fn party(name: &str, phrase: &str) -> Secret {
+        let (name, phrase) = (PartyName::new(name).unwrap(), PassPhrase::new(phrase).unwrap());
+        Secret::stretch(&Party { name, phrase }).unwrap()
     }
 
     fn session(dialler: PeerId, listener: PeerId, binding: u8) -> Session {
@@ -165,7 +185,7 @@ mod tests {
     }
 
     /// The tags of a dialler and a listener who each see things their own way.
-    fn meet(dialler: (&Party, Session), listener: (&Party, Session)) -> (Tags, Tags) {
+    fn meet(dialler: (&Secret, Session), listener: (&Secret, Session)) -> (Tags, Tags) {
         let (a, share_a) = Proof::begin(dialler.0, Side::Dialler, dialler.1).unwrap();
         let (b, share_b) = Proof::begin(listener.0, Side::Listener, listener.1).unwrap();
         (a.tags(&share(&share_b)).unwrap(), b.tags(&share(&share_a)).unwrap())
@@ -224,16 +244,13 @@ mod tests {
         }
     }
 
+    /// A second implementation comes to the same with any tool that knows Argon2id and BLAKE3.
     #[test]
-    fn the_oldest_guest_is_forgotten_first() {
-        let guests = Guests::default();
-        let id = |n: usize| {
-            let mut id = [0; 32];
-            id[..8].copy_from_slice(&n.to_le_bytes());
-            PeerId(id)
-        };
-        (0..=GUESTS_MAX).for_each(|n| guests.admit(id(n)));
-        assert!(!guests.contains(&id(0)) && guests.contains(&id(1)) && guests.contains(&id(GUESTS_MAX)));
-        assert_eq!(lock(&guests.0).0.len(), GUESTS_MAX);
+    fn stretching_has_golden_bytes() {
+        let secret = party("friday", "correct horse battery");
+        let hex: String = secret.stretched.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "79a9ef07043a0854811605640923c115fdbc7cbb2622e07669c6a5e15081d495");
+        assert_ne!(secret.stretched, party("saturday", "correct horse battery").stretched);
+        assert!(!format!("{secret:?}").contains(&hex));
     }
 }

@@ -12,7 +12,6 @@ use lanspread_api::reply::Empty;
 use lanspread_api::{ErrorBody, ErrorLine, ExitCode, Line, ReplyData, ResultLine, render};
 use lanspread_peer::catalog_choice::{self, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
-use lanspread_peer::types::Party;
 use lanspread_peer::{EventStream, PeerConfig, PeerHandle, RunningPeer, Streamed, pass_phrase};
 use tokio::io::Stdout;
 use tokio::sync::mpsc;
@@ -77,7 +76,7 @@ async fn start(args: Args) -> Result<RunningPeer, ErrorBody> {
     let party = match (args.party, &args.party_secret_file) {
         (Some(name), Some(path)) => {
             let phrase = pass_phrase::load(path).map_err(|e| ErrorBody::from(&e))?;
-            Some(Party { name, phrase })
+            Some(pass_phrase::join(name, phrase).map_err(|e| ErrorBody::from(&e))?)
         }
         _ => None,
     };

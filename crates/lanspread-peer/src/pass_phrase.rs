@@ -1,12 +1,14 @@
-//! The pass phrase of a closed party, from a file: arguments can be read by every program of the machine.
+//! The pass phrase of a closed party: read from a file, because arguments can be read by every program of the machine, and
+//! refused with a better one if it is easy to guess.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use lanspread_types::PassPhrase;
 use lanspread_types::limits::PASS_PHRASE_BYTES_MAX;
-use lanspread_types::party::PassPhraseError;
+use lanspread_types::party::{PassPhraseError, WeakPassPhrase};
+use lanspread_types::{Party, PartyName, PassPhrase};
+use ring::rand::{SecureRandom, SystemRandom};
 
 #[derive(Debug, thiserror::Error)]
 pub enum PassPhraseFileError {
@@ -16,6 +18,35 @@ pub enum PassPhraseFileError {
     NotText { path: PathBuf },
     #[error("the pass phrase in {path} is not valid: {source}")]
     Invalid { path: PathBuf, source: PassPhraseError },
+}
+
+/// A pass phrase that is refused because it is easy to guess, and one that is not.
+#[derive(Debug, thiserror::Error)]
+#[error("{weak}. A good one: {suggestion}")]
+pub struct WeakPhraseError {
+    pub weak: WeakPassPhrase,
+    pub suggestion: String,
+}
+
+/// Makes a member of a party, if its pass phrase is not easy to guess.
+pub fn join(name: PartyName, phrase: PassPhrase) -> Result<Party, WeakPhraseError> {
+    match phrase.check_strength(&name) {
+        Ok(()) => Ok(Party { name, phrase }),
+        Err(weak) => Err(WeakPhraseError { weak, suggestion: suggest() }),
+    }
+}
+
+/// Without `0`, `1`, `l` and `o`, which look alike.
+const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Makes a pass phrase of 60 random bits that can be read aloud, such as `k7mq-x2fd-9rtw`.
+pub fn suggest() -> String {
+    let mut random = [0; 12];
+    // Without random numbers there is no peer either: its key needs them.
+    let _ = SystemRandom::new().fill(&mut random);
+    let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte % 32)]);
+    let groups: Vec<String> = random.chunks(4).map(|group| group.iter().map(letter).collect()).collect();
+    groups.join("-")
 }
 
 /// Reads the file, which holds the pass phrase and nothing else.
@@ -53,5 +84,15 @@ mod tests {
             std::fs::write(&path, bad).unwrap();
             assert!(matches!(load(&path), Err(PassPhraseFileError::Invalid { .. })));
         }
+    }
+
+    #[test]
+    fn suggestions_are_strong_and_differ() {
+        let party = PartyName::new("friday").unwrap();
+        let weak = join(party.clone(), PassPhrase::new("friday2026").unwrap()).unwrap_err();
+        assert!(weak.to_string().ends_with(&weak.suggestion), "{weak}");
+        assert_ne!(weak.suggestion, suggest());
+        let strong = (0..1000).filter(|_| PassPhrase::new(suggest()).unwrap().check_strength(&party).is_ok());
+        assert!(strong.count() >= 990, "but for a rare run or repetition");
     }
 }

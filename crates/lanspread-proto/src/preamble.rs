@@ -67,12 +67,12 @@ mod tests {
     fn other_roles_and_versions_are_refused() {
         assert_eq!(split(&[2]), Err(PreambleError::UnknownRole(2)));
         assert_eq!(split(b"GET / HTTP/1.1"), Err(PreambleError::UnknownRole(b'G')));
-        assert_eq!(split(&[1, 2, 1]), Err(PreambleError::OtherVersion { theirs: 258 }));
+        assert_eq!(split(&[1, 1, 1]), Err(PreambleError::OtherVersion { theirs: 257 }));
     }
 
     #[test]
     fn golden_bytes() {
         assert_eq!(encode(Role::Control), [0]);
-        assert_eq!(encode(Role::Data), [1, 1, 0]);
+        assert_eq!(encode(Role::Data), [1, 2, 0]);
     }
 }

@@ -2,7 +2,7 @@
 
 crate::limits! {
 /// Version of the peer protocol. Peers with different numbers show each other, but exchange nothing.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Longest game id, in bytes.
 pub const GAME_ID_BYTES_MAX: usize = 64;
@@ -14,6 +14,11 @@ pub const PARTY_NAME_BYTES_MAX: usize = 64;
 pub const PASS_PHRASE_BYTES_MAX: usize = 256;
 /// Shortest pass phrase, in characters. Guesses are limited to some hundred an hour, so this is not about computing power.
 pub const PASS_PHRASE_CHARS_MIN: usize = 8;
+/// Fewest letters and digits of a new pass phrase, without common words, the party's name and runs: eight digits make
+/// 10^8 guesses, which is 38 years at 300 an hour.
+pub const PASS_PHRASE_COUNTED_MIN: usize = 8;
+/// Fewest different ones among them.
+pub const PASS_PHRASE_DISTINCT_MIN: usize = 5;
 /// Longest relative path, in bytes of UTF-8. Windows allows 32,767 UTF-16 units with the `\\?\` prefix.
 pub const REL_PATH_BYTES_MAX: usize = 1024;
 /// Longest path component: 255 is the limit of ext4 (bytes), NTFS and APFS (UTF-16 units).

@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::limits::{PARTY_NAME_BYTES_MAX, PASS_PHRASE_BYTES_MAX, PASS_PHRASE_CHARS_MIN};
+use crate::limits::{
+    PARTY_NAME_BYTES_MAX, PASS_PHRASE_BYTES_MAX, PASS_PHRASE_CHARS_MIN, PASS_PHRASE_COUNTED_MIN,
+    PASS_PHRASE_DISTINCT_MIN,
+};
 
 /// What a closed party is called. It is shown to everybody on the network, so that somebody who has the wrong pass
 /// phrase is told which one is wanted.
@@ -95,6 +98,113 @@ impl PassPhrase {
     }
 }
 
+/// What people take for pass phrases first, in lower case and without anything but letters and digits. Longer ones first:
+/// each is taken out of a phrase before it is counted.
+const COMMON: &[&str] = &[
+    "counterstrike",
+    "iloveyou",
+    "ichliebedich",
+    "qwertzuiop",
+    "qwertyuiop",
+    "asdfghjkl",
+    "willkommen",
+    "lanspread",
+    "minecraft",
+    "warcraft",
+    "starcraft",
+    "fortnite",
+    "lanparty",
+    "password",
+    "passwort",
+    "passw0rd",
+    "p4ssw0rd",
+    "football",
+    "fussball",
+    "baseball",
+    "sunshine",
+    "princess",
+    "superman",
+    "whatever",
+    "trustno1",
+    "changeme",
+    "freedom",
+    "letmein",
+    "welcome",
+    "zocken",
+    "gaming",
+    "qwertz",
+    "qwerty",
+    "asdfgh",
+    "yxcvbn",
+    "zxcvbn",
+    "1q2w3e",
+    "1qaz2wsx",
+    "dragon",
+    "monkey",
+    "master",
+    "shadow",
+    "secret",
+    "geheim",
+    "login",
+    "admin",
+    "hallo",
+    "hello",
+    "party",
+    "gamer",
+    "guest",
+    "gast",
+    "test",
+    "game",
+    "pass",
+];
+
+/// A pass phrase that others would soon guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the pass phrase is easy to guess: without common words, the party's name and runs such as 1234 it should have at \
+     least {PASS_PHRASE_COUNTED_MIN} letters and digits, {PASS_PHRASE_DISTINCT_MIN} of them different; this one has \
+     {counted}, {distinct} of them different"
+)]
+pub struct WeakPassPhrase {
+    pub counted: usize,
+    pub distinct: usize,
+}
+
+impl PassPhrase {
+    /// Says whether the pass phrase is good enough for a new member of this party. One that is kept from before stays
+    /// valid.
+    pub fn check_strength(&self, party: &PartyName) -> Result<(), WeakPassPhrase> {
+        let folded = |text: &str| -> String {
+            text.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect()
+        };
+        let mut text = folded(&self.0);
+        let name = folded(party.as_str());
+        // A very short name stands in many words.
+        for common in
+            [name.as_str()].into_iter().filter(|name| name.chars().count() > 2).chain(COMMON.iter().copied())
+        {
+            text = text.replace(common, " ");
+        }
+        let mut counted = Vec::new();
+        let (mut last, mut last_step) = (None, None);
+        for c in text.chars() {
+            let step = last.map(|last| i64::from(u32::from(c)) - i64::from(u32::from(last)));
+            let runs_on = step == last_step && step.is_some_and(|step| step.abs() <= 1);
+            (last, last_step) = (Some(c), step);
+            if c != ' ' && !runs_on {
+                counted.push(c);
+            }
+        }
+        let total = counted.len();
+        counted.sort_unstable();
+        counted.dedup();
+        if total < PASS_PHRASE_COUNTED_MIN || counted.len() < PASS_PHRASE_DISTINCT_MIN {
+            return Err(WeakPassPhrase { counted: total, distinct: counted.len() });
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for PassPhrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PassPhrase(hidden)")
@@ -146,5 +256,42 @@ mod tests {
         assert_eq!(PartyName::new("a\u{7}b"), Err(PartyNameError::Character));
         assert_eq!(PartyName::new(" a"), Err(PartyNameError::Character));
         assert_eq!(PartyName::new("fu\u{308}nf"), PartyName::new("f\u{fc}nf"));
+    }
+
+    #[test]
+    fn weak_phrases_are_refused() {
+        let friday = PartyName::new("Friday Night").unwrap();
+        for weak in [
+            "password123",
+            "Passwort 2026!",
+            "aaaaaaaaaaaa",
+            "12345678",
+            "9876543210abc",
+            "abababababab",
+            "lanparty2026",
+            "friday night!",
+            "FRIDAY-NIGHT-26",
+            "qwertz qwertz",
+            "hallo hallo hallo",
+            "letmein letmein",
+            "a b c d e f g h",
+        ] {
+            let phrase = PassPhrase::new(weak).unwrap();
+            assert!(phrase.check_strength(&friday).is_err(), "{weak}");
+        }
+        let short = PartyName::new("a").unwrap();
+        for good in [
+            "correct horse battery",
+            "wrong donkey cell",
+            "tasse kaffee",
+            "f\u{fc}nf tasse kaffee",
+            "k7mq-x2fd-9rtw",
+            "83619274",
+            "lanparty im keller von jonas",
+        ] {
+            let phrase = PassPhrase::new(good).unwrap();
+            assert_eq!(phrase.check_strength(&friday), Ok(()), "{good}");
+            assert_eq!(phrase.check_strength(&short), Ok(()), "{good}");
+        }
     }
 }

@@ -9,7 +9,6 @@ use lanspread_peer::catalog::Catalog;
 use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
 use lanspread_peer::{EventStream, Find, FolderLock, PeerConfig, PeerHandle};
-use lanspread_types::Party;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -199,7 +198,7 @@ fn config(args: RunArgs, find: Find, state_dir: &Path) -> Result<PeerConfig, Err
         None => None,
         Some(name) => {
             let phrase = pass_phrase::obtain(name.as_str(), args.party_secret_file.as_deref())?;
-            Some(Party { name, phrase })
+            Some(lanspread_peer::pass_phrase::join(name, phrase).map_err(|e| ErrorBody::from(&e))?)
         }
     };
     Ok(PeerConfig {

@@ -121,15 +121,17 @@ export class SettingsPage extends HTMLElement {
     this.#party.dataset.shown = status.party ?? '';
     const name = h('input', { name: 'party', required: true, maxlength: 64, autocomplete: 'off' });
     const phrase = h('input', { name: 'phrase', type: 'password', required: true, minlength: 8, autocomplete: 'new-password' });
+    const refused = h('p', { class: 'trouble', role: 'alert' });
     const join = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
-      if (await order('party', { name: name.value, phrase: phrase.value })) toast(t('You belong to {party} now.', { party: name.value }), 'good');
+      await post('party', { name: name.value, phrase: phrase.value }).then(
+        () => toast(t('You belong to {party} now.', { party: name.value }), 'good'), (error) => say(refused, error.message));
     };
     this.#party.replaceChildren(...(status.party
       ? [h('p', {}, t('You belong to the closed party {party}. Who does not know its pass phrase sees nothing of it.', { party: status.party })),
         h('p', {}, h('button', { type: 'button', onclick: () => order('party', {}) }, t('Leave the party')))]
       : [h('p', { class: 'note' }, t('Everybody in the network may come in. A closed party lets in only who knows its pass phrase; all its guests type the same two things here.')),
-        h('form', { class: 'setting', onsubmit: join }, h('label', { class: 'field' }, t('Name of the party'), name), h('label', { class: 'field' }, t('Pass phrase'), phrase), h('button', { type: 'submit' }, t('Join')))]));
+        h('form', { class: 'setting', onsubmit: join }, h('label', { class: 'field' }, t('Name of the party'), name), h('label', { class: 'field' }, t('Pass phrase'), phrase), h('button', { type: 'submit' }, t('Join'))), refused]));
   }
 
   /** @param {Catalog} catalog */

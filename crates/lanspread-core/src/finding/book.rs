@@ -40,8 +40,9 @@ const TRIES_MAX_HEARD: u32 = 6;
 const ANEW_AFTER: Duration = Duration::from_secs(30);
 /// A peer of another version may have been updated meanwhile.
 const OTHER_VERSION_AGAIN: Duration = Duration::from_secs(60);
-/// Too many wrong pass phrases are forgotten in a minute.
-const TOO_MANY_TRIES_AGAIN: Duration = Duration::from_secs(75);
+/// Too many wrong pass phrases came: whoever tries again takes part in the draw for the next one, and a try that was drawn is
+/// kept for 35 s, which must suffice for two attempts.
+const TOO_MANY_TRIES_AGAIN: Duration = Duration::from_secs(15);
 /// Time between two peers of other versions that are told of, after a burst.
 const OTHER_VERSION_NEWS_EVERY: Duration = Duration::from_secs(10);
 /// Addresses without a known identity that are shown with what became of them.

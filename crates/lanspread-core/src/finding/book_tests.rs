@@ -186,8 +186,8 @@ fn who_was_turned_away_for_what_others_did_is_tried_again() {
     seen.hear(0, LARGER, Means::Mdns, &[addr(1)]);
     assert_eq!(seen.due(0), [LARGER]);
     seen.book.other_party(LARGER, addr(1), &PartyMismatch::TooManyTries, false, at(10));
-    assert_eq!(seen.due(60_000), []);
-    assert_eq!(seen.due(76_000), [LARGER]);
+    assert_eq!(seen.due(14_000), []);
+    assert_eq!(seen.due(16_000), [LARGER]);
 }
 
 #[test]

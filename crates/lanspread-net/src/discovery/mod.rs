@@ -126,7 +126,7 @@ mod tests {
     fn announced(party: Option<Party>) -> Announced {
         let identity = Identity::generate().unwrap();
         let name = PeerName::new("Ann").unwrap();
-        let door = party.map(|party| Door::new(party, &name, "test").unwrap());
+        let door = party.map(|party| Door::new(&party, &name, "test").unwrap());
         let (tls, protocol) = (TlsConfigs::new(&identity).unwrap(), PROTOCOL_VERSION);
         let local = Local { peer: identity.peer_id(), name, protocol, hello: Vec::new(), tls, door };
         Announced::of(&local, "0.0.0.0:4000".parse().unwrap())

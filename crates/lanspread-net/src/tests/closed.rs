@@ -108,6 +108,46 @@ async fn guessing_is_slow() {
     assert!(limited >= 10, "{limited} of 24 reports speak of the limit");
 }
 
+/// Eight attackers at addresses of their own use up the tries of strangers. Guests, and those whom a guest introduces,
+/// notice nothing.
+#[tokio::test]
+async fn guessers_at_many_addresses_do_not_lock_guests_out() {
+    let friday = party("friday", "correct horse battery");
+    let mut ann = guest("Ann", Some(friday.clone())).await;
+    let (mut bob, mut carol) =
+        (guest("Bob", Some(friday.clone())).await, guest("Carol", Some(friday.clone())).await);
+    let mut dora = guest("Dora", Some(friday)).await;
+    assert_eq!(meet(&mut bob, &mut ann).await, [None, None]);
+    let (mut wrong, mut unheard) = (0, 0);
+    for n in 0..8 {
+        let listen = std::net::SocketAddr::from(([127, 0, 72, 1 + n], 0));
+        let wrong_phrase = Some(party("friday", &format!("correct horse batter{n}")));
+        let config = EndpointConfig { party: wrong_phrase, listen, ..config("Eve") };
+        let mut eve = Peer::with(config, PROTOCOL_VERSION).await;
+        for _ in 0..3 {
+            let [learned, seen] = meet(&mut eve, &mut ann).await;
+            assert_eq!(learned, seen);
+            match learned {
+                Some(PartyMismatch::WrongPassPhrase) => wrong += 1,
+                Some(PartyMismatch::TooManyTries) => unheard += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!((wrong, unheard), (6, 18), "looked at and not");
+    let strangers = [PartyMismatch::TooManyTries, PartyMismatch::TooManyTries].map(Some);
+    assert_eq!(meet(&mut dora, &mut ann).await, strangers);
+    // Bob is known; Carol is, once Bob has said so.
+    assert_eq!(meet(&mut bob, &mut ann).await, [None, None]);
+    bob.endpoint.dial(ann.addr());
+    let (to_ann, ..) = bob.connected().await;
+    ann.connected().await;
+    let introduction = lanspread_types::message::Introduction { peer: carol.id(), addr: carol.addr() };
+    bob.endpoint.send(to_ann, &Message::Introduce { peers: vec![introduction] });
+    assert!(matches!(ann.event().await, NetEvent::Message { message: Message::Introduce { .. }, .. }));
+    assert_eq!(meet(&mut carol, &mut ann).await, [None, None]);
+}
+
 #[tokio::test]
 async fn a_peer_that_was_looked_for_and_is_in_another_party_is_told_of_once() {
     let friday = party("friday", "correct horse battery");
@@ -132,7 +172,7 @@ fn local(party: &Party) -> Local {
     let identity = Identity::generate().unwrap();
     let hello = hello::encode_closed(PROTOCOL_VERSION, 4242, &party.name).unwrap();
     let name = lanspread_types::PeerName::new("local").unwrap();
-    let door = Some(Door::new(party.clone(), &name, "test").unwrap());
+    let door = Some(Door::new(party, &name, "test").unwrap());
     let tls = TlsConfigs::new(&identity).unwrap();
     Local { peer: identity.peer_id(), name, protocol: PROTOCOL_VERSION, hello, tls, door }
 }
@@ -218,8 +258,12 @@ async fn what_a_guest_said_once_opens_no_second_session() {
         assert!(matches!(greeting.unwrap(), Greeting::Closed { .. }));
         let binding = stream.channel_binding().unwrap();
         let session = crate::party::Session { dialler: ann.peer, listener: peer, binding };
-        let (proof, share) =
-            crate::party::Proof::begin(&friday, crate::party::Side::Dialler, session).unwrap();
+        let (proof, share) = crate::party::Proof::begin(
+            &ann.door.as_ref().unwrap().secret,
+            crate::party::Side::Dialler,
+            session,
+        )
+        .unwrap();
         let share = match &recorded {
             Some((share, _)) => share.clone(),
             None => lanspread_proto::encode(&share).unwrap(),
@@ -284,7 +328,8 @@ async fn a_data_connection_comes_after_the_proof() {
     let addr = socket.local_addr().unwrap();
     for guest in [false, true] {
         if guest {
-            bob.door.as_ref().unwrap().guests.admit(ann.peer);
+            let ip = addr.ip();
+            bob.door.as_ref().unwrap().guesses.admit(crate::guesses::Visitor { peer: ann.peer, ip });
         }
         let dial = dial_data(addr, None, ann.tls.only_peer(bob.peer).unwrap());
         let accepted = async {

@@ -32,11 +32,12 @@ fn wanted_party(order: &PartyOrder) -> Result<Option<KeptParty>, ErrorBody> {
     let name =
         PartyName::new(name.trim()).map_err(|e| ErrorBody::new(ErrorCode::InvalidField, e.to_string()))?;
     let phrase = order.phrase.clone().unwrap_or_default();
-    PassPhrase::new(&phrase).map_err(|e| {
+    let valid = PassPhrase::new(&phrase).map_err(|e| {
         let mut error = ErrorBody::new(ErrorCode::PartyInvalid, e.to_string());
         error.hint = None;
         error
     })?;
+    lanspread_peer::pass_phrase::join(name.clone(), valid).map_err(|e| ErrorBody::from(&e))?;
     Ok(Some(KeptParty { name, phrase }))
 }
 

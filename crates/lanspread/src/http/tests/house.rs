@@ -47,6 +47,7 @@ async fn what_is_no_party_and_no_catalogue_is_refused_and_nothing_changes() {
     for (path, body) in [
         ("/api/v1/party", "{\"name\":\"friday\",\"phrase\":\"short\"}"),
         ("/api/v1/party", "{\"name\":\"friday\"}"),
+        ("/api/v1/party", "{\"name\":\"friday\",\"phrase\":\"Friday 2026!\"}"),
         ("/api/v1/party", "{\"name\":\"\",\"phrase\":\"correct horse battery\"}"),
         ("/api/v1/catalog", "{\"key\":\"nonsense\"}"),
         ("/api/v1/catalog", "{\"file\":\"relative.toml\"}"),

@@ -5,12 +5,14 @@ import { why } from './words.js';
 
 /** A refusal, with the contract's code. */
 export class Refused extends Error {
-  /** @param {number} status @param {{code: string, message: string, hint?: string}} error */
+  /** @param {number} status @param {{code: string, message: string, hint?: string, [field: string]: any}} error */
   constructor(status, error) {
     super(why(error));
     this.status = status;
     this.code = error.code;
     this.hint = error.hint;
+    /** Everything that the refusal says. */
+    this.body = error;
   }
 }
 

@@ -7,6 +7,7 @@ import { attr, h, icon, say } from './dom.js';
 import { bytes, clock, duration, rate, version } from './format.js';
 import { isOutdated, nameOf, nextStep, otherSteps, standing, standingText } from './steps.js';
 import { state } from './state.js';
+import { supportText } from './trust.js';
 import { sentence } from './sentences.js';
 import { count, t } from './words.js';
 
@@ -116,6 +117,9 @@ export class GamePage extends HTMLElement {
   #showFacts(game) {
     /** @type {[string, string][]} */
     const facts = [[t('Version in the room'), version(game.eti_game_version)]];
+    const support = supportText(game);
+    if (support) facts.push([t('Who stands behind it'), support]);
+    if (game.dated_ahead) facts.push([t('Note'), t('The version here is dated after tomorrow; others do not take it.')]);
     if (game.local_version) facts.push([t('Version here'), version(game.local_version) + (isOutdated(game) ? ` (${t('older')})` : '')]);
     if (game.installed_version && game.installed_version !== game.local_version) facts.push([t('Installed version'), version(game.installed_version)]);
     const { genre, players } = game.about ?? {};

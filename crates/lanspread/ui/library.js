@@ -5,6 +5,7 @@ import { attr, h, icon, say } from './dom.js';
 import { bytes, rate } from './format.js';
 import { isOutdated, nameOf, nextStep, standing, standingText } from './steps.js';
 import { state } from './state.js';
+import { supportText } from './trust.js';
 import { count, t } from './words.js';
 
 
@@ -45,6 +46,7 @@ class GameCard extends HTMLElement {
   link = h('a', { class: 'cover', tabindex: -1 }, this.cover);
   name = h('span', { class: 'name' });
   facts = h('span', { class: 'facts' });
+  support = h('span', { class: 'support', hidden: true });
   badge = h('span', { class: 'badge' });
   button = h('button', { type: 'button', class: 'step', tabindex: -1 });
   bar = h('progress', { max: 1, hidden: true });
@@ -57,7 +59,7 @@ class GameCard extends HTMLElement {
   }
 
   connectedCallback() {
-    if (!this.firstChild) this.append(this.link, h('div', { class: 'text' }, this.name, this.facts), this.badge, this.bar, this.button);
+    if (!this.firstChild) this.append(this.link, h('div', { class: 'text' }, this.name, this.facts, this.support), this.badge, this.bar, this.button);
   }
 
   /** @param {GameRow} game */
@@ -69,7 +71,6 @@ class GameCard extends HTMLElement {
     const name = nameOf(game);
     const standingNow = standing(game);
     const text = standingText(game);
-    attr(this.link, 'aria-label', `${name}, ${text}`);
     say(this.name, name);
     this.name.title = name;
     const operation = state.operation(id);
@@ -78,6 +79,12 @@ class GameCard extends HTMLElement {
       : [game.size ? bytes(game.size) : '', standingNow !== 'room' && game.peer_count ? count(game.peer_count, '{n} has it', '{n} have it') : ''].filter(Boolean).join(' · ');
     say(this.facts, facts);
     say(this.badge, text);
+    // On a card only what should give pause; the rest stands on the game's own page.
+    const support = game.support === 'single' && (standingNow === 'room' || standingNow === 'update') ? supportText(game) : '';
+    this.support.hidden = support === '';
+    say(this.support, support);
+    this.support.title = support;
+    attr(this.link, 'aria-label', [name, text, support].filter(Boolean).join(', '));
     attr(this, 'data-standing', standingNow);
     const total = operation?.progress.total_bytes ?? 0;
     this.bar.hidden = total === 0;

@@ -55,7 +55,7 @@ export class SettingsPage extends HTMLElement {
         form(() => change({ quiet_upload: Math.round(Number(this.#quiet.value || 0) * MEGA) }, t('Saved.')),
           h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet), h('button', { type: 'submit' }, t('Save')), h('small', {}, t('Takes hold while a game runs that was started from here; Downloads lets it go sooner.')))),
       h('section', { class: 'card', id: 'party' }, h('h2', {}, t('Party')), this.#party, this.#catalog,
-        h('label', { class: 'check' }, this.#wants, h('span', {}, t('Fetch what others ask everybody to fetch'), h('small', {}, t('The organiser can have the evening’s game on every PC with one click.'))))),
+        h('label', { class: 'check' }, this.#wants, h('span', {}, t('Fetch what others ask everybody to fetch'), h('small', {}, t('The organiser can have the evening’s game on every PC with one click. Only what the catalogue names is fetched so.'))))),
       state.actions.has('invitation') ? this.#friend : null,
       h('section', { class: 'card' }, h('h2', {}, t('Help')),
         h('table', { class: 'keys' }, h('caption', {}, t('Keys')), h('tbody', {}, ...KEYS.map(([key, text]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text)))))),

@@ -1,9 +1,10 @@
 // What a game's next step is: the one button, and what its page offers beside it.
 
-import { order, post } from './api.js';
+import { order } from './api.js';
 import { confirm, toast } from './dialogs.js';
 import { bytes, percent } from './format.js';
 import { state } from './state.js';
+import { orderWithWord } from './trust.js';
 import { count, language, t } from './words.js';
 
 /** @typedef {{key: string, label: string, short?: string, run: (() => Promise<unknown>) | null}} Step */
@@ -64,14 +65,14 @@ export function nextStep(game) {
     return { key: 'cancel', label: t('Cancel'), run: stoppable ? () => order('cancel', { game_id: id }) : null };
   }
   switch (standing(game)) {
-    case 'update': return { key: 'update', label: t('Update'), run: () => order(state.actions.has('update') ? 'update' : 'download', { game_id: id }) };
+    case 'update': return { key: 'update', label: t('Update'), run: () => fetchGame(game) };
     case 'installed':
       return state.actions.has('play')
-        ? { key: 'play', label: t('Play'), run: () => play(id) }
+        ? { key: 'play', label: t('Play'), run: () => play(game) }
         : { key: 'open', label: t('Open folder'), short: t('Open'), run: () => order('open-folder', { game_id: id }) };
     case 'checking': return { key: 'install', label: t('Install'), run: () => order('install', { game_id: id }) };
     case 'downloaded': return { key: 'install', label: t('Install'), run: () => order('install', { game_id: id }) };
-    case 'room': return { key: 'get', label: t('Get'), run: () => order('download', { game_id: id }) };
+    case 'room': return { key: 'get', label: t('Get'), run: () => fetchGame(game) };
     default: return { key: 'away', label: t('Get'), run: null };
   }
 }
@@ -85,10 +86,10 @@ export function otherSteps(game) {
   const steps = [];
   const add = (/** @type {string} */ key, /** @type {string} */ label, /** @type {() => Promise<unknown>} */ run) => steps.push({ key, label, run });
   if (!game.downloaded && game.peer_count > 0) {
-    add('download', t('Download only'), () => order('download', { game_id: id, install: false }));
+    add('download', t('Download only'), () => fetchGame(game, false));
     if (!game.installed && offered.has('stream-install')) add('stream-install', t('Install without keeping the archive'), () => order('stream-install', { game_id: id }));
   }
-  if (game.downloaded && game.installed && isOutdated(game) && offered.has('play')) add('play', t('Play'), () => play(id));
+  if (game.downloaded && game.installed && isOutdated(game) && offered.has('play')) add('play', t('Play'), () => play(game));
   if (game.downloaded && offered.has('verify')) add('verify', t('Check files'), () => order('verify', { game_id: id }));
   if (game.downloaded || game.installed) add('open', t('Open folder'), () => order('open-folder', { game_id: id }));
   if (game.installed) add('uninstall', t('Uninstall'), () => uninstall(game));
@@ -97,16 +98,17 @@ export function otherSteps(game) {
   return steps.filter((step) => step.key !== next);
 }
 
-/** Starts a game; where nothing says how, its folder is shown instead. @param {string} id */
-async function play(id) {
-  try {
-    const { data } = await post('play', { game_id: id, launch: true, language });
-    if (data.launched) return;
-    toast(t('Nothing says how this game is started; here is its folder.'));
-    await order('open-folder', { game_id: id });
-  } catch (error) {
-    toast(error instanceof Error ? error.message : String(error), 'bad');
-  }
+/** Fetches a game, or the version that takes the place of what is here. @param {GameRow} game @param {boolean} [install] */
+function fetchGame(game, install = true) {
+  return orderWithWord('download', { game_id: game.game_id, install }, nameOf(game));
+}
+
+/** Starts a game; where nothing says how, its folder is shown instead. @param {GameRow} game */
+async function play(game) {
+  const answer = await orderWithWord('play', { game_id: game.game_id, launch: true, language }, nameOf(game));
+  if (!answer || answer.data.launched) return;
+  toast(t('Nothing says how this game is started; here is its folder.'));
+  await order('open-folder', { game_id: game.game_id });
 }
 
 /** @param {GameRow} game */

@@ -18,9 +18,16 @@ interface GameRow {
   local_version: string | null;
   installed_version: string | null;
   content_id: string | null;
+  support?: 'pinned' | 'agreed' | 'single' | null;
+  confirmed_by: number;
+  supplier?: Supplier;
+  update_needs_confirmation?: boolean;
+  dated_ahead?: boolean;
   cover: string | null;
   about?: { players?: { min: number; max: number }; genre?: string; cover?: string; start?: string };
 }
+
+interface Supplier { peer_id: string; name: string; key: string }
 
 interface PeerRow {
   peer_id: string;

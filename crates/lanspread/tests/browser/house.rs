@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cases::{Case, click_step, ended_well, opened, wait_step, wait_until};
 use crate::driver::{Browser, Driver};
-use crate::lab::{Peer, VERSION, game, tiny_game};
+use crate::lab::{Peer, VERSION, game, program, tiny_game};
 
 pub const CASES: &[Case] = &[
     ("a closed party is joined and left", party),
@@ -112,7 +112,11 @@ fn catalog(driver: &Driver) {
 
 fn organiser(driver: &Driver) {
     let ada = Peer::run("ada", &["--upload-limit", "2M"], |games| game(games, "big", VERSION, 9_000_000));
-    let (bela, cleo) = (Peer::run("bela", &["--accept-wants"], |_| {}), Peer::run("cleo", &[], |_| {}));
+    let list = ada.folder().join("party.toml").to_str().unwrap().to_owned();
+    wait_until("the game is ready", || ada.game("big")["availability"] == "Ready");
+    ada.command_line(&["catalog", "make", "--title", "Friday", "-o", &list]);
+    let bela = Peer::run("bela", &["--accept-wants", "--catalog", &list], |_| {});
+    let cleo = Peer::run("cleo", &[], |_| {});
     let me = Peer::run("me", &[], |_| {});
     for other in [&ada, &bela, &cleo] {
         me.meet(other);
@@ -151,15 +155,7 @@ fn doctor(driver: &Driver) {
 
 fn quiet(driver: &Driver) {
     let me = Peer::run("me", &["--upload-limit", "9M"], |games| {
-        let source = tempfile::tempdir().unwrap();
-        let script = "#!/bin/sh\nwhile [ ! -e ../stop ]; do sleep 0.1; done\n";
-        std::fs::write(source.path().join("go.sh"), script).unwrap();
-        let source = source.path().to_str().unwrap();
-        let games = games.to_str().unwrap();
-        let args =
-            ["pack", source, "--id", "mine", "--version", VERSION, "--start", "go.sh", "--games-dir", games];
-        let packed = std::process::Command::new(env!("CARGO_BIN_EXE_lanspread")).args(args).output().unwrap();
-        assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+        program(games, "mine", "#!/bin/sh\nwhile [ ! -e ../stop ]; do sleep 0.1; done\n");
     });
     let upload = || me.get("status")["data"]["limits"]["upload"].clone();
     let browser = opened(driver, &me);
@@ -172,6 +168,7 @@ fn quiet(driver: &Driver) {
     wait_step(&browser, "mine", "play");
     assert_eq!(upload(), json!(9_000_000));
     click_step(&browser, "mine");
+    browser.click("dialog .danger");
     wait_until("sending is held back", || upload() == json!(500_000));
     browser.click("nav a[data-path=downloads]");
     browser.wait_text("downloads-page", "Sending is held back while you play");

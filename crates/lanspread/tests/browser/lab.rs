@@ -177,6 +177,19 @@ pub fn game(games: &Path, id: &str, version: &str, bytes: usize) {
     assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
 }
 
+/// A game of one script that starts it.
+pub fn program(games: &Path, id: &str, script: &str) {
+    let source = tempfile::tempdir().unwrap();
+    fs::write(source.path().join("go.sh"), script).unwrap();
+    let packed = Command::new(env!("CARGO_BIN_EXE_lanspread"))
+        .args(["pack", source.path().to_str().unwrap(), "--id", id, "--version", VERSION, "--start", "go.sh"])
+        .arg("--games-dir")
+        .arg(games)
+        .output()
+        .unwrap();
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+}
+
 /// A game that is just there: an archive that nobody unpacks.
 pub fn tiny_game(games: &Path, id: &str) {
     let folder = games.join(id);

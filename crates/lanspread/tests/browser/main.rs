@@ -14,6 +14,7 @@ mod house;
 mod lab;
 mod npm;
 mod policy;
+mod trust;
 mod types;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         .iter()
         .chain(house::CASES)
         .chain(policy::CASES)
+        .chain(trust::CASES)
         .map(|(name, run)| {
             let driver = driver.clone();
             let trial = Trial::test(*name, move || match driver {

@@ -1,0 +1,76 @@
+//! The two questions: before a game that is here is replaced by what one peer offers, and before a program starts for the
+//! first time.
+
+use serde_json::json;
+
+use crate::cases::{Case, card, click_step, ended_well, opened, wait_step, wait_until};
+use crate::driver::{Driver, key};
+use crate::lab::{Peer, VERSION, game, program};
+
+pub const CASES: &[Case] = &[
+    ("a lone peer's update is asked about, with both versions and its name", replace),
+    ("a program from the room is asked about once", first_start),
+];
+
+fn replace(driver: &Driver) {
+    let eve = Peer::run("Eve", &[], |games| game(games, "mine", "20260202", 3000));
+    let me = Peer::run("me", &[], |games| game(games, "mine", VERSION, 1000));
+    let key_of_eve = eve.get("status")["data"]["peer_id"].as_str().unwrap()[..8].to_owned();
+    let browser = opened(driver, &me);
+    browser.wait_text(&format!("{} .badge", card("mine")), "Downloaded");
+    me.meet(&eve);
+    wait_step(&browser, "mine", "update");
+    let lone = format!("Only from Eve ({key_of_eve}); nobody confirms it");
+    browser.wait_text(&format!("{} .support", card("mine")), &lone);
+
+    click_step(&browser, "mine");
+    browser.wait("document.querySelector('dialog')?.open");
+    browser.wait_text("dialog h2", "Replace mine?");
+    browser.wait_text("dialog .question", "Jan 1, 2026");
+    browser.wait_text("dialog .question", "Feb 2, 2026");
+    browser.wait_text("dialog .question", &format!("Eve (key {key_of_eve})"));
+    assert_eq!(browser.eval("return document.activeElement.textContent"), "No, keep it as it is");
+    browser.press([key::ESCAPE]);
+    browser.wait("!document.querySelector('dialog')");
+    assert_eq!(me.game("mine")["local_version"], VERSION, "nothing happens without a yes");
+
+    browser.click(&format!("{} a", card("mine")));
+    browser.wait_text("game-page .factlist", &lone);
+    browser.click(".actions .primary");
+    browser.wait("document.querySelector('dialog')?.open");
+    // By the keyboard alone: from the button that changes nothing to the one that does.
+    browser.press([key::TAB, key::ENTER]);
+    wait_until("the new version is here", || me.game("mine")["local_version"] == "20260202");
+    ended_well(&browser);
+}
+
+fn first_start(driver: &Driver) {
+    let eve = Peer::run("Eve", &[], |games| program(games, "mine", "#!/bin/sh\necho ran >> ../ran\n"));
+    let me = Peer::run("me", &[], |_| {});
+    let ran = || std::fs::read_to_string(me.games().join("mine/ran")).unwrap_or_default();
+    me.meet(&eve);
+    let browser = opened(driver, &me);
+    wait_step(&browser, "mine", "get");
+    browser.wait_text(&format!("{} .support", card("mine")), "Only from Eve");
+    click_step(&browser, "mine");
+    wait_step(&browser, "mine", "play");
+
+    click_step(&browser, "mine");
+    browser.wait("document.querySelector('dialog')?.open");
+    browser.wait_text("dialog h2", "Start mine for the first time?");
+    browser.wait_text("dialog .question", "go.sh");
+    browser.wait_text("dialog .question", "Eve (key ");
+    browser.press([key::ESCAPE]);
+    browser.wait("!document.querySelector('dialog')");
+    assert_eq!(ran(), "", "nothing runs without a yes");
+
+    click_step(&browser, "mine");
+    browser.click("dialog .danger");
+    wait_until("it ran", || ran() == "ran\n");
+    browser.wait("!document.querySelector('dialog')");
+    wait_step(&browser, "mine", "play");
+    click_step(&browser, "mine");
+    wait_until("it ran again, unasked", || ran() == "ran\nran\n");
+    assert_eq!(browser.eval("return document.querySelectorAll('dialog').length"), json!(0));
+    ended_well(&browser);
+}

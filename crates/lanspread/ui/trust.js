@@ -1,0 +1,92 @@
+// Who stands behind a game, and the two questions that are asked before nobody's word counts.
+
+import { post } from './api.js';
+import { open, toast } from './dialogs.js';
+import { h } from './dom.js';
+import { version } from './format.js';
+import { count, t } from './words.js';
+
+/** Digits of an id that are shown. */
+const SHORT = 8;
+
+/** @typedef {{eti_version: string | null, content_id: string | null, new_eti_version: string, new_content_id: string, supplier: Supplier}} Replacement */
+/** @typedef {{program: string, args: string[], content_id: string, suppliers: Supplier[]}} FirstStart */
+/** @typedef {{confirm: string, replacement?: Replacement, first_start?: FirstStart}} Question */
+
+/** Who stands behind what can be had, or what is here. Empty where there is nothing to say. @param {GameRow} game */
+export function supportText(game) {
+  if (game.support === 'pinned') return t('Named by the catalogue');
+  if (game.support === 'single' && game.supplier) return t('Only from {name} ({key}); nobody confirms it', { name: game.supplier.name, key: game.supplier.key });
+  if (game.support === 'agreed' && game.confirmed_by > 1) return count(game.confirmed_by, 'Confirmed by {n}', 'Confirmed by {n}');
+  return '';
+}
+
+/**
+ * Gives a command and, where the program asks first, asks the user and gives it again. Its answer, or null.
+ * @param {string} path
+ * @param {{game_id: string, [field: string]: any}} body
+ * @param {string} name what people call the game
+ */
+export async function orderWithWord(path, body, name) {
+  try {
+    return await post(path, body);
+  } catch (error) {
+    const question = /** @type {{body?: {question?: Question}}} */ (error).body?.question;
+    if (!question) return refused(error);
+    const sure = question.replacement ? await askReplace(name, question.replacement)
+      : question.first_start ? await askStart(name, question.first_start) : false;
+    if (!sure) return null;
+    // What was asked about is what is confirmed: if it has changed meanwhile, this is asked anew.
+    return orderWithWord(path, { ...body, confirm_content: question.confirm }, name);
+  }
+}
+
+/** @param {unknown} error */
+function refused(error) {
+  toast(error instanceof Error ? error.message : String(error), 'bad');
+  return null;
+}
+
+/** @param {string} name @param {Replacement} r */
+function askReplace(name, r) {
+  const supplier = named(r.supplier);
+  return ask(t('Replace {game}?', { game: name }), t('Only {who} offers this version. Nobody else in the room confirms it.', { who: supplier }), [
+    [t('Here'), described(r.eti_version, r.content_id)],
+    [t('Instead'), described(r.new_eti_version, r.new_content_id)],
+    [t('Offered by'), supplier],
+  ], t('Replace it'));
+}
+
+/** @param {string} name @param {FirstStart} s */
+function askStart(name, s) {
+  const from = s.suppliers.length ? s.suppliers.map(named).join(', ') : t('It was in your games folder already.');
+  return ask(t('Start {game} for the first time?', { game: name }), t('No catalogue names this content. What you start can do everything that you can do.'), [
+    [t('Program'), s.program],
+    ...(s.args.length ? [/** @type {[string, string]} */ ([t('Arguments'), s.args.map((arg) => JSON.stringify(arg)).join(' ')])] : []),
+    [t('Came from'), from],
+    [t('Content'), s.content_id.slice(0, SHORT)],
+  ], t('Start it'));
+}
+
+/** @param {string} question @param {string} text @param {[string, string][]} facts @param {string} yes */
+async function ask(question, text, facts, yes) {
+  const answer = await open(question, (dialog) => [
+    h('p', {}, text),
+    h('dl', { class: 'question' }, ...facts.map(([term, value]) => h('div', {}, h('dt', {}, term), h('dd', {}, value)))),
+    h('div', { class: 'row end' },
+      h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('No, keep it as it is')),
+      h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, yes)),
+  ]);
+  return answer === 'yes';
+}
+
+/** @param {Supplier} supplier */
+function named(supplier) {
+  return t('{name} (key {key})', { name: supplier.name, key: supplier.key });
+}
+
+/** @param {string | null} eti @param {string | null} content */
+function described(eti, content) {
+  const which = eti ? version(eti) : t('an unknown version');
+  return content ? t('{version}, content {content}', { version: which, content: content.slice(0, SHORT) }) : which;
+}

@@ -1,7 +1,5 @@
 //! What a node costs whose peers announce as much as they may.
 
-use std::time::Instant;
-
 use lanspread_types::limits::GAMES_PER_PEER_MAX;
 use lanspread_types::message::{GameOffer, LibraryUpdate, Message};
 use lanspread_types::{ContentId, GameId, GameVersion};
@@ -38,20 +36,13 @@ fn crowd() -> Party {
     party
 }
 
-/// The node's time for an answer. In a release build all of them are below 20 ms with sixteen peers; here the bound is
-/// ten times that, for a build that is hardly optimised on a machine that does other things. It was 7.9 s.
+/// What that takes is measured in `lanspread-sim` (`tests/crowds.rs`).
 #[test]
-fn views_of_a_crowded_room_are_cheap() {
+fn views_of_a_crowded_room_are_bounded() {
     let mut party = crowd();
-    let mut took = Vec::new();
-    for (name, command) in
-        [("room", Command::Room), ("list-games", Command::ListGames), ("list-peers", Command::ListPeers)]
-    {
+    for command in [Command::Room, Command::ListGames, Command::ListPeers] {
         party.now = party.now + SECOND;
-        let began = Instant::now();
-        let answer = party.command(0, command).unwrap().unwrap();
-        took.push((name, began.elapsed()));
-        match answer {
+        match party.command(0, command).unwrap().unwrap() {
             Reply::Room(room) => {
                 assert_eq!((room.guests.len(), room.games.len()), (CROWD + 1, ROOM_GAMES_MAX));
                 assert_eq!(room.games_left_out, CROWD * GAMES_PER_PEER_MAX + 1 - ROOM_GAMES_MAX);
@@ -67,9 +58,6 @@ fn views_of_a_crowded_room_are_cheap() {
             other => panic!("{other:?}"),
         }
     }
-    println!("{took:?}");
-    let slowest = took.iter().max_by_key(|(_, took)| *took).unwrap();
-    assert!(slowest.1 < SECOND / 5, "{took:?}");
 }
 
 #[test]

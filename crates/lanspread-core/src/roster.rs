@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lanspread_types::limits::{GAMES_PER_PEER_MAX, PEERS_MAX};
 use lanspread_types::message::{GameOffer, LibraryUpdate};
+use lanspread_types::name::Look;
 use lanspread_types::{ContentId, GameId, PeerId, failpoint};
 
 use crate::budget::{Budget, News, site_of};
@@ -27,7 +28,9 @@ const INTERESTS_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct RemotePeer {
     pub id: PeerId,
+    /// The name to show: with the short key where another one looks like it.
     pub name: String,
+    look: Look,
     pub addr: SocketAddr,
     pub protocol: u16,
     pub conn: ConnId,
@@ -83,6 +86,8 @@ pub struct Roster {
     me: PeerId,
     peers: BTreeMap<PeerId, RemotePeer>,
     by_conn: BTreeMap<ConnId, PeerId>,
+    /// What the own name looks like.
+    own_look: Look,
     /// Who has which slot.
     slots: Vec<Option<PeerId>>,
     offers: Offers,
@@ -90,11 +95,12 @@ pub struct Roster {
 }
 
 impl Roster {
-    pub fn new(me: PeerId) -> Self {
+    pub fn new(me: PeerId, own_name: &str) -> Self {
         Self {
             me,
             peers: BTreeMap::new(),
             by_conn: BTreeMap::new(),
+            own_look: Look::of(own_name),
             slots: Vec::new(),
             offers: Offers::default(),
             banned: BTreeSet::new(),
@@ -121,6 +127,7 @@ impl Roster {
             let peer = RemotePeer {
                 id: *id,
                 name: hello.name.to_string(),
+                look: Look::of(hello.name.as_str()),
                 addr: *addr,
                 protocol: hello.protocol,
                 conn: *conn,
@@ -137,6 +144,7 @@ impl Roster {
             };
             self.peers.insert(*id, peer);
             self.by_conn.insert(*conn, *id);
+            self.tell_apart(id);
             return Admission::New;
         };
         // Both sides must keep the same connection: the one that the smaller id dialled. Otherwise the newer one is
@@ -149,6 +157,7 @@ impl Roster {
         (known.conn, known.dialled, known.connected_at) = (*conn, *dialled, now);
         let addr = if failpoint!("keep-old-address") { known.addr } else { *addr };
         (known.name, known.addr, known.protocol) = (hello.name.to_string(), addr, hello.protocol);
+        known.look = Look::of(hello.name.as_str());
         (known.last_heard, known.pinged) = (now, false);
         known.library = RemoteLibrary::default();
         if failpoint!("forget-known-library") {
@@ -157,7 +166,25 @@ impl Roster {
         self.offers.enter(known.slot, site_of(known.addr.ip()));
         self.by_conn.remove(&old);
         self.by_conn.insert(*conn, *id);
+        self.tell_apart(id);
         Admission::Replaces(old)
+    }
+
+    /// Puts the short key beside the name of a peer and of those whose names look like it, or like our own.
+    fn tell_apart(&mut self, id: &PeerId) {
+        let Some(look) = self.peers.get(id).map(|peer| peer.look.clone()) else { return };
+        let alike: Vec<PeerId> =
+            self.peers.values().filter(|peer| peer.look.is_like(&look)).map(|peer| peer.id).collect();
+        if alike.len() < 2 && !look.is_like(&self.own_look) {
+            return;
+        }
+        for id in alike {
+            if let Some(peer) = self.peers.get_mut(&id)
+                && !peer.name.ends_with(&format!(" ({})", id.short()))
+            {
+                peer.name = format!("{} ({})", peer.name, id.short());
+            }
+        }
     }
 
     /// Forgets a peer whose connection ended. `None` when the connection is not its current one.
@@ -381,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_known_identity_at_a_new_address_keeps_its_library() {
-        let mut roster = Roster::new(ME);
+        let mut roster = Roster::new(ME, "me");
         assert!(roster.is_empty());
         assert_eq!(roster.admit(&connected(1, LARGER, 4000, true), at(0)), Admission::New);
         roster.update_library(&LARGER, update(0, 3, false, &["ggoo"], &[])).unwrap();
@@ -402,7 +429,7 @@ mod tests {
     fn when_both_dial_at_once_both_keep_what_the_smaller_id_dialled() {
         for (other, ours_stays) in [(LARGER, true), (SMALLER, false)] {
             for ours_first in [true, false] {
-                let mut roster = Roster::new(ME);
+                let mut roster = Roster::new(ME, "me");
                 roster.admit(&connected(1, other, 1, ours_first), at(0));
                 let second = roster.admit(&connected(2, other, 1, !ours_first), at(0));
                 let first_stays = ours_first == ours_stays;
@@ -417,7 +444,7 @@ mod tests {
     #[test]
     fn a_later_connection_takes_the_place_of_a_stale_one() {
         for later in [3, 60] {
-            let mut roster = Roster::new(ME);
+            let mut roster = Roster::new(ME, "me");
             roster.admit(&connected(1, LARGER, 1, true), at(0));
             let admission = roster.admit(&connected(2, LARGER, 1, false), at(later));
             assert_eq!(admission, Admission::Replaces(ConnId(1)), "{later} s");
@@ -426,7 +453,7 @@ mod tests {
 
     #[test]
     fn who_is_banned_stays_out_and_the_number_of_those_is_bounded() {
-        let mut roster = Roster::new(ME);
+        let mut roster = Roster::new(ME, "me");
         let admit = |roster: &mut Roster, peer| roster.admit(&connected(1, peer, 1, true), at(0));
         roster.ban(SMALLER);
         roster.ban(LARGER);
@@ -443,7 +470,7 @@ mod tests {
 
     #[test]
     fn a_peer_is_found_by_its_connection_and_its_address() {
-        let mut roster = Roster::new(ME);
+        let mut roster = Roster::new(ME, "me");
         roster.admit(&connected(1, LARGER, 4000, true), at(0));
         roster.admit(&connected(2, SMALLER, 5000, true), at(0));
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
@@ -455,7 +482,7 @@ mod tests {
 
     #[test]
     fn a_library_that_is_said_again_is_no_change() {
-        let mut roster = Roster::new(ME);
+        let mut roster = Roster::new(ME, "me");
         roster.admit(&connected(1, LARGER, 1, true), at(0));
         assert_eq!(
             roster.update_library(&LARGER, update(0, 1, false, &[], &[])),
@@ -469,7 +496,7 @@ mod tests {
 
     #[test]
     fn the_games_of_a_peer_are_bounded() {
-        let mut roster = Roster::new(ME);
+        let mut roster = Roster::new(ME, "me");
         roster.admit(&connected(1, LARGER, 1, true), at(0));
         let names: Vec<String> = (0..GAMES_PER_PEER_MAX + 2).map(|n| format!("g{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -490,7 +517,7 @@ mod tests {
 
     #[test]
     fn libraries_come_as_snapshot_and_changes() {
-        let mut roster = Roster::new(ME);
+        let mut roster = Roster::new(ME, "me");
         roster.admit(&connected(1, LARGER, 1, true), at(0));
         assert_eq!(roster.update_library(&LARGER, update(0, 4, true, &["a", "b"], &[])), Ok(false));
         assert_eq!(games(&roster, LARGER), Vec::<String>::new(), "half a snapshot shows nothing");
@@ -505,7 +532,7 @@ mod tests {
 
     #[test]
     fn the_number_of_peers_and_interests_is_bounded() {
-        let mut roster = Roster::new(ME);
+        let mut roster = Roster::new(ME, "me");
         for n in 0..PEERS_MAX as u64 + 1 {
             let mut id = [0; 32];
             id[..8].copy_from_slice(&n.to_le_bytes());
@@ -518,5 +545,22 @@ mod tests {
         assert!(peer.is_interested(ContentId([0; 32])) && !peer.is_interested(ContentId([u8::MAX; 32])));
         peer.set_interested(ContentId([0; 32]), false);
         assert!(!peer.is_interested(ContentId([0; 32])));
+    }
+
+    #[test]
+    fn names_that_look_alike_show_the_key() {
+        let mut roster = Roster::new(ME, "Ada");
+        let admit = |roster: &mut Roster, conn, peer, name: &str| {
+            let mut connected = connected(conn, peer, 1, true);
+            connected.hello.name = PeerName::new(name).unwrap();
+            roster.admit(&connected, at(0));
+        };
+        let names = |roster: &Roster| roster.iter().map(|peer| peer.name.clone()).collect::<Vec<_>>();
+        admit(&mut roster, 1, SMALLER, "Bob");
+        assert_eq!(names(&roster), ["Bob"]);
+        admit(&mut roster, 2, LARGER, "Воb");
+        assert_eq!(names(&roster), ["Bob (01010101)", "Воb (09090909)"], "with Cyrillic letters");
+        admit(&mut roster, 3, LARGER, "Аda");
+        assert!(names(&roster).contains(&"Аda (09090909)".to_owned()), "it looks like our own name");
     }
 }

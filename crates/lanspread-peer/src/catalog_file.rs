@@ -143,8 +143,9 @@ impl GameText {
 
 fn bounded(what: &str, text: &Option<String>, max: usize) -> Result<(), String> {
     let Some(text) = text else { return Ok(()) };
-    if text.is_empty() || text.chars().count() > max || text.chars().any(char::is_control) {
-        return Err(format!("{what} is one line of 1 to {max} characters"));
+    if text.is_empty() || text.chars().count() > max || lanspread_types::name::first_invisible(text).is_some()
+    {
+        return Err(format!("{what} is one line of 1 to {max} visible characters"));
     }
     Ok(())
 }

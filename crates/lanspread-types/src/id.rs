@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{GAME_ID_BYTES_MAX, PEER_NAME_BYTES_MAX};
+use crate::name::first_invisible;
 use crate::path::is_reserved_name;
 
 /// The id of a game, which is also the name of its folder: 1–64 ASCII letters, digits, `-`, `_` or `.`, neither
@@ -92,8 +93,8 @@ pub struct PeerName(String);
 pub enum PeerNameError {
     #[error("a name has 1 to {PEER_NAME_BYTES_MAX} bytes, this one has {0}")]
     Length(usize),
-    #[error("a name has no control characters")]
-    Control,
+    #[error("a name has no invisible characters, such as U+{:04X}", *.0 as u32)]
+    Invisible(char),
 }
 
 impl PeerName {
@@ -102,8 +103,8 @@ impl PeerName {
         if name.trim().is_empty() || name.len() > PEER_NAME_BYTES_MAX {
             return Err(PeerNameError::Length(name.len()));
         }
-        if name.chars().any(char::is_control) {
-            return Err(PeerNameError::Control);
+        if let Some(c) = first_invisible(&name) {
+            return Err(PeerNameError::Invisible(c));
         }
         Ok(Self(name))
     }
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn peer_names_are_one_visible_line() {
         assert!(PeerName::new("Jörg's PC 🎮").is_ok());
-        for bad in ["", "  ", "a\nb", "\u{1b}[31m", &"x".repeat(65)] {
+        for bad in ["", "  ", "a\nb", "\u{1b}[31m", "a\u{202e}b", "a\u{200b}", &"x".repeat(65)] {
             assert!(PeerName::new(bad).is_err(), "{bad:?}");
         }
     }

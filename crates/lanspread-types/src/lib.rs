@@ -11,6 +11,7 @@ mod limit_table;
 pub mod limits;
 pub mod manifest;
 pub mod message;
+pub mod name;
 pub mod origin;
 pub mod party;
 pub mod path;

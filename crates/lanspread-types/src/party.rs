@@ -9,6 +9,7 @@ use crate::limits::{
     PARTY_NAME_BYTES_MAX, PASS_PHRASE_BYTES_MAX, PASS_PHRASE_CHARS_MIN, PASS_PHRASE_COUNTED_MIN,
     PASS_PHRASE_DISTINCT_MIN,
 };
+use crate::name::first_invisible;
 
 /// What a closed party is called. It is shown to everybody on the network, so that somebody who has the wrong pass
 /// phrase is told which one is wanted.
@@ -20,7 +21,7 @@ pub struct PartyName(String);
 pub enum PartyNameError {
     #[error("a party's name has 1 to {PARTY_NAME_BYTES_MAX} bytes, this one has {0}")]
     Length(usize),
-    #[error("a party's name has no control characters, and no spaces at its ends")]
+    #[error("a party's name has no invisible characters, and no spaces at its ends")]
     Character,
 }
 
@@ -31,7 +32,7 @@ impl PartyName {
         if name.is_empty() || name.len() > PARTY_NAME_BYTES_MAX {
             return Err(PartyNameError::Length(name.len()));
         }
-        if name.chars().any(char::is_control) || name.trim() != name {
+        if first_invisible(&name).is_some() || name.trim() != name {
             return Err(PartyNameError::Character);
         }
         Ok(Self(name))

@@ -121,7 +121,7 @@ impl Node {
         let meeting = Meeting::new(config.me);
         let mut node = Self {
             rng: Rng::new(config.seed),
-            roster: Roster::new(config.me),
+            roster: Roster::new(config.me, &config.name),
             sites: Sites::default(),
             uplink: Uplink::new(),
             manifest_sends: ManifestSends::default(),

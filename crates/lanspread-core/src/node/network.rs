@@ -75,7 +75,7 @@ impl Node {
             }
             Admission::New => {
                 self.greet(*conn);
-                let name = connected.hello.name.to_string();
+                let name = self.roster.name_of(peer);
                 self.event(Event::PeerConnected { peer: *peer, name, addr: *addr });
             }
         }

@@ -146,6 +146,10 @@ error_codes! {
         hint "wait for its end, or cancel it if it is a download or an install";
     Busy "busy" Refused "operations are running that this would disturb"
         hint "wait for their end";
+    UnknownOrganiser "unknown-organiser" NotFound "no organiser of this fingerprint was met"
+        hint "`catalog_offered` in the status shows who was; or give the whole key";
+    OtherOrganiser "other-organiser" Refused "this peer goes by another organiser's catalogue already"
+        hint "forget that one first: start with --no-catalog, or on the page: Settings, Party";
     NotDownloaded "not-downloaded" Refused "the game is not downloaded here"
         hint "download it first";
     NotInstalled "not-installed" Refused "the game is not installed here";
@@ -448,6 +452,8 @@ impl From<&CommandError> for ErrorCode {
                 PartyMismatch::TooManyTries => Self::TooManyTries,
             },
             CommandError::WaitTimedOut { .. } => Self::WaitTimedOut,
+            CommandError::UnknownOrganiser { .. } => Self::UnknownOrganiser,
+            CommandError::OtherOrganiser { .. } => Self::OtherOrganiser,
             CommandError::Busy => Self::Busy,
             CommandError::Disk(error) => error.into(),
             CommandError::ShuttingDown => Self::ShuttingDown,
@@ -497,6 +503,8 @@ impl From<&CommandError> for ErrorBody {
             | CommandError::Incompatible { .. }
             | CommandError::OtherParty { .. }
             | CommandError::WaitTimedOut { .. }
+            | CommandError::UnknownOrganiser { .. }
+            | CommandError::OtherOrganiser { .. }
             | CommandError::Busy
             | CommandError::Disk(_)
             | CommandError::ShuttingDown => {}

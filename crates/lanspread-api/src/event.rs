@@ -71,6 +71,16 @@ pub enum Event {
         serial: u64,
         game_count: usize,
     },
+    /// A connected peer goes by an organiser's catalogue, and this peer by none. Told once for each key; `trust-catalog` or
+    /// `decline-catalog` answers it.
+    CatalogOffered {
+        /// The whole key.
+        key: String,
+        /// What people compare.
+        fingerprint: String,
+        peer_id: String,
+        name: String,
+    },
     /// Somebody asks everybody to fetch a game. `accepted`: this peer has started to.
     FetchWanted {
         peer_id: String,

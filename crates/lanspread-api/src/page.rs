@@ -247,10 +247,25 @@ pub struct InvitationOrder {
 pub struct Invitation {
     /// What a guest opens in a browser; `null` while the door is closed.
     pub address: Option<String>,
-    /// The address as a QR code.
+    /// The address with the organiser's key, for those who get it by a link; `null` while the door is closed.
+    pub link: Option<String>,
+    /// The link as a QR code.
     pub picture: Option<Picture>,
     /// The system that the program is for.
     pub system: String,
+    /// The hashes of the program, for the guest to compare; `null` while the door is closed.
+    pub program: Option<ProgramHashes>,
+    /// The fingerprint of the organiser whose catalogue counts here; `null` if there is none.
+    pub organiser: Option<String>,
+}
+
+/// What a file's bytes come to, in groups of four hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProgramHashes {
+    /// What `b3sum` prints.
+    pub blake3: String,
+    /// What `sha256sum` and `certutil -hashfile FILE SHA256` print.
+    pub sha256: String,
 }
 
 /// A picture of unit squares: an SVG path in a field of `size` by `size`.

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use lanspread_types::{GameId, failpoint};
+use lanspread_types::fingerprint::OrganiserError;
+use lanspread_types::{GameId, Organiser, failpoint};
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -287,6 +288,11 @@ impl Fields {
         priority.ok_or_else(|| invalid("priority", "is none of low, normal and high"))
     }
 
+    fn organiser(&self) -> Result<Organiser, ErrorBody> {
+        let text = self.text("key")?;
+        text.parse().map_err(|e: OrganiserError| ErrorBody::new(ErrorCode::InvalidField, e.to_string()))
+    }
+
     fn path(&self) -> Result<String, ErrorBody> {
         let path = self.text("path")?;
         if path.is_empty() || path.contains('\0') {
@@ -338,6 +344,8 @@ fn command(name: CommandName, fields: &Fields) -> Result<Request, ErrorBody> {
         }
         CommandName::Room => Request::Room,
         CommandName::WantGame => Request::WantGame { game_id: fields.game_id()? },
+        CommandName::TrustCatalog => Request::TrustCatalog { key: fields.organiser()? },
+        CommandName::DeclineCatalog => Request::DeclineCatalog { key: fields.organiser()? },
         CommandName::SetGameDir => Request::SetGameDir { path: fields.path()? },
         CommandName::Shutdown => Request::Shutdown,
     })

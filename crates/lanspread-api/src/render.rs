@@ -18,7 +18,7 @@ use lanspread_peer::snapshot::{
 };
 use lanspread_peer::{Streamed, types::message::GameOffer};
 use lanspread_types::limits::PROTOCOL_VERSION;
-use lanspread_types::{GameId, failpoint};
+use lanspread_types::{CatalogKey, GameId, failpoint};
 
 use crate::CONTRACT_VERSION;
 use crate::error::{ErrorBody, ErrorCode};
@@ -30,8 +30,9 @@ use crate::line::{ErrorLine, Id, Line, ResultLine};
 use crate::reply::{
     About, AbsenceCode, ActiveOperation, AdvertisedGame, Availability, CatalogInfo, CatalogMode, Check,
     Diagnosis, DownloadReply, Empty, Fetching, GameInfo, GameList, GameReply, GamesDir, Guest, Health,
-    Limits, OperationKind, OtherCopy, OtherPeer, PeerCount, PeerInfo, PeerList, PlayReply, Players, Progress,
-    RefusedPeer, ReplyData, Room, RoomGame, Status, Swarm, SwarmSource, Traffic, WantReply,
+    Limits, OfferedCatalog, OperationKind, OrganiserReply, OtherCopy, OtherPeer, PeerCount, PeerInfo,
+    PeerList, PlayReply, Players, Progress, RefusedPeer, ReplyData, Room, RoomGame, Status, Swarm,
+    SwarmSource, Traffic, WantReply,
 };
 use crate::request::Request;
 
@@ -122,6 +123,8 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
         (Request::WantGame { game_id }, Reply::Wanted { asked }) => {
             ReplyData::WantGame(WantReply { game_id: game_id.to_string(), asked })
         }
+        (Request::TrustCatalog { .. }, Reply::Organiser(key)) => ReplyData::TrustCatalog(organiser(key)),
+        (Request::DeclineCatalog { .. }, Reply::Organiser(key)) => ReplyData::DeclineCatalog(organiser(key)),
         (Request::SetGameDir { path }, Reply::Done) => {
             ReplyData::SetGameDir(GamesDir { games_dir: path.clone() })
         }
@@ -131,6 +134,29 @@ pub fn reply_data(request: &Request, reply: Reply, state_dir: &Path) -> Result<R
             return Err(ErrorBody::new(ErrorCode::Internal, message));
         }
     })
+}
+
+fn organiser(key: CatalogKey) -> OrganiserReply {
+    OrganiserReply { key: key.to_string(), fingerprint: key.fingerprint().to_string() }
+}
+
+/// Names of peers that are given with an organiser.
+const NAMES_MAX: usize = 8;
+
+impl From<&snapshot::OfferedCatalog> for OfferedCatalog {
+    fn from(offered: &snapshot::OfferedCatalog) -> Self {
+        let about = offered.about.as_ref();
+        Self {
+            key: offered.key.to_string(),
+            fingerprint: offered.key.fingerprint().to_string(),
+            title: about.and_then(|about| about.title.clone()),
+            serial: about.map(|about| about.serial),
+            game_count: about.map(|about| about.games),
+            invited: offered.invited,
+            peer_count: offered.peers.len(),
+            peers: offered.peers.iter().take(NAMES_MAX).map(|(_, name)| name.clone()).collect(),
+        }
+    }
 }
 
 fn played(game: &GameId, stamped: io::Stamped) -> PlayReply {
@@ -158,6 +184,7 @@ pub fn status(s: &StatusSnapshot, state_dir: &Path) -> Status {
         state_dir: state_dir.to_string_lossy().into_owned(),
         catalogued: s.catalogued,
         catalog: (&s.catalog).into(),
+        catalog_offered: s.catalog_offered.iter().map(Into::into).collect(),
         accepts_wants: s.accepts_wants,
         party: s.party.as_ref().map(ToString::to_string),
         peer_count: s.peers,
@@ -193,12 +220,16 @@ impl From<&core_catalog::CatalogMode> for CatalogInfo {
                 mode: CatalogMode::Signed,
                 game_count: *games,
                 key: Some(key.to_string()),
+                fingerprint: Some(key.fingerprint().to_string()),
                 serial: Some(*serial),
                 title: title.clone(),
             },
-            C::Awaited { key } => {
-                Self { mode: CatalogMode::Awaited, key: Some(key.to_string()), ..Self::default() }
-            }
+            C::Awaited { key } => Self {
+                mode: CatalogMode::Awaited,
+                key: Some(key.to_string()),
+                fingerprint: Some(key.fingerprint().to_string()),
+                ..Self::default()
+            },
         }
     }
 }
@@ -638,6 +669,12 @@ impl From<&CoreEvent> for Event {
             C::CatalogChanged { key, serial, games } => {
                 Self::CatalogChanged { key: key.to_string(), serial: *serial, game_count: *games }
             }
+            C::CatalogOffered { key, peer, name } => Self::CatalogOffered {
+                key: key.to_string(),
+                fingerprint: key.fingerprint().to_string(),
+                peer_id: peer.to_string(),
+                name: name.clone(),
+            },
             C::FetchWanted { peer, name, game, accepted } => Self::FetchWanted {
                 peer_id: peer.to_string(),
                 name: name.clone(),
@@ -750,6 +787,7 @@ mod tests {
             addr: "127.0.0.1:1".parse().unwrap(),
             games_dir: "games".into(),
             catalogued: true,
+            catalog_offered: Vec::new(),
             catalog: core_catalog::CatalogMode::Open,
             accepts_wants: false,
             party: None,

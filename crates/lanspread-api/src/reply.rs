@@ -31,6 +31,8 @@ pub enum ReplyData {
     SetPriority(GameReply),
     Room(Room),
     WantGame(WantReply),
+    TrustCatalog(OrganiserReply),
+    DeclineCatalog(OrganiserReply),
     SetGameDir(GamesDir),
     Doctor(Diagnosis),
     Shutdown(Empty),
@@ -57,6 +59,10 @@ pub struct Status {
     /// Which list counts.
     #[serde(default)]
     pub catalog: CatalogInfo,
+    /// Organisers that could be trusted: the invitation's first, then those that most peers go by; 8 at most. None once one
+    /// is trusted, and none that was declined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub catalog_offered: Vec<OfferedCatalog>,
     /// This peer fetches what others ask everybody to fetch.
     #[serde(default)]
     pub accepts_wants: bool,
@@ -105,6 +111,9 @@ pub struct CatalogInfo {
     /// The organiser's public key, for `Signed` and `Awaited`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What people compare of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Its edition, for `Signed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<u64>,
@@ -214,6 +223,33 @@ pub struct Fetching {
     pub total_bytes: u64,
     pub bytes_per_second: u64,
     pub seconds_left: Option<u64>,
+}
+
+/// Whose catalogue is trusted or declined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrganiserReply {
+    pub key: String,
+    pub fingerprint: String,
+}
+
+/// An organiser whose catalogue the room has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OfferedCatalog {
+    /// The whole key: 64 hexadecimal digits.
+    pub key: String,
+    /// What people compare: four groups of four hexadecimal digits.
+    pub fingerprint: String,
+    /// What the catalogue calls itself, once it was looked at and has the key's signature.
+    pub title: Option<String>,
+    /// Its edition and number of games, once it was looked at.
+    pub serial: Option<u64>,
+    pub game_count: Option<usize>,
+    /// The invitation that this peer came with names it.
+    pub invited: bool,
+    /// Connected peers that go by it.
+    pub peer_count: usize,
+    /// Names of those peers, 8 at most.
+    pub peers: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

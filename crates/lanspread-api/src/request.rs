@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use lanspread_peer::command::{Command, Priority as CorePriority, RateLimits};
-use lanspread_types::{ContentId, GameId};
+use lanspread_types::{ContentId, GameId, Organiser};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,17 @@ pub enum Request {
         #[schemars(with = "String")]
         game_id: GameId,
     },
+    /// Goes by an organiser's catalogue from now on, and keeps that for the next start. `key` is the whole key, or the
+    /// fingerprint of one that `catalog_offered` in the status shows.
+    TrustCatalog {
+        #[schemars(with = "String")]
+        key: Organiser,
+    },
+    /// Is not asked about this organiser again, neither now nor after the next start.
+    DeclineCatalog {
+        #[schemars(with = "String")]
+        key: Organiser,
+    },
     /// Changes the folder of the library.
     SetGameDir {
         path: String,
@@ -207,12 +218,14 @@ pub enum CommandName {
     SetPriority,
     Room,
     WantGame,
+    TrustCatalog,
+    DeclineCatalog,
     SetGameDir,
     Shutdown,
 }
 
 impl CommandName {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Status,
         Self::WaitPeers,
         Self::Connect,
@@ -230,6 +243,8 @@ impl CommandName {
         Self::SetPriority,
         Self::Room,
         Self::WantGame,
+        Self::TrustCatalog,
+        Self::DeclineCatalog,
         Self::SetGameDir,
         Self::Shutdown,
     ];
@@ -253,6 +268,8 @@ impl CommandName {
             Self::SetPriority => "set-priority",
             Self::Room => "room",
             Self::WantGame => "want-game",
+            Self::TrustCatalog => "trust-catalog",
+            Self::DeclineCatalog => "decline-catalog",
             Self::SetGameDir => "set-game-dir",
             Self::Shutdown => "shutdown",
         }
@@ -283,6 +300,8 @@ impl Request {
             Self::SetPriority { .. } => CommandName::SetPriority,
             Self::Room => CommandName::Room,
             Self::WantGame { .. } => CommandName::WantGame,
+            Self::TrustCatalog { .. } => CommandName::TrustCatalog,
+            Self::DeclineCatalog { .. } => CommandName::DeclineCatalog,
             Self::SetGameDir { .. } => CommandName::SetGameDir,
             Self::Shutdown => CommandName::Shutdown,
         }
@@ -311,6 +330,8 @@ impl Request {
             }
             Self::Room => Command::Room,
             Self::WantGame { game_id: game } => Command::WantGame { game },
+            Self::TrustCatalog { key: organiser } => Command::TrustCatalog { organiser },
+            Self::DeclineCatalog { key: organiser } => Command::DeclineCatalog { organiser },
             Self::SetGameDir { path } => Command::SetGamesDir { path: path.into() },
             Self::Shutdown => Command::Shutdown,
             Self::StreamInstall { game_id: game, max_unpacked_bytes } => {

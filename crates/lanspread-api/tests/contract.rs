@@ -16,6 +16,7 @@ use lanspread_api::{
     ErrorBody, ErrorCode, ErrorLine, ExitCode, Id, Line, ReplyData, Request, ResultLine, render,
 };
 use lanspread_peer::catalog::{CatalogMode, GameAbout};
+use lanspread_peer::catalog_sync::About;
 use lanspread_peer::command::{
     CommandError, ContentVariant, FirstStart, OperationKind, RateLimits, Replacement, Reply,
 };
@@ -30,14 +31,14 @@ use lanspread_peer::io::{
 use lanspread_peer::refusals::RefusalCause;
 use lanspread_peer::room::{Fetching, OtherCopy, RoomGame, RoomGuest, RoomSnapshot};
 use lanspread_peer::snapshot::{
-    Availability, GameListSnapshot, GameSnapshot, Operation, PeerSnapshot, PeersSnapshot, RefusedSnapshot,
-    StatusSnapshot, SwarmSnapshot, SwarmSource, Traffic,
+    Availability, GameListSnapshot, GameSnapshot, OfferedCatalog, Operation, PeerSnapshot, PeersSnapshot,
+    RefusedSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource, Traffic,
 };
 use lanspread_peer::trust::{Supplier, Support};
 use lanspread_peer::types::message::{GameOffer, Refusal};
 use lanspread_peer::{StartError, Streamed};
 use lanspread_types::{
-    CatalogKey, ContentId, GameId, GameVersion, Means, PartyMismatch, PartyName, PeerId, RelPath,
+    CatalogKey, ContentId, GameId, GameVersion, Means, Organiser, PartyMismatch, PartyName, PeerId, RelPath,
 };
 
 fn game() -> GameId {
@@ -112,6 +113,7 @@ fn events() -> Vec<Event> {
         Event::PeerConnected { peer: peer(), name: name(), addr: addr() },
         Event::PeerIncompatible { addr: addr(), theirs: 2, ours: 1 },
         Event::CatalogChanged { key: CatalogKey([5; 32]), serial: 3, games: 2 },
+        Event::CatalogOffered { key: CatalogKey([5; 32]), peer: peer(), name: name() },
         Event::FetchWanted { peer: peer(), name: name(), game: id(), accepted: true },
         Event::PeerRefused { peer: None, addr: addr(), cause: RefusalCause::TooManyConnections },
         Event::ActiveOperationsChanged { operations: operations() },
@@ -259,6 +261,10 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::NotDownloading { game: game() },
         CommandError::Incompatible { addr: addr(), theirs: 2, ours: 1 },
         CommandError::WaitTimedOut { have: 1, wanted: 2 },
+        CommandError::UnknownOrganiser {
+            organiser: Organiser::Fingerprint(CatalogKey([5; 32]).fingerprint()),
+        },
+        CommandError::OtherOrganiser { key: CatalogKey([5; 32]) },
         CommandError::Busy,
         CommandError::ShuttingDown,
     ];
@@ -403,6 +409,12 @@ fn answered() -> Vec<(Request, Reply)> {
         games_dir: "/games".into(),
         catalogued: true,
         catalog: CatalogMode::Signed { key: CatalogKey([5; 32]), serial: 3, title: None, games: 2 },
+        catalog_offered: vec![OfferedCatalog {
+            key: CatalogKey([6; 32]),
+            invited: true,
+            peers: vec![(peer(), "alpha".to_owned())],
+            about: Some(About { serial: 3, title: Some("Friday".to_owned()), games: 2 }),
+        }],
         accepts_wants: true,
         party: Some(PartyName::new("friday").unwrap()),
         peers: 2,
@@ -468,6 +480,14 @@ fn answered() -> Vec<(Request, Reply)> {
         (Request::SetPriority { game_id: game(), priority: Priority::High }, Reply::Done),
         (Request::Room, Reply::Room(Arc::new(room()))),
         (Request::WantGame { game_id: game() }, Reply::Wanted { asked: 2 }),
+        (
+            Request::TrustCatalog { key: Organiser::Key(CatalogKey([5; 32])) },
+            Reply::Organiser(CatalogKey([5; 32])),
+        ),
+        (
+            Request::DeclineCatalog { key: Organiser::Fingerprint(CatalogKey([5; 32]).fingerprint()) },
+            Reply::Organiser(CatalogKey([5; 32])),
+        ),
         (Request::SetGameDir { path: "/other".to_owned() }, Reply::Done),
         (Request::Shutdown, Reply::Done),
     ]

@@ -1,10 +1,13 @@
 //! The organiser's catalogue: which one is held, who offers a newer one, and how it is fetched.
 //!
-//! Only offers signed by the one trusted key are looked at, and only those with a higher serial number. A catalogue is
-//! fetched part by part from one peer at a time; that it is what it claims to be is checked elsewhere, on the whole of
-//! its bytes, before anything of it is understood.
+//! Of a trusted organiser, only offers by that key with a higher serial number count. A catalogue is fetched part by part
+//! from one peer at a time; that it is what it claims to be is checked elsewhere, on the whole of its bytes, before
+//! anything of it is understood.
+//!
+//! A peer that goes by no list is told which organisers the room has, and of the first of them the title is fetched. That
+//! changes nothing by itself: only the owner's word makes a key trusted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +24,13 @@ const FETCH_TIME_MAX: Duration = Duration::from_secs(60);
 /// Who was late so often is not asked any more; who sent something wrong is not asked at all.
 const STRIKES_MAX: u32 = 3;
 
+/// Organisers that are suggested at a time; of more, those that most peers go by.
+pub const SUGGESTED_KEYS_MAX: usize = 8;
+/// Keys whose first offer is told by an event: a room has one organiser, or a few that disagree.
+pub const TOLD_KEYS_MAX: usize = 64;
+/// Keys that the owner declined and is not asked about again; of more, some are forgotten.
+pub const DECLINED_KEYS_MAX: usize = 256;
+
 /// Whose catalogue counts, and the one that is here.
 #[derive(Debug, Clone)]
 pub struct TrustedCatalog {
@@ -35,10 +45,46 @@ pub struct CatalogSync {
     fetch: Option<Fetch>,
     /// Who was late, or sent what does not verify.
     strikes: BTreeMap<PeerId, u32>,
+    /// Organisers that the owner does not want to be asked about.
+    declined: BTreeSet<CatalogKey>,
+    /// What is known of organisers that are not trusted; `None` where none is to be suggested.
+    strangers: Option<Strangers>,
+}
+
+/// Organisers that may be suggested.
+#[derive(Debug, Default)]
+struct Strangers {
+    /// The one that the invitation names.
+    invited: Option<CatalogKey>,
+    /// Keys that an event told of.
+    told: BTreeSet<CatalogKey>,
+    /// What the catalogues say of themselves that were looked at.
+    looked_at: BTreeMap<CatalogKey, About>,
+}
+
+/// What a catalogue says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    pub serial: u64,
+    pub title: Option<String>,
+    pub games: usize,
+}
+
+/// An organiser that could be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion {
+    pub key: CatalogKey,
+    /// The invitation that this peer came with names it.
+    pub invited: bool,
+    /// Connected peers that offer its catalogue.
+    pub peers: Vec<PeerId>,
+    /// What its catalogue says, once that was looked at and has its signature.
+    pub about: Option<About>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Offer {
+    key: CatalogKey,
     serial: u64,
     bytes: usize,
 }
@@ -46,6 +92,8 @@ struct Offer {
 #[derive(Debug)]
 struct Fetch {
     peer: PeerId,
+    /// The key that it is asked for under.
+    key: CatalogKey,
     offer: Offer,
     got: Vec<u8>,
     end: Time,
@@ -76,6 +124,17 @@ pub enum Part {
     Whole(Vec<u8>),
 }
 
+/// What came of a catalogue that was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It counts from now on.
+    Adopted,
+    /// It was only looked at, to tell the owner of it.
+    LookedAt,
+    /// It has no valid signature, or nobody waits for it.
+    Worthless,
+}
+
 /// A checked catalogue is not the one that was offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unwanted {
@@ -92,6 +151,64 @@ impl CatalogSync {
         Self { trust, ..Self::default() }
     }
 
+    /// Never suggests these.
+    #[must_use]
+    pub fn without(self, declined: BTreeSet<CatalogKey>) -> Self {
+        Self { declined, ..self }
+    }
+
+    /// Suggests the room's organisers from now on, first the one that an invitation names.
+    pub fn suggest(&mut self, invited: Option<CatalogKey>) {
+        self.strangers = Some(Strangers { invited, ..Strangers::default() });
+    }
+
+    /// Trusts a key from now on. What was held of another one no longer counts.
+    pub fn trust_key(&mut self, key: CatalogKey) {
+        self.trust = Some(TrustedCatalog { key, held: None });
+        self.fetch = None;
+        self.declined.remove(&key);
+    }
+
+    /// Suggests a key no more. Returns all that are declined.
+    pub fn decline(&mut self, key: CatalogKey) -> BTreeSet<CatalogKey> {
+        if self.declined.len() >= DECLINED_KEYS_MAX && !self.declined.contains(&key) {
+            self.declined.pop_first();
+        }
+        self.declined.insert(key);
+        self.declined.clone()
+    }
+
+    /// The organisers that the owner may want to trust: the invitation's first, then those that most peers go by. None once
+    /// one is trusted.
+    pub fn suggestions(&self) -> Vec<Suggestion> {
+        let Some(strangers) = self.strangers.as_ref().filter(|_| self.trust.is_none()) else {
+            return Vec::new();
+        };
+        let mut by_key: BTreeMap<CatalogKey, Vec<PeerId>> = BTreeMap::new();
+        by_key.extend(strangers.invited.map(|key| (key, Vec::new())));
+        for (peer, offer) in &self.offers {
+            by_key.entry(offer.key).or_default().push(*peer);
+        }
+        by_key.retain(|key, _| !self.declined.contains(key) || failpoint!("ask-again"));
+        let suggestion = |(key, peers)| Suggestion {
+            key,
+            invited: strangers.invited == Some(key),
+            peers,
+            about: strangers.looked_at.get(&key).cloned(),
+        };
+        let mut all: Vec<Suggestion> = by_key.into_iter().map(suggestion).collect();
+        all.sort_by_key(|s| (!s.invited, std::cmp::Reverse(s.peers.len()), s.key));
+        all.truncate(SUGGESTED_KEYS_MAX);
+        all
+    }
+
+    /// Whether this is the first offer of a key that is to be suggested; once for each key.
+    pub fn is_news(&mut self, key: CatalogKey) -> bool {
+        let Some(strangers) = self.strangers.as_mut().filter(|_| self.trust.is_none()) else { return false };
+        let known = self.declined.contains(&key) || strangers.told.len() >= TOLD_KEYS_MAX;
+        !known && (strangers.told.insert(key) || failpoint!("offer-every-time"))
+    }
+
     pub fn trust(&self) -> Option<&TrustedCatalog> {
         self.trust.as_ref()
     }
@@ -106,11 +223,10 @@ impl CatalogSync {
 
     /// A peer says what it has.
     pub fn offered(&mut self, peer: PeerId, key: CatalogKey, serial: u64, bytes: u32) {
-        let trusted = self.trust.as_ref().is_some_and(|trust| trust.key == key || trusts_anybody());
         let bytes = bytes as usize;
         let room = self.offers.len() < PEERS_MAX || self.offers.contains_key(&peer);
-        if trusted && (1..=CATALOG_BYTES_MAX).contains(&bytes) && room {
-            self.offers.insert(peer, Offer { serial, bytes });
+        if (1..=CATALOG_BYTES_MAX).contains(&bytes) && room {
+            self.offers.insert(peer, Offer { key, serial, bytes });
         }
     }
 
@@ -121,19 +237,24 @@ impl CatalogSync {
         }
     }
 
-    /// Begins to fetch the newest that is offered, unless one is on its way.
+    /// Begins to fetch the newest that is offered, or one to look at, unless one is on its way.
     pub fn next(&mut self, now: Time) -> Option<Ask> {
-        let key = self.trust.as_ref()?.key;
         if self.fetch.is_some() {
             return None;
         }
-        let newest =
-            if failpoint!("keep-first-edition") && self.held().is_some() { u64::MAX } else { self.newest() };
+        let (key, newest) = match &self.trust {
+            Some(_) if failpoint!("keep-first-edition") && self.held().is_some() => return None,
+            Some(trust) => (trust.key, self.newest()),
+            None => (self.not_looked_at()?, 0),
+        };
         let out = |peer: &PeerId| self.strikes.get(peer).is_some_and(|strikes| *strikes >= STRIKES_MAX);
-        let wanted = |(peer, offer): &(&PeerId, &Offer)| offer.serial > newest && !out(peer);
+        let wanted = |(peer, offer): &(&PeerId, &Offer)| {
+            offer.serial > newest && (offer.key == key || trusts_anybody()) && !out(peer)
+        };
         let (&peer, &offer) = self.offers.iter().filter(wanted).max_by_key(|(_, offer)| offer.serial)?;
         self.fetch = Some(Fetch {
             peer,
+            key,
             offer,
             got: Vec::new(),
             end: now + FETCH_TIME_MAX,
@@ -142,9 +263,16 @@ impl CatalogSync {
         Some(Ask { peer, key, serial: offer.serial, offset: 0 })
     }
 
+    /// The first suggested organiser whose catalogue nobody has looked at and somebody has.
+    fn not_looked_at(&self) -> Option<CatalogKey> {
+        let strangers = self.strangers.as_ref()?;
+        let out = |peer: &PeerId| self.strikes.get(peer).is_some_and(|strikes| *strikes >= STRIKES_MAX);
+        let open = |s: &Suggestion| !strangers.looked_at.contains_key(&s.key) && !s.peers.iter().all(out);
+        self.suggestions().into_iter().find(open).map(|s| s.key)
+    }
+
     /// Takes a part in.
     pub fn part(&mut self, peer: PeerId, serial: u64, offset: u32, part: &[u8], now: Time) -> Part {
-        let Some(key) = self.trust.as_ref().map(|trust| trust.key) else { return Part::Unasked };
         let Some(fetch) = self.fetch.as_mut().filter(|f| f.peer == peer && f.due.is_some()) else {
             return Part::Unasked;
         };
@@ -160,17 +288,43 @@ impl CatalogSync {
             return Part::Whole(std::mem::take(&mut fetch.got));
         }
         fetch.due = Some(fetch.end.min(now + PART_TIME_MAX));
-        Part::More(Ask { peer, key, serial, offset: fetch.got.len() as u32 })
+        Part::More(Ask { peer, key: fetch.key, serial, offset: fetch.got.len() as u32 })
     }
 
     /// Takes over what was checked: the new catalogue, or why it is none.
-    pub fn checked(&mut self, peer: PeerId, catalog: Option<Arc<SignedCatalog>>) -> Result<bool, Unwanted> {
-        let Some(fetch) = self.fetch.take_if(|f| f.peer == peer && f.due.is_none()) else { return Ok(false) };
-        let result = self.adopt(&fetch, catalog);
-        if result != Ok(true) {
+    pub fn checked(
+        &mut self,
+        peer: PeerId,
+        catalog: Option<Arc<SignedCatalog>>,
+    ) -> Result<Verdict, Unwanted> {
+        let Some(fetch) = self.fetch.take_if(|f| f.peer == peer && f.due.is_none()) else {
+            return Ok(Verdict::Worthless);
+        };
+        let result = match catalog {
+            Some(catalog) if self.trust.is_some() => self.adopt(&fetch, catalog),
+            Some(catalog) => self.look_at(&fetch, &catalog),
+            None => Ok(Verdict::Worthless),
+        };
+        if !matches!(result, Ok(Verdict::Adopted | Verdict::LookedAt)) {
             self.strike(peer, STRIKES_MAX);
         }
         result
+    }
+
+    fn look_at(&mut self, fetch: &Fetch, catalog: &SignedCatalog) -> Result<Verdict, Unwanted> {
+        if catalog.key != fetch.key {
+            return Err(Unwanted::OtherKey);
+        }
+        if catalog.serial != fetch.offer.serial {
+            return Err(Unwanted::OtherSerial);
+        }
+        let looked_at = &mut self.strangers.get_or_insert_default().looked_at;
+        if looked_at.len() >= TOLD_KEYS_MAX {
+            looked_at.pop_first();
+        }
+        let (title, games) = (catalog.title.clone(), catalog.catalog.games().count());
+        looked_at.insert(catalog.key, About { serial: catalog.serial, title, games });
+        Ok(Verdict::LookedAt)
     }
 
     fn strike(&mut self, peer: PeerId, strikes: u32) {
@@ -180,9 +334,9 @@ impl CatalogSync {
         *self.strikes.entry(peer).or_default() += strikes;
     }
 
-    fn adopt(&mut self, fetch: &Fetch, catalog: Option<Arc<SignedCatalog>>) -> Result<bool, Unwanted> {
+    fn adopt(&mut self, fetch: &Fetch, catalog: Arc<SignedCatalog>) -> Result<Verdict, Unwanted> {
         let newest = self.newest();
-        let (Some(catalog), Some(trust)) = (catalog, self.trust.as_mut()) else { return Ok(false) };
+        let Some(trust) = self.trust.as_mut() else { return Ok(Verdict::Worthless) };
         if catalog.key != trust.key && !trusts_anybody() {
             return Err(Unwanted::OtherKey);
         }
@@ -193,7 +347,7 @@ impl CatalogSync {
             return Err(Unwanted::NotNewer);
         }
         trust.held = Some(catalog);
-        Ok(true)
+        Ok(Verdict::Adopted)
     }
 
     /// Gives up a peer that keeps us waiting; says which one.
@@ -261,7 +415,7 @@ mod tests {
         let (peer, bytes) = fetch(&mut ours, &theirs).unwrap();
         assert_eq!((peer, &bytes), (ANN, &theirs.held().unwrap().bytes));
         assert_eq!(ours.next(Time::START), None, "one at a time");
-        assert_eq!(ours.checked(ANN, Some(signed(KEY, 5))), Ok(true));
+        assert_eq!(ours.checked(ANN, Some(signed(KEY, 5))), Ok(Verdict::Adopted));
         assert_eq!(ours.held().unwrap().serial, 5);
         assert_eq!(ours.next(Time::START), None, "nobody has a newer one");
     }
@@ -288,7 +442,7 @@ mod tests {
             ours.offered(ANN, KEY, 5, 70_000);
             let (peer, _) = fetch(&mut ours, &theirs).unwrap();
             let verdict = ours.checked(peer, wrong.clone());
-            assert_ne!(verdict, Ok(true), "{wrong:?}");
+            assert_ne!(verdict, Ok(Verdict::Adopted), "{wrong:?}");
             assert_eq!(ours.held().unwrap().serial, 3);
             assert_eq!(ours.next(Time::START), None);
             ours.offered(ANN, KEY, 6, 70_000);
@@ -341,7 +495,11 @@ mod tests {
         let ask = ours.next(Time::START).unwrap();
         ours.peer_gone(BOB);
         for peer in [ANN, BOB] {
-            assert_eq!(ours.checked(peer, Some(signed(KEY, 5))), Ok(false), "nothing is there to be checked");
+            assert_eq!(
+                ours.checked(peer, Some(signed(KEY, 5))),
+                Ok(Verdict::Worthless),
+                "nothing is there to be checked"
+            );
         }
         assert!(
             matches!(ours.part(ANN, 5, 0, &[5; 1000], Time::START), Part::More(next) if next.offset == 1000)
@@ -351,9 +509,17 @@ mod tests {
         let mut ours = sync(None);
         ours.offered(ANN, KEY, 5, 70_000);
         fetch(&mut ours, &theirs).unwrap();
-        assert_eq!(ours.checked(BOB, Some(signed(KEY, 5))), Ok(false), "it did not come from there");
+        assert_eq!(
+            ours.checked(BOB, Some(signed(KEY, 5))),
+            Ok(Verdict::Worthless),
+            "it did not come from there"
+        );
         ours.peer_gone(ANN);
-        assert_eq!(ours.checked(ANN, Some(signed(KEY, 5))), Ok(true), "what is here needs nobody any more");
+        assert_eq!(
+            ours.checked(ANN, Some(signed(KEY, 5))),
+            Ok(Verdict::Adopted),
+            "what is here needs nobody any more"
+        );
     }
 
     #[test]
@@ -393,5 +559,79 @@ mod tests {
         for (key, serial, offset) in [(OTHER, 3, 0), (KEY, 4, 0), (KEY, 3, 70_000), (KEY, 3, u32::MAX)] {
             assert_eq!(ours.serve(key, serial, offset), None);
         }
+    }
+
+    /// An open peer that is told of organisers.
+    fn open(invited: Option<CatalogKey>, declined: &[CatalogKey]) -> CatalogSync {
+        let mut open = CatalogSync::new(None).without(declined.iter().copied().collect());
+        open.suggest(invited);
+        open
+    }
+
+    fn suggested(sync: &CatalogSync) -> Vec<CatalogKey> {
+        sync.suggestions().into_iter().map(|s| s.key).collect()
+    }
+
+    #[test]
+    fn organisers_of_the_room_are_suggested() {
+        let mut ours = open(None, &[]);
+        assert_eq!(suggested(&ours), []);
+        ours.offered(ANN, OTHER, 5, 70_000);
+        ours.offered(BOB, KEY, 5, 70_000);
+        ours.offered(PeerId([3; 32]), KEY, 4, 70_000);
+        assert_eq!(suggested(&ours), [KEY, OTHER], "first the one that most peers go by");
+        assert!(ours.is_news(KEY) && !ours.is_news(KEY), "told once");
+        ours.peer_gone(ANN);
+        assert_eq!(suggested(&ours), [KEY]);
+        ours.trust_key(KEY);
+        assert_eq!((suggested(&ours).len(), ours.is_news(OTHER)), (0, false), "nobody is suggested any more");
+        assert_eq!(ours.next(Time::START).map(|ask| ask.peer), Some(BOB), "the offer was kept");
+    }
+
+    #[test]
+    fn suggested_catalogue_is_looked_at_and_not_adopted() {
+        let (mut ours, theirs) = (open(None, &[]), sync(Some(5)));
+        ours.offered(ANN, KEY, 5, 70_000);
+        fetch(&mut ours, &theirs).unwrap();
+        assert_eq!(ours.checked(ANN, Some(signed(KEY, 5))), Ok(Verdict::LookedAt));
+        let about = ours.suggestions()[0].about.clone();
+        assert_eq!(about, Some(About { serial: 5, title: None, games: 0 }));
+        assert!(ours.held().is_none() && ours.serve(KEY, 5, 0).is_none());
+        assert_eq!(ours.next(Time::START), None, "once is enough");
+        ours.offered(BOB, OTHER, 5, 70_000);
+        fetch(&mut ours, &theirs);
+        let mut liar = open(None, &[]);
+        liar.offered(ANN, KEY, 5, 70_000);
+        fetch(&mut liar, &theirs).unwrap();
+        assert_eq!(liar.checked(ANN, Some(signed(OTHER, 5))), Err(Unwanted::OtherKey));
+        assert_eq!((liar.next(Time::START), liar.suggestions()[0].about.clone()), (None, None));
+    }
+
+    #[test]
+    fn declined_organiser_is_not_suggested_again() {
+        let mut ours = open(None, &[OTHER]);
+        ours.offered(ANN, OTHER, 5, 70_000);
+        ours.offered(BOB, KEY, 5, 70_000);
+        assert_eq!((suggested(&ours), ours.is_news(OTHER)), (vec![KEY], false));
+        assert_eq!(ours.decline(KEY), BTreeSet::from([KEY, OTHER]));
+        assert_eq!((suggested(&ours).len(), ours.next(Time::START)), (0, None), "nor is it looked at");
+        let keys =
+            |n: usize| CatalogKey(std::array::from_fn(|at| n.to_be_bytes().get(at).copied().unwrap_or(0)));
+        let all = (0..2 * DECLINED_KEYS_MAX).map(|n| ours.decline(keys(n)).len()).max();
+        assert_eq!(all, Some(DECLINED_KEYS_MAX));
+    }
+
+    #[test]
+    fn invitation_comes_first_and_suggestions_are_bounded() {
+        let mut ours = open(Some(KEY), &[]);
+        let of = |n: u8| (PeerId([n; 32]), CatalogKey([100 + n; 32]));
+        for (peer, key) in (1..100).map(of) {
+            ours.offered(peer, key, 5, 70_000);
+            ours.is_news(key);
+        }
+        let first = ours.suggestions();
+        assert_eq!((first.len(), first[0].key, first[0].invited), (SUGGESTED_KEYS_MAX, KEY, true));
+        assert!(first[0].peers.is_empty() && !first[1].invited);
+        assert!(!ours.is_news(OTHER), "events are bounded, too");
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lanspread_types::{ContentId, GameId, GameVersion, PartyMismatch};
+use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, Organiser, PartyMismatch};
 
 use crate::io::Stamped;
 use crate::room::RoomSnapshot;
@@ -87,6 +87,14 @@ pub enum Command {
     WantGame {
         game: GameId,
     },
+    /// Goes by an organiser's catalogue from now on.
+    TrustCatalog {
+        organiser: Organiser,
+    },
+    /// Is not asked about an organiser again.
+    DeclineCatalog {
+        organiser: Organiser,
+    },
     /// Changes the folder of the library.
     SetGamesDir {
         path: PathBuf,
@@ -134,6 +142,8 @@ pub enum Reply {
         content: ContentId,
         bytes: u64,
     },
+    /// Whose catalogue is trusted or declined.
+    Organiser(CatalogKey),
     /// What `Play` came to.
     Played(Stamped),
     /// There is nothing to do: that version is downloaded (and installed, if that was asked for).
@@ -182,6 +192,10 @@ pub enum CommandError {
     OtherParty { addr: SocketAddr, mismatch: PartyMismatch },
     #[error("{have} of {wanted} peers were connected within the time limit")]
     WaitTimedOut { have: usize, wanted: usize },
+    #[error("no connected peer goes by the organiser {organiser}")]
+    UnknownOrganiser { organiser: Organiser },
+    #[error("this peer goes by another organiser, {}", key.fingerprint())]
+    OtherOrganiser { key: CatalogKey },
     #[error("other operations are running")]
     Busy,
     #[error("{0}")]

@@ -72,6 +72,12 @@ pub enum Event {
         serial: u64,
         games: usize,
     },
+    /// A connected peer goes by an organiser's catalogue, and this peer by none. Told once for each key.
+    CatalogOffered {
+        key: CatalogKey,
+        peer: PeerId,
+        name: String,
+    },
     /// Somebody asks everybody to fetch a game; `accepted` tells whether this peer does.
     FetchWanted {
         peer: PeerId,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use lanspread_types::message::{ChunkRequest, Hello, Message, Refusal, Request, RequestId};
 use lanspread_types::{
-    ChunkIndex, ChunkSet, ContentId, GameContent, GameId, GameVersion, KnownPeer, PeerId, RelPath, Sighting,
-    Subnet,
+    CatalogKey, ChunkIndex, ChunkSet, ContentId, GameContent, GameId, GameVersion, KnownPeer, PeerId,
+    RelPath, Sighting, Subnet,
 };
 
 use crate::catalog::SignedCatalog;
@@ -524,6 +524,10 @@ pub enum Output {
     },
     /// Keep this catalogue for the next start.
     KeepCatalog(Arc<SignedCatalog>),
+    /// Keep whose catalogue is trusted.
+    KeepOrganiser(CatalogKey),
+    /// Keep whose catalogues the owner does not want to be asked about.
+    KeepDeclined(BTreeSet<CatalogKey>),
     Event(Event),
     Reply {
         id: CommandId,

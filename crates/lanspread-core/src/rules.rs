@@ -1,6 +1,8 @@
 //! The house rules of a peer: what its owner decided about the room before it entered.
 
-use lanspread_types::PartyName;
+use std::collections::BTreeSet;
+
+use lanspread_types::{CatalogKey, PartyName};
 
 use crate::catalog_sync::TrustedCatalog;
 
@@ -10,6 +12,10 @@ pub struct HouseRules {
     pub party: Option<PartyName>,
     /// The organiser whose catalogue counts; instead of `NodeConfig::catalog`.
     pub trust: Option<TrustedCatalog>,
+    /// Organisers that the owner does not want to be asked about again.
+    pub declined: BTreeSet<CatalogKey>,
+    /// The organiser that the invitation names with which this peer came.
+    pub invited: Option<CatalogKey>,
     /// Fetch what others ask everybody to fetch.
     pub accept_wants: bool,
 }

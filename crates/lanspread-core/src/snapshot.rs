@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lanspread_types::message::GameOffer;
-use lanspread_types::{ContentId, GameId, GameVersion, Means, PartyName, PeerId};
+use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, Means, PartyName, PeerId};
 
 use crate::catalog::{CatalogMode, GameAbout};
+use crate::catalog_sync::About;
 use crate::command::{OperationKind, Priority, RateLimits};
 use crate::finding::Stranger;
 use crate::io::DiskError;
@@ -21,6 +22,8 @@ pub struct StatusSnapshot {
     pub games_dir: PathBuf,
     pub catalogued: bool,
     pub catalog: CatalogMode,
+    /// Organisers that could be trusted; none once one is.
+    pub catalog_offered: Vec<OfferedCatalog>,
     pub accepts_wants: bool,
     /// The closed party that this peer belongs to.
     pub party: Option<PartyName>,
@@ -51,6 +54,18 @@ pub struct Traffic {
     pub sent_bytes: u64,
     /// Sources that sent what does not verify, each counted once for each game.
     pub rejected_sources: u64,
+}
+
+/// An organiser whose catalogue the room has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedCatalog {
+    pub key: CatalogKey,
+    /// The invitation that this peer came with names it.
+    pub invited: bool,
+    /// Connected peers that go by it, with their names.
+    pub peers: Vec<(PeerId, String)>,
+    /// What the catalogue says, once it was looked at.
+    pub about: Option<About>,
 }
 
 /// Somebody who was not let in, or was dropped.

@@ -233,6 +233,8 @@ fn may_wait(request: &Request) -> bool {
         | Request::SetLimits { .. }
         | Request::SetPriority { .. }
         | Request::WantGame { .. }
+        | Request::TrustCatalog { .. }
+        | Request::DeclineCatalog { .. }
         | Request::Shutdown => false,
     }
 }

@@ -94,6 +94,7 @@ async fn start(args: Args) -> Result<RunningPeer, ErrorBody> {
         port_fallback: false,
         name: args.name,
         catalog,
+        invited: None,
         accept_wants: args.accept_wants,
         party,
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },

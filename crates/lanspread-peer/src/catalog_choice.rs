@@ -3,11 +3,12 @@
 //! Who trusts an organiser's key trusts it until told otherwise: the key and the newest catalogue of it are kept in the
 //! state folder.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanspread_core::catalog::{Catalog, SignedCatalog};
-use lanspread_core::catalog_sync::TrustedCatalog;
+use lanspread_core::catalog_sync::{DECLINED_KEYS_MAX, TrustedCatalog};
 use lanspread_types::CatalogKey;
 
 use crate::catalog_file::{self, CatalogError};
@@ -17,6 +18,9 @@ use crate::{signed_catalog, whole_file};
 const KEPT_FILE: &str = "catalogue.toml";
 /// The trusted key, in the state folder.
 const KEY_FILE: &str = "catalogue.key";
+
+/// Keys that the owner declined, in the state folder, one a line.
+const DECLINED_FILE: &str = "catalogue.declined";
 
 /// What the owner says at the start.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +96,28 @@ pub fn choose(state_dir: &Path, wish: &CatalogWish) -> Result<CatalogChoice, Cat
 /// Keeps the newest catalogue for the next start.
 pub fn keep(state_dir: &Path, catalog: &SignedCatalog) -> Result<(), CatalogError> {
     write(&state_dir.join(KEPT_FILE), &catalog.bytes)
+}
+
+/// Keeps whose catalogue is trusted. A catalogue of another organiser goes, and so does the word that this one was declined.
+pub fn keep_organiser(state_dir: &Path, key: CatalogKey) -> Result<(), CatalogError> {
+    let mut declined = declined(state_dir);
+    if declined.remove(&key) {
+        keep_declined(state_dir, &declined)?;
+    }
+    keep_key(state_dir, key)
+}
+
+/// Whom the owner does not want to be asked about again. A line that is no key counts for nothing.
+pub fn declined(state_dir: &Path) -> BTreeSet<CatalogKey> {
+    let bytes = catalog_file::read(&state_dir.join(DECLINED_FILE)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    text.lines().filter_map(|line| line.trim().parse().ok()).take(DECLINED_KEYS_MAX).collect()
+}
+
+/// Keeps whom the owner does not want to be asked about again.
+pub fn keep_declined(state_dir: &Path, declined: &BTreeSet<CatalogKey>) -> Result<(), CatalogError> {
+    let lines: String = declined.iter().map(|key| format!("{key}\n")).collect();
+    write(&state_dir.join(DECLINED_FILE), lines.as_bytes())
 }
 
 fn keep_key(state_dir: &Path, key: CatalogKey) -> Result<(), CatalogError> {
@@ -208,6 +234,21 @@ mod tests {
         let error = desk.choose(Some(plain.clone()), Some(desk.key.public())).unwrap_err();
         assert!(matches!(error, CatalogError::NotSigned { .. }), "{error}");
         assert!(matches!(desk.choose(Some(plain), None), Ok(CatalogChoice::Plain(Catalog::Listed(_)))));
+    }
+
+    #[test]
+    fn declined_keys_are_kept_until_one_is_trusted() {
+        let desk = Desk::new();
+        std::fs::create_dir_all(desk.state()).unwrap();
+        assert_eq!(declined(&desk.state()), BTreeSet::new());
+        let keys = BTreeSet::from([CatalogKey([1; 32]), CatalogKey([2; 32])]);
+        keep_declined(&desk.state(), &keys).unwrap();
+        assert_eq!(declined(&desk.state()), keys);
+        keep_organiser(&desk.state(), CatalogKey([1; 32])).unwrap();
+        assert_eq!(declined(&desk.state()), BTreeSet::from([CatalogKey([2; 32])]));
+        assert_eq!(kept_key(&desk.state()), Some(CatalogKey([1; 32])));
+        std::fs::write(desk.state().join(DECLINED_FILE), "garbage\n\n").unwrap();
+        assert_eq!(declined(&desk.state()), BTreeSet::new());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lanspread_core::command::RateLimits;
-use lanspread_types::{Party, PeerName};
+use lanspread_types::{CatalogKey, Party, PeerName};
 
 use crate::catalog_choice::CatalogChoice;
 
@@ -21,6 +21,8 @@ pub struct PeerConfig {
     /// What other peers show; the host's name when `None`.
     pub name: Option<PeerName>,
     pub catalog: CatalogChoice,
+    /// The organiser that the invitation names with which this peer came: suggested, not trusted.
+    pub invited: Option<CatalogKey>,
     /// Fetch what others ask everybody to fetch.
     pub accept_wants: bool,
     /// The closed party that this peer belongs to; without one it meets everybody who is open, too.

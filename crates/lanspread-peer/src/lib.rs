@@ -21,7 +21,9 @@ pub mod whole_file;
 
 pub use config::{Find, PeerConfig};
 pub use handle::{EventStream, PeerHandle, Streamed};
-pub use lanspread_core::{catalog, command, event, finding, io, refusals, room, snapshot, trust};
+pub use lanspread_core::{
+    catalog, catalog_sync, command, event, finding, io, refusals, room, snapshot, trust,
+};
 pub use lanspread_net::raise_file_limit;
 pub use lanspread_store::{FolderLock, GAME_FILE, GameFile, GameFileError, Holder, pack};
 pub use lanspread_types as types;

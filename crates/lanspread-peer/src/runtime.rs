@@ -19,8 +19,8 @@ use lanspread_core::time::Time;
 use lanspread_core::trust::CalendarDate;
 use lanspread_core::{Node, NodeConfig};
 use lanspread_net::{ConnKey, Endpoint, LinkKey, Misbehaviour, NetEvent};
-use lanspread_types::PeerId;
 use lanspread_types::message::Request;
+use lanspread_types::{PeerId, failpoint};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant as Moment;
 
@@ -214,6 +214,23 @@ impl Runtime {
                 self.disk.spawn(move || {
                     if let Err(error) = catalog_choice::keep(&state_dir, &catalog) {
                         tracing::warn!(%error, "the catalogue is not kept for the next start");
+                    }
+                });
+            }
+            Output::KeepOrganiser(_) if failpoint!("forget-organiser") => {}
+            Output::KeepOrganiser(key) => {
+                let state_dir = self.state_dir.clone();
+                self.disk.spawn(move || {
+                    if let Err(error) = catalog_choice::keep_organiser(&state_dir, key) {
+                        tracing::warn!(%error, "the organiser is trusted until the end only");
+                    }
+                });
+            }
+            Output::KeepDeclined(declined) => {
+                let state_dir = self.state_dir.clone();
+                self.disk.spawn(move || {
+                    if let Err(error) = catalog_choice::keep_declined(&state_dir, &declined) {
+                        tracing::warn!(%error, "the next start asks about the organiser again");
                     }
                 });
             }

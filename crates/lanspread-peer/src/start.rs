@@ -14,7 +14,7 @@ use lanspread_store::{FolderLock, FolderLockError, Holder, OpenError, Store};
 use lanspread_types::{PeerId, PeerName, failpoint};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::catalog_choice::CatalogChoice;
+use crate::catalog_choice::{self, CatalogChoice};
 use crate::config::{Find, PeerConfig};
 use crate::disk::Disk;
 use crate::handle::{EventStream, PeerHandle};
@@ -106,6 +106,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         port_fallback,
         name,
         catalog,
+        invited,
         accept_wants,
         party,
         limits,
@@ -149,7 +150,13 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         games_dir,
         catalog: catalog.catalog(),
         limits,
-        rules: HouseRules { party: party.map(|party| party.name), trust, accept_wants },
+        rules: HouseRules {
+            party: party.map(|party| party.name),
+            trust,
+            declined: catalog_choice::declined(&state_dir),
+            invited,
+            accept_wants,
+        },
         seed: random_seed(),
     };
     let finding = finding(find, state_dir.clone()).await;

@@ -6,6 +6,7 @@
 
 pub mod chunk;
 pub mod finding;
+pub mod fingerprint;
 pub mod id;
 mod limit_table;
 pub mod limits;
@@ -23,6 +24,7 @@ pub mod version;
 
 pub use chunk::{ChunkIndex, ChunkSize};
 pub use finding::{Adapter, KnownPeer, Means, Sighting, Subnet};
+pub use fingerprint::{Fingerprint, Organiser};
 pub use id::{CatalogKey, ContentId, GameId, PeerId, PeerName};
 pub use limit_table::{Limit, LimitValue};
 pub use manifest::{ChunkPlace, FileEntry, GameContent, Manifest};

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_api::{ErrorBody, ErrorCode, ReplyData, Request};
 use lanspread_peer::catalog::{Catalog, CatalogEntry};
+use lanspread_peer::catalog_choice::{self, CatalogWish};
 use lanspread_peer::catalog_file::{self, CatalogError, CatalogText};
 use lanspread_peer::catalog_make::{self, FoundGame};
 use lanspread_peer::signed_catalog::{self, OrganiserKey};
 use lanspread_peer::whole_file;
-use lanspread_types::{CatalogKey, ContentId, GameId};
+use lanspread_types::{CatalogKey, ContentId, GameId, Organiser};
 
 use crate::cli::CatalogCommand;
 use crate::client::Client;
@@ -22,6 +23,7 @@ pub fn run(command: CatalogCommand, state_dir: Option<PathBuf>) -> Result<(), Er
         CatalogCommand::Key { file } => {
             let key = OrganiserKey::create(&file).map_err(|e| ErrorBody::from(&e))?;
             screen.say(format!("Public key: {}", key.public()));
+            screen.say(format!("Fingerprint, to read out: {}", key.public().fingerprint()));
             screen.say(format!("Keep {} to yourself; who has it can sign in your name.", file.display()));
             Ok(())
         }
@@ -39,10 +41,40 @@ pub fn run(command: CatalogCommand, state_dir: Option<PathBuf>) -> Result<(), Er
                 }
             }
         }
+        CatalogCommand::Trust { key } => trust(&screen, state_dir, key),
+        CatalogCommand::Decline { key } => {
+            let client = Client::find(&place::state_dir(state_dir)?)?;
+            client.ask(&Request::DeclineCatalog { key })?;
+            screen.say(format!("You are not asked about {key} again."));
+            Ok(())
+        }
         CatalogCommand::Sign { file, key } => sign(&screen, &file, &key),
         CatalogCommand::Show { file } => show(&screen, &file),
         CatalogCommand::Verify { file, key } => verify(&screen, &file, key),
     }
+}
+
+/// The running peer goes by the organiser at once. Where none runs, only a whole key says whom to trust.
+fn trust(screen: &Screen, state_dir: Option<PathBuf>, organiser: Organiser) -> Result<(), ErrorBody> {
+    let state_dir = place::state_dir(state_dir)?;
+    let key = match (Client::find(&state_dir), organiser) {
+        (Ok(client), organiser) => match client.ask(&Request::TrustCatalog { key: organiser })? {
+            ReplyData::TrustCatalog(trusted) => trusted.fingerprint,
+            other => {
+                let message = format!("the running peer answered something else: {other:?}");
+                return Err(ErrorBody::new(ErrorCode::Internal, message));
+            }
+        },
+        (Err(_), Organiser::Key(key)) => {
+            let _ours = lanspread_peer::lock_state_dir(&state_dir).map_err(|e| ErrorBody::from(&e))?;
+            let wish = CatalogWish { key: Some(key), ..CatalogWish::default() };
+            catalog_choice::choose(&state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
+            key.fingerprint().to_string()
+        }
+        (Err(error), Organiser::Fingerprint(_)) => return Err(error),
+    };
+    screen.say(format!("The catalogue of the organiser {key} counts from now on."));
+    Ok(())
 }
 
 fn in_folder(dir: &Path, screen: &Screen) -> Result<Vec<FoundGame>, ErrorBody> {

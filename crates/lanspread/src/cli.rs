@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use lanspread_api::ExitCode;
 use lanspread_api::request::Priority;
-use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, PartyName, PeerName};
+use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, Organiser, PartyName, PeerName};
 
 use crate::address::DEFAULT_PORT;
 
@@ -87,7 +87,8 @@ Examples:
   lanspread catalog make --games-dir ~/games --title Friday -o party.toml --sign organiser.key
   lanspread catalog sign party.toml --key organiser.key          after a change by hand
   lanspread catalog show party.toml
-  lanspread catalog verify party.toml")]
+  lanspread catalog verify party.toml
+  lanspread catalog trust 4f3a-91c2-77de-0b12")]
     Catalog(CatalogArgs),
     /// Fetch a game from everybody who has it, and install it.
     #[command(after_help = "\
@@ -152,8 +153,20 @@ Examples:
     #[command(after_help = "Examples:\n  lanspread priority ggoo high\n  lanspread priority ggoo normal")]
     Priority(PriorityArgs),
     /// Connect the running peer to another one.
-    #[command(after_help = "Examples:\n  lanspread connect 192.168.0.7\n  lanspread connect ada.local:24930")]
+    #[command(after_help = "\
+Examples:
+  lanspread connect 192.168.0.7
+  lanspread connect ada.local:24930
+  lanspread connect 192.168.0.7 --catalog-key KEY      and go by this organiser's catalogue")]
     Connect(ConnectArgs),
+    /// Hand this program out to guests: opens a page for them, and says what to compare.
+    #[command(after_help = "\
+While the door is open, everybody in the network can fetch the program; nothing else.
+
+Examples:
+  lanspread invite
+  lanspread invite --close")]
+    Invite(InviteArgs),
     /// Make an installed game's folder into a game of the library: an archive, a version, a cover.
     #[command(after_help = "\
 The folder is only read. The archive is stored, not compressed; unrar and 7z unpack it, too.
@@ -345,6 +358,17 @@ pub enum CatalogCommand {
     },
     /// Show what a catalogue says.
     Show { file: PathBuf },
+    /// Go by an organiser's catalogue from now on: the running peer at once, otherwise from the next start.
+    Trust {
+        /// The whole key, or the fingerprint of one that `lanspread status` shows as offered.
+        #[arg(value_name = "KEY|FINGERPRINT")]
+        key: Organiser,
+    },
+    /// Do not ask about an organiser again.
+    Decline {
+        #[arg(value_name = "KEY|FINGERPRINT")]
+        key: Organiser,
+    },
     /// Check a catalogue's signature.
     Verify {
         file: PathBuf,
@@ -466,6 +490,16 @@ pub struct ConnectArgs {
     /// Name or address, with or without a port.
     #[arg(value_name = "ADDR")]
     pub address: String,
+    /// Trust this party's organiser, too: the key that the invitation names.
+    #[arg(long, value_name = "KEY")]
+    pub catalog_key: Option<CatalogKey>,
+}
+
+#[derive(Debug, Args)]
+pub struct InviteArgs {
+    /// Hand out nothing any more.
+    #[arg(long)]
+    pub close: bool,
 }
 
 /// Reads the command line. Ends the program where it is asked for help or is not valid.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
+use lanspread_api::page::{Invitation, InvitationOrder};
 use lanspread_api::reply::{GameInfo, Status};
 use lanspread_api::{ErrorBody, ErrorCode, Event, Line, ReplyData, Request};
 use ureq::http::Response;
@@ -90,6 +91,17 @@ impl Client {
         match self.ask(&Request::Status)? {
             ReplyData::Status(status) => Ok(*status),
             other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Opens or closes the door for guests.
+    pub fn invite(&self, open: bool) -> Result<Invitation, ErrorBody> {
+        let url = format!("{}/invitation", self.base);
+        let response = self.configured(self.agent.post(url)).send_json(InvitationOrder { open });
+        let text = response.map_err(broken)?.body_mut().read_to_string().map_err(broken)?;
+        match serde_json::from_str(&text) {
+            Ok(Line::Error(line)) => Err(line.error),
+            _ => serde_json::from_str(&text).map_err(broken),
         }
     }
 

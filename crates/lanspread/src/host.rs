@@ -11,9 +11,10 @@ use std::time::Duration;
 use lanspread_api::page::{Settings, Setup};
 use lanspread_api::{ErrorBody, ErrorCode};
 use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
+use lanspread_peer::catalog_sync::TrustedCatalog;
 use lanspread_peer::command::{Command, RateLimits, Reply};
 use lanspread_peer::{PeerConfig, PeerHandle};
-use lanspread_types::{Party, PeerName};
+use lanspread_types::{CatalogKey, Party, PeerName};
 use tokio::sync::watch;
 
 use crate::place;
@@ -291,6 +292,11 @@ impl Host {
         Ok(())
     }
 
+    /// The running peer goes by an organiser's catalogue now; so will those that come after it.
+    pub fn trusts(&self, key: CatalogKey) {
+        self.choices().catalog = Some(CatalogChoice::Trusted(TrustedCatalog { key, held: None }));
+    }
+
     async fn refuse_while_working(&self) -> Result<(), ErrorBody> {
         if self.is_working().await? {
             return Err(ErrorBody::new(ErrorCode::Busy, "this changes when nothing is running"));
@@ -413,6 +419,7 @@ mod tests {
             port_fallback: true,
             name: None,
             catalog: lanspread_peer::catalog::Catalog::Open.into(),
+            invited: None,
             accept_wants: false,
             party: None,
             limits: RateLimits::default(),

@@ -16,10 +16,11 @@ use crate::address::DEFAULT_PORT;
 use crate::cli::{RunArgs, UiArgs};
 use crate::client::Client;
 use crate::host::{Given, Host};
+use crate::join::Joining;
 use crate::place::ApiFile;
 use crate::show::human::count;
 use crate::show::{Live, Screen};
-use crate::{address, http, join, pass_phrase, signal};
+use crate::{address, http, pass_phrase, signal};
 
 /// How long the interface may take to send its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -72,15 +73,22 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
         port_fallback: true,
         name: None,
         catalog,
+        invited: joining().and_then(|joining| joining.organiser),
         accept_wants: false,
         party: None,
         limits: RateLimits::default(),
         find: find(&ui),
     };
     let browser = !ui.no_browser && ui.ui_listen.is_none();
-    let connect = std::env::current_exe().ok().as_deref().and_then(join::address_in).into_iter().collect();
+    let joining = joining();
+    let connect = joining.iter().map(|joining| joining.peer).collect();
     let program = Program { host, base, connect, ui, screen, json, browser };
     program.run().await
+}
+
+/// Whom this program is to join by its name.
+fn joining() -> Option<Joining> {
+    Joining::from_name(&std::env::current_exe().ok()?)
 }
 
 /// The page's address, with the token that opens it.
@@ -208,6 +216,7 @@ fn config(args: RunArgs, find: Find, state_dir: &Path) -> Result<PeerConfig, Err
         port_fallback: true,
         name: args.name,
         catalog,
+        invited: None,
         accept_wants: args.accept_wants,
         party,
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },

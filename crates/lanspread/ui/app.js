@@ -5,6 +5,7 @@ import './library.js';
 import { toast } from './dialogs.js';
 import { attr, h, icon, say } from './dom.js';
 import { rate } from './format.js';
+import { askOrganiser } from './organiser.js';
 import { passing } from './sentences.js';
 import { state } from './state.js';
 import { count, language, speak, t } from './words.js';
@@ -107,6 +108,7 @@ state.addEventListener('change', async (event) => {
   if (changed.all || changed.settings || !view) await show();
   view?.update?.(changed);
   showStatus();
+  if (changed.all || changed.status) askOrganiser();
 });
 
 state.addEventListener('news', (event) => {

@@ -77,12 +77,15 @@ export class SettingsPage extends HTMLElement {
       toast(error instanceof Error ? error.message : String(error), 'bad');
       return;
     }
-    const { address, picture, system } = invitation;
+    const { address, picture, system, program, organiser } = invitation;
     const turn = h('button', { type: 'button', onclick: () => this.#showInvitation(post('invitation', { open: !address })) }, address ? t('Close the door') : t('Bring a friend in'));
     const code = picture && s('svg', { class: 'qr', viewBox: `-3 -3 ${picture.size + 6} ${picture.size + 6}`, role: 'img', 'aria-label': address }, s('rect', { x: -3, y: -3, width: picture.size + 6, height: picture.size + 6, fill: '#fff' }), s('path', { d: picture.path, fill: '#000', 'shape-rendering': 'crispEdges' }));
     this.#friend.replaceChildren(h('h2', {}, t('Bring a friend in')),
       h('p', { class: 'note' }, t('Hands this very program ({system}) to a guest, who then joins the room. While the door is open, everybody in the network can fetch the program; nothing else.', { system })),
-      ...(address ? [h('div', { class: 'row wrap' }, code, h('p', { class: 'lead' }, h('b', {}, address), h('br'), t('The guest opens this address, or points a camera at it.')))] : []),
+      ...(address ? [h('div', { class: 'row wrap' }, code, h('p', { class: 'lead' }, h('b', {}, address), h('br'), t('The guest opens this address, or points a camera at it.'))),
+        h('p', { class: 'note' }, t('Before the guest starts the program, b3sum or sha256sum must print these digits of it. The guest’s page shows them, too; but only this screen is sure to be yours.')),
+        h('dl', { class: 'hashes' }, h('dt', {}, 'BLAKE3'), h('dd', {}, h('code', {}, program.blake3)), h('dt', {}, 'SHA-256'), h('dd', {}, h('code', {}, program.sha256))),
+        organiser ? h('p', {}, t('It asks each guest once whether to trust your organiser:'), ' ', h('code', { class: 'fingerprint' }, organiser)) : null].filter((part) => part !== null) : []),
       h('p', {}, turn));
   }
 
@@ -156,9 +159,15 @@ export class SettingsPage extends HTMLElement {
       const chosen = await chooseFile(t('Which catalogue?'), '', /\.toml$/i);
       if (chosen && (await order('catalog', { file: chosen }))) toast(t('The organiser’s catalogue counts now.'), 'good');
     };
+    const forget = async () => {
+      const { key: former } = catalog;
+      // Who forgets an organiser does not want to be asked about it in the next moment.
+      if ((await order('catalog', {})) && former) await order('decline-catalog', { key: former });
+    };
     this.#catalog.replaceChildren(h('h3', {}, t('Catalogue')), h('p', { class: 'catalog' }, said, catalog.key ? [' ', h('code', {}, catalog.key)] : null),
+      ...(catalog.fingerprint ? [h('p', {}, t('To compare by ear:'), ' ', h('code', { class: 'fingerprint' }, catalog.fingerprint))] : []),
       ...(catalog.key
-        ? [h('p', {}, h('button', { type: 'button', onclick: () => order('catalog', {}) }, t('Go by none, and forget the organiser')))]
+        ? [h('p', {}, h('button', { type: 'button', onclick: forget }, t('Go by none, and forget the organiser')))]
         : [h('form', { class: 'setting', onsubmit: trust }, h('label', { class: 'field grow' }, t('Trust the organiser’s key'), key),
           h('button', { type: 'submit' }, t('Trust')), h('button', { type: 'button', onclick: file }, t('From a file …')), h('small', { id: 'key-note' }, t('The organiser tells it once; the list of games then comes through the room.')))]));
   }

@@ -50,7 +50,8 @@ interface RoomGame {
   without: string[];
   last_ready_seconds: number | null;
 }
-interface Catalog { mode: 'Open' | 'Unsigned' | 'Signed' | 'Awaited'; game_count: number; key?: string; serial?: number; title?: string }
+interface Catalog { mode: 'Open' | 'Unsigned' | 'Signed' | 'Awaited'; game_count: number; key?: string; fingerprint?: string; serial?: number; title?: string }
+interface OfferedCatalog { key: string; fingerprint: string; title: string | null; serial: number | null; game_count: number | null; invited: boolean; peer_count: number; peers: string[] }
 interface Refused { addr: string; peer_id: string | null; code: string; reason: string }
 interface OtherPeer { name?: string; addrs: string[]; reason: string; message: string; protocol?: number }
 interface Operation { game_id: string; kind: string; progress: { done_bytes: number; total_bytes: number } }
@@ -74,6 +75,7 @@ interface Status {
   state_dir: string;
   catalogued: boolean;
   catalog: Catalog;
+  catalog_offered?: OfferedCatalog[];
   party: string | null;
   refused: Refused[];
   peer_count: number;

@@ -7,7 +7,7 @@ use lanspread_types::message::Message;
 
 use super::Node;
 use crate::catalog::{Catalog, CatalogMode, SignedCatalog};
-use crate::catalog_sync::{Ask, Part};
+use crate::catalog_sync::{Ask, Part, Verdict};
 use crate::event::Event;
 use crate::io::{ConnId, DiskJob, Output};
 use crate::refusals::RefusalCause;
@@ -77,8 +77,9 @@ impl Node {
             Err(reason) => (None, reason),
         };
         match self.catalogs.checked(peer, catalog) {
-            Ok(true) => self.catalog_changed(),
-            Ok(false) => self.catalog_refused(now, peer, reason),
+            Ok(Verdict::Adopted) => self.catalog_changed(),
+            Ok(Verdict::LookedAt) => {}
+            Ok(Verdict::Worthless) => self.catalog_refused(now, peer, reason),
             Err(unwanted) => self.catalog_refused(now, peer, unwanted.to_string()),
         }
         self.fetch_catalog(now);

@@ -83,6 +83,8 @@ impl Node {
             Command::SetPriority { game, priority } => self.set_priority(now, id, &game, priority),
             Command::Room => self.ask_room(now, id),
             Command::WantGame { game } => self.want_game(id, &game),
+            Command::TrustCatalog { organiser } => self.trust_catalog(now, id, organiser),
+            Command::DeclineCatalog { organiser } => self.decline_catalog(id, organiser),
             Command::SetGamesDir { path } => {
                 if !self.operations.is_empty() || self.waiting.games_dir.is_some() {
                     return self.reply(id, Err(CommandError::Busy));
@@ -109,6 +111,7 @@ impl Node {
             games_dir: self.config.games_dir.clone(),
             catalogued: matches!(self.config.catalog, crate::catalog::Catalog::Listed(_)),
             catalog: self.catalog_mode(),
+            catalog_offered: self.offered_catalogs(),
             accepts_wants: self.config.rules.accept_wants,
             party: self.config.rules.party.clone(),
             peers: self.roster.len(),

@@ -11,6 +11,7 @@ mod disk;
 mod fetching;
 mod meeting;
 mod network;
+mod organiser;
 mod refusing;
 mod room;
 mod serving;
@@ -116,7 +117,11 @@ impl Node {
         if let Some(trust) = &config.rules.trust {
             config.catalog = trust.held.as_ref().map_or_else(Catalog::empty, |held| held.catalog.clone());
         }
-        let catalogs = CatalogSync::new(config.rules.trust.take());
+        let declined = std::mem::take(&mut config.rules.declined);
+        let mut catalogs = CatalogSync::new(config.rules.trust.take()).without(declined);
+        if config.catalog == Catalog::Open {
+            catalogs.suggest(config.rules.invited);
+        }
         let limits = config.limits;
         let meeting = Meeting::new(config.me);
         let mut node = Self {

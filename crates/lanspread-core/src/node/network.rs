@@ -174,6 +174,7 @@ impl Node {
             }
             Message::CatalogOffer { key, serial, bytes } => {
                 self.catalogs.offered(id, key, serial, bytes);
+                self.tell_organiser(id, key);
                 self.fetch_catalog(now);
             }
             Message::CatalogWanted { key, serial, offset } => {

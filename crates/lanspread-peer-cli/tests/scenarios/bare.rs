@@ -50,6 +50,7 @@ impl<'lab> Bare<'lab> {
         Ok(Self { lab, name: name.to_owned(), child: command.spawn()? })
     }
 
+    #[cfg(unix)]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -70,6 +71,7 @@ impl<'lab> Bare<'lab> {
     }
 
     /// Sends it a signal, such as `-TERM`.
+    #[cfg(unix)]
     pub fn signal(&self, signal: &str) -> Outcome {
         let sent = Command::new("kill").args([signal, &self.id().to_string()]).status()?;
         if sent.success() {

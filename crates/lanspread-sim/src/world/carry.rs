@@ -64,8 +64,12 @@ impl World {
             Output::Reply { result: Err(_), .. } => self.click_again(at),
             // The process died after the commit, before it could say so.
             Output::Reply { result: Ok(Reply::AlreadyThere { .. }), .. } => return self.finished(at),
-            Output::Reply { .. } | Output::Stopped | Output::CheckCatalog { .. } | Output::KeepCatalog(_) => {
-            }
+            Output::Reply { .. }
+            | Output::Stopped
+            | Output::CheckCatalog { .. }
+            | Output::KeepCatalog(_)
+            | Output::KeepOrganiser(_)
+            | Output::KeepDeclined(_) => {}
         }
         Ok(())
     }

@@ -7,11 +7,14 @@ mod room;
 
 use std::path::{Path, PathBuf};
 
+use lanspread_api::page::Invitation;
 use lanspread_api::reply::{
     Availability, GameInfo, Limits, OperationKind, PlayReply, Status, Support, Swarm, SwarmSource,
 };
 use lanspread_api::request::Priority;
 use lanspread_api::{ErrorBody, ErrorCode, Line, ReplyData, Request};
+
+use lanspread_types::Organiser;
 
 use crate::address::resolve;
 use crate::cli::{Command, PackArgs, RoomArgs};
@@ -32,7 +35,12 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         Command::List => asked.show(&Request::ListGames),
         Command::Peers => asked.show(&Request::ListPeers),
         Command::Status => asked.show(&Request::Status),
-        Command::Connect(args) => asked.show(&Request::Connect { addr: resolve(&args.address)? }),
+        Command::Connect(args) => {
+            asked.show(&Request::Connect { addr: resolve(&args.address)? })?;
+            args.catalog_key
+                .map_or(Ok(()), |key| asked.show(&Request::TrustCatalog { key: Organiser::Key(key) }))
+        }
+        Command::Invite(args) => asked.invite(!args.close),
         Command::Cancel(args) => asked.show(&Request::CancelDownload { game_id: args.game }),
         Command::Limit(args) => {
             asked.show(&Request::SetLimits { upload: args.upload, download: args.download })
@@ -131,6 +139,18 @@ struct Asked {
 }
 
 impl Asked {
+    /// Opens or closes the door for guests, and shows what they need.
+    fn invite(&self, open: bool) -> Result<(), ErrorBody> {
+        let invitation = self.client.invite(open)?;
+        if self.json {
+            let text = serde_json::to_string(&invitation);
+            self.screen.say(text.map_err(|e| ErrorBody::new(ErrorCode::Internal, e.to_string()))?);
+            return Ok(());
+        }
+        invited(&invitation).into_iter().for_each(|line| self.screen.say(line));
+        Ok(())
+    }
+
     /// Asks and shows the answer.
     fn show(&self, request: &Request) -> Result<(), ErrorBody> {
         match self.client.line(request)? {
@@ -150,6 +170,24 @@ impl Asked {
             }
         }
     }
+}
+
+/// What a guest needs, and what to compare.
+fn invited(invitation: &Invitation) -> Vec<String> {
+    let (Some(address), Some(program)) = (&invitation.address, &invitation.program) else {
+        return vec!["The door for guests is closed.".to_owned()];
+    };
+    let mut lines = vec![
+        format!("Guests get this program ({}) at {address}", invitation.system),
+        "Before they start it, the digits that `b3sum` or `sha256sum` print of it must be these:".to_owned(),
+        format!("  BLAKE3   {}", program.blake3),
+        format!("  SHA-256  {}", program.sha256),
+    ];
+    if let Some(organiser) = &invitation.organiser {
+        lines.push(format!("It asks each guest once whether to trust your organiser: {organiser}"));
+    }
+    lines.push("Close the door with: lanspread invite --close".to_owned());
+    lines
 }
 
 /// A reply as lines for people.
@@ -184,6 +222,10 @@ fn described(reply: &ReplyData) -> Vec<String> {
             let asked = human::count(w.asked, "peer");
             vec![format!("Asked {asked} to fetch {}; `lanspread room` shows who does.", w.game_id)]
         }
+        ReplyData::TrustCatalog(o) => {
+            vec![format!("The catalogue of the organiser {} counts from now on.", o.fingerprint)]
+        }
+        ReplyData::DeclineCatalog(o) => vec![format!("You are not asked about {} again.", o.fingerprint)],
         ReplyData::SetPriority(g) => vec![format!("{}: done.", g.game_id)],
         ReplyData::Shutdown(_) => vec!["The peer has said goodbye and ended.".to_owned()],
         ReplyData::WaitPeers(c) => vec![format!("{} connected.", human::count(c.peer_count, "peer"))],
@@ -279,11 +321,17 @@ fn status(s: &Status) -> Vec<String> {
     row("Games", s.games_dir.clone());
     row("State", s.state_dir.clone());
     row("Catalogue", room::catalog_in_words(&s.catalog));
+    for offered in &s.catalog_offered {
+        row("Offered", room::offered_in_words(offered));
+    }
     if s.accepts_wants {
         row("Wishes", "what others ask everybody to fetch is fetched".to_owned());
     }
     row("Party", s.party.clone().unwrap_or_else(|| "open to everybody on the network".to_owned()));
     row("Peers", s.peer_count.to_string());
+    if let Some(fault) = &s.library_fault {
+        row("Library", format!("cannot be read and stays as it was: {}", fault.reason));
+    }
     for refused in &s.refused {
         let times = if refused.count > 1 { format!(", {} times", refused.count) } else { String::new() };
         row("Refused", format!("{}: {}{times}", refused.addr, refused.reason));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanspread_api::reply::{CatalogInfo, CatalogMode, Guest, Room, RoomGame};
+use lanspread_api::reply::{CatalogInfo, CatalogMode, Guest, OfferedCatalog, Room, RoomGame};
 
 use super::peers::shortened;
 use crate::show::table::Align::{Left, Right};
@@ -11,7 +11,7 @@ use crate::show::{Table, human};
 /// Which list counts, in a few words.
 pub fn catalog_in_words(c: &CatalogInfo) -> String {
     let games = human::count(c.game_count, "game");
-    let key = c.key.as_deref().unwrap_or_default();
+    let key = c.fingerprint.as_deref().unwrap_or_default();
     match c.mode {
         CatalogMode::Open => "none: every well-formed game counts".to_owned(),
         CatalogMode::Unsigned => format!("a file without a signature: {games}"),
@@ -20,6 +20,19 @@ pub fn catalog_in_words(c: &CatalogInfo) -> String {
         }
         CatalogMode::Awaited => format!("that of {key} has not come in yet, so no game counts"),
     }
+}
+
+/// An organiser that could be trusted, and how.
+pub fn offered_in_words(offered: &OfferedCatalog) -> String {
+    let title = offered.title.as_deref().map(|title| format!("\"{title}\", ")).unwrap_or_default();
+    let from = match (offered.invited, offered.peers.first(), offered.peer_count) {
+        (true, ..) => "named by your invitation".to_owned(),
+        (false, Some(name), 1) => format!("by {name}"),
+        (false, Some(name), n) => format!("by {name} and {}", human::count(n - 1, "other")),
+        (false, None, _) => "by nobody who is here".to_owned(),
+    };
+    let print = &offered.fingerprint;
+    format!("{title}{print}, {from}. If the organiser says the same digits: lanspread catalog trust {print}")
 }
 
 pub fn described(room: &Room) -> Vec<String> {

@@ -158,6 +158,7 @@ async fn start(root: &Path, name: &'static str, catalog: &Catalog) -> Result<Mem
         port_fallback: false,
         name: Some(PeerName::new(name).map_err(internal)?),
         catalog: catalog.clone().into(),
+        invited: None,
         accept_wants: false,
         party: None,
         limits: RateLimits::default(),

@@ -51,6 +51,7 @@ assets! {
     "game.js" "text/javascript; charset=utf-8"
     "german.js" "text/javascript; charset=utf-8"
     "library.js" "text/javascript; charset=utf-8"
+    "organiser.js" "text/javascript; charset=utf-8"
     "plot.js" "text/javascript; charset=utf-8"
     "room.js" "text/javascript; charset=utf-8"
     "sentences.js" "text/javascript; charset=utf-8"

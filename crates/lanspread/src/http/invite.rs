@@ -1,27 +1,34 @@
 //! Bringing a friend in: a second door, off until the user opens it, that hands out this very program and nothing else.
 //!
 //! It listens on all addresses without a token, because the guest has none, and knows two paths: a page that says what
-//! to do, and the program. The program's file is named after this peer's address, and joins it when it is started
-//! ([`crate::join`]). The door closes when the user says so, and with the program.
+//! to do, and the program. The program's file is named after this peer's address and the organiser's key, and joins the
+//! peer when it is started ([`crate::join`]). The door closes when the user says so, and with the program.
+//!
+//! The door speaks plain HTTP, so whoever is between can change what a guest gets. What the program's hashes are stands on
+//! the host's own screen, too: a guest who compares them there needs to trust nobody between.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::middleware::from_fn;
 use axum::response::Redirect;
 use axum::routing::get;
 use futures_core::Stream;
-use lanspread_api::page::{Invitation, InvitationOrder, Picture};
+use lanspread_api::page::{Invitation, InvitationOrder, Picture, ProgramHashes};
 use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::catalog::CatalogMode;
 use lanspread_peer::command::{Command, Reply};
+use lanspread_types::fingerprint::groups;
 use qrcodegen::{QrCode, QrCodeEcc};
+use ring::digest;
+use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore, mpsc};
@@ -30,7 +37,7 @@ use tokio::time::timeout;
 
 use super::serving::{self, Bounds};
 use super::{Interface, assets, give, page};
-use crate::join;
+use crate::join::Joining;
 
 /// The door's port, unless it is in use: next to the page's own.
 const PORT: u16 = 24_932;
@@ -53,6 +60,7 @@ pub struct Inviting(Mutex<Option<Open>>);
 #[derive(Debug)]
 struct Open {
     addr: SocketAddr,
+    giving: Arc<Giving>,
     serving: AbortHandle,
 }
 
@@ -65,7 +73,7 @@ impl Drop for Open {
 /// `GET /api/v1/invitation`.
 pub async fn show(State(interface): State<Arc<Interface>>) -> Response<Body> {
     let open = interface.inviting.0.lock().await;
-    give(Ok(invitation(open.as_ref().map(|open| open.addr))))
+    give(Ok(invitation(open.as_ref())))
 }
 
 /// `POST /api/v1/invitation`.
@@ -88,21 +96,30 @@ async fn set(interface: &Interface, wanted: bool) -> Result<Invitation, ErrorBod
         };
         let failed =
             |e: io::Error| ErrorBody::new(ErrorCode::ListenFailed, format!("no door for guests: {e}"));
-        *open = Some(door(status.addr).await.map_err(failed)?);
+        let organiser = match status.catalog {
+            CatalogMode::Signed { key, .. } | CatalogMode::Awaited { key } => Some(key),
+            CatalogMode::Open | CatalogMode::Unsigned { .. } => None,
+        };
+        *open = Some(door(Joining { peer: status.addr, organiser }).await.map_err(failed)?);
     }
-    Ok(invitation(open.as_ref().map(|open| open.addr)))
+    Ok(invitation(open.as_ref()))
 }
 
-async fn door(peer: SocketAddr) -> io::Result<Open> {
+async fn door(joining: Joining) -> io::Result<Open> {
     let program = std::env::current_exe()?;
+    let hashed = program.clone();
+    let hashes =
+        tokio::task::spawn_blocking(move || hashes_of(&hashed)).await.map_err(io::Error::other)??;
     let listener = match TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await {
         Ok(listener) => listener,
         Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?,
     };
-    let addr = SocketAddr::new(peer.ip(), listener.local_addr()?.port());
+    let addr = SocketAddr::new(joining.peer.ip(), listener.local_addr()?.port());
     let giving = Arc::new(Giving {
         program,
-        name: join::file_name(peer),
+        name: joining.file_name(),
+        joining,
+        hashes,
         guests: Arc::new(Semaphore::new(GUESTS_MAX)),
     });
     let router = Router::new()
@@ -113,18 +130,44 @@ async fn door(peer: SocketAddr) -> io::Result<Open> {
         )
         .route("/program/{name}", get(program_file))
         .layer(from_fn(assets::keep_to_itself))
-        .with_state(giving);
+        .with_state(giving.clone());
     let serving = tokio::spawn(async move {
         let bounds = Bounds::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
         serving::serve(listener, router, bounds, std::future::pending()).await;
     });
-    Ok(Open { addr, serving: serving.abort_handle() })
+    Ok(Open { addr, giving, serving: serving.abort_handle() })
 }
 
-fn invitation(addr: Option<SocketAddr>) -> Invitation {
-    let address = addr.map(|addr| format!("http://{addr}/"));
-    let picture = address.as_deref().and_then(picture);
-    Invitation { address, picture, system: system() }
+fn invitation(open: Option<&Open>) -> Invitation {
+    let organiser = open.and_then(|open| open.giving.joining.organiser);
+    let address = open.map(|open| format!("http://{}/", open.addr));
+    let key = organiser.map(|key| format!("?organiser={key}")).unwrap_or_default();
+    let link = address.as_deref().map(|address| format!("{address}{key}"));
+    Invitation {
+        picture: link.as_deref().and_then(picture),
+        address,
+        link,
+        system: system(),
+        program: open.map(|open| open.giving.hashes.clone()),
+        organiser: organiser.map(|key| key.fingerprint().to_string()),
+    }
+}
+
+/// The hashes of the program, as `b3sum` and `sha256sum` print them.
+fn hashes_of(program: &Path) -> io::Result<ProgramHashes> {
+    let mut file = std::fs::File::open(program)?;
+    let (mut blake3, mut sha256) = (blake3::Hasher::new(), digest::Context::new(&digest::SHA256));
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let n = file.read(&mut piece)?;
+        if n == 0 {
+            break;
+        }
+        blake3.update(&piece[..n]);
+        sha256.update(&piece[..n]);
+    }
+    let sha256: String = sha256.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(ProgramHashes { blake3: groups(&blake3.finalize().to_hex(), " "), sha256: groups(&sha256, " ") })
 }
 
 /// The address as a QR code (ISO/IEC 18004): one path of unit squares.
@@ -147,6 +190,8 @@ fn system() -> String {
 #[derive(Debug)]
 struct Giving {
     program: PathBuf,
+    joining: Joining,
+    hashes: ProgramHashes,
     /// What the guest's copy is called.
     name: String,
     guests: Arc<Semaphore>,
@@ -158,9 +203,36 @@ impl Giving {
     }
 }
 
+/// What a link may carry.
+#[derive(Debug, Deserialize)]
+struct Link {
+    organiser: Option<String>,
+}
+
 /// The guest's page. Our own words around our own file name: nothing in it comes from anybody else.
-async fn welcome(State(giving): State<Arc<Giving>>) -> Response<Body> {
-    let (system, name) = (system(), &giving.name);
+async fn welcome(State(giving): State<Arc<Giving>>, Query(link): Query<Link>) -> Response<Body> {
+    let (system, name, hashes) = (system(), &giving.name, &giving.hashes);
+    let compare = if cfg!(windows) {
+        format!("<code>certutil -hashfile {name} SHA256</code> or <code>b3sum {name}</code>")
+    } else {
+        format!("<code>sha256sum {name}</code> or <code>b3sum {name}</code>")
+    };
+    let organiser = match giving.joining.organiser {
+        None => String::new(),
+        Some(key) => {
+            let other = link.organiser.is_some_and(|named| named != key.to_string());
+            let warning = if other {
+                "<p><b>The link that brought you here names another organiser. Ask before you go on.</b>"
+            } else {
+                ""
+            };
+            format!(
+                "{warning}<p>This party's organiser is <code>{}</code>. The program asks once whether you trust it; \
+                 compare it with what the host's screen shows.",
+                key.fingerprint()
+            )
+        }
+    };
     let start = if cfg!(windows) {
         "<p>Open it. If Windows warns about an unknown publisher: <em>More info</em>, then <em>Run anyway</em>.".to_owned()
     } else {
@@ -171,7 +243,11 @@ async fn welcome(State(giving): State<Arc<Giving>>) -> Response<Body> {
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"dark light\">\
          <h1>lanspread</h1><p>Share the games of this room. This program is for <b>{system}</b>.\
          <p><a href=\"/program\" download>Download {name}</a>\
-         {start}<p>It joins the room by itself: its name says where. Keep the name until then."
+         {start}<p>It joins the room by itself: its name says where. Keep the name until then.{organiser}\
+         <h2>Is it the right program?</h2><p>The host's screen shows the same two rows of digits, and {compare} must print \
+         them again on your PC. If one differs, do not start it.\
+         <p>BLAKE3: <code>{}</code><p>SHA-256: <code>{}</code>",
+        hashes.blake3, hashes.sha256
     );
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -238,6 +314,8 @@ impl Stream for Pieces {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::CatalogKey;
+
     use super::*;
 
     #[test]
@@ -250,8 +328,9 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_guest_gets_this_very_program_and_nothing_else() {
+        let organiser = CatalogKey([7; 32]);
         let peer = "127.0.0.1:4000".parse().unwrap();
-        let open = door(peer).await.unwrap();
+        let open = door(Joining { peer, organiser: Some(organiser) }).await.unwrap();
         let fetch = |path: &str| {
             let url = format!("http://{}{path}", open.addr);
             tokio::task::spawn_blocking(move || {
@@ -265,9 +344,22 @@ mod tests {
         let (status, program) = fetch("/program").await.unwrap();
         assert_eq!(status, 200);
         assert!(program == std::fs::read(std::env::current_exe().unwrap()).unwrap());
-        assert!(
-            String::from_utf8(fetch("/").await.unwrap().1).unwrap().contains("lanspread-join-127.0.0.1-4000")
-        );
+        let page = String::from_utf8(fetch("/").await.unwrap().1).unwrap();
+        assert!(page.contains(&format!("lanspread-join-127.0.0.1-4000-{organiser}")));
+        let told = invitation(Some(&open));
+        assert_eq!(told.organiser, Some(organiser.fingerprint().to_string()));
+        let link = told.link.unwrap();
+        assert!(link.ends_with(&format!("/?organiser={organiser}")), "{link}");
+        let hash = groups(&blake3::hash(&program).to_hex(), " ");
+        let hashes = told.program.unwrap();
+        assert_eq!(hashes.blake3, hash);
+        for shown in [&hash, &hashes.sha256, &organiser.fingerprint().to_string()] {
+            assert!(page.contains(shown), "no {shown} on the guest's page");
+        }
+        assert!(!page.contains("another organiser"));
+        let other = format!("/?organiser={}", CatalogKey([8; 32]));
+        let warned = String::from_utf8(fetch(&other).await.unwrap().1).unwrap();
+        assert!(warned.contains("another organiser"));
         for path in ["/api/v1/status", "/app.js", "/metrics", "/program/../api.json"] {
             assert_eq!(fetch(path).await.unwrap().0, 404, "{path}");
         }

@@ -10,6 +10,7 @@
 //! POST /api/v1/play           {"game_id": "ggoo", "user_name": "Ada", "language": "german", "launch": true}
 //! POST /api/v1/limits         {"upload": 10000000, "download": null}
 //! POST /api/v1/priority       {"game_id": "ggoo", "priority": "high"}
+//! POST /api/v1/trust-catalog  {"key": "4f3a-91c2-77de-0b12"}    or the whole key; also decline-catalog
 //! POST /api/v1/shutdown
 //! GET  /api/v1/doctor         what keeps PCs from finding each other; takes some seconds
 //! GET  /api/v1/events         one JSON line for each event, for as long as the reader stays
@@ -71,7 +72,7 @@ const EVENT_READERS_MAX: usize = 16;
 /// What the last part of a path asks for: its name in the contract.
 pub const READS: [(&str, &str); 4] =
     [("status", "status"), ("peers", "list-peers"), ("games", "list-games"), ("room", "room")];
-pub const WRITES: [(&str, &str); 13] = [
+pub const WRITES: [(&str, &str); 15] = [
     ("connect", "connect"),
     ("download", "download"),
     ("cancel", "cancel-download"),
@@ -84,6 +85,8 @@ pub const WRITES: [(&str, &str); 13] = [
     ("limits", "set-limits"),
     ("priority", "set-priority"),
     ("want", "want-game"),
+    ("trust-catalog", "trust-catalog"),
+    ("decline-catalog", "decline-catalog"),
     ("shutdown", "shutdown"),
 ];
 
@@ -269,6 +272,11 @@ async fn follow_up(host: &Host, reply: &ReplyData) {
             host.quiet().release();
             if let Err(error) = host.keep_limits(limits.upload, limits.download) {
                 tracing::warn!("the limits hold until the end only: {error}");
+            }
+        }
+        ReplyData::TrustCatalog(organiser) => {
+            if let Ok(key) = organiser.key.parse() {
+                host.trusts(key);
             }
         }
         ReplyData::Play(play) if play.launched => {

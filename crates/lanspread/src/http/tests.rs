@@ -44,6 +44,7 @@ async fn served() -> Served {
         port_fallback: false,
         name: None,
         catalog: Catalog::Open.into(),
+        invited: None,
         accept_wants: false,
         party: None,
         limits: lanspread_peer::command::RateLimits::default(),

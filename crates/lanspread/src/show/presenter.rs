@@ -89,6 +89,10 @@ fn sentence(event: &Event) -> Option<String> {
                 count(*game_count, "game")
             )
         }
+        Event::CatalogOffered { fingerprint, name, .. } => format!(
+            "{name} goes by the catalogue of the organiser {fingerprint}. If the organiser says the same digits: \
+             lanspread catalog trust {fingerprint}"
+        ),
         Event::FetchWanted { name, game_id, accepted: true, .. } => {
             format!("{name} asks everybody to fetch {game_id}: started.")
         }

@@ -9,6 +9,7 @@ use crate::lab::{Peer, VERSION, game, program, tiny_game};
 pub const CASES: &[Case] = &[
     ("a closed party is joined and left", party),
     ("the organiser's catalogue is trusted by its key", catalog),
+    ("the party's organiser is offered once, and trusted or declined", offered),
     ("the organiser asks everybody to fetch, and sees when the last one is ready", organiser),
     ("the doctor says what keeps the room empty", doctor),
     ("sending is held back while a game runs", quiet),
@@ -107,6 +108,59 @@ fn catalog(driver: &Driver) {
     settings(&browser);
     press_button(&browser, "#party", "Go by none");
     browser.wait_text(".catalog", "every well-formed game counts");
+    ended_well(&browser);
+}
+
+/// A peer that goes by a signed catalogue, and its key.
+fn trusted_party(name: &str) -> (Peer, String) {
+    let ada = Peer::run(name, &[], |games| game(games, "listed", VERSION, 1000));
+    let file = |name: &str| ada.folder().join(name).to_str().unwrap().to_owned();
+    let (key, list) = (file("organiser.key"), file("party.toml"));
+    let said = ada.command_line(&["catalog", "key", &key]);
+    let public = said.lines().find_map(|line| line.strip_prefix("Public key: ")).unwrap().to_owned();
+    wait_until("the game is ready", || ada.game("listed")["availability"] == "Ready");
+    ada.command_line(&["catalog", "make", "--title", "Friday", "-o", &list]);
+    ada.command_line(&["catalog", "sign", &list, "--key", &key]);
+    let bela = Peer::run("bela", &["--catalog", &list], |games| {
+        game(games, "listed", VERSION, 1000);
+        tiny_game(games, "unlisted");
+    });
+    (bela, public)
+}
+
+fn offered(driver: &Driver) {
+    let (bela, public) = trusted_party("ada");
+    let me = Peer::run("me", &[], |_| {});
+    let browser = opened(driver, &me);
+    me.meet(&bela);
+    browser.wait_text("dialog h2", "Trust this party");
+    browser.wait_text("dialog .organiser b", "Friday");
+    let offer = || me.get("status")["data"]["catalog_offered"].clone();
+    let print = offer()[0]["fingerprint"].as_str().unwrap().to_owned();
+    assert_eq!(offer()[0]["key"], json!(public));
+    browser.wait_text("dialog .fingerprint", &print);
+    browser.wait_text("dialog p:nth-of-type(2)", "bela goes by it");
+    assert_eq!(me.get("status")["data"]["catalog"]["mode"], "Open", "nothing happens by itself");
+    press_button(&browser, "dialog", "No, and do not ask again");
+    wait_until("it is declined", || offer() == json!(null));
+    assert!(!browser.eval("return Boolean(document.querySelector('dialog'))").as_bool().unwrap());
+
+    let other = Peer::run("other", &[], |_| {});
+    let browser = opened(driver, &other);
+    other.meet(&bela);
+    browser.wait_text("dialog .fingerprint", &print);
+    press_button(&browser, "dialog", "Trust");
+    browser.wait_text("#toasts", "catalogue counts now");
+    wait_until("the catalogue is there", || other.get("status")["data"]["catalog"]["mode"] == "Signed");
+    browser.wait("document.querySelectorAll('game-card').length === 1");
+    settings(&browser);
+    browser.wait_text(".catalog", "Friday: Edition 1, 1 game, signed");
+    browser.wait_text("#party .fingerprint", &print);
+    press_button(&browser, "#party", "Go by none");
+    browser.wait_text(".catalog", "every well-formed game counts");
+    wait_until("it is not asked about again", || {
+        other.get("status")["data"]["catalog_offered"] == json!(null)
+    });
     ended_well(&browser);
 }
 

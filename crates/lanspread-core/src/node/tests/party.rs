@@ -52,6 +52,9 @@ pub struct Guest {
     pub remembered: Vec<KnownPeer>,
     /// Serial numbers of the catalogues that were to be kept.
     pub kept: Vec<u64>,
+    /// Whose catalogue was to be kept as trusted, and whose as declined.
+    pub trusted: Option<CatalogKey>,
+    pub declined: BTreeSet<CatalogKey>,
     /// Nothing more fits on its disk.
     pub full: bool,
     /// What the next verification finds.
@@ -205,6 +208,8 @@ impl Party {
             stuck: false,
             held: VecDeque::new(),
             kept: Vec::new(),
+            trusted: None,
+            declined: BTreeSet::new(),
             dials: Vec::new(),
             remembered: Vec::new(),
             full: false,
@@ -378,6 +383,8 @@ impl Party {
                 self.input(guest, Input::CatalogChecked { peer, result });
             }
             Output::KeepCatalog(catalog) => self.guests[guest].kept.push(catalog.serial),
+            Output::KeepOrganiser(key) => self.guests[guest].trusted = Some(key),
+            Output::KeepDeclined(declined) => self.guests[guest].declined = declined,
             Output::Stopped => self.guests[guest].stopped = true,
         }
     }

@@ -1,14 +1,15 @@
 //! The organiser's catalogue, the view of the room, and who is refused.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_types::message::Message;
-use lanspread_types::{PartyMismatch, PartyName, PeerId};
+use lanspread_types::{CatalogKey, Organiser, PartyMismatch, PartyName, PeerId};
 
-use super::party::{KEY, Party, content, game, signed_catalog};
+use super::party::{KEY, Party, content, game, id_of, signed_catalog};
 use super::pinned;
 use crate::catalog::CatalogMode;
 use crate::catalog_sync::TrustedCatalog;
@@ -70,6 +71,82 @@ fn who_trusts_nobody_stays_as_it_was() {
     party.with_rules(0, trusting(Some((5, &["new"]))));
     party.connect(1, 0);
     assert_eq!(party.status(1).catalog, CatalogMode::Open);
+}
+
+fn offered(party: &mut Party, guest: usize) -> Vec<(CatalogKey, bool, Vec<PeerId>, Option<u64>)> {
+    let row = |o: crate::snapshot::OfferedCatalog| {
+        let peers = o.peers.into_iter().map(|(peer, _)| peer).collect();
+        (o.key, o.invited, peers, o.about.map(|about| about.serial))
+    };
+    party.status(guest).catalog_offered.into_iter().map(row).collect()
+}
+
+fn told_of_organisers(party: &Party, guest: usize) -> usize {
+    let told = |e: &&Event| matches!(e, Event::CatalogOffered { key, .. } if *key == KEY);
+    party.guests[guest].events.iter().filter(told).count()
+}
+
+#[test]
+fn open_peer_is_told_of_the_organiser_and_trusts_when_told_to() {
+    let mut party = Party::new(&[&[content("ggoo", 1, 1)], &[], &[content("own", 1, 1)]]);
+    party.with_rules(0, trusting(Some((5, &["ggoo"]))));
+    party.with_rules(1, trusting(None));
+    party.connect(1, 0);
+    party.connect(2, 0);
+    party.connect(2, 1);
+    assert_eq!(offered(&mut party, 2), [(KEY, false, vec![id_of(0), id_of(1)], Some(5))]);
+    assert_eq!((told_of_organisers(&party, 2), told_of_organisers(&party, 1)), (1, 0));
+    assert_eq!(party.status(2).catalog, CatalogMode::Open);
+    assert!(party.games(2).iter().any(|g| g.game == game("own")), "nothing changes by itself");
+
+    let unknown = Organiser::Fingerprint(CatalogKey([1; 32]).fingerprint());
+    let refused = Some(Err(CommandError::UnknownOrganiser { organiser: unknown }));
+    assert_eq!(party.command(2, Command::TrustCatalog { organiser: unknown }), refused);
+    let organiser = Organiser::Fingerprint(KEY.fingerprint());
+    let trusted = Some(Ok(Reply::Organiser(KEY)));
+    assert_eq!(party.command(2, Command::TrustCatalog { organiser }), trusted);
+    party.settle();
+    assert_eq!((serial(&mut party, 2), party.guests[2].trusted), (Some(5), Some(KEY)));
+    assert_eq!(offered(&mut party, 2), []);
+    assert!(!party.games(2).iter().any(|g| g.game == game("own")));
+    assert_eq!(party.command(2, Command::TrustCatalog { organiser }), trusted, "again is no change");
+    let other = Organiser::Key(CatalogKey([1; 32]));
+    let refused = Some(Err(CommandError::OtherOrganiser { key: KEY }));
+    assert_eq!(party.command(2, Command::TrustCatalog { organiser: other }), refused);
+}
+
+#[test]
+fn catalogue_stays_while_something_runs() {
+    let mut party = Party::new(&[&[content("ggoo", 8, 1)], &[]]);
+    party.connect(1, 0);
+    party.hold_chunks = true;
+    party.download(1, "ggoo");
+    let trust = Command::TrustCatalog { organiser: Organiser::Key(KEY) };
+    assert_eq!(party.command(1, trust), Some(Err(CommandError::Busy)));
+    assert_eq!(party.status(1).catalog, CatalogMode::Open);
+}
+
+#[test]
+fn declined_organiser_is_kept_and_not_offered_again() {
+    let mut party = Party::new(&[&[], &[], &[]]);
+    party.with_rules(0, trusting(Some((5, &["ggoo"]))));
+    party.connect(1, 0);
+    let organiser = Organiser::Fingerprint(KEY.fingerprint());
+    assert_eq!(party.command(1, Command::DeclineCatalog { organiser }), Some(Ok(Reply::Organiser(KEY))));
+    assert_eq!(offered(&mut party, 1), []);
+    let declined = party.guests[1].declined.clone();
+    assert_eq!(declined, BTreeSet::from([KEY]));
+    party.with_rules(2, HouseRules { declined, invited: Some(KEY), ..HouseRules::default() });
+    party.connect(2, 0);
+    assert_eq!((offered(&mut party, 2), told_of_organisers(&party, 2)), (vec![], 0), "nor after a restart");
+}
+
+#[test]
+fn invitation_names_an_organiser_nobody_has_yet() {
+    let mut party = Party::new(&[&[]]);
+    party.with_rules(0, HouseRules { invited: Some(KEY), ..HouseRules::default() });
+    assert_eq!(offered(&mut party, 0), [(KEY, true, vec![], None)]);
+    assert_eq!(party.status(0).catalog, CatalogMode::Open);
 }
 
 #[test]

@@ -60,11 +60,10 @@ fn descriptors_run_out(lab: &Lab) -> Outcome {
     await_finished(&client, client_since, "ggoo")?;
     require_committed_once(&client, client_since, "ggoo")?;
     require_same_game(&client, &seed, "ggoo")?;
-    let let_in = attack.many_keys(KEYS)?;
-    let open_most = open_files(&seed)?.len();
+    let (let_in, open_most) = attack.many_keys(&seed, KEYS)?;
     require!(
         open_most + FREE_MIN <= LIMIT,
-        "{open_most} of {LIMIT} descriptors are taken while {let_in} keys are connected"
+        "{open_most} of {LIMIT} descriptors are taken while {let_in} keys are let in"
     );
     require_readable(&seed, since)?;
     drop(attack);
@@ -184,9 +183,10 @@ impl Attack {
         Ok(())
     }
 
-    /// Enters with so many keys, one connection each; says how many were let in.
-    fn many_keys(&self, keys: usize) -> Outcome<usize> {
-        let mut let_in = 0;
+    /// Enters with so many keys, one connection each; says how many were let in, and how many files the victim had open at
+    /// the most.
+    fn many_keys(&self, seed: &Peer, keys: usize) -> Outcome<(usize, usize)> {
+        let (mut let_in, mut open_most) = (0, 0);
         for _ in 0..keys {
             let (endpoint, mut events) = self.endpoint(&Identity::generate()?)?;
             self.runtime.block_on(async {
@@ -201,8 +201,9 @@ impl Attack {
                 }
             });
             self.keep(endpoint, events);
+            open_most = open_most.max(open_files(seed)?.len());
         }
-        Ok(let_in)
+        Ok((let_in, open_most))
     }
 
     fn endpoint(&self, identity: &Identity) -> Outcome<(Endpoint, mpsc::Receiver<NetEvent>)> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lanspread_api::line::Id;
-use lanspread_api::{ErrorCode, Line, ReplyData};
+use lanspread_api::{ErrorCode, Event, Line, ReplyData};
 
 use crate::bare::{Bare, Ended, Lines};
 use crate::figures;
@@ -60,7 +60,7 @@ fn waits(lab: &Lab, by: By) -> Outcome<Duration> {
         peer.say(&format!("{{\"cmd\":\"wait-peers\",\"count\":9,\"timeout_ms\":3600000,\"id\":{id}}}\n"))?;
     }
     peer.say("{\"cmd\":\"status\",\"id\":\"status\"}\n")?;
-    let mut refused = 0;
+    let (mut refused, mut events) = (0, Vec::new());
     loop {
         match lines.next(&format!("{} waits are refused and status is answered", ASKED - WAITS_MAX))? {
             Line::Error(line) => {
@@ -74,10 +74,17 @@ fn waits(lab: &Lab, by: By) -> Outcome<Duration> {
                 refused += 1;
             }
             Line::Result(line) => match line.reply {
-                ReplyData::Status(_) => break,
+                ReplyData::Status(status) => {
+                    require_eq!(
+                        (status.peer_count, status.refused),
+                        (0, Vec::new()),
+                        "who is here, by the status"
+                    );
+                    break;
+                }
                 other => fail!("{other:?} was answered while everything waits"),
             },
-            Line::Event(_) => {}
+            Line::Event(event) => events.push(event),
         }
     }
     require_eq!(refused, ASKED - WAITS_MAX, "the commands that were refused");
@@ -91,6 +98,14 @@ fn waits(lab: &Lab, by: By) -> Outcome<Duration> {
     let Ended { status, took, .. } = peer.await_end(END_MAX, &format!("ends in time when told by {by:?}"))?;
     require!(status.success(), "the end by {by:?} has {status}");
     let rest = lines.rest();
+    events.extend(
+        rest.iter().filter_map(|line| if let Line::Event(event) = line { Some(event.clone()) } else { None }),
+    );
+    let as_usual = matches!(
+        events[..],
+        [Event::Contract(_), Event::LocalPeerReady { game_count: 0, .. }, Event::LocalLibraryChanged { .. }]
+    );
+    require!(as_usual, "a peer that met nobody told of something else: {events:?}");
     let shut = |line: &&Line| matches!(line, Line::Error(e) if e.error.code == ErrorCode::ShuttingDown);
     require_eq!(
         rest.iter().filter(shut).count(),

@@ -19,6 +19,7 @@ mod liars;
 mod library;
 mod manifests;
 mod meeting;
+mod offered;
 mod organiser;
 mod pending;
 mod play;
@@ -59,6 +60,7 @@ pub fn all() -> Vec<&'static Scenario> {
         play::SCENARIOS,
         kills::SCENARIOS,
         organiser::SCENARIOS,
+        offered::SCENARIOS,
         descriptors::SCENARIOS,
         folders::SCENARIOS,
         ending::SCENARIOS,

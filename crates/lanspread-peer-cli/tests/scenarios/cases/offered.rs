@@ -1,0 +1,142 @@
+//! The organiser is offered: a peer that goes by no list is asked once whom to trust.
+
+use std::path::{Path, PathBuf};
+
+use lanspread_api::reply::{Availability, CatalogMode, OfferedCatalog};
+use lanspread_api::{ErrorCode, Event, Request};
+use lanspread_peer::signed_catalog::OrganiserKey;
+use lanspread_types::{CatalogKey, Organiser};
+
+use super::flow::KIB;
+use crate::games::{CatalogFile, Game, VERSION};
+use crate::lab::Lab;
+use crate::log::Mark;
+use crate::peer::Peer;
+use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Scenario, require, require_eq};
+use crate::wait::{eventually, seen_if};
+
+pub const SCENARIOS: &[Scenario] = &[Scenario {
+    id: "S78",
+    title: "trust is offered once",
+    claim: "A peer that goes by no catalogue is told once of each organiser that the room has, changes nothing by itself, and goes by the one that its owner names from then on",
+    setup: "guest is open and has a game of its own; organiser goes by a signed catalogue, relay was told its key; forger goes by a catalogue of its own key",
+    expected: "guest says `catalog-offered` once for the organiser's key, although relay has it, too, and once for forger's; its status shows both with fingerprint, title, edition and from whom, and its mode stays `Open`, its game served; forger's key is declined by its fingerprint and not shown or told again, also after a restart; `trust-catalog` with the organiser's fingerprint makes its catalogue count, now and after a restart, and nothing is offered any more; an unknown fingerprint is refused with `unknown-organiser`, another key with `other-organiser`",
+    sabotages: &["trust-whom-we-meet", "offer-every-time", "ask-again", "forget-organiser"],
+    labs: EVERYWHERE,
+    body: Body::Run(offered_once),
+}];
+
+/// An organiser's key, and a signed catalogue in a file.
+fn desk(lab: &Lab, name: &str, title: &str, games: &CatalogFile) -> Outcome<(CatalogKey, PathBuf)> {
+    let folder = lab.folder(name)?;
+    let key = OrganiserKey::create(&folder.join("organiser.key")).map_err(|e| Failure(e.to_string()))?;
+    let text = format!("title = \"{title}\"\nserial = 1\n\n{}", games.to_toml());
+    let signed = key.sign(text.as_bytes()).map_err(|e| Failure(e.to_string()))?;
+    let file = folder.join("party.toml");
+    std::fs::write(&file, signed)?;
+    Ok((key.public(), file))
+}
+
+fn with_catalog(lab: &Lab, name: &str, file: &Path) -> Outcome<Peer> {
+    lab.peer(name)?.arg("--catalog").arg(&file.display().to_string()).start()
+}
+
+fn offered_once(lab: &Lab) -> Outcome {
+    let listed = CatalogFile::default().with("ggoo", VERSION).with("other", VERSION);
+    let (key, file) = desk(lab, "organiser", "Friday", &listed)?;
+    let (forged_key, forged) =
+        desk(lab, "forger", "Not Friday", &CatalogFile::default().with("bait", VERSION))?;
+    let organiser = lab
+        .peer("organiser")?
+        .game(&Game::blob("ggoo", 78, 10 * KIB))?
+        .arg("--catalog")
+        .arg(&file.display().to_string())
+        .start()?;
+    organiser.await_served("ggoo")?;
+    let relay = lab.peer("relay")?.arg("--catalog-key").arg(&key.to_string()).start()?;
+    relay.connect(&organiser)?;
+    await_edition(&relay)?;
+    let forger = with_catalog(lab, "forger", &forged)?;
+    let guest = lab.peer("guest")?.game(&Game::blob("own", 79, 10 * KIB))?.start()?;
+    guest.await_served("own")?;
+
+    guest.connect(&organiser)?;
+    await_offered(&guest, &[(key, "Friday", &["organiser"])])?;
+    guest.connect(&relay)?;
+    await_offered(&guest, &[(key, "Friday", &["organiser", "relay"])])?;
+    guest.connect(&forger)?;
+    await_offered(
+        &guest,
+        &[(key, "Friday", &["organiser", "relay"]), (forged_key, "Not Friday", &["forger"])],
+    )?;
+    for (key, times) in [(key, 1), (forged_key, 1)] {
+        require_eq!(told(&guest, Mark(0), key), times, "how often guest told of {}", key.fingerprint());
+    }
+    require_eq!(guest.status()?.catalog.mode, CatalogMode::Open, "guest's catalogue while it is asked");
+    let own = guest.game("own")?.map(|game| game.availability);
+    require_eq!(own, Some(Availability::Ready), "guest's own game while it is asked");
+
+    let unknown: Organiser = Organiser::Fingerprint(CatalogKey([78; 32]).fingerprint());
+    guest.refuses(&Request::TrustCatalog { key: unknown }, ErrorCode::UnknownOrganiser)?;
+    guest.ask(&Request::DeclineCatalog { key: Organiser::Fingerprint(forged_key.fingerprint()) })?;
+    await_offered(&guest, &[(key, "Friday", &["organiser", "relay"])])?;
+    guest.shut_down()?;
+    let since = guest.mark();
+    guest.restart()?;
+    for peer in [&forger, &organiser, &relay] {
+        guest.connect(peer)?;
+    }
+    await_offered(&guest, &[(key, "Friday", &["organiser", "relay"])])?;
+    require_eq!(told(&guest, since, forged_key), 0, "how often guest told of a declined key after a restart");
+
+    guest.ask(&Request::TrustCatalog { key: Organiser::Fingerprint(key.fingerprint()) })?;
+    await_edition(&guest)?;
+    await_offered(&guest, &[])?;
+    guest.await_offered("ggoo", 1)?;
+    require!(guest.game("own")?.is_none(), "guest still lists a game that the organiser's catalogue lacks");
+    guest.refuses(&Request::TrustCatalog { key: Organiser::Key(forged_key) }, ErrorCode::OtherOrganiser)?;
+    guest.shut_down()?;
+    guest.restart()?;
+    let catalog = guest.status()?.catalog;
+    require_eq!(
+        (catalog.mode, catalog.key, catalog.serial),
+        (CatalogMode::Signed, Some(key.to_string()), Some(1)),
+        "guest's catalogue after a restart without a word"
+    );
+    Ok(())
+}
+
+/// How often a peer told of a key since a mark.
+fn told(peer: &Peer, since: Mark, key: CatalogKey) -> usize {
+    let (key, print) = (key.to_string(), key.fingerprint().to_string());
+    let of_it = |event: &&Event| matches!(event, Event::CatalogOffered { key: k, fingerprint: f, .. } if *k == key && *f == print);
+    peer.events_since(since).iter().filter(of_it).count()
+}
+
+fn await_edition(peer: &Peer) -> Outcome {
+    eventually(&format!("{} goes by the organiser's catalogue", peer.name()), || {
+        let catalog = peer.status()?.catalog;
+        let right = catalog.mode == CatalogMode::Signed && catalog.serial == Some(1);
+        Ok(seen_if(right, || format!("{catalog:?}")))
+    })
+}
+
+/// Waits until the peer's status offers exactly these organisers, in this order, each with its title and from whom.
+fn await_offered(peer: &Peer, expected: &[(CatalogKey, &str, &[&str])]) -> Outcome {
+    let right = |(found, (key, title, peers)): (&OfferedCatalog, &(CatalogKey, &str, &[&str]))| {
+        let mut names = found.peers.clone();
+        names.sort();
+        found.key == key.to_string()
+            && found.fingerprint == key.fingerprint().to_string()
+            && found.title.as_deref() == Some(*title)
+            && found.serial == Some(1)
+            && names == *peers
+            && found.peer_count == peers.len()
+            && !found.invited
+    };
+    eventually(&format!("{} is offered exactly {} organisers", peer.name(), expected.len()), || {
+        let found = peer.status()?.catalog_offered;
+        let exact = found.len() == expected.len() && found.iter().zip(expected).all(right);
+        Ok(seen_if(exact, || format!("{found:?}")))
+    })
+}

@@ -1,0 +1,51 @@
+// Asks once whether the party's organiser is to be trusted.
+
+import { order } from './api.js';
+import { open, toast } from './dialogs.js';
+import { h } from './dom.js';
+import { state } from './state.js';
+import { count, t } from './words.js';
+
+/** How long the title of an organiser's catalogue is waited for, in milliseconds. */
+const TITLE_MS = 2000;
+
+/** Keys that were asked about since the page was opened. @type {Set<string>} */
+const asked = new Set();
+/** Keys whose title is waited for. @type {Set<string>} */
+const waiting = new Set();
+
+/** From whom an organiser is known. @param {OfferedCatalog} offered */
+function source(offered) {
+  if (offered.invited) return t('Your invitation names it.');
+  const [name] = offered.peers;
+  if (!name) return '';
+  return offered.peer_count === 1 ? t('{name} goes by it.', { name }) : count(offered.peer_count - 1, '{name} and {n} other go by it.', '{name} and {n} others go by it.').replace('{name}', name);
+}
+
+/** Asks about an organiser that nobody was asked about yet, unless something else is in front. */
+export async function askOrganiser() {
+  const offered = state.status?.catalog_offered?.find((one) => !asked.has(one.key));
+  if (!offered || document.querySelector('dialog[open]')) return;
+  if (offered.serial === null && !waiting.has(offered.key)) {
+    waiting.add(offered.key);
+    setTimeout(askOrganiser, TITLE_MS);
+    return;
+  }
+  asked.add(offered.key);
+  const games = offered.game_count === null ? '' : count(offered.game_count, '{n} game', '{n} games');
+  const answer = await open(t('Trust this party’s organiser?'), (dialog) => {
+    const button = (/** @type {string} */ value, /** @type {string} */ text, kind = '') => h('button', { type: 'button', class: kind, onclick: () => dialog.close(value) }, text);
+    return [
+      h('p', { class: 'organiser' }, offered.title ? h('b', {}, offered.title) : null, games ? h('span', {}, games) : null, h('code', { class: 'fingerprint' }, offered.fingerprint)),
+      h('p', {}, source(offered)),
+      h('p', {}, t('Ask the organiser to read out these digits. If they are the same, trust it: then its list says which games count, and nobody else’s does.')),
+      h('div', { class: 'row end wrap' }, button('decline', t('No, and do not ask again')), button('', t('Not now')), button('trust', t('Trust'), 'primary')),
+    ];
+  }, 'wide');
+  if (answer === 'trust') {
+    if (await order('trust-catalog', { key: offered.key })) toast(t('The organiser’s catalogue counts now.'), 'good');
+    else asked.delete(offered.key);
+  } else if (answer === 'decline') {
+    await order('decline-catalog', { key: offered.key });
+  }
+}

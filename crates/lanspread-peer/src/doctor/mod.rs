@@ -139,6 +139,8 @@ fn clock(now: SystemTime) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::limits::PROTOCOL_VERSION;
+
     use super::*;
 
     #[test]
@@ -153,7 +155,7 @@ mod tests {
         let check = versions(&patient, &Hearing::default());
         assert!(
             check.health == Health::Bad
-                && check.found.contains("version 1")
+                && check.found.contains(&format!("version {PROTOCOL_VERSION}"))
                 && check.found.contains("ada speaks 7")
         );
         assert_eq!(versions(&Patient::default(), &Hearing::default()).health, Health::Good);

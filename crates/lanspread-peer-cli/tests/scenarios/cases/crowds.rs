@@ -52,7 +52,7 @@ fn crowded_room(lab: &Lab) -> Outcome {
     let mut strangers = Vec::new();
     for n in 0..STRANGERS {
         let ip: IpAddr = Ipv4Addr::new(127, 0, 70, n + 1).into();
-        let mut stranger = Stranger::enter(seed.addr()?, ip, "mallory")?;
+        let mut stranger = Stranger::enter(seed.addr()?, ip, &format!("mallory {n}"))?;
         let games =
             (0..GAMES_PER_PEER_MAX).map(|game| offer(&format!("s{n}-{game}"), 20_250_101, [n; 32], 1));
         stranger.announce(&games.collect::<Outcome<Vec<_>>>()?);
@@ -135,7 +135,7 @@ fn view(peer: &Peer) -> Outcome<Room> {
 }
 
 fn offers_of(peer: &Peer, name: &str) -> Outcome<usize> {
-    Ok(peer.peers()?.iter().filter(|other| other.name == name).map(|other| other.games.len()).sum())
+    Ok(peer.peers()?.iter().filter(|other| other.name.starts_with(name)).map(|other| other.games.len()).sum())
 }
 
 /// What the peer's process has used of the processors.

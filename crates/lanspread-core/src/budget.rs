@@ -4,9 +4,10 @@
 //! message means: whoever handles messages charges for them first. Time is an input.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
+use lanspread_types::Origin;
 use lanspread_types::message::{HaveMap, Message};
 
 use crate::limits::{
@@ -194,13 +195,9 @@ impl Sites {
     }
 }
 
-/// Returns what stands for the machine behind an address: the address itself or, of IPv6, its /64, all of which one machine
-/// may use.
+/// Returns the address that stands for the machine behind `ip`; see [`Origin`].
 pub fn site_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        other => other,
-    }
+    Origin::of(ip).address()
 }
 
 #[cfg(test)]

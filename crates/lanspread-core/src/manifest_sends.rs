@@ -6,7 +6,7 @@
 //! all others of that kind, so that asking again and again costs honest transfers little.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lanspread_types::limits::MANIFESTS_PER_SOURCE_MAX;
@@ -23,14 +23,6 @@ use crate::time::Time;
 
 /// Where a receiver is; `None` when it has no control connection. Identities cost nothing, addresses do.
 pub type Place = Option<IpAddr>;
-
-/// The part of an address that its owner cannot choose at will: a host has a whole /64 of IPv6.
-pub fn place_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-        ip => ip,
-    }
-}
 
 /// A request for a manifest.
 #[derive(Debug, Clone)]

@@ -19,6 +19,11 @@ impl Origin {
         })
     }
 
+    /// The IPv4 address, or the first address of the network.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+
     pub fn is_loopback(&self) -> bool {
         self.0.is_loopback()
     }

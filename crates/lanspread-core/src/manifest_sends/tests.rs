@@ -1,4 +1,5 @@
 use super::*;
+use crate::budget::site_of;
 
 const MIB: u64 = 1 << 20;
 
@@ -177,8 +178,8 @@ fn a_cancelled_request_is_refused_once() {
 #[test]
 fn a_host_with_many_addresses_of_ipv6_is_one_place() {
     let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-    assert_eq!(place_of(ip("2001:db8::1")), place_of(ip("2001:db8::2:3")));
-    assert_ne!(place_of(ip("2001:db8::1")), place_of(ip("2001:db8:0:1::1")));
-    assert_eq!(place_of(ip("::ffff:10.0.0.1")), ip("10.0.0.1"));
-    assert_ne!(place_of(ip("10.0.0.1")), place_of(ip("10.0.0.2")));
+    assert_eq!(site_of(ip("2001:db8::1")), site_of(ip("2001:db8::2:3")));
+    assert_ne!(site_of(ip("2001:db8::1")), site_of(ip("2001:db8:0:1::1")));
+    assert_eq!(site_of(ip("::ffff:10.0.0.1")), ip("10.0.0.1"));
+    assert_ne!(site_of(ip("10.0.0.1")), site_of(ip("10.0.0.2")));
 }

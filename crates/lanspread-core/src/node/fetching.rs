@@ -8,13 +8,13 @@ use lanspread_types::message::{GameOffer, Message, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, PeerId, failpoint};
 
 use super::Node;
+use crate::budget::site_of;
 use crate::event::{DownloadFailure, Event, RejectReason};
 use crate::fetch::{Ending, Fetch, PROGRESS_INTERVAL, Phase, SOURCE_PATIENCE, Transfer};
 use crate::io::{ChunkFault, DiskError, DiskJob, ManifestFault, Output, RequestFailure};
 use crate::library::LocalGame;
 use crate::limits::MANIFEST_LEFTOVER_MAX;
 use crate::manifest_search::{Failed, Offerer, Step};
-use crate::manifest_sends::place_of;
 use crate::refusals::RefusalCause;
 use crate::roster::RemotePeer;
 use crate::swarm::{Download, Failure};
@@ -79,7 +79,7 @@ impl Node {
         };
         let offerer = |(peer, offer): (&RemotePeer, &GameOffer)| Offerer {
             peer: peer.id,
-            place: Some(place_of(peer.addr.ip())).filter(|_| !failpoint!("count-identities")),
+            place: Some(site_of(peer.addr.ip())).filter(|_| !failpoint!("count-identities")),
             usual_bytes: offer.manifest_bytes_usual(),
             saturated: open.get(&peer.id).is_some_and(|&open| open >= MANIFESTS_PER_SOURCE_MAX),
         };

@@ -6,10 +6,11 @@ use lanspread_types::message::{Refusal, Request, RequestId};
 use lanspread_types::{ContentId, GameContent, GameId, PeerId, failpoint};
 
 use super::Node;
+use crate::budget::site_of;
 use crate::fetch::{Fetch, Phase};
 use crate::io::{LinkId, Output, Serving};
 use crate::library::LocalGame;
-use crate::manifest_sends::{DropReason, ManifestAction, ManifestRequest, place_of};
+use crate::manifest_sends::{DropReason, ManifestAction, ManifestRequest};
 use crate::refusals::RefusalCause;
 use crate::serve::{GameState, Holding, admit};
 use crate::swarm::UplinkAction;
@@ -23,7 +24,7 @@ impl Node {
                 let held = held.or_else(|why| self.regardless(&game, why, failpoint!("give-any-manifest")));
                 match held {
                     Ok((held, _)) => {
-                        let place = self.roster.get(&peer).map(|remote| place_of(remote.addr.ip()));
+                        let place = self.roster.get(&peer).map(|remote| site_of(remote.addr.ip()));
                         let bytes = held.encoded_bytes_max();
                         let request = ManifestRequest { link, id, peer, place, game, content, bytes };
                         self.manifest_sends.enqueue(request);

@@ -32,10 +32,15 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     body: Body::Run(closed_party),
 }];
 
-const PHRASE: &str = "correct horse battery";
+pub(super) const PHRASE: &str = "correct horse battery";
 
 /// Puts a peer into a party.
-fn in_party<'lab>(lab: &'lab Lab, name: &str, party: &str, phrase: &str) -> Outcome<PeerSpec<'lab>> {
+pub(super) fn in_party<'lab>(
+    lab: &'lab Lab,
+    name: &str,
+    party: &str,
+    phrase: &str,
+) -> Outcome<PeerSpec<'lab>> {
     let path = secret(lab, name)?;
     std::fs::write(&path, format!("{phrase}\n"))?;
     let spec = lab.peer(name)?.arg("--party").arg(party).arg("--party-secret-file");

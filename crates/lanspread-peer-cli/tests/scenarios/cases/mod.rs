@@ -13,6 +13,7 @@ mod finding;
 mod floods;
 mod flow;
 mod folders;
+mod guessing;
 mod hostile;
 mod kills;
 mod liars;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<&'static Scenario> {
         bombs::SCENARIOS,
         cables::SCENARIOS,
         closed::SCENARIOS,
+        guessing::SCENARIOS,
         hostile::SCENARIOS,
         floods::SCENARIOS,
         crowds::SCENARIOS,

@@ -1,0 +1,190 @@
+//! Somebody tries out pass phrases of a closed party, from many addresses and at all its peers.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lanspread_api::{ErrorCode, Request};
+use lanspread_net::{Endpoint, EndpointConfig, Identity, NetEvent};
+use lanspread_types::{Party, PartyMismatch, PartyName, PassPhrase, PeerName};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::closed::{PHRASE, in_party};
+use super::flow::MIB;
+use crate::games::Game;
+use crate::lab::Lab;
+use crate::peer::Peer;
+use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, fail, require};
+use crate::wait::{eventually, seen_if, within};
+
+pub const SCENARIOS: &[Scenario] = &[Scenario {
+    id: "S72",
+    title: "closed party under guessing",
+    claim: "Whoever tries out pass phrases learns little, at all peers of a closed party together, and locks neither guests nor newcomers out",
+    setup: "alpha with a game, bravo and charlie in the party `friday`; eight attackers with own keys and addresses who try wrong pass phrases at alpha and bravo without a pause; newcomer, who comes once the tries of strangers are used up",
+    expected: "alpha and bravo look at no more than six wrong pass phrases each, and one more in 30 s; charlie, restarted meanwhile, is with both again within 10 s; newcomer is let in by one of them within 60 s and, introduced, is with all guests 30 s later",
+    sabotages: &["take-every-guess", "first-come-first-judged", "forget-guests", "distrust-introductions"],
+    // The attackers' addresses are those of loopback.
+    labs: &[LabKind::Local],
+    body: Body::Run(guessing),
+}];
+
+const ATTACKERS: u8 = 8;
+/// What one peer of a party of two to four looks at: at once, and the time after which it looks at one more. A party of two
+/// gets tries back fastest, so this bounds the others as well.
+const AT_ONCE: usize = 6;
+const ONE_MORE_AFTER: Duration = Duration::from_secs(30);
+
+fn guessing(lab: &Lab) -> Outcome {
+    let game = Game::blob("ggoo", 72, MIB);
+    let alpha = in_party(lab, "alpha", "friday", PHRASE)?.game(&game)?.start()?;
+    let bravo = in_party(lab, "bravo", "friday", PHRASE)?.start()?;
+    let charlie = in_party(lab, "charlie", "friday", PHRASE)?.start()?;
+    bravo.connect(&alpha)?;
+    charlie.connect(&alpha)?;
+    charlie.connect(&bravo)?;
+
+    let attack = Attack::begin([alpha.addr()?, bravo.addr()?])?;
+    let begun = Instant::now();
+    eventually("the attackers' tries are used up at both peers", || {
+        let [of_alpha, of_bravo] = attack.counts();
+        let used_up = [of_alpha, of_bravo].iter().all(|counts| counts.unheard > 0 && counts.wrong >= AT_ONCE);
+        Ok(seen_if(used_up, || format!("alpha {of_alpha:?}, bravo {of_bravo:?}")))
+    })?;
+
+    charlie.shut_down()?;
+    charlie.restart()?;
+    for guest in [&alpha, &bravo] {
+        within(Duration::from_secs(10), &format!("charlie is with {} again", guest.name()), || {
+            enters(&charlie, guest)
+        })?;
+    }
+
+    let newcomer = in_party(lab, "newcomer", "friday", PHRASE)?.start()?;
+    within(Duration::from_secs(60), "newcomer is let in", || {
+        Ok(enters(&newcomer, &alpha)?.or(enters(&newcomer, &bravo)?))
+    })?;
+    within(Duration::from_secs(30), "newcomer is with all guests", || {
+        let known = newcomer.peers()?.len();
+        Ok(seen_if(known == 3, || format!("newcomer knows {known} of 3 guests")))
+    })?;
+    newcomer.await_offered("ggoo", 1)?;
+
+    let counts = attack.end()?;
+    let more = begun.elapsed().as_secs().div_ceil(ONE_MORE_AFTER.as_secs()) as usize;
+    for (guest, counts) in [&alpha, &bravo].into_iter().zip(counts) {
+        require!(
+            counts.wrong <= AT_ONCE + more,
+            "{} looked at {} wrong pass phrases in {:.0} s, and refused to look at {}",
+            guest.name(),
+            counts.wrong,
+            begun.elapsed().as_secs_f32(),
+            counts.unheard
+        );
+    }
+    Ok(())
+}
+
+/// Whether a peer gets in at another one now.
+fn enters(peer: &Peer, at: &Peer) -> Outcome<crate::wait::Seen<()>> {
+    Ok(match peer.say(&Request::Connect { addr: at.addr()? })? {
+        Ok(_) => Ok(()),
+        Err(line) if line.error.code == ErrorCode::TooManyTries => {
+            Err(format!("{} is told {:?}", peer.name(), line.error.code))
+        }
+        Err(line) => fail!("{} is refused by {}: {line:?}", peer.name(), at.name()),
+    })
+}
+
+/// What the attackers came to at one victim.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    /// Their pass phrase was looked at.
+    wrong: usize,
+    /// It was not.
+    unheard: usize,
+}
+
+/// Attackers at work, until the end or until it is dropped.
+struct Attack {
+    over: Arc<AtomicBool>,
+    counts: Arc<Mutex<[Counts; 2]>>,
+    attackers: Vec<std::thread::JoinHandle<Result<(), String>>>,
+}
+
+impl Attack {
+    fn begin(victims: [SocketAddr; 2]) -> Outcome<Self> {
+        let (over, counts) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let attackers = (0..ATTACKERS).map(|number| {
+            let (over, counts) = (Arc::clone(&over), Arc::clone(&counts));
+            std::thread::spawn(move || attack(number, victims, &over, &counts).map_err(|failure| failure.0))
+        });
+        let attackers = attackers.collect();
+        Ok(Self { over, counts, attackers })
+    }
+
+    fn counts(&self) -> [Counts; 2] {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(mut self) -> Outcome<[Counts; 2]> {
+        self.over.store(true, Ordering::Relaxed);
+        for attacker in self.attackers.drain(..) {
+            match attacker.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => fail!("an attacker gave up: {reason}"),
+                Err(_) => fail!("an attacker panicked"),
+            }
+        }
+        Ok(self.counts())
+    }
+}
+
+impl Drop for Attack {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Tries one pass phrase after the other, at both victims in turn.
+fn attack(number: u8, victims: [SocketAddr; 2], over: &AtomicBool, counts: &Mutex<[Counts; 2]>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (net, mut events) = mpsc::channel(64);
+        let (data, _payloads) = mpsc::channel(1);
+        let name = PartyName::new("friday")?;
+        let phrase = PassPhrase::new(format!("correct horse batter{number}"))?;
+        let config = EndpointConfig {
+            identity: Identity::generate()?,
+            listen: SocketAddr::new(IpAddr::from(Ipv4Addr::new(127, 72, 0, 1 + number)), 0),
+            port_fallback: false,
+            name: PeerName::new("eve")?,
+            program: String::new(),
+            party: Some(Party { name, phrase }),
+        };
+        let endpoint = Endpoint::bind(config, net, data).await?;
+        while !over.load(Ordering::Relaxed) {
+            for (at, victim) in victims.iter().enumerate() {
+                endpoint.dial(*victim);
+                let wrong = loop {
+                    match timeout(Duration::from_secs(20), events.recv()).await {
+                        Ok(Some(NetEvent::OtherParty { mismatch, dialled: true, .. })) => {
+                            break mismatch == PartyMismatch::WrongPassPhrase;
+                        }
+                        // A victim under a fault may have it otherwise; whoever looks at the counts notices.
+                        Ok(Some(NetEvent::DialFailed { .. })) => break false,
+                        Ok(Some(_)) => {}
+                        Ok(None) | Err(_) => fail!("attacker {number} gets no answer"),
+                    }
+                };
+                let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+                let counts = &mut counts[at];
+                if wrong { counts.wrong += 1 } else { counts.unheard += 1 }
+            }
+        }
+        endpoint.shutdown().await;
+        Ok::<_, Failure>(())
+    })
+}

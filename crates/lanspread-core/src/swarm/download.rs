@@ -2,6 +2,7 @@
 
 mod choose;
 mod ledger;
+mod promise;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,6 +13,7 @@ use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId, failpoint};
 
 use self::ledger::{RATE_UNKNOWN, usual_rate};
+use self::promise::Promises;
 use super::availability::Availability;
 use super::doubt::{Doubt, IMPOSTORS_MAX};
 use super::requests::{RequestKey, Requests};
@@ -39,8 +41,8 @@ pub struct Download {
     cancels: VecDeque<RequestKey>,
     /// Answers that are coming and are no longer needed, and since when.
     unneeded: BTreeMap<RequestKey, Time>,
-    /// Chunks that a scarce source has sent to somebody else, and when it said so.
-    elsewhere: BTreeMap<ChunkIndex, Time>,
+    /// Chunks that a scarce seed says it has sent to another peer.
+    promises: Promises,
     /// Chunks of a wish that a seed could not fulfil, because it has one of them in name only: each is wished for alone.
     doubtful: BTreeSet<ChunkIndex>,
     /// The sources that had everything from the start, in an order that all peers share.
@@ -114,7 +116,7 @@ impl Download {
             requests: Requests::new(chunks),
             cancels: VecDeque::new(),
             unneeded: BTreeMap::new(),
-            elsewhere: BTreeMap::new(),
+            promises: Promises::default(),
             doubtful: BTreeSet::new(),
             seeds: Vec::new(),
             fellows: 0,
@@ -229,7 +231,7 @@ impl Download {
             self.remember_doubt(peer, &source);
             // What a seed had sent to this one alone is to be wished for again.
             if !source.seed {
-                self.elsewhere.clear();
+                self.promises.expect_again();
             }
         }
         self.quiet.settled = false;
@@ -334,7 +336,7 @@ impl Download {
         self.quiet.settled = false;
         let new = self.had.insert(chunk);
         if new {
-            self.elsewhere.remove(&chunk);
+            self.promises.remove(chunk);
         } else {
             self.duplicates += 1;
         }
@@ -376,9 +378,7 @@ impl Download {
                 self.lacks(peer, &asked.candidates);
             }
             Failure::Refused(Refusal::NothingFresh) => {
-                for chunk in asked.candidates {
-                    self.elsewhere.insert(chunk, now);
-                }
+                self.promised(peer, asked.candidates);
             }
             Failure::Refused(Refusal::Cancelled) if cancelled => {}
             Failure::Refused(Refusal::TooMany) => {

@@ -45,7 +45,7 @@ impl Download {
             self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some()).map(|(_, asked)| asked.late_at);
         let rested = self.sources.values().map(|source| source.rests_until);
         let patience = self.spread_patience();
-        let spread = self.elsewhere.values().map(|&told| told + patience);
+        let spread = self.promises.due(patience);
         let contact = self.sources.values().flat_map(|source| source.contact.next_change());
         let silent = self.silences().map(|(_, at)| at);
         let hopeless = self.sources.values().filter_map(|source| source.doubt.hopeless_at());
@@ -78,10 +78,11 @@ impl Download {
                 };
                 self.missing_in(window).filter(only_here).take(CANDIDATES_PER_REQUEST_MAX).collect()
             };
-            // Sent to somebody, but long ago, and he does not pass it on: the seed may count it as fresh again.
-            let told_off = |chunk| self.elsewhere.contains_key(&chunk) && !self.is_overdue(chunk);
+            // A chunk that was promised long ago and that nobody announces may be fresh again for the seed.
+            let patience = self.spread_patience();
+            let promised = |chunk| self.promises.is_open(chunk, patience, self.now);
             let (alone, fresh): (Vec<_>, Vec<_>) =
-                unspread(&|chunk| !told_off(chunk) && self.home_of(chunk) == Some(at))
+                unspread(&|chunk| !promised(chunk) && self.home_of(chunk) == Some(at))
                     .into_iter()
                     .partition(|chunk| self.doubtful.contains(chunk));
             // Each wish takes one away; one more than there are chunks could only be refused.

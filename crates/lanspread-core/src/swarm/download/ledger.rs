@@ -90,11 +90,6 @@ impl Download {
         self.tuning.spread_patience.max(latency * 2)
     }
 
-    /// The seed has sent it to somebody long ago, and nobody has announced it.
-    pub(super) fn is_overdue(&self, chunk: ChunkIndex) -> bool {
-        self.elsewhere.get(&chunk).is_some_and(|&told| told + self.spread_patience() <= self.now)
-    }
-
     pub(super) fn is_free(&self, source: &Source) -> bool {
         let depth = match source.chunks {
             _ if !source.contact.is_good() || !source.doubt.is_credible() => 0,
@@ -222,7 +217,7 @@ impl Download {
     }
 
     /// What the source says is no longer believed. What is asked of it and has not begun takes no room from others.
-    fn doubt(&mut self, peer: PeerId, for_now: bool) {
+    pub(super) fn doubt(&mut self, peer: PeerId, for_now: bool) {
         let Some(source) = self.sources.get_mut(&peer) else { return };
         if source.is_counted() {
             self.availability.remove_all(&source.has);

@@ -6,7 +6,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lanspread_api::parse::{Rejected, parse_request, reject_long_line};
 use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Id, Line, ReplyData, Request, ResultLine, render};
@@ -18,20 +17,10 @@ use tokio::time::timeout;
 
 use crate::address::reachable;
 use crate::input::{InputLine, LineReader};
+use crate::limits::{ANSWERS_WAITING_MAX, BACKLOG_BYTES_MAX, BACKLOG_STALL_MAX, WAITS_MAX};
 
-/// Commands that may be answered late (`wait-peers`, `connect`, ...) and wait for their answer: far more than a script
-/// needs, and each costs a task.
-pub const WAITS_MAX: usize = 256;
-/// Other commands whose answers are not printed yet. The peer answers them at once, so more only pile up while nobody
-/// reads the output.
-pub const ANSWERS_WAITING_MAX: usize = 256;
-/// Bytes of commands that are read and not yet given to the peer, lines and what each costs beside its line.
-pub const BACKLOG_BYTES_MAX: u32 = 4 << 20;
 /// What a command costs beside its line, in bytes.
 const COMMAND_BYTES: u32 = 512;
-/// How long a full backlog is waited for before commands are refused: a burst of commands is taken in slowly, not refused,
-/// as long as it moves.
-const BACKLOG_STALL_MAX: Duration = Duration::from_millis(100);
 
 /// How the commands ended.
 #[derive(Debug, PartialEq)]

@@ -5,22 +5,12 @@
 //! start, as after a crash.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use lanspread_api::ExitCode;
 use lanspread_types::failpoint;
 use tokio::sync::watch;
 
-/// Time for an orderly end: goodbyes, jobs on the disk, answers. An idle machine needs milliseconds.
-pub const ORDERLY_END_MAX: Duration = Duration::from_millis(1000);
-/// Of that, time for the commands that stand before the end to get to the peer. They do in a moment, unless nobody reads the
-/// answers.
-pub const LAST_COMMANDS_MAX: Duration = Duration::from_millis(300);
-/// Time for the last lines after that. A reader that has stopped reading must not keep the process.
-pub const LAST_LINES_MAX: Duration = Duration::from_millis(300);
-/// When the process is ended from outside the runtime: the last resort when the runtime itself is stuck. A little less than
-/// the two seconds that are promised, since the system takes some time, too.
-const FORCED_END: Duration = Duration::from_millis(1600);
+use crate::limits::{FORCED_END, ORDERLY_END_MAX};
 
 /// The request to end. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]

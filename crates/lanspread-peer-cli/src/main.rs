@@ -8,6 +8,7 @@ mod commands;
 mod ending;
 mod fixture;
 mod input;
+mod limits;
 mod output;
 mod session;
 mod signals;

@@ -22,14 +22,12 @@ use tokio::time::timeout;
 use crate::address::reachable;
 use crate::args::Args;
 use crate::commands::{InputEnd, Intake, Submitter};
-use crate::ending::{Ending, LAST_COMMANDS_MAX, LAST_LINES_MAX};
+use crate::ending::Ending;
 use crate::fixture;
 use crate::input::LineReader;
+use crate::limits::{LAST_COMMANDS_MAX, LAST_LINES_MAX, LINES_WAITING_MAX};
 use crate::output::LineWriter;
 use crate::signals::Signals;
-
-/// Lines that wait to be printed, events apart.
-const ANSWERS_MAX: usize = 64;
 
 /// Runs a peer until it is told to end, by `shutdown`, by the end of standard input, by a signal, or because nobody reads
 /// its output any more.
@@ -133,7 +131,7 @@ async fn converse(
 ) -> ExitCode {
     let handle = peer.handle.clone();
     let events = std::mem::replace(&mut peer.events, handle.subscribe());
-    let (answer, answers) = mpsc::channel(ANSWERS_MAX);
+    let (answer, answers) = mpsc::channel(LINES_WAITING_MAX);
     let ending = Ending::new();
     let (intake, backlog) = Intake::new(answer.clone());
     let submitter = Submitter::new(handle.clone(), answer, state_dir.into());

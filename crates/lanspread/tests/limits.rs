@@ -10,6 +10,12 @@ use std::path::Path;
 
 use lanspread_types::Limit;
 
+// The programs have no library to take their bounds from.
+#[path = "../../lanspread-peer-cli/src/limits.rs"]
+mod harness_limits;
+#[path = "../src/http/limits.rs"]
+mod http_limits;
+
 const INTRODUCTION: &str = "# Limits
 
 Everything that a stranger in the room can make grow has a bound. This page lists the bounds of each crate; it is
@@ -44,6 +50,16 @@ const SECTIONS: &[Section] = &[
         source: "crates/lanspread-store/src/unpack/gate.rs",
         about: "What archives may unpack to.",
         limits: lanspread_store::LIMITS,
+    },
+    Section {
+        source: "crates/lanspread/src/http/limits.rs",
+        about: "The HTTP interface, the page that it serves, and the invite page.",
+        limits: http_limits::TABLE,
+    },
+    Section {
+        source: "crates/lanspread-peer-cli/src/limits.rs",
+        about: "The headless harness: what waits, and how long its end may take.",
+        limits: harness_limits::TABLE,
     },
 ];
 

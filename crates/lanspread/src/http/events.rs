@@ -16,10 +16,9 @@ use lanspread_api::{ErrorBody, ErrorCode, Event, Line, render};
 use lanspread_peer::EventStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::limits::EVENT_LINES_MAX;
 use super::{Interface, ended, refuse};
 
-/// Lines that wait for the socket.
-const LINES_MAX: usize = 64;
 const EMPTY_LINE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What is subscribed to when the head of the answer is sent: a command given after that misses nothing.
@@ -31,7 +30,7 @@ pub async fn stream(State(interface): State<Arc<Interface>>) -> Response<Body> {
         Ok(peer) => peer,
         Err(error) => return refuse(error),
     };
-    let (sender, lines) = mpsc::channel(LINES_MAX);
+    let (sender, lines) = mpsc::channel(EVENT_LINES_MAX);
     tokio::spawn(forward(peer.subscribe(), sender, ended(interface.ending.clone()), permit));
     let mut response = Response::new(Body::from_stream(Lines(lines)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));

@@ -11,7 +11,6 @@ use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -35,23 +34,16 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::limits::{
+    INVITE_CONNECTIONS_MAX, INVITE_CONNECTIONS_PER_ADDRESS_MAX, INVITE_GUESTS_MAX, INVITE_PIECE_BYTES,
+    INVITE_PIECES_MAX, INVITE_TIME_MAX,
+};
 use super::serving::{self, Bounds};
 use super::{Interface, assets, give, page};
 use crate::join::Joining;
 
 /// The door's port, unless it is in use: next to the page's own.
 const PORT: u16 = 24_932;
-/// Guests that fetch the program at once.
-const GUESTS_MAX: usize = 8;
-/// Connections of guests at a time: a browser takes six for a page.
-pub const CONNECTIONS_MAX: usize = 64;
-/// Connections of one guest's address at a time.
-pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 8;
-/// Time in which a guest must have the program: 30 MB at half a megabit per second.
-pub const PROGRAM_TIME_MAX: Duration = Duration::from_secs(8 * 60);
-/// Bytes of the program that are read at once, and pieces that wait for a guest's socket.
-const PIECE_BYTES: usize = 256 << 10;
-const PIECES_MAX: usize = 4;
 
 /// The door, if it is open. It closes when this is dropped.
 #[derive(Debug, Default)]
@@ -120,7 +112,7 @@ async fn door(joining: Joining) -> io::Result<Open> {
         name: joining.file_name(),
         joining,
         hashes,
-        guests: Arc::new(Semaphore::new(GUESTS_MAX)),
+        guests: Arc::new(Semaphore::new(INVITE_GUESTS_MAX)),
     });
     let router = Router::new()
         .route("/", get(welcome))
@@ -132,7 +124,7 @@ async fn door(joining: Joining) -> io::Result<Open> {
         .layer(from_fn(assets::keep_to_itself))
         .with_state(giving.clone());
     let serving = tokio::spawn(async move {
-        let bounds = Bounds::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
+        let bounds = Bounds::new(INVITE_CONNECTIONS_MAX, INVITE_CONNECTIONS_PER_ADDRESS_MAX);
         serving::serve(listener, router, bounds, std::future::pending()).await;
     });
     Ok(Open { addr, giving, serving: serving.abort_handle() })
@@ -157,7 +149,7 @@ fn invitation(open: Option<&Open>) -> Invitation {
 fn hashes_of(program: &Path) -> io::Result<ProgramHashes> {
     let mut file = std::fs::File::open(program)?;
     let (mut blake3, mut sha256) = (blake3::Hasher::new(), digest::Context::new(&digest::SHA256));
-    let mut piece = vec![0; PIECE_BYTES];
+    let mut piece = vec![0; INVITE_PIECE_BYTES];
     loop {
         let n = file.read(&mut piece)?;
         if n == 0 {
@@ -267,10 +259,10 @@ async fn program_file(State(giving): State<Arc<Giving>>) -> Response<Body> {
     let (Ok(mut file), Ok(size)) = (opened, std::fs::metadata(&giving.program).map(|m| m.len())) else {
         return plain(StatusCode::NOT_FOUND);
     };
-    let (sender, pieces) = mpsc::channel(PIECES_MAX);
+    let (sender, pieces) = mpsc::channel(INVITE_PIECES_MAX);
     let sending = async move {
         loop {
-            let mut piece = vec![0; PIECE_BYTES];
+            let mut piece = vec![0; INVITE_PIECE_BYTES];
             let read = file.read(&mut piece).await;
             let piece = match read {
                 Ok(0) => return,
@@ -288,7 +280,7 @@ async fn program_file(State(giving): State<Arc<Giving>>) -> Response<Body> {
     };
     tokio::spawn(async move {
         // A guest that takes it drop by drop must not keep the place for ever.
-        let _ = timeout(PROGRAM_TIME_MAX, sending).await;
+        let _ = timeout(INVITE_TIME_MAX, sending).await;
         drop(guest);
     });
     let mut response = Response::new(Body::from_stream(Pieces(pieces)));

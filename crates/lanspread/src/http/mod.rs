@@ -30,6 +30,7 @@ mod folders;
 mod guard;
 mod house;
 mod invite;
+mod limits;
 mod live;
 mod metrics;
 mod openapi;
@@ -56,18 +57,11 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::host::Host;
 use guard::Guard;
+use limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, EVENT_READERS_MAX};
 use serving::Bounds;
 
 /// Where the page is, unless somebody else listens there: a port of the dynamic range, next to the peers' own.
 const PORT: u16 = 24_931;
-/// Largest body of a request, in bytes.
-const BODY_BYTES_MAX: usize = 64 << 10;
-/// Connections to one door at a time: a browser takes six for a page, a command one.
-pub const CONNECTIONS_MAX: usize = 128;
-/// Connections of one address to a door that others on the network can reach.
-pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 16;
-/// Most readers of events at once.
-const EVENT_READERS_MAX: usize = 16;
 
 /// What the last part of a path asks for: its name in the contract.
 pub const READS: [(&str, &str); 4] =

@@ -17,11 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutWriter;
 
-/// Time for the head of a request, from the moment when one may come: a connection that says nothing is closed after it,
-/// and a browser opens another one when it needs it.
-pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
-/// Time in which a reader must take something of what waits for it.
-pub const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
+use super::limits::{HEAD_TIME_MAX, WRITE_STALL_MAX};
+
 /// Pause after a connection that could not be accepted, for want of descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

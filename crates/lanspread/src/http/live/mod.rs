@@ -24,6 +24,7 @@ use lanspread_peer::{EventStream, PeerHandle, Streamed};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
+use super::limits::{LOG_ENTRIES_MAX, PAGE_CHANGES_MAX, PAGE_READERS_MAX};
 use super::{Interface, WRITES, covers, ended, refuse, titles};
 use crate::host::{self, Host};
 use view::{Seen, View};
@@ -32,11 +33,7 @@ use view::{Seen, View};
 const PAUSE: Duration = Duration::from_millis(200);
 /// A look may take at most this part of the time, one in so many.
 const SHARE: u32 = 10;
-/// Changes that wait for a reader's socket.
-const READER_BACKLOG_MAX: usize = 256;
-const READERS_MAX: usize = 16;
-/// Entries of the log, and points of the rate plot, that are kept.
-const LOG_MAX: usize = 500;
+/// Points of the rate plot that are kept.
 const RATES_MAX: usize = 300;
 /// Questions that wait for the task.
 const QUESTIONS_MAX: usize = 32;
@@ -226,7 +223,7 @@ impl Task {
             return;
         }
         let entry = LogEntry { at_ms: now_ms(), event };
-        if self.log.len() == LOG_MAX {
+        if self.log.len() == LOG_ENTRIES_MAX {
             self.log.pop_front();
         }
         self.log.push_back(entry.clone());
@@ -243,13 +240,13 @@ impl Task {
             }
             Question::Read(answer) => {
                 self.readers.retain(|reader| !reader.is_closed());
-                if self.readers.len() >= READERS_MAX {
+                if self.readers.len() >= PAGE_READERS_MAX {
                     let _ = answer.send(None);
                     return;
                 }
                 self.look().await;
                 let snapshot = Change::Snapshot(Box::new(self.snapshot().await));
-                let (reader, changes) = mpsc::channel(READER_BACKLOG_MAX);
+                let (reader, changes) = mpsc::channel(PAGE_CHANGES_MAX);
                 let first = Update { sequence: self.sequence, change: snapshot };
                 let _ = reader.try_send(sse::message(&first));
                 self.readers.push(reader);

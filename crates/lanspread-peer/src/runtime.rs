@@ -38,6 +38,8 @@ const RESCAN_INTERVAL: Duration = Duration::from_secs(60);
 const RESCAN_AFTER_FAULT: Duration = Duration::from_secs(5);
 /// How long the node may sleep when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
+/// Sleep after a node was woken in vain: a fault of ours must not take a processor.
+const SPIN_PAUSE: Duration = Duration::from_millis(20);
 
 type Answered = Result<Reply, CommandError>;
 type Answer = oneshot::Sender<Answered>;
@@ -111,9 +113,18 @@ impl Runtime {
         let mut rescan = tokio::time::interval_at(Moment::now() + RESCAN_INTERVAL, RESCAN_INTERVAL);
         self.tell_date();
         self.carry_out();
+        let mut woken_at = None;
         while !self.stopped {
             let now = self.now();
-            let sleep = self.node.next_wakeup(now).map_or(SLEEP_MAX, |at| at.since(now));
+            let due = self.node.next_wakeup(now);
+            let sleep = match woken_at.take() {
+                Some(woken) if due.is_some_and(|due| due <= woken) => {
+                    tracing::error!("the node was woken and wants to be woken again at once");
+                    debug_assert!(false, "the runtime spins");
+                    SPIN_PAUSE
+                }
+                _ => due.map_or(SLEEP_MAX, |at| at.since(now)),
+            };
             let input = tokio::select! {
                 Some(commanded) = inputs.commands.recv() => Some(self.take_command(commanded)),
                 Some(event) = inputs.net.recv() => self.translate(event),
@@ -131,6 +142,7 @@ impl Runtime {
                 }
             };
             if let Some(input) = input {
+                woken_at = matches!(input, Input::Wake).then_some(now);
                 self.apply(input);
             }
         }

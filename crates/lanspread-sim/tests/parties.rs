@@ -162,3 +162,10 @@ fn a_crashed_guest_resumes_with_what_it_had() {
     // What was in flight is fetched again, nothing else.
     assert!(report.delivered <= 3 * 257 + 8, "{}", report.delivered);
 }
+
+/// With 96 MiB in flight there is no room for a request, and the time to look again had come: the node wanted to be woken
+/// at once, for ever.
+#[test]
+fn full_buffers_let_no_node_spin() {
+    play(Party::mass_start(16, 1000.0, 10 << 30, 901));
+}

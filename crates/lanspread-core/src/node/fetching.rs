@@ -305,6 +305,12 @@ impl Node {
             }
         }
         for game in &games {
+            // It was not its turn: full buffers, the rate limit or a download of higher priority.
+            if let Some(transfer) = self.fetches.get_mut(game).and_then(Fetch::transfer_mut)
+                && transfer.swarm.next_wakeup().is_some_and(|at| at <= now)
+            {
+                transfer.swarm.pass(now);
+            }
             self.send_cancels(now, game);
             self.watch_starvation(now, game);
         }

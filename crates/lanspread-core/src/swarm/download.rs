@@ -271,6 +271,15 @@ impl Download {
         ask.map(|ask| self.record(ask, next_id()))
     }
 
+    /// Lets a turn to ask go by: acts on what is overdue, and asks for nothing. To be called when the time of
+    /// [`Self::next_wakeup`] has come and there is no room for a request, or the download would want to be woken at once.
+    pub fn pass(&mut self, now: Time) {
+        self.now = now;
+        self.take_back_overdue();
+        self.doubt_the_silent();
+        self.quiet.settled = false;
+    }
+
     /// Whether `next_request` has nothing to ask and nothing else came of what happened since it was last called. Cheap
     /// enough to be asked after every input.
     pub fn is_settled(&self, now: Time) -> bool {

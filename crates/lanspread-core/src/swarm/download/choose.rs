@@ -216,6 +216,15 @@ impl Download {
             return Some(owner);
         }
         let (usual, bytes) = (self.usual_rate, self.chunk_bytes(chunk));
+        let mut thieves: Vec<_> = (0..seeds.len())
+            .filter(|&at| at != home_at && self.is_free(&self.sources[&seeds[at]]))
+            .filter(|&at| self.sources[&seeds[at]].has.contains(chunk))
+            .map(|at| (self.sources[&seeds[at]].backlog(bytes, usual), at))
+            .collect();
+        // What follows looks through the window.
+        if thieves.is_empty() {
+            return None;
+        }
         let unasked = |at: usize| {
             let free = self.missing_in(window).filter(|&c| self.requests.carriers(c) == 0);
             free.filter(|&c| self.home_of(c) == Some(at)).count() as u64
@@ -225,11 +234,6 @@ impl Download {
         } else {
             owner_source.backlog(unasked(home_at) * bytes, usual)
         };
-        let mut thieves: Vec<_> = (0..seeds.len())
-            .filter(|&at| at != home_at && self.is_free(&self.sources[&seeds[at]]))
-            .filter(|&at| self.sources[&seeds[at]].has.contains(chunk))
-            .map(|at| (self.sources[&seeds[at]].backlog(bytes, usual), at))
-            .collect();
         thieves.sort_by(|a, b| a.0.total_cmp(&b.0));
         thieves
             .into_iter()

@@ -39,9 +39,12 @@ const ONE_MORE_AFTER: Duration = Duration::from_secs(30);
 
 fn guessing(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 72, MIB);
-    let alpha = in_party(lab, "alpha", "friday", PHRASE)?.game(&game)?.start()?;
-    let bravo = in_party(lab, "bravo", "friday", PHRASE)?.start()?;
-    let charlie = in_party(lab, "charlie", "friday", PHRASE)?.start()?;
+    let guest = |name| {
+        let spec = in_party(lab, name, "friday", PHRASE)?;
+        Ok::<_, Failure>(spec.arg("--find").arg("introductions"))
+    };
+    let alpha = guest("alpha")?.game(&game)?.start()?;
+    let (bravo, charlie) = (guest("bravo")?.start()?, guest("charlie")?.start()?);
     bravo.connect(&alpha)?;
     charlie.connect(&alpha)?;
     charlie.connect(&bravo)?;
@@ -62,7 +65,7 @@ fn guessing(lab: &Lab) -> Outcome {
         })?;
     }
 
-    let newcomer = in_party(lab, "newcomer", "friday", PHRASE)?.start()?;
+    let newcomer = guest("newcomer")?.start()?;
     within(Duration::from_secs(60), "newcomer is let in", || {
         Ok(enters(&newcomer, &alpha)?.or(enters(&newcomer, &bravo)?))
     })?;

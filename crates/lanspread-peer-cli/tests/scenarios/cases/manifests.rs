@@ -37,8 +37,8 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S68",
         title: "slow manifests block nobody",
         claim: "Thirty identities of one address that announce the honest content and send its manifest as slowly as can be neither hold up that download nor any other",
-        setup: "client in a room with thirty strangers at one address who announce four games with the honest content, state 96 MiB for the manifest, send a first piece and then nothing; first they are alone, then the honest seed joins; a second seed has a game of its own",
-        expected: "while the strangers hold up the first game, the second seed's game arrives within five seconds; once the honest seed is there, the file list of the first game comes within five seconds; so do those of the three others, and all are byte-equal",
+        setup: "client in a room with thirty strangers at one address who announce four games with the honest content, state 96 MiB for the manifest, send a first piece and then nothing; first they are alone, then the honest seed joins; a second seed has games of its own",
+        expected: "while the strangers hold up the first game, the second seed's game arrives within five seconds, and 64 MiB of another take at most twice the peaceful time; once the honest seed is there, the file list of the first game comes within five seconds; so do those of the three others, and all are byte-equal",
         sabotages: &["count-identities", "reserve-announced"],
         labs: &[LabKind::Local],
         body: Body::Run(slow_manifests),
@@ -208,7 +208,8 @@ fn slow_manifests(lab: &Lab) -> Outcome {
         seed = seed.game(&Game::blob(game, at as u64, 2 * MIB))?;
     }
     let seed = seed.start()?;
-    let other = lab.peer("other")?.game(&Game::blob("unrelated", 68, 2 * MIB))?.start()?;
+    let unrelated = Game::blob("unrelated", 68, 2 * MIB);
+    let other = lab.peer("other")?.game(&unrelated)?.game(&Game::blob("ggoo", 69, 64 * MIB))?.start()?;
     let client = lab.peer("client")?.start()?;
     let mut offers = Vec::new();
     for game in HELD_UP {
@@ -223,7 +224,10 @@ fn slow_manifests(lab: &Lab) -> Outcome {
         });
     }
     other.await_served("unrelated")?;
+    other.await_served("ggoo")?;
     client.connect(&other)?;
+    client.await_offered("ggoo", 1)?;
+    let mut peaceful = fetch_three_times(&client, &other)?;
     let mut strangers = Vec::new();
     for n in 0..STRANGERS {
         let ip = IpAddr::V4(Ipv4Addr::new(127, 68, 0, 1));
@@ -248,11 +252,16 @@ fn slow_manifests(lab: &Lab) -> Outcome {
         }
         outcome
     })?;
+    let (mut attacked, peace) = (outcome.attacked, median(&mut peaceful));
+    let attacked = median(&mut attacked);
+    require!(attacked <= peace * 2, "64 MiB took {attacked:?} beside them and {peace:?} in peace");
     figures::note(
         "S68",
         format!(
-            "beside {STRANGERS} identities that dawdle: an unrelated game of 2 MiB in {} ms; the file list {} ms after the \
+            "beside {STRANGERS} identities that dawdle: 64 MiB in {} ms, {} ms in peace; an unrelated game of 2 MiB in {} ms; the file list {} ms after the \
              honest seed joined, and in {} ms at most where it was there",
+            attacked.as_millis(),
+            peace.as_millis(),
             outcome.unrelated.as_millis(),
             outcome.late.as_millis(),
             outcome.others.as_millis()
@@ -261,8 +270,14 @@ fn slow_manifests(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+fn fetch_three_times(client: &Peer, source: &Peer) -> Outcome<Vec<Duration>> {
+    (0..3).map(|_| fetch(client, source)).collect()
+}
+
 struct Waited {
     unrelated: Duration,
+    /// What 64 MiB took, each time.
+    attacked: Vec<Duration>,
     late: Duration,
     others: Duration,
 }
@@ -284,6 +299,7 @@ fn among_dawdlers(client: &Peer, seed: &Peer, other: &Peer, begun: &AtomicU64) -
     })?;
     let unrelated = began.elapsed();
     require_same_game(client, other, "unrelated")?;
+    let attacked = fetch_three_times(client, other)?;
     let got = client.find_event(since, |event| match event {
         Event::GotGameFiles { game_id, .. } if game_id == HELD_UP[0] => Some(()),
         _ => None,
@@ -306,7 +322,7 @@ fn among_dawdlers(client: &Peer, seed: &Peer, other: &Peer, begun: &AtomicU64) -
     for game in HELD_UP {
         require_same_game(client, seed, game)?;
     }
-    Ok(Waited { unrelated, late, others })
+    Ok(Waited { unrelated, attacked, late, others })
 }
 
 /// Answers every request for a manifest with the beginning of 96 MiB, and says nothing to anything else.

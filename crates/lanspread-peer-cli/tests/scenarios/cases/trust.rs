@@ -342,7 +342,14 @@ fn one_machine(lab: &Lab) -> Outcome {
     let crowd = usize::from(KEYS);
     await_announced(&client, crowd, &"06".repeat(32))?;
     let since = client.mark();
-    client.download("ggoo", false)?;
+    let ask = Request::Download { game_id: game_id("ggoo")?, install: false, confirm_content: None };
+    let ReplyData::Download(chosen) = client.ask(&ask)? else { fail!("download answered something else") };
+    let theirs = honest[0].await_served("ggoo")?.content_id;
+    require_eq!(
+        chosen.content_id,
+        theirs,
+        "the content that two machines offer and thirty keys of one do not"
+    );
     await_finished(&client, since, "ggoo")?;
     Transfer::since(&client, since, "ggoo").require_sources(&[&honest[0], &honest[1]])?;
     require_same_game(&client, &honest[0], "ggoo")?;

@@ -258,14 +258,24 @@ pub struct ErrorBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<OperationKind>,
     /// What the peers disagree about, for `ambiguous-content`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub variants: Vec<Variant>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub variants: Box<[Variant]>,
     /// Who has the folder, for `state-dir-in-use` and `games-dir-in-use`, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Box<Holder>>,
     /// What the owner has to confirm, for `unconfirmed-source` and `unconfirmed-program`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Box<Question>>,
+    /// What would be taken instead, for `pass-phrase-weak`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<Box<Suggestion>>,
+}
+
+/// A better value than the one that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Suggestion {
+    /// A generated pass phrase that can be read aloud.
+    pub pass_phrase: String,
 }
 
 /// What the owner has to confirm before a command is carried out.
@@ -338,9 +348,10 @@ impl ErrorBody {
             hint: code.hint().map(str::to_owned),
             game_id: None,
             running: None,
-            variants: Vec::new(),
+            variants: Box::default(),
             held_by: None,
             question: None,
+            suggestion: None,
         }
     }
 
@@ -535,7 +546,11 @@ impl From<&PassPhraseFileError> for ErrorBody {
 
 impl From<&WeakPhraseError> for ErrorBody {
     fn from(error: &WeakPhraseError) -> Self {
-        Self::new(ErrorCode::PassPhraseWeak, error.to_string())
+        let suggestion = Suggestion { pass_phrase: error.suggestion.clone() };
+        Self {
+            suggestion: Some(Box::new(suggestion)),
+            ..Self::new(ErrorCode::PassPhraseWeak, error.to_string())
+        }
     }
 }
 

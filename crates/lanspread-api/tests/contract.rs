@@ -28,6 +28,7 @@ use lanspread_peer::finding::{Absence, Stranger};
 use lanspread_peer::io::{
     BrokenPart, CloseReason, DialFailure, DiskError, IgnoredFolder, KeptFiles, Stamped,
 };
+use lanspread_peer::pass_phrase;
 use lanspread_peer::refusals::RefusalCause;
 use lanspread_peer::room::{Fetching, OtherCopy, RoomGame, RoomGuest, RoomSnapshot};
 use lanspread_peer::snapshot::{
@@ -38,7 +39,8 @@ use lanspread_peer::trust::{Supplier, Support};
 use lanspread_peer::types::message::{GameOffer, Refusal};
 use lanspread_peer::{StartError, Streamed};
 use lanspread_types::{
-    CatalogKey, ContentId, GameId, GameVersion, Means, Organiser, PartyMismatch, PartyName, PeerId, RelPath,
+    CatalogKey, ContentId, GameId, GameVersion, Means, Organiser, PartyMismatch, PartyName, PassPhrase,
+    PeerId, RelPath,
 };
 
 fn game() -> GameId {
@@ -664,6 +666,16 @@ fn a_question_names_both_sides_and_what_confirms_it() {
         (&json["question"]["first_start"]["args"][0], json["question"]["confirm"].as_str().unwrap().len()),
         (&"-x".into(), 64)
     );
+}
+
+#[test]
+fn weak_pass_phrase_comes_with_a_better_one() {
+    let (name, phrase) = (PartyName::new("friday").unwrap(), PassPhrase::new("friday2026").unwrap());
+    let weak = pass_phrase::join(name, phrase).unwrap_err();
+    let line = Line::Error(ErrorLine { id: None, cmd: None, error: ErrorBody::from(&weak) });
+    assert_eq!(validate_line(&line.to_json()).unwrap(), line);
+    let json = serde_json::to_value(line).unwrap();
+    assert_eq!(json["suggestion"]["pass_phrase"].as_str(), Some(weak.suggestion.as_str()));
 }
 
 #[test]

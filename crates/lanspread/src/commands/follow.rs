@@ -59,7 +59,7 @@ impl Goal {
             }
             Event::DownloadFailed { game_id, code, reason, variants, .. } if of(game_id) && self.is_get() => {
                 let mut error = about(game, *code, format!("{game} was not fetched: {reason}"));
-                error.variants = variants.clone();
+                error.variants = variants.clone().into();
                 Some(Err(error))
             }
             Event::DownloadCancelled { game_id, .. } if of(game_id) && self.is_get() => {

@@ -252,7 +252,7 @@ impl Task {
                 self.readers.push(reader);
                 let _ = answer.send(Some(changes));
             }
-            Question::LookAgain => self.stale = Stale { covers: false, ..Stale::ALL },
+            Question::LookAgain => self.stale = Stale { covers: self.stale.covers, ..Stale::ALL },
         }
     }
 

@@ -60,14 +60,33 @@ async fn what_is_no_party_and_no_catalogue_is_refused_and_nothing_changes() {
     assert!(status.is_ok(), "the same peer still runs");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_game_is_called_what_its_folder_says() {
-    let served = served().await;
+fn add_titled_game(served: &Served) {
     let game = served.games().join("mine");
     std::fs::create_dir(&game).unwrap();
     std::fs::write(game.join("mine.eti"), "x").unwrap();
     std::fs::write(game.join("lanspread.toml"), "title = \"My Own Game\"").unwrap();
     std::fs::write(game.join("version.ini"), "20250101").unwrap();
+}
+
+/// A command before the first page is opened does not keep that page from the titles and covers.
+#[tokio::test(flavor = "multi_thread")]
+async fn first_page_has_titles_whatever_came_before_it() {
+    let served = served().await;
+    add_titled_game(&served);
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while !ask("GET", served.addr, "/api/v1/games", &[bearer(TOKEN)], "").await.body.contains("Ready") {
+        assert!(std::time::Instant::now() < end, "the game is never there");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(post(&served, "/api/v1/limits", "{\"upload\":9000}").await, 200);
+    let shown = ask("GET", served.addr, "/api/v1/snapshot", &[bearer(TOKEN)], "").await.body;
+    assert!(shown.contains("My Own Game"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_game_is_called_what_its_folder_says() {
+    let served = served().await;
+    add_titled_game(&served);
     let end = std::time::Instant::now() + Duration::from_secs(60);
     loop {
         let listed = ask("GET", served.addr, "/api/v1/games", &[bearer(TOKEN)], "").await.body;

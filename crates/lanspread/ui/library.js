@@ -59,7 +59,7 @@ class GameCard extends HTMLElement {
   }
 
   connectedCallback() {
-    if (!this.firstChild) this.append(this.link, h('div', { class: 'text' }, this.name, this.facts, this.support), this.badge, this.bar, this.button);
+    if (!this.firstChild) this.append(this.link, h('div', { class: 'text' }, this.name, this.facts), this.support, this.badge, this.bar, this.button);
   }
 
   /** @param {GameRow} game */

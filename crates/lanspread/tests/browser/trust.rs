@@ -4,12 +4,13 @@
 use serde_json::json;
 
 use crate::cases::{Case, card, click_step, ended_well, opened, wait_step, wait_until};
-use crate::driver::{Driver, key};
+use crate::driver::{Browser, Driver, key};
 use crate::lab::{Peer, VERSION, game, program};
 
 pub const CASES: &[Case] = &[
     ("a lone peer's update is asked about, with both versions and its name", replace),
     ("a program from the room is asked about once", first_start),
+    ("a lone supplier's name and key can be read on every card", supplier_on_cards),
 ];
 
 fn replace(driver: &Driver) {
@@ -73,4 +74,62 @@ fn first_start(driver: &Driver) {
     wait_until("it ran again, unasked", || ran() == "ran\nran\n");
     assert_eq!(browser.eval("return document.querySelectorAll('dialog').length"), json!(0));
     ended_well(&browser);
+}
+
+/// The longest name that a peer can have leaves no card without the digits behind it.
+fn supplier_on_cards(driver: &Driver) {
+    let name = format!("Eve {}", "W".repeat(60));
+    let eve = Peer::run(&name, &[], |games| {
+        game(games, "mine", "20260202", 3000);
+        game(games, "other", VERSION, 3000);
+    });
+    let short = &eve.get("status")["data"]["peer_id"].as_str().unwrap()[..8].to_owned();
+    let me = Peer::run("me", &[], |games| game(games, "mine", VERSION, 1000));
+    me.meet(&eve);
+    let browser = opened(driver, &me);
+    browser.wait("document.querySelectorAll('game-card .support:not([hidden])').length === 2");
+    for language in ["en", "de"] {
+        me.post("settings", &json!({ "language": language }));
+        browser.wait(&format!("document.documentElement.lang === {}", json!(language)));
+        for width in [360, 768, 1280] {
+            browser.resize(width, 900);
+            for density in ["large", "small", "list"] {
+                browser.click(&format!("select option[value={density}]"));
+                browser.wait(&format!("document.querySelector('game-library[data-density={density}]')"));
+                let unreadable = unreadable_suppliers(&browser, &name, short);
+                assert_eq!(unreadable, json!([]), "{density} covers at {width} in {language}");
+            }
+        }
+    }
+    browser.resize(360, 900);
+    click_step(&browser, "mine");
+    browser.wait_text("dialog .question", short);
+    let too_wide =
+        "const dialog = document.querySelector('dialog'); return dialog.scrollWidth - dialog.clientWidth";
+    assert_eq!(browser.eval(too_wide), 0, "the question is cut off at the side");
+    ended_well(&browser);
+}
+
+/// The cards whose supplier is cut off, covered or not there, each with what is missing.
+fn unreadable_suppliers(browser: &Browser, name: &str, key: &str) -> serde_json::Value {
+    let script = "const unreadable = [];
+        for (const card of document.querySelectorAll('game-card')) {
+          const said = card.querySelector('.support');
+          said.scrollIntoView({ block: 'center' });
+          const box = said.getBoundingClientRect();
+          const missing = WORDS.filter((word) => {
+            const at = said.textContent.indexOf(word);
+            if (at < 0) return true;
+            const range = document.createRange();
+            range.setStart(said.firstChild, at);
+            range.setEnd(said.firstChild, at + word.length);
+            const lines = [...range.getClientRects()];
+            const seen = (line) => document.elementFromPoint((line.left + line.right) / 2, (line.top + line.bottom) / 2) === said
+              && line.left >= box.left - 1 && line.right <= box.right + 1 && line.top >= box.top - 1 && line.bottom <= box.bottom + 1;
+            return !lines.length || !lines.every(seen);
+          });
+          if (missing.length) unreadable.push(`${card.game.game_id}: ${missing}`);
+        }
+        return unreadable";
+    browser.eval(&script.replace("WORDS", &json!([name, key]).to_string()))
 }

@@ -124,11 +124,27 @@ export class SettingsPage extends HTMLElement {
     this.#party.dataset.shown = status.party ?? '';
     const name = h('input', { name: 'party', required: true, maxlength: 64, autocomplete: 'off' });
     const phrase = h('input', { name: 'phrase', type: 'password', required: true, minlength: 8, autocomplete: 'new-password' });
-    const refused = h('p', { class: 'trouble', role: 'alert' });
+    const refused = h('div', { class: 'trouble', role: 'alert' });
+    const take = (/** @type {string} */ better) => {
+      phrase.value = better;
+      phrase.type = 'text';
+      phrase.focus();
+      refused.replaceChildren(h('p', { class: 'note' }, t('Write it down: all guests type it.')));
+    };
     const join = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
-      await post('party', { name: name.value, phrase: phrase.value }).then(
-        () => toast(t('You belong to {party} now.', { party: name.value }), 'good'), (error) => say(refused, error.message));
+      refused.replaceChildren();
+      try {
+        await post('party', { name: name.value, phrase: phrase.value });
+        toast(t('You belong to {party} now.', { party: name.value }), 'good');
+      } catch (error) {
+        const { message, body } = /** @type {any} */ (error);
+        const better = body?.suggestion?.pass_phrase;
+        refused.replaceChildren(...(better
+          ? [h('p', {}, t('This pass phrase is easy to guess: common words, the party’s name and runs such as 1234 do not count.')),
+            h('p', { class: 'row wrap' }, t('A good one:'), h('code', {}, better), h('button', { type: 'button', onclick: () => take(better) }, t('Take this one')))]
+          : [message]));
+      }
     };
     this.#party.replaceChildren(...(status.party
       ? [h('p', {}, t('You belong to the closed party {party}. Who does not know its pass phrase sees nothing of it.', { party: status.party })),

@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use crate::cases::{Case, click_step, ended_well, opened, wait_step, wait_until};
-use crate::driver::{Browser, Driver};
+use crate::driver::{Browser, Driver, key};
 use crate::lab::{Peer, VERSION, game, program, tiny_game};
 
 pub const CASES: &[Case] = &[
     ("a closed party is joined and left", party),
+    ("a weak pass phrase is refused with a better one to take", weak_pass_phrase),
     ("the organiser's catalogue is trusted by its key", catalog),
     ("the party's organiser is offered once, and trusted or declined", offered),
     ("the organiser asks everybody to fetch, and sees when the last one is ready", organiser),
@@ -71,6 +72,35 @@ fn party(driver: &Driver) {
     browser.wait_text(".here", "0 others here");
     assert_eq!(me.get("status")["data"]["party"], json!(null));
     ended_well(&browser);
+}
+
+fn weak_pass_phrase(driver: &Driver) {
+    let me = Peer::run("me", &[], |_| {});
+    me.post("settings", &json!({ "language": "de" }));
+    let browser = opened(driver, &me);
+    refused_phrase(&browser);
+    browser.wait_text("#party [role=alert]", "leicht zu erraten");
+    let said = browser.eval("return document.querySelector('#party [role=alert]').textContent");
+    assert!(!said.as_str().unwrap().contains("easy to guess"), "{said}");
+    let better = browser.eval("return document.querySelector('#party [role=alert] code').textContent");
+    press_button(&browser, "#party", "Diese nehmen");
+    let field = "const field = document.querySelector('[name=phrase]');
+                 return [field.value, field.type, document.activeElement === field]";
+    assert_eq!(browser.eval(field), json!([better, "text", true]), "it is there to be read and sent");
+    browser.wait_text("#party [role=alert]", "Schreib sie auf");
+    browser.press([key::ENTER]);
+    browser.wait_text("#party p", "geschlossenen Party friday");
+    assert_eq!(me.get("status")["data"]["party"], "friday");
+    ended_well(&browser);
+}
+
+/// Types a pass phrase that is refused.
+pub fn refused_phrase(browser: &Browser) {
+    settings(browser);
+    browser.fill("[name=party]", "friday");
+    browser.fill("[name=phrase]", "Friday 2026!");
+    browser.eval("document.querySelector('[name=phrase]').form.requestSubmit()");
+    browser.wait("document.querySelector('#party [role=alert] button')");
 }
 
 fn catalog(driver: &Driver) {

@@ -8,6 +8,7 @@ import { rate } from './format.js';
 import { askOrganiser } from './organiser.js';
 import { passing } from './sentences.js';
 import { state } from './state.js';
+import { askUnpack } from './trust.js';
 import { count, language, speak, t } from './words.js';
 
 /** The views; all but the library are loaded when they are first shown. @type {Record<string, {element: string, title: string, icon: any, load: () => Promise<unknown>}>} */
@@ -112,8 +113,10 @@ state.addEventListener('change', async (event) => {
 });
 
 state.addEventListener('news', (event) => {
-  const word = passing(/** @type {CustomEvent<LogEntry>} */ (event).detail.event);
+  const news = /** @type {CustomEvent<LogEntry>} */ (event).detail.event;
+  const word = passing(news);
   if (word) toast(...word);
+  if (news.unpacked_bytes) askUnpack(news);
 });
 
 addEventListener('hashchange', show);

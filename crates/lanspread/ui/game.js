@@ -4,7 +4,7 @@ import './covers.js';
 import './plot.js';
 import { get } from './api.js';
 import { attr, h, icon, say } from './dom.js';
-import { bytes, clock, duration, rate, version } from './format.js';
+import { bytes, clock, diskSpace, duration, rate, version } from './format.js';
 import { isOutdated, nameOf, nextStep, otherSteps, standing, standingText } from './steps.js';
 import { state } from './state.js';
 import { supportText } from './trust.js';
@@ -127,8 +127,7 @@ export class GamePage extends HTMLElement {
     if (players) facts.push([t('Players'), players.min === players.max ? String(players.max) : `${players.min}–${players.max}`]);
     facts.push([t('Size'), game.size ? bytes(game.size) : '–']);
     if (!game.downloaded && game.size) {
-      const free = state.disk.free_bytes;
-      facts.push([t('Disk'), free === null ? '–' : free >= game.size ? t('{free} free, then {left}', { free: bytes(free), left: bytes(free - game.size) }) : t('{free} free: {n} too little', { free: bytes(free), n: bytes(game.size - free) })]);
+      facts.push([t('Disk'), diskSpace(state.disk.free_bytes, game.size)]);
       const best = Math.max(0, ...state.rates.slice(-30).map((r) => r.down));
       if (best > 0) facts.push([t('Time at the present rate'), duration(game.size / best)]);
     }

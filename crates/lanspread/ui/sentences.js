@@ -40,7 +40,8 @@ const SENTENCES = {
   'verify-failed': (e) => t('Checking failed: {why}', { why: why(e) }),
   'install-begin': () => t('Installing begins.'),
   'install-finished': () => t('Installed.'),
-  'install-failed': (e) => t('Installing failed: {why}', { why: why(e) }) + (e.missing_bytes ? ` ${t('{size} are missing.', { size: bytes(e.missing_bytes) })}` : '') + (e.unpacked_bytes ? ` ${t('Allow it:')} lanspread install ${e.game_id} --max-unpacked ${e.unpacked_bytes}` : ''),
+  'install-failed': (e) => (e.unpacked_bytes ? t('Not installed: the archives unpack to at least {size}, far more than they are.', { size: bytes(e.unpacked_bytes) })
+    : t('Installing failed: {why}', { why: why(e) }) + (e.missing_bytes ? ` ${t('{size} are missing.', { size: bytes(e.missing_bytes) })}` : '')),
   'uninstall-finished': () => t('Uninstalled.'),
   'uninstall-failed': (e) => t('Uninstalling failed: {why}', { why: why(e) }),
   'remove-finished': () => t('The download is removed.'),

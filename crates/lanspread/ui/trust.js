@@ -1,9 +1,11 @@
-// Who stands behind a game, and the two questions that are asked before nobody's word counts.
+// Who stands behind a game, and the questions that only the owner can answer: before what is here is replaced, before a
+// first start, and before archives unpack to far more than they are.
 
-import { post } from './api.js';
+import { order, post } from './api.js';
 import { open, toast } from './dialogs.js';
 import { h } from './dom.js';
-import { version } from './format.js';
+import { bytes, diskSpace, version } from './format.js';
+import { state } from './state.js';
 import { count, t } from './words.js';
 
 /** Digits of an id that are shown. */
@@ -66,6 +68,32 @@ function askStart(name, s) {
     [t('Came from'), from],
     [t('Content'), s.content_id.slice(0, SHORT)],
   ], t('Start it'));
+}
+
+/**
+ * Asks whether a game's archives may unpack to far more than they are, and installs it if they may.
+ * @param {{event: string, [field: string]: any}} failed the refused install
+ * @returns {Promise<unknown>}
+ */
+export async function askUnpack(failed) {
+  const { game_id: id, unpacked_bytes: stated } = failed;
+  const front = document.querySelector('dialog[open]');
+  if (front) return front.addEventListener('close', () => askUnpack(failed), { once: true });
+  const game = state.games.get(id);
+  if (!game) return;
+  // Of archives that arrive only the part up to the refusal is known, so twice as much is allowed.
+  const limit = game.downloaded ? stated : 2 * stated;
+  const answer = ask(t('Install {game} all the same?', { game: game.title || id }), t('The archives unpack to far more than they are. That can be a trap that fills the disk: go on only if you trust whoever made the game.'), [
+    [t('Packed'), bytes(game.size)],
+    [t('Unpacked'), game.downloaded ? bytes(stated) : t('at least {size}; up to {limit} would be allowed', { size: bytes(stated), limit: bytes(limit) })],
+    [t('Disk'), diskSpace(state.disk.free_bytes, stated)],
+  ], t('Install it'));
+  const dialog = /** @type {HTMLDialogElement} */ (document.querySelector('dialog[open]'));
+  // It may be answered in another window.
+  const answered = (/** @type {any} */ { detail: { event } }) => event.game_id === id && event.event.endsWith('-begin') && dialog.close('');
+  state.addEventListener('news', answered);
+  if (await answer) order(game.downloaded ? 'install' : 'stream-install', { game_id: id, max_unpacked_bytes: limit });
+  state.removeEventListener('news', answered);
 }
 
 /** @param {string} question @param {string} text @param {[string, string][]} facts @param {string} yes */

@@ -38,7 +38,8 @@ impl Peer {
     }
 
     fn prepared(name: &str, extra: &[&str]) -> Self {
-        let folders = tempfile::tempdir().unwrap();
+        // A path that pictures may show.
+        let folders = tempfile::Builder::new().prefix("lanspread-").tempdir().unwrap();
         fs::create_dir(folders.path().join("games")).unwrap();
         let placeholder = Command::new(env!("CARGO_BIN_EXE_lanspread"))
             .arg("--version")
@@ -157,37 +158,57 @@ impl Drop for Peer {
     }
 }
 
-/// Makes a game of about so many bytes with this very program. The same id, version and size give the same bytes.
+/// Makes a game of about so many bytes. The same id, version and size give the same bytes.
 pub fn game(games: &Path, id: &str, version: &str, bytes: usize) {
-    let source = tempfile::tempdir().unwrap();
-    let mut content = Vec::with_capacity(bytes);
+    game_with(games, id, version, bytes, &[]);
+}
+
+/// The same with more arguments for the program that packs it, such as a title.
+pub fn game_with(games: &Path, id: &str, version: &str, bytes: usize, args: &[&str]) {
+    let mut content = vec![0; bytes];
     let mut output = blake3::Hasher::new_derive_key("lanspread browser test game");
     output.update(id.as_bytes()).update(version.as_bytes());
-    content.resize(bytes, 0);
     output.finalize_xof().fill(&mut content);
-    let file = source.path().join("data.pak");
-    fs::write(&file, content).unwrap();
+    pack(games, ("data.pak", &content), (id, version), args);
+}
+
+/// A game of one script that starts it.
+pub fn program(games: &Path, id: &str, script: &str) {
+    pack(games, ("go.sh", script.as_bytes()), (id, VERSION), &["--start", "go.sh"]);
+}
+
+/// Makes a folder of one file into a game with this very program.
+pub fn pack(games: &Path, file: (&str, &[u8]), (id, version): (&str, &str), args: &[&str]) {
+    let source = tempfile::tempdir().unwrap();
+    let (path, content) = (source.path().join(file.0), file.1);
+    fs::write(&path, content).unwrap();
     let time = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
     let packed = Command::new(env!("CARGO_BIN_EXE_lanspread"))
         .args(["pack", source.path().to_str().unwrap(), "--id", id, "--version", version, "--games-dir"])
         .arg(games)
+        .args(args)
         .output()
         .unwrap();
     assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
 }
 
-/// A game of one script that starts it.
-pub fn program(games: &Path, id: &str, script: &str) {
-    let source = tempfile::tempdir().unwrap();
-    fs::write(source.path().join("go.sh"), script).unwrap();
-    let packed = Command::new(env!("CARGO_BIN_EXE_lanspread"))
-        .args(["pack", source.path().to_str().unwrap(), "--id", id, "--version", VERSION, "--start", "go.sh"])
-        .arg("--games-dir")
-        .arg(games)
-        .output()
-        .unwrap();
-    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+/// Archives of a [`bomb`], and what each unpacks to: together more than a gibibyte beyond their own size, which is what
+/// archives may unpack to without their owner's word.
+const BOMB_ARCHIVES: u64 = 17;
+pub const BOMB_ARCHIVE_BYTES: usize = 64 << 20;
+
+/// A game of a few kilobytes whose archives, the same one again and again, unpack to more than a gigabyte.
+pub fn bomb(games: &Path, id: &str) {
+    let mut builder = rars::Builder::new(rars::ArchiveVersion::Rar50);
+    builder.add_bytes(b"zeros.bin".to_vec(), vec![0; BOMB_ARCHIVE_BYTES], None, None).unwrap();
+    let archive = builder.to_bytes().unwrap();
+    let folder = games.join(id);
+    fs::create_dir(&folder).unwrap();
+    for at in 0..BOMB_ARCHIVES {
+        fs::write(folder.join(format!("{at:02}.eti")), &archive).unwrap();
+    }
+    fs::write(folder.join("version.ini"), VERSION).unwrap();
 }
 
 /// A game that is just there: an archive that nobody unpacks.

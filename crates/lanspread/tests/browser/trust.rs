@@ -1,16 +1,18 @@
-//! The two questions: before a game that is here is replaced by what one peer offers, and before a program starts for the
-//! first time.
+//! The questions that only the owner can answer: before a game that is here is replaced by what one peer offers, before a
+//! program starts for the first time, and before archives unpack to far more than they are.
 
 use serde_json::json;
 
 use crate::cases::{Case, card, click_step, ended_well, opened, wait_step, wait_until};
 use crate::driver::{Browser, Driver, key};
-use crate::lab::{Peer, VERSION, game, program};
+use crate::lab::{BOMB_ARCHIVE_BYTES, Peer, VERSION, bomb, game, program};
 
 pub const CASES: &[Case] = &[
     ("a lone peer's update is asked about, with both versions and its name", replace),
     ("a program from the room is asked about once", first_start),
     ("a lone supplier's name and key can be read on every card", supplier_on_cards),
+    ("archives that unpack to far more than they are do so with the owner's word", unpack),
+    ("archives that arrive do so, too", unpack_arriving),
 ];
 
 fn replace(driver: &Driver) {
@@ -132,4 +134,60 @@ fn unreadable_suppliers(browser: &Browser, name: &str, key: &str) -> serde_json:
         }
         return unreadable";
     browser.eval(&script.replace("WORDS", &json!([name, key]).to_string()))
+}
+
+fn unpack(driver: &Driver) {
+    let eve = Peer::run("Eve", &[], |games| bomb(games, "bomb"));
+    let me = Peer::run("me", &[], |_| {});
+    me.meet(&eve);
+    let browser = opened(driver, &me);
+    wait_step(&browser, "bomb", "get");
+    click_step(&browser, "bomb");
+    browser.wait_text("dialog h2", "Install bomb all the same?");
+    browser.wait_text("dialog .question", "Unpacked1.14 GB");
+    browser.wait_text("dialog .question", "GB free, then");
+    assert!(
+        !browser.eval("return document.querySelector('dialog').textContent").to_string().contains("11408")
+    );
+    assert_eq!(browser.eval("return document.activeElement.textContent"), "No, keep it as it is");
+    browser.press([key::ESCAPE]);
+    browser.wait("!document.querySelector('dialog')");
+    wait_step(&browser, "bomb", "install");
+    assert_eq!(me.game("bomb")["installed"], false, "nothing happens without a yes");
+    browser.click(&format!("{} a", card("bomb")));
+    browser.wait_text("game-page .log", "unpack to at least 1.14 GB");
+    browser.click(".back");
+
+    // Asked again in German, and in another window, which is not left with a question that has been answered.
+    me.post("settings", &json!({ "language": "de" }));
+    let window = opened(driver, &me);
+    wait_step(&window, "bomb", "install");
+    wait_step(&browser, "bomb", "install");
+    click_step(&browser, "bomb");
+    for shown in [&browser, &window] {
+        shown.wait_text("dialog h2", "bomb trotzdem installieren?");
+        shown.wait_text("dialog .question", "Ausgepackt1,14 GB");
+    }
+    browser.press([key::TAB, key::ENTER]);
+    window.wait("!document.querySelector('dialog')");
+    wait_step(&browser, "bomb", "play");
+    let zeros = me.games().join("bomb/local/zeros.bin").metadata().unwrap().len();
+    assert_eq!(zeros, BOMB_ARCHIVE_BYTES as u64);
+    ended_well(&browser);
+    ended_well(&window);
+}
+
+fn unpack_arriving(driver: &Driver) {
+    let eve = Peer::run("Eve", &[], |games| bomb(games, "bomb"));
+    let me = Peer::run("me", &[], |_| {});
+    me.meet(&eve);
+    let browser = opened(driver, &me);
+    wait_step(&browser, "bomb", "get");
+    browser.click(&format!("{} a", card("bomb")));
+    browser.click("[data-step=stream-install]");
+    browser.wait_text("dialog .question", "at least 1.14 GB; up to 2.28 GB would be allowed");
+    browser.click("dialog .danger");
+    wait_until("it is installed", || me.game("bomb")["installed"] == true);
+    assert_eq!(me.game("bomb")["downloaded"], false, "it is streamed, as it was asked for");
+    ended_well(&browser);
 }

@@ -34,7 +34,8 @@ export async function askOrganiser() {
   asked.add(offered.key);
   const games = offered.game_count === null ? '' : count(offered.game_count, '{n} game', '{n} games');
   const answer = await open(t('Trust this party’s organiser?'), (dialog) => {
-    const button = (/** @type {string} */ value, /** @type {string} */ text, kind = '') => h('button', { type: 'button', class: kind, onclick: () => dialog.close(value) }, text);
+    // It comes up by itself: a key that was meant for something else changes nothing.
+    const button = (/** @type {string} */ value, /** @type {string} */ text, kind = '') => h('button', { type: 'button', class: kind, autofocus: value === '', onclick: () => dialog.close(value) }, text);
     return [
       h('p', { class: 'organiser' }, offered.title ? h('b', {}, offered.title) : null, games ? h('span', {}, games) : null, h('code', { class: 'fingerprint' }, offered.fingerprint)),
       h('p', {}, source(offered)),

@@ -63,7 +63,8 @@ function askReplace(name, r) {
 function askStart(name, s) {
   const from = s.suppliers.length ? s.suppliers.map(named).join(', ') : t('It was in your games folder already.');
   return ask(t('Start {game} for the first time?', { game: name }), t('No catalogue names this content. What you start can do everything that you can do.'), [
-    [t('Program'), s.program],
+    // Broken at the folders, so that the program's own name is in one piece.
+    [t('Program'), s.program.split(/(?<=[\\/])/).flatMap((part) => [part, h('wbr', {})])],
     ...(s.args.length ? [/** @type {[string, string]} */ ([t('Arguments'), s.args.map((arg) => JSON.stringify(arg)).join(' ')])] : []),
     [t('Came from'), from],
     [t('Content'), s.content_id.slice(0, SHORT)],
@@ -96,7 +97,7 @@ export async function askUnpack(failed) {
   state.removeEventListener('news', answered);
 }
 
-/** @param {string} question @param {string} text @param {[string, string][]} facts @param {string} yes */
+/** @param {string} question @param {string} text @param {[string, any][]} facts @param {string} yes */
 async function ask(question, text, facts, yes) {
   const answer = await open(question, (dialog) => [
     h('p', {}, text),

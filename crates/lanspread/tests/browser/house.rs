@@ -142,8 +142,8 @@ fn catalog(driver: &Driver) {
 }
 
 /// A peer that goes by a signed catalogue, and its key.
-fn trusted_party(name: &str) -> (Peer, String) {
-    let ada = Peer::run(name, &[], |games| game(games, "listed", VERSION, 1000));
+pub fn trusted_party() -> (Peer, String) {
+    let ada = Peer::run("ada", &[], |games| game(games, "listed", VERSION, 1000));
     let file = |name: &str| ada.folder().join(name).to_str().unwrap().to_owned();
     let (key, list) = (file("organiser.key"), file("party.toml"));
     let said = ada.command_line(&["catalog", "key", &key]);
@@ -151,7 +151,7 @@ fn trusted_party(name: &str) -> (Peer, String) {
     wait_until("the game is ready", || ada.game("listed")["availability"] == "Ready");
     ada.command_line(&["catalog", "make", "--title", "Friday", "-o", &list]);
     ada.command_line(&["catalog", "sign", &list, "--key", &key]);
-    let bela = Peer::run("bela", &["--catalog", &list], |games| {
+    let bela = Peer::run("Bela", &["--catalog", &list], |games| {
         game(games, "listed", VERSION, 1000);
         tiny_game(games, "unlisted");
     });
@@ -159,7 +159,7 @@ fn trusted_party(name: &str) -> (Peer, String) {
 }
 
 fn offered(driver: &Driver) {
-    let (bela, public) = trusted_party("ada");
+    let (bela, public) = trusted_party();
     let me = Peer::run("me", &[], |_| {});
     let browser = opened(driver, &me);
     me.meet(&bela);
@@ -169,7 +169,8 @@ fn offered(driver: &Driver) {
     let print = offer()[0]["fingerprint"].as_str().unwrap().to_owned();
     assert_eq!(offer()[0]["key"], json!(public));
     browser.wait_text("dialog .fingerprint", &print);
-    browser.wait_text("dialog p:nth-of-type(2)", "bela goes by it");
+    browser.wait_text("dialog p:nth-of-type(2)", "Bela goes by it");
+    assert_eq!(browser.eval("return document.activeElement.textContent"), "Not now");
     assert_eq!(me.get("status")["data"]["catalog"]["mode"], "Open", "nothing happens by itself");
     press_button(&browser, "dialog", "No, and do not ask again");
     wait_until("it is declined", || offer() == json!(null));

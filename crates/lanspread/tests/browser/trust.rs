@@ -62,6 +62,10 @@ fn first_start(driver: &Driver) {
     browser.wait("document.querySelector('dialog')?.open");
     browser.wait_text("dialog h2", "Start mine for the first time?");
     browser.wait_text("dialog .question", "go.sh");
+    let name_in_one_line = "const name = document.querySelector('dialog dd').lastChild.previousSibling;
+                            const range = document.createRange(); range.selectNode(name);
+                            return [name.data, range.getClientRects().length]";
+    assert_eq!(browser.eval(name_in_one_line), json!(["go.sh", 1]));
     browser.wait_text("dialog .question", "Eve (key ");
     browser.press([key::ESCAPE]);
     browser.wait("!document.querySelector('dialog')");

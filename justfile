@@ -15,6 +15,10 @@ test *ARGS:
 page-tests *ARGS:
     cargo test -p lanspread --test browser -- {{ARGS}}
 
+# the pictures of the page's dialogs, in the dark and in the light (docs/security.md)
+page-pictures DIR="docs/img":
+    LANSPREAD_PAGE_PICTURES={{DIR}} cargo test -p lanspread --test browser
+
 # the lints, as strict as in CI
 clippy:
     cargo clippy --workspace --all-targets -- -D warnings

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::driver::{Browser, Driver};
 use crate::lab::{Peer, VERSION, game, tiny_game};
 use crate::npm;
+use crate::scenes::{DIALOGS, Make, Scene, weak_pass_phrase};
 
 /// The rules, a script.
 pub fn rules() -> Option<PathBuf> {
@@ -55,6 +56,14 @@ pub fn obeys(driver: &Driver, rules: &Path) {
         browser.wait("document.querySelector('dialog[open]')");
         assert_eq!(violations(&browser), Vec::<String>::new(), "a dialog in the {scheme}");
         browser.eval("document.querySelector('dialog').close()");
+    }
+    for make in DIALOGS.into_iter().chain([weak_pass_phrase as Make]) {
+        let Scene { name, browser, .. } = &make(driver);
+        browser.eval(&format!("{rules}; window.axe = axe;"));
+        for scheme in ["dark", "light"] {
+            browser.prefer(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]);
+            assert_eq!(violations(browser), Vec::<String>::new(), "{name} in the {scheme}");
+        }
     }
     let newcomer = Peer::newcomer();
     let browser = driver.browser();

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
@@ -133,12 +134,28 @@ impl Browser {
 
     /// Makes the page so wide and high.
     pub fn resize(&self, width: u32, height: u32) {
-        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.resize_scaled(width, height, 1.0);
+    }
+
+    /// The same on a screen with so many pixels for one of the page's.
+    pub fn resize_scaled(&self, width: u32, height: u32, scale: f64) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500 });
         self.devtools("Emulation.setDeviceMetricsOverride", &size);
     }
 
-    fn devtools(&self, command: &str, params: &Value) {
-        self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": params }));
+    pub fn hide_scrollbars(&self) {
+        self.devtools("Emulation.setScrollbarsHidden", &json!({ "hidden": true }));
+    }
+
+    /// A picture of what is seen, as a WebP file of this quality (0 to 100).
+    pub fn picture(&self, quality: u32) -> Vec<u8> {
+        let taken = self.devtools("Page.captureScreenshot", &json!({ "format": "webp", "quality": quality }));
+        BASE64_STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
+    }
+
+    fn devtools(&self, command: &str, params: &Value) -> Value {
+        self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": params }))
     }
 
     /// Waits until an expression is true.

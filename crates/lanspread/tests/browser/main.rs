@@ -13,7 +13,9 @@ mod figures;
 mod house;
 mod lab;
 mod npm;
+mod pictures;
 mod policy;
+mod scenes;
 mod trust;
 mod types;
 
@@ -33,6 +35,12 @@ fn main() -> ExitCode {
     if let Some(runs) = std::env::var("LANSPREAD_PAGE_FIGURES").ok().and_then(|runs| runs.parse().ok()) {
         let Some(driver) = driver else { return ExitCode::FAILURE };
         figures::print(&driver, runs);
+        return ExitCode::SUCCESS;
+    }
+    if let Some(folder) = std::env::var_os("LANSPREAD_PAGE_PICTURES") {
+        let Some(driver) = driver else { return ExitCode::FAILURE };
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        pictures::draw(&driver, &root.join(folder));
         return ExitCode::SUCCESS;
     }
     let missing = driver.is_none() && !args.list;

@@ -14,6 +14,7 @@ pub mod plot;
 pub mod queue;
 pub mod report;
 pub mod spending;
+pub mod structure;
 pub mod wire;
 pub mod world;
 

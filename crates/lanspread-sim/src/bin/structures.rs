@@ -1,0 +1,169 @@
+//! Compares ways to spread a game through a room (docs/decisions/0002).
+
+use std::time::Instant;
+
+use clap::Parser;
+use lanspread_sim::structure::cube::Choice;
+use lanspread_sim::structure::figures::{Figures, Spread};
+use lanspread_sim::structure::room::{Room, Situation, Stalls};
+use lanspread_sim::structure::rows::{RowRules, width};
+use lanspread_sim::structure::{Candidate, play};
+
+/// Compares ways to spread a game through a room.
+#[derive(Debug, Parser)]
+struct Options {
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "line")]
+    candidates: Vec<Kind>,
+    /// Receivers; there is one seed more.
+    #[arg(long, value_delimiter = ',', default_value = "16")]
+    peers: Vec<usize>,
+    #[arg(long, default_value_t = 1000.0)]
+    mbit: f64,
+    #[arg(long, default_value_t = 1024)]
+    mib: u64,
+    /// Size of what is sent, verified and forwarded as one.
+    #[arg(long, value_delimiter = ',', default_value = "1024")]
+    block_kib: Vec<u64>,
+    /// Chunk times ± 30 %, and each PC stalls 100 ms every 10 s.
+    #[arg(long)]
+    noise: bool,
+    /// Deviation of chunk times, instead of what --noise says.
+    #[arg(long)]
+    jitter: Option<f64>,
+    /// No stalls, whatever --noise says.
+    #[arg(long)]
+    no_stalls: bool,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[arg(long, default_value_t = 1)]
+    runs: u64,
+    #[arg(long, value_enum, default_value = "mass-start")]
+    situation: What,
+    /// Members of a row, instead of the square root of the receivers.
+    #[arg(long)]
+    width: Option<usize>,
+    #[arg(long)]
+    links: Option<usize>,
+    #[arg(long)]
+    credit: Option<u32>,
+    #[arg(long)]
+    backlog: Option<usize>,
+    #[arg(long)]
+    ahead: Option<u32>,
+    #[arg(long)]
+    window: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    Line,
+    SkippingLine,
+    Cube,
+    CubeLowest,
+    CubeLine,
+    Rows,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum What {
+    MassStart,
+    Staggered,
+    Slow,
+    Uploads,
+    Dies,
+    ThreeDie,
+    SeedLeaves,
+    Groups,
+}
+
+impl From<What> for Situation {
+    fn from(what: What) -> Self {
+        match what {
+            What::MassStart => Self::MassStart,
+            What::Staggered => Self::Staggered,
+            What::Slow => Self::Slow,
+            What::Uploads => Self::Uploads,
+            What::Dies => Self::Dies,
+            What::ThreeDie => Self::ThreeDie,
+            What::SeedLeaves => Self::SeedLeaves,
+            What::Groups => Self::Groups,
+        }
+    }
+}
+
+impl Options {
+    fn candidate(&self, kind: Kind, peers: usize, blocks: u32) -> Candidate {
+        match kind {
+            Kind::Line => Candidate::Line,
+            Kind::SkippingLine => Candidate::SkippingLine,
+            Kind::Cube => Candidate::Cube(Choice::Rarest),
+            Kind::CubeLowest => Candidate::Cube(Choice::Lowest),
+            Kind::CubeLine => Candidate::CubeLine(self.width.unwrap_or(8), Choice::Rarest),
+            Kind::Rows => {
+                let width = self.width.unwrap_or_else(|| width(peers)).min(peers);
+                let mut rules = RowRules::for_game(blocks, width);
+                rules.links = self.links.unwrap_or(rules.links);
+                rules.credit = self.credit.unwrap_or(rules.credit);
+                rules.backlog = self.backlog.unwrap_or(rules.backlog);
+                Candidate::Rows(width, rules)
+            }
+        }
+    }
+
+    fn room(&self, peers: usize, block_kib: u64, seed: u64) -> Room {
+        let mut room = Room::mass_start(peers, self.mbit, self.mib << 20, block_kib << 10, seed);
+        if self.noise {
+            room = room.noisy();
+        }
+        room.jitter = self.jitter.unwrap_or(room.jitter);
+        if self.no_stalls {
+            room.stalls = Stalls::None;
+        }
+        room.ahead = self.ahead.unwrap_or(room.ahead);
+        room.window = self.window.unwrap_or(room.window);
+        room.with(self.situation.into())
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the program's result")]
+fn main() {
+    let options = Options::parse();
+    for &peers in &options.peers {
+        for &block_kib in &options.block_kib {
+            for &kind in &options.candidates {
+                let start = Instant::now();
+                let runs = options.seed..options.seed + options.runs;
+                let runs: Vec<Figures> = runs
+                    .map(|seed| {
+                        play(
+                            options.room(peers, block_kib, seed),
+                            &options.candidate(kind, peers, ((options.mib << 10) / block_kib) as u32),
+                        )
+                    })
+                    .collect();
+                let spread = |of: fn(&Figures) -> f64| Spread::of(runs.iter().map(of));
+                let (complete, playable) = (spread(Figures::complete), spread(Figures::playable));
+                println!(
+                    "{:12} N {peers:3}  {block_kib:5} KiB  complete {:.3} ({:.3}-{:.3})  playable {:.3} ({:.3}-{:.3})  slow {:.3}  floor {:.3}  switches {:.3} {:.3}  seed {:.3}  twice {:.4}  messages {:.3}  partners {}  {:.1} s, {} events",
+                    format!("{kind:?}"),
+                    complete.median,
+                    complete.low,
+                    complete.high,
+                    playable.median,
+                    playable.low,
+                    playable.high,
+                    spread(Figures::slow).median,
+                    spread(|run| run.floor).median,
+                    spread(|run| run.switch_copies[0]).high,
+                    spread(|run| run.switch_copies[1]).high,
+                    spread(|run| run.seed_copies).median,
+                    spread(|run| run.duplicates).high,
+                    spread(|run| run.messages).median,
+                    runs.iter().map(|run| run.connections).max().unwrap_or(0),
+                    start.elapsed().as_secs_f64(),
+                    runs.iter().map(|run| run.events).sum::<u64>(),
+                );
+            }
+        }
+    }
+}

@@ -204,6 +204,8 @@ fn traffic(t: snapshot::Traffic) -> Traffic {
         received_bytes: t.received_bytes,
         sent_chunks: t.sent_chunks,
         sent_bytes: t.sent_bytes,
+        sent_messages: t.sent_messages,
+        sent_requests: t.sent_requests,
         rejected_sources: t.rejected_sources,
     }
 }

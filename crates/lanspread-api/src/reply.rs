@@ -88,7 +88,7 @@ pub struct Status {
     pub library_fault: Option<DiskFault>,
 }
 
-/// Chunk data that went over the network since the start of this peer.
+/// What went over the network since the start of this peer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// Chunks that arrived, matched their hash and were new.
@@ -97,6 +97,12 @@ pub struct Traffic {
     /// Chunks that were sent to the end.
     pub sent_chunks: u64,
     pub sent_bytes: u64,
+    /// Messages to other peers on control connections: announcements, states, pings and their answers.
+    #[serde(default)]
+    pub sent_messages: u64,
+    /// Requests to sources, and cancellations of requests.
+    #[serde(default)]
+    pub sent_requests: u64,
     /// Sources that sent what does not verify, each counted once for each game.
     pub rejected_sources: u64,
 }

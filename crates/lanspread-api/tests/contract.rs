@@ -433,6 +433,8 @@ fn answered() -> Vec<(Request, Reply)> {
             received_bytes: 2,
             sent_chunks: 3,
             sent_bytes: 4,
+            sent_messages: 6,
+            sent_requests: 7,
             rejected_sources: 5,
         },
     };

@@ -43,7 +43,7 @@ pub struct StatusSnapshot {
     pub traffic: Traffic,
 }
 
-/// Chunk data that went over the network since the start of this peer, resumes and duplicates included.
+/// What went over the network since the start of this peer, resumes and duplicates included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
     /// Chunks that arrived, matched their hash and were new.
@@ -52,6 +52,10 @@ pub struct Traffic {
     /// Chunks that were sent to the end.
     pub sent_chunks: u64,
     pub sent_bytes: u64,
+    /// Messages handed to control connections.
+    pub sent_messages: u64,
+    /// Requests and cancellations handed to data connections.
+    pub sent_requests: u64,
     /// Sources that sent what does not verify, each counted once for each game.
     pub rejected_sources: u64,
 }

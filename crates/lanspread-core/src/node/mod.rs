@@ -180,7 +180,13 @@ impl Node {
 
     /// What is to be done next, in order. `None` when there is nothing until the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outbox.pop_front()
+        let output = self.outbox.pop_front()?;
+        match output {
+            Output::Send { .. } => self.traffic.sent_messages += 1,
+            Output::Request { .. } => self.traffic.sent_requests += 1,
+            _ => {}
+        }
+        Some(output)
     }
 
     /// The downloads that run, for those who check the node from outside.

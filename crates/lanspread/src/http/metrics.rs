@@ -70,6 +70,9 @@ fn metrics(snapshot: &Snapshot) -> String {
     page.family("chunks_total", "counter", "Chunks since the start.");
     page.point("chunks_total", &[("direction", "received")], traffic.received_chunks);
     page.point("chunks_total", &[("direction", "sent")], traffic.sent_chunks);
+    page.family("messages_total", "counter", "Messages to other peers since the start, chunks apart.");
+    page.point("messages_total", &[("kind", "control")], traffic.sent_messages);
+    page.point("messages_total", &[("kind", "request")], traffic.sent_requests);
     let last = snapshot.rates.last().copied().unwrap_or_default();
     page.family("bytes_per_second", "gauge", "Chunk data in the last second.");
     page.point("bytes_per_second", &[("direction", "received")], last.down);

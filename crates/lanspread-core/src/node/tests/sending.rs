@@ -2,7 +2,7 @@
 
 use std::slice::from_ref;
 
-use lanspread_types::message::{ChunkRequest, Refusal, Request, RequestId};
+use lanspread_types::message::{ChunkRequest, Message, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, ContentId};
 
 use super::party::{Party, content, game, id_of};
@@ -34,6 +34,20 @@ fn all_that_was_sent_is_counted() {
     party.download(0, "ggoo");
     let traffic = party.status(1).traffic;
     assert_eq!((traffic.sent_chunks, traffic.sent_bytes), (9, shared.manifest().total_bytes()));
+}
+
+#[test]
+fn sent_messages_and_requests_are_counted() {
+    let shared = content("ggoo", 8, 7);
+    let mut party = Party::new(&[&[], from_ref(&shared)]);
+    party.connect(0, 1);
+    party.download(0, "ggoo");
+    assert_eq!(party.status(0).traffic.sent_requests, 10, "the manifest and nine chunks");
+    assert_eq!(party.status(1).traffic.sent_requests, 0);
+    let before = party.status(1).traffic.sent_messages;
+    let (conn, message) = (party.conn_from(1, 0), Message::Ping { nonce: 7 });
+    party.wishes(1, Input::Net(NetInput::Message { conn, message }));
+    assert_eq!(party.status(1).traffic.sent_messages, before + 1, "the answer to a ping");
 }
 
 #[test]

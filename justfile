@@ -84,7 +84,8 @@ fuzz SECONDS="60":
     LANSPREAD_FUZZ_SECONDS={{SECONDS}} cargo test --release -p lanspread-fuzz --test targets -- --nocapture
 
 # the benchmarks (docs/benchmarks.md); all need root, for network namespaces with shaped links, except bench-hash
-# one seed and six receivers at 100 Mbit/s, beside aria2, libtorrent and one HTTP server
+# one seed and six receivers at 100 Mbit/s, beside aria2, libtorrent and one HTTP server; other rooms such as:
+# just bench-swarm --situations mass --receivers 16,33 --rates 25,50 --queue-ms 20,50,200 --groups 4
 bench-swarm *ARGS:
     cargo run --release -p lanspread-bench -- swarm {{ARGS}}
 

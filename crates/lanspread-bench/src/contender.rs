@@ -35,6 +35,24 @@ impl Room<'_> {
     }
 }
 
+/// What a receiver does with the game.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Click {
+    /// Has it downloaded.
+    Download,
+    /// Has it installed, too, if the program can.
+    Install,
+}
+
+/// What a peer has sent so far, chunks apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Control messages.
+    pub messages: u64,
+    /// Requests to sources, and cancellations.
+    pub requests: u64,
+}
+
 /// A program that can carry a game to a room.
 pub trait Contender {
     fn name(&self) -> &'static str;
@@ -60,6 +78,26 @@ pub trait Party {
 
     /// When the receiver had everything, verified, if it has.
     fn finished_at(&mut self, receiver: usize) -> Result<Option<Instant>>;
+
+    /// Whether receivers install what they fetch.
+    fn installs(&self) -> bool {
+        false
+    }
+
+    /// When the receiver had the game installed, if it has.
+    fn playable_at(&mut self, _receiver: usize) -> Result<Option<Instant>> {
+        Ok(None)
+    }
+
+    /// The folder that the game is installed to.
+    fn installed(&self, _receiver: usize) -> Option<PathBuf> {
+        None
+    }
+
+    /// What each process of [`Self::processes`] has sent so far; nothing for one that cannot tell.
+    fn sent(&mut self) -> Result<Vec<Option<Sent>>> {
+        Ok(Vec::new())
+    }
 
     /// SIGKILL for a receiver.
     fn kill(&mut self, receiver: usize);

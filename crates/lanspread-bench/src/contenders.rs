@@ -12,7 +12,7 @@ use crate::competitors::http::Http;
 use crate::competitors::libtorrent::Libtorrent;
 use crate::competitors::scp::Scp;
 use crate::competitors::transmission::Transmission;
-use crate::contender::Contender;
+use crate::contender::{Click, Contender};
 use crate::figures::say;
 use crate::ours::Lanspread;
 
@@ -39,6 +39,9 @@ pub struct Others {
     /// Our peer as a program; built from this tree without it
     #[arg(long, value_name = "PROGRAM")]
     peer_cli: Option<PathBuf>,
+    /// Another build of our peer, which takes part beside it as lanspread-before
+    #[arg(long, value_name = "PROGRAM")]
+    before: Option<PathBuf>,
     /// A Python with the module libtorrent
     #[arg(long, value_name = "PROGRAM", default_value = "target/bench/venv/bin/python")]
     python: PathBuf,
@@ -49,10 +52,14 @@ pub struct Others {
 
 impl Others {
     /// Those of the chosen that can take part; says who cannot and why.
-    pub fn contenders(&self, choices: &[Choice]) -> Result<Vec<Box<dyn Contender>>> {
+    pub fn contenders(&self, choices: &[Choice], click: Click) -> Result<Vec<Box<dyn Contender>>> {
         let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
+        if let Some(program) = &self.before {
+            let program = program.canonicalize().with_context(|| program.display().to_string())?;
+            contenders.push(Box::new(Lanspread { name: "lanspread-before", program, click }));
+        }
         for &choice in choices {
-            let contender = self.contender(choice)?;
+            let contender = self.contender(choice, click)?;
             match contender.unavailable() {
                 Some(reason) => say(&format!("skipped  {}: {reason}", contender.name())),
                 None => contenders.push(contender),
@@ -62,9 +69,11 @@ impl Others {
         Ok(contenders)
     }
 
-    fn contender(&self, choice: Choice) -> Result<Box<dyn Contender>> {
+    fn contender(&self, choice: Choice, click: Click) -> Result<Box<dyn Contender>> {
         Ok(match choice {
-            Choice::Lanspread => Box::new(Lanspread { program: self.our_program()? }),
+            Choice::Lanspread => {
+                Box::new(Lanspread { name: "lanspread", program: self.our_program()?, click })
+            }
             Choice::Aria2 => Box::new(Aria2),
             Choice::Libtorrent => Box::new(Libtorrent { python: self.python.clone(), super_seeding: false }),
             Choice::LibtorrentSuper => {

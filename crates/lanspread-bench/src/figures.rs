@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use crate::machine::Machine;
 
+/// A cell that has nothing to say.
+pub const NOTHING: &str = "-";
+
 /// Where the figures go.
 #[derive(Debug)]
 pub struct Report {
@@ -95,9 +98,17 @@ impl fmt::Display for Spread {
     }
 }
 
+/// The smallest value that at least so many percent of all are not above (nearest rank). `None` of nothing.
+pub fn percentile(values: impl IntoIterator<Item = f64>, percent: f64) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let rank = (percent / 100.0 * values.len() as f64).ceil() as usize;
+    values.get(rank.max(1) - 1).copied()
+}
+
 /// A spread as a cell, or a dash.
 pub fn cell(values: impl IntoIterator<Item = f64>, digits: usize) -> String {
-    Spread::of(values).map_or("-".to_owned(), |spread| format!("{spread:.digits$}"))
+    Spread::of(values).map_or(NOTHING.to_owned(), |spread| format!("{spread:.digits$}"))
 }
 
 /// Rows under headers; the same as Markdown and in a terminal.
@@ -117,6 +128,15 @@ impl Table {
 
     pub fn is_empty(&self) -> bool {
         self.rows.len() == 1
+    }
+
+    /// The same without columns in which no row says anything.
+    pub fn without_blanks(self) -> Self {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let says = |column: &usize| self.rows.iter().skip(1).any(|row| row[*column] != NOTHING);
+        let kept: Vec<usize> = (0..columns).filter(says).collect();
+        let pick = |row: &Vec<String>| kept.iter().map(|&column| row[column].clone()).collect();
+        Self { rows: self.rows.iter().map(pick).collect() }
     }
 }
 
@@ -149,6 +169,22 @@ mod tests {
         assert_eq!(text(&[4.0, 1.0]), "2.50 (1.00..4.00)");
         assert_eq!(text(&[1.5]), "1.50");
         assert_eq!(text(&[]), "-");
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let of = |count: u32, percent| percentile((1..=count).rev().map(f64::from), percent);
+        assert_eq!((of(6, 50.0), of(6, 99.0)), (Some(3.0), Some(6.0)));
+        assert_eq!((of(200, 50.0), of(200, 99.0)), (Some(100.0), Some(198.0)));
+        assert_eq!((of(1, 50.0), of(0, 50.0)), (Some(1.0), None));
+    }
+
+    #[test]
+    fn columns_without_a_word_are_left_out() {
+        let mut table = Table::new(&["a", "b", "c"]);
+        table.row(vec!["1".to_owned(), cell([], 0), cell([], 0)]);
+        table.row(vec!["2".to_owned(), cell([], 0), "3".to_owned()]);
+        assert_eq!(table.without_blanks().to_string(), "| a | c |\n|---|---|\n| 1 | - |\n| 2 | 3 |\n");
     }
 
     #[test]

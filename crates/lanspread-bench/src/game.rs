@@ -1,11 +1,17 @@
-//! The game that is fetched: random bytes in memory, and the check that what arrived is what was sent.
+//! The game that is fetched: a few files of random bytes in one archive, in memory, and the check that what arrived is what
+//! was sent.
+//!
+//! The archive is a stored RAR 5, so that a receiver can install it; random bytes would not compress anyhow.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use lanspread_store::pack::Packer;
+use lanspread_types::RelPath;
 
 use crate::lab;
 
@@ -14,6 +20,8 @@ pub const ARCHIVE: &str = "bench.eti";
 pub const SENTINEL: &str = "version.ini";
 pub const SENTINEL_TEXT: &str = "20250101\n";
 const BLOCK_BYTES: usize = 1 << 20;
+/// Files in the archive.
+const FILES: u64 = 8;
 
 /// A folder for the files of a run.
 #[derive(Debug)]
@@ -72,25 +80,26 @@ pub struct Game {
     pub archive: PathBuf,
     pub archive_bytes: u64,
     hash: blake3::Hash,
+    /// What it unpacks to.
+    files: BTreeMap<PathBuf, blake3::Hash>,
 }
 
 impl Game {
-    /// Writes the archive: the same bytes for the same seed.
+    /// Writes an archive of that many bytes, and the few hundred of its own: the same bytes for the same seed.
     pub fn write(folder: &Path, bytes: u64, seed: u64) -> Result<Self> {
         let archive = folder.join(ARCHIVE);
-        let mut random = blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof();
-        let mut hasher = blake3::Hasher::new();
-        let mut file = File::create(&archive)?;
-        let mut block = vec![0; BLOCK_BYTES];
-        let mut left = bytes;
-        while left > 0 {
-            let part = &mut block[..left.min(BLOCK_BYTES as u64) as usize];
-            random.fill(part);
-            hasher.update(part);
-            file.write_all(part)?;
-            left -= part.len() as u64;
+        let mut random = noise(seed);
+        let mut packer = Packer::new(BufWriter::with_capacity(BLOCK_BYTES, File::create(&archive)?))?;
+        let mut files = BTreeMap::new();
+        for number in 0..FILES {
+            let (path, size) = (format!("data/{number}.bin"), size_of(number, bytes));
+            let mut content = Hashed { from: (&mut random).take(size), hasher: blake3::Hasher::new() };
+            packer.add_file(&RelPath::new(path.clone())?, size, 0, &mut content)?;
+            files.insert(path.into(), content.hasher.finalize());
         }
-        Ok(Self { archive, archive_bytes: bytes, hash: hasher.finalize() })
+        packer.finish()?;
+        let archive_bytes = fs::metadata(&archive)?.len();
+        Ok(Self { hash: hash_of(&archive)?, archive, archive_bytes, files })
     }
 
     /// Archive and sentinel.
@@ -109,17 +118,66 @@ impl Game {
 
     /// Fails unless the file holds the archive's bytes.
     pub fn check(&self, file: &Path) -> Result<()> {
-        let mut hasher = blake3::Hasher::new();
-        let mut from = File::open(file).with_context(|| file.display().to_string())?;
-        let mut block = vec![0; BLOCK_BYTES];
-        loop {
-            match from.read(&mut block)? {
-                0 => break,
-                n => hasher.update(&block[..n]),
-            };
-        }
-        ensure!(hasher.finalize() == self.hash, "{} does not hold what was sent", file.display());
+        ensure!(hash_of(file)? == self.hash, "{} does not hold what was sent", file.display());
         Ok(())
+    }
+
+    /// Fails unless the folder holds what the archive unpacks to, nothing missing, nothing extra.
+    pub fn check_installed(&self, local: &Path) -> Result<()> {
+        ensure!(hashes(local)? == self.files, "{} does not hold what was packed", local.display());
+        Ok(())
+    }
+}
+
+fn noise(seed: u64) -> blake3::OutputReader {
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof()
+}
+
+/// An equal part for each file, and the remainder spread over them.
+fn size_of(number: u64, bytes: u64) -> u64 {
+    bytes * (number + 1) / FILES - bytes * number / FILES
+}
+
+/// Passes bytes on and hashes them.
+struct Hashed<R> {
+    from: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buf)?;
+        self.hasher.update(&buf[..read]);
+        Ok(read)
+    }
+}
+
+/// Hash of each file below a folder, by its path.
+pub fn hashes(folder: &Path) -> Result<BTreeMap<PathBuf, blake3::Hash>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).with_context(|| next.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path.strip_prefix(folder)?.to_path_buf(), hash_of(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn hash_of(file: &Path) -> Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    let mut from = File::open(file).with_context(|| file.display().to_string())?;
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        match from.read(&mut block)? {
+            0 => return Ok(hasher.finalize()),
+            n => hasher.update(&block[..n]),
+        };
     }
 }
 
@@ -166,6 +224,26 @@ mod tests {
         assert!(game.check(&copy).is_err());
         assert_eq!((before.len(), before.modified().unwrap()), (after.len(), after.modified().unwrap()));
         game.check(&game.archive).unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn an_install_holds_every_file_and_nothing_else() {
+        let folder = folder("install");
+        let bytes = (1 << 20) + 5;
+        let game = Game::write(&folder, bytes, 3).unwrap();
+        assert!((bytes..bytes + 1000).contains(&game.archive_bytes), "{} bytes", game.archive_bytes);
+        let local = folder.join("local");
+        fs::create_dir_all(local.join("data")).unwrap();
+        let mut random = noise(3);
+        for number in 0..FILES {
+            assert!(game.check_installed(&local).is_err(), "{number} files");
+            let mut file = File::create(local.join(format!("data/{number}.bin"))).unwrap();
+            io::copy(&mut (&mut random).take(size_of(number, bytes)), &mut file).unwrap();
+        }
+        game.check_installed(&local).unwrap();
+        fs::write(local.join("extra"), "x").unwrap();
+        assert!(game.check_installed(&local).is_err());
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::competitors::iperf3;
-use crate::contender::{Contender, Room};
+use crate::contender::{Click, Contender, Room};
 use crate::contenders::{Choice, Others};
 use crate::figures::{Report, Spread, Table, cell, say};
 use crate::game::{Game, Scratch};
@@ -84,7 +84,7 @@ fn or<'a, T>(given: &'a [T], default: &'a [T]) -> &'a [T] {
 }
 
 fn run(options: &Options, bench: &'static str, rates: &[f64], choices: &[Choice]) -> Result<()> {
-    let contenders = options.others.contenders(or(&options.with, choices))?;
+    let contenders = options.others.contenders(or(&options.with, choices), Click::Download)?;
     let scratch = if options.on_disk { Scratch::on_disk()? } else { Scratch::new()? };
     let game = Game::write(&scratch.fresh("source")?, options.mib << 20, options.others.seed)?;
     let mut report = Report::begin(options.json.as_deref())?;

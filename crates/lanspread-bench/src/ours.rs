@@ -7,22 +7,24 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::contender::{Contender, Party, Room};
+use crate::contender::{Click, Contender, Party, Room, Sent};
 use crate::game::{ARCHIVE, GAME_ID, flip_in_place};
 use crate::peer::Peer;
 use crate::process::Process;
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-/// Our peers, as the release build that is measured.
+/// Our peers, as the build that is measured.
 #[derive(Debug)]
 pub struct Lanspread {
+    pub name: &'static str,
     pub program: PathBuf,
+    pub click: Click,
 }
 
 impl Contender for Lanspread {
     fn name(&self) -> &'static str {
-        "lanspread"
+        self.name
     }
 
     /// Seed hashed and ready, every pair connected, everybody knows who has the game.
@@ -42,7 +44,7 @@ impl Contender for Lanspread {
         for peer in &mut peers[1..=room.receivers] {
             peer.wait_game("Remote", sources)?;
         }
-        Ok(Box::new(OurParty { peers, receivers: room.receivers }))
+        Ok(Box::new(OurParty { peers, receivers: room.receivers, click: self.click }))
     }
 }
 
@@ -92,6 +94,7 @@ pub fn connect_all(peers: &mut [Peer]) -> Result<()> {
 struct OurParty {
     peers: Vec<Peer>,
     receivers: usize,
+    click: Click,
 }
 
 impl OurParty {
@@ -102,7 +105,32 @@ impl OurParty {
 
 impl Party for OurParty {
     fn start(&mut self, receiver: usize) -> Result<()> {
-        self.peers[receiver + 1].download()
+        let peer = &mut self.peers[receiver + 1];
+        match self.click {
+            Click::Download => peer.download(),
+            Click::Install => peer.download_and_install(),
+        }
+    }
+
+    fn installs(&self) -> bool {
+        self.click == Click::Install
+    }
+
+    fn playable_at(&mut self, receiver: usize) -> Result<Option<Instant>> {
+        let peer = &mut self.peers[receiver + 1];
+        peer.listen()?;
+        Ok(peer.installed)
+    }
+
+    fn installed(&self, receiver: usize) -> Option<PathBuf> {
+        self.installs().then(|| self.peers[receiver + 1].game_folder().join("local"))
+    }
+
+    fn sent(&mut self) -> Result<Vec<Option<Sent>>> {
+        self.peers
+            .iter_mut()
+            .map(|peer| if peer.process.ended()?.is_some() { Ok(None) } else { peer.sent() })
+            .collect()
     }
 
     fn finished_at(&mut self, receiver: usize) -> Result<Option<Instant>> {

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use crate::game::{ARCHIVE, GAME_ID, SENTINEL, SENTINEL_TEXT, Scratch};
+use crate::game::{ARCHIVE, GAME_ID, SENTINEL, SENTINEL_TEXT, Scratch, hashes};
 use crate::lab;
-use crate::play::hashes;
 
 /// Files that the payload is spread over.
 const FILES: u64 = 24;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::contender::Sent;
 use crate::game::{ARCHIVE, GAME_ID};
 use crate::lab::Host;
 use crate::process::Process;
@@ -168,6 +169,14 @@ impl Peer {
     pub fn shut_down(mut self) -> Result<()> {
         self.tell(json!({"cmd": "shutdown"}))?;
         self.process.finish(ANSWER_LIMIT).map(drop)
+    }
+
+    /// What this peer has sent so far, as its status counts it; `None` of a build that does not count.
+    pub fn sent(&mut self) -> Result<Option<Sent>> {
+        let status = self.ask(json!({"cmd": "status"}))?;
+        let count = |key: &str| status["data"]["traffic"][key].as_u64();
+        let counts = count("sent_messages").zip(count("sent_requests"));
+        Ok(counts.map(|(messages, requests)| Sent { messages, requests }))
     }
 
     pub fn library(&self) -> &Path {

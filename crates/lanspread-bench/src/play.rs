@@ -1,7 +1,6 @@
 //! `play`: from the click until the game can be played. Unpacked while it arrives, one after the other, and streamed;
 //! for one receiver or a whole room.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -299,23 +298,4 @@ fn table(records: &[Record], modes: &[Mode]) -> Table {
         ]);
     }
     table
-}
-
-/// Hash of each file below a folder, by its path.
-pub fn hashes(folder: &Path) -> Result<BTreeMap<PathBuf, blake3::Hash>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(&next).with_context(|| next.display().to_string())? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let mut hasher = blake3::Hasher::new();
-                std::io::copy(&mut std::fs::File::open(&path)?, &mut hasher)?;
-                found.insert(path.strip_prefix(folder)?.to_path_buf(), hasher.finalize());
-            }
-        }
-    }
-    Ok(found)
 }

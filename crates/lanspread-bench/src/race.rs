@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::contender::{Party, Room};
+use crate::contender::{Party, Room, Sent};
+use crate::lab::Crossed;
 use crate::process::{POLL, Process};
 
 /// When who starts, and who dies.
@@ -35,32 +36,72 @@ pub struct Outcome {
     pub start: Instant,
     /// Seconds from the start of the clock to the end of each receiver; none for a victim.
     pub finished_s: Vec<Option<f64>>,
+    /// Seconds from the start of the clock until each receiver had the game installed.
+    pub playable_s: Vec<Option<f64>>,
     pub victim_died_s: Option<f64>,
     /// Of the seed, then of everybody else.
     pub usage: Vec<Usage>,
     /// What the seed's shaper has sent.
     pub seed_sent_bytes: Option<u64>,
+    /// What has crossed the uplink of each group.
+    pub crossed: Vec<Crossed>,
+    /// What each process has sent between the start and the end of the clock, chunks apart.
+    pub sent: Vec<Option<Sent>>,
 }
 
 /// Runs a prepared party.
 pub fn run(party: &mut dyn Party, room: &Room<'_>, plan: &Plan) -> Result<Outcome> {
     let seed = &room.lab.hosts[Room::SEED];
+    let said_before = party.sent()?;
     let sent_before = seed.sent_bytes()?;
+    let crossed_before = room.lab.uplinks()?;
     let cpu_before: BTreeMap<u32, f64> =
         party.processes().iter().map(|p| (p.pid(), p.cpu_seconds())).collect();
     let start = Instant::now();
-    let (finished_s, victim_died_s) = clock(party, room, plan, start)?;
+    let Ends { finished_s, playable_s, victim_died_s } = clock(party, room, plan, start)?;
     let usage = party.processes().iter().map(|process| usage(process, &cpu_before)).collect();
     let seed_sent_bytes = seed.sent_bytes()?.zip(sent_before).map(|(after, before)| after - before);
+    let crossed = since(&crossed_before, room.lab.uplinks()?, |after, before| Crossed {
+        out_bytes: after.out_bytes - before.out_bytes,
+        in_bytes: after.in_bytes - before.in_bytes,
+    });
+    let sent = since(&said_before, party.sent()?, |after, before| {
+        let (after, before) = after.zip(before)?;
+        Some(Sent { messages: after.messages - before.messages, requests: after.requests - before.requests })
+    });
     check(party, room, &finished_s)?;
-    Ok(Outcome { start, finished_s, victim_died_s, usage, seed_sent_bytes })
+    Ok(Outcome { start, finished_s, playable_s, victim_died_s, usage, seed_sent_bytes, crossed, sent })
 }
 
-type Ends = (Vec<Option<f64>>, Option<f64>);
+/// What was counted between two readings of the same counters.
+fn since<T: Copy>(before: &[T], after: Vec<T>, difference: impl Fn(T, T) -> T) -> Vec<T> {
+    after.into_iter().zip(before).map(|(after, before)| difference(after, *before)).collect()
+}
+
+/// How the clock ended.
+struct Ends {
+    finished_s: Vec<Option<f64>>,
+    playable_s: Vec<Option<f64>>,
+    victim_died_s: Option<f64>,
+}
+
+impl Ends {
+    /// Takes in what a receiver has come to. Returns whether there is more to wait for.
+    fn look_at(&mut self, party: &mut dyn Party, receiver: usize, start: Instant) -> Result<bool> {
+        let seconds = |at: Instant| at.saturating_duration_since(start).as_secs_f64();
+        if self.finished_s[receiver].is_none() {
+            self.finished_s[receiver] = party.finished_at(receiver)?.map(seconds);
+        }
+        if party.installs() && self.playable_s[receiver].is_none() {
+            self.playable_s[receiver] = party.playable_at(receiver)?.map(seconds);
+        }
+        Ok(self.finished_s[receiver].is_none() || (party.installs() && self.playable_s[receiver].is_none()))
+    }
+}
 
 fn clock(party: &mut dyn Party, room: &Room<'_>, plan: &Plan, start: Instant) -> Result<Ends> {
-    let mut finished = vec![None; room.receivers];
-    let mut died = None;
+    let nobody = vec![None; room.receivers];
+    let mut ends = Ends { finished_s: nobody.clone(), playable_s: nobody, victim_died_s: None };
     let mut started = 0;
     loop {
         let now = start.elapsed();
@@ -68,27 +109,33 @@ fn clock(party: &mut dyn Party, room: &Room<'_>, plan: &Plan, start: Instant) ->
             party.start(started)?;
             started += 1;
         }
-        for (receiver, end) in finished.iter_mut().enumerate() {
-            if end.is_none() && receiver < started && !(died.is_some() && plan.victim == Some(receiver)) {
-                let at = party.finished_at(receiver)?;
-                *end = at.map(|at| at.saturating_duration_since(start).as_secs_f64());
+        let mut waiting = started < room.receivers;
+        for receiver in 0..started {
+            let dead = ends.victim_died_s.is_some() && plan.victim == Some(receiver);
+            if !dead {
+                waiting |= ends.look_at(party, receiver, start)? && plan.victim != Some(receiver);
             }
         }
-        if let Some(victim) = plan.victim.filter(|_| died.is_none()) {
-            if finished[victim].is_some() {
+        if let Some(victim) = plan.victim.filter(|_| ends.victim_died_s.is_none()) {
+            if ends.finished_s[victim].is_some() {
                 bail!("the receiver that was to be killed at half of everything was done before");
             }
             if victim < started && party.received_bytes(victim) * 2 >= room.game.archive_bytes {
                 party.kill(victim);
-                died = Some(start.elapsed().as_secs_f64());
+                ends.victim_died_s = Some(start.elapsed().as_secs_f64());
             }
         }
-        let left = |(i, end): (usize, &Option<f64>)| end.is_none() && plan.victim != Some(i);
-        if !finished.iter().enumerate().any(left) {
-            return Ok((finished, died));
+        if !waiting {
+            return Ok(ends);
         }
         if start.elapsed() > plan.limit {
-            bail!("not done after {:.0} s: {finished:?}", plan.limit.as_secs_f64());
+            let missing = ends.finished_s.iter().filter(|end| end.is_none()).count();
+            bail!(
+                "{missing} of {} receivers not done after {:.0} s: {:?}",
+                room.receivers,
+                plan.limit.as_secs_f64(),
+                ends.finished_s
+            );
         }
         thread::sleep(POLL);
     }
@@ -102,6 +149,9 @@ fn usage(process: &Process, before: &BTreeMap<u32, f64>) -> Usage {
 fn check(party: &dyn Party, room: &Room<'_>, finished: &[Option<f64>]) -> Result<()> {
     for receiver in (0..room.receivers).filter(|i| finished[*i].is_some()) {
         room.game.check(&party.output(receiver)).with_context(|| format!("receiver {receiver}"))?;
+        if let Some(folder) = party.installed(receiver) {
+            room.game.check_installed(&folder).with_context(|| format!("receiver {receiver}"))?;
+        }
     }
     Ok(())
 }

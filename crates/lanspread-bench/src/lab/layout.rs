@@ -1,0 +1,111 @@
+//! Who stands behind which switch, and under which address.
+//!
+//! All hosts are in one subnet, 10.213.0.0/16. The third number of an address is that of the host's group.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Result, ensure};
+
+pub const SUBNET: &str = "10.213.0.0/16";
+pub const PREFIX_BITS: u8 = 16;
+/// Of the switch in the middle.
+pub const SWITCH: Ipv4Addr = Ipv4Addr::new(10, 213, 255, 254);
+
+const GROUPS_MAX: usize = 64;
+/// Hosts behind one switch: what the last number of an address has room for.
+const GROUP_HOSTS_MAX: usize = 250;
+
+/// A seat for each host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    seats: Vec<Seat>,
+    groups: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seat {
+    group: usize,
+    /// Among the hosts of the group, counted from 0.
+    place: usize,
+}
+
+impl Layout {
+    /// Seats hosts: the first one, which is the seed, in the first group, and all others in their order, evenly spread.
+    pub fn new(hosts: usize, groups: usize) -> Result<Self> {
+        ensure!((1..=GROUPS_MAX).contains(&groups), "there can be 1 to {GROUPS_MAX} groups, not {groups}");
+        ensure!(hosts > groups, "{groups} groups need at least as many receivers");
+        let mut seats: Vec<Seat> = Vec::with_capacity(hosts);
+        for host in 0..hosts {
+            let group = host.saturating_sub(1) * groups / (hosts - 1);
+            let place = seats.iter().filter(|seat| seat.group == group).count();
+            ensure!(
+                place < GROUP_HOSTS_MAX,
+                "a switch has room for {GROUP_HOSTS_MAX} hosts: take more groups"
+            );
+            seats.push(Seat { group, place });
+        }
+        Ok(Self { seats, groups })
+    }
+
+    pub fn hosts(&self) -> usize {
+        self.seats.len()
+    }
+
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    pub fn group_of(&self, host: usize) -> usize {
+        self.seats[host].group
+    }
+
+    pub fn address_of(&self, host: usize) -> Ipv4Addr {
+        let Seat { group, place } = self.seats[host];
+        // Both are below their limits of 64 and 250.
+        Ipv4Addr::new(10, 213, group as u8, place as u8 + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn groups(layout: &Layout) -> Vec<usize> {
+        (0..layout.hosts()).map(|host| layout.group_of(host)).collect()
+    }
+
+    #[test]
+    fn receivers_are_spread_evenly_and_the_seed_is_in_the_first_group() {
+        assert_eq!(groups(&Layout::new(9, 4).unwrap()), [0, 0, 0, 1, 1, 2, 2, 3, 3]);
+        assert_eq!(groups(&Layout::new(8, 3).unwrap()), [0, 0, 0, 0, 1, 1, 2, 2]);
+        assert_eq!(groups(&Layout::new(4, 1).unwrap()), [0; 4]);
+    }
+
+    #[test]
+    fn an_address_names_the_group() {
+        let layout = Layout::new(9, 4).unwrap();
+        assert_eq!(layout.address_of(0), Ipv4Addr::new(10, 213, 0, 1));
+        assert_eq!(layout.address_of(2), Ipv4Addr::new(10, 213, 0, 3));
+        assert_eq!(layout.address_of(3), Ipv4Addr::new(10, 213, 1, 1));
+        assert_eq!(layout.address_of(8), Ipv4Addr::new(10, 213, 3, 2));
+    }
+
+    #[test]
+    fn no_two_hosts_share_an_address() {
+        for (hosts, groups) in [(2, 1), (65, 1), (250, 1), (500, 4), (1001, 64)] {
+            let layout = Layout::new(hosts, groups).unwrap();
+            let mut addresses: BTreeSet<Ipv4Addr> = (0..hosts).map(|host| layout.address_of(host)).collect();
+            addresses.insert(SWITCH);
+            assert_eq!(addresses.len(), hosts + 1);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        for (hosts, groups) in [(251, 1), (4, 4), (10, 0), (1000, 65)] {
+            assert!(Layout::new(hosts, groups).is_err(), "{hosts} hosts in {groups} groups");
+        }
+    }
+}

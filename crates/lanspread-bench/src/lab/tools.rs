@@ -1,0 +1,54 @@
+//! The system's own programs: whether they are here, and running them.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail, ensure};
+
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing new is made; for the way out.
+pub fn stop() {
+    STOPPING.store(true, Ordering::SeqCst);
+}
+
+/// Refuses, with a sentence, where a lab cannot be made.
+pub fn require_means() -> Result<()> {
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "network namespaces need root: run this as root (sudo), or inside `unshare -Urnm`"
+    );
+    for tool in ["ip", "tc", "mount", "umount"] {
+        ensure!(
+            has_tool(tool),
+            "`{tool}` is not installed: the lab is made of network namespaces and shaped links (Debian: iproute2, mount)"
+        );
+    }
+    Ok(())
+}
+
+/// Whether a program is on the path.
+pub fn has_tool(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder: PathBuf| folder.join(name).is_file())
+}
+
+/// Runs a tool that must succeed.
+pub fn run(program: &str, args: &[&str]) -> Result<()> {
+    ensure!(!STOPPING.load(Ordering::SeqCst), "interrupted");
+    output(program, args).map(drop)
+}
+
+/// What a tool that must succeed printed.
+pub fn output(program: &str, args: &[&str]) -> Result<String> {
+    let done = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{program} cannot be started"))?;
+    if !done.status.success() {
+        bail!("{program} {}: {}", args.join(" "), String::from_utf8_lossy(&done.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}

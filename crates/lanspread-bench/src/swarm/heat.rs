@@ -1,0 +1,57 @@
+//! One contender's turn in one room.
+
+use anyhow::Result;
+
+use super::case::Case;
+use super::record::{Record, Turn};
+use crate::contender::{Click, Contender, Room};
+use crate::figures::say;
+use crate::game::{Game, Scratch};
+use crate::lab::{Kernel, Lab};
+use crate::machine::Machine;
+use crate::race;
+
+pub struct Heat<'a> {
+    pub kernel: &'a Kernel,
+    pub case: &'a Case,
+    pub scratch: &'a Scratch,
+    pub game: &'a Game,
+    pub click: Click,
+}
+
+impl Heat<'_> {
+    /// Builds the room, lets everybody fetch, and takes the room down. `None` if the contender cannot take part in it.
+    pub fn run(&self, contender: &dyn Contender, run: u32) -> Result<Option<Record>> {
+        let (case, bytes) = (*self.case, self.game.archive_bytes);
+        if let Some(reason) = contender.unsuited(case.liar()) {
+            if run == 1 {
+                say(&format!("{case}: {} is left out: {reason}", contender.name()));
+            }
+            return Ok(None);
+        }
+        let lab = Lab::grouped(&case.links(), case.switches(), self.kernel)?;
+        let room = Room {
+            lab: &lab,
+            scratch: self.scratch,
+            game: self.game,
+            receivers: case.receivers,
+            liar: case.liar(),
+        };
+        let mut party = contender.prepare(&room)?;
+        // What is installed takes as much memory again.
+        let copies = case.receivers as u64 * if self.click == Click::Install { 2 } else { 1 };
+        room.scratch.warm(bytes * copies)?;
+        let load_before = Machine::load();
+        let outcome = race::run(party.as_mut(), &room, &case.plan(bytes))?;
+        let turn = Turn {
+            contender: contender.name(),
+            case,
+            run,
+            bytes,
+            load_before,
+            stated_seed_bytes: party.stated_seed_bytes(),
+            remarks: party.remarks(outcome.start),
+        };
+        Ok(Record::new(turn, &outcome))
+    }
+}

@@ -1,0 +1,254 @@
+//! What is kept of a run.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::case::{Case, SLOW_PART};
+use super::{PAYLOAD_PART, Situation};
+use crate::contender::Sent;
+use crate::figures::percentile;
+use crate::race::Outcome;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Record {
+    pub bench: &'static str,
+    pub contender: &'static str,
+    #[serde(flatten)]
+    pub case: Case,
+    pub run: u32,
+    pub bytes: u64,
+    pub load_before: f64,
+    /// How long the last of the unhurt receivers must take at least.
+    pub bound_s: f64,
+    /// How long it took; seconds from the first click.
+    pub last_s: f64,
+    /// Until the unhurt receivers had the game complete.
+    pub complete: Share,
+    /// Until they could play; nothing of those who do not install.
+    pub playable: Option<Share>,
+    /// Each receiver, from the first click.
+    pub finished_s: Vec<Option<f64>>,
+    pub playable_s: Vec<Option<f64>>,
+    /// The slow receiver's time against its own bound.
+    pub slow_over_bound: Option<f64>,
+    pub victim_died_s: Option<f64>,
+    /// Copies that the seed sent, by what receivers state of verified payload.
+    pub seed_copies_stated: Option<f64>,
+    /// By what its link carried, everything included.
+    pub seed_copies_wire: f64,
+    /// Copies that crossed the uplink of each group, everything included.
+    pub uplinks: Vec<Uplink>,
+    /// Of all peers together.
+    pub cpu_s: f64,
+    pub seed_cpu_s: f64,
+    /// What the peers sent, chunks apart; nothing of programs that do not tell.
+    pub control: Option<Control>,
+    pub verified: bool,
+    pub remarks: Vec<Value>,
+}
+
+/// A time of the receivers as a multiple of its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Share {
+    /// The last receiver's time from the first click, over the bound of the room.
+    pub last_over_bound: f64,
+    /// Half of the receivers took no longer from the own click than this multiple of one copy's time.
+    pub p50_over_bound: f64,
+    /// 99 of a hundred; with fewer than a hundred, all.
+    pub p99_over_bound: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Uplink {
+    pub out_copies: f64,
+    pub in_copies: f64,
+}
+
+/// Means over the peers that told, and the most of one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Control {
+    pub messages_per_peer: f64,
+    pub messages_most: u64,
+    pub requests_per_peer: f64,
+    pub requests_most: u64,
+}
+
+/// What is known of a run beside its outcome.
+#[derive(Debug)]
+pub struct Turn {
+    pub contender: &'static str,
+    pub case: Case,
+    pub run: u32,
+    /// Of the archive.
+    pub bytes: u64,
+    pub load_before: f64,
+    /// Payload that the receivers say they had from the seed.
+    pub stated_seed_bytes: Option<u64>,
+    pub remarks: Vec<Value>,
+}
+
+impl Record {
+    /// `None` if no unhurt receiver has anything.
+    pub fn new(turn: Turn, outcome: &Outcome) -> Option<Self> {
+        let Turn { contender, case, run, bytes, load_before, stated_seed_bytes, remarks } = turn;
+        let copies = |on_wire: u64| on_wire as f64 * PAYLOAD_PART / bytes as f64;
+        let complete = Share::of(&case, bytes, &outcome.finished_s)?;
+        let slow = if case.situation == Situation::Slow {
+            outcome.finished_s.last().copied().flatten()
+        } else {
+            None
+        };
+        let uplinks = outcome.crossed.iter();
+        Some(Self {
+            bench: "swarm",
+            contender,
+            case,
+            run,
+            bytes,
+            load_before,
+            bound_s: case.bound_s(bytes),
+            last_s: complete.last_over_bound * case.bound_s(bytes),
+            complete,
+            playable: Share::of(&case, bytes, &outcome.playable_s),
+            finished_s: outcome.finished_s.clone(),
+            playable_s: outcome.playable_s.clone(),
+            slow_over_bound: slow.map(|s| s * SLOW_PART / case.one_copy_s(bytes)),
+            victim_died_s: outcome.victim_died_s,
+            seed_copies_stated: stated_seed_bytes.map(|stated| stated as f64 / bytes as f64),
+            seed_copies_wire: copies(outcome.seed_sent_bytes.unwrap_or(0)),
+            uplinks: uplinks
+                .map(|u| Uplink { out_copies: copies(u.out_bytes), in_copies: copies(u.in_bytes) })
+                .collect(),
+            cpu_s: outcome.usage.iter().map(|usage| usage.cpu_s).sum(),
+            seed_cpu_s: outcome.usage.first().map_or(0.0, |usage| usage.cpu_s),
+            control: Control::of(&outcome.sent),
+            verified: true,
+            remarks,
+        })
+    }
+}
+
+impl Share {
+    /// Of the unhurt receivers; `None` where no time is known.
+    fn of(case: &Case, bytes: u64, times_s: &[Option<f64>]) -> Option<Self> {
+        let unhurt = times_s.iter().take(case.unhurt()).copied();
+        let last_s = unhurt.clone().flatten().reduce(f64::max)?;
+        let own = unhurt
+            .zip(case.clicks())
+            .filter_map(|(end, click)| Some((end? - click.as_secs_f64()) / case.one_copy_s(bytes)));
+        Some(Self {
+            last_over_bound: last_s / case.bound_s(bytes),
+            p50_over_bound: percentile(own.clone(), 50.0)?,
+            p99_over_bound: percentile(own, 99.0)?,
+        })
+    }
+}
+
+impl Control {
+    fn of(sent: &[Option<Sent>]) -> Option<Self> {
+        let told: Vec<&Sent> = sent.iter().flatten().collect();
+        let mean = |sum: u64| sum as f64 / told.len() as f64;
+        Some(Self {
+            messages_most: told.iter().map(|sent| sent.messages).max()?,
+            messages_per_peer: mean(told.iter().map(|sent| sent.messages).sum()),
+            requests_most: told.iter().map(|sent| sent.requests).max()?,
+            requests_per_peer: mean(told.iter().map(|sent| sent.requests).sum()),
+        })
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::lab::Crossed;
+    use crate::swarm::case::Rooms;
+    use crate::swarm::case::tests::ROOMS;
+
+    const BYTES: u64 = 1 << 20;
+
+    fn case(situation: Situation) -> Case {
+        Rooms { situations: &[situation], receivers: &[4], groups: 2, ..ROOMS }.cases().unwrap()[0]
+    }
+
+    /// A run in which the receivers took these multiples of one copy's time from their own click.
+    pub fn record(situation: Situation, contender: &'static str, shares: [f64; 4]) -> Record {
+        let case = case(situation);
+        let times = case.clicks().into_iter().zip(shares);
+        let finished_s =
+            times.map(|(click, share)| Some(click.as_secs_f64() + share * case.one_copy_s(BYTES))).collect();
+        let on_wire = |copies: f64| (copies * BYTES as f64 / PAYLOAD_PART) as u64;
+        let outcome = Outcome {
+            start: Instant::now(),
+            finished_s,
+            playable_s: vec![None; 4],
+            victim_died_s: None,
+            usage: Vec::new(),
+            seed_sent_bytes: Some(on_wire(1.5)),
+            crossed: [(1.0, 0.5), (0.25, 2.0)]
+                .map(|(out, within)| Crossed { out_bytes: on_wire(out), in_bytes: on_wire(within) })
+                .into(),
+            sent: vec![
+                Some(Sent { messages: 10, requests: 4 }),
+                None,
+                Some(Sent { messages: 20, requests: 0 }),
+            ],
+        };
+        let turn = Turn {
+            contender,
+            case,
+            run: 1,
+            bytes: BYTES,
+            load_before: 0.0,
+            stated_seed_bytes: Some(BYTES),
+            remarks: Vec::new(),
+        };
+        Record::new(turn, &outcome).unwrap()
+    }
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-3, "{found} instead of {expected}");
+    }
+
+    #[test]
+    fn shares_are_of_every_guest_when_all_click_at_once() {
+        let Record { complete, playable, .. } = record(Situation::Mass, "x", [1.3, 1.1, 1.2, 1.4]);
+        close(complete.last_over_bound, 1.4);
+        close(complete.p50_over_bound, 1.2);
+        close(complete.p99_over_bound, 1.4);
+        assert_eq!(playable, None);
+    }
+
+    #[test]
+    fn a_staggered_guest_is_measured_from_its_own_click() {
+        let complete = record(Situation::Staggered, "x", [3.0, 1.1, 1.2, 1.0]).complete;
+        close(complete.p50_over_bound, 1.1);
+        close(complete.p99_over_bound, 3.0);
+        close(complete.last_over_bound, 1.0);
+    }
+
+    #[test]
+    fn a_slow_guest_has_a_figure_of_its_own() {
+        let record = record(Situation::Slow, "x", [1.0, 1.2, 1.1, 5.5]);
+        close(record.complete.p99_over_bound, 1.2);
+        close(record.slow_over_bound.unwrap(), 1.1);
+    }
+
+    #[test]
+    fn what_crossed_an_uplink_is_stated_in_copies() {
+        let record = record(Situation::Mass, "x", [1.0; 4]);
+        close(record.uplinks[0].out_copies, 1.0);
+        close(record.uplinks[1].in_copies, 2.0);
+        close(record.seed_copies_wire, 1.5);
+    }
+
+    #[test]
+    fn control_is_of_the_peers_that_told() {
+        let control = record(Situation::Mass, "x", [1.0; 4]).control.unwrap();
+        close(control.messages_per_peer, 15.0);
+        close(control.requests_per_peer, 2.0);
+        assert_eq!((control.messages_most, control.requests_most), (20, 4));
+        assert_eq!(Control::of(&[None, None]), None);
+    }
+}

@@ -29,14 +29,19 @@ struct Seat {
     place: usize,
 }
 
+/// The group of a host: the first one, which is the seed, is in the first group, and all others are spread in their order.
+pub fn group_of(host: usize, hosts: usize, groups: usize) -> usize {
+    host.saturating_sub(1) * groups / (hosts - 1).max(1)
+}
+
 impl Layout {
-    /// Seats hosts: the first one, which is the seed, in the first group, and all others in their order, evenly spread.
+    /// Seats hosts behind the switches of their groups.
     pub fn new(hosts: usize, groups: usize) -> Result<Self> {
         ensure!((1..=GROUPS_MAX).contains(&groups), "there can be 1 to {GROUPS_MAX} groups, not {groups}");
         ensure!(hosts > groups, "{groups} groups need at least as many receivers");
         let mut seats: Vec<Seat> = Vec::with_capacity(hosts);
         for host in 0..hosts {
-            let group = host.saturating_sub(1) * groups / (hosts - 1);
+            let group = group_of(host, hosts, groups);
             let place = seats.iter().filter(|seat| seat.group == group).count();
             ensure!(
                 place < GROUP_HOSTS_MAX,

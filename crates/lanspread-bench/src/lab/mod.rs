@@ -21,6 +21,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+pub use layout::group_of;
 use layout::{Layout, PREFIX_BITS, SUBNET, SWITCH};
 pub use sweep::{delete, scratch_folder, sweep, sweep_strays, tag};
 pub use tools::{has_tool, output, require_means, run, stop};

@@ -7,13 +7,13 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::{PAYLOAD_PART, Situation};
-use crate::lab::{Groups, Link};
+use crate::lab::{self, Groups, Link};
 use crate::race::Plan;
 
 /// A staggered start: time between two clicks.
 const STAGGER: Duration = Duration::from_secs(5);
 /// The slow peer's part of the rate.
-pub const SLOW_PART: f64 = 0.2;
+const SLOW_PART: f64 = 0.2;
 
 /// What was listed on the command line.
 #[derive(Debug, Clone, Copy)]
@@ -107,31 +107,48 @@ impl Case {
 
     /// When who starts and who dies. The time limit is twice what a seed needs that serves one receiver after the other.
     pub fn plan(&self, archive_bytes: u64) -> Plan {
-        let slowed = if self.situation == Situation::Slow { SLOW_PART } else { 1.0 };
-        let copies = self.receivers as f64 / slowed;
+        let rates = self.links().into_iter().filter_map(|link| link.mbit_per_s).chain(self.uplink_mbit_per_s);
+        let slowest = rates.fold(self.rate_mbit_per_s, f64::min);
+        let one_by_one = self.receivers as f64 * copy_s(archive_bytes, slowest);
         Plan {
             clicks: self.clicks(),
             victim: (self.situation == Situation::Killed).then(|| self.receivers - 1),
-            limit: Duration::from_secs_f64(2.0 * copies * self.one_copy_s(archive_bytes) + 60.0),
+            limit: Duration::from_secs_f64(2.0 * one_by_one + 60.0),
         }
     }
 
-    /// One copy over the slowest link that a copy must cross.
-    pub fn one_copy_s(&self, archive_bytes: u64) -> f64 {
-        let rate = self.uplink_mbit_per_s.map_or(self.rate_mbit_per_s, |up| up.min(self.rate_mbit_per_s));
-        archive_bytes as f64 * 8.0 / (PAYLOAD_PART * rate * 1e6)
+    /// When each receiver can have everything at the earliest, from the start of the clock: one copy after its click over its
+    /// own link, and, outside of the seed's group, one copy over the uplink after the group's first click.
+    pub fn earliest_s(&self, archive_bytes: u64) -> Vec<f64> {
+        let (links, clicks) = (self.links(), self.clicks());
+        let group = |receiver: usize| lab::group_of(receiver + 1, links.len(), self.groups);
+        let at = |receiver: usize| clicks[receiver].as_secs_f64();
+        let earliest = |receiver: usize| {
+            let rate = links[receiver + 1].mbit_per_s.unwrap_or(f64::INFINITY);
+            let own = at(receiver) + copy_s(archive_bytes, rate);
+            let first = (0..receiver).find(|other| group(*other) == group(receiver)).unwrap_or(receiver);
+            match self.uplink_mbit_per_s {
+                Some(uplink) if group(receiver) > 0 => own.max(at(first) + copy_s(archive_bytes, uplink)),
+                _ => own,
+            }
+        };
+        (0..self.receivers).map(earliest).collect()
     }
 
-    /// How long the last of the unhurt receivers must take at least: until the last click, and one copy.
+    /// How long the last of the unhurt receivers must take at least.
     pub fn bound_s(&self, archive_bytes: u64) -> f64 {
-        let last_click = self.clicks().last().copied().unwrap_or_default();
-        last_click.as_secs_f64() + self.one_copy_s(archive_bytes)
+        self.earliest_s(archive_bytes).into_iter().take(self.unhurt()).fold(0.0, f64::max)
     }
 
     /// The receivers that nothing is done to; they come first.
     pub fn unhurt(&self) -> usize {
         self.receivers - usize::from(matches!(self.situation, Situation::Slow | Situation::Killed))
     }
+}
+
+/// One copy over a link of this rate.
+fn copy_s(archive_bytes: u64, mbit_per_s: f64) -> f64 {
+    archive_bytes as f64 * 8.0 / (PAYLOAD_PART * mbit_per_s * 1e6)
 }
 
 impl fmt::Display for Case {
@@ -192,15 +209,28 @@ pub mod tests {
     }
 
     #[test]
-    fn the_bound_is_a_copy_over_the_slowest_link_after_the_last_click() {
-        let bytes = 4 * MIB;
-        let copy = |rate: f64| 4.0 * 1_048_576.0 * 8.0 / (0.956 * rate * 1e6);
-        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
-        close(only(ROOMS).bound_s(bytes), copy(25.0));
-        close(only(Rooms { groups: 2, uplink_mbit: Some(100.0), ..ROOMS }).bound_s(bytes), copy(25.0));
-        close(only(Rooms { groups: 2, uplink_mbit: Some(5.0), ..ROOMS }).bound_s(bytes), copy(5.0));
-        let staggered = only(Rooms { situations: &[Situation::Staggered], ..ROOMS });
-        close(staggered.bound_s(bytes), 25.0 + copy(25.0));
+    fn the_bound_is_a_copy_over_the_slowest_link_that_it_must_cross() {
+        let close = |rooms, expected: f64| {
+            let found = only(rooms).bound_s(4 * MIB);
+            assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
+        };
+        let copy = |rate| copy_s(4 * MIB, rate);
+        close(ROOMS, 4.0 * 1_048_576.0 * 8.0 / (0.956 * 25.0 * 1e6));
+        close(Rooms { groups: 2, uplink_mbit: Some(100.0), ..ROOMS }, copy(25.0));
+        close(Rooms { groups: 2, uplink_mbit: Some(5.0), ..ROOMS }, copy(5.0));
+        let staggered = Rooms { situations: &[Situation::Staggered], ..ROOMS };
+        close(staggered, 25.0 + copy(25.0));
+        // The second group's first click comes after 15 seconds; who clicks later finds the copy there.
+        close(Rooms { groups: 2, uplink_mbit: Some(5.0), ..staggered }, 25.0 + copy(25.0));
+        close(Rooms { groups: 2, uplink_mbit: Some(1.0), ..staggered }, 15.0 + copy(1.0));
+    }
+
+    #[test]
+    fn only_who_is_outside_of_the_seeds_group_waits_for_the_uplink() {
+        let slow = Rooms { situations: &[Situation::Slow], groups: 2, uplink_mbit: Some(10.0), ..ROOMS };
+        let copy = |rate| copy_s(MIB, rate);
+        let [near, far, last] = [copy(25.0), copy(10.0), copy(5.0)];
+        assert_eq!(only(slow).earliest_s(MIB), [near, near, near, far, far, last]);
     }
 
     #[test]

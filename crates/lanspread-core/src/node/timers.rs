@@ -79,7 +79,6 @@ impl Node {
                 to_ping.push(peer.conn);
             }
         }
-        self.look_for_silence();
         for conn in to_ping {
             let nonce = self.rng.next_u64();
             self.send(conn, Message::Ping { nonce });
@@ -88,5 +87,7 @@ impl Node {
             self.close(conn, CloseReason::Silent);
             self.closed(now, conn, CloseReason::Silent);
         }
+        // Only now, without those that are gone: their time is over, and would ask for a look at once.
+        self.look_for_silence();
     }
 }

@@ -65,6 +65,17 @@ fn only_the_silent_are_asked_and_only_once() {
 }
 
 #[test]
+fn peers_given_up_wake_the_node_no_more() {
+    let mut party = with_silent(2);
+    for seconds in [5, 15] {
+        pinged(&mut party, at(seconds));
+        let due = party.guests[0].node.next_wakeup(party.now);
+        assert!(due.is_none_or(|due| due > party.now), "{due:?} after {seconds} seconds");
+    }
+    assert_eq!(party.status(0).peers, 0);
+}
+
+#[test]
 fn who_pings_without_end_is_answered_for_a_while_and_then_let_go() {
     let mut party = with_silent(1);
     let conn = party.conn_from(0, 1);

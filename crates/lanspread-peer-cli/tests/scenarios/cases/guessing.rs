@@ -25,7 +25,7 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "Whoever tries out pass phrases learns little, at all peers of a closed party together, and locks neither guests nor newcomers out",
     setup: "alpha with a game, bravo and charlie in the party `friday`; attackers with own keys and addresses try wrong pass phrases without a pause, from two addresses at alpha and from eight at bravo; newcomer comes once they are turned away",
     expected: "alpha and bravo look at no more than six wrong pass phrases each, and one more in 30 s; charlie, restarted meanwhile, is with both again within 10 s; alpha, which keeps its last try for somebody who has not guessed wrong, lets newcomer in within 10 s; introduced, newcomer is with all guests 20 s later, though bravo has no try left",
-    sabotages: &["take-every-guess", "first-come-first-judged", "forget-guests", "distrust-introductions"],
+    sabotages: &["take-every-guess", "first-come-first-judged", "forget-guests"],
     // The attackers' addresses are those of loopback.
     labs: &[LabKind::Local],
     body: Body::Run(guessing),

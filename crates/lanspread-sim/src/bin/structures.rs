@@ -1,8 +1,10 @@
 //! Compares ways to spread a game through a room (docs/decisions/0002).
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Parser;
+use lanspread_sim::plot::{Chart, Line};
 use lanspread_sim::structure::cube::Choice;
 use lanspread_sim::structure::figures::{Figures, Spread};
 use lanspread_sim::structure::room::{Room, Situation, Stalls};
@@ -46,8 +48,9 @@ struct Options {
     links: Option<usize>,
     #[arg(long)]
     credit: Option<u32>,
+    /// Draws complete and playable over the number of receivers into this folder instead, five runs for each point.
     #[arg(long)]
-    backlog: Option<usize>,
+    plots: Option<PathBuf>,
     #[arg(long)]
     ahead: Option<u32>,
     #[arg(long)]
@@ -92,7 +95,7 @@ impl From<What> for Situation {
 }
 
 impl Options {
-    fn candidate(&self, kind: Kind, peers: usize, blocks: u32) -> Candidate {
+    fn candidate(&self, kind: Kind, peers: usize) -> Candidate {
         match kind {
             Kind::Line => Candidate::Line,
             Kind::SkippingLine => Candidate::SkippingLine,
@@ -101,10 +104,9 @@ impl Options {
             Kind::CubeLine => Candidate::CubeLine(self.width.unwrap_or(8), Choice::Rarest),
             Kind::Rows => {
                 let width = self.width.unwrap_or_else(|| width(peers)).min(peers);
-                let mut rules = RowRules::for_game(blocks, width);
+                let mut rules = RowRules::default();
                 rules.links = self.links.unwrap_or(rules.links);
                 rules.credit = self.credit.unwrap_or(rules.credit);
-                rules.backlog = self.backlog.unwrap_or(rules.backlog);
                 Candidate::Rows(width, rules)
             }
         }
@@ -126,20 +128,18 @@ impl Options {
 }
 
 #[expect(clippy::print_stdout, reason = "the program's result")]
-fn main() {
+fn main() -> std::io::Result<()> {
     let options = Options::parse();
+    if let Some(folder) = &options.plots {
+        return draw(&options, folder);
+    }
     for &peers in &options.peers {
         for &block_kib in &options.block_kib {
             for &kind in &options.candidates {
                 let start = Instant::now();
                 let runs = options.seed..options.seed + options.runs;
                 let runs: Vec<Figures> = runs
-                    .map(|seed| {
-                        play(
-                            options.room(peers, block_kib, seed),
-                            &options.candidate(kind, peers, ((options.mib << 10) / block_kib) as u32),
-                        )
-                    })
+                    .map(|seed| play(options.room(peers, block_kib, seed), &options.candidate(kind, peers)))
                     .collect();
                 let spread = |of: fn(&Figures) -> f64| Spread::of(runs.iter().map(of));
                 let (complete, playable) = (spread(Figures::complete), spread(Figures::playable));
@@ -166,4 +166,31 @@ fn main() {
             }
         }
     }
+    Ok(())
+}
+
+fn draw(options: &Options, folder: &Path) -> std::io::Result<()> {
+    let candidates = [("line", Kind::Line), ("cube", Kind::Cube), ("rows", Kind::Rows)];
+    let mut charts = [Vec::new(), Vec::new()];
+    for (name, kind) in candidates {
+        let mut lines = [Vec::new(), Vec::new()];
+        for peers in [6, 12, 16, 31, 64, 128, 200] {
+            let runs = options.seed..options.seed + 5;
+            let run =
+                |seed| play(options.room(peers, options.block_kib[0], seed), &options.candidate(kind, peers));
+            let runs: Vec<Figures> = runs.map(run).collect();
+            for (line, of) in lines.iter_mut().zip([Figures::complete, Figures::playable]) {
+                line.push((peers as f64, Spread::of(runs.iter().map(of)).median));
+            }
+        }
+        for (chart, points) in charts.iter_mut().zip(lines) {
+            chart.push(Line { name: name.into(), points });
+        }
+    }
+    for (lines, what) in charts.into_iter().zip(["complete", "playable"]) {
+        let title = format!("Last receiver {what}, {} MiB, noise as in decision 0002", options.mib);
+        let chart = Chart { title, x: "receivers".into(), y: "time / bound".into(), lines, log_x: true };
+        std::fs::write(folder.join(format!("structures-{what}.svg")), chart.svg())?;
+    }
+    Ok(())
 }

@@ -17,18 +17,14 @@ use super::room::{MILLI, Nanos, Room};
 pub struct RowRules {
     /// Members of the row above that each member gets blocks from.
     pub links: usize,
-    /// Blocks that a member may be given and has not yet reported as nearly sent on, per link.
+    /// Blocks that a member has been given on one link and has not reported as done.
     pub credit: u32,
-    /// A member takes more while fewer than this wait for half of its fellows.
-    pub backlog: usize,
 }
 
-impl RowRules {
-    /// What waits at one member is a hundredth of the transfer at most: that much one member may end later than the others. Two
-    /// blocks keep its uplink busy, sixteen bridge a stall.
-    pub fn for_game(blocks: u32, width: usize) -> Self {
-        let backlog = (blocks as usize / (100 * width)).clamp(2, 16);
-        Self { links: 4, credit: (backlog as u32 / 2).max(2), backlog }
+impl Default for RowRules {
+    /// Nine blocks open at each member bridge a stall of nine rounds; three links let rows of unequal size even out.
+    fn default() -> Self {
+        Self { links: 3, credit: 3 }
     }
 }
 
@@ -54,9 +50,17 @@ pub fn layout(receivers: usize, width: usize) -> Vec<Vec<usize>> {
     layout
 }
 
+/// True if a peer has an upload limit, and so owns nothing.
+fn limited(room: &Room, peer: usize) -> bool {
+    room.guests[peer].up * 2.0 < room.guests[peer].down
+}
+
 /// The rows of a room: of those who click at one moment behind one switch.
 pub fn layout_of(room: &Room, width: usize) -> Vec<Vec<usize>> {
-    let receivers: Vec<usize> = (1..room.guests.len()).filter(|&peer| !room.guests[peer].complete).collect();
+    let mut receivers: Vec<usize> =
+        (1..room.guests.len()).filter(|&peer| !room.guests[peer].complete).collect();
+    // who says that it has an upload limit stands last, where nothing has to be forwarded
+    receivers.sort_by_key(|&peer| (room.guests[peer].clicks, room.guests[peer].switch, limited(room, peer)));
     let place = |peer: usize| (room.guests[peer].clicks, room.guests[peer].switch);
     let parties = receivers.chunk_by(|&a, &b| place(a) == place(b));
     let rows = parties.flat_map(|party| {
@@ -73,6 +77,10 @@ pub enum Message {
     Adopt { frontier: u32 },
     /// The sender takes one more block from the receiver, to own it.
     Credit,
+    /// The sender has sent this block on, and takes one more from the receiver.
+    Done { block: u32 },
+    /// The sender is slow: the receiver, who has this block, is to send it on to these columns of the row.
+    TakeOver { block: u32, columns: u64 },
     /// The sender misses this block.
     Ask { block: u32 },
     /// The sender got this block by asking.
@@ -86,7 +94,7 @@ const REPAIR: u8 = 2;
 
 #[derive(Debug, Default)]
 struct Member {
-    row: usize,
+    column: usize,
     fellows: Vec<usize>,
     /// Owned blocks that wait for each fellow.
     queues: Vec<VecDeque<u32>>,
@@ -101,19 +109,43 @@ struct Member {
     /// Blocks that were asked for: to whom, which, as what.
     repairs: VecDeque<(usize, u32, u8)>,
     above: Vec<usize>,
-    /// Credit that is not given back yet to each of those above.
-    withheld: Vec<u32>,
+    /// Owned blocks that are not reported as done.
+    open: Vec<Open>,
+    /// Blocks given to those below and not reported as done.
+    given: Vec<Given>,
+    /// When each of those below was heard last, and whether it is given up.
+    heard: Vec<Nanos>,
+    silent: Vec<bool>,
+    /// Given blocks that nobody reported: to be given again.
+    again: VecDeque<u32>,
     turn: usize,
     /// Highest block that is here.
     frontier: u32,
-    /// The frontier at earlier moments.
-    passed: VecDeque<(Nanos, u32)>,
+    /// The first missing block, and since when it is that one.
+    first: (u32, Nanos),
     arrived: u32,
     arrived_before: u32,
     /// Blocks that were asked for: which, when last, how often before.
     asked: Vec<(u32, Nanos, usize)>,
     /// When the last block came from above.
-    given: Nanos,
+    fed: Nanos,
+    looked: Nanos,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    block: u32,
+    from: usize,
+    since: Nanos,
+    /// Fellows that it has not been sent to.
+    waiting: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Given {
+    block: u32,
+    slot: usize,
+    since: Nanos,
 }
 
 #[derive(Debug)]
@@ -131,12 +163,12 @@ impl Rows {
         let mut members: Vec<Member> = Vec::new();
         members.resize_with(peers, Member::default);
         let mut above: Vec<usize> = vec![SEED];
-        for (at, row) in layout.iter().enumerate() {
+        for row in layout {
             for (column, &peer) in row.iter().enumerate() {
                 let fellows: Vec<usize> =
                     (1..row.len()).map(|step| row[(column + step) % row.len()]).collect();
                 let member = &mut members[peer];
-                member.row = at + 1;
+                member.column = column;
                 member.queues = vec![VecDeque::new(); fellows.len()];
                 member.flying = vec![0; fellows.len()];
                 member.fellows = fellows;
@@ -145,8 +177,9 @@ impl Rows {
                 let (upper, lower) = (above[upper], row[lower]);
                 members[upper].below.push(lower);
                 members[upper].credit.push(0);
+                members[upper].heard.push(0);
+                members[upper].silent.push(false);
                 members[lower].above.push(upper);
-                members[lower].withheld.push(rules.credit);
             }
             above.clone_from(row);
         }
@@ -160,6 +193,8 @@ impl Rows {
         for first in self.members[SEED].below.clone() {
             self.members[peer].below.push(first);
             self.members[peer].credit.push(0);
+            self.members[peer].heard.push(0);
+            self.members[peer].silent.push(false);
         }
         self
     }
@@ -173,13 +208,14 @@ impl Rows {
         let Some(spare) = self.spare else { return };
         let credit = self.rules.credit;
         let member = &mut self.members[peer];
-        if member.above != [SEED] || network.now < member.given + (8 * round).max(300 * MILLI) {
+        if member.above != [SEED] || network.now < member.fed + (8 * round).max(300 * MILLI) {
             return;
         }
         member.above.push(spare);
-        member.withheld.push(credit);
         network.message(peer, spare, Message::Adopt { frontier: member.frontier });
-        self.give_credit(network, peer);
+        for _ in 0..credit {
+            network.message(peer, spare, Message::Credit);
+        }
     }
 
     fn push(&mut self, network: &mut Network<Message>, peer: usize) {
@@ -204,7 +240,9 @@ impl Rows {
     fn forward(&mut self, network: &mut Network<Message>, peer: usize) -> bool {
         let seed = self.is_seed(peer);
         let member = &mut self.members[peer];
-        let next = if seed {
+        let next = if let Some(&again) = member.again.front() {
+            Some(again)
+        } else if seed {
             (member.forwarded < network.blocks() as usize).then_some(member.forwarded as u32)
         } else {
             member.owned.get(member.forwarded).copied()
@@ -219,7 +257,10 @@ impl Rows {
         }
         let Some(slot) = best else { return false };
         member.credit[slot] -= 1;
-        member.forwarded += 1;
+        member.given.push(Given { block, slot, since: network.now });
+        if member.again.pop_front().is_none() {
+            member.forwarded += 1;
+        }
         if seed {
             member.turn = slot + 1;
         }
@@ -249,21 +290,109 @@ impl Rows {
         member.turn = (slot + 1) % count;
         member.flying[slot] += 1;
         network.send(peer, to, block, FELLOW);
+        self.sent_on(network, peer, block);
         true
     }
 
-    /// Gives credit back while few blocks wait here.
-    fn give_credit(&mut self, network: &mut Network<Message>, peer: usize) {
-        let backlog = self.rules.backlog;
-        let member = &mut self.members[peer];
-        let crowded = member.queues.iter().filter(|queue| queue.len() >= backlog).count();
-        if crowded * 2 > member.fellows.len() {
-            return;
+    /// Counts down the fellows who wait for a block.
+    fn sent_on(&mut self, network: &mut Network<Message>, peer: usize, block: u32) {
+        if let Some(open) = self.members[peer].open.iter_mut().find(|open| open.block == block) {
+            open.waiting = open.waiting.saturating_sub(1);
         }
-        for (slot, &above) in member.above.iter().enumerate() {
-            for _ in 0..std::mem::take(&mut member.withheld[slot]) {
-                network.message(peer, above, Message::Credit);
+        self.report(network, peer);
+    }
+
+    /// Reports blocks that few fellows still wait for: one who is slow or dead must not hold the row up.
+    fn report(&mut self, network: &mut Network<Message>, peer: usize) {
+        let member = &mut self.members[peer];
+        let few = (member.fellows.len() / 4).max(1);
+        while let Some(at) = member.open.iter().position(|open| open.waiting <= few) {
+            let Open { block, from, .. } = member.open.remove(at);
+            network.message(peer, from, Message::Done { block });
+        }
+    }
+
+    /// Hands blocks that have waited for long to a fellow that has them: this peer's uplink is slow.
+    fn hand_over(&mut self, network: &mut Network<Message>, peer: usize, round: Nanos) {
+        let columns = |&fellow: &usize| self.members[fellow].column;
+        let columns: Vec<usize> = self.members[peer].fellows.iter().map(columns).collect();
+        // what a member may have been given takes so many rounds at full rate
+        let patience = (u64::from(self.rules.credit) * self.rules.links as u64 + 4) * round;
+        let member = &mut self.members[peer];
+        let late = member.open.iter().filter(|open| network.now > open.since + patience);
+        for block in late.map(|open| open.block).collect::<Vec<u32>>() {
+            let (waiting, served): (Vec<usize>, Vec<usize>) =
+                (0..columns.len()).partition(|&slot| member.queues[slot].contains(&block));
+            let served: Vec<usize> = served.into_iter().filter(|&slot| member.flying[slot] == 0).collect();
+            let Some(&heir) = served.get(block as usize % served.len().max(1)) else { continue };
+            let mask = waiting.iter().fold(0, |mask, &slot| mask | 1 << columns[slot]);
+            for slot in waiting {
+                member.queues[slot].retain(|&queued| queued != block);
             }
+            if let Some(open) = member.open.iter_mut().find(|open| open.block == block) {
+                open.waiting = 0;
+            }
+            network.message(peer, member.fellows[heir], Message::TakeOver { block, columns: mask });
+        }
+        self.report(network, peer);
+    }
+
+    fn take_over(&mut self, network: &mut Network<Message>, peer: usize, block: u32, columns: u64) {
+        for slot in 0..self.members[peer].fellows.len() {
+            let column = self.members[self.members[peer].fellows[slot]].column;
+            if columns >> column & 1 == 1 && network.have(peer).has(block) {
+                self.members[peer].queues[slot].push_front(block);
+            }
+        }
+        self.push(network, peer);
+    }
+
+    /// Gives blocks to others whose owner has been silent for long.
+    fn look_below(&mut self, network: &mut Network<Message>, peer: usize, slept: bool) {
+        let now = network.now;
+        let Some(&below) = self.members[peer].below.first() else { return };
+        let patience = (10 * self.round(network, below)).max(300 * MILLI);
+        let member = &mut self.members[peer];
+        for slot in 0..member.below.len() {
+            if slept {
+                member.heard[slot] = now;
+            }
+            let here = |given: &&Given| given.slot == slot;
+            let oldest = member.given.iter().filter(here).map(|given| given.since).min();
+            let late = oldest.is_some_and(|oldest| now > oldest.max(member.heard[slot]) + patience);
+            if late && !member.silent[slot] {
+                member.silent[slot] = true;
+                member.credit[slot] = 0;
+                let again: Vec<u32> = member.given.iter().filter(here).map(|given| given.block).collect();
+                member.given.retain(|given| given.slot != slot);
+                member.again.extend(again);
+            }
+        }
+        self.push(network, peer);
+    }
+
+    /// One below takes a block more, and has sent on what it was given.
+    fn takes(&mut self, network: &mut Network<Message>, from: usize, to: usize, done: Option<u32>) {
+        let credit = self.rules.credit;
+        let member = &mut self.members[to];
+        let Some(slot) = member.below.iter().position(|&below| below == from) else { return };
+        member.heard[slot] = network.now;
+        if let Some(block) = done {
+            member.given.retain(|given| given.block != block || given.slot != slot);
+        }
+        let revived = std::mem::take(&mut member.silent[slot]);
+        member.credit[slot] = if revived { credit } else { member.credit[slot] + 1 };
+        self.push(network, to);
+    }
+
+    /// A fellow has this block, or gets it another way.
+    fn unqueue(&mut self, network: &mut Network<Message>, peer: usize, fellow: usize, block: u32) {
+        let member = &mut self.members[peer];
+        let Some(slot) = member.fellows.iter().position(|&other| other == fellow) else { return };
+        let before = member.queues[slot].len();
+        member.queues[slot].retain(|&queued| queued != block);
+        if member.queues[slot].len() < before {
+            self.sent_on(network, peer, block);
         }
     }
 
@@ -280,17 +409,16 @@ impl Rows {
         member.arrived += 1;
         member.frontier = member.frontier.max(block);
         if tag == OWN {
-            member.given = network.now;
-            if let Some(slot) = member.above.iter().position(|&above| above == from) {
-                member.withheld[slot] += 1;
-            }
+            member.fed = network.now;
+            let waiting = if fresh { member.fellows.len() } else { 0 };
+            member.open.push(Open { block, from, since: network.now, waiting });
             if fresh {
                 member.owned.push(block);
                 for queue in &mut member.queues {
                     queue.push_back(block);
                 }
             }
-            self.give_credit(network, to);
+            self.report(network, to);
             self.push(network, to);
         } else if tag == REPAIR && fresh {
             for fellow in self.members[to].fellows.clone() {
@@ -304,38 +432,34 @@ impl Rows {
         (self.members[peer].fellows.len() as u64 + 1) * network.room.block_time() + 4 * network.room.latency
     }
 
-    /// Asks for blocks that are late: others of the row passed them long ago, or the downlink is idle.
+    /// Asks for missing blocks while the downlink is idle, and for the first one when the row has long gone past it.
     fn look(&mut self, network: &mut Network<Message>, peer: usize) {
+        let (now, round) = (network.now, self.round(network, peer));
+        let member = &mut self.members[peer];
+        let slept = now > member.looked + round + 20 * MILLI;
+        member.looked = now;
+        network.timer(peer, now + round, 0);
+        self.look_below(network, peer, slept);
+        if self.is_seed(peer) {
+            return;
+        }
+        self.hand_over(network, peer, round);
         if network.have(peer).full() {
             return;
         }
-        let (now, round) = (network.now, self.round(network, peer));
-        let patience = (6 * round).max(150 * MILLI);
+        self.look_for_seed(network, peer, round);
         let could = network.down_blocks(peer, round);
         let member = &mut self.members[peer];
         let arrived = f64::from(member.arrived - member.arrived_before);
         let idle = arrived < could / 2.0;
-        if member.passed.back().is_none_or(|&(at, _)| now >= at + patience / 4) {
-            member.passed.push_back((now, member.frontier));
+        if member.first.0 != network.have(peer).lowest {
+            member.first = (network.have(peer).lowest, now);
         }
-        while member.passed.len() > 1 && member.passed[1].0 + patience <= now {
-            member.passed.pop_front();
-        }
-        let passed = member
-            .passed
-            .front()
-            .map_or(0, |&(at, frontier)| if at + patience <= now { frontier } else { 0 });
-        let end = if idle && arrived == 0.0 {
-            network.blocks()
-        } else if idle {
-            member.frontier
-        } else {
-            passed
-        };
+        let stuck = now > member.first.1 + (24 * round).max(600 * MILLI);
+        let end = if idle && arrived == 0.0 { network.blocks() } else { member.frontier };
         member.arrived_before = member.arrived;
         let have = network.have(peer);
-        // while blocks arrive at full rate, what waits at a fellow is not late: few are asked for, in case they are lost
-        let most = if idle { (could - arrived).ceil() as usize } else { 0 };
+        let most = if idle { (could - arrived).ceil() as usize } else { usize::from(stuck) };
         let missing = (have.lowest..end).filter(|&block| !have.has(block));
         member.asked.retain(|&(block, ..)| !have.has(block));
         let mut asks = Vec::new();
@@ -366,8 +490,6 @@ impl Rows {
             };
             network.message(peer, helper, Message::Ask { block });
         }
-        self.look_for_seed(network, peer, round);
-        network.timer(peer, now + round, 0);
     }
 
     fn asked(&mut self, network: &mut Network<Message>, from: usize, to: usize, block: u32) {
@@ -377,11 +499,14 @@ impl Rows {
         {
             return;
         }
-        let tag = if member.below.contains(&from) { OWN } else { REPAIR };
-        if let Some(slot) = member.fellows.iter().position(|&fellow| fellow == from) {
-            member.queues[slot].retain(|&queued| queued != block);
+        let slot = member.below.iter().position(|&below| below == from);
+        if member.given.iter().any(|given| given.block == block && Some(given.slot) == slot) {
+            // on its way
+            return;
         }
+        let tag = if member.below.contains(&from) { OWN } else { REPAIR };
         member.repairs.push_back((from, block, tag));
+        self.unqueue(network, to, from, block);
         self.push(network, to);
     }
 }
@@ -409,16 +534,20 @@ impl Structure for Rows {
     fn happened(&mut self, network: &mut Network<Message>, event: Event<Message>) {
         match event {
             Event::Clicked { peer } => {
-                if !self.is_seed(peer) {
-                    self.give_credit(network, peer);
-                    let at = network.now + self.round(network, peer);
-                    network.timer(peer, at, 0);
+                if !self.is_seed(peer) && !limited(&network.room, peer) {
+                    for above in self.members[peer].above.clone() {
+                        // a row of one is a place in a line: what rows share over fellows and links, one link carries
+                        let alone = self.members[peer].fellows.is_empty();
+                        let links = if alone { self.rules.links as u32 } else { 1 };
+                        for _ in 0..self.rules.credit * links {
+                            network.message(peer, above, Message::Credit);
+                        }
+                    }
                 }
+                self.members[peer].looked = network.now;
+                self.look(network, peer);
             }
-            Event::Sent { from } => {
-                self.give_credit(network, from);
-                self.push(network, from);
-            }
+            Event::Sent { from } => self.push(network, from),
             Event::Stored { from, to, block, tag, fresh } => {
                 self.stored(network, from, to, block, tag, fresh);
             }
@@ -436,20 +565,11 @@ impl Structure for Rows {
                     let member = &mut self.members[to];
                     member.forwarded = member.forwarded.max(frontier as usize + 1);
                 }
-                Message::Credit => {
-                    let member = &mut self.members[to];
-                    if let Some(slot) = member.below.iter().position(|&below| below == from) {
-                        member.credit[slot] += 1;
-                    }
-                    self.push(network, to);
-                }
+                Message::Credit => self.takes(network, from, to, None),
+                Message::Done { block } => self.takes(network, from, to, Some(block)),
+                Message::TakeOver { block, columns } => self.take_over(network, to, block, columns),
                 Message::Ask { block } => self.asked(network, from, to, block),
-                Message::Got { block } => {
-                    let member = &mut self.members[to];
-                    if let Some(slot) = member.fellows.iter().position(|&fellow| fellow == from) {
-                        member.queues[slot].retain(|&queued| queued != block);
-                    }
-                }
+                Message::Got { block } => self.unqueue(network, to, from, block),
             },
             Event::Timer { peer, .. } => self.look(network, peer),
         }

@@ -277,12 +277,12 @@ impl Fetch {
         }
     }
 
-    /// Credits a source with a verified chunk.
-    pub fn credit(&mut self, peer: PeerId, name: impl FnOnce() -> String, bytes: u64, now: Time) {
+    /// Credits a source with a verified chunk, which has parts of so many files.
+    pub fn credit(&mut self, peer: PeerId, name: impl FnOnce() -> String, parts: u64, bytes: u64, now: Time) {
         let entry = self.sources.entry(peer);
         let source = entry.or_insert_with(|| SourceTotals { peer, name: name(), bytes: 0, chunks: 0 });
         source.bytes += bytes;
-        source.chunks += 1;
+        source.chunks += parts;
         if let Phase::Transfer(transfer) = &mut self.phase {
             transfer.had_bytes += bytes;
             transfer.meter.add(peer, bytes, now);

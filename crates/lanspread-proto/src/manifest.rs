@@ -39,10 +39,10 @@ fn encode_within(max: usize, content: &GameContent) -> Result<Vec<u8>, EncodeErr
     let manifest = content.manifest();
     let mut bytes = append(&(manifest.game(), manifest.version(), manifest.files()), Vec::new())?;
     bytes = append(&stated_hashes(manifest), bytes)?;
-    for chunks in listed(manifest) {
-        for hash in &content.hashes()[chunks.start as usize..chunks.end as usize] {
-            bytes.extend_from_slice(hash.as_bytes());
-        }
+    for hash in
+        (0..manifest.files().len()).map(|at| content.hashes_of(at)).filter(|list| list.len() > 1).flatten()
+    {
+        bytes.extend_from_slice(hash.as_bytes());
     }
     match bytes.len() {
         bytes if bytes > max => Err(EncodeError::TooLarge { bytes, max }),
@@ -95,7 +95,7 @@ fn take_hashes(manifest: &Manifest, mut rest: &[u8]) -> Result<Vec<ChunkHash>, M
     }
     let (list, _) = rest.as_chunks::<HASH_BYTES>();
     let mut list = list.iter().map(|&bytes| ChunkHash(bytes));
-    let mut hashes = Vec::with_capacity(manifest.chunk_count() as usize);
+    let mut hashes = Vec::with_capacity(manifest.files().len() + called_for as usize);
     for (at, file) in manifest.files().iter().enumerate() {
         match manifest.chunks_of(at).len() {
             0 => {}
@@ -106,13 +106,9 @@ fn take_hashes(manifest: &Manifest, mut rest: &[u8]) -> Result<Vec<ChunkHash>, M
     Ok(hashes)
 }
 
-/// The chunks whose hashes are written out.
-fn listed(manifest: &Manifest) -> impl Iterator<Item = std::ops::Range<u32>> + '_ {
-    (0..manifest.files().len()).map(|at| manifest.chunks_of(at)).filter(|chunks| chunks.len() > 1)
-}
-
 fn stated_hashes(manifest: &Manifest) -> u32 {
-    listed(manifest).map(|chunks| chunks.end - chunks.start).sum()
+    let lists = (0..manifest.files().len()).map(|at| manifest.chunks_of(at).len() as u32);
+    lists.filter(|&chunks| chunks > 1).sum()
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use lanspread_types::{ChunkIndex, ContentId};
 use crate::faulty::{self, Op};
 use crate::files;
 
-const MAGIC: [u8; 8] = *b"LSHAVE\0\x01";
+/// The last byte is the version: with 2, small files share chunks.
+const MAGIC: [u8; 8] = *b"LSHAVE\0\x02";
 const HEADER_BYTES: usize = 8 + 32 + 16 + 8;
 const RECORD_BYTES: usize = 8;
 /// Set in records that are barriers; a chunk's number never comes that far (`CHUNKS_PER_GAME_MAX`).

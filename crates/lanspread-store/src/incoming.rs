@@ -13,8 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lanspread_core::io::DiskError;
-use lanspread_types::manifest::{ChunkPlace, SENTINEL};
-use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, failpoint};
+use lanspread_types::manifest::{ChunkPart, ChunkPlace, SENTINEL};
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, Manifest, failpoint};
 
 use crate::cancel::Cancel;
 use crate::fault::{Fault, OrFault};
@@ -242,7 +242,7 @@ impl Incoming {
         let found = have::read(&path, id).or_fault("read", &path)?;
         let found = found.filter(|_| !failpoint!("forget-incoming"));
         let boot = have::boot_id();
-        let restored = Restored { content: &content, files: &files };
+        let restored = Restored { content: &content, files: &files, kept: &kept };
         let journalled = match found {
             Some(found) if restored.holds_as_it_is(&found, boot) => found,
             found => {
@@ -257,7 +257,9 @@ impl Incoming {
             had.insert(chunk);
         }
         for chunk in kept.keys().flat_map(|&at| content.manifest().chunks_of(at)) {
-            had.insert(ChunkIndex(chunk));
+            if is_kept_whole(content.manifest(), &kept, chunk) {
+                had.insert(ChunkIndex(chunk));
+            }
         }
         let journal = HaveJournal::append_to(&path, id, &journalled).or_fault("open", &path)?;
         let progress = Progress { had, journal, unsynced: BTreeSet::new(), unsynced_bytes: 0 };
@@ -308,15 +310,43 @@ impl Incoming {
     fn put_chunk(&self, chunk: ChunkIndex, bytes: &[u8]) -> Result<(), WriteError> {
         let Some(place) = self.missing_place(chunk)? else { return Ok(()) };
         self.watch_room(place.len)?;
-        let written = self.file(place.file).and_then(|file| {
-            let at = place.offset + u64::from(failpoint!("off-by-one-range"));
-            let last = place.offset + place.len == self.content.manifest().files()[place.file].size;
-            let cut = usize::from(last && !bytes.is_empty() && failpoint!("truncate-last-chunk"));
-            files::write_all_at(&file, &bytes[..bytes.len() - cut], at)
-                .or_fault("write", &self.path(place.file))
+        let mut parts = self.content.manifest().parts(place).filter(|part| !self.is_kept(part.file));
+        let written = parts.try_for_each(|part| {
+            self.put_part(part, &bytes[part.start as usize..(part.start + part.len) as usize])
         });
         written.map_err(|fault| self.explain(fault))?;
         self.note_chunk(chunk, place)
+    }
+
+    fn put_part(&self, part: ChunkPart, bytes: &[u8]) -> Result<(), Fault> {
+        let path = self.path(part.file);
+        let size = self.content.manifest().files()[part.file].size;
+        let at = part.offset + u64::from(failpoint!("off-by-one-range"));
+        let cut = usize::from(part.offset + part.len == size && failpoint!("truncate-last-chunk"));
+        let bytes = &bytes[..bytes.len() - cut];
+        if part.len < size {
+            return files::write_all_at(&*self.file(part.file)?, bytes, at).or_fault("write", &path);
+        }
+        // A whole file is written once, so its handle is of no further use.
+        let file = self.make_file(part.file, &path).or_fault("open", &path)?;
+        files::write_all_at(&file, bytes, at).or_fault("write", &path)
+    }
+
+    /// Opens a file for writing and makes it, with the folders above it, if it is not there.
+    fn make_file(&self, at: usize, path: &Path) -> io::Result<File> {
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let entry = &self.content.manifest().files()[at];
+        let file = open().or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                files::make_folders_above(&self.files, &entry.path).map_err(io::Error::other)?;
+                open()
+            }
+            _ => Err(error),
+        })?;
+        if file.metadata()?.len() != entry.size {
+            file.set_len(entry.size)?;
+        }
+        Ok(file)
     }
 
     /// Where a chunk belongs, if it is not there yet.
@@ -364,7 +394,9 @@ impl Incoming {
     pub(crate) fn missing_bytes(&self) -> u64 {
         let manifest = self.content.manifest();
         let progress = self.progress();
-        progress.had.missing_from(0).filter_map(|c| manifest.place(c)).map(|p| p.len).sum()
+        let missing = progress.had.missing_from(0).filter_map(|chunk| manifest.place(chunk));
+        let parts = missing.flat_map(|place| manifest.parts(place));
+        parts.filter(|part| !self.is_kept(part.file)).map(|part| part.len).sum()
     }
 
     fn free_bytes(&self) -> Result<u64, Fault> {
@@ -456,15 +488,11 @@ impl Incoming {
         self.kept.contains_key(&at)
     }
 
-    /// Bytes in files that stay where they are.
+    /// Bytes in files that stay where they are, without those that are fetched all the same with their neighbours.
     pub(crate) fn kept_bytes(&self) -> u64 {
-        self.kept.keys().map(|&at| self.content.manifest().files()[at].size).sum()
-    }
-
-    /// The open file of a chunk that is here, and its place.
-    pub(crate) fn reader(&self, chunk: ChunkIndex) -> Option<Result<(Arc<File>, ChunkPlace), Fault>> {
-        let place = self.content.manifest().place(chunk).filter(|_| self.has(chunk))?;
-        Some(self.file(place.file).map(|file| (file, place)))
+        let manifest = self.content.manifest();
+        let stay = |&&at: &&usize| is_kept_whole(manifest, &self.kept, manifest.chunks_of(at).start);
+        self.kept.keys().filter(stay).map(|&at| manifest.files()[at].size).sum()
     }
 
     /// Where the files are filled.
@@ -493,22 +521,16 @@ impl Incoming {
         if self.is_kept(at) {
             return self.handles.get(&path, || File::open(&path)).or_fault("open", &path);
         }
-        let entry = &self.content.manifest().files()[at];
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let opened = self.handles.get(&path, || {
-            let file = open().or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => {
-                    files::make_folders_above(&self.files, &entry.path).map_err(io::Error::other)?;
-                    open()
-                }
-                _ => Err(error),
-            })?;
-            if file.metadata()?.len() != entry.size {
-                file.set_len(entry.size)?;
-            }
-            Ok(file)
-        });
-        opened.or_fault("open", &path)
+        self.handles.get(&path, || self.make_file(at, &path)).or_fault("open", &path)
+    }
+
+    /// Opens a file that has arrived, to read it. `cached`: it stays open for the next chunk.
+    pub(crate) fn file_to_read(&self, at: usize, cached: bool) -> Result<Arc<File>, Fault> {
+        if cached {
+            return self.file(at);
+        }
+        let path = self.path(at);
+        File::open(&path).map(Arc::new).or_fault("open", &path)
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -517,10 +539,17 @@ impl Incoming {
     }
 }
 
+/// Whether all files of a chunk stay where the old version has them.
+fn is_kept_whole(manifest: &Manifest, kept: &BTreeMap<usize, Kept>, chunk: u32) -> bool {
+    let place = manifest.place(ChunkIndex(chunk));
+    place.is_some_and(|place| manifest.parts(place).all(|part| kept.contains_key(&part.file)))
+}
+
 /// Decides which journalled chunks of an earlier run are really there.
 struct Restored<'a> {
     content: &'a GameContent,
     files: &'a Path,
+    kept: &'a BTreeMap<usize, Kept>,
 }
 
 impl Restored<'_> {
@@ -529,7 +558,8 @@ impl Restored<'_> {
         let mut checked = BTreeSet::new();
         let mut whole = |chunk: &ChunkIndex| {
             let Some(place) = self.content.manifest().place(*chunk) else { return false };
-            checked.contains(&place.file) || (self.is_whole(place.file) && checked.insert(place.file))
+            let mut parts = self.content.manifest().parts(place);
+            parts.all(|p| checked.contains(&p.file) || (self.is_whole(p.file) && checked.insert(p.file)))
         };
         let holds = boot.is_some() && found.boot == boot && found.chunks.iter().all(&mut whole);
         holds && !failpoint!("hash-again")
@@ -541,7 +571,8 @@ impl Restored<'_> {
         let manifest = self.content.manifest();
         let mut buffer = Vec::new();
         let mut holds = |(at, chunk): &(usize, ChunkIndex)| {
-            let Some(place) = manifest.place(*chunk).filter(|p| self.is_whole(p.file)) else { return false };
+            let whole = |place: &ChunkPlace| manifest.parts(*place).all(|part| self.is_whole(part.file));
+            let Some(place) = manifest.place(*chunk).filter(whole) else { return false };
             let synced = *at < found.synced && manifest.files()[place.file].size >= SYNCED_FILE_BYTES_MIN;
             let believed = (same_run || synced) && !failpoint!("hash-again");
             believed || self.verifies(*chunk, place, &mut buffer)
@@ -551,15 +582,22 @@ impl Restored<'_> {
     }
 
     fn is_whole(&self, file: usize) -> bool {
-        let entry = &self.content.manifest().files()[file];
-        fs::symlink_metadata(entry.path.to_path(self.files))
-            .is_ok_and(|m| m.is_file() && m.len() == entry.size)
+        let size = self.content.manifest().files()[file].size;
+        fs::symlink_metadata(self.path(file)).is_ok_and(|m| m.is_file() && m.len() == size)
+    }
+
+    fn path(&self, file: usize) -> PathBuf {
+        let kept = self.kept.get(&file).map(|kept| kept.path.clone());
+        kept.unwrap_or_else(|| self.content.manifest().files()[file].path.to_path(self.files))
     }
 
     fn verifies(&self, chunk: ChunkIndex, place: ChunkPlace, buffer: &mut Vec<u8>) -> bool {
         buffer.resize(place.len as usize, 0);
-        let path = self.content.manifest().files()[place.file].path.to_path(self.files);
-        let read = File::open(path).and_then(|file| files::read_exact_at(&file, buffer, place.offset));
+        let mut parts = self.content.manifest().parts(place);
+        let read = parts.try_for_each(|part| {
+            let bytes = &mut buffer[part.start as usize..(part.start + part.len) as usize];
+            files::read_exact_at(&File::open(self.path(part.file))?, bytes, part.offset)
+        });
         read.is_ok() && self.content.verifies(chunk, buffer)
     }
 }

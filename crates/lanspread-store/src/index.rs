@@ -123,15 +123,12 @@ impl GameIndex {
     /// The files of a download that was just completed.
     pub fn of_download(content: &GameContent, looks: &[Look]) -> Self {
         let manifest = content.manifest();
-        let files = manifest.files().iter().zip(looks).enumerate().map(|(at, (file, look))| {
-            let chunks = manifest.chunks_of(at);
-            IndexedFile {
-                path: file.path.clone(),
-                look: *look,
-                chunk_bytes: manifest.chunk_size().bytes(),
-                root: file.root,
-                chunks: content.hashes()[chunks.start as usize..chunks.end as usize].to_vec(),
-            }
+        let files = manifest.files().iter().zip(looks).enumerate().map(|(at, (file, look))| IndexedFile {
+            path: file.path.clone(),
+            look: *look,
+            chunk_bytes: manifest.chunk_size().bytes(),
+            root: file.root,
+            chunks: content.hashes_of(at).to_vec(),
         });
         let version = manifest.files().iter().map(|f| f.path.clone()).collect();
         Self { files: files.collect(), versions: vec![version], damaged: Vec::new() }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lanspread_core::io::DiskError;
+use lanspread_types::manifest::ChunkPart;
 use lanspread_types::{ChunkIndex, GameContent};
 
 use crate::arriving::{Arrivals, Found};
@@ -33,15 +34,21 @@ impl From<ReadError> for DiskError {
     }
 }
 
-/// Reads within one chunk. Cheap to make: the file is kept open by the store.
+/// Reads within one chunk. Cheap to make: a file is kept open by the store, and a run of small files is read at once.
 #[derive(Debug)]
 pub struct ChunkReader {
-    file: Arc<File>,
+    source: Source,
     name: String,
-    offset: u64,
     len: u64,
     /// Keeps a place in a window from being used for another chunk.
     _pin: Option<Pin>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The chunk begins at this offset of the file.
+    File(Arc<File>, u64),
+    Memory(Vec<u8>),
 }
 
 impl ChunkReader {
@@ -57,14 +64,24 @@ impl ChunkReader {
     /// Fills `bytes` from `offset_in_chunk` on; all of it lies within the chunk.
     pub fn read_at(&mut self, offset_in_chunk: u64, bytes: &mut [u8]) -> Result<(), ReadError> {
         let end = offset_in_chunk.checked_add(bytes.len() as u64);
-        if end.is_none_or(|end| end > self.len) {
+        let Some(end) = end.filter(|&end| end <= self.len) else {
             let beyond = io::Error::new(io::ErrorKind::InvalidInput, "that is beyond the end of the chunk");
             return Err(Fault::new("read", &self.name, beyond).into());
+        };
+        match &self.source {
+            Source::File(file, offset) => read_exact(file, bytes, offset + offset_in_chunk, &self.name),
+            Source::Memory(chunk) => {
+                bytes.copy_from_slice(&chunk[offset_in_chunk as usize..end as usize]);
+                Ok(())
+            }
         }
-        match files::read_exact_at(&self.file, bytes, self.offset + offset_in_chunk) {
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(ReadError::Changed(self.name.clone())),
-            read => Ok(read.or_fault("read", Path::new(&self.name))?),
-        }
+    }
+}
+
+fn read_exact(file: &File, bytes: &mut [u8], offset: u64, name: &str) -> Result<(), ReadError> {
+    match files::read_exact_at(file, bytes, offset) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(ReadError::Changed(name.to_owned())),
+        read => Ok(read.or_fault("read", Path::new(name))?),
     }
 }
 
@@ -79,25 +96,57 @@ impl Store {
     ) -> Result<ChunkReader, ReadError> {
         let manifest = content.manifest();
         let place = manifest.place(chunk).ok_or(ReadError::NoSuchChunk(chunk))?;
-        let entry = &manifest.files()[place.file];
-        let name = format!("{}/{}", manifest.game(), entry.path);
+        let name_of = |file: usize| format!("{}/{}", manifest.game(), manifest.files()[file].path);
+        let name = name_of(place.file);
         if let Some(spool) = self.spool(manifest.game()).filter(|_| incoming) {
             let mine = spool.content().content_id() == content.content_id();
             let found = if mine { spool.find(chunk) } else { Err(io::ErrorKind::NotFound.into()) };
             let Found { file, offset, pin } = found.map_err(|_| ReadError::NoSuchChunk(chunk))?;
-            return Ok(ChunkReader { file, name, offset, len: place.len, _pin: pin });
+            return Ok(ChunkReader { source: Source::File(file, offset), name, len: place.len, _pin: pin });
         }
         let under_way =
             self.incoming(manifest.game()).filter(|i| i.content().content_id() == content.content_id());
-        if let Some(download) = under_way.filter(|_| incoming) {
-            let (file, place) = download.reader(chunk).ok_or(ReadError::NoSuchChunk(chunk))??;
-            return Ok(ChunkReader { file, name, offset: place.offset, len: place.len, _pin: None });
+        let download = under_way.filter(|_| incoming);
+        if download.as_ref().is_some_and(|download| !download.has(chunk)) {
+            return Err(ReadError::NoSuchChunk(chunk));
         }
+        let open = |file: usize, cached: bool| match &download {
+            Some(download) => download.file_to_read(file, cached).map_err(ReadError::from),
+            None => self.open_committed(content, file, cached),
+        };
+        let parts: Vec<ChunkPart> = manifest.parts(place).collect();
+        let source = match parts.as_slice() {
+            [only] => Source::File(open(only.file, true)?, only.offset),
+            several => {
+                let mut chunk = vec![0; place.len as usize];
+                for part in several {
+                    let bytes = &mut chunk[part.start as usize..(part.start + part.len) as usize];
+                    read_exact(&*open(part.file, false)?, bytes, 0, &name_of(part.file))?;
+                }
+                Source::Memory(chunk)
+            }
+        };
+        Ok(ChunkReader { source, name, len: place.len, _pin: None })
+    }
+
+    /// Opens a file of a game, which must still be as long as it was. `cached`: it stays open for the next chunk.
+    fn open_committed(
+        &self,
+        content: &GameContent,
+        file: usize,
+        cached: bool,
+    ) -> Result<Arc<File>, ReadError> {
+        let manifest = content.manifest();
+        let entry = &manifest.files()[file];
         let path = entry.path.to_path(&self.layout().game(manifest.game()));
-        let file = self.handles().get(&path, || File::open(&path)).or_fault("open", &path)?;
+        let opened = match cached {
+            true => self.handles().get(&path, || File::open(&path)),
+            false => File::open(&path).map(Arc::new),
+        };
+        let file = opened.or_fault("open", &path)?;
         if file.metadata().or_fault("look at", &path)?.len() != entry.size {
-            return Err(ReadError::Changed(name));
+            return Err(ReadError::Changed(format!("{}/{}", manifest.game(), entry.path)));
         }
-        Ok(ChunkReader { file, name, offset: place.offset, len: place.len, _pin: None })
+        Ok(file)
     }
 }

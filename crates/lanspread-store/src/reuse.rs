@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use lanspread_types::manifest::SENTINEL;
+use lanspread_types::manifest::{ChunkPart, SENTINEL};
 use lanspread_types::{ChunkHash, ChunkIndex, GameContent, RelPath, failpoint};
 
 use crate::cancel::Cancel;
@@ -103,13 +103,34 @@ impl Donors {
     fn of_chunk(&self, content: &GameContent, chunk: ChunkIndex) -> Option<&PathBuf> {
         let place = content.manifest().place(chunk)?;
         let entry = &content.manifest().files()[place.file];
-        let hash = content.hashes().get(chunk.as_usize())?;
+        let index = chunk.0 - content.manifest().chunks_of(place.file).start;
+        let hash = content.hashes_of(place.file).get(index as usize)?;
         let by_name = || {
             let (path, size) = self.by_name.get(&entry.path)?;
             (place.offset + place.len <= *size).then_some(path)
         };
         self.by_chunk.get(hash).or_else(|| self.by_root.get(&entry.root)).or_else(by_name)
     }
+}
+
+impl Donors {
+    /// The file that probably has the content of a whole file of the new version.
+    fn of_file(&self, incoming: &Incoming, file: usize) -> Option<PathBuf> {
+        if incoming.is_kept(file) {
+            return Some(incoming.path(file));
+        }
+        let entry = &incoming.content().manifest().files()[file];
+        let by_name =
+            || self.by_name.get(&entry.path).filter(|(_, size)| *size == entry.size).map(|(path, _)| path);
+        self.by_chunk.get(&entry.root).or_else(|| self.by_root.get(&entry.root)).or_else(by_name).cloned()
+    }
+}
+
+/// A run of small files that the old version probably has, and where each of them stands.
+struct SharedRun {
+    chunk: ChunkIndex,
+    len: u64,
+    files: Vec<(ChunkPart, PathBuf)>,
 }
 
 /// The chunks of one file that the old version probably has.
@@ -132,10 +153,10 @@ impl Store {
     ) -> Result<u64, IncomingError> {
         let content = incoming.content();
         let folder = self.layout().game(content.manifest().game());
-        let mut shares = if files::is_real_dir(&folder) && !failpoint!("reuse-nothing") {
+        let (mut shares, runs) = if files::is_real_dir(&folder) && !failpoint!("reuse-nothing") {
             shares_of(incoming, &Donors::of(&folder, content, known))
         } else {
-            Vec::new()
+            (Vec::new(), Vec::new())
         };
         let bytes_of = |share: &Share| {
             let places = share.chunks.iter().filter_map(|(c, _)| content.manifest().place(*c));
@@ -147,22 +168,32 @@ impl Store {
             shared_on_disk += if share.cloned.is_some() { bytes_of(share) } else { 0 };
         }
         self.make_room(incoming, shared_on_disk)?;
-        let total = shares.iter().map(bytes_of).sum();
+        let total = shares.iter().map(bytes_of).chain(runs.iter().map(|run| run.len)).sum();
         let mut taking = Taking { incoming, cancel, progress, done: 0, total, taken: 0, buffer: Vec::new() };
         for share in &shares {
             taking.take(share)?;
+        }
+        for run in &runs {
+            taking.take_run(run)?;
         }
         Ok(taking.taken + incoming.kept_bytes())
     }
 }
 
-fn shares_of(incoming: &Incoming, donors: &Donors) -> Vec<Share> {
+fn shares_of(incoming: &Incoming, donors: &Donors) -> (Vec<Share>, Vec<SharedRun>) {
     let content = incoming.content();
     let had = incoming.had();
-    let mut shares: Vec<Share> = Vec::new();
+    let (mut shares, mut runs): (Vec<Share>, Vec<SharedRun>) = (Vec::new(), Vec::new());
     for chunk in had.missing_from(0) {
-        let Some(donor) = donors.of_chunk(content, chunk) else { continue };
         let Some(place) = content.manifest().place(chunk) else { continue };
+        let parts: Vec<ChunkPart> = content.manifest().parts(place).collect();
+        if parts.len() > 1 {
+            let stands = |part: ChunkPart| Some((part, donors.of_file(incoming, part.file)?));
+            let files = parts.into_iter().map(stands).collect::<Option<Vec<_>>>();
+            runs.extend(files.map(|files| SharedRun { chunk, len: place.len, files }));
+            continue;
+        }
+        let Some(donor) = donors.of_chunk(content, chunk) else { continue };
         match shares.last_mut().filter(|share| share.file == place.file) {
             Some(share) => share.chunks.push((chunk, donor.clone())),
             None => {
@@ -171,7 +202,7 @@ fn shares_of(incoming: &Incoming, donors: &Donors) -> Vec<Share> {
             }
         }
     }
-    shares
+    (shares, runs)
 }
 
 /// Clones the old file that has most of the chunks, where nothing of the new one is there yet and the disk can. What is
@@ -224,18 +255,41 @@ impl Taking<'_> {
                 let Some((_, file)) = &open else { continue };
                 files::read_exact_at(file, &mut self.buffer, place.offset)
             };
-            self.done += place.len;
-            // What cannot be read or is something else is fetched like everything else.
-            if read.is_ok() {
-                match self.incoming.reuse_chunk(*chunk, &self.buffer, cloned) {
-                    Ok(()) => self.taken += place.len,
-                    Err(WriteError::Corrupt) => {}
-                    Err(WriteError::Full { missing }) => return Err(IncomingError::Full { missing }),
-                    Err(WriteError::Io(fault)) => return Err(fault.into()),
-                }
-            }
-            (self.progress)(self.done, self.total);
+            self.took(*chunk, read.is_ok(), cloned, place.len)?;
         }
+        Ok(())
+    }
+
+    fn take_run(&mut self, run: &SharedRun) -> Result<(), IncomingError> {
+        if self.cancel.is_cancelled() {
+            return Err(IncomingError::Cancelled);
+        }
+        self.buffer.resize(run.len as usize, 0);
+        let read = run.files.iter().try_for_each(|(part, path)| {
+            let bytes = &mut self.buffer[part.start as usize..(part.start + part.len) as usize];
+            files::read_exact_at(&File::open(path)?, bytes, 0)
+        });
+        self.took(run.chunk, read.is_ok(), false, run.len)
+    }
+
+    /// Counts what was read of a chunk, if it is the right thing: all else is fetched.
+    fn took(
+        &mut self,
+        chunk: ChunkIndex,
+        read: bool,
+        in_place: bool,
+        bytes: u64,
+    ) -> Result<(), IncomingError> {
+        self.done += self.buffer.len() as u64;
+        if read {
+            match self.incoming.reuse_chunk(chunk, &self.buffer, in_place) {
+                Ok(()) => self.taken += bytes,
+                Err(WriteError::Corrupt) => {}
+                Err(WriteError::Full { missing }) => return Err(IncomingError::Full { missing }),
+                Err(WriteError::Io(fault)) => return Err(fault.into()),
+            }
+        }
+        (self.progress)(self.done, self.total);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lanspread_core::io::{BrokenPart, DiskError, VerifiedGame};
+use lanspread_types::manifest::ChunkPart;
 use lanspread_types::{ChunkIndex, GameContent, GameId, failpoint};
 
 use crate::cancel::Cancel;
@@ -112,14 +113,19 @@ impl Reading<'_> {
             if cancel.is_cancelled() {
                 return Err(VerifyError::Cancelled);
             }
-            let Some(place) = manifest.place(chunk) else { continue };
-            self.buffer.resize(place.len as usize, 0);
-            let read = file.as_ref().map(|f| files::read_exact_at(f, &mut self.buffer, place.offset));
-            if !matches!(read, Some(Ok(()))) || !self.content.verifies(chunk, &self.buffer) {
-                let (offset, length) = (place.offset, place.len);
+            let part = manifest.place(chunk).and_then(|place| manifest.parts(place).find(|p| p.file == at));
+            let Some(ChunkPart { offset, len: length, .. }) = part else { continue };
+            self.buffer.resize(length as usize, 0);
+            let read = file.as_ref().map(|f| files::read_exact_at(f, &mut self.buffer, offset));
+            let whole = length == entry.size;
+            let right = |bytes: &[u8]| match whole {
+                true => self.content.verifies_file(at, bytes),
+                false => self.content.verifies(chunk, bytes),
+            };
+            if !matches!(read, Some(Ok(()))) || !right(&self.buffer) {
                 broken.push(BrokenPart { path: entry.path.clone(), offset, length });
             }
-            self.done += place.len;
+            self.done += length;
             (self.progress)(self.done, manifest.total_bytes());
         }
         let size = file.and_then(|f| f.metadata().ok()).map(|m| m.len());

@@ -2,7 +2,7 @@
 
 crate::limits! {
 /// Version of the peer protocol. Peers with different numbers show each other, but exchange nothing.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// Longest game id, in bytes.
 pub const GAME_ID_BYTES_MAX: usize = 64;
@@ -32,8 +32,8 @@ pub const GAMES_PER_PEER_MAX: usize = 4096;
 pub const FILES_PER_GAME_MAX: usize = 200_000;
 /// Largest game, in bytes (4 TiB).
 pub const GAME_BYTES_MAX: u64 = 4 << 40;
-/// Most chunks in one game. A game has some 256 to 4096 whole chunks and one further chunk for each small file; a
-/// very large game goes over that because a chunk is never larger than 8 MiB (4 TiB = 524,288 chunks).
+/// Most chunks in one game. A game has some 256 to 4096 chunks, and small files share them; a very large game goes
+/// over that because a chunk is never larger than 8 MiB (4 TiB = 524,288 chunks).
 pub const CHUNKS_PER_GAME_MAX: u32 = 1 << 20;
 
 /// Smallest chunk, in bytes.

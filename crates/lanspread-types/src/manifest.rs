@@ -41,9 +41,12 @@ pub struct Manifest {
     version: GameVersion,
     files: Vec<FileEntry>,
     chunk_size: ChunkSize,
-    /// Number of the first chunk of each file, and the number of all chunks at the end.
+    /// First chunk of each file; for an empty file, the number of chunks before it.
     first_chunks: Vec<u32>,
-    total_bytes: u64,
+    /// Position of the first file of each chunk.
+    chunk_files: Vec<u32>,
+    /// Bytes in the files before each file, and the total at the end.
+    byte_starts: Vec<u64>,
     /// Length of all paths, in bytes.
     path_bytes: u64,
 }
@@ -68,16 +71,38 @@ pub enum ManifestError {
     WrongContent { expected: ContentId, found: ContentId },
 }
 
-/// Where a chunk stands.
+/// Where a chunk stands: in one file, or in a run of whole small files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkPlace {
-    /// Position of its file in the manifest.
+    /// Position of its first file in the manifest.
+    pub file: usize,
+    /// Position after its last file.
+    pub end: usize,
+    /// Offset in the first file, in bytes; 0 in a run.
+    pub offset: u64,
+    /// Length in bytes, over all its files.
+    pub len: u64,
+}
+
+/// The bytes of a chunk that belong to one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkPart {
+    /// Position of the file in the manifest.
     pub file: usize,
     /// Offset in the file, in bytes.
     pub offset: u64,
+    /// Offset in the chunk, in bytes.
+    pub start: u64,
     /// Length in bytes.
     pub len: u64,
 }
+
+/// Most files in one run, which bounds the files that a chunk opens.
+const RUN_FILES_MAX: usize = 256;
+/// Largest run, in bytes. It is read into memory to be sent.
+const RUN_BYTES_MAX: u64 = 1 << 20;
+/// A file is small, and shares a chunk with its neighbours, if so many of its size fill a run.
+const SMALL_FILE_PART: u64 = 2;
 
 impl Manifest {
     /// Checks the list: sorted, no collisions, within the limits, with a sentinel, nothing private.
@@ -98,18 +123,14 @@ impl Manifest {
         let total_bytes = files.iter().try_fold(0u64, |sum, f| sum.checked_add(f.size));
         let total_bytes = total_bytes.filter(|&t| t <= GAME_BYTES_MAX).ok_or(ManifestError::TooLarge)?;
         let chunk_size = ChunkSize::for_game(total_bytes);
-        let mut first_chunks = Vec::with_capacity(files.len() + 1);
-        let mut chunks = 0;
-        for file in &files {
-            first_chunks.push(chunks as u32);
-            chunks += chunk_size.chunks_in(file.size);
-            if chunks > u64::from(CHUNKS_PER_GAME_MAX) {
-                return Err(ManifestError::TooLarge);
-            }
-        }
-        first_chunks.push(chunks as u32);
+        let (first_chunks, chunk_files) = lay_out(&files, chunk_size).ok_or(ManifestError::TooLarge)?;
+        let byte_starts = files.iter().scan(0, |sum, file| {
+            *sum += file.size;
+            Some(*sum)
+        });
+        let byte_starts = std::iter::once(0).chain(byte_starts).collect();
         let path_bytes = files.iter().map(|file| file.path.as_str().len() as u64).sum();
-        Ok(Self { game, version, files, chunk_size, first_chunks, total_bytes, path_bytes })
+        Ok(Self { game, version, files, chunk_size, first_chunks, chunk_files, byte_starts, path_bytes })
     }
 
     pub fn game(&self) -> &GameId {
@@ -129,11 +150,11 @@ impl Manifest {
     }
 
     pub fn total_bytes(&self) -> u64 {
-        self.total_bytes
+        self.byte_starts[self.files.len()]
     }
 
     pub fn chunk_count(&self) -> u32 {
-        self.first_chunks[self.files.len()]
+        self.chunk_files.len() as u32
     }
 
     /// The archives, sorted: direct children with the archive extension. The later ones win where they overlap.
@@ -141,20 +162,41 @@ impl Manifest {
         self.files.iter().filter(|f| is_archive(&f.path))
     }
 
-    /// The numbers of a file's chunks.
+    /// The numbers of a file's chunks. A small file may share its only one with its neighbours; an empty file has none.
     pub fn chunks_of(&self, file: usize) -> std::ops::Range<u32> {
-        self.first_chunks[file]..self.first_chunks[file + 1]
+        let first = self.first_chunks[file];
+        first..first + self.chunk_size.chunks_in(self.files[file].size) as u32
     }
 
     /// Where a chunk stands, or `None` beyond the last one.
     pub fn place(&self, chunk: ChunkIndex) -> Option<ChunkPlace> {
-        if chunk.0 >= self.chunk_count() {
-            return None;
+        let file = *self.chunk_files.get(chunk.as_usize())? as usize;
+        let size = self.files[file].size;
+        if size > self.chunk_size.bytes() {
+            let index = u64::from(chunk.0 - self.first_chunks[file]);
+            let len = self.chunk_size.chunk_len(size, index);
+            return Some(ChunkPlace { file, end: file + 1, offset: index * self.chunk_size.bytes(), len });
         }
-        let file = self.first_chunks.partition_point(|&first| first <= chunk.0) - 1;
-        let index = u64::from(chunk.0 - self.first_chunks[file]);
-        let len = self.chunk_size.chunk_len(self.files[file].size, index);
-        Some(ChunkPlace { file, offset: index * self.chunk_size.bytes(), len })
+        // Up to the next chunk's first file; empty files between belong to no chunk, and have no bytes.
+        let end = self.chunk_files.get(chunk.as_usize() + 1).map_or(self.files.len(), |&next| next as usize);
+        Some(ChunkPlace { file, end, offset: 0, len: self.byte_starts[end] - self.byte_starts[file] })
+    }
+
+    /// The files of a chunk that have bytes in it, in order.
+    pub fn parts(&self, place: ChunkPlace) -> impl Iterator<Item = ChunkPart> + '_ {
+        let whole = self.is_whole_files(place);
+        let parts = (place.file..place.end).map(move |file| ChunkPart {
+            file,
+            offset: place.offset,
+            start: self.byte_starts[file] - self.byte_starts[place.file],
+            len: if whole { self.files[file].size } else { place.len },
+        });
+        parts.filter(|part| part.len > 0)
+    }
+
+    /// Whether a chunk consists of whole files, so that their roots verify it.
+    fn is_whole_files(&self, place: ChunkPlace) -> bool {
+        place.len == self.byte_starts[place.end] - self.byte_starts[place.file]
     }
 
     /// The content id: BLAKE3 in derive-key mode over game, version and, for each file, path, size and root. Lengths
@@ -182,24 +224,32 @@ impl Manifest {
 pub struct GameContent {
     manifest: Manifest,
     content_id: ContentId,
+    /// The hashes of each file's chunks, one file after the other, as they would be without neighbours.
     hashes: Vec<ChunkHash>,
+    /// Where the hashes of each file begin.
+    first_hashes: Vec<u32>,
 }
 
 impl GameContent {
-    /// Checks that the hashes of each file's chunks merge to the file's root.
+    /// Takes the chunk hashes of each file by itself, one file after the other, and checks that they merge to its root. A
+    /// file of one chunk has its root as the only hash, whether it shares that chunk with others or not.
     pub fn new(manifest: Manifest, hashes: Vec<ChunkHash>) -> Result<Self, ManifestError> {
+        let mut first_hashes = Vec::with_capacity(manifest.files.len());
+        let mut next = 0;
         for (at, file) in manifest.files.iter().enumerate() {
-            let chunks = manifest.chunks_of(at);
-            let list = hashes.get(chunks.start as usize..chunks.end as usize);
+            let end = next + manifest.chunks_of(at).len();
+            let list = hashes.get(next..end);
             if list.and_then(|list| root_of(list, manifest.chunk_size, file.size)) != Some(file.root) {
                 return Err(ManifestError::HashList(file.path.clone()));
             }
+            first_hashes.push(next as u32);
+            next = end;
         }
-        if hashes.len() != manifest.chunk_count() as usize {
+        if hashes.len() != next {
             return Err(ManifestError::HashList(manifest.files[manifest.files.len() - 1].path.clone()));
         }
         let content_id = manifest.content_id();
-        Ok(Self { manifest, content_id, hashes })
+        Ok(Self { manifest, content_id, hashes, first_hashes })
     }
 
     /// The same, for a manifest that a peer sent on request.
@@ -218,9 +268,15 @@ impl GameContent {
         self.content_id
     }
 
-    /// The hashes of all chunks, in order.
+    /// The chunk hashes of all files, as [`Self::new`] takes them.
     pub fn hashes(&self) -> &[ChunkHash] {
         &self.hashes
+    }
+
+    /// The chunk hashes of one file by itself.
+    pub fn hashes_of(&self, file: usize) -> &[ChunkHash] {
+        let first = self.first_hashes[file] as usize;
+        &self.hashes[first..first + self.manifest.chunks_of(file).len()]
     }
 
     /// Bytes that the encoded manifest and its hashes take at the most.
@@ -231,15 +287,61 @@ impl GameContent {
 
     /// Whether these are the bytes of that chunk.
     pub fn verifies(&self, chunk: ChunkIndex, bytes: &[u8]) -> bool {
-        let Some(place) = self.manifest.place(chunk) else { return false };
-        let position = self.position(place);
-        bytes.len() as u64 == place.len && ChunkHash::of(position, bytes) == self.hashes[chunk.as_usize()]
+        let Some(place) = self.manifest.place(chunk).filter(|place| place.len == bytes.len() as u64) else {
+            return false;
+        };
+        if self.manifest.is_whole_files(place) {
+            return self.manifest.parts(place).all(|part| {
+                let bytes = &bytes[part.start as usize..(part.start + part.len) as usize];
+                self.verifies_file(part.file, bytes)
+            });
+        }
+        let index = (place.offset / self.manifest.chunk_size.bytes()) as usize;
+        let position = ChunkPosition { offset: place.offset, whole_file: false };
+        ChunkHash::of(position, bytes) == self.hashes_of(place.file)[index]
     }
 
-    fn position(&self, place: ChunkPlace) -> ChunkPosition {
-        let whole_file = place.len == self.manifest.files[place.file].size;
-        ChunkPosition { offset: place.offset, whole_file }
+    /// Whether these are the bytes of a whole file.
+    pub fn verifies_file(&self, file: usize, bytes: &[u8]) -> bool {
+        let whole = ChunkPosition { offset: 0, whole_file: true };
+        ChunkHash::of(whole, bytes) == self.manifest.files[file].root
     }
+}
+
+/// Divides files into chunks: the first chunk of each file, and the first file of each chunk. `None` for too many chunks.
+///
+/// A large file has chunks of its own. Small files that follow each other share one, whole, as far as they fit: so a game
+/// of many small files has few chunks. Archives stay alone, because an unpacker reads them while they arrive, and so does
+/// the sentinel, whose arrival is the commit.
+fn lay_out(files: &[FileEntry], chunk_size: ChunkSize) -> Option<(Vec<u32>, Vec<u32>)> {
+    let run_bytes = chunk_size.bytes().min(RUN_BYTES_MAX);
+    let (mut first_chunks, mut chunk_files) = (Vec::with_capacity(files.len()), Vec::new());
+    // First file of the run that is open, and its bytes.
+    let mut run: Option<(usize, u64)> = None;
+    for (at, file) in files.iter().enumerate() {
+        if file.size == 0 {
+            first_chunks.push(chunk_files.len() as u32);
+            continue;
+        }
+        let alone = is_archive(&file.path) || file.path.as_str() == SENTINEL;
+        let small = !alone && file.size <= run_bytes / SMALL_FILE_PART;
+        if let Some((first, bytes)) = run.filter(|_| small)
+            && bytes + file.size <= run_bytes
+            && at - first < RUN_FILES_MAX
+        {
+            first_chunks.push(chunk_files.len() as u32 - 1);
+            run = Some((first, bytes + file.size));
+            continue;
+        }
+        run = small.then_some((at, file.size));
+        first_chunks.push(chunk_files.len() as u32);
+        let chunks = chunk_size.chunks_in(file.size);
+        if chunk_files.len() as u64 + chunks > u64::from(CHUNKS_PER_GAME_MAX) {
+            return None;
+        }
+        chunk_files.resize(chunk_files.len() + chunks as usize, at as u32);
+    }
+    Some((first_chunks, chunk_files))
 }
 
 /// Whether a path of a game is never announced, hashed or served: the installed game and our own folders.
@@ -279,6 +381,94 @@ mod tests {
         assert_eq!(at(1), Some((0, 64 << 10, 1)));
         assert_eq!(at(2), Some((2, 0, 8)));
         assert_eq!(at(3), None);
+    }
+
+    /// A manifest of files with these names and sizes; the sentinel is added.
+    fn sized(sizes: &[(&str, u64)]) -> Manifest {
+        let root = ChunkHash([7; 32]);
+        let files =
+            sizes.iter().map(|&(path, size)| FileEntry { path: RelPath::new(path).unwrap(), size, root });
+        let mut files: Vec<_> = files.chain([entry(SENTINEL, b"20250101")]).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        manifest(files).unwrap()
+    }
+
+    /// For each chunk, its files with the bytes that it has of each.
+    fn layout(manifest: &Manifest) -> Vec<Vec<(&str, u64)>> {
+        let places = (0..manifest.chunk_count()).map(|chunk| manifest.place(ChunkIndex(chunk)).unwrap());
+        let parts =
+            |place| manifest.parts(place).map(|p| (manifest.files()[p.file].path.as_str(), p.len)).collect();
+        places.map(parts).collect()
+    }
+
+    #[test]
+    fn small_files_share_a_chunk() {
+        let kib = 1 << 10;
+        let m = sized(&[
+            ("a", 20 * kib),
+            ("b", 0),
+            ("c", 20 * kib),
+            ("d", 24 * kib),
+            ("e", 1),
+            ("f", 33 * kib),
+            ("g", 1),
+        ]);
+        let expected: [&[(&str, u64)]; 5] = [
+            &[("a", 20 * kib), ("c", 20 * kib), ("d", 24 * kib)],
+            &[("e", 1)],
+            &[("f", 33 * kib)],
+            &[("g", 1)],
+            &[(SENTINEL, 8)],
+        ];
+        assert_eq!(layout(&m), expected);
+        assert_eq!(
+            [m.chunks_of(0), m.chunks_of(1), m.chunks_of(3), m.chunks_of(4)],
+            [0..1, 1..1, 0..1, 1..2]
+        );
+        let run = m.place(ChunkIndex(0)).unwrap();
+        assert_eq!(
+            (run.len, m.parts(run).map(|p| p.start).collect::<Vec<_>>()),
+            (64 * kib, vec![0, 20 * kib, 40 * kib])
+        );
+    }
+
+    #[test]
+    fn archives_and_sentinel_share_no_chunk() {
+        let m = sized(&[("a.eti", 5), ("b.txt", 5), ("sub/c.eti", 5), ("z", 5)]);
+        let expected: [&[(&str, u64)]; 4] =
+            [&[("a.eti", 5)], &[("b.txt", 5), ("sub/c.eti", 5)], &[(SENTINEL, 8)], &[("z", 5)]];
+        assert_eq!(layout(&m), expected);
+    }
+
+    #[test]
+    fn runs_are_bounded_in_files_and_bytes() {
+        let names: Vec<String> = (0..600).map(|n| format!("f{n:03}")).collect();
+        let m = sized(&names.iter().map(|name| (name.as_str(), 1)).collect::<Vec<_>>());
+        assert_eq!(layout(&m).iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 88, 1]);
+        // Chunks of 8 MiB: runs stay at 1 MiB.
+        let m =
+            sized(&[("a", 40 << 30), ("b", 300 << 10), ("c", 300 << 10), ("d", 400 << 10), ("e", 500 << 10)]);
+        let of_small = &layout(&m)[5120..];
+        assert_eq!(of_small.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 1]);
+    }
+
+    #[test]
+    fn run_verifies_by_the_roots_of_its_files() {
+        let files: Vec<(String, Vec<u8>)> =
+            (0..9u8).map(|n| (format!("f{n}"), vec![n; usize::from(n) * 700])).collect();
+        let mut entries: Vec<_> = files.iter().map(|(path, bytes)| entry(path, bytes)).collect();
+        entries.push(entry(SENTINEL, b"20250101"));
+        let manifest = manifest(entries).unwrap();
+        let hashes = manifest.files().iter().filter(|f| f.size > 0).map(|f| f.root).collect();
+        let content = GameContent::new(manifest, hashes).unwrap();
+        let bytes: Vec<u8> = files.into_iter().flat_map(|(_, bytes)| bytes).collect();
+        assert!(content.verifies(ChunkIndex(0), &bytes) && !content.verifies(ChunkIndex(1), &bytes));
+        for at in [0, 699, 700, bytes.len() - 1] {
+            let mut wrong = bytes.clone();
+            wrong[at] ^= 1;
+            assert!(!content.verifies(ChunkIndex(0), &wrong), "{at}");
+        }
+        assert!(!content.verifies(ChunkIndex(0), &bytes[1..]) && !content.verifies(ChunkIndex(0), &[]));
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn what_was_there_before_counts_as_done_and_not_as_fetched() {
     let mut fetch = fetch(transfer([0, 7]));
     assert_eq!(fetch.transfer().unwrap().total_bytes(), TOTAL);
     assert_eq!(fetch.transfer().unwrap().had_bytes(), CHUNK + 8);
-    fetch.credit(peer(1), || "ann".to_owned(), CHUNK, at(500));
+    fetch.credit(peer(1), || "ann".to_owned(), 1, CHUNK, at(500));
     let seen = progress(&mut fetch, at(500));
     assert_eq!((seen.downloaded_bytes, seen.total_bytes), (2 * CHUNK + 8, TOTAL));
     let totals = fetch.totals(at(1000));
@@ -78,8 +78,8 @@ fn only_what_has_arrived_can_be_served() {
 #[test]
 fn the_rate_is_of_the_last_two_seconds_and_of_those_who_sent_then() {
     let mut fetch = fetch(transfer([]));
-    fetch.credit(peer(1), || "ann".to_owned(), CHUNK, at(1000));
-    fetch.credit(peer(2), || "bob".to_owned(), CHUNK, at(3000));
+    fetch.credit(peer(1), || "ann".to_owned(), 1, CHUNK, at(1000));
+    fetch.credit(peer(2), || "bob".to_owned(), 1, CHUNK, at(3000));
     let seen = progress(&mut fetch, at(3000));
     assert_eq!((seen.bytes_per_second, seen.active_peer_count), (CHUNK, 2), "two chunks in two seconds");
     let seen = progress(&mut fetch, at(3001));
@@ -94,7 +94,7 @@ fn the_rate_is_of_the_last_two_seconds_and_of_those_who_sent_then() {
 fn the_meter_holds_no_more_than_its_window() {
     let mut fetch = fetch(transfer([]));
     for ms in 0..10_000 {
-        fetch.credit(peer(1), || "ann".to_owned(), 1, at(ms));
+        fetch.credit(peer(1), || "ann".to_owned(), 1, 1, at(ms));
     }
     assert_eq!(fetch.transfer().unwrap().meter.recent.len(), 2001);
 }
@@ -102,7 +102,7 @@ fn the_meter_holds_no_more_than_its_window() {
 #[test]
 fn a_young_download_is_measured_since_its_start() {
     let mut fetch = fetch(transfer([]));
-    fetch.credit(peer(1), || "ann".to_owned(), CHUNK, at(500));
+    fetch.credit(peer(1), || "ann".to_owned(), 1, CHUNK, at(500));
     assert_eq!(progress(&mut fetch, at(500)).bytes_per_second, 2 * CHUNK);
     assert_eq!(per_second(1000, Duration::ZERO), 1_000_000, "no division by nothing");
 }

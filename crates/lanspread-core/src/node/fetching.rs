@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lanspread_types::limits::{CHUNKS_PER_HAVE_MAX, MANIFESTS_PER_SOURCE_MAX};
+use lanspread_types::manifest::ChunkPart;
 use lanspread_types::message::{GameOffer, Message, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, PeerId, failpoint};
 
@@ -164,7 +165,7 @@ impl Node {
             content: fetch.content,
             files: manifest.files().len(),
             bytes: manifest.total_bytes(),
-            chunks: manifest.chunk_count(),
+            chunks: content.hashes().len() as u32,
         };
         fetch.phase = Phase::Opening(content.clone());
         let origin = fetch.origin.clone();
@@ -418,19 +419,25 @@ impl Node {
         }
         let manifest = transfer.content.manifest();
         let Some(place) = manifest.place(chunk) else { return };
-        let path = manifest.files()[place.file].path.clone();
+        let parts: Vec<ChunkPart> = manifest.parts(place).collect();
+        let path_of = |part: &ChunkPart| manifest.files()[part.file].path.clone();
+        let finished: Vec<Event> = parts
+            .iter()
+            .map(|part| Event::DownloadChunkFinished {
+                game: game.clone(),
+                path: path_of(part),
+                offset: part.offset,
+                length: part.len,
+                peer,
+            })
+            .collect();
         transfer.unannounced.push(chunk);
         let roster = &self.roster;
-        fetch.credit(peer, || roster.name_of(&peer), place.len, now);
+        // What is told and counted is the chunk of each file, however they travel.
+        fetch.credit(peer, || roster.name_of(&peer), finished.len() as u64, place.len, now);
         self.traffic.received_chunks += 1;
         self.traffic.received_bytes += place.len;
-        self.event(Event::DownloadChunkFinished {
-            game: game.clone(),
-            path,
-            offset: place.offset,
-            length: place.len,
-            peer,
-        });
+        finished.into_iter().for_each(|event| self.event(event));
         self.announce_chunks(now, game);
     }
 

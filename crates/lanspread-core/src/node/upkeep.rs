@@ -92,7 +92,7 @@ impl Node {
         let verdict = Verdict {
             content: here,
             bytes: manifest.total_bytes(),
-            chunks: manifest.chunk_count(),
+            chunks: verified.content.hashes().len() as u32,
             broken: verified.broken,
             room_has,
             repair,

@@ -227,8 +227,8 @@ fn stream(store: &Store, version: &Version, window: u32) -> (Result<(), InstallE
                 spool.drop_below(ChunkIndex(below));
             }
             // Twice is no harm.
-            spool.write_chunk(chunk, version.chunk(chunk.0)).unwrap();
-            spool.write_chunk(chunk, version.chunk(chunk.0)).unwrap();
+            spool.write_chunk(chunk, &version.chunk(chunk.0)).unwrap();
+            spool.write_chunk(chunk, &version.chunk(chunk.0)).unwrap();
         }
         job.join().unwrap()
     });
@@ -316,7 +316,7 @@ fn a_cancelled_stream_leaves_nothing_and_can_be_done_again() {
     let (cancel, (passed, told)) = (Cancel::new(), told());
     let outcome = thread::scope(|scope| {
         let job = scope.spawn(|| store.stream_install(&spool, &cancel, passed));
-        (0..6).for_each(|c| spool.write_chunk(ChunkIndex(c), version.chunk(c)).unwrap());
+        (0..6).for_each(|c| spool.write_chunk(ChunkIndex(c), &version.chunk(c)).unwrap());
         await_passed(&told, 6);
         cancel.cancel();
         job.join().unwrap()
@@ -336,7 +336,7 @@ fn a_crash_in_mid_stream_is_undone_at_the_next_start() {
     let (cancel, (passed, told)) = (Cancel::new(), told());
     thread::scope(|scope| {
         scope.spawn(|| store.stream_install(&spool, &cancel, passed));
-        (0..6).for_each(|c| spool.write_chunk(ChunkIndex(c), version.chunk(c)).unwrap());
+        (0..6).for_each(|c| spool.write_chunk(ChunkIndex(c), &version.chunk(c)).unwrap());
         await_passed(&told, 6);
         // What a killed process would leave: the record, the staging, the window.
         let copy = Lab::new();
@@ -375,7 +375,7 @@ fn a_chunk_that_is_being_served_keeps_its_place() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let spool = store.open_spool(&version.content).unwrap();
-    let put = |c: u32| spool.write_chunk(ChunkIndex(c), version.chunk(c)).unwrap();
+    let put = |c: u32| spool.write_chunk(ChunkIndex(c), &version.chunk(c)).unwrap();
     (2..5).for_each(put);
     let mut reader = store.chunk_reader(&version.content, true, ChunkIndex(3)).unwrap();
     spool.drop_below(ChunkIndex(5));

@@ -155,7 +155,7 @@ fn update(store: &Store) -> bool {
     let version = new();
     let Ok(incoming) = store.open_incoming(&version.content) else { return false };
     for chunk in 0..version.content.manifest().chunk_count() {
-        if incoming.write_chunk(lanspread_types::ChunkIndex(chunk), version.chunk(chunk)).is_err() {
+        if incoming.write_chunk(lanspread_types::ChunkIndex(chunk), &version.chunk(chunk)).is_err() {
             let _ = store.drop_incoming(&game("g"), version.content.content_id(), false);
             return false;
         }

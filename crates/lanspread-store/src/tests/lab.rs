@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use lanspread_types::manifest::ChunkPart;
 use lanspread_types::tree::{ChunkPosition, root_of};
 use lanspread_types::{
     ChunkHash, ChunkIndex, ChunkSize, FileEntry, GameContent, GameId, GameVersion, Manifest, RelPath,
@@ -119,15 +120,18 @@ impl Version {
         self.content.manifest().game()
     }
 
-    pub fn chunk(&self, chunk: u32) -> &[u8] {
+    pub fn chunk(&self, chunk: u32) -> Vec<u8> {
         let manifest = self.content.manifest();
-        let place = manifest.place(ChunkIndex(chunk)).unwrap();
-        let file = &self.files[manifest.files()[place.file].path.as_str()];
-        &file[place.offset as usize..(place.offset + place.len) as usize]
+        let parts = manifest.parts(manifest.place(ChunkIndex(chunk)).unwrap());
+        let bytes = |part: ChunkPart| {
+            let file = &self.files[manifest.files()[part.file].path.as_str()];
+            file[part.offset as usize..(part.offset + part.len) as usize].to_vec()
+        };
+        parts.flat_map(bytes).collect()
     }
 
     pub fn write(&self, incoming: &Incoming, chunks: impl IntoIterator<Item = u32>) {
-        chunks.into_iter().for_each(|c| incoming.write_chunk(ChunkIndex(c), self.chunk(c)).unwrap());
+        chunks.into_iter().for_each(|c| incoming.write_chunk(ChunkIndex(c), &self.chunk(c)).unwrap());
     }
 
     /// Downloads everything and commits it.

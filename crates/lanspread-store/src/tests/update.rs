@@ -276,6 +276,46 @@ fn an_update_that_does_not_unpack_leaves_what_is_installed() {
 // ---- verification
 
 #[test]
+fn changed_small_file_is_fetched_with_its_neighbours_that_stay() {
+    let lab = Lab::new();
+    let mut store = lab.open();
+    let files = |b: u64| {
+        let names = ["a.txt", "b.txt", "c.txt", "sub/d.txt"];
+        names.map(|name| (name, noise(if name == "b.txt" { b } else { 7 }, 5000)))
+    };
+    let old = Version::new("g", 20_250_101, &files(1));
+    old.download(&store);
+    let new = Version::new("g", 20_250_202, &files(2));
+    let inode = |path: &str| crate::walk::Look::at(&lab.path(path)).unwrap().identity;
+    let before = inode("g/a.txt");
+    assert_eq!(open(&store, &new), 0);
+    assert_eq!(missing(&store, &new), [0, 1], "the run and the sentinel");
+    new.write(&store.incoming(new.game()).unwrap(), [0]);
+    // What was fetched is there after a restart, although the files that stay are elsewhere.
+    drop(store);
+    store = lab.open();
+    open(&store, &new);
+    assert_eq!(missing(&store, &new), [1]);
+    finish(&store, &new);
+    assert_eq!(lab.tree("g"), new.files);
+    assert_eq!(inode("g/a.txt"), before, "what stays was not written");
+}
+
+#[test]
+fn renamed_small_files_are_taken_over_as_a_run() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let old = Version::new("g", 20_250_101, &[("a.txt", noise(1, 5000)), ("b.txt", noise(2, 6000))]);
+    old.download(&store);
+    let new = Version::new("g", 20_250_202, &[("x.txt", noise(2, 6000)), ("y.txt", noise(1, 5000))]);
+    assert_eq!(open(&store, &new), 11_000);
+    // They stand behind the sentinel, which is in no run.
+    assert_eq!(missing(&store, &new), [0]);
+    finish(&store, &new);
+    assert_eq!(lab.tree("g"), new.files);
+}
+
+#[test]
 fn verification_finds_each_broken_chunk_and_only_those_are_fetched() {
     let lab = Lab::new();
     let store = lab.open();

@@ -110,6 +110,10 @@ bench-find *ARGS:
     cargo build --release -p lanspread-peer-cli
     cargo run --release -p lanspread-bench -- find {{ARGS}}
 
+# a game of 100,000 small files, beside tar through a pipe
+bench-files *ARGS:
+    cargo run --release -p lanspread-bench -- files {{ARGS}}
+
 # BLAKE3 over chunks
 bench-hash *ARGS:
     cargo run --release -p lanspread-bench -- hash {{ARGS}}

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::competitors::{copy, http, quic, tracker};
-use crate::{find, hash, kill, lab, link, play, swarm};
+use crate::{files, find, hash, kill, lab, link, play, swarm};
 
 /// Benchmarks: our peers and the best others doing the same work, in network namespaces with shaped links.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ enum Command {
     Play(play::Options),
     /// From the start of a peer until all see each other
     Find(find::Options),
+    /// A game of many small files, beside tar through a pipe
+    Files(files::Options),
     /// BLAKE3 over chunks
     Hash(hash::Options),
     /// A receiver that is killed again and again, in mid-download and in mid-install
@@ -64,6 +66,7 @@ fn perform(command: &Command) -> Result<()> {
         Command::Cpu(options) => in_lab(|| link::run_cpu(options)),
         Command::Play(options) => in_lab(|| play::run(options)),
         Command::Find(options) => in_lab(|| find::run_find(options)),
+        Command::Files(options) => in_lab(|| files::run(options)),
         Command::Hash(options) => hash::run(options),
         Command::Kill(options) => kill::run(options),
         Command::Serve { addr, file } => http::serve(*addr, file),

@@ -34,6 +34,9 @@ pub enum Choice {
     Quic,
 }
 
+/// The other build of our peer.
+const BEFORE: &str = "lanspread-before";
+
 #[derive(Debug, Args)]
 pub struct Others {
     /// Our peer as a program; built from this tree without it
@@ -54,9 +57,8 @@ impl Others {
     /// Those of the chosen that can take part; says who cannot and why.
     pub fn contenders(&self, choices: &[Choice], click: Click) -> Result<Vec<Box<dyn Contender>>> {
         let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
-        if let Some(program) = &self.before {
-            let program = program.canonicalize().with_context(|| program.display().to_string())?;
-            contenders.push(Box::new(Lanspread { name: "lanspread-before", program, click }));
+        if let Some(program) = self.before_program()? {
+            contenders.push(Box::new(Lanspread { name: BEFORE, program, click }));
         }
         for &choice in choices {
             let contender = self.contender(choice, click)?;
@@ -85,6 +87,17 @@ impl Others {
             Choice::Scp => Box::new(Scp),
             Choice::Quic => Box::new(crate::competitors::quic::Quic),
         })
+    }
+
+    /// The builds of our peer that take part, each with its name.
+    pub fn our_programs(&self) -> Result<Vec<(&'static str, PathBuf)>> {
+        let before = self.before_program()?.map(|program| (BEFORE, program));
+        Ok(before.into_iter().chain([("lanspread", self.our_program()?)]).collect())
+    }
+
+    fn before_program(&self) -> Result<Option<PathBuf>> {
+        let Some(program) = &self.before else { return Ok(None) };
+        program.canonicalize().with_context(|| program.display().to_string()).map(Some)
     }
 
     /// The given program or, so that it is never an old one, what cargo makes of this tree now.

@@ -3,7 +3,7 @@
 //! | module | owns |
 //! | --- | --- |
 //! | `cli` | the command line, and that nothing is left behind |
-//! | `swarm`, `link`, `play`, `hash`, `kill` | one command each (`link` also `cpu`): situations, records, tables |
+//! | `swarm`, `link`, `play`, `files`, `hash`, `kill` | one command each (`link` also `cpu`): situations, records, tables |
 //! | `race` | one timed run |
 //! | `contender` | what a program must be able to do to take part |
 //! | `ours`, `peer` | lanspread as a contender: processes spoken to in JSON lines |
@@ -21,6 +21,7 @@ pub mod contender;
 pub mod contenders;
 pub mod disk_use;
 pub mod figures;
+pub mod files;
 pub mod find;
 pub mod game;
 pub mod hash;

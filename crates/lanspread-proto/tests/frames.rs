@@ -191,8 +191,8 @@ fn party_frames() -> Vec<(PartyFrame, String)> {
 #[test]
 fn golden_bytes_of_a_closed_hello() {
     let party = PartyName::new("friday").unwrap();
-    let bytes = hello::encode_closed(2, 4242, &party).unwrap();
-    assert_eq!(hex(&bytes), "14000000014c414e535052440200921001".to_owned() + "06667269646179");
+    let bytes = hello::encode_closed(3, 4242, &party).unwrap();
+    assert_eq!(hex(&bytes), "14000000014c414e535052440300921001".to_owned() + "06667269646179");
     assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Closed { listen_port: 4242, party }, bytes.len()))));
 }
 
@@ -202,9 +202,9 @@ fn a_hello(protocol: u16) -> Hello {
 
 #[test]
 fn golden_bytes_of_the_hello() {
-    let bytes = hello::encode(&a_hello(2)).unwrap();
-    assert_eq!(hex(&bytes), "13000000014c414e5350524402009210".to_owned() + "0003416e6e0178");
-    assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Hello(a_hello(2)), bytes.len()))));
+    let bytes = hello::encode(&a_hello(3)).unwrap();
+    assert_eq!(hex(&bytes), "13000000014c414e5350524403009210".to_owned() + "0003416e6e0178");
+    assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Hello(a_hello(3)), bytes.len()))));
     for cut in 0..bytes.len() {
         assert_eq!(hello::split(&bytes[..cut]), Ok(None));
     }

@@ -247,7 +247,7 @@ pub struct InvitationOrder {
 pub struct Invitation {
     /// What a guest opens in a browser; `null` while the door is closed.
     pub address: Option<String>,
-    /// The address with the organiser's key, for those who get it by a link; `null` while the door is closed.
+    /// The address with the organiser's key in it, to be sent as a link; `null` while the invite page is closed.
     pub link: Option<String>,
     /// The link as a QR code.
     pub picture: Option<Picture>,

@@ -1,4 +1,4 @@
-//! The command line, and the way out: whatever happens, nothing of the lab stays.
+//! The command line, and the clean-up of the lab at the end of every run, however it ends.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

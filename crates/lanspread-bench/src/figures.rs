@@ -98,7 +98,8 @@ impl fmt::Display for Spread {
     }
 }
 
-/// The smallest value that at least so many percent of all are not above (nearest rank). `None` of nothing.
+/// Returns a percentile by nearest rank: the smallest value that at least `percent` of the values do not exceed. `None` if
+/// there are no values.
 pub fn percentile(values: impl IntoIterator<Item = f64>, percent: f64) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

@@ -1,7 +1,7 @@
 //! `files`: a game of many small files, beside `tar` through a pipe.
 //!
-//! One source, one receiver, an unshaped link, everything in memory: what is left is the work for each file. What arrived is
-//! compared file by file.
+//! One source and one receiver share an unshaped link, and all files are in memory, so the time is that of the work for each
+//! file. The received files are compared with the originals.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ struct Record {
     bytes: u64,
     load_before: f64,
     seconds: f64,
-    /// Processor seconds; 0 of `tar`, which is not measured.
+    /// Processor seconds; 0 for `tar`, whose processes are not measured.
     sender_cpu_s: f64,
     receiver_cpu_s: f64,
 }
@@ -134,7 +134,7 @@ fn fetch(
     let (from, to) = (scratch.fresh("seed")?, scratch.fresh("receiver")?);
     fs::create_dir_all(from.join("games"))?;
     fs::create_dir_all(to.join("games"))?;
-    // The same files under a second name; a game's own folder may be a link to nowhere else.
+    // Hard links take no memory; a library ignores a game folder that is a symbolic link.
     copy_linked(game, &from.join("games").join(GAME_ID))?;
     let mut seed = Peer::start(program, &lab.hosts[0], "seed", &from)?;
     seed.wait_game("Ready", 0)?;

@@ -80,7 +80,7 @@ pub struct Game {
     pub archive: PathBuf,
     pub archive_bytes: u64,
     hash: blake3::Hash,
-    /// What it unpacks to.
+    /// Hash of each file that the archive unpacks to.
     files: BTreeMap<PathBuf, blake3::Hash>,
 }
 

@@ -43,7 +43,7 @@ pub struct Outcome {
     pub usage: Vec<Usage>,
     /// What the seed's shaper has sent.
     pub seed_sent_bytes: Option<u64>,
-    /// What has crossed the uplink of each group.
+    /// Bytes that crossed the uplink of each group.
     pub crossed: Vec<Crossed>,
     /// What each process has sent between the start and the end of the clock, chunks apart.
     pub sent: Vec<Option<Sent>>,
@@ -73,7 +73,7 @@ pub fn run(party: &mut dyn Party, room: &Room<'_>, plan: &Plan) -> Result<Outcom
     Ok(Outcome { start, finished_s, playable_s, victim_died_s, usage, seed_sent_bytes, crossed, sent })
 }
 
-/// What was counted between two readings of the same counters.
+/// Returns the difference between two readings of the same counters.
 fn since<T: Copy>(before: &[T], after: Vec<T>, difference: impl Fn(T, T) -> T) -> Vec<T> {
     after.into_iter().zip(before).map(|(after, before)| difference(after, *before)).collect()
 }

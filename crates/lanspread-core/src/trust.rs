@@ -50,9 +50,7 @@ impl Support {
 /// a whole party on one machine shares for trial, so there each port is a voice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Voice {
-    V4(Ipv4Addr),
-    /// The upper 64 bits.
-    V6(u64),
+    Address(lanspread_types::Origin),
     OnThisMachine(SocketAddr),
 }
 
@@ -61,8 +59,7 @@ impl Voice {
         match addr.ip().to_canonical() {
             _ if failpoint!("count-ports-as-voices") => Self::OnThisMachine(addr),
             IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => Self::OnThisMachine(addr),
-            IpAddr::V4(ip) => Self::V4(ip),
-            IpAddr::V6(ip) => Self::V6((ip.to_bits() >> 64) as u64),
+            ip => Self::Address(lanspread_types::Origin::of(ip)),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A closed party: how two peers prove to each other that they know the pass phrase, and who has proved it.
 //!
 //! SPAKE2 over Edwards25519 (RFC 9382 describes the construction; the constants and the transcript are those of the
-//! `spake2` crate), with the stretched pass phrase as password and the two TLS keys as identities. Both sides then show that they have the same key, by a tag that
-//! also covers the TLS session's channel binding: whoever stands between two sessions has two bindings and two pairs of
+//! `spake2` crate), with the stretched pass phrase as password and the two TLS keys as identities. Both sides then show that
+//! they have the same key, by a tag that also covers the TLS session's channel binding: whoever stands between two sessions has two bindings and two pairs of
 //! identities, so the tags of one are worth nothing in the other. The dialling side shows its tag first, so a wrong
 //! guess is always seen by the side that was asked. Nothing that is sent lets a pass phrase be tried out elsewhere.
 //!

@@ -38,7 +38,7 @@ const RESCAN_INTERVAL: Duration = Duration::from_secs(60);
 const RESCAN_AFTER_FAULT: Duration = Duration::from_secs(5);
 /// How long the node may sleep when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
-/// Sleep after a node was woken in vain: a fault of ours must not take a processor.
+/// Sleep while the node asks to be woken again and again, so that such a bug does not occupy a processor.
 const SPIN_PAUSE: Duration = Duration::from_millis(20);
 
 type Answered = Result<Reply, CommandError>;
@@ -113,13 +113,16 @@ impl Runtime {
         let mut rescan = tokio::time::interval_at(Moment::now() + RESCAN_INTERVAL, RESCAN_INTERVAL);
         self.tell_date();
         self.carry_out();
-        let mut woken_at = None;
+        let (mut woken_at, mut spin_reported) = (None, false);
         while !self.stopped {
             let now = self.now();
             let due = self.node.next_wakeup(now);
             let sleep = match woken_at.take() {
                 Some(woken) if due.is_some_and(|due| due <= woken) => {
-                    tracing::error!("the node was woken and wants to be woken again at once");
+                    // Once: a spin that a stranger causes must not fill the log.
+                    if !std::mem::replace(&mut spin_reported, true) {
+                        tracing::error!("the node was woken and wants to be woken again at once");
+                    }
                     debug_assert!(false, "the runtime spins");
                     SPIN_PAUSE
                 }

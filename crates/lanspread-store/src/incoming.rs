@@ -256,10 +256,8 @@ impl Incoming {
         for &chunk in &journalled.chunks {
             had.insert(chunk);
         }
-        for chunk in kept.keys().flat_map(|&at| content.manifest().chunks_of(at)) {
-            if is_kept_whole(content.manifest(), &kept, chunk) {
-                had.insert(ChunkIndex(chunk));
-            }
+        for (chunk, _) in kept_chunks(content.manifest(), &kept) {
+            had.insert(chunk);
         }
         let journal = HaveJournal::append_to(&path, id, &journalled).or_fault("open", &path)?;
         let progress = Progress { had, journal, unsynced: BTreeSet::new(), unsynced_bytes: 0 };
@@ -327,7 +325,7 @@ impl Incoming {
         if part.len < size {
             return files::write_all_at(&*self.file(part.file)?, bytes, at).or_fault("write", &path);
         }
-        // A whole file is written once, so its handle is of no further use.
+        // A whole file is written at once, so its handle is not kept.
         let file = self.make_file(part.file, &path).or_fault("open", &path)?;
         files::write_all_at(&file, bytes, at).or_fault("write", &path)
     }
@@ -488,11 +486,9 @@ impl Incoming {
         self.kept.contains_key(&at)
     }
 
-    /// Bytes in files that stay where they are, without those that are fetched all the same with their neighbours.
+    /// Bytes of the chunks whose files all stay where they are.
     pub(crate) fn kept_bytes(&self) -> u64 {
-        let manifest = self.content.manifest();
-        let stay = |&&at: &&usize| is_kept_whole(manifest, &self.kept, manifest.chunks_of(at).start);
-        self.kept.keys().filter(stay).map(|&at| manifest.files()[at].size).sum()
+        kept_chunks(self.content.manifest(), &self.kept).map(|(_, place)| place.len).sum()
     }
 
     /// Where the files are filled.
@@ -508,10 +504,7 @@ impl Incoming {
     }
 
     pub(crate) fn path(&self, file: usize) -> PathBuf {
-        if let Some(kept) = self.kept.get(&file) {
-            return kept.path.clone();
-        }
-        self.content.manifest().files()[file].path.to_path(&self.files)
+        path_of(&self.content, &self.files, &self.kept, file)
     }
 
     /// The open file, made at full size if it is not there. Its blocks are only taken as they are written, where the
@@ -539,10 +532,26 @@ impl Incoming {
     }
 }
 
-/// Whether all files of a chunk stay where the old version has them.
-fn is_kept_whole(manifest: &Manifest, kept: &BTreeMap<usize, Kept>, chunk: u32) -> bool {
-    let place = manifest.place(ChunkIndex(chunk));
-    place.is_some_and(|place| manifest.parts(place).all(|part| kept.contains_key(&part.file)))
+/// Returns the chunks whose files all stay where the old version has them.
+fn kept_chunks<'a>(
+    manifest: &'a Manifest,
+    kept: &'a BTreeMap<usize, Kept>,
+) -> impl Iterator<Item = (ChunkIndex, ChunkPlace)> + 'a {
+    // The files of a run follow each other and name the same chunk; it is looked at once.
+    let mut next = 0;
+    let chunks = kept.keys().flat_map(|&at| manifest.chunks_of(at)).filter(move |&chunk| {
+        let first = chunk >= next;
+        next = chunk + 1;
+        first
+    });
+    let placed = chunks.map(ChunkIndex).filter_map(|chunk| Some((chunk, manifest.place(chunk)?)));
+    placed.filter(|(_, place)| manifest.parts(*place).all(|part| kept.contains_key(&part.file)))
+}
+
+/// Returns where a file of a download is: in the folder that is filled or, if it stays, in the old version's.
+fn path_of(content: &GameContent, files: &Path, kept: &BTreeMap<usize, Kept>, file: usize) -> PathBuf {
+    let stays = kept.get(&file).map(|kept| kept.path.clone());
+    stays.unwrap_or_else(|| content.manifest().files()[file].path.to_path(files))
 }
 
 /// Decides which journalled chunks of an earlier run are really there.
@@ -587,8 +596,7 @@ impl Restored<'_> {
     }
 
     fn path(&self, file: usize) -> PathBuf {
-        let kept = self.kept.get(&file).map(|kept| kept.path.clone());
-        kept.unwrap_or_else(|| self.content.manifest().files()[file].path.to_path(self.files))
+        path_of(self.content, self.files, self.kept, file)
     }
 
     fn verifies(&self, chunk: ChunkIndex, place: ChunkPlace, buffer: &mut Vec<u8>) -> bool {

@@ -35,6 +35,10 @@ pub const GAME_BYTES_MAX: u64 = 4 << 40;
 /// Most chunks in one game. A game has some 256 to 4096 chunks, and small files share them; a very large game goes
 /// over that because a chunk is never larger than 8 MiB (4 TiB = 524,288 chunks).
 pub const CHUNKS_PER_GAME_MAX: u32 = 1 << 20;
+/// Most files in a run of small files that share a chunk: what one request may make a source open.
+pub const RUN_FILES_MAX: usize = 256;
+/// Largest run, in bytes. A source reads it into memory to send it.
+pub const RUN_BYTES_MAX: u64 = 1 << 20;
 
 /// Smallest chunk, in bytes.
 pub const CHUNK_BYTES_MIN: u64 = 64 << 10;

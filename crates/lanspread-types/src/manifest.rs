@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::chunk::{ChunkIndex, ChunkSize};
 use crate::failpoint;
 use crate::id::{ContentId, GameId};
-use crate::limits::{CHUNKS_PER_GAME_MAX, FILES_PER_GAME_MAX, GAME_BYTES_MAX};
+use crate::limits::{CHUNKS_PER_GAME_MAX, FILES_PER_GAME_MAX, GAME_BYTES_MAX, RUN_BYTES_MAX, RUN_FILES_MAX};
 use crate::path::{PathCollision, RelPath, check_collisions};
 use crate::tree::{ChunkHash, ChunkPosition, root_of};
 use crate::version::GameVersion;
@@ -97,11 +97,7 @@ pub struct ChunkPart {
     pub len: u64,
 }
 
-/// Most files in one run, which bounds the files that a chunk opens.
-const RUN_FILES_MAX: usize = 256;
-/// Largest run, in bytes. It is read into memory to be sent.
-const RUN_BYTES_MAX: u64 = 1 << 20;
-/// A file is small, and shares a chunk with its neighbours, if so many of its size fill a run.
+/// A file is small, and shares a chunk with its neighbours, if it fills at most one part in this many of a run.
 const SMALL_FILE_PART: u64 = 2;
 
 impl Manifest {

@@ -1,4 +1,4 @@
-//! Who stands behind which switch, and under which address.
+//! The switch and the address of each host.
 //!
 //! All hosts are in one subnet, 10.213.0.0/16. The third number of an address is that of the host's group.
 
@@ -29,7 +29,7 @@ struct Seat {
     place: usize,
 }
 
-/// The group of a host: the first one, which is the seed, is in the first group, and all others are spread in their order.
+/// Returns the group of a host. The seed is host 0, in the first group; the other hosts fill the groups evenly, in order.
 pub fn group_of(host: usize, hosts: usize, groups: usize) -> usize {
     host.saturating_sub(1) * groups / (hosts - 1).max(1)
 }

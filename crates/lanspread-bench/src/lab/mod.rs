@@ -96,7 +96,7 @@ impl Host {
     }
 }
 
-/// What has crossed the uplink of a group's switch, in bytes.
+/// Bytes that have crossed the uplink of a group's switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crossed {
     pub out_bytes: u64,
@@ -107,8 +107,8 @@ pub struct Crossed {
 #[derive(Debug)]
 pub struct Lab {
     pub hosts: Vec<Host>,
-    /// The namespace of the bridges, with an address of its own in the middle: for a tracker, whose traffic then burdens no
-    /// host's uplink but that of who asks.
+    /// The namespace of the bridges. A tracker runs at its address in the middle, so that asking it loads only the uplink of the
+    /// host that asks.
     pub switch: Host,
     groups: usize,
 }
@@ -142,7 +142,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// What has crossed the uplink of each group so far; nothing without groups or where uplinks are not shaped.
+    /// Returns the bytes that have crossed each group's uplink so far. Empty with a single switch or unshaped uplinks.
     pub fn uplinks(&self) -> Result<Vec<Crossed>> {
         if !self.has_uplinks() {
             return Ok(Vec::new());

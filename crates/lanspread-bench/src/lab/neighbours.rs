@@ -2,7 +2,7 @@
 //!
 //! The table's bounds are settings of the machine's root namespace. They are raised before a room is built that would not
 //! fit, and put back when the process ends; a note in the temporary folder tells the next start of a process that was
-//! killed. Settings that somebody else has changed meanwhile are left alone.
+//! killed. Settings that another program has changed meanwhile stay as they are.
 
 use std::fs;
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ pub fn make_room(hosts: usize) -> Result<()> {
     }
 }
 
-/// The note holds what the settings were before this process changed them, and what it made of them.
+/// Raises the bounds and notes the values before and after, for `put_back`.
 fn raise(now: Bounds, raised: Bounds) -> Result<()> {
     let note = note(&sweep::tag());
     let before =
@@ -99,7 +99,7 @@ pub fn put_back(tag: &str) {
     let note = note(tag);
     let Some((before, raised)) = fs::read_to_string(&note).ok().and_then(|text| parse(&text)) else { return };
     if Bounds::read().is_ok_and(|now| now == raised) {
-        // A larger table than before harms nobody.
+        // If this fails, the ARP table stays larger than before, which does no harm.
         let _ = before.write();
     }
     let _ = fs::remove_file(note);

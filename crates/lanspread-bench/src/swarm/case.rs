@@ -1,4 +1,4 @@
-//! Which rooms are measured: every combination of what was listed, and how long each must take at least.
+//! The rooms to measure, one for each combination of the listed values, and the shortest possible time of each.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const STAGGER: Duration = Duration::from_secs(5);
 /// The slow peer's part of the rate.
 const SLOW_PART: f64 = 0.2;
 
-/// What was listed on the command line.
+/// The values listed on the command line.
 #[derive(Debug, Clone, Copy)]
 pub struct Rooms<'a> {
     pub situations: &'a [Situation],
@@ -26,7 +26,7 @@ pub struct Rooms<'a> {
     pub uplink_mbit: Option<f64>,
 }
 
-/// One room, and what is done to it.
+/// One room and its situation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Case {
     pub situation: Situation,
@@ -105,7 +105,8 @@ impl Case {
         (0..self.receivers as u32).map(|receiver| step * receiver).collect()
     }
 
-    /// When who starts and who dies. The time limit is twice what a seed needs that serves one receiver after the other.
+    /// Returns when each receiver clicks and which one is killed. The time limit is twice the time in which the seed could serve
+    /// the receivers one after the other.
     pub fn plan(&self, archive_bytes: u64) -> Plan {
         let rates = self.links().into_iter().filter_map(|link| link.mbit_per_s).chain(self.uplink_mbit_per_s);
         let slowest = rates.fold(self.rate_mbit_per_s, f64::min);
@@ -135,12 +136,12 @@ impl Case {
         (0..self.receivers).map(earliest).collect()
     }
 
-    /// How long the last of the unhurt receivers must take at least.
+    /// Returns the shortest time in which the last unhurt receiver can be done, in seconds.
     pub fn bound_s(&self, archive_bytes: u64) -> f64 {
         self.earliest_s(archive_bytes).into_iter().take(self.unhurt()).fold(0.0, f64::max)
     }
 
-    /// The receivers that nothing is done to; they come first.
+    /// Returns the number of receivers that are neither slowed nor killed. They come first.
     pub fn unhurt(&self) -> usize {
         self.receivers - usize::from(matches!(self.situation, Situation::Slow | Situation::Killed))
     }
@@ -220,7 +221,7 @@ pub mod tests {
         close(Rooms { groups: 2, uplink_mbit: Some(5.0), ..ROOMS }, copy(5.0));
         let staggered = Rooms { situations: &[Situation::Staggered], ..ROOMS };
         close(staggered, 25.0 + copy(25.0));
-        // The second group's first click comes after 15 seconds; who clicks later finds the copy there.
+        // The second group's first click comes after 15 seconds; later clicks find a copy in the group.
         close(Rooms { groups: 2, uplink_mbit: Some(5.0), ..staggered }, 25.0 + copy(25.0));
         close(Rooms { groups: 2, uplink_mbit: Some(1.0), ..staggered }, 15.0 + copy(1.0));
     }

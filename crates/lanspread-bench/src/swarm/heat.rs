@@ -38,7 +38,7 @@ impl Heat<'_> {
             liar: case.liar(),
         };
         let mut party = contender.prepare(&room)?;
-        // What is installed takes as much memory again.
+        // An installed game takes as much memory again as its archive.
         let copies = case.receivers as u64 * if self.click == Click::Install { 2 } else { 1 };
         room.scratch.warm(bytes * copies)?;
         let load_before = Machine::load();

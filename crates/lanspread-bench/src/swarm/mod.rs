@@ -2,9 +2,9 @@
 //!
 //! | module | owns |
 //! | --- | --- |
-//! | `case` | which rooms are measured, and how long each must take at least |
+//! | `case` | the rooms to measure, and the shortest possible time of each |
 //! | `heat` | one contender's turn in one room |
-//! | `record` | what is kept of a run |
+//! | `record` | the figures of a run |
 //! | `table` | what people read |
 
 mod case;
@@ -30,7 +30,7 @@ use table::Results;
 /// Part of a link's bits that are payload: 1448 of each 1514 bytes that the shaper counts (MTU 1500, TCP with time stamps).
 pub const PAYLOAD_PART: f64 = 0.956;
 
-/// What is done to the room.
+/// An event or a condition that makes the room harder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Situation {

@@ -1,4 +1,4 @@
-//! What is kept of a run.
+//! The figures of a run.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ pub struct Record {
     pub run: u32,
     pub bytes: u64,
     pub load_before: f64,
-    /// How long the last of the unhurt receivers must take at least.
+    /// Shortest time in which the last unhurt receiver can be done.
     pub bound_s: f64,
     /// How long it took; seconds from the first click.
     pub last_s: f64,
     /// Until the unhurt receivers had the game complete.
     pub complete: Share,
-    /// Until they could play; nothing of those who do not install.
+    /// Until they could play; `None` without `--install`.
     pub playable: Option<Share>,
     /// Each receiver, from the first click.
     pub finished_s: Vec<Option<f64>>,
@@ -43,7 +43,7 @@ pub struct Record {
     /// Of all peers together.
     pub cpu_s: f64,
     pub seed_cpu_s: f64,
-    /// What the peers sent, chunks apart; nothing of programs that do not tell.
+    /// Messages and requests that the peers sent, without chunks; `None` for programs that do not count them.
     pub control: Option<Control>,
     pub verified: bool,
     pub remarks: Vec<Value>,
@@ -75,7 +75,7 @@ pub struct Control {
     pub requests_most: u64,
 }
 
-/// What is known of a run beside its outcome.
+/// The conditions of a run.
 #[derive(Debug)]
 pub struct Turn {
     pub contender: &'static str,
@@ -140,7 +140,7 @@ impl Share {
     }
 }
 
-/// Each receiver's time from its own click, as a multiple of what it must take at least.
+/// Returns each receiver's time from its own click over its own bound.
 fn own_shares(case: &Case, bytes: u64, times_s: &[Option<f64>]) -> Vec<Option<f64>> {
     let own = |((end, click), earliest): ((&Option<f64>, Duration), f64)| {
         let click = click.as_secs_f64();

@@ -306,7 +306,7 @@ impl Node {
             }
         }
         for game in &games {
-            // It was not its turn: full buffers, the rate limit or a download of higher priority.
+            // It is due and could not ask: buffers are full, or the rate limit or another download comes first.
             if let Some(transfer) = self.fetches.get_mut(game).and_then(Fetch::transfer_mut)
                 && transfer.swarm.next_wakeup().is_some_and(|at| at <= now)
             {
@@ -419,21 +419,17 @@ impl Node {
         }
         let manifest = transfer.content.manifest();
         let Some(place) = manifest.place(chunk) else { return };
-        let parts: Vec<ChunkPart> = manifest.parts(place).collect();
-        let path_of = |part: &ChunkPart| manifest.files()[part.file].path.clone();
-        let finished: Vec<Event> = parts
-            .iter()
-            .map(|part| Event::DownloadChunkFinished {
-                game: game.clone(),
-                path: path_of(part),
-                offset: part.offset,
-                length: part.len,
-                peer,
-            })
-            .collect();
+        let finished = |part: ChunkPart| Event::DownloadChunkFinished {
+            game: game.clone(),
+            path: manifest.files()[part.file].path.clone(),
+            offset: part.offset,
+            length: part.len,
+            peer,
+        };
+        let finished: Vec<Event> = manifest.parts(place).map(finished).collect();
         transfer.unannounced.push(chunk);
         let roster = &self.roster;
-        // What is told and counted is the chunk of each file, however they travel.
+        // Events and totals count the part of each file, as if small files did not share chunks.
         fetch.credit(peer, || roster.name_of(&peer), finished.len() as u64, place.len, now);
         self.traffic.received_chunks += 1;
         self.traffic.received_bytes += place.len;

@@ -87,7 +87,7 @@ impl Node {
             self.close(conn, CloseReason::Silent);
             self.closed(now, conn, CloseReason::Silent);
         }
-        // Only now, without those that are gone: their time is over, and would ask for a look at once.
+        // After the silent peers are removed: their deadlines have passed, and would wake the node again at once.
         self.look_for_silence();
     }
 }

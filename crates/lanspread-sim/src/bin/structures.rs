@@ -40,7 +40,7 @@ struct Options {
     #[arg(long, default_value_t = 1)]
     runs: u64,
     #[arg(long, value_enum, default_value = "mass-start")]
-    situation: What,
+    situation: Situation,
     /// Members of a row, instead of the square root of the receivers.
     #[arg(long)]
     width: Option<usize>,
@@ -65,33 +65,6 @@ enum Kind {
     CubeLowest,
     CubeLine,
     Rows,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum What {
-    MassStart,
-    Staggered,
-    Slow,
-    Uploads,
-    Dies,
-    ThreeDie,
-    SeedLeaves,
-    Groups,
-}
-
-impl From<What> for Situation {
-    fn from(what: What) -> Self {
-        match what {
-            What::MassStart => Self::MassStart,
-            What::Staggered => Self::Staggered,
-            What::Slow => Self::Slow,
-            What::Uploads => Self::Uploads,
-            What::Dies => Self::Dies,
-            What::ThreeDie => Self::ThreeDie,
-            What::SeedLeaves => Self::SeedLeaves,
-            What::Groups => Self::Groups,
-        }
-    }
 }
 
 impl Options {
@@ -123,7 +96,7 @@ impl Options {
         }
         room.ahead = self.ahead.unwrap_or(room.ahead);
         room.window = self.window.unwrap_or(room.window);
-        room.with(self.situation.into())
+        room.with(self.situation)
     }
 }
 

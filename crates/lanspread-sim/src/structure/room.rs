@@ -40,7 +40,7 @@ pub enum Stalls {
 }
 
 /// What is out of the ordinary in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Situation {
     MassStart,
     /// Each receiver clicks five seconds after the one before.

@@ -104,20 +104,7 @@ pub fn refused_phrase(browser: &Browser) {
 }
 
 fn catalog(driver: &Driver) {
-    let ada = Peer::run("ada", &[], |games| {
-        game(games, "listed", VERSION, 1000);
-    });
-    let file = |name: &str| ada.folder().join(name).to_str().unwrap().to_owned();
-    let (key, list) = (file("organiser.key"), file("party.toml"));
-    let said = ada.command_line(&["catalog", "key", &key]);
-    let public = said.lines().find_map(|line| line.strip_prefix("Public key: ")).unwrap().to_owned();
-    wait_until("the game is ready", || ada.game("listed")["availability"] == "Ready");
-    ada.command_line(&["catalog", "make", "--title", "Friday", "-o", &list]);
-    ada.command_line(&["catalog", "sign", &list, "--key", &key]);
-    let bela = Peer::run("bela", &["--catalog", &list], |games| {
-        game(games, "listed", VERSION, 1000);
-        tiny_game(games, "unlisted");
-    });
+    let (bela, public) = trusted_party();
     let me = Peer::run("me", &[], |_| {});
     let browser = opened(driver, &me);
     settings(&browser);

@@ -18,6 +18,7 @@ const JOB_TAKES: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Guest {
     pub id: PeerId,
+    pub addr: SocketAddr,
     pub node: Node,
     pub disk: Disk,
     pub alive: bool,
@@ -40,8 +41,17 @@ pub struct Disk {
 }
 
 impl Guest {
-    pub fn new(at: usize, id: PeerId, disk: Disk, seed: u64, tuning: &Tuning) -> Self {
-        Self { id, node: node(at, id, seed, tuning), disk, alive: true, life: 0, wake_planned: None }
+    pub fn new(at: usize, group: usize, id: PeerId, disk: Disk, seed: u64, tuning: &Tuning) -> Self {
+        let addr = addr_of(at, group);
+        Self {
+            id,
+            addr,
+            node: node(at, addr, id, seed, tuning),
+            disk,
+            alive: true,
+            life: 0,
+            wake_planned: None,
+        }
     }
 
     /// The process ends: what is on disk stays.
@@ -52,16 +62,16 @@ impl Guest {
 
     /// It is started again.
     pub fn restart(&mut self, at: usize, seed: u64, tuning: &Tuning) {
-        self.node = node(at, self.id, seed, tuning);
+        self.node = node(at, self.addr, self.id, seed, tuning);
         self.alive = true;
     }
 }
 
-fn node(at: usize, me: PeerId, seed: u64, tuning: &Tuning) -> Node {
+fn node(at: usize, addr: SocketAddr, me: PeerId, seed: u64, tuning: &Tuning) -> Node {
     let mut node = Node::new(NodeConfig {
         me,
         name: name_of(at),
-        addr: addr_of(at),
+        addr,
         games_dir: "games".into(),
         catalog: Catalog::Open,
         limits: RateLimits::default(),
@@ -76,9 +86,9 @@ pub fn name_of(at: usize) -> String {
     format!("guest {at}")
 }
 
-/// The guest's number is in its address.
-pub fn addr_of(at: usize) -> SocketAddr {
-    SocketAddr::from(([10, 0, (at >> 8) as u8, at as u8], 4000))
+/// The address of a guest: its group is the subnet, its number the rest.
+fn addr_of(at: usize, group: usize) -> SocketAddr {
+    SocketAddr::from(([10, group as u8, (at >> 8) as u8, at as u8], 4000))
 }
 
 pub fn guest_at(addr: SocketAddr) -> usize {
@@ -154,5 +164,16 @@ impl Disk {
             stamp: FileStamp(1),
         };
         Scan { games: if self.committed { vec![game] } else { Vec::new() }, ..Scan::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_a_subnet_of_its_own() {
+        assert_eq!(addr_of(300, 3), SocketAddr::from(([10, 3, 1, 44], 4000)));
+        assert_eq!(guest_at(addr_of(300, 3)), 300);
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use lanspread_sim::network::LinkRate;
+use lanspread_sim::party::GOODPUT;
 use lanspread_sim::plot::{Chart, Line};
-use lanspread_sim::{Fault, Party, PeerSpec, Report, World};
+use lanspread_sim::{Fault, Party, PeerSpec, Report, Spread, World};
 
 /// Plays a party of many peers in virtual time.
 #[derive(Debug, Parser)]
@@ -31,6 +32,15 @@ struct Options {
     /// One way from a peer to the switch, in microseconds.
     #[arg(long, default_value_t = 200)]
     latency_us: u64,
+    /// Switches behind one core switch; receivers are spread over them, the seed is at the first.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
+    groups: u64,
+    /// Mbit/s of each switch's uplink, in each direction; without it, that of one host.
+    #[arg(long)]
+    uplink_mbit: Option<f64>,
+    /// Receivers go to the groups in turn instead of in blocks.
+    #[arg(long)]
+    interleaved: bool,
     /// What is out of the ordinary.
     #[arg(long, value_enum, default_value = "mass-start")]
     situation: Situation,
@@ -107,6 +117,11 @@ impl Options {
         let mut party = Party::mass_start(self.peers, self.mbit, self.mib << 20, seed);
         for peer in &mut party.peers {
             peer.latency = Duration::from_micros(self.latency_us);
+        }
+        if self.groups > 1 {
+            let rate = self.uplink_mbit.unwrap_or(self.mbit) * 1e6 / 8.0 * GOODPUT;
+            let spread = if self.interleaved { Spread::Interleaved } else { Spread::Blocks };
+            party = party.in_groups(self.groups as usize, LinkRate { up: rate, down: rate }, spread);
         }
         self.situation.arrange(&mut party);
         if self.tcp {
@@ -215,4 +230,11 @@ fn print(report: &Report) {
     };
     let peers: Vec<_> = report.peers.iter().flatten().map(one).collect();
     println!("  each, from the own click / own bound: {}", peers.join(" "));
+    if report.groups.len() > 1 {
+        let one = |group: &lanspread_sim::report::GroupReport| {
+            format!("{:.3} in, {:.3} out ({})", group.copies_in, group.copies_out, group.members)
+        };
+        let groups: Vec<_> = report.groups.iter().map(one).collect();
+        println!("  copies over each group's uplink (members): {}", groups.join("; "));
+    }
 }

@@ -1,7 +1,7 @@
-//! Bulk transfers through one switch that never blocks.
+//! Bulk transfers through one switch that never blocks, or through the switches of several groups of peers.
 //!
 //! Transfers are fluid: at every moment each has its weighted max-min fair share of its sender's uplink and its
-//! receiver's downlink, which is what TCP flows over one switch settle on (they find it in a few round trips, far below
+//! receiver's downlink, and of the uplinks of both groups' switches, which is what TCP flows over one switch settle on (they find it in a few round trips, far below
 //! the time of a chunk). Real flows do not share evenly: who has just lost a packet has less. So each transfer brings a
 //! weight. Two transfers between the same two peers share one connection, so they run one after the other; and the
 //! sender's system takes some bytes ahead of what has left: a transfer is *handed over* some time before it has *ended*.
@@ -17,6 +17,23 @@ use lanspread_core::time::Time;
 pub struct LinkRate {
     pub up: f64,
     pub down: f64,
+}
+
+/// One direction of a link: those of link `n` are `2n` (up) and `2n + 1` (down).
+pub type End = usize;
+
+/// The ends that something passes from one peer to another: its sender's and its receiver's, and those of the uplinks
+/// between two groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Path {
+    ends: [End; 4],
+    len: usize,
+}
+
+impl Path {
+    pub fn ends(&self) -> &[End] {
+        &self.ends[..self.len]
+    }
 }
 
 /// One chunk on its way.
@@ -44,6 +61,7 @@ pub enum Progress<T> {
 struct Flow<T> {
     from: usize,
     to: usize,
+    path: Path,
     /// The first runs, the others wait for it to end.
     queue: VecDeque<Transfer<T>>,
     /// So many of the queue, from the front, are handed over.
@@ -74,7 +92,11 @@ const DONE: f64 = 0.5;
 
 #[derive(Debug)]
 pub struct Network<T> {
+    /// Those of the peers, then the uplinks of the groups.
     links: Vec<LinkRate>,
+    /// The group of each peer, and the uplink of the first group; nobody has a group if there is one switch.
+    group_of: Vec<usize>,
+    first_uplink: usize,
     flows: Vec<Flow<T>>,
     /// Bytes that a connection takes ahead of what has left.
     ahead: f64,
@@ -86,6 +108,8 @@ pub struct Network<T> {
 impl<T: Clone> Network<T> {
     pub fn new(links: Vec<LinkRate>, ahead: u64) -> Self {
         Self {
+            first_uplink: links.len(),
+            group_of: Vec::new(),
             links,
             flows: Vec::new(),
             ahead: ahead as f64,
@@ -93,6 +117,25 @@ impl<T: Clone> Network<T> {
             stale: false,
             next_done: None,
         }
+    }
+
+    /// Puts each peer behind the switch of its group. The switches' uplinks meet in a core switch that never blocks.
+    pub fn with_groups(mut self, group_of: Vec<usize>, uplinks: &[LinkRate]) -> Self {
+        self.links.truncate(self.first_uplink);
+        self.links.extend(uplinks);
+        self.group_of = group_of;
+        self
+    }
+
+    /// What lies between two peers.
+    pub fn path(&self, from: usize, to: usize) -> Path {
+        let (mut ends, mut len) = ([from * 2, to * 2 + 1, 0, 0], 2);
+        if let (Some(a), Some(b)) = (self.group_of.get(from), self.group_of.get(to))
+            && a != b
+        {
+            (ends[2], ends[3], len) = ((self.first_uplink + a) * 2, (self.first_uplink + b) * 2 + 1, 4);
+        }
+        Path { ends, len }
     }
 
     /// Adds a transfer. Returns whether it runs at once.
@@ -104,21 +147,31 @@ impl<T: Clone> Network<T> {
             flow.queue.push_back(transfer);
             return false;
         }
-        let remaining = transfer.bytes as f64;
-        self.flows.push(Flow { from, to, queue: [transfer].into(), handed: 0, remaining, rate: 0.0 });
+        let (path, remaining) = (self.path(from, to), transfer.bytes as f64);
+        self.flows.push(Flow { from, to, path, queue: [transfer].into(), handed: 0, remaining, rate: 0.0 });
         true
     }
 
-    /// Ends all transfers between some peers, unfinished.
-    pub fn cut(&mut self, ends: impl Fn(usize, usize) -> bool, now: Time) {
+    /// Ends all transfers between some peers, unfinished. Returns those that ran, with the bytes that had left.
+    pub fn cut(&mut self, between: impl Fn(usize, usize) -> bool, now: Time) -> Vec<(Transfer<T>, u64)> {
         self.settle(now);
-        self.flows.retain(|flow| !ends(flow.from, flow.to));
+        let mut ran = Vec::new();
+        self.flows.retain_mut(|flow| {
+            let cut = between(flow.from, flow.to);
+            if cut && let Some(transfer) = flow.queue.pop_front() {
+                let left = (transfer.bytes as f64 - flow.remaining).max(0.0) as u64;
+                ran.push((transfer, left));
+            }
+            !cut
+        });
         self.stale = true;
+        ran
     }
 
-    pub fn set_rate(&mut self, peer: usize, rate: LinkRate, now: Time) {
+    /// Changes the rate of a link: a peer's, or the uplink of a group, which follow those of the peers.
+    pub fn set_rate(&mut self, link: usize, rate: LinkRate, now: Time) {
         self.settle(now);
-        self.links[peer] = rate;
+        self.links[link] = rate;
         self.stale = true;
     }
 
@@ -176,7 +229,7 @@ impl<T: Clone> Network<T> {
         }
     }
 
-    /// Progressive filling: the most contended end of a link gives each of its flows the same share; what they cannot
+    /// Progressive filling: the most contended end on any path gives each of its flows the same share; what they cannot
     /// use elsewhere is left to the others; and so on. An end's share only grows while others are settled, so a heap
     /// with stale entries finds the next one.
     fn share(&mut self) {
@@ -185,7 +238,7 @@ impl<T: Clone> Network<T> {
         let weight = |flow: &Flow<T>| flow.queue.front().map_or(1.0, |transfer| transfer.weight);
         let mut open = vec![(0_usize, 0.0); ends];
         for (index, flow) in self.flows.iter().enumerate() {
-            for end in [flow.from * 2, flow.to * 2 + 1] {
+            for &end in flow.path.ends() {
                 at_end[end].push(index);
                 open[end] = (open[end].0 + 1, open[end].1 + weight(flow));
             }
@@ -214,7 +267,7 @@ impl<T: Clone> Network<T> {
                 let flow = &mut self.flows[index];
                 let weight = flow.queue.front().map_or(1.0, |transfer| transfer.weight);
                 flow.rate = (per_weight * weight).max(1.0);
-                for other in [flow.from * 2, flow.to * 2 + 1] {
+                for &other in flow.path.ends() {
                     left[other] -= flow.rate;
                     open[other] = (open[other].0 - 1, open[other].1 - weight);
                 }
@@ -235,7 +288,10 @@ mod tests {
 
     /// When which transfer ended, and when it was handed over.
     fn play(links: Vec<LinkRate>, ahead: u64, transfers: Vec<Transfer<usize>>) -> Vec<(f64, f64)> {
-        let mut network = Network::new(links, ahead);
+        play_on(Network::new(links, ahead), transfers)
+    }
+
+    fn play_on(mut network: Network<usize>, transfers: Vec<Transfer<usize>>) -> Vec<(f64, f64)> {
         let mut times = vec![(0.0, 0.0); transfers.len()];
         for transfer in transfers {
             network.start(transfer, Time::START);
@@ -253,9 +309,18 @@ mod tests {
     }
 
     fn finish(links: Vec<LinkRate>, transfers: &[(usize, usize, u64)]) -> Vec<(usize, f64)> {
+        finish_on(Network::new(links, 0), transfers)
+    }
+
+    fn finish_on(network: Network<usize>, transfers: &[(usize, usize, u64)]) -> Vec<(usize, f64)> {
         let all =
             transfers.iter().enumerate().map(|(tag, &(from, to, bytes))| transfer(from, to, bytes, 1.0, tag));
-        play(links, 0, all.collect()).into_iter().map(|(ended, _)| ended).enumerate().collect()
+        play_on(network, all.collect()).into_iter().map(|(ended, _)| ended).enumerate().collect()
+    }
+
+    /// Two groups of two behind uplinks with these rates.
+    fn two_groups(first: LinkRate, second: LinkRate) -> Network<usize> {
+        Network::new(vec![LINK; 4], 0).with_groups(vec![0, 0, 1, 1], &[first, second])
     }
 
     #[test]
@@ -270,9 +335,52 @@ mod tests {
     }
 
     #[test]
+    fn a_flow_between_groups_has_the_rate_of_the_narrower_uplink() {
+        let (wide, narrow) = (LinkRate { up: 50.0, down: 25.0 }, LinkRate { up: 10.0, down: 20.0 });
+        assert_eq!(finish_on(two_groups(wide, narrow), &[(0, 2, 1000)]), [(0, 50.0)]);
+        assert_eq!(finish_on(two_groups(wide, narrow), &[(2, 0, 1000)]), [(0, 100.0)]);
+        // Within a group no uplink counts.
+        assert_eq!(finish_on(two_groups(wide, narrow), &[(0, 1, 1000)]), [(0, 10.0)]);
+    }
+
+    #[test]
+    fn flows_between_groups_share_the_uplink_fairly() {
+        let uplink = LinkRate { up: 50.0, down: 50.0 };
+        // Both cross the same uplink: 25 each. What they leave of the first sender's link goes to its fellow.
+        let across = [(0, 2, 1000), (1, 3, 1000), (0, 1, 1500)];
+        assert_eq!(finish_on(two_groups(uplink, uplink), &across), [(0, 40.0), (1, 40.0), (2, 20.0)]);
+        // One in each direction: full duplex.
+        let duplex = [(0, 2, 1000), (2, 0, 1000)];
+        assert_eq!(finish_on(two_groups(uplink, uplink), &duplex), [(0, 20.0), (1, 20.0)]);
+    }
+
+    #[test]
+    fn uplinks_that_never_fill_change_nothing() {
+        let endless = LinkRate { up: f64::INFINITY, down: f64::INFINITY };
+        let transfers = [(0, 2, 1000), (0, 3, 700), (1, 2, 500), (3, 0, 900)];
+        let flat = Network::new(vec![LINK; 4], 0);
+        assert_eq!(finish_on(two_groups(endless, endless), &transfers), finish_on(flat, &transfers));
+    }
+
+    #[test]
+    fn what_is_cut_tells_what_had_left() {
+        let mut network = Network::new(vec![LINK; 2], 0);
+        for tag in 0..2 {
+            network.start(transfer(0, 1, 1000, 1.0, tag), Time::START);
+        }
+        let cut = network.cut(|from, _| from == 0, Time::from_start(Duration::from_secs(4)));
+        assert_eq!(
+            cut.into_iter().map(|(transfer, left)| (transfer.tag, left)).collect::<Vec<_>>(),
+            [(0, 400)]
+        );
+        assert_eq!(network.next_done(), None);
+    }
+
+    #[test]
     fn one_connection_carries_one_answer_after_the_other() {
         assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (0, 1, 1000)]), [(0, 10.0), (1, 20.0)]);
     }
+
     #[test]
     fn who_weighs_more_gets_more() {
         let both = vec![transfer(0, 1, 1000, 3.0, 0), transfer(0, 2, 1000, 1.0, 1)];

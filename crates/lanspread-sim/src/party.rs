@@ -1,5 +1,6 @@
 //! Who is there, over which links, and what goes wrong: plain data, so that a party can be printed and played again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lanspread_core::swarm::{Rng, Tuning};
@@ -15,6 +16,9 @@ pub struct Party {
     /// Size of the game's one archive, in bytes.
     pub game_bytes: u64,
     pub peers: Vec<PeerSpec>,
+    /// Rates of the uplinks from the switches of groups to the core switch; groups without one have an uplink that never
+    /// fills.
+    pub uplinks: BTreeMap<usize, LinkRate>,
     pub faults: Vec<Fault>,
     pub tuning: Tuning,
     /// Bytes that a sender's system takes ahead of what has left, on each connection.
@@ -28,6 +32,8 @@ pub struct Party {
 #[derive(Debug, Clone)]
 pub struct PeerSpec {
     pub rate: LinkRate,
+    /// The switch it is plugged into; each group is a subnet of its own.
+    pub group: usize,
     /// One way to the switch, together with what a loaded host takes to react.
     pub latency: Duration,
     /// Bytes per second that are hashed and written.
@@ -48,6 +54,7 @@ impl PeerSpec {
         let rate = mbit * 1e6 / 8.0 * GOODPUT;
         Self {
             rate: LinkRate { up: rate, down: rate },
+            group: 0,
             latency: Duration::from_micros(200),
             disk: 1e9,
             seed: false,
@@ -60,6 +67,15 @@ impl PeerSpec {
     pub fn seed(mbit: f64) -> Self {
         Self { seed: true, joins: None, ..Self::receiver(mbit) }
     }
+}
+
+/// How receivers are spread over groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// The first so many in the first group, and so on.
+    Blocks,
+    /// One to each group in turn.
+    Interleaved,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -93,12 +109,26 @@ impl Party {
             seed,
             game_bytes,
             peers,
+            uplinks: BTreeMap::new(),
             faults: Vec::new(),
             tuning: Tuning::default(),
             sent_ahead: 0,
             unfairness: 0.0,
             patience: 30.0,
         }
+    }
+
+    /// Spreads the receivers over groups behind switches with such uplinks. The seed is in the first group.
+    pub fn in_groups(mut self, groups: usize, uplink: LinkRate, spread: Spread) -> Self {
+        let receivers = self.peers.len() - 1;
+        for (at, peer) in self.peers.iter_mut().skip(1).enumerate() {
+            peer.group = match spread {
+                Spread::Blocks => at * groups / receivers,
+                Spread::Interleaved => at % groups,
+            };
+        }
+        self.uplinks = (0..groups).map(|group| (group, uplink)).collect();
+        self
     }
 
     /// With what TCP and the systems under it do to such a room, as far as it was seen on real links: the makespans of
@@ -147,22 +177,39 @@ impl Party {
         party
     }
 
-    /// The time that one copy of the game takes over the narrower of two links: that of the widest seed and that of
-    /// the slowest peer who clicks.
+    /// How many groups there are, empty ones between them counted.
+    pub fn group_count(&self) -> usize {
+        self.peers.iter().map(|peer| peer.group + 1).max().unwrap_or(1)
+    }
+
+    /// The uplink of a group.
+    pub fn uplink(&self, group: usize) -> LinkRate {
+        let endless = LinkRate { up: f64::INFINITY, down: f64::INFINITY };
+        self.uplinks.get(&group).copied().unwrap_or(endless)
+    }
+
+    /// The time that one copy of the game takes over the narrowest of the links that it has to pass: that of the widest
+    /// seed, that of the slowest peer who clicks, and the uplink of a group that has no seed.
     pub fn bound(&self) -> Duration {
-        let up = self.peers.iter().filter(|p| p.seed).map(|p| p.rate.up).fold(0.0, f64::max);
-        let down = self
-            .peers
-            .iter()
-            .filter(|p| p.joins.is_some())
-            .map(|p| p.rate.down)
-            .fold(f64::INFINITY, f64::min);
+        let seeds = || self.peers.iter().filter(|p| p.seed);
+        let up = seeds().map(|p| p.rate.up).fold(0.0, f64::max);
+        let down_of = |peer: &PeerSpec| {
+            let fed_from_outside = seeds().all(|seed| seed.group != peer.group);
+            let uplink = if fed_from_outside { self.uplink(peer.group).down } else { f64::INFINITY };
+            peer.rate.down.min(uplink)
+        };
+        let down = self.peers.iter().filter(|p| p.joins.is_some()).map(down_of).fold(f64::INFINITY, f64::min);
         Duration::from_secs_f64(self.game_bytes as f64 / up.min(down).max(1.0))
     }
 
     /// The same for one peer alone, from its click.
     pub fn bound_of(&self, peer: usize) -> Duration {
-        let up = self.peers.iter().filter(|p| p.seed).map(|p| p.rate.up).sum::<f64>();
-        Duration::from_secs_f64(self.game_bytes as f64 / self.peers[peer].rate.down.min(up.max(1.0)))
+        let PeerSpec { rate, group, .. } = self.peers[peer];
+        let up_of =
+            |of: usize| self.peers.iter().filter(|p| p.seed && p.group == of).map(|p| p.rate.up).sum::<f64>();
+        let others = (0..self.group_count()).filter(|&other| other != group);
+        let from_outside = others.map(|other| up_of(other).min(self.uplink(other).up)).sum::<f64>();
+        let up = up_of(group) + from_outside.min(self.uplink(group).down);
+        Duration::from_secs_f64(self.game_bytes as f64 / rate.down.min(up.max(1.0)))
     }
 }

@@ -27,6 +27,8 @@ pub struct Report {
     pub messages: u64,
     /// What each peer took, from its click, complete and playable; `None` for seeds and those who died.
     pub peers: Vec<Option<PeerReport>>,
+    /// What crossed the uplink of each group.
+    pub groups: Vec<GroupReport>,
     /// Chunks had by the slowest, the median and the fastest receiver over time.
     pub progress: Vec<(Duration, [u32; 3])>,
     /// Peers that were found lying, by how many.
@@ -43,6 +45,14 @@ pub struct PeerReport {
     pub playable: Duration,
     /// What it could have taken at best.
     pub bound: Duration,
+}
+
+/// Copies of the game that crossed the uplink of a group, counted in bytes of chunks.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct GroupReport {
+    pub members: usize,
+    pub copies_in: f64,
+    pub copies_out: f64,
 }
 
 impl Report {

@@ -5,6 +5,7 @@ mod faults;
 mod outcome;
 mod tolls;
 
+use self::outcome::Crossing;
 use self::tolls::Tolls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -130,6 +131,8 @@ struct Tally {
     duplicates: u64,
     delivered: u64,
     corrupt: u64,
+    /// By group.
+    crossings: Vec<Crossing>,
     rejected: usize,
     bytes_in_flight_max: u64,
     events: u64,
@@ -151,13 +154,15 @@ impl World {
                 had.insert(ChunkIndex(chunk));
             });
             let disk = Disk::new(had, spec.disk);
-            guests.push(Guest::new(at, id, disk, rng.next_u64(), &party.tuning));
+            guests.push(Guest::new(at, spec.group, id, disk, rng.next_u64(), &party.tuning));
         }
         let rates: Vec<_> = party.peers.iter().map(|spec| spec.rate).collect();
+        let group_of = party.peers.iter().map(|spec| spec.group).collect();
+        let uplinks: Vec<_> = (0..party.group_count()).map(|group| party.uplink(group)).collect();
         let mut world = Self {
             by_id: guests.iter().enumerate().map(|(at, guest)| (guest.id, at)).collect(),
-            network: Network::new(rates.clone(), party.sent_ahead),
-            tolls: Tolls::new(rates),
+            tolls: Tolls::new(rates.iter().chain(&uplinks).copied().collect()),
+            network: Network::new(rates, party.sent_ahead).with_groups(group_of, &uplinks),
             watchers: (0..count).map(|_| Watcher::new(chunks)).collect(),
             manifest_bytes: lanspread_proto::manifest::encode(&content).map_or(0, |bytes| bytes.len() as u64),
             wire: Wire::default(),
@@ -169,7 +174,7 @@ impl World {
             commands: 0,
             have_size: (usize::MAX, 0),
             now: Time::START,
-            tally: Tally::default(),
+            tally: Tally { crossings: vec![Crossing::default(); party.group_count()], ..Tally::default() },
             party,
             content,
             guests,

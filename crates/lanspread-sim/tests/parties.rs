@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lanspread_sim::network::LinkRate;
-use lanspread_sim::{Fault, Party, PeerSpec, Report, World};
+use lanspread_sim::{Fault, Party, PeerSpec, Report, Spread, World};
 
 const MIB: u64 = 1 << 20;
 
@@ -147,6 +147,53 @@ fn a_late_guest_is_served_by_the_room_at_line_rate() {
     let late = report.peers[6].as_ref().unwrap();
     assert!(late.complete < late.bound.mul_f64(1.10), "{:?} of {:?}", late.complete, late.bound);
     assert!(report.seed_copies <= 1.05, "{}", report.seed_copies);
+}
+
+/// A party of one seed in the first group and so many receivers in the second, with an uplink of half a host's rate.
+fn behind_an_uplink(receivers: usize) -> Party {
+    let mut party = Party::mass_start(receivers, 100.0, 16 * MIB, 17);
+    party.peers[1..].iter_mut().for_each(|peer| peer.group = 1);
+    let half = party.peers[0].rate.up / 2.0;
+    party.uplinks.insert(1, LinkRate { up: half, down: half });
+    party
+}
+
+#[test]
+fn a_copy_that_crosses_an_uplink_is_counted_once() {
+    let party = behind_an_uplink(1);
+    let bound = party.bound();
+    assert_eq!(bound, party.bound_of(1));
+    let report = play(party);
+    let crossed: Vec<_> =
+        report.groups.iter().map(|group| (group.members, group.copies_in, group.copies_out)).collect();
+    assert_eq!(crossed, [(1, 0.0, 1.0), (1, 1.0, 0.0)]);
+    // The uplink is what it waits for: twice the time of its own link.
+    let alone = 16.0 * MIB as f64 / Party::mass_start(1, 100.0, MIB, 1).peers[0].rate.up;
+    assert!((bound.as_secs_f64() / alone - 2.0).abs() < 1e-6, "{bound:?}");
+    assert!((1.0..1.02).contains(&report.makespan_ratio()), "{}", report.makespan_ratio());
+}
+
+#[test]
+fn a_transfer_that_is_cut_counts_as_far_as_it_came() {
+    let mut party = behind_an_uplink(1);
+    let at = party.bound() / 2;
+    party.faults.push(Fault::Crash { peer: 1, at, back_after: Some(Duration::from_millis(200)) });
+    let report = play(party);
+    // What was under way is sent again, at most one chunk of it had crossed in part, and only chunks count.
+    let over = (report.groups[1].copies_in - 1.0) * 16.0 * MIB as f64;
+    assert!(over > 0.0 && over < 65536.0, "{over} bytes");
+    assert_eq!(report.groups[0].copies_out, report.groups[1].copies_in);
+}
+
+#[test]
+fn groups_on_uplinks_that_never_fill_are_one_room() {
+    let party = Party::mass_start(6, 100.0, 64 * MIB, 3);
+    let endless = LinkRate { up: f64::INFINITY, down: f64::INFINITY };
+    let report = play(party.clone().in_groups(2, endless, Spread::Interleaved));
+    let members: Vec<_> = report.groups.iter().map(|group| group.members).collect();
+    assert_eq!((report.bound, members), (party.bound(), vec![4, 3]));
+    assert!(report.groups[0].copies_out >= 1.0 && report.groups[1].copies_in >= 1.0);
+    assert!(report.makespan_ratio() <= 1.05, "{}", report.makespan_ratio());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use lanspread_types::message::{Hello, Message, Request, RequestId, Response};
 use lanspread_types::{ChunkIndex, PeerName};
 
 use super::{Event, Tag, World};
-use crate::guest::{addr_of, guest_at, name_of};
+use crate::guest::{guest_at, name_of};
 use crate::network::{Progress, Transfer};
 use crate::wire::other;
 
@@ -101,7 +101,7 @@ impl World {
             listen_port: 4000,
             program: String::new(),
         };
-        let (peer, addr) = (self.guests[end.peer].id, addr_of(end.peer));
+        let (peer, addr) = (self.guests[end.peer].id, self.guests[end.peer].addr);
         let connected = Connected { conn, peer, hello, addr, dialled: end.dialled };
         self.input(end.owner, Input::Net(NetInput::Connected(connected)))
     }
@@ -243,6 +243,7 @@ impl World {
                 if self.party.peers[*from].seed {
                     self.tally.seed_bytes += bytes;
                 }
+                self.count_crossing(*from, *to, *bytes);
                 let arrives = self.now + self.trip(*from, *to);
                 self.queue.plan(arrives, Event::Payload { link, id, chunk, true_bytes });
             }

@@ -75,14 +75,23 @@ impl World {
         for (link, unanswered) in links {
             self.link_lost(link, unanswered);
         }
-        self.network.cut(|from, to| (from, to) == (a, b) || (from, to) == (b, a), self.now);
+        self.cut(|from, to| (from, to) == (a, b) || (from, to) == (b, a));
+    }
+
+    /// Ends transfers, unfinished: what had left has crossed the switches.
+    fn cut(&mut self, between: impl Fn(usize, usize) -> bool) {
+        for (transfer, left) in self.network.cut(between, self.now) {
+            if transfer.tag.chunk.is_some() {
+                self.count_crossing(transfer.from, transfer.to, left);
+            }
+        }
     }
 
     /// A receiver closes its data connection to a source.
     pub(super) fn drop_source(&mut self, receiver: usize, source: usize) {
         if let Some((link, unanswered)) = self.wire.drop_link(receiver, source) {
             self.link_lost(link, unanswered);
-            self.network.cut(|from, to| (from, to) == (source, receiver), self.now);
+            self.cut(|from, to| (from, to) == (source, receiver));
         }
     }
 

@@ -6,7 +6,14 @@ use lanspread_core::time::Time;
 use lanspread_types::ChunkIndex;
 
 use super::{MEETING, World};
-use crate::report::{PeerReport, Report, unpacked_at};
+use crate::report::{GroupReport, PeerReport, Report, unpacked_at};
+
+/// Bytes of chunks that crossed the uplink of a group.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Crossing {
+    into: u64,
+    out: u64,
+}
 
 impl World {
     pub(super) fn note_progress(&mut self) {
@@ -20,6 +27,25 @@ impl World {
         if self.tally.progress.last().is_none_or(|(_, last)| last[1] != row[1]) {
             self.tally.progress.push((since_meeting(self.now), row));
         }
+    }
+
+    /// Bytes of chunks went from one guest to another.
+    pub(super) fn count_crossing(&mut self, from: usize, to: usize, bytes: u64) {
+        let (from, to) = (self.party.peers[from].group, self.party.peers[to].group);
+        if from != to {
+            self.tally.crossings[from].out += bytes;
+            self.tally.crossings[to].into += bytes;
+        }
+    }
+
+    fn group_reports(&self) -> Vec<GroupReport> {
+        let copies = |bytes: u64| bytes as f64 / self.content.manifest().total_bytes() as f64;
+        let one = |(group, crossing): (usize, &Crossing)| GroupReport {
+            members: self.party.peers.iter().filter(|peer| peer.group == group).count(),
+            copies_in: copies(crossing.into),
+            copies_out: copies(crossing.out),
+        };
+        self.tally.crossings.iter().enumerate().map(one).collect()
     }
 
     pub(super) fn report(self) -> Report {
@@ -62,6 +88,7 @@ impl World {
             control_bytes: self.tally.control_bytes / receivers.max(1) as u64,
             messages: self.tally.messages / receivers.max(1) as u64,
             peers,
+            groups: self.group_reports(),
             progress: self.tally.progress,
             rejected: self.tally.rejected,
             bytes_in_flight_max: self.tally.bytes_in_flight_max,

@@ -6,11 +6,16 @@
 //! weight. Two transfers between the same two peers share one connection, so they run one after the other; and the
 //! sender's system takes some bytes ahead of what has left: a transfer is *handed over* some time before it has *ended*.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+mod shares;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use lanspread_core::time::Time;
+
+use self::shares::Shares;
 
 /// Rates of one peer's full-duplex link, in bytes per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,14 +66,10 @@ pub enum Progress<T> {
 struct Flow<T> {
     from: usize,
     to: usize,
-    path: Path,
     /// The first runs, the others wait for it to end.
     queue: VecDeque<Transfer<T>>,
     /// So many of the queue, from the front, are handed over.
     handed: usize,
-    /// Bytes of the first that have not left.
-    remaining: f64,
-    rate: f64,
 }
 
 impl<T> Flow<T> {
@@ -79,25 +80,24 @@ impl<T> Flow<T> {
         let at = ahead - waiting.map(|transfer| transfer.bytes as f64).sum::<f64>();
         (self.handed < self.queue.len() && at >= 0.0).then_some(at)
     }
-
-    /// Seconds until something comes of it.
-    fn next(&self, ahead: f64) -> f64 {
-        let until = self.hands_over_at(ahead).unwrap_or(0.0);
-        (self.remaining - until).max(0.0) / self.rate
-    }
 }
 
 /// What remains of a transfer is compared with this, in bytes: sums of floats are not exact.
 const DONE: f64 = 0.5;
 
+/// Flows have the same index in `flows`, `remaining`, `until` and `shares`: what every step looks at lies side by side.
 #[derive(Debug)]
 pub struct Network<T> {
-    /// Those of the peers, then the uplinks of the groups.
-    links: Vec<LinkRate>,
     /// The group of each peer, and the uplink of the first group; nobody has a group if there is one switch.
     group_of: Vec<usize>,
     first_uplink: usize,
     flows: Vec<Flow<T>>,
+    index: HashMap<(usize, usize), usize>,
+    /// Bytes of each flow's first transfer that have not left.
+    remaining: Vec<f64>,
+    /// What remains when something next comes of the flow.
+    until: Vec<f64>,
+    shares: Shares,
     /// Bytes that a connection takes ahead of what has left.
     ahead: f64,
     now: Time,
@@ -108,10 +108,13 @@ pub struct Network<T> {
 impl<T: Clone> Network<T> {
     pub fn new(links: Vec<LinkRate>, ahead: u64) -> Self {
         Self {
-            first_uplink: links.len(),
             group_of: Vec::new(),
-            links,
+            first_uplink: links.len(),
             flows: Vec::new(),
+            index: HashMap::new(),
+            remaining: Vec::new(),
+            until: Vec::new(),
+            shares: Shares::new(&links),
             ahead: ahead as f64,
             now: Time::START,
             stale: false,
@@ -121,8 +124,7 @@ impl<T: Clone> Network<T> {
 
     /// Puts each peer behind the switch of its group. The switches' uplinks meet in a core switch that never blocks.
     pub fn with_groups(mut self, group_of: Vec<usize>, uplinks: &[LinkRate]) -> Self {
-        self.links.truncate(self.first_uplink);
-        self.links.extend(uplinks);
+        self.shares.add_links(uplinks);
         self.group_of = group_of;
         self
     }
@@ -143,46 +145,62 @@ impl<T: Clone> Network<T> {
         self.settle(now);
         self.stale = true;
         let (from, to) = (transfer.from, transfer.to);
-        if let Some(flow) = self.flows.iter_mut().find(|flow| (flow.from, flow.to) == (from, to)) {
-            flow.queue.push_back(transfer);
+        if let Some(&at) = self.index.get(&(from, to)) {
+            self.flows[at].queue.push_back(transfer);
+            self.look_ahead(at);
             return false;
         }
-        let (path, remaining) = (self.path(from, to), transfer.bytes as f64);
-        self.flows.push(Flow { from, to, path, queue: [transfer].into(), handed: 0, remaining, rate: 0.0 });
+        let at = self.flows.len();
+        self.index.insert((from, to), at);
+        self.remaining.push(transfer.bytes as f64);
+        self.until.push(0.0);
+        self.shares.add(self.path(from, to), transfer.weight);
+        self.flows.push(Flow { from, to, queue: [transfer].into(), handed: 0 });
+        self.look_ahead(at);
         true
     }
 
     /// Ends all transfers between some peers, unfinished. Returns those that ran, with the bytes that had left.
     pub fn cut(&mut self, between: impl Fn(usize, usize) -> bool, now: Time) -> Vec<(Transfer<T>, u64)> {
         self.settle(now);
+        self.stale = true;
+        let keep: Vec<bool> = self.flows.iter().map(|flow| !between(flow.from, flow.to)).collect();
+        if keep.iter().all(|&keep| keep) {
+            return Vec::new();
+        }
         let mut ran = Vec::new();
-        self.flows.retain_mut(|flow| {
-            let cut = between(flow.from, flow.to);
-            if cut && let Some(transfer) = flow.queue.pop_front() {
-                let left = (transfer.bytes as f64 - flow.remaining).max(0.0) as u64;
+        for (at, flow) in self.flows.iter_mut().enumerate().filter(|&(at, _)| !keep[at]) {
+            if let Some(transfer) = flow.queue.pop_front() {
+                let left = (transfer.bytes as f64 - self.remaining[at]).max(0.0) as u64;
                 ran.push((transfer, left));
             }
-            !cut
-        });
-        self.stale = true;
+        }
+        retain(&mut self.flows, &keep);
+        retain(&mut self.remaining, &keep);
+        retain(&mut self.until, &keep);
+        self.shares.retain(&keep);
+        self.index = self.flows.iter().enumerate().map(|(at, flow)| ((flow.from, flow.to), at)).collect();
         ran
     }
 
     /// Changes the rate of a link: a peer's, or the uplink of a group, which follow those of the peers.
     pub fn set_rate(&mut self, link: usize, rate: LinkRate, now: Time) {
         self.settle(now);
-        self.links[link] = rate;
+        self.shares.set_rate(link, rate);
         self.stale = true;
     }
 
     /// When something next comes of a transfer, if nothing changes until then.
     pub fn next_done(&mut self) -> Option<Time> {
         if self.stale {
-            self.share();
-            let soonest = self.flows.iter().map(|flow| flow.next(self.ahead)).min_by(f64::total_cmp);
+            self.shares.renew();
+            let each = self.remaining.iter().zip(&self.until).zip(self.shares.rates());
+            let soonest = each
+                .map(|((remaining, until), rate)| (remaining - until).max(0.0) / rate)
+                .fold(f64::INFINITY, f64::min);
             // Rounded up to the next nanosecond: never a moment too early.
-            self.next_done =
-                soonest.map(|s| self.now + Duration::from_nanos((s * 1e9).ceil().max(0.0) as u64 + 1));
+            let in_nanos = || Duration::from_nanos((soonest * 1e9).ceil().max(0.0) as u64 + 1);
+            self.next_done = (!self.flows.is_empty()).then(|| self.now + in_nanos());
             self.stale = false;
         }
         self.next_done
@@ -194,21 +212,28 @@ impl<T: Clone> Network<T> {
         self.settle(now);
         let mut done = Vec::new();
         for at in (0..self.flows.len()).rev() {
+            // Something is handed over before it has ended, and more of it remains then.
+            if self.remaining[at] > self.until[at] + DONE {
+                continue;
+            }
             let flow = &mut self.flows[at];
-            while flow.hands_over_at(self.ahead).is_some_and(|until| flow.remaining <= until + DONE) {
+            while flow.hands_over_at(self.ahead).is_some_and(|until| self.remaining[at] <= until + DONE) {
                 done.push(Progress::HandedOver(flow.queue[flow.handed].clone()));
                 flow.handed += 1;
             }
-            if flow.remaining <= DONE
+            if self.remaining[at] <= DONE
                 && let Some(ended) = flow.queue.pop_front()
             {
                 done.push(Progress::Ended(ended));
                 flow.handed -= 1;
-                match flow.queue.front() {
-                    Some(next) => flow.remaining = next.bytes as f64,
-                    None => drop(self.flows.swap_remove(at)),
-                }
+                let Some(next) = flow.queue.front() else {
+                    self.remove(at);
+                    continue;
+                };
+                self.remaining[at] = next.bytes as f64;
+                self.shares.set_weight(at, next.weight);
             }
+            self.look_ahead(at);
         }
         self.stale |= !done.is_empty();
         done
@@ -216,7 +241,24 @@ impl<T: Clone> Network<T> {
 
     /// The transfer that runs between two peers.
     pub fn runs(&self, from: usize, to: usize) -> Option<&Transfer<T>> {
-        self.flows.iter().find(|flow| (flow.from, flow.to) == (from, to))?.queue.front()
+        self.flows[*self.index.get(&(from, to))?].queue.front()
+    }
+
+    /// To be called when a flow's queue, or what is handed over of it, has changed.
+    fn look_ahead(&mut self, at: usize) {
+        self.until[at] = self.flows[at].hands_over_at(self.ahead).unwrap_or(0.0);
+    }
+
+    /// Removes a flow; the last one takes its index.
+    fn remove(&mut self, at: usize) {
+        let gone = self.flows.swap_remove(at);
+        self.index.remove(&(gone.from, gone.to));
+        if let Some(moved) = self.flows.get(at) {
+            self.index.insert((moved.from, moved.to), at);
+        }
+        self.remaining.swap_remove(at);
+        self.until.swap_remove(at);
+        self.shares.swap_remove(at);
     }
 
     /// Brings what remains of each flow up to now.
@@ -225,173 +267,14 @@ impl<T: Clone> Network<T> {
         if passed > 0.0 {
             self.next_done();
             self.now = now;
-            self.flows.iter_mut().for_each(|flow| flow.remaining -= flow.rate * passed);
-        }
-    }
-
-    /// Progressive filling: the most contended end on any path gives each of its flows the same share; what they cannot
-    /// use elsewhere is left to the others; and so on. An end's share only grows while others are settled, so a heap
-    /// with stale entries finds the next one.
-    fn share(&mut self) {
-        let ends = self.links.len() * 2;
-        let mut at_end: Vec<Vec<usize>> = vec![Vec::new(); ends];
-        let weight = |flow: &Flow<T>| flow.queue.front().map_or(1.0, |transfer| transfer.weight);
-        let mut open = vec![(0_usize, 0.0); ends];
-        for (index, flow) in self.flows.iter().enumerate() {
-            for &end in flow.path.ends() {
-                at_end[end].push(index);
-                open[end] = (open[end].0 + 1, open[end].1 + weight(flow));
-            }
-        }
-        let mut left: Vec<f64> = self.links.iter().flat_map(|link| [link.up, link.down]).collect();
-        let mut settled = vec![false; self.flows.len()];
-        let key = |left: f64, weights: f64| (left.max(0.0) / weights.max(1e-9) * 16.0) as u64;
-        let mut heap: BinaryHeap<_> = (0..ends)
-            .filter(|&end| open[end].0 > 0)
-            .map(|end| Reverse((key(left[end], open[end].1), end)))
-            .collect();
-        while let Some(Reverse((share, end))) = heap.pop() {
-            if open[end].0 == 0 {
-                continue;
-            }
-            let current = key(left[end], open[end].1);
-            if current > share {
-                heap.push(Reverse((current, end)));
-                continue;
-            }
-            let per_weight = left[end] / open[end].1.max(1e-9);
-            for &index in &at_end[end] {
-                if std::mem::replace(&mut settled[index], true) {
-                    continue;
-                }
-                let flow = &mut self.flows[index];
-                let weight = flow.queue.front().map_or(1.0, |transfer| transfer.weight);
-                flow.rate = (per_weight * weight).max(1.0);
-                for &other in flow.path.ends() {
-                    left[other] -= flow.rate;
-                    open[other] = (open[other].0 - 1, open[other].1 - weight);
-                }
-            }
+            let each = self.remaining.iter_mut().zip(self.shares.rates());
+            each.for_each(|(remaining, rate)| *remaining -= rate * passed);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LINK: LinkRate = LinkRate { up: 100.0, down: 100.0 };
-
-    fn transfer(from: usize, to: usize, bytes: u64, weight: f64, tag: usize) -> Transfer<usize> {
-        Transfer { from, to, bytes, weight, tag }
-    }
-
-    /// When which transfer ended, and when it was handed over.
-    fn play(links: Vec<LinkRate>, ahead: u64, transfers: Vec<Transfer<usize>>) -> Vec<(f64, f64)> {
-        play_on(Network::new(links, ahead), transfers)
-    }
-
-    fn play_on(mut network: Network<usize>, transfers: Vec<Transfer<usize>>) -> Vec<(f64, f64)> {
-        let mut times = vec![(0.0, 0.0); transfers.len()];
-        for transfer in transfers {
-            network.start(transfer, Time::START);
-        }
-        while let Some(at) = network.next_done() {
-            let seconds = (at.since_start().as_secs_f64() * 10.0).round() / 10.0;
-            for progress in network.advance(at) {
-                match progress {
-                    Progress::HandedOver(transfer) => times[transfer.tag].1 = seconds,
-                    Progress::Ended(transfer) => times[transfer.tag].0 = seconds,
-                }
-            }
-        }
-        times
-    }
-
-    fn finish(links: Vec<LinkRate>, transfers: &[(usize, usize, u64)]) -> Vec<(usize, f64)> {
-        finish_on(Network::new(links, 0), transfers)
-    }
-
-    fn finish_on(network: Network<usize>, transfers: &[(usize, usize, u64)]) -> Vec<(usize, f64)> {
-        let all =
-            transfers.iter().enumerate().map(|(tag, &(from, to, bytes))| transfer(from, to, bytes, 1.0, tag));
-        play_on(network, all.collect()).into_iter().map(|(ended, _)| ended).enumerate().collect()
-    }
-
-    /// Two groups of two behind uplinks with these rates.
-    fn two_groups(first: LinkRate, second: LinkRate) -> Network<usize> {
-        Network::new(vec![LINK; 4], 0).with_groups(vec![0, 0, 1, 1], &[first, second])
-    }
-
-    #[test]
-    fn flows_share_the_narrowest_end_fairly() {
-        assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000)]), [(0, 10.0)]);
-        assert_eq!(finish(vec![LINK; 3], &[(0, 1, 1000), (0, 2, 1000)]), [(0, 20.0), (1, 20.0)]);
-        // Full duplex: both directions at once.
-        assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (1, 0, 1000)]), [(0, 10.0), (1, 10.0)]);
-        // What a slow receiver cannot take is left to the other: 20 and 80, then 20 alone.
-        let slow = LinkRate { up: 20.0, down: 20.0 };
-        assert_eq!(finish(vec![LINK, slow, LINK], &[(0, 1, 1000), (0, 2, 1000)]), [(0, 50.0), (1, 12.5)]);
-    }
-
-    #[test]
-    fn a_flow_between_groups_has_the_rate_of_the_narrower_uplink() {
-        let (wide, narrow) = (LinkRate { up: 50.0, down: 25.0 }, LinkRate { up: 10.0, down: 20.0 });
-        assert_eq!(finish_on(two_groups(wide, narrow), &[(0, 2, 1000)]), [(0, 50.0)]);
-        assert_eq!(finish_on(two_groups(wide, narrow), &[(2, 0, 1000)]), [(0, 100.0)]);
-        // Within a group no uplink counts.
-        assert_eq!(finish_on(two_groups(wide, narrow), &[(0, 1, 1000)]), [(0, 10.0)]);
-    }
-
-    #[test]
-    fn flows_between_groups_share_the_uplink_fairly() {
-        let uplink = LinkRate { up: 50.0, down: 50.0 };
-        // Both cross the same uplink: 25 each. What they leave of the first sender's link goes to its fellow.
-        let across = [(0, 2, 1000), (1, 3, 1000), (0, 1, 1500)];
-        assert_eq!(finish_on(two_groups(uplink, uplink), &across), [(0, 40.0), (1, 40.0), (2, 20.0)]);
-        // One in each direction: full duplex.
-        let duplex = [(0, 2, 1000), (2, 0, 1000)];
-        assert_eq!(finish_on(two_groups(uplink, uplink), &duplex), [(0, 20.0), (1, 20.0)]);
-    }
-
-    #[test]
-    fn uplinks_that_never_fill_change_nothing() {
-        let endless = LinkRate { up: f64::INFINITY, down: f64::INFINITY };
-        let transfers = [(0, 2, 1000), (0, 3, 700), (1, 2, 500), (3, 0, 900)];
-        let flat = Network::new(vec![LINK; 4], 0);
-        assert_eq!(finish_on(two_groups(endless, endless), &transfers), finish_on(flat, &transfers));
-    }
-
-    #[test]
-    fn what_is_cut_tells_what_had_left() {
-        let mut network = Network::new(vec![LINK; 2], 0);
-        for tag in 0..2 {
-            network.start(transfer(0, 1, 1000, 1.0, tag), Time::START);
-        }
-        let cut = network.cut(|from, _| from == 0, Time::from_start(Duration::from_secs(4)));
-        assert_eq!(
-            cut.into_iter().map(|(transfer, left)| (transfer.tag, left)).collect::<Vec<_>>(),
-            [(0, 400)]
-        );
-        assert_eq!(network.next_done(), None);
-    }
-
-    #[test]
-    fn one_connection_carries_one_answer_after_the_other() {
-        assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (0, 1, 1000)]), [(0, 10.0), (1, 20.0)]);
-    }
-
-    #[test]
-    fn who_weighs_more_gets_more() {
-        let both = vec![transfer(0, 1, 1000, 3.0, 0), transfer(0, 2, 1000, 1.0, 1)];
-        let times = play(vec![LINK; 3], 0, both);
-        assert_eq!(times, [(13.3, 13.3), (20.0, 20.0)]);
-    }
-
-    #[test]
-    fn what_the_system_takes_ahead_is_handed_over_before_it_has_left() {
-        let three = (0..3).map(|tag| transfer(0, 1, 1000, 1.0, tag)).collect();
-        let times = play(vec![LINK; 2], 1500, three);
-        assert_eq!(times, [(10.0, 0.0), (20.0, 5.0), (30.0, 15.0)]);
-    }
+/// Keeps the elements that are marked.
+fn retain<E>(all: &mut Vec<E>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    all.retain(|_| keep.next().is_none_or(|&keep| keep));
 }

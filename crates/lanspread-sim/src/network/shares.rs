@@ -1,0 +1,199 @@
+//! Weighted max-min fair shares of the ends that flows pass.
+//!
+//! A change reaches only flows that are connected with it: by an end that both pass, or by flows between. Only their shares
+//! are found anew, in the same order and so to the same bit as if all were.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::{End, LinkRate, Path, retain};
+
+#[derive(Debug)]
+struct Member {
+    path: Path,
+    weight: f64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    members: Vec<Member>,
+    /// The share of each flow, in bytes per second.
+    rates: Vec<f64>,
+    ends: Vec<AtEnd>,
+    /// Ends at which something has changed since shares were last found.
+    changed: Vec<End>,
+    /// Whether a flow, and an end, was reached from one of those.
+    reached: Vec<bool>,
+    reached_ends: Vec<bool>,
+    settled: Vec<bool>,
+}
+
+#[derive(Debug, Default)]
+struct AtEnd {
+    capacity: f64,
+    /// Indices of the flows that pass it, in no order.
+    flows: Vec<usize>,
+    /// While shares are found: what is left, and how many flows have no share yet, with their weights.
+    left: f64,
+    open: usize,
+    open_weight: f64,
+}
+
+impl AtEnd {
+    /// Orders ends by what they would give a weight of one.
+    fn key(&self) -> u64 {
+        (self.left.max(0.0) / self.open_weight.max(1e-9) * 16.0) as u64
+    }
+}
+
+impl Shares {
+    pub fn new(links: &[LinkRate]) -> Self {
+        let mut shares = Self::default();
+        shares.add_links(links);
+        shares
+    }
+
+    pub fn add_links(&mut self, links: &[LinkRate]) {
+        let capacities = links.iter().flat_map(|link| [link.up, link.down]);
+        self.ends.extend(capacities.map(|capacity| AtEnd { capacity, ..AtEnd::default() }));
+    }
+
+    pub fn set_rate(&mut self, link: usize, rate: LinkRate) {
+        for (end, capacity) in [(link * 2, rate.up), (link * 2 + 1, rate.down)] {
+            if self.ends[end].capacity != capacity {
+                self.ends[end].capacity = capacity;
+                self.changed.push(end);
+            }
+        }
+    }
+
+    /// Adds a flow after the others.
+    pub fn add(&mut self, path: Path, weight: f64) {
+        let at = self.members.len();
+        path.ends().iter().for_each(|&end| self.ends[end].flows.push(at));
+        self.changed.extend(path.ends());
+        self.members.push(Member { path, weight });
+        self.rates.push(0.0);
+    }
+
+    pub fn set_weight(&mut self, at: usize, weight: f64) {
+        let member = &mut self.members[at];
+        if member.weight != weight {
+            member.weight = weight;
+            self.changed.extend(member.path.ends());
+        }
+    }
+
+    /// Removes a flow; the last one takes its index.
+    pub fn swap_remove(&mut self, at: usize) {
+        let gone = self.members.swap_remove(at);
+        self.rates.swap_remove(at);
+        for &end in gone.path.ends() {
+            self.ends[end].flows.retain(|&flow| flow != at);
+            self.changed.push(end);
+        }
+        let last = self.members.len();
+        if let Some(moved) = self.members.get(at) {
+            for &end in moved.path.ends() {
+                self.ends[end].flows.iter_mut().filter(|flow| **flow == last).for_each(|flow| *flow = at);
+                // The order of flows is that of their indices, and sums of floats depend on it.
+                self.changed.push(end);
+            }
+        }
+    }
+
+    /// Keeps the flows that are marked, in their order.
+    pub fn retain(&mut self, keep: &[bool]) {
+        retain(&mut self.members, keep);
+        retain(&mut self.rates, keep);
+        self.ends.iter_mut().for_each(|end| end.flows.clear());
+        for (at, member) in self.members.iter().enumerate() {
+            member.path.ends().iter().for_each(|&end| self.ends[end].flows.push(at));
+        }
+        self.changed.extend(0..self.ends.len());
+    }
+
+    /// The share of each flow, by index.
+    pub fn rates(&self) -> &[f64] {
+        &self.rates
+    }
+
+    /// Finds the shares that changes reach.
+    pub fn renew(&mut self) {
+        let ends = self.reach();
+        for &end in &ends {
+            let at_end = &mut self.ends[end];
+            at_end.flows.sort_unstable();
+            (at_end.left, at_end.open) = (at_end.capacity, at_end.flows.len());
+            at_end.open_weight = at_end.flows.iter().map(|&flow| self.members[flow].weight).sum();
+        }
+        self.fill(&ends);
+    }
+
+    /// The same flows and ends, with all shares found anew.
+    #[cfg(test)]
+    pub fn anew(&self) -> Self {
+        let capacities = self.ends.iter().map(|end| AtEnd { capacity: end.capacity, ..AtEnd::default() });
+        let mut anew = Self { ends: capacities.collect(), ..Self::default() };
+        self.members.iter().for_each(|member| anew.add(member.path, member.weight));
+        anew.renew();
+        anew
+    }
+
+    /// All ends that are connected with a change.
+    fn reach(&mut self) -> Vec<End> {
+        let mut ends = std::mem::take(&mut self.changed);
+        self.reached.clear();
+        self.reached.resize(self.members.len(), false);
+        self.reached_ends.clear();
+        self.reached_ends.resize(self.ends.len(), false);
+        ends.retain(|&end| !std::mem::replace(&mut self.reached_ends[end], true));
+        let mut next = 0;
+        while let Some(&end) = ends.get(next) {
+            next += 1;
+            for &flow in &self.ends[end].flows {
+                if !std::mem::replace(&mut self.reached[flow], true) {
+                    let others = self.members[flow].path.ends().iter();
+                    ends.extend(others.filter(|&&end| !std::mem::replace(&mut self.reached_ends[end], true)));
+                }
+            }
+        }
+        ends
+    }
+
+    /// Progressive filling: the most contended end gives each of its flows the same share; what they cannot use
+    /// elsewhere is left to the others; and so on. An end's share only grows while others are settled, so a heap with
+    /// stale entries finds the next one.
+    fn fill(&mut self, ends: &[End]) {
+        self.settled.clear();
+        self.settled.resize(self.members.len(), false);
+        let contended = ends.iter().filter(|&&end| self.ends[end].open > 0);
+        let mut heap: BinaryHeap<_> = contended.map(|&end| Reverse((self.ends[end].key(), end))).collect();
+        while let Some(Reverse((share, end))) = heap.pop() {
+            if self.ends[end].open == 0 {
+                continue;
+            }
+            let current = self.ends[end].key();
+            if current > share {
+                heap.push(Reverse((current, end)));
+                continue;
+            }
+            let per_weight = self.ends[end].left / self.ends[end].open_weight.max(1e-9);
+            for at in 0..self.ends[end].flows.len() {
+                let flow = self.ends[end].flows[at];
+                if std::mem::replace(&mut self.settled[flow], true) {
+                    continue;
+                }
+                let Member { path, weight } = &self.members[flow];
+                let rate = (per_weight * weight).max(1.0);
+                self.rates[flow] = rate;
+                for &other in path.ends() {
+                    let other = &mut self.ends[other];
+                    other.left -= rate;
+                    other.open -= 1;
+                    other.open_weight -= weight;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+use lanspread_core::swarm::Rng;
+
+use super::*;
+
+const LINK: LinkRate = LinkRate { up: 100.0, down: 100.0 };
+
+fn transfer(from: usize, to: usize, bytes: u64, weight: f64, tag: usize) -> Transfer<usize> {
+    Transfer { from, to, bytes, weight, tag }
+}
+
+/// When which transfer ended, and when it was handed over.
+fn play(links: Vec<LinkRate>, ahead: u64, transfers: Vec<Transfer<usize>>) -> Vec<(f64, f64)> {
+    play_on(Network::new(links, ahead), transfers)
+}
+
+fn play_on(mut network: Network<usize>, transfers: Vec<Transfer<usize>>) -> Vec<(f64, f64)> {
+    let mut times = vec![(0.0, 0.0); transfers.len()];
+    for transfer in transfers {
+        network.start(transfer, Time::START);
+    }
+    while let Some(at) = network.next_done() {
+        let seconds = (at.since_start().as_secs_f64() * 10.0).round() / 10.0;
+        for progress in network.advance(at) {
+            match progress {
+                Progress::HandedOver(transfer) => times[transfer.tag].1 = seconds,
+                Progress::Ended(transfer) => times[transfer.tag].0 = seconds,
+            }
+        }
+    }
+    times
+}
+
+fn finish(links: Vec<LinkRate>, transfers: &[(usize, usize, u64)]) -> Vec<(usize, f64)> {
+    finish_on(Network::new(links, 0), transfers)
+}
+
+fn finish_on(network: Network<usize>, transfers: &[(usize, usize, u64)]) -> Vec<(usize, f64)> {
+    let all =
+        transfers.iter().enumerate().map(|(tag, &(from, to, bytes))| transfer(from, to, bytes, 1.0, tag));
+    play_on(network, all.collect()).into_iter().map(|(ended, _)| ended).enumerate().collect()
+}
+
+/// Two groups of two behind uplinks with these rates.
+fn two_groups(first: LinkRate, second: LinkRate) -> Network<usize> {
+    Network::new(vec![LINK; 4], 0).with_groups(vec![0, 0, 1, 1], &[first, second])
+}
+
+#[test]
+fn flows_share_the_narrowest_end_fairly() {
+    assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000)]), [(0, 10.0)]);
+    assert_eq!(finish(vec![LINK; 3], &[(0, 1, 1000), (0, 2, 1000)]), [(0, 20.0), (1, 20.0)]);
+    // Full duplex: both directions at once.
+    assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (1, 0, 1000)]), [(0, 10.0), (1, 10.0)]);
+    // What a slow receiver cannot take is left to the other: 20 and 80, then 20 alone.
+    let slow = LinkRate { up: 20.0, down: 20.0 };
+    assert_eq!(finish(vec![LINK, slow, LINK], &[(0, 1, 1000), (0, 2, 1000)]), [(0, 50.0), (1, 12.5)]);
+}
+
+#[test]
+fn a_flow_between_groups_has_the_rate_of_the_narrower_uplink() {
+    let (wide, narrow) = (LinkRate { up: 50.0, down: 25.0 }, LinkRate { up: 10.0, down: 20.0 });
+    assert_eq!(finish_on(two_groups(wide, narrow), &[(0, 2, 1000)]), [(0, 50.0)]);
+    assert_eq!(finish_on(two_groups(wide, narrow), &[(2, 0, 1000)]), [(0, 100.0)]);
+    // Within a group no uplink counts.
+    assert_eq!(finish_on(two_groups(wide, narrow), &[(0, 1, 1000)]), [(0, 10.0)]);
+}
+
+#[test]
+fn flows_between_groups_share_the_uplink_fairly() {
+    let uplink = LinkRate { up: 50.0, down: 50.0 };
+    // Both cross the same uplink: 25 each. What they leave of the first sender's link goes to its fellow.
+    let across = [(0, 2, 1000), (1, 3, 1000), (0, 1, 1500)];
+    assert_eq!(finish_on(two_groups(uplink, uplink), &across), [(0, 40.0), (1, 40.0), (2, 20.0)]);
+    // One in each direction: full duplex.
+    let duplex = [(0, 2, 1000), (2, 0, 1000)];
+    assert_eq!(finish_on(two_groups(uplink, uplink), &duplex), [(0, 20.0), (1, 20.0)]);
+}
+
+#[test]
+fn uplinks_that_never_fill_change_nothing() {
+    let endless = LinkRate { up: f64::INFINITY, down: f64::INFINITY };
+    let transfers = [(0, 2, 1000), (0, 3, 700), (1, 2, 500), (3, 0, 900)];
+    let flat = Network::new(vec![LINK; 4], 0);
+    assert_eq!(finish_on(two_groups(endless, endless), &transfers), finish_on(flat, &transfers));
+}
+
+#[test]
+fn what_is_cut_tells_what_had_left() {
+    let mut network = Network::new(vec![LINK; 2], 0);
+    for tag in 0..2 {
+        network.start(transfer(0, 1, 1000, 1.0, tag), Time::START);
+    }
+    let cut = network.cut(|from, _| from == 0, Time::from_start(Duration::from_secs(4)));
+    assert_eq!(cut.into_iter().map(|(transfer, left)| (transfer.tag, left)).collect::<Vec<_>>(), [(0, 400)]);
+    assert_eq!(network.next_done(), None);
+}
+
+#[test]
+fn one_connection_carries_one_answer_after_the_other() {
+    assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (0, 1, 1000)]), [(0, 10.0), (1, 20.0)]);
+}
+
+#[test]
+fn who_weighs_more_gets_more() {
+    let both = vec![transfer(0, 1, 1000, 3.0, 0), transfer(0, 2, 1000, 1.0, 1)];
+    let times = play(vec![LINK; 3], 0, both);
+    assert_eq!(times, [(13.3, 13.3), (20.0, 20.0)]);
+}
+
+#[test]
+fn what_the_system_takes_ahead_is_handed_over_before_it_has_left() {
+    let three = (0..3).map(|tag| transfer(0, 1, 1000, 1.0, tag)).collect();
+    let times = play(vec![LINK; 2], 1500, three);
+    assert_eq!(times, [(10.0, 0.0), (20.0, 5.0), (30.0, 15.0)]);
+}
+
+/// What changes reach is all that they change: shares found step by step are those of a network that begins with all flows.
+#[test]
+fn shares_of_changed_flows_are_those_of_all_flows() {
+    let mut rng = Rng::new(5);
+    let links: Vec<_> = (0..12).map(|n| LinkRate { up: 90.0 + f64::from(n), down: 100.0 }).collect();
+    let uplink = LinkRate { up: 70.0, down: 110.0 };
+    let mut network =
+        Network::new(links, 300).with_groups((0..12).map(|peer| peer / 6).collect(), &[uplink, uplink]);
+    let mut crossed = 0;
+    for step in 0..20_000 {
+        let now = network.now;
+        // Three rooms of four that have nothing in common; the second one lies on both sides of the uplinks.
+        let a = rng.below(12) as usize;
+        let b = a / 4 * 4 + rng.below(4) as usize;
+        match rng.below(10) {
+            0..6 if a != b => {
+                let weight = 0.5 + rng.below(1000) as f64 / 997.0;
+                network.start(transfer(a, b, 200 + rng.below(800), weight, step), now);
+            }
+            6 => {
+                network.set_rate(a, LinkRate { up: 40.0 + rng.below(60) as f64, down: 100.0 }, now);
+            }
+            7 if step % 40 == 7 => drop(network.cut(|from, _| from == a, now)),
+            _ => {
+                if let Some(at) = network.next_done() {
+                    network.advance(at);
+                }
+            }
+        }
+        network.next_done();
+        let anew = network.shares.anew();
+        assert_eq!(network.shares.rates(), anew.rates(), "step {step}");
+        crossed += network.flows.iter().filter(|flow| flow.from / 6 != flow.to / 6).count();
+    }
+    assert!(crossed > 10_000, "{crossed}: this tests nothing");
+}

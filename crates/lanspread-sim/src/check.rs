@@ -84,6 +84,11 @@ impl Watcher {
         }
     }
 
+    /// The request was answered: it will not fail any more.
+    pub fn answered(&mut self, id: RequestId) {
+        self.by_id.remove(&id);
+    }
+
     /// Everything asked may be asked again: a source is gone.
     pub fn source_gone(&mut self) {
         self.asked.clear();

@@ -271,6 +271,8 @@ impl World {
         if guest.life != life || !self.wire.link_mut(link).outstanding.remove(&id) {
             return Ok(());
         }
+        self.watchers[at].answered(id);
+        let guest = &mut self.guests[at];
         // The download has ended meanwhile: nobody asks what became of it.
         if !guest.disk.is_open() {
             return Ok(());

@@ -21,9 +21,11 @@ impl World {
             .filter(|&at| self.party.peers[at].joins.is_some())
             .map(|at| self.guests[at].disk.had.count())
             .collect();
-        counts.sort_unstable();
-        let (slowest, fastest) = (counts[0], counts[counts.len() - 1]);
-        let row = [slowest, counts[counts.len() / 2], fastest];
+        let middle = counts.len() / 2;
+        let (before, &mut median, after) = counts.select_nth_unstable(middle);
+        let slowest = before.iter().copied().min().unwrap_or(median);
+        let fastest = after.iter().copied().max().unwrap_or(median);
+        let row = [slowest, median, fastest];
         if self.tally.progress.last().is_none_or(|(_, last)| last[1] != row[1]) {
             self.tally.progress.push((since_meeting(self.now), row));
         }

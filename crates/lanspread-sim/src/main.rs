@@ -53,6 +53,9 @@ struct Options {
     /// KiB that a sender's system takes ahead on each connection.
     #[arg(long)]
     ahead_kib: Option<u64>,
+    /// Milliseconds for which messages and requests wait at most behind the bulk on a full uplink.
+    #[arg(long, default_value_t = 0.0)]
+    queue_ms: f64,
     /// How unevenly flows share a link.
     #[arg(long)]
     unfairness: Option<f64>,
@@ -123,6 +126,7 @@ impl Options {
             let spread = if self.interleaved { Spread::Interleaved } else { Spread::Blocks };
             party = party.in_groups(self.groups as usize, LinkRate { up: rate, down: rate }, spread);
         }
+        party.queue = Duration::from_secs_f64(self.queue_ms / 1e3);
         self.situation.arrange(&mut party);
         if self.tcp {
             party = party.over_tcp();

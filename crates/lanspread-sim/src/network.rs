@@ -244,6 +244,28 @@ impl<T: Clone> Network<T> {
         self.flows[*self.index.get(&(from, to))?].queue.front()
     }
 
+    /// How long what is queued at a peer's uplink needs to leave, at most `longest`; nothing unless the uplink is full.
+    pub fn backlog(&mut self, peer: usize, longest: Duration, now: Time) -> Duration {
+        self.settle(now);
+        self.next_done();
+        let end = peer * 2;
+        if !self.shares.is_full(end) {
+            return Duration::ZERO;
+        }
+        let room = longest.as_secs_f64() * self.shares.capacity(end);
+        let mut bytes = 0.0;
+        for &at in self.shares.flows(end) {
+            let after_first = self.flows[at].queue.iter().skip(1).map(|transfer| transfer.bytes as f64);
+            for part in std::iter::once(self.remaining[at].max(0.0)).chain(after_first) {
+                bytes += part;
+                if bytes >= room {
+                    return longest;
+                }
+            }
+        }
+        Duration::from_secs_f64(bytes / self.shares.capacity(end))
+    }
+
     /// To be called when a flow's queue, or what is handed over of it, has changed.
     fn look_ahead(&mut self, at: usize) {
         self.until[at] = self.flows[at].hands_over_at(self.ahead).unwrap_or(0.0);

@@ -23,6 +23,8 @@ pub struct Party {
     pub tuning: Tuning,
     /// Bytes that a sender's system takes ahead of what has left, on each connection.
     pub sent_ahead: u64,
+    /// How much a host's uplink queues while it is full, as the time that it takes to leave. Messages wait for it.
+    pub queue: Duration,
     /// How unevenly TCP flows share a link: the standard deviation of the logarithm of their weights.
     pub unfairness: f64,
     /// Given up after so many times the bound.
@@ -113,6 +115,7 @@ impl Party {
             faults: Vec::new(),
             tuning: Tuning::default(),
             sent_ahead: 0,
+            queue: Duration::ZERO,
             unfairness: 0.0,
             patience: 30.0,
         }

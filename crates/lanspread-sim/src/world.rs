@@ -4,6 +4,7 @@ mod carry;
 mod faults;
 mod outcome;
 mod tolls;
+mod waits;
 
 use self::outcome::Crossing;
 use self::tolls::Tolls;
@@ -113,6 +114,8 @@ pub struct World {
     /// Crashed guests that will come back.
     returning: Vec<u32>,
     finished_at: Vec<Option<Time>>,
+    /// When the last message of each guest has left, or will have.
+    leaves_at: Vec<Time>,
     over: bool,
     commands: u64,
     manifest_bytes: u64,
@@ -170,6 +173,7 @@ impl World {
             splits: Vec::new(),
             returning: vec![0; count],
             finished_at: vec![None; count],
+            leaves_at: vec![Time::START; count],
             over: false,
             commands: 0,
             have_size: (usize::MAX, 0),

@@ -31,6 +31,18 @@ fn a_thousand_random_parties_break_no_rule() {
     println!("1200 parties, {faults} faults, {delivered} chunks in {:?}", start.elapsed());
 }
 
+/// The same on links that are less kind: behind two switches, and messages wait behind bulk.
+#[test]
+fn random_parties_on_unkind_links_break_no_rule() {
+    for seed in 0..400 {
+        let mut party = Party::random(seed);
+        let half = party.peers[0].rate.up / 2.0;
+        party = party.in_groups(2, LinkRate { up: half, down: half }, Spread::Interleaved);
+        party.queue = Duration::from_millis(seed % 50);
+        play(party);
+    }
+}
+
 /// Parties that once broke a rule.
 #[test]
 fn parties_that_failed_before() {

@@ -8,6 +8,9 @@ use std::collections::BinaryHeap;
 
 use super::{End, LinkRate, Path, retain};
 
+/// An end is full when not more than this part of it is left: sums of floats are not exact.
+const FULL: f64 = 1e-6;
+
 #[derive(Debug)]
 struct Member {
     path: Path,
@@ -33,7 +36,7 @@ struct AtEnd {
     capacity: f64,
     /// Indices of the flows that pass it, in no order.
     flows: Vec<usize>,
-    /// While shares are found: what is left, and how many flows have no share yet, with their weights.
+    /// What is left; and while shares are found, how many flows have none yet, with their weights.
     left: f64,
     open: usize,
     open_weight: f64,
@@ -111,6 +114,21 @@ impl Shares {
             member.path.ends().iter().for_each(|&end| self.ends[end].flows.push(at));
         }
         self.changed.extend(0..self.ends.len());
+    }
+
+    /// True if the flows that pass an end use all of it; to be asked when shares are up to date.
+    pub fn is_full(&self, end: End) -> bool {
+        let AtEnd { capacity, left, ref flows, .. } = self.ends[end];
+        !flows.is_empty() && left <= capacity * FULL
+    }
+
+    pub fn capacity(&self, end: End) -> f64 {
+        self.ends[end].capacity
+    }
+
+    /// Indices of the flows that pass an end.
+    pub fn flows(&self, end: End) -> &[usize] {
+        &self.ends[end].flows
     }
 
     /// The share of each flow, by index.

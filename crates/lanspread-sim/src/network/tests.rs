@@ -95,6 +95,34 @@ fn what_is_cut_tells_what_had_left() {
     assert_eq!(network.next_done(), None);
 }
 
+/// What a message of peer 0 waits for after so many seconds, four at most.
+fn backlog(mut network: Network<usize>, transfers: &[(usize, usize, u64)], seconds: u64) -> f64 {
+    for (tag, &(from, to, bytes)) in transfers.iter().enumerate() {
+        network.start(transfer(from, to, bytes, 1.0, tag), Time::START);
+    }
+    network.backlog(0, Duration::from_secs(4), Time::from_start(Duration::from_secs(seconds))).as_secs_f64()
+}
+
+#[test]
+fn what_is_queued_at_a_full_uplink_is_its_backlog() {
+    let three = |links: Vec<LinkRate>| Network::new(links, 0);
+    // At most the queue; then as much as is left, that of the same connection and of others alike.
+    assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 1000)], 0), 4.0);
+    assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 1000)], 8), 2.0);
+    assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 100), (0, 1, 100)], 0), 2.0);
+    assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 100), (0, 2, 200)], 0), 3.0);
+}
+
+#[test]
+fn an_uplink_that_is_not_full_has_no_backlog() {
+    let slow = LinkRate { up: 20.0, down: 20.0 };
+    assert_eq!(backlog(Network::new(vec![LINK, LINK], 0), &[], 0), 0.0);
+    assert_eq!(backlog(Network::new(vec![LINK, LINK], 0), &[(1, 0, 1000)], 0), 0.0);
+    // The receiver's downlink is full, or the uplink of the group.
+    assert_eq!(backlog(Network::new(vec![LINK, slow], 0), &[(0, 1, 1000)], 0), 0.0);
+    assert_eq!(backlog(two_groups(slow, LINK), &[(0, 2, 1000)], 0), 0.0);
+}
+
 #[test]
 fn one_connection_carries_one_answer_after_the_other() {
     assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (0, 1, 1000)]), [(0, 10.0), (1, 20.0)]);

@@ -48,7 +48,9 @@ impl World {
                 let to = self.wire.link(link).receiver;
                 self.count(at, to, &Response::Refused { id, reason });
                 let (peer, failure) = (self.guests[at].id, RequestFailure::Refused(reason));
-                self.on_link(link, NetInput::RequestFailed { peer, id, failure });
+                let arrives = self.leaves(at) + self.trip(at, to);
+                let input = NetInput::RequestFailed { peer, id, failure };
+                self.queue.plan(arrives, Event::OnLink { link, input });
             }
             Output::DropSource { peer } => {
                 let source = self.by_id[&peer];
@@ -83,8 +85,9 @@ impl World {
             return self.tell(from, trip, NetInput::PeerDialFailed { peer, reason: "nobody".to_owned() });
         }
         let conn = self.wire.connect(from, to);
+        let stands = self.now + trip * HANDSHAKE_TRIPS + self.wait(from) + self.wait(to);
         for conn in [conn, other(conn)] {
-            self.queue.plan(self.now + trip * HANDSHAKE_TRIPS, Event::Connected(conn));
+            self.queue.plan(stands, Event::Connected(conn));
         }
     }
 
@@ -121,7 +124,7 @@ impl World {
         self.tally.control_bytes += self.have_size.1;
         self.toll(end.owner, end.peer, self.have_size.1);
         self.tally.messages += 1;
-        let at = self.now + self.trip(end.owner, end.peer);
+        let at = self.leaves(end.owner) + self.trip(end.owner, end.peer);
         self.queue.plan(at, Event::Message(other(conn), message));
     }
 
@@ -133,7 +136,8 @@ impl World {
         }
         let (owner, peer) = (end.owner, end.peer);
         let theirs = if reason == CloseReason::Leaving { CloseReason::Goodbye } else { CloseReason::Lost };
-        self.tell(peer, self.trip(owner, peer), NetInput::Closed { conn: other(conn), reason: theirs });
+        let after = self.leaves(owner).since(self.now) + self.trip(owner, peer);
+        self.tell(peer, after, NetInput::Closed { conn: other(conn), reason: theirs });
     }
 
     // ---- data connections
@@ -158,7 +162,8 @@ impl World {
             }
             return Ok(());
         }
-        let link_id = self.wire.link_between(at, source, self.now + trip * (1 + HANDSHAKE_TRIPS));
+        let connected = self.now + trip * (1 + HANDSHAKE_TRIPS) + self.wait(at) + self.wait(source);
+        let link_id = self.wire.link_between(at, source, connected);
         let link = self.wire.link_mut(link_id);
         if !is_cancel {
             link.outstanding.insert(id);
@@ -166,7 +171,8 @@ impl World {
         if link.outstanding.len() > OUTSTANDING_MAX {
             return Err(format!("{} requests of guest {at} wait at {source}", link.outstanding.len()));
         }
-        let arrives = link.ready_at.max(self.now + trip);
+        let ready_at = link.ready_at;
+        let arrives = ready_at.max(self.leaves(at) + trip);
         let peer = self.guests[at].id;
         let input = NetInput::Requested { link: link_id, peer, request };
         self.queue.plan(arrives, Event::OnLink { link: link_id, input });
@@ -343,7 +349,7 @@ impl World {
     }
 
     /// From one guest over the switch to another.
-    fn trip(&self, a: usize, b: usize) -> Duration {
+    pub(super) fn trip(&self, a: usize, b: usize) -> Duration {
         let of = |at: usize| self.party.peers.get(at).map_or(Duration::ZERO, |p| p.latency);
         of(a) + of(b)
     }

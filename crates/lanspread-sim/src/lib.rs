@@ -18,6 +18,6 @@ pub mod structure;
 pub mod wire;
 pub mod world;
 
-pub use party::{Fault, Party, PeerSpec, Spread};
+pub use party::{Fault, Noise, Party, PeerSpec, Spread};
 pub use report::Report;
 pub use world::World;

@@ -85,7 +85,8 @@ impl<T> Flow<T> {
 /// What remains of a transfer is compared with this, in bytes: sums of floats are not exact.
 const DONE: f64 = 0.5;
 
-/// Flows have the same index in `flows`, `remaining`, `until` and `shares`: what every step looks at lies side by side.
+/// Flows have the same index in `flows`, `remaining`, `until`, `pace` and `shares`: what every step looks at lies side by
+/// side.
 #[derive(Debug)]
 pub struct Network<T> {
     /// The group of each peer, and the uplink of the first group; nobody has a group if there is one switch.
@@ -97,6 +98,9 @@ pub struct Network<T> {
     remaining: Vec<f64>,
     /// What remains when something next comes of the flow.
     until: Vec<f64>,
+    /// How much of its share a flow makes use of: its sender's pace.
+    pace: Vec<f64>,
+    pace_of: Vec<f64>,
     shares: Shares,
     /// Bytes that a connection takes ahead of what has left.
     ahead: f64,
@@ -114,6 +118,8 @@ impl<T: Clone> Network<T> {
             index: HashMap::new(),
             remaining: Vec::new(),
             until: Vec::new(),
+            pace: Vec::new(),
+            pace_of: vec![1.0; links.len()],
             shares: Shares::new(&links),
             ahead: ahead as f64,
             now: Time::START,
@@ -154,6 +160,7 @@ impl<T: Clone> Network<T> {
         self.index.insert((from, to), at);
         self.remaining.push(transfer.bytes as f64);
         self.until.push(0.0);
+        self.pace.push(self.pace_of[from]);
         self.shares.add(self.path(from, to), transfer.weight);
         self.flows.push(Flow { from, to, queue: [transfer].into(), handed: 0 });
         self.look_ahead(at);
@@ -178,6 +185,7 @@ impl<T: Clone> Network<T> {
         retain(&mut self.flows, &keep);
         retain(&mut self.remaining, &keep);
         retain(&mut self.until, &keep);
+        retain(&mut self.pace, &keep);
         self.shares.retain(&keep);
         self.index = self.flows.iter().enumerate().map(|(at, flow)| ((flow.from, flow.to), at)).collect();
         ran
@@ -190,11 +198,33 @@ impl<T: Clone> Network<T> {
         self.stale = true;
     }
 
+    /// Sets how much a sender makes of its share of each link, for better or worse. What it does not use is left to nobody, and
+    /// what it has beyond is taken from nobody: a block of bytes is slow or fast on all links that it passes.
+    pub fn set_pace(&mut self, peer: usize, pace: f64, now: Time) {
+        self.pace_of[peer] = pace;
+        if self.shares.flows(peer * 2).is_empty() {
+            return;
+        }
+        self.settle(now);
+        for &at in self.shares.flows(peer * 2) {
+            self.pace[at] = pace;
+        }
+        self.stale = true;
+    }
+
+    /// Stops the link of a peer in both directions, or lets it go on. What others cannot send there is left to their other flows.
+    pub fn set_stalled(&mut self, peer: usize, stalled: bool, now: Time) {
+        self.settle(now);
+        self.shares.set_stalled(peer, stalled);
+        self.stale = true;
+    }
+
     /// When something next comes of a transfer, if nothing changes until then.
     pub fn next_done(&mut self) -> Option<Time> {
         if self.stale {
             self.shares.renew();
-            let each = self.remaining.iter().zip(&self.until).zip(self.shares.rates());
+            let rates = self.shares.rates().iter().zip(&self.pace).map(|(share, pace)| share * pace);
+            let each = self.remaining.iter().zip(&self.until).zip(rates);
             let soonest = each
                 .map(|((remaining, until), rate)| (remaining - until).max(0.0) / rate)
                 .fold(f64::INFINITY, f64::min);
@@ -280,6 +310,7 @@ impl<T: Clone> Network<T> {
         }
         self.remaining.swap_remove(at);
         self.until.swap_remove(at);
+        self.pace.swap_remove(at);
         self.shares.swap_remove(at);
     }
 
@@ -289,8 +320,8 @@ impl<T: Clone> Network<T> {
         if passed > 0.0 {
             self.next_done();
             self.now = now;
-            let each = self.remaining.iter_mut().zip(self.shares.rates());
-            each.for_each(|(remaining, rate)| *remaining -= rate * passed);
+            let rates = self.shares.rates().iter().zip(&self.pace).map(|(share, pace)| share * pace);
+            self.remaining.iter_mut().zip(rates).for_each(|(remaining, rate)| *remaining -= rate * passed);
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Party {
     pub sent_ahead: u64,
     /// How much a host's uplink queues while it is full, as the time that it takes to leave. Messages wait for it.
     pub queue: Duration,
+    /// How unevenly PCs work; `None` if each works as evenly as its links.
+    pub noise: Option<Noise>,
     /// How unevenly TCP flows share a link: the standard deviation of the logarithm of their weights.
     pub unfairness: f64,
     /// Given up after so many times the bound.
@@ -69,6 +71,29 @@ impl PeerSpec {
     pub fn seed(mbit: f64) -> Self {
         Self { seed: true, joins: None, ..Self::receiver(mbit) }
     }
+}
+
+/// How unevenly a PC works: other programs want its links and its processor, too.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Noise {
+    /// How much the time of a sender's bytes deviates, as a part of that time.
+    pub deviation: f64,
+    /// One draw of that holds for what its link carries in this time.
+    pub span: Duration,
+    /// Each PC stalls: it neither sends nor receives nor handles anything.
+    pub stall: Duration,
+    /// Mean time between two stalls.
+    pub stalls_every: Duration,
+}
+
+impl Noise {
+    /// That of decision 0002.
+    pub const USUAL: Self = Self {
+        deviation: 0.3,
+        span: Duration::from_micros(8400),
+        stall: Duration::from_millis(100),
+        stalls_every: Duration::from_secs(10),
+    };
 }
 
 /// How receivers are spread over groups.
@@ -116,6 +141,7 @@ impl Party {
             tuning: Tuning::default(),
             sent_ahead: 0,
             queue: Duration::ZERO,
+            noise: None,
             unfairness: 0.0,
             patience: 30.0,
         }

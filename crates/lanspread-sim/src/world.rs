@@ -2,10 +2,12 @@
 
 mod carry;
 mod faults;
+mod noise;
 mod outcome;
 mod tolls;
 mod waits;
 
+use self::noise::Disturbances;
 use self::outcome::Crossing;
 use self::tolls::Tolls;
 use std::collections::BTreeMap;
@@ -81,6 +83,17 @@ enum Event {
         guest: usize,
         planned: Time,
     },
+    /// The pace of a guest's link is drawn anew.
+    Pace {
+        guest: usize,
+    },
+    Stall {
+        guest: usize,
+    },
+    /// Its stall is over.
+    GoOn {
+        guest: usize,
+    },
     /// What was said of late is taken from the links.
     Toll,
     Fault(Fault),
@@ -108,6 +121,7 @@ pub struct World {
     wire: Wire,
     network: Network<Tag>,
     tolls: Tolls,
+    disturbances: Disturbances,
     queue: EventQueue<Event>,
     /// Guests that do not reach those on the other side of a split, and until when.
     splits: Vec<(usize, Time)>,
@@ -165,6 +179,7 @@ impl World {
         let mut world = Self {
             by_id: guests.iter().enumerate().map(|(at, guest)| (guest.id, at)).collect(),
             tolls: Tolls::new(rates.iter().chain(&uplinks).copied().collect()),
+            disturbances: Disturbances::new(count, party.seed),
             network: Network::new(rates, party.sent_ahead).with_groups(group_of, &uplinks),
             watchers: (0..count).map(|_| Watcher::new(chunks)).collect(),
             manifest_bytes: lanspread_proto::manifest::encode(&content).map_or(0, |bytes| bytes.len() as u64),
@@ -200,6 +215,7 @@ impl World {
         for fault in self.party.faults.clone() {
             self.queue.plan(Time::from_start(MEETING + fault.at()), Event::Fault(fault));
         }
+        self.plan_noise();
         for a in 0..self.guests.len() {
             (0..a).for_each(|b| self.dial(a, b));
         }
@@ -271,6 +287,7 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) -> Result<(), String> {
+        let Some(event) = self.unless_stalled(event) else { return Ok(()) };
         match event {
             Event::Click { guest, life } => self.click(guest, life),
             Event::Connected(conn) => self.established(conn),
@@ -316,6 +333,15 @@ impl World {
                     _ => Ok(()),
                 }
             }
+            Event::Pace { guest } => {
+                self.draw_pace(guest);
+                Ok(())
+            }
+            Event::Stall { guest } => {
+                self.stall(guest);
+                Ok(())
+            }
+            Event::GoOn { guest } => self.go_on(guest),
             Event::Toll => {
                 self.take_tolls();
                 Ok(())

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lanspread_sim::network::LinkRate;
-use lanspread_sim::{Fault, Party, PeerSpec, Report, Spread, World};
+use lanspread_sim::{Fault, Noise, Party, PeerSpec, Report, Spread, World};
 
 const MIB: u64 = 1 << 20;
 
@@ -31,7 +31,7 @@ fn a_thousand_random_parties_break_no_rule() {
     println!("1200 parties, {faults} faults, {delivered} chunks in {:?}", start.elapsed());
 }
 
-/// The same on links that are less kind: behind two switches, and messages wait behind bulk.
+/// The same on links that are less kind: behind two switches, messages wait behind bulk, and PCs stall.
 #[test]
 fn random_parties_on_unkind_links_break_no_rule() {
     for seed in 0..400 {
@@ -39,6 +39,8 @@ fn random_parties_on_unkind_links_break_no_rule() {
         let half = party.peers[0].rate.up / 2.0;
         party = party.in_groups(2, LinkRate { up: half, down: half }, Spread::Interleaved);
         party.queue = Duration::from_millis(seed % 50);
+        // Such parties last for a second or two.
+        party.noise = Some(Noise { stalls_every: Duration::from_millis(500), ..Noise::USUAL });
         play(party);
     }
 }
@@ -206,6 +208,18 @@ fn groups_on_uplinks_that_never_fill_are_one_room() {
     assert_eq!((report.bound, members), (party.bound(), vec![4, 3]));
     assert!(report.groups[0].copies_out >= 1.0 && report.groups[1].copies_in >= 1.0);
     assert!(report.makespan_ratio() <= 1.05, "{}", report.makespan_ratio());
+}
+
+#[test]
+fn noise_costs_time_and_no_byte() {
+    let quiet = Party::mass_start(6, 100.0, 64 * MIB, 3);
+    let noisy = Party { noise: Some(Noise::USUAL), ..quiet.clone() };
+    let (quiet, noisy) = (play(quiet), play(noisy));
+    // Stalls of a tenth of a second in a party of six seconds; all at the same bound.
+    assert_eq!(noisy.bound, quiet.bound);
+    assert!(noisy.makespan > quiet.makespan, "{:?}, {:?}", noisy.makespan, quiet.makespan);
+    assert!(noisy.makespan_ratio() < 1.25, "{}", noisy.makespan_ratio());
+    assert_eq!(noisy.delivered - noisy.duplicates, quiet.delivered - quiet.duplicates);
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(super) struct Shares {
 #[derive(Debug, Default)]
 struct AtEnd {
     capacity: f64,
+    /// Carries nothing for now.
+    stalled: bool,
     /// Indices of the flows that pass it, in no order.
     flows: Vec<usize>,
     /// What is left; and while shares are found, how many flows have none yet, with their weights.
@@ -67,6 +69,14 @@ impl Shares {
                 self.ends[end].capacity = capacity;
                 self.changed.push(end);
             }
+        }
+    }
+
+    /// Stops a link in both directions, or lets it go on.
+    pub fn set_stalled(&mut self, link: usize, stalled: bool) {
+        for end in [link * 2, link * 2 + 1] {
+            self.ends[end].stalled = stalled;
+            self.changed.push(end);
         }
     }
 
@@ -142,7 +152,8 @@ impl Shares {
         for &end in &ends {
             let at_end = &mut self.ends[end];
             at_end.flows.sort_unstable();
-            (at_end.left, at_end.open) = (at_end.capacity, at_end.flows.len());
+            at_end.left = if at_end.stalled { 0.0 } else { at_end.capacity };
+            at_end.open = at_end.flows.len();
             at_end.open_weight = at_end.flows.iter().map(|&flow| self.members[flow].weight).sum();
         }
         self.fill(&ends);
@@ -151,8 +162,8 @@ impl Shares {
     /// The same flows and ends, with all shares found anew.
     #[cfg(test)]
     pub fn anew(&self) -> Self {
-        let capacities = self.ends.iter().map(|end| AtEnd { capacity: end.capacity, ..AtEnd::default() });
-        let mut anew = Self { ends: capacities.collect(), ..Self::default() };
+        let same = |end: &AtEnd| AtEnd { capacity: end.capacity, stalled: end.stalled, ..AtEnd::default() };
+        let mut anew = Self { ends: self.ends.iter().map(same).collect(), ..Self::default() };
         self.members.iter().for_each(|member| anew.add(member.path, member.weight));
         anew.renew();
         anew

@@ -124,6 +124,41 @@ fn an_uplink_that_is_not_full_has_no_backlog() {
 }
 
 #[test]
+fn a_slow_pace_slows_its_sender_alone() {
+    let mut network = Network::new(vec![LINK; 3], 0);
+    network.set_pace(0, 0.5, Time::START);
+    // Both share the receiver's link; what the first does not make of its half is not the other's.
+    let both = vec![transfer(0, 2, 1000, 1.0, 0), transfer(1, 2, 1000, 1.0, 1)];
+    let ended: Vec<_> = play_on(network, both).into_iter().map(|(ended, _)| ended).collect();
+    assert_eq!(ended, [30.0, 20.0]);
+}
+
+#[test]
+fn a_pace_that_changes_holds_from_then_on() {
+    let mut network = Network::new(vec![LINK; 2], 0);
+    network.start(transfer(0, 1, 1000, 1.0, 0), Time::START);
+    network.set_pace(0, 0.25, Time::from_start(Duration::from_secs(5)));
+    let done = network.next_done().map(|at| at.since_start().as_millis());
+    assert_eq!(done, Some(25_000));
+}
+
+#[test]
+fn a_stalled_peer_neither_sends_nor_receives() {
+    let mut network = Network::new(vec![LINK; 3], 0);
+    network.set_stalled(1, true, Time::START);
+    for (tag, (from, to)) in [(0, 1), (0, 2), (1, 2)].into_iter().enumerate() {
+        network.start(transfer(from, to, 1000, 1.0, tag), Time::START);
+    }
+    network.next_done();
+    let rates: Vec<_> = network.shares.rates().iter().map(|rate| rate.round()).collect();
+    // A byte in a second counts as nothing.
+    assert_eq!(rates, [1.0, 99.0, 1.0]);
+    network.set_stalled(1, false, Time::from_start(Duration::from_secs(3)));
+    network.next_done();
+    assert_eq!(network.shares.rates(), [50.0, 50.0, 50.0]);
+}
+
+#[test]
 fn one_connection_carries_one_answer_after_the_other() {
     assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (0, 1, 1000)]), [(0, 10.0), (1, 20.0)]);
 }
@@ -164,6 +199,7 @@ fn shares_of_changed_flows_are_those_of_all_flows() {
             6 => {
                 network.set_rate(a, LinkRate { up: 40.0 + rng.below(60) as f64, down: 100.0 }, now);
             }
+            7 if step % 3 == 0 => network.set_stalled(a, step % 2 == 0, now),
             7 if step % 40 == 7 => drop(network.cut(|from, _| from == a, now)),
             _ => {
                 if let Some(at) = network.next_done() {

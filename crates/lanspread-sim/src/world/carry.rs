@@ -361,7 +361,7 @@ impl World {
 }
 
 /// Nearly normally distributed, with mean 0 and deviation 1.
-fn normal(rng: &mut Rng) -> f64 {
+pub(super) fn normal(rng: &mut Rng) -> f64 {
     let uniform: f64 = (0..4).map(|_| rng.below(1 << 20) as f64 / f64::from(1 << 20)).sum();
     (uniform - 2.0) * 3.0_f64.sqrt()
 }

@@ -29,6 +29,9 @@ pub(super) struct Shares {
     reached: Vec<bool>,
     reached_ends: Vec<bool>,
     settled: Vec<bool>,
+    /// How many shares were found in all.
+    #[cfg(test)]
+    pub found: u64,
 }
 
 #[derive(Debug, Default)]
@@ -216,6 +219,8 @@ impl Shares {
                 let Member { path, weight } = &self.members[flow];
                 let rate = (per_weight * weight).max(1.0);
                 self.rates[flow] = rate;
+                #[cfg(test)]
+                (self.found += 1);
                 for &other in path.ends() {
                     let other = &mut self.ends[other];
                     other.left -= rate;

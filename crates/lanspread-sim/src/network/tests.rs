@@ -214,3 +214,28 @@ fn shares_of_changed_flows_are_those_of_all_flows() {
     }
     assert!(crossed > 10_000, "{crossed}: this tests nothing");
 }
+
+/// Five hundred peers in a line, each of which passes on what it gets: the work grows with the transfers, not with the line.
+#[test]
+fn a_line_costs_what_its_transfers_cost() {
+    const PEERS: usize = 500;
+    const CHUNKS: usize = 40;
+    let links = (0..=PEERS).map(|n| LinkRate { up: 100.0 + (n * 31 % 17) as f64, down: 200.0 }).collect();
+    let mut network = Network::new(links, 0);
+    for tag in 0..CHUNKS {
+        network.start(transfer(0, 1, 100, 1.0, tag), Time::START);
+    }
+    let mut ended = 0;
+    while let Some(at) = network.next_done() {
+        for progress in network.advance(at) {
+            let Progress::Ended(Transfer { to, bytes, tag, .. }) = progress else { continue };
+            ended += 1;
+            if to < PEERS {
+                network.start(transfer(to, to + 1, bytes, 1.0, tag), at);
+            }
+        }
+    }
+    assert_eq!(ended, PEERS * CHUNKS);
+    // A share for each transfer, and one more when the last flow took the index of one that ended.
+    assert!(network.shares.found <= 2 * ended as u64, "{} shares", network.shares.found);
+}

@@ -72,12 +72,23 @@ impl Doubt {
         self.since.take().is_some()
     }
 
-    /// It refused, `for_now` because too many wait. Returns whether that is once too often.
-    pub fn refused(&mut self, for_now: bool, now: Time) -> bool {
+    /// For how long it has refused and delivered nothing.
+    pub fn fruitless_for(&self, now: Time) -> Duration {
+        self.fruitless_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    /// It refused, `for_now` because too many wait, where that usually goes on for `usual` until a chunk comes. Returns
+    /// whether that is once too often.
+    pub fn refused(&mut self, for_now: bool, usual: Duration, now: Time) -> bool {
         self.fruitless += 1;
-        let since = *self.fruitless_since.get_or_insert(now);
-        let (lasted, many) = (since + SILENCE_MIN <= now, self.fruitless >= FRUITLESS_MAX);
-        let doubtful = if for_now { many && lasted } else { many || lasted };
+        self.fruitless_since.get_or_insert(now);
+        let many = self.fruitless >= FRUITLESS_MAX;
+        let lasted = self.fruitless_for(now);
+        let doubtful = if for_now {
+            many && lasted >= (usual * SILENCE_FACTOR).clamp(SILENCE_MIN, HOPELESS_AFTER)
+        } else {
+            many || lasted >= SILENCE_MIN
+        };
         doubtful || !self.is_credible()
     }
 
@@ -114,17 +125,35 @@ mod tests {
     #[test]
     fn a_crowd_turns_away_for_a_while_before_that_counts() {
         let mut doubt = Doubt::default();
-        assert!((0..100).all(|_| !doubt.refused(true, at(5))) && doubt.refused(true, at(6)));
+        let mut refused = |seconds| doubt.refused(true, Duration::ZERO, at(seconds));
+        assert!((0..100).all(|_| !refused(5)) && refused(6));
         assert_eq!([doubt.doubted(true, at(6)), doubt.doubted(true, at(7))], [PAUSE_MIN; 2]);
+    }
+
+    #[test]
+    fn a_crowd_may_turn_away_for_eight_times_as_long_as_others_do() {
+        let mut doubt = Doubt::default();
+        let mut refused = |usual, seconds| doubt.refused(true, Duration::from_secs(usual), at(seconds));
+        assert!((0..100).all(|_| !refused(1, 5)) && !refused(1, 12) && refused(1, 13));
+        assert!(
+            !refused(1000, 34) && refused(1000, 35),
+            "nobody is borne with for longer than half a minute"
+        );
     }
 
     #[test]
     fn a_few_refusals_in_a_row_are_none_too_many() {
         let mut doubt = Doubt::default();
-        assert!((1..FRUITLESS_MAX).all(|_| !doubt.refused(false, at(0))));
+        assert!((1..FRUITLESS_MAX).all(|_| !doubt.refused(false, Duration::ZERO, at(0))));
         doubt.cleared();
-        assert!((1..FRUITLESS_MAX).all(|_| !doubt.refused(false, at(0))) && doubt.refused(false, at(0)));
+        assert!(
+            (1..FRUITLESS_MAX).all(|_| !doubt.refused(false, Duration::ZERO, at(0)))
+                && doubt.refused(false, Duration::ZERO, at(0))
+        );
         let mut doubt = Doubt::default();
-        assert!(!doubt.refused(false, at(0)) && doubt.refused(false, at(1)), "but for a second they are");
+        assert!(
+            !doubt.refused(false, Duration::ZERO, at(0)) && doubt.refused(false, Duration::ZERO, at(1)),
+            "but for a second they are"
+        );
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Source {
     pub doubt: Doubt,
     rate: Option<f64>,
     latency: Option<f64>,
+    /// Seconds for which it refused before a chunk came.
+    crowding: Option<f64>,
     last_stored: Time,
     pub chunks: u64,
     pub bytes: u64,
@@ -69,6 +71,7 @@ impl Source {
             doubt: Doubt::default(),
             rate: None,
             latency: None,
+            crowding: None,
             last_stored: Time::START,
             chunks: 0,
             bytes: 0,
@@ -80,6 +83,7 @@ impl Source {
         let busy = now.since(asked.max(self.last_stored)).max(Duration::from_micros(1));
         average(&mut self.rate, bytes as f64 / busy.as_secs_f64());
         average(&mut self.latency, now.since(asked).as_secs_f64());
+        average(&mut self.crowding, self.doubt.fruitless_for(now).as_secs_f64());
         self.last_stored = now;
         self.chunks += 1;
         self.bytes += bytes;
@@ -93,6 +97,11 @@ impl Source {
     /// How long an answer takes, from request to disk.
     pub fn latency(&self) -> Option<Duration> {
         self.latency.map(Duration::from_secs_f64)
+    }
+
+    /// For how many seconds it refuses before a chunk comes.
+    pub fn crowding(&self) -> Option<f64> {
+        self.crowding
     }
 
     /// Whether its copies count: it is no seed, and what it says is believed.

@@ -205,8 +205,9 @@ impl Download {
     /// A source refused what it said that it has, `for_now` because too many wait. A crowded seed is not doubted for that,
     /// but it is asked less often.
     pub(super) fn refused_in_vain(&mut self, peer: PeerId, for_now: bool) {
+        let usual = Duration::from_secs_f64(self.usual_crowding(peer));
         let Some(source) = self.sources.get_mut(&peer) else { return };
-        if !source.doubt.refused(for_now, self.now) || failpoint!("believe-everybody") {
+        if !source.doubt.refused(for_now, usual, self.now) || failpoint!("believe-everybody") {
             return;
         }
         if source.seed && for_now {
@@ -214,6 +215,12 @@ impl Download {
         } else {
             self.doubt(peer, for_now);
         }
+    }
+
+    /// Seconds for which fellows refuse before they deliver a chunk, on average. A source has no say in its own patience.
+    fn usual_crowding(&self, besides: PeerId) -> f64 {
+        let others = self.sources.iter().filter(|(peer, source)| **peer != besides && source.is_counted());
+        mean(others.filter_map(|(_, source)| source.crowding())).unwrap_or(0.0)
     }
 
     /// What the source says is no longer believed. What is asked of it and has not begun takes no room from others.
@@ -281,19 +288,22 @@ impl Download {
 
 /// The mean over those of which something is known.
 pub(super) fn usual_rate<'a>(sources: impl Iterator<Item = &'a Source>) -> f64 {
-    let (mut sum, mut known) = (0.0, 0);
-    for rate in sources.filter_map(Source::rate) {
-        sum += rate;
-        known += 1;
-    }
-    if known == 0 { RATE_UNKNOWN } else { sum / f64::from(known) }
+    mean(sources.filter_map(Source::rate)).unwrap_or(RATE_UNKNOWN)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 #[cfg(test)]
 mod tests {
     use lanspread_types::ChunkSet;
+    use lanspread_types::message::Refusal;
 
     use super::*;
+    use crate::swarm::Failure;
+    use crate::swarm::tests::{at, download, peer, requests};
 
     #[test]
     fn the_usual_rate_is_the_mean_of_those_that_are_known() {
@@ -312,5 +322,29 @@ mod tests {
         };
         assert_eq!([took(&[]), took(&[0])], [RATE_UNKNOWN; 2]);
         assert!((took(&[100, 0, 500]) - 6000.0).abs() < 1e-6, "{}", took(&[100, 0, 500]));
+    }
+
+    /// Two fellows turn us away, every 100 ms; one of them delivers after 600 ms. As long as the other one is not much worse,
+    /// its copy counts, or the seed would be asked for one more. In a room of 32 every fellow is so for 500 ms on average.
+    #[test]
+    fn fellow_as_crowded_as_others_is_believed() {
+        let (mut download, mut ids) = (download(64), 0);
+        download.add_source(peer(1), ChunkSet::full(64), at(0));
+        for n in 2..=3 {
+            let mut has = ChunkSet::empty(64);
+            has.insert(ChunkIndex(n.into()));
+            download.add_source(peer(n), has, at(0));
+        }
+        for ms in (0..=5000).step_by(100) {
+            for (source, request) in requests(&mut download, at(ms), &mut ids) {
+                if source == peer(2) && ms >= 600 {
+                    download.stored(source, request.id, request.candidates[0], at(ms));
+                } else if source != peer(1) {
+                    download.failed(source, request.id, Failure::Refused(Refusal::TooMany), at(ms));
+                }
+            }
+            let believed = download.availability.copies(ChunkIndex(3)) == 1;
+            assert_eq!(believed, ms < 8 * 600, "after {ms} ms");
+        }
     }
 }

@@ -34,6 +34,8 @@ pub fn cost(message: &Message) -> u32 {
         Message::HaveMap(HaveMap::Part { bits, .. }) => 20 + each(bits.len().div_ceil(64), 1),
         Message::HaveMap(_) => 20,
         Message::Have { chunks, .. } => 10 + each(chunks.len().div_ceil(8), 1),
+        Message::Progress { .. } | Message::ProgressWanted { .. } | Message::Place(_) => 20,
+        Message::PlaceWanted(_) => 50,
         Message::Introduce { peers } => 10 + each(peers.len(), 10),
         Message::CatalogOffer { .. } | Message::CatalogWanted { .. } => 20,
         Message::CatalogPart { .. } => 100,

@@ -64,6 +64,9 @@ pub struct ManifestSearch {
     /// When a source was asked last; `None` when another one is to be asked at once.
     asked_at: Option<Time>,
     wake_at: Option<Time>,
+    /// Peers that got the manifest meanwhile, and the one of them to ask next.
+    holders: u64,
+    next: Option<PeerId>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +82,7 @@ struct Asked {
     peer: PeerId,
     id: RequestId,
     deadline: Time,
+    started: bool,
 }
 
 impl ManifestSearch {
@@ -90,7 +94,23 @@ impl ManifestSearch {
             asked: Vec::new(),
             asked_at: None,
             wake_at: None,
+            holders: 0,
+            next: None,
         }
+    }
+
+    /// A fellow downloader has the manifest. While we wait for our turn at another source, we may try our luck there:
+    /// so that those who wait spread evenly over those who have it. Returns the request to give up for that.
+    pub fn holder_appeared(&mut self, peer: PeerId, rng: &mut Rng) -> Option<(PeerId, RequestId)> {
+        self.holders += 1;
+        let waiting = self.asked.first().filter(|asked| !asked.started && self.asked.len() == 1)?;
+        let (from, id) = (waiting.peer, waiting.id);
+        if rng.below(self.holders + 1) > 0 {
+            return None;
+        }
+        self.asked.clear();
+        (self.asked_at, self.next) = (None, Some(peer));
+        Some((from, id))
     }
 
     /// What to do now. To be called until it says to wait, after every change.
@@ -108,7 +128,10 @@ impl ManifestSearch {
         let ready = |offerer: &&Offerer| !offerer.saturated && rests_until(offerer) <= now;
         let times = |offerer: &Offerer| self.tried.get(&offerer.peer).map_or(0, |tried| tried.times);
         let at_place = |offerer: &Offerer| self.places.get(&offerer.place).copied().unwrap_or(0);
-        let rank = |offerer: &&Offerer| (at_place(offerer), times(offerer), rng.next_u64());
+        let next = self.next.take();
+        let rank = |offerer: &&Offerer| {
+            (Some(offerer.peer) != next, at_place(offerer), times(offerer), rng.next_u64())
+        };
         let best = offerers.iter().filter(hopeful).filter(ready).min_by_key(rank).copied();
         let next_at = self.asked_at.map_or(now, |at| at + hedge_after(offerers));
         if let Some(best) = best.filter(|_| self.asked.is_empty() || next_at <= now) {
@@ -142,7 +165,7 @@ impl ManifestSearch {
 
     pub fn asked(&mut self, peer: PeerId, id: RequestId, now: Time) {
         self.tried.entry(peer).or_default().times += 1;
-        self.asked.push(Asked { peer, id, deadline: now + MANIFEST_ANSWER_PATIENCE });
+        self.asked.push(Asked { peer, id, deadline: now + MANIFEST_ANSWER_PATIENCE, started: false });
     }
 
     /// The source has begun to send a manifest of so many bytes.
@@ -150,6 +173,7 @@ impl ManifestSearch {
         if let Some(asked) = self.asked.iter_mut().find(|asked| asked.peer == peer && asked.id == id) {
             let at_worst = Duration::from_secs(bytes / MANIFEST_SEND_RATE_MIN);
             asked.deadline = now + MANIFEST_SEND_PATIENCE + at_worst;
+            asked.started = true;
         }
     }
 

@@ -15,9 +15,9 @@ use lanspread_types::{ContentId, GameId, PeerId, failpoint};
 
 use crate::io::LinkId;
 use crate::limits::{
-    MANIFEST_NOTES_MAX, MANIFEST_REFUSALS_MAX, MANIFEST_REPEAT_CREDIT_MAX, MANIFEST_REPEAT_WITHIN,
-    MANIFEST_REPEATS_MAX, MANIFEST_SEND_BYTES_MAX, MANIFEST_SEND_PATIENCE, MANIFEST_SEND_RATE_MIN,
-    MANIFEST_SENDS_MAX, MANIFESTS_WAITING_MAX,
+    MANIFEST_FRESH_MAX, MANIFEST_FRESH_TIME, MANIFEST_NOTES_MAX, MANIFEST_RATE_USUAL, MANIFEST_REFUSALS_MAX,
+    MANIFEST_REPEAT_CREDIT_MAX, MANIFEST_REPEAT_WITHIN, MANIFEST_REPEATS_MAX, MANIFEST_SEND_BYTES_MAX,
+    MANIFEST_SEND_PATIENCE, MANIFEST_SEND_RATE_MIN, MANIFEST_SENDS_MAX, MANIFESTS_WAITING_MAX,
 };
 use crate::time::Time;
 
@@ -75,6 +75,10 @@ pub struct ManifestSends {
     refusals: BTreeMap<LinkId, u32>,
     /// Connections that are being closed.
     dropped: BTreeSet<LinkId>,
+    /// Receivers that have not told that they have what they were sent, and until when they are waited for.
+    fresh: Vec<(PeerId, ContentId, Time)>,
+    /// Until when nobody is waited for, because one who was has not told anything.
+    hasty_until: Time,
     /// When an address was last sent a manifest.
     sent: BTreeMap<(Place, ContentId), Time>,
     /// Bytes of chunks that were sent and have not been set against a repeat.
@@ -147,6 +151,11 @@ impl ManifestSends {
         if self.waiting.is_empty() {
             return None;
         }
+        let before = self.fresh.len();
+        self.fresh.retain(|(.., until)| now < *until);
+        if self.fresh.len() < before {
+            self.hasty_until = now + MANIFEST_REPEAT_WITHIN;
+        }
         if let Some(at) = self.choose(chunks_wait, now) {
             let request = self.waiting.remove(at)?;
             return Some(self.start(request, now));
@@ -158,13 +167,19 @@ impl ManifestSends {
         Some(ManifestAction::Drop { link, peer, why: DropReason::TooSlow })
     }
 
+    /// A peer tells that it downloads a content: it has the manifest.
+    pub fn has_manifest(&mut self, peer: &PeerId, content: &ContentId) {
+        self.fresh.retain(|(to, of, _)| to != peer || of != content);
+    }
+
     /// When to call `next` although nothing has happened.
     pub fn next_wakeup(&self) -> Option<Time> {
         if self.waiting.is_empty() {
             return None;
         }
         let kept = self.sending.iter().filter(|((link, _), _)| !self.dropped.contains(link));
-        kept.map(|(_, sending)| sending.patience_ends).min()
+        let fresh = self.fresh.iter().map(|(.., until)| *until);
+        kept.map(|(_, sending)| sending.patience_ends).chain(fresh).min()
     }
 
     fn is_sending_on(&self, link: LinkId) -> bool {
@@ -226,7 +241,9 @@ impl ManifestSends {
         let rank = |(at, waiting): (usize, &ManifestRequest)| {
             let repeat = self.is_repeat(waiting, now);
             let earned = !chunks_wait || self.chunk_credit >= waiting.bytes.min(MANIFEST_REPEAT_CREDIT_MAX);
-            let may = (!repeat || (repeats < MANIFEST_REPEATS_MAX && earned))
+            let fresh = self.fresh.iter().filter(|(_, of, _)| *of == waiting.content).count();
+            let may = (fresh < MANIFEST_FRESH_MAX || now < self.hasty_until)
+                && (!repeat || (repeats < MANIFEST_REPEATS_MAX && earned))
                 && fits(waiting)
                 && !self.is_sending_on(waiting.link);
             let served = at_place.get(&waiting.place).copied().unwrap_or(0);
@@ -244,6 +261,10 @@ impl ManifestSends {
         self.sent.retain(|_, at| now < *at + MANIFEST_REPEAT_WITHIN);
         if self.sent.len() < MANIFEST_NOTES_MAX {
             self.sent.insert((place, content), now);
+        }
+        let usual = Duration::from_secs_f64(bytes as f64 / MANIFEST_RATE_USUAL as f64);
+        if !repeat && self.hasty_until <= now {
+            self.fresh.push((peer, content, now + MANIFEST_FRESH_TIME + usual));
         }
         let at_worst = Duration::from_secs(bytes / MANIFEST_SEND_RATE_MIN);
         let patience_ends = now + MANIFEST_SEND_PATIENCE + at_worst;

@@ -9,6 +9,8 @@ pub struct Time(Duration);
 
 impl Time {
     pub const START: Self = Self(Duration::ZERO);
+    /// A time that never comes.
+    pub const MAX: Self = Self(Duration::MAX);
 
     pub const fn from_start(elapsed: Duration) -> Self {
         Self(elapsed)

@@ -307,13 +307,11 @@ impl Play {
                     kinds.insert(0x80);
                 }
                 Output::Request { peer, request } => {
-                    let id = match &request {
-                        Request::Manifest { id, .. } => *id,
-                        Request::Chunk(request) => request.id,
-                        Request::Cancel { .. } => continue,
-                    };
-                    self.requests.push((peer, id));
-                    kinds.insert(0x81);
+                    let ids = request.ids();
+                    if !ids.is_empty() {
+                        kinds.insert(0x81);
+                    }
+                    self.requests.extend(ids.into_iter().map(|id| (peer, id)));
                 }
                 Output::Close { conn, .. } => {
                     self.open.remove(&conn.0);

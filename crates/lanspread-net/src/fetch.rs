@@ -123,13 +123,18 @@ enum Asked {
 
 impl Open {
     fn insert(&mut self, request: &Request) {
-        let (id, asked) = match request {
-            Request::Manifest { id, .. } => (*id, Asked::Manifest),
-            Request::Chunk(request) => (request.id, Asked::Chunk(request.candidates.clone())),
-            Request::Cancel { .. } => return,
+        let mut insert = |id, asked| {
+            if self.0.insert(id, asked).is_some() {
+                tracing::error!(?id, "a request number was used twice");
+            }
         };
-        if self.0.insert(id, asked).is_some() {
-            tracing::error!(?id, "a request number was used twice");
+        match request {
+            Request::Manifest { id, .. } => insert(*id, Asked::Manifest),
+            Request::Chunk(request) => insert(request.id, Asked::Chunk(request.candidates.clone())),
+            Request::Follow(request) => {
+                request.each().for_each(|(id, chunk)| insert(id, Asked::Chunk(vec![chunk])));
+            }
+            Request::Cancel { .. } => {}
         }
     }
 

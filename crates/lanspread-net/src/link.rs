@@ -195,11 +195,7 @@ impl Link<'_> {
         loop {
             while let Some(request) = self.decoder.next()? {
                 (self.heard, self.half_since) = (Instant::now(), None);
-                let fresh = match &request {
-                    Request::Manifest { id, .. } => self.unanswered.insert(*id),
-                    Request::Chunk(request) => self.unanswered.insert(request.id),
-                    Request::Cancel { .. } => true,
-                };
+                let fresh = request.ids().into_iter().all(|id| self.unanswered.insert(id));
                 if !fresh || self.unanswered.len() > REQUESTS_PER_LINK_MAX {
                     return Err(LinkEnd::Requests);
                 }

@@ -11,7 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use lanspread_net::{ConnKey, Endpoint, EndpointConfig, Identity, NetEvent, Payload};
-use lanspread_types::limits::{GAMES_PER_LIBRARY_MESSAGE_MAX, GAMES_PER_PEER_MAX};
+use lanspread_types::limits::{
+    CHUNK_BYTES_MIN, GAMES_PER_LIBRARY_MESSAGE_MAX, GAMES_PER_PEER_MAX, REQUESTS_PER_SOURCE_MAX,
+};
 use lanspread_types::message::{ChunkRequest, GameOffer, LibraryUpdate, Message, Request, RequestId};
 use lanspread_types::{ChunkIndex, ContentId, GameId, GameVersion, PeerId, PeerName};
 use serde_json::Value;
@@ -19,8 +21,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const PEERS: usize = 200;
-/// Requests of each peer; with chunks of 64 KiB this is all that a download would have in flight at one source.
-const REQUESTS: u64 = 8;
+/// Requests of each peer: all that one may have waiting at one source.
+const REQUESTS: u64 = REQUESTS_PER_SOURCE_MAX as u64;
 /// The bound that ARCHITECTURE.md states for a serving peer with this room, in KiB.
 const BOUND_KIB: u64 = 64 << 10;
 
@@ -224,7 +226,7 @@ impl Guest {
         while ended < REQUESTS {
             tokio::select! {
                 Some(payload) = self.payloads.recv() => {
-                    assert_eq!(payload.bytes.len(), 64 << 10);
+                    assert_eq!(payload.bytes.len() as u64, CHUNK_BYTES_MIN);
                     ended += 1;
                 }
                 Some(event) = self.events.recv() => {

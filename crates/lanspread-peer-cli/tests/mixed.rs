@@ -98,14 +98,15 @@ fn text(path: &Path) -> String {
 
 /// Files of odd sizes, names and line endings.
 fn write_game(folder: &Path, line_end: &str) {
+    const CHUNK: usize = lanspread_types::limits::CHUNK_BYTES_MIN as usize;
     let noise = |bytes: usize| (0..bytes).map(|i| (i * i / 251) as u8).collect::<Vec<u8>>();
     let files: [(&str, Vec<u8>); 7] = [
         ("archive.eti", noise(200_001)),
         ("empty", Vec::new()),
         ("one", vec![7]),
-        ("a chunk", noise(64 << 10)),
+        ("a chunk", noise(CHUNK)),
         ("Daten/größe Ünïcode.txt", format!("eins{line_end}zwei{line_end}").into_bytes()),
-        ("deep/er/and/deeper/игра.bin", noise((64 << 10) + 1)),
+        ("deep/er/and/deeper/игра.bin", noise(CHUNK + 1)),
         ("version.ini", b"20250101".to_vec()),
     ];
     for (name, content) in files {

@@ -268,18 +268,15 @@ impl Runtime {
     }
 
     fn request(&mut self, peer: PeerId, request: Request) {
-        let id = match &request {
-            Request::Manifest { id, .. } | Request::Cancel { id } => *id,
-            Request::Chunk(request) => request.id,
-        };
         let addr = self.peers.addr_of(&peer);
         match addr.filter(|_| self.expectations.note(peer, &request, self.disk.store())) {
             Some(addr) => self.endpoint.request(peer, addr, request),
-            None if matches!(request, Request::Cancel { .. }) => {}
             None => {
-                let failure = RequestFailure::Lost("there is no connection to that peer".to_owned());
-                // The loop itself holds the other end.
-                let _ = self.reports.send(Input::Net(NetInput::RequestFailed { peer, id, failure }));
+                for id in request.ids() {
+                    let failure = RequestFailure::Lost("there is no connection to that peer".to_owned());
+                    // The loop itself holds the other end.
+                    let _ = self.reports.send(Input::Net(NetInput::RequestFailed { peer, id, failure }));
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource};
 use lanspread_store::{ChunkReader, Incoming, ReadError, Spool, Store, WriteError};
 use lanspread_types::message::{Refusal, Request, RequestId, Response};
 use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, PeerId, failpoint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::disk::Reports;
 
@@ -48,15 +48,18 @@ pub(crate) struct Expectations(Arc<Mutex<HashMap<(PeerId, RequestId), Expected>>
 impl Expectations {
     /// Notes a request before it goes out. `false` when it makes no sense any more: the download is given up.
     pub fn note(&self, peer: PeerId, request: &Request, store: &Store) -> bool {
-        let (id, expected) = match request {
+        let (game, content) = match request {
             Request::Cancel { .. } => return true,
-            Request::Manifest { id, content, .. } => (*id, Expected::Manifest(*content)),
-            Request::Chunk(request) => match Place::of(store, &request.game, request.content) {
-                Some(place) => (request.id, Expected::Chunk(place)),
-                None => return false,
-            },
+            Request::Manifest { id, content, .. } => {
+                self.lock().insert((peer, *id), Expected::Manifest(*content));
+                return true;
+            }
+            Request::Chunk(request) => (&request.game, request.content),
+            Request::Follow(request) => (&request.game, request.content),
         };
-        self.lock().insert((peer, id), expected);
+        let Some(place) = Place::of(store, game, content) else { return false };
+        let expected = request.ids().into_iter().map(|id| ((peer, id), Expected::Chunk(place.clone())));
+        self.lock().extend(expected);
         true
     }
 
@@ -73,41 +76,52 @@ impl Expectations {
     }
 }
 
+/// Chunks up to this size are read as soon as they are to be sent: one thread is woken for them instead of two, and the
+/// sixteen that are sent at once take 4 MiB.
+const READ_AT_ONCE_BYTES: u64 = 256 << 10;
+
 /// Manifests that are decoded at once: a large one takes a second and three times its bytes.
 const MANIFESTS_DECODED_MAX: usize = 1;
 
 /// Takes payloads in until the endpoint is gone, a few at a time: one for each processor, and not less than four, so
-/// that a thread that waits for the disk to sync does not leave a processor without hashing.
-pub(crate) async fn take_in(
-    mut payloads: mpsc::Receiver<Payload>,
-    expectations: Expectations,
-    reports: Reports,
-) {
+/// that a thread that waits for the disk to sync does not leave a processor without hashing. Each thread takes the next
+/// payload itself: with small chunks, waking threads costs more than hashing.
+pub(crate) async fn take_in(payloads: mpsc::Receiver<Payload>, expectations: Expectations, reports: Reports) {
     let at_once = std::thread::available_parallelism().map_or(4, |processors| processors.get().max(4));
-    let permits = Arc::new(Semaphore::new(at_once));
+    let payloads = Arc::new(Mutex::new(payloads));
     let decoding = Arc::new(Semaphore::new(MANIFESTS_DECODED_MAX));
-    while let Some(payload) = payloads.recv().await {
-        let is_manifest = matches!(payload.what, PayloadKind::Manifest);
-        let Some(expected) = expectations.take(payload.peer, payload.id) else { continue };
-        let reports = reports.clone();
-        let work = move |permit: OwnedSemaphorePermit| {
-            tokio::task::spawn_blocking(move || {
-                if let Some(input) = check(&payload, &expected) {
+    let runtime = tokio::runtime::Handle::current();
+    let worker = || {
+        let (payloads, expectations, reports) = (payloads.clone(), expectations.clone(), reports.clone());
+        let (decoding, runtime) = (decoding.clone(), runtime.clone());
+        move || {
+            loop {
+                let next = payloads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+                let Some(payload) = next else { return };
+                let Some(expected) = expectations.take(payload.peer, payload.id) else { continue };
+                if matches!(payload.what, PayloadKind::Manifest) {
+                    // How many wait is bounded by the network's budget for manifests.
+                    runtime.spawn(decode(payload, expected, reports.clone(), decoding.clone()));
+                } else if let Some(input) = check(&payload, &expected) {
                     // The loop has ended: nobody wants to know.
                     let _ = reports.send(Input::Net(input));
                 }
-                drop(permit);
-            });
-        };
-        if is_manifest {
-            let decoding = decoding.clone();
-            // How many wait is bounded by the network's budget for manifests.
-            tokio::spawn(async move { decoding.acquire_owned().await.map(work) });
-        } else {
-            let Ok(permit) = permits.clone().acquire_owned().await else { return };
-            work(permit);
+            }
         }
-    }
+    };
+    let mut workers = tokio::task::JoinSet::new();
+    (0..at_once).for_each(|_| drop(workers.spawn_blocking(worker())));
+    while workers.join_next().await.is_some() {}
+}
+
+async fn decode(payload: Payload, expected: Expected, reports: Reports, decoding: Arc<Semaphore>) {
+    let Ok(permit) = decoding.acquire_owned().await else { return };
+    tokio::task::spawn_blocking(move || {
+        if let Some(input) = check(&payload, &expected) {
+            let _ = reports.send(Input::Net(input));
+        }
+        drop(permit);
+    });
 }
 
 fn check(payload: &Payload, expected: &Expected) -> Option<NetInput> {
@@ -171,7 +185,17 @@ fn serve_chunk(
         }
     };
     let head = Response::Chunk { id, chunk, len: place.len as u32 };
-    endpoint.serve_source(link, head, Box::new(FromDisk(reader)));
+    let mut source = FromDisk(reader);
+    if place.len > READ_AT_ONCE_BYTES {
+        endpoint.serve_source(link, head, Box::new(source));
+        return true;
+    }
+    let mut bytes = vec![0; place.len as usize];
+    if let Err(error) = source.read_at(0, &mut bytes) {
+        tracing::warn!(game = %content.manifest().game(), %chunk, %error, "a chunk cannot be read");
+        return false;
+    }
+    endpoint.serve_bytes(link, head, bytes);
     true
 }
 

@@ -1,7 +1,9 @@
 //! Frames of a data connection: requests one way, heads of answers the other. The payload of an answer is no frame;
 //! its `len` raw bytes follow the head.
 
-use lanspread_types::limits::{CANDIDATES_PER_REQUEST_MAX, CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX};
+use lanspread_types::limits::{
+    CANDIDATES_PER_REQUEST_MAX, CHUNK_BYTES_MAX, CHUNKS_PER_FOLLOW_MAX, MANIFEST_BYTES_MAX,
+};
 use lanspread_types::message::{Request, Response};
 
 use crate::frame::{DecodeError, Frame, Limit, append, fields};
@@ -15,6 +17,7 @@ impl Frame for Request {
         match self {
             Self::Manifest { .. } => number::REQUEST_MANIFEST,
             Self::Chunk(_) => number::REQUEST_CHUNK,
+            Self::Follow(_) => number::REQUEST_FOLLOW,
             Self::Cancel { .. } => number::REQUEST_CANCEL,
         }
     }
@@ -24,6 +27,11 @@ impl Frame for Request {
             Self::Chunk(request) => {
                 Limit::check("candidates", request.candidates.len(), 1, CANDIDATES_PER_REQUEST_MAX)
             }
+            Self::Follow(request) => {
+                Limit::check("chunks", request.chunks.len(), 1, CHUNKS_PER_FOLLOW_MAX)?;
+                let last = request.first.0.checked_add(CHUNKS_PER_FOLLOW_MAX as u64);
+                Limit::check("request numbers", usize::from(last.is_none()), 0, 0)
+            }
             Self::Manifest { .. } | Self::Cancel { .. } => Ok(()),
         }
     }
@@ -32,6 +40,7 @@ impl Frame for Request {
         match self {
             Self::Manifest { id, game, content } => append(&(id, game, content), out),
             Self::Chunk(request) => append(request, out),
+            Self::Follow(request) => append(request, out),
             Self::Cancel { id } => append(id, out),
         }
     }
@@ -43,6 +52,7 @@ impl Frame for Request {
                 Self::Manifest { id, game, content }
             }
             number::REQUEST_CHUNK => Self::Chunk(fields(number, payload)?),
+            number::REQUEST_FOLLOW => Self::Follow(fields(number, payload)?),
             number::REQUEST_CANCEL => Self::Cancel { id: fields(number, payload)? },
             unknown => return Err(DecodeError::UnknownFrame(unknown)),
         })

@@ -2,7 +2,7 @@
 
 use lanspread_types::limits::{
     CATALOG_PART_BYTES_MAX, CHUNKS_PER_HAVE_MAX, CONTROL_FRAME_BYTES_MAX, DOWNLOADS_PER_STATE_MAX,
-    GAMES_PER_LIBRARY_MESSAGE_MAX, HAVE_MAP_BYTES_MAX, INTRODUCTIONS_MAX,
+    GAMES_PER_LIBRARY_MESSAGE_MAX, HAVE_MAP_BYTES_MAX, INTRODUCTIONS_MAX, UPSTREAMS_MAX,
 };
 use lanspread_types::message::{HaveMap, Message};
 
@@ -19,6 +19,10 @@ impl Frame for Message {
             Self::NotInterested { .. } => number::NOT_INTERESTED,
             Self::HaveMap(_) => number::HAVE_MAP,
             Self::Have { .. } => number::HAVE,
+            Self::Progress { .. } => number::PROGRESS,
+            Self::ProgressWanted { .. } => number::PROGRESS_WANTED,
+            Self::PlaceWanted(_) => number::PLACE_WANTED,
+            Self::Place(_) => number::PLACE,
             Self::Introduce { .. } => number::INTRODUCE,
             Self::CatalogOffer { .. } => number::CATALOG_OFFER,
             Self::CatalogWanted { .. } => number::CATALOG_WANTED,
@@ -49,7 +53,11 @@ impl Frame for Message {
             Self::State(state) => {
                 Limit::check("downloads", state.downloads.len(), 0, DOWNLOADS_PER_STATE_MAX)
             }
-            Self::CatalogOffer { .. }
+            Self::Place(place) => Limit::check("upstreams", place.upstreams.len(), 0, UPSTREAMS_MAX),
+            Self::Progress { .. }
+            | Self::ProgressWanted { .. }
+            | Self::PlaceWanted(_)
+            | Self::CatalogOffer { .. }
             | Self::CatalogWanted { .. }
             | Self::StateWanted
             | Self::FetchWanted { .. }
@@ -69,6 +77,10 @@ impl Frame for Message {
             Self::NotInterested { content } => append(content, out),
             Self::HaveMap(map) => append(map, out),
             Self::Have { content, chunks } => append(&(content, chunks), out),
+            Self::Progress { content, below } => append(&(content, below), out),
+            Self::ProgressWanted { content } => append(content, out),
+            Self::PlaceWanted(wanted) => append(wanted, out),
+            Self::Place(place) => append(place, out),
             Self::Introduce { peers } => append(peers, out),
             Self::CatalogOffer { key, serial, bytes } => append(&(key, serial, bytes), out),
             Self::CatalogWanted { key, serial, offset } => append(&(key, serial, offset), out),
@@ -94,6 +106,13 @@ impl Frame for Message {
                 let (content, chunks) = fields(number, payload)?;
                 Self::Have { content, chunks }
             }
+            number::PROGRESS => {
+                let (content, below) = fields(number, payload)?;
+                Self::Progress { content, below }
+            }
+            number::PROGRESS_WANTED => Self::ProgressWanted { content: fields(number, payload)? },
+            number::PLACE_WANTED => Self::PlaceWanted(fields(number, payload)?),
+            number::PLACE => Self::Place(fields(number, payload)?),
             number::INTRODUCE => Self::Introduce { peers: fields(number, payload)? },
             number::CATALOG_OFFER => {
                 let (key, serial, bytes) = fields(number, payload)?;

@@ -25,11 +25,16 @@ pub const CATALOG_PART: u8 = 0x1c;
 pub const STATE_WANTED: u8 = 0x1d;
 pub const STATE: u8 = 0x1e;
 pub const FETCH_WANTED: u8 = 0x1f;
+pub const PROGRESS: u8 = 0x40;
+pub const PROGRESS_WANTED: u8 = 0x41;
+pub const PLACE_WANTED: u8 = 0x42;
+pub const PLACE: u8 = 0x43;
 
 // Data connection, receiver to source.
 pub const REQUEST_MANIFEST: u8 = 0x20;
 pub const REQUEST_CHUNK: u8 = 0x21;
 pub const REQUEST_CANCEL: u8 = 0x22;
+pub const REQUEST_FOLLOW: u8 = 0x23;
 
 // Data connection, source to receiver.
 pub const RESPONSE_CHUNK: u8 = 0x30;

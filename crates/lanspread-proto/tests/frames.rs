@@ -6,8 +6,8 @@ use lanspread_proto::hello::{self, Greeting, PROGRAM_BYTES_MAX};
 use lanspread_proto::party::{PartyFrame, Rejection};
 use lanspread_proto::{DecodeError, Decoder, EncodeError, Frame, encode, manifest, split};
 use lanspread_types::message::{
-    ChunkRequest, DownloadState, GameOffer, HaveMap, Hello, Introduction, LibraryUpdate, Message, PeerState,
-    Refusal, Request, RequestId, Response,
+    ChunkRequest, DownloadState, FollowRequest, GameOffer, HaveMap, Hello, Introduction, LibraryUpdate,
+    Message, PeerState, Place, PlaceWanted, Refusal, Request, RequestId, Response,
 };
 use lanspread_types::{
     CatalogKey, ChunkHash, ChunkIndex, ContentId, FileEntry, GameContent, GameId, GameVersion, Manifest,
@@ -93,6 +93,21 @@ fn messages() -> Vec<(Message, String)> {
             format!("570000001e01{}0301010467676f6f083230323530313031{c}0102ac02", "dd".repeat(32)),
         ),
         (Message::FetchWanted { game: game() }, "060000001f0467676f6f".into()),
+        (Message::Progress { content: CONTENT, below: ChunkIndex(300) }, format!("2300000040{c}ac02")),
+        (Message::ProgressWanted { content: CONTENT }, format!("2100000041{c}")),
+        (
+            Message::PlaceWanted(PlaceWanted {
+                content: CONTENT,
+                below: ChunkIndex(5),
+                upload_limit: Some(300),
+                instead_of: Some(PeerId([0xee; 32])),
+            }),
+            format!("4600000042{c}0501ac0201{}", "ee".repeat(32)),
+        ),
+        (
+            Message::Place(Place { content: CONTENT, upstreams: vec![PeerId([0xee; 32])], ask: None }),
+            format!("4300000043{c}01{}00", "ee".repeat(32)),
+        ),
     ]
 }
 
@@ -112,13 +127,23 @@ fn requests() -> Vec<(Request, String)> {
         ),
         (Request::Chunk(chunk), format!("2b00000021080467676f6f{c}02050601")),
         (Request::Cancel { id: RequestId(8) }, "020000002208".into()),
+        (
+            Request::Follow(FollowRequest {
+                first: RequestId(8),
+                game: game(),
+                content: CONTENT,
+                placer: PeerId([0xee; 32]),
+                chunks: vec![ChunkIndex(5), ChunkIndex(6)],
+            }),
+            format!("4a00000023080467676f6f{c}{}020506", "ee".repeat(32)),
+        ),
     ]
 }
 
 fn responses() -> Vec<(Response, String)> {
     use Refusal::{
-        Cancelled, NoSuchChunk, NotDownloaded, NotHad, NothingFresh, OtherContent, OutsidePath, PrivatePath,
-        ReadFailed, TooMany, UnderOperation, UnknownGame,
+        Cancelled, NoSuchChunk, NotDownloaded, NotHad, NothingFresh, OtherContent, OtherLine, OutsidePath,
+        PrivatePath, ReadFailed, TooMany, UnderOperation, UnknownGame,
     };
     let reasons = [
         UnknownGame,
@@ -133,6 +158,7 @@ fn responses() -> Vec<(Response, String)> {
         PrivatePath,
         OutsidePath,
         Cancelled,
+        OtherLine,
     ];
     let mut all = vec![
         (
@@ -191,8 +217,8 @@ fn party_frames() -> Vec<(PartyFrame, String)> {
 #[test]
 fn golden_bytes_of_a_closed_hello() {
     let party = PartyName::new("friday").unwrap();
-    let bytes = hello::encode_closed(3, 4242, &party).unwrap();
-    assert_eq!(hex(&bytes), "14000000014c414e535052440300921001".to_owned() + "06667269646179");
+    let bytes = hello::encode_closed(4, 4242, &party).unwrap();
+    assert_eq!(hex(&bytes), "14000000014c414e535052440400921001".to_owned() + "06667269646179");
     assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Closed { listen_port: 4242, party }, bytes.len()))));
 }
 
@@ -202,9 +228,9 @@ fn a_hello(protocol: u16) -> Hello {
 
 #[test]
 fn golden_bytes_of_the_hello() {
-    let bytes = hello::encode(&a_hello(3)).unwrap();
-    assert_eq!(hex(&bytes), "13000000014c414e5350524403009210".to_owned() + "0003416e6e0178");
-    assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Hello(a_hello(3)), bytes.len()))));
+    let bytes = hello::encode(&a_hello(4)).unwrap();
+    assert_eq!(hex(&bytes), "13000000014c414e5350524404009210".to_owned() + "0003416e6e0178");
+    assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Hello(a_hello(4)), bytes.len()))));
     for cut in 0..bytes.len() {
         assert_eq!(hello::split(&bytes[..cut]), Ok(None));
     }
@@ -240,6 +266,18 @@ fn limits_hold_in_both_directions() {
     };
     assert!(encode(&request(64)).is_ok());
     assert!(matches!(encode(&request(65)), Err(EncodeError::Limit(_))));
+    let follow = |first, n: usize| {
+        Request::Follow(FollowRequest {
+            first: RequestId(first),
+            game: GameId::new("x".repeat(64)).unwrap(),
+            content: CONTENT,
+            placer: PeerId([0xee; 32]),
+            chunks: vec![ChunkIndex(u32::MAX); n],
+        })
+    };
+    assert!(encode(&follow(u64::MAX - 64, 64)).is_ok());
+    let wrong = [follow(1, 0), follow(1, 65), follow(u64::MAX - 63, 1)];
+    assert!(wrong.iter().all(|request| matches!(encode(request), Err(EncodeError::Limit(_)))));
     // No candidates, as a peer without this check would write it.
     let none = [b"\x29\x00\x00\x00\x21\x08\x04ggoo".as_slice(), &[0xcc; 32], &[0, 0]].concat();
     assert!(matches!(split::<Request>(&none), Err(DecodeError::Limit { .. })));
@@ -290,7 +328,7 @@ fn a_decoder_stays_failed() {
 }
 
 fn content() -> GameContent {
-    let chunk = 64 << 10;
+    let chunk = 32 << 10;
     let big: Vec<u8> = (0..chunk * 2 + 5).map(|n| (n % 251) as u8).collect();
     let root = |bytes: &[u8]| ChunkHash(*blake3_of(bytes).as_bytes());
     let entry = |path: &str, bytes: &[u8]| FileEntry {

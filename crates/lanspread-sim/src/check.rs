@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lanspread_core::swarm::Tuning;
 use lanspread_core::time::Time;
-use lanspread_types::message::{ChunkRequest, RequestId};
+use lanspread_types::message::{ChunkRequest, FollowRequest, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet};
 
 /// A party that broke a rule. Its seed replays it.
@@ -73,6 +73,14 @@ impl Watcher {
             if !endgame && now.since(before) < tuning.late_min {
                 return Err(format!("chunk {only} was asked for twice, neither late nor in the endgame"));
             }
+        }
+        Ok(())
+    }
+
+    /// Chunks are awaited: of an upstream that need not have them yet.
+    pub fn awaited(&mut self, request: &FollowRequest, had: &ChunkSet) -> Result<(), String> {
+        if let Some((_, chunk)) = request.each().find(|(_, chunk)| had.contains(*chunk)) {
+            return Err(format!("chunk {chunk} is awaited although it is here"));
         }
         Ok(())
     }

@@ -50,6 +50,9 @@ struct Options {
     /// With uneven shares and buffers, as TCP has them.
     #[arg(long)]
     tcp: bool,
+    /// Without the relay line: everybody exchanges chunks with everybody.
+    #[arg(long)]
+    no_line: bool,
     /// KiB that a sender's system takes ahead on each connection.
     #[arg(long)]
     ahead_kib: Option<u64>,
@@ -142,6 +145,7 @@ impl Options {
             party.unfairness = unfairness;
         }
         let tuning = &mut party.tuning;
+        tuning.relay_line = !self.no_line;
         if let Some(ms) = self.have_ms {
             tuning.have_interval = Duration::from_millis(ms);
         }

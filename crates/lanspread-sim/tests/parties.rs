@@ -105,21 +105,23 @@ fn uneven_shares_of_the_links_cost_little() {
     assert!(ratios[2] <= 1.12, "median {} of {ratios:?}", ratios[2]);
 }
 
-/// A source whose every chunk is false has one chunk from each of the others rejected, and no more.
+/// A source whose every chunk is false has one chunk rejected by each who asks it, and no more.
 #[test]
-fn a_false_seed_costs_one_chunk_for_each_guest() {
+fn false_seed_costs_its_followers_one_chunk() {
     let mut party = Party::mass_start(6, 100.0, 64 * MIB, 19);
     let honest = party.peers[0].clone();
     party.peers.push(PeerSpec { lies: 1.0, ..honest });
     let report = play(party);
-    assert_eq!((report.rejected, report.corrupt), (6, 6));
+    // Only those who follow it get anything from it.
+    assert!((1..=6).contains(&report.rejected), "{}", report.rejected);
+    assert!(report.corrupt <= report.rejected as u64, "{} chunks came in vain", report.corrupt);
     assert!(report.makespan_ratio() <= 1.03, "{}", report.makespan_ratio());
 }
 
 #[test]
 fn one_receiver_gets_every_chunk_once() {
     let report = play(Party::mass_start(1, 100.0, 16 * MIB, 1));
-    assert_eq!((report.duplicates, report.delivered), (0, 257), "256 chunks and the sentinel's");
+    assert_eq!((report.duplicates, report.delivered), (0, 513), "512 chunks and the sentinel's");
     assert!(report.makespan_ratio() < 1.02, "{}", report.makespan_ratio());
 }
 
@@ -150,13 +152,14 @@ fn one_who_dies_at_half_time_costs_little() {
 }
 
 #[test]
-fn a_liar_is_found_by_everybody_and_costs_a_chunk_each() {
+fn liar_costs_its_followers_one_chunk() {
     let mut party = Party::mass_start(6, 100.0, 64 * MIB, 11);
     party.peers[2].lies = 1.0;
     let report = play(party);
-    assert_eq!(report.rejected, 5, "each of the others rejects it once");
+    // Only those who follow it get anything from it: in turn, as it falls back.
+    assert!((1..=5).contains(&report.rejected), "{}", report.rejected);
     assert_eq!(report.peers.iter().flatten().count(), 6);
-    assert!(report.corrupt <= 5, "{} chunks came in vain", report.corrupt);
+    assert!(report.corrupt <= report.rejected as u64, "{} chunks came in vain", report.corrupt);
     assert!((1.0..=1.05).contains(&report.seed_copies), "{}", report.seed_copies);
     assert!(report.makespan_ratio() <= 1.08, "{}", report.makespan_ratio());
 }
@@ -241,7 +244,7 @@ fn a_crashed_guest_resumes_with_what_it_had() {
     let report = play(party);
     assert!(report.peers[1].is_some());
     // What was in flight is fetched again, nothing else.
-    assert!(report.delivered <= 3 * 257 + 8, "{}", report.delivered);
+    assert!(report.delivered <= 3 * 513 + 8, "{}", report.delivered);
 }
 
 /// With 96 MiB in flight there is no room for a request, and the time to look again had come: the node wanted to be woken
@@ -249,4 +252,42 @@ fn a_crashed_guest_resumes_with_what_it_had() {
 #[test]
 fn full_buffers_let_no_node_spin() {
     play(Party::mass_start(16, 1000.0, 10 << 30, 901));
+}
+
+#[test]
+fn guests_a_moment_apart_each_take_the_time_of_one_copy() {
+    let mut party = Party::mass_start(5, 100.0, 64 * MIB, 21);
+    for (at, peer) in party.peers.iter_mut().enumerate().skip(1) {
+        peer.joins = Some(Duration::from_millis(1200) * (at as u32 - 1));
+    }
+    let report = play(party);
+    for (at, peer) in report.peers.iter().enumerate().skip(1) {
+        let peer = peer.as_ref().unwrap();
+        let ratio = peer.complete.as_secs_f64() / peer.bound.as_secs_f64();
+        assert!(ratio <= 1.05, "guest {at}: {ratio}");
+    }
+    assert!(report.seed_copies <= 1.03, "{}", report.seed_copies);
+}
+
+/// Whoever clicks first, guests of one switch stand together, so a switch's uplink carries each chunk once.
+#[test]
+fn each_uplink_carries_one_copy() {
+    for seed in 0..3 {
+        let party = Party::mass_start(12, 100.0, 64 * MIB, seed);
+        let rate = party.peers[0].rate;
+        let report = play(party.in_groups(3, rate, Spread::Interleaved));
+        for group in &report.groups {
+            assert!(group.copies_in <= 1.05 && group.copies_out <= 1.05, "{:?}", report.groups);
+        }
+        assert!(report.makespan_ratio() <= 1.06, "{}", report.makespan_ratio());
+    }
+}
+
+/// The picker alone takes 1.08 here, with 1.02 copies (`relay_line: false`).
+#[test]
+fn thirty_two_are_served_by_one_copy() {
+    let report = play(Party::mass_start(32, 100.0, 64 * MIB, 5));
+    assert!(report.makespan_ratio() <= 1.06, "{}", report.makespan_ratio());
+    assert!(report.playable_ratio() <= 1.07, "{}", report.playable_ratio());
+    assert!(report.seed_copies <= 1.03, "{}", report.seed_copies);
 }

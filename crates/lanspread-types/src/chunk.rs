@@ -22,22 +22,26 @@ impl fmt::Display for ChunkIndex {
     }
 }
 
-/// The size of a game's chunks: a power of two from 64 KiB to 8 MiB, and so always a whole BLAKE3 subtree.
+/// The size of a game's chunks: a power of two from 32 KiB to 8 MiB, and so always a whole BLAKE3 subtree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkSize(u64);
 
 impl ChunkSize {
-    /// A game of 90 MiB to 11 GiB has half as many chunks to exactly as many: many enough that the first and the last
-    /// chunk's way through a swarm is short against the whole (1.04 × the bound with 128 or more), few enough that
-    /// announcing them costs nothing. 1024 × √2, so that a game of some round size and a small file more, which is how
-    /// games are, does not get chunks of twice the size.
-    const CHUNKS_PER_GAME_MAX: u64 = 1448;
+    /// In a line of receivers the last one is behind the first by one chunk's time for each, so 8192 chunks cost two
+    /// hundred receivers 2.4 % of the time of one copy (`docs/decisions/0002`). Times √2, so that a game of some round
+    /// size and a small file more, which is how games are, does not get chunks of twice the size.
+    const CHUNKS_USUAL_MAX: u64 = 11_585;
+    /// Larger chunks than this save little: the hashes of a game of 10 GiB take 320 KiB.
+    const BYTES_USUAL_MAX: u64 = 1 << 20;
+    /// A game of more than 128 GiB has larger ones, or its manifest would be too large.
+    const CHUNKS_MAX: u64 = 1 << 17;
 
     /// The chunk size of a game with `total` bytes in all. Every peer derives the same from the manifest, so it is
     /// never stated on the wire.
     pub fn for_game(total: u64) -> Self {
-        let even = total.div_ceil(Self::CHUNKS_PER_GAME_MAX).next_power_of_two();
-        Self(even.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX))
+        let usual = total.div_ceil(Self::CHUNKS_USUAL_MAX).next_power_of_two();
+        let least = total.div_ceil(Self::CHUNKS_MAX).next_power_of_two();
+        Self(usual.clamp(CHUNK_BYTES_MIN, Self::BYTES_USUAL_MAX).max(least).min(CHUNK_BYTES_MAX))
     }
 
     pub const fn bytes(self) -> u64 {
@@ -62,12 +66,13 @@ mod tests {
     #[test]
     fn sizes_follow_the_game() {
         let of = |total| ChunkSize::for_game(total).bytes();
-        assert_eq!(of(0), 64 << 10);
-        assert_eq!(of(1448 * (64 << 10)), 64 << 10);
-        assert_eq!(of(1448 * (64 << 10) + 1), 128 << 10);
-        assert_eq!(of((256 << 20) + 9), 256 << 10);
-        assert_eq!(of(1 << 30), 1 << 20);
-        assert_eq!(of(80 << 30), 8 << 20);
+        assert_eq!(of(0), 32 << 10);
+        assert_eq!(of(11_585 * (32 << 10)), 32 << 10);
+        assert_eq!(of(11_585 * (32 << 10) + 1), 64 << 10);
+        assert_eq!(of((256 << 20) + 9), 32 << 10);
+        assert_eq!(of(1 << 30), 128 << 10);
+        assert_eq!([of(10 << 30), of(80 << 30), of(128 << 30)], [1 << 20; 3]);
+        assert_eq!(of((128 << 30) + 1), 2 << 20);
         assert_eq!(of(u64::MAX >> 8), 8 << 20);
     }
 

@@ -2,7 +2,7 @@
 
 crate::limits! {
 /// Version of the peer protocol. Peers with different numbers show each other, but exchange nothing.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 
 /// Longest game id, in bytes.
 pub const GAME_ID_BYTES_MAX: usize = 64;
@@ -32,16 +32,18 @@ pub const GAMES_PER_PEER_MAX: usize = 4096;
 pub const FILES_PER_GAME_MAX: usize = 200_000;
 /// Largest game, in bytes (4 TiB).
 pub const GAME_BYTES_MAX: u64 = 4 << 40;
-/// Most chunks in one game. A game has some 256 to 4096 chunks, and small files share them; a very large game goes
-/// over that because a chunk is never larger than 8 MiB (4 TiB = 524,288 chunks).
+/// Most chunks in one game. A game has some 10,000 chunks, and small files share them; one of 128 GiB has 131,072, and a
+/// larger one goes over that because a chunk is never larger than 8 MiB (4 TiB = 524,288 chunks).
 pub const CHUNKS_PER_GAME_MAX: u32 = 1 << 20;
 /// Most files in a run of small files that share a chunk: what one request may make a source open.
 pub const RUN_FILES_MAX: usize = 256;
+/// A run may have so many bytes however small the game's chunks are: opening files costs more than sending them.
+pub const RUN_BYTES_MIN: u64 = 64 << 10;
 /// Largest run, in bytes. A source reads it into memory to send it.
 pub const RUN_BYTES_MAX: u64 = 1 << 20;
 
 /// Smallest chunk, in bytes.
-pub const CHUNK_BYTES_MIN: u64 = 64 << 10;
+pub const CHUNK_BYTES_MIN: u64 = 32 << 10;
 /// Largest chunk, in bytes. Also the largest payload of a data connection, so also the largest buffer.
 pub const CHUNK_BYTES_MAX: u64 = 8 << 20;
 
@@ -57,6 +59,12 @@ pub const HAVE_MAP_BYTES_MAX: usize = 32 << 10;
 pub const CANDIDATES_PER_REQUEST_MAX: usize = 64;
 /// Most requests that one receiver may have waiting at one source.
 pub const REQUESTS_PER_SOURCE_MAX: usize = 64;
+/// Most chunks in one request to follow.
+pub const CHUNKS_PER_FOLLOW_MAX: usize = 64;
+/// Most chunks that one receiver may await from one source: a quarter of a second at 1 Gbit/s in chunks of 128 KiB.
+pub const AWAITED_PER_SOURCE_MAX: usize = 256;
+/// Most peers to follow that one place names: one, and two to turn to.
+pub const UPSTREAMS_MAX: usize = 3;
 /// Most manifests that one receiver may have asked for and not got at one source: more than anybody downloads at once.
 pub const MANIFESTS_PER_SOURCE_MAX: usize = 8;
 /// Largest encoded manifest (file list and chunk hashes), in bytes.

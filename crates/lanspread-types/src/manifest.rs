@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::chunk::{ChunkIndex, ChunkSize};
 use crate::failpoint;
 use crate::id::{ContentId, GameId};
-use crate::limits::{CHUNKS_PER_GAME_MAX, FILES_PER_GAME_MAX, GAME_BYTES_MAX, RUN_BYTES_MAX, RUN_FILES_MAX};
+use crate::limits::{
+    CHUNKS_PER_GAME_MAX, FILES_PER_GAME_MAX, GAME_BYTES_MAX, RUN_BYTES_MAX, RUN_BYTES_MIN, RUN_FILES_MAX,
+};
 use crate::path::{PathCollision, RelPath, check_collisions};
 use crate::tree::{ChunkHash, ChunkPosition, root_of};
 use crate::version::GameVersion;
@@ -97,7 +99,8 @@ pub struct ChunkPart {
     pub len: u64,
 }
 
-/// A file is small, and shares a chunk with its neighbours, if it fills at most one part in this many of a run.
+/// A file is small, and shares a chunk with its neighbours, if it fills at most one part in this many of a run, and is no
+/// larger than a chunk.
 const SMALL_FILE_PART: u64 = 2;
 
 impl Manifest {
@@ -310,7 +313,9 @@ impl GameContent {
 /// of many small files has few chunks. Archives stay alone, because an unpacker reads them while they arrive, and so does
 /// the sentinel, whose arrival is the commit.
 fn lay_out(files: &[FileEntry], chunk_size: ChunkSize) -> Option<(Vec<u32>, Vec<u32>)> {
-    let run_bytes = chunk_size.bytes().min(RUN_BYTES_MAX);
+    let run_bytes = chunk_size.bytes().clamp(RUN_BYTES_MIN, RUN_BYTES_MAX);
+    // With the smallest chunks half a run is more than a chunk; but a file of several chunks has them to itself.
+    let small_bytes = chunk_size.bytes().min(run_bytes / SMALL_FILE_PART);
     let (mut first_chunks, mut chunk_files) = (Vec::with_capacity(files.len()), Vec::new());
     // First file of the run that is open, and its bytes.
     let mut run: Option<(usize, u64)> = None;
@@ -320,7 +325,7 @@ fn lay_out(files: &[FileEntry], chunk_size: ChunkSize) -> Option<(Vec<u32>, Vec<
             continue;
         }
         let alone = is_archive(&file.path) || file.path.as_str() == SENTINEL;
-        let small = !alone && file.size <= run_bytes / SMALL_FILE_PART;
+        let small = !alone && file.size <= small_bytes;
         if let Some((first, bytes)) = run.filter(|_| small)
             && bytes + file.size <= run_bytes
             && at - first < RUN_FILES_MAX
@@ -354,7 +359,10 @@ pub fn is_archive(path: &RelPath) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::limits::CHUNK_BYTES_MIN;
 
     fn entry(path: &str, content: &[u8]) -> FileEntry {
         let root = ChunkHash(*blake3::hash(content).as_bytes());
@@ -367,14 +375,14 @@ mod tests {
 
     #[test]
     fn chunks_are_numbered_through_all_files() {
-        let big = vec![1; (64 << 10) + 1];
+        let big = vec![1; CHUNK_BYTES_MIN as usize + 1];
         let m = manifest(vec![entry("a.eti", &big), entry("empty", b""), entry("version.ini", b"20250101")])
             .unwrap();
         assert_eq!(m.chunk_count(), 3);
         assert_eq!((m.chunks_of(0), m.chunks_of(1), m.chunks_of(2)), (0..2, 2..2, 2..3));
         let at = |c| m.place(ChunkIndex(c)).map(|p| (p.file, p.offset, p.len));
-        assert_eq!(at(0), Some((0, 0, 64 << 10)));
-        assert_eq!(at(1), Some((0, 64 << 10, 1)));
+        assert_eq!(at(0), Some((0, 0, CHUNK_BYTES_MIN)));
+        assert_eq!(at(1), Some((0, CHUNK_BYTES_MIN, 1)));
         assert_eq!(at(2), Some((2, 0, 8)));
         assert_eq!(at(3), None);
     }
@@ -408,7 +416,9 @@ mod tests {
             ("e", 1),
             ("f", 33 * kib),
             ("g", 1),
+            ("z", 500 << 20),
         ]);
+        assert_eq!(m.chunk_size().bytes(), 64 * kib);
         let expected: [&[(&str, u64)]; 5] = [
             &[("a", 20 * kib), ("c", 20 * kib), ("d", 24 * kib)],
             &[("e", 1)],
@@ -416,7 +426,7 @@ mod tests {
             &[("g", 1)],
             &[(SENTINEL, 8)],
         ];
-        assert_eq!(layout(&m), expected);
+        assert_eq!(layout(&m)[..5], expected);
         assert_eq!(
             [m.chunks_of(0), m.chunks_of(1), m.chunks_of(3), m.chunks_of(4)],
             [0..1, 1..1, 0..1, 1..2]
@@ -426,6 +436,21 @@ mod tests {
             (run.len, m.parts(run).map(|p| p.start).collect::<Vec<_>>()),
             (64 * kib, vec![0, 20 * kib, 40 * kib])
         );
+    }
+
+    #[test]
+    fn runs_may_be_larger_than_small_chunks() {
+        let chunk = CHUNK_BYTES_MIN;
+        assert_eq!(RUN_BYTES_MIN, 2 * chunk);
+        let names = ["a", "b", "c", "d", "e"];
+        let of = |size| sized(&names.map(|name| (name, size)));
+        let full = of(chunk);
+        assert_eq!(full.chunk_size().bytes(), chunk);
+        assert_eq!(layout(&full).iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1, 1]);
+        // A file of two chunks is in no run, though two of them would fit.
+        let large = names.iter().flat_map(|&name| [vec![(name, chunk)], vec![(name, 1)]]);
+        let expected: Vec<_> = large.chain([vec![(SENTINEL, 8)]]).collect();
+        assert_eq!(layout(&of(chunk + 1)), expected);
     }
 
     #[test]
@@ -443,9 +468,39 @@ mod tests {
         assert_eq!(layout(&m).iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 88, 1]);
         // Chunks of 8 MiB: runs stay at 1 MiB.
         let m =
-            sized(&[("a", 40 << 30), ("b", 300 << 10), ("c", 300 << 10), ("d", 400 << 10), ("e", 500 << 10)]);
-        let of_small = &layout(&m)[5120..];
+            sized(&[("a", 1 << 40), ("b", 300 << 10), ("c", 300 << 10), ("d", 400 << 10), ("e", 500 << 10)]);
+        let of_small = &layout(&m)[1 << 17..];
         assert_eq!(of_small.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_cover_each_file_once(
+            sizes in prop::collection::vec((0..6u64, 0..3u64, any::<bool>()), 1..40),
+            rest in prop_oneof![Just(0), Just(1u64 << 28), Just(1u64 << 30), Just(1u64 << 36)],
+        ) {
+            let chunk = ChunkSize::for_game(rest + (1 << 20)).bytes();
+            let name = |at, archive| format!("f{at:02}{}", if archive { ".eti" } else { "" });
+            let near = |(halves, more, _): (u64, u64, bool)| (halves * chunk / 2 + more).saturating_sub(1);
+            let mut files: Vec<_> =
+                sizes.iter().enumerate().map(|(at, &how)| (name(at, how.2), near(how))).collect();
+            files.push(("rest".to_owned(), rest));
+            let m = sized(&files.iter().map(|(name, size)| (name.as_str(), *size)).collect::<Vec<_>>());
+            let mut covered = vec![0; m.files().len()];
+            for chunk in 0..m.chunk_count() {
+                let place = m.place(ChunkIndex(chunk)).unwrap();
+                let mut start = 0;
+                for part in m.parts(place) {
+                    prop_assert!(m.chunks_of(part.file).contains(&chunk));
+                    prop_assert_eq!((part.offset, part.start), (covered[part.file], start));
+                    covered[part.file] += part.len;
+                    start += part.len;
+                }
+                prop_assert_eq!(start, place.len);
+                prop_assert!((1..=m.chunk_size().bytes().max(RUN_BYTES_MIN)).contains(&place.len));
+            }
+            prop_assert_eq!(covered, m.files().iter().map(|file| file.size).collect::<Vec<_>>());
+        }
     }
 
     #[test]

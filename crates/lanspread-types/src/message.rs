@@ -42,6 +42,19 @@ pub enum Message {
         content: ContentId,
         chunks: Vec<ChunkIndex>,
     },
+    /// Every chunk below this one is here. Sent now and then instead of `Have` by whoever receives in order.
+    Progress {
+        content: ContentId,
+        below: ChunkIndex,
+    },
+    /// Asks how far the receiver of this message is. Answered by `Progress`, if it has or downloads the content.
+    ProgressWanted {
+        content: ContentId,
+    },
+    /// Asks for a place in the relay line of this content. Answered by `Place`.
+    PlaceWanted(PlaceWanted),
+    /// Whom the receiver of this message is to follow.
+    Place(Place),
     /// Peers that the sender is connected to, at addresses where it reached them.
     Introduce {
         peers: Vec<Introduction>,
@@ -78,6 +91,28 @@ pub enum Message {
     },
     /// The sender leaves.
     Goodbye,
+}
+
+/// Asks for a place in the relay line of a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceWanted {
+    pub content: ContentId,
+    /// The sender has every chunk below this one.
+    pub below: ChunkIndex,
+    /// Bytes per second that the sender may upload. It feeds nobody who may upload more.
+    pub upload_limit: Option<u64>,
+    /// The peer that the sender was to follow, if that one does not deliver.
+    pub instead_of: Option<PeerId>,
+}
+
+/// A place in the relay line of a content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub content: ContentId,
+    /// Whom to follow, and in this order whom instead if that peer is lost. Empty if the sender places nobody.
+    pub upstreams: Vec<PeerId>,
+    /// Who places instead of the sender.
+    pub ask: Option<PeerId>,
 }
 
 /// How a peer stands.
@@ -182,10 +217,23 @@ pub enum Request {
         content: ContentId,
     },
     Chunk(ChunkRequest),
+    Follow(FollowRequest),
     /// The receiver no longer needs the answer. The source may have sent it already.
     Cancel {
         id: RequestId,
     },
+}
+
+impl Request {
+    /// The numbers under which it is answered. None for a cancellation, which has no answer of its own.
+    pub fn ids(&self) -> Vec<RequestId> {
+        match self {
+            Self::Manifest { id, .. } => vec![*id],
+            Self::Chunk(request) => vec![request.id],
+            Self::Follow(request) => request.each().map(|(id, _)| id).collect(),
+            Self::Cancel { .. } => Vec::new(),
+        }
+    }
 }
 
 /// Asks for *one* of several chunks. The source sends the one that it has sent to others least often (the earliest of
@@ -199,6 +247,26 @@ pub struct ChunkRequest {
     pub candidates: Vec<ChunkIndex>,
     /// Only a chunk that the source has not yet sent to anybody; [`Refusal::NothingFresh`] if there is none.
     pub fresh_only: bool,
+}
+
+/// Asks for *each* of these chunks, in this order, as soon as the source has it: what a follower sends to its upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowRequest {
+    /// The number under which the first chunk is answered. Each further chunk has the next one.
+    pub first: RequestId,
+    pub game: GameId,
+    pub content: ContentId,
+    /// Who placed the follower behind this source.
+    pub placer: PeerId,
+    /// At least one.
+    pub chunks: Vec<ChunkIndex>,
+}
+
+impl FollowRequest {
+    /// Each chunk with the number under which it is answered.
+    pub fn each(&self) -> impl Iterator<Item = (RequestId, ChunkIndex)> + '_ {
+        (self.first.0..=u64::MAX).map(RequestId).zip(self.chunks.iter().copied())
+    }
 }
 
 /// The head of a source's answer. The payload of `Chunk` and `Manifest` follows as raw bytes.
@@ -236,4 +304,6 @@ pub enum Refusal {
     OutsidePath,
     #[error("the request was cancelled")]
     Cancelled,
+    #[error("another line follows here")]
+    OtherLine,
 }

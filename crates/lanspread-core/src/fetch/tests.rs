@@ -4,7 +4,7 @@ use super::*;
 use crate::swarm::Tuning;
 use crate::swarm::tests::{content, content_of};
 
-const CHUNK: u64 = 64 << 10;
+const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES_MIN;
 /// Chunks of the game that is fetched; the last one is the sentinel of eight bytes.
 const CHUNKS: u32 = 8;
 const TOTAL: u64 = (CHUNKS as u64 - 1) * CHUNK;

@@ -66,9 +66,25 @@ fn two_hundred_guests_all_get_it_in_turn() {
         assert!(seen.refused.is_empty() && seen.served.len() <= MANIFEST_SENDS_MAX);
         for (link, id) in seen.served {
             assert!(got.insert(link) && sends.ended(LinkId(link), RequestId(id)));
+            sends.has_manifest(&PeerId([link as u8; 32]), &ContentId([1; 32]));
         }
     }
     assert_eq!(got.len(), 200);
+}
+
+/// Those who have it give it to the others: the seed sends the next copy when one has arrived.
+#[test]
+fn room_passes_a_manifest_on() {
+    let mut sends = ManifestSends::default();
+    (1..=5).for_each(|guest| sends.enqueue(request(guest, 1, 1, MIB)));
+    assert_eq!(drain(&mut sends, at(0)).served, [(1, 1), (2, 1)]);
+    assert!(drain(&mut sends, at(1)).served.is_empty());
+    sends.has_manifest(&PeerId([2; 32]), &ContentId([1; 32]));
+    assert_eq!(drain(&mut sends, at(2)).served, [(3, 1)]);
+    // The first does not tell anything, so nobody is waited for any more.
+    let late = sends.next_wakeup().unwrap();
+    assert_eq!(late, at(1250));
+    assert_eq!(drain(&mut sends, late).served, [(4, 1), (5, 1)]);
 }
 
 #[test]
@@ -152,7 +168,9 @@ fn a_connection_that_floods_is_closed() {
 fn a_receiver_that_takes_nothing_loses_its_place_when_others_wait() {
     let mut sends = ManifestSends::default();
     (0..MANIFEST_SENDS_MAX as u8).for_each(|guest| sends.enqueue(request(guest, 1, 1, MIB)));
-    assert_eq!(drain(&mut sends, at(0)).served.len(), MANIFEST_SENDS_MAX);
+    assert_eq!(drain(&mut sends, at(0)).served.len(), MANIFEST_FRESH_MAX);
+    let late = sends.next_wakeup().unwrap();
+    assert_eq!(drain(&mut sends, late).served.len(), MANIFEST_SENDS_MAX - MANIFEST_FRESH_MAX);
     assert_eq!(sends.next_wakeup(), None, "nobody waits");
     sends.enqueue(request(100, 1, 1, MIB));
     let ends = at(0) + MANIFEST_SEND_PATIENCE + Duration::from_secs(MIB / MANIFEST_SEND_RATE_MIN);

@@ -150,7 +150,10 @@ impl Node {
     }
 
     pub(super) fn set_limits(&mut self, now: Time, limits: RateLimits) {
-        self.limits = limits;
+        if std::mem::replace(&mut self.limits, limits).upload != limits.upload {
+            let transfers = self.fetches.values_mut().filter_map(Fetch::transfer_mut);
+            transfers.for_each(|transfer| transfer.swarm.uplink_changed());
+        }
         self.uplink.set_limit(limits.upload, now);
         self.download_limit.set(limits.download, now);
         self.pump_uplink(now);
@@ -390,6 +393,7 @@ impl Node {
             self.announce_library();
             if let Some(content) = self.library.content_of(game) {
                 self.uplink.content_gone(&content);
+                self.lines.content_gone(&content);
                 self.pump_uplink(now);
             }
             self.job(DiskJob::Remove { game: game.clone() });

@@ -1,11 +1,12 @@
 //! Downloads: from the manifest through the swarm to the commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanspread_types::limits::{CHUNKS_PER_HAVE_MAX, MANIFESTS_PER_SOURCE_MAX};
 use lanspread_types::manifest::ChunkPart;
-use lanspread_types::message::{GameOffer, Message, Refusal, Request, RequestId};
+use lanspread_types::message::{GameOffer, Message, PlaceWanted, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, GameContent, GameId, PeerId, failpoint};
 
 use super::Node;
@@ -18,7 +19,7 @@ use crate::limits::MANIFEST_LEFTOVER_MAX;
 use crate::manifest_search::{Failed, Offerer, Step};
 use crate::refusals::RefusalCause;
 use crate::roster::RemotePeer;
-use crate::swarm::{Download, Failure};
+use crate::swarm::{Download, Failure, LineAction};
 use crate::time::Time;
 
 /// A peer that sent bad data for so many games is dropped: one may be its disk, two are not.
@@ -27,6 +28,11 @@ const STRIKES_MAX: u32 = 2;
 /// In a large room, announcements are collected for longer: by one more interval for each so many listeners. Otherwise
 /// two hundred guests would hear ten thousand messages a second, most with a single chunk.
 const LISTENERS_PER_INTERVAL: u32 = 50;
+
+/// In the line, progress is told to the room this often ...
+const PROGRESS_NEWS_INTERVAL: Duration = Duration::from_secs(1);
+/// ... and in a large room so much less often for each listener, so that a peer hears fifty of them a second.
+const PROGRESS_NEWS_EACH: Duration = Duration::from_millis(20);
 
 impl Node {
     // ---- the manifest
@@ -59,6 +65,18 @@ impl Node {
         }
     }
 
+    /// A peer has got a manifest that others may wait for, we among them.
+    pub(super) fn holder_appeared(&mut self, now: Time, peer: PeerId, game: &GameId, content: ContentId) {
+        self.manifest_sends.has_manifest(&peer, &content);
+        let Some(fetch) = self.fetches.get_mut(game).filter(|fetch| fetch.content == content) else { return };
+        if let Phase::Manifest(search) = &mut fetch.phase
+            && let Some((from, id)) = search.holder_appeared(peer, &mut self.rng)
+        {
+            self.give_up_manifest(now, from, id);
+            self.search_manifest(now, game);
+        }
+    }
+
     /// The same for all downloads: a source may have become free for another one.
     pub(super) fn search_manifests(&mut self, now: Time) {
         let searching = |fetch: &&Fetch| matches!(fetch.phase, Phase::Manifest(_));
@@ -78,13 +96,26 @@ impl Node {
         let counts = |(peer, offer): &(&RemotePeer, &GameOffer)| {
             offer.content == fetch.content && !fetch.rejected.contains(&peer.id)
         };
-        let offerer = |(peer, offer): (&RemotePeer, &GameOffer)| Offerer {
+        let offerer = |peer: &RemotePeer, usual_bytes| Offerer {
             peer: peer.id,
             place: Some(site_of(peer.addr.ip())).filter(|_| !failpoint!("count-identities")),
-            usual_bytes: offer.manifest_bytes_usual(),
+            usual_bytes,
             saturated: open.get(&peer.id).is_some_and(|&open| open >= MANIFESTS_PER_SOURCE_MAX),
         };
-        self.roster.offers(game).filter(counts).map(offerer).collect()
+        let offers = self.roster.offers(game).filter(counts);
+        let mut offerers: Vec<Offerer> =
+            offers.map(|(peer, offer)| offerer(peer, offer.manifest_bytes_usual())).collect();
+        // Those who download it have its manifest, so that a whole room need not ask the one seed.
+        if let Some(usual) = offerers.iter().map(|offerer| offerer.usual_bytes).min() {
+            let asked: BTreeSet<PeerId> = offerers.iter().map(|offerer| offerer.peer).collect();
+            let fellows = self.roster.iter().filter(|peer| {
+                peer.is_interested(fetch.content)
+                    && !asked.contains(&peer.id)
+                    && !fetch.rejected.contains(&peer.id)
+            });
+            offerers.extend(fellows.map(|peer| offerer(peer, usual)));
+        }
+        offerers
     }
 
     /// An answer is no longer waited for: it may end soon, or its connection is closed.
@@ -119,8 +150,14 @@ impl Node {
             self.leftover_manifests.entry((peer, id)).or_insert(now + MANIFEST_LEFTOVER_MAX);
             return;
         };
-        let offer = self.roster.get(&peer).and_then(|remote| self.roster.offer(remote, &game));
-        let most = offer.map_or(0, GameOffer::manifest_bytes_max);
+        let own = self.roster.get(&peer).and_then(|remote| self.roster.offer(remote, &game));
+        let Some(fetch) = self.fetches.get(&game) else { return };
+        // A fellow downloader offers nothing yet: what the others say of the game counts.
+        let of_others = || {
+            let offers = self.roster.offers(&game).filter(|(_, offer)| offer.content == fetch.content);
+            offers.map(|(_, offer)| offer.manifest_bytes_max()).max().unwrap_or(0)
+        };
+        let most = own.map_or_else(of_others, GameOffer::manifest_bytes_max);
         let Some(fetch) = self.fetches.get_mut(&game) else { return };
         let Phase::Manifest(search) = &mut fetch.phase else { return };
         search.started(peer, id, bytes, now);
@@ -312,6 +349,7 @@ impl Node {
             {
                 transfer.swarm.pass(now);
             }
+            self.say_line_actions(game);
             self.send_cancels(now, game);
             self.watch_starvation(now, game);
         }
@@ -333,6 +371,20 @@ impl Node {
             *next_request += 1;
             RequestId(*next_request)
         };
+        let manifest = transfer.content.manifest();
+        if let Some((peer, request)) = transfer.swarm.next_follow(now, &mut next_id) {
+            fetch.turn = request.first.0;
+            for (id, chunk) in request.each() {
+                let bytes = manifest.place(chunk).map_or(0, |place| place.len);
+                self.download_limit.spend(bytes, now);
+                if self.limits.download.is_some() {
+                    self.spent.insert((peer, id), bytes);
+                }
+                self.requests.insert((peer, id), game.clone());
+            }
+            self.outbox.push_back(Output::Request { peer, request: Request::Follow(request) });
+            return true;
+        }
         let Some((peer, request)) = transfer.swarm.next_request(now, &mut next_id) else { return false };
         let place = request.candidates.first().and_then(|&chunk| transfer.content.manifest().place(chunk));
         let bytes = place.map_or(0, |place| place.len);
@@ -352,6 +404,30 @@ impl Node {
             && !failpoint!("keep-spent-limit")
         {
             self.download_limit.refund(bytes);
+        }
+    }
+
+    /// Asks for a place in the line, or how far others are.
+    fn say_line_actions(&mut self, game: &GameId) {
+        let upload_limit = self.limits.upload;
+        let Some(fetch) = self.fetches.get_mut(game) else { return };
+        let content = fetch.content;
+        let stream = fetch.stream;
+        let Some(transfer) = fetch.transfer_mut() else { return };
+        let below = transfer.swarm.first_missing().unwrap_or(ChunkIndex(transfer.swarm.had().len()));
+        let actions: Vec<LineAction> = transfer.swarm.line_actions().collect();
+        for action in actions {
+            let (to, message) = match action {
+                LineAction::AskPlace { of, instead_of } => {
+                    // What is unpacked as it arrives is soon gone.
+                    let upload_limit = if stream { Some(0) } else { upload_limit };
+                    (of, Message::PlaceWanted(PlaceWanted { content, below, upload_limit, instead_of }))
+                }
+                LineAction::AskProgress(of) => (of, Message::ProgressWanted { content }),
+            };
+            if let Some(conn) = self.roster.get(&to).map(|remote| remote.conn) {
+                self.send(conn, message);
+            }
         }
     }
 
@@ -435,6 +511,8 @@ impl Node {
         self.traffic.received_bytes += place.len;
         finished.into_iter().for_each(|event| self.event(event));
         self.announce_chunks(now, game);
+        // A follower may await it.
+        self.pump_uplink(now);
     }
 
     pub(super) fn request_failed(
@@ -513,6 +591,13 @@ impl Node {
         // Those who download it, too; and the seeds, so that they know what they need not send to anybody else.
         let listens = |p: &&RemotePeer| p.is_interested(content) || transfer.swarm.is_seed(p.id);
         let conns: Vec<_> = self.roster.iter().filter(listens).map(|p| p.conn).collect();
+        if transfer.swarm.is_in_line() {
+            // In order, so that one number tells all, and seldom: nobody chooses by it while the line moves.
+            transfer.have_interval = PROGRESS_NEWS_INTERVAL.max(conns.len() as u32 * PROGRESS_NEWS_EACH);
+            let below = transfer.swarm.first_missing().unwrap_or(ChunkIndex(transfer.swarm.had().len()));
+            conns.iter().for_each(|&conn| self.send(conn, Message::Progress { content, below }));
+            return;
+        }
         transfer.have_interval = have_interval * (1 + conns.len() as u32 / LISTENERS_PER_INTERVAL);
         for part in chunks.chunks(CHUNKS_PER_HAVE_MAX) {
             for &conn in &conns {

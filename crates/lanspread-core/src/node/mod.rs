@@ -9,6 +9,7 @@ mod catalogue;
 mod commands;
 mod disk;
 mod fetching;
+mod line;
 mod meeting;
 mod network;
 mod organiser;
@@ -28,7 +29,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lanspread_types::message::{Message, RequestId};
-use lanspread_types::{GameId, PeerId};
+use lanspread_types::{ContentId, GameId, PeerId};
 
 use crate::budget::Sites;
 use crate::catalog::Catalog;
@@ -45,7 +46,7 @@ use crate::room::Room;
 use crate::roster::Roster;
 use crate::rules::HouseRules;
 use crate::snapshot::Traffic;
-use crate::swarm::{RateLimit, Rng, Tuning, Uplink};
+use crate::swarm::{Lines, RateLimit, Rng, Tuning, Uplink};
 use crate::time::Time;
 use crate::trust::CalendarDate;
 
@@ -86,6 +87,10 @@ pub struct Node {
     /// Manifests that are no longer waited for, and when their connection is closed if they have not ended.
     leftover_manifests: BTreeMap<(PeerId, RequestId), Time>,
     uplink: Uplink,
+    /// The relay lines that begin here.
+    lines: Lines,
+    /// Who gave this peer its place in the line of each content that it fetched.
+    placed_by: BTreeMap<ContentId, PeerId>,
     manifest_sends: ManifestSends,
     download_limit: RateLimit,
     limits: RateLimits,
@@ -129,6 +134,8 @@ impl Node {
             roster: Roster::new(config.me, &config.name),
             sites: Sites::default(),
             uplink: Uplink::new(),
+            lines: Lines::default(),
+            placed_by: BTreeMap::new(),
             manifest_sends: ManifestSends::default(),
             config,
             library: LocalLibrary::default(),

@@ -131,6 +131,7 @@ impl Node {
                 transfer.swarm.remove_source(peer.id);
             }
         }
+        self.leave_lines(peer.id);
         self.catalogs.peer_gone(peer.id);
         self.room.peer_gone(peer.id);
         self.event(Event::PeerLost { peer: peer.id, name: peer.name, reason });
@@ -157,13 +158,27 @@ impl Node {
             Message::Interested { game, content } => {
                 peer.set_interested(content, true);
                 self.send_have_map(conn, &game, content);
+                self.holder_appeared(now, id, &game, content);
                 // Whoever downloads what we download is going to have chunks for us.
                 if let Some(transfer) = self.transfer_of(content) {
                     transfer.swarm.add_fellow(id, now);
                     self.pump_fetches(now);
                 }
             }
-            Message::NotInterested { content } => peer.set_interested(content, false),
+            Message::NotInterested { content } => {
+                peer.set_interested(content, false);
+                self.lines.done(id, content);
+            }
+            Message::Progress { content, below } => {
+                self.lines.progress(id, content, below);
+                if let Some(transfer) = self.transfer_of(content) {
+                    transfer.swarm.source_has_below(id, below, now);
+                    self.pump_fetches(now);
+                }
+            }
+            Message::ProgressWanted { content } => self.tell_how_far(conn, content),
+            Message::PlaceWanted(wanted) => self.place_wanted(now, id, &wanted),
+            Message::Place(place) => self.placed(now, id, &place),
             Message::HaveMap(map) => self.have_map(now, id, map),
             Message::Have { content, chunks } => {
                 self.uplink.announced(&id, &content, &chunks, now);
@@ -355,6 +370,8 @@ fn flood(message: &Message) -> RefusalCause {
         Message::Interested { .. } | Message::NotInterested { .. } => "interests",
         Message::HaveMap(_) => "have maps",
         Message::Have { .. } => "have announcements",
+        Message::Progress { .. } | Message::ProgressWanted { .. } => "progress messages",
+        Message::PlaceWanted(_) | Message::Place(_) => "places in the line",
         Message::Introduce { .. } => "introductions",
         Message::CatalogOffer { .. } | Message::CatalogWanted { .. } | Message::CatalogPart { .. } => {
             "catalogue messages"

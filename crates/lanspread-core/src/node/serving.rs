@@ -44,6 +44,21 @@ impl Node {
                 }
                 self.pump_uplink(now);
             }
+            Request::Follow(request) => {
+                let placed_by = self.placed_by.get(&request.content);
+                let other_line = placed_by.is_some_and(|by| *by != request.placer);
+                if other_line && self.uplink.feeds_another(&peer) {
+                    return request.each().for_each(|(id, _)| self.refuse(link, id, Refusal::OtherLine));
+                }
+                match self.held_chunks(&request.game, request.content) {
+                    Ok((content, _)) => {
+                        let chunks = content.manifest().chunk_count();
+                        self.uplink.follow(link, peer, &request, chunks, now);
+                    }
+                    Err(reason) => request.each().for_each(|(id, _)| self.refuse(link, id, reason)),
+                }
+                self.pump_uplink(now);
+            }
             Request::Cancel { id } => {
                 self.uplink.cancel(link, id);
                 self.manifest_sends.cancel(link, id);

@@ -78,6 +78,7 @@ impl Node {
             self.library.set_damaged(game);
             self.announce_library();
             self.uplink.content_gone(&here);
+            self.lines.content_gone(&here);
             self.pump_uplink(now);
         }
         let origin = room.as_ref().filter(|agreed| agreed.content != here);

@@ -3,7 +3,7 @@
 use lanspread_types::message::{ChunkRequest, Refusal};
 use lanspread_types::{ChunkIndex, ChunkSet, PeerId};
 
-use super::tests::{at, content, download, peer, requests};
+use super::tests::{at, content, download, peer, picker, requests};
 use super::{Download, Failure, Tuning};
 
 /// Sources that have these chunks; with other seeds they are chosen in another order.
@@ -51,7 +51,7 @@ fn from_seeds_alone_everything_comes_in_order() {
 #[test]
 fn a_quarter_of_what_is_asked_of_fellows_is_the_next_chunk_and_the_rest_the_rarest() {
     let in_order = |seed: u64| {
-        let mut download = knowing(seed, Tuning::default(), &[&[0, 9], &[0]]);
+        let mut download = knowing(seed, picker(), &[&[0, 9], &[0]]);
         first(&requests(&mut download, at(0), &mut 0)).1 == 0
     };
     let times = (0..1000).filter(|&seed| in_order(seed)).count();
@@ -63,7 +63,7 @@ fn chunks_that_are_equally_rare_are_equally_likely() {
     let all: Vec<u32> = (0..16).collect();
     let mut times = [0; 16];
     for seed in 0..1600 {
-        let tuning = Tuning { in_order_percent: 0, ..Tuning::default() };
+        let tuning = Tuning { in_order_percent: 0, ..picker() };
         let mut download = knowing(seed, tuning, &[&all]);
         times[first(&requests(&mut download, at(0), &mut 0)).1 as usize] += 1;
     }
@@ -74,8 +74,8 @@ fn chunks_that_are_equally_rare_are_equally_likely() {
 fn no_more_is_asked_of_all_fellows_together_than_they_can_answer_soon() {
     let has: Vec<[u32; 1]> = (0..30).map(|chunk| [chunk]).collect();
     let has: Vec<&[u32]> = has.iter().map(|has| &has[..]).collect();
-    let mut download = knowing(7, Tuning::default(), &has);
-    assert_eq!(requests(&mut download, at(0), &mut 0).len(), Tuning::default().swarm_requests);
+    let mut download = knowing(7, picker(), &has);
+    assert_eq!(requests(&mut download, at(0), &mut 0).len(), picker().swarm_requests);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn delivers(download: &mut Download, n: u8, chunk: u32, ms: u64, ids: &mut u64) 
 #[test]
 fn of_two_fellows_the_faster_one_is_asked() {
     for chunk in 2..18 {
-        let (mut download, mut ids) = (knowing(7, Tuning::default(), &[&[], &[]]), 0);
+        let (mut download, mut ids) = (knowing(7, picker(), &[&[], &[]]), 0);
         delivers(&mut download, 2, 0, 500, &mut ids);
         delivers(&mut download, 3, 1, 50, &mut ids);
         [2, 3].iter().for_each(|&n| download.source_has(peer(n), &[ChunkIndex(chunk)], at(500)));
@@ -230,7 +230,7 @@ fn fellows_that_are_equally_fast_are_asked_equally_often() {
         let mut times = [0; 4];
         for ms in 1..=400 {
             let has: &[u32] = &[chunk];
-            let mut download = knowing(7, Tuning::default(), &[has, has, has, has]);
+            let mut download = knowing(7, picker(), &[has, has, has, has]);
             let (fellow, _) = first(&requests(&mut download, at(ms), &mut 0));
             times[usize::from(fellow.0[0]) - 2] += 1;
         }
@@ -240,7 +240,7 @@ fn fellows_that_are_equally_fast_are_asked_equally_often() {
 
 #[test]
 fn a_fellow_who_did_not_answer_is_tried_with_one_chunk_however_much_he_has() {
-    let (mut download, mut ids) = (knowing(7, Tuning::default(), &[&[]]), 0);
+    let (mut download, mut ids) = (knowing(7, picker(), &[&[]]), 0);
     delivers(&mut download, 2, 0, 10, &mut ids);
     let more: Vec<ChunkIndex> = (1..20).map(ChunkIndex).collect();
     download.source_has(peer(2), &more, at(10));
@@ -255,7 +255,7 @@ fn a_fellow_who_did_not_answer_is_tried_with_one_chunk_however_much_he_has() {
 /// five, and has sent its share. Returns the download then, what is on its way, and the time.
 fn one_is_done(to_go: u32, ids: &mut u64) -> (Download, Vec<(PeerId, ChunkRequest)>, u64) {
     let late_min = std::time::Duration::from_secs(60);
-    let tuning = Tuning { late_min, endgame_chunks: 0, ..Tuning::default() };
+    let tuning = Tuning { late_min, endgame_chunks: 0, ..picker() };
     let mut download = Download::new(content(64), ChunkSet::empty(64), 7, tuning);
     (1..3).for_each(|n| download.add_source(peer(n), ChunkSet::full(64), at(0)));
     download.set_limit(2);

@@ -1,6 +1,7 @@
 //! The receiver's side: one download of one content. Here is what happens to it; the rest in concepts of their own.
 
 mod choose;
+mod follow;
 mod ledger;
 mod promise;
 mod view;
@@ -9,9 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
+use lanspread_types::message::{ChunkRequest, FollowRequest, Refusal, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId, failpoint};
 
+use self::follow::Following;
+pub use self::follow::LineAction;
 use self::ledger::{RATE_UNKNOWN, usual_rate};
 use self::promise::Promises;
 use super::availability::Availability;
@@ -41,6 +44,9 @@ pub struct Download {
     cancels: VecDeque<RequestKey>,
     /// Answers that are coming and are no longer needed, and since when.
     unneeded: BTreeMap<RequestKey, Time>,
+    following: Following,
+    /// Which of several seeds is asked for a place.
+    order: u64,
     /// Chunks that a scarce seed says it has sent to another peer.
     promises: Promises,
     /// Chunks of a wish that a seed could not fulfil, because it has one of them in name only: each is wished for alone.
@@ -105,6 +111,7 @@ impl Download {
     /// `had` are the chunks that an earlier attempt left, verified.
     pub fn new(content: Arc<GameContent>, had: ChunkSet, seed: u64, tuning: Tuning) -> Self {
         let chunks = content.manifest().chunk_count();
+        let mut rng = Rng::new(seed);
         Self {
             content,
             had,
@@ -116,6 +123,8 @@ impl Download {
             requests: Requests::new(chunks),
             cancels: VecDeque::new(),
             unneeded: BTreeMap::new(),
+            following: Following::default(),
+            order: rng.next_u64(),
             promises: Promises::default(),
             doubtful: BTreeSet::new(),
             seeds: Vec::new(),
@@ -127,7 +136,7 @@ impl Download {
             usual_rate: RATE_UNKNOWN,
             limit: u32::MAX,
             quiet: Quiet::default(),
-            rng: Rng::new(seed),
+            rng,
             tuning,
             now: Time::START,
         }
@@ -264,11 +273,24 @@ impl Download {
         self.now = now;
         self.take_back_overdue();
         self.doubt_the_silent();
-        let ask = self.choose();
+        let ask = if self.keep_in_line() { None } else { self.choose() };
         if ask.is_none() {
             self.settle();
         }
         ask.map(|ask| self.record(ask, next_id()))
+    }
+
+    /// The next chunks to await from the upstream. To be called before `next_request`, until it returns `None`.
+    pub fn next_follow(
+        &mut self,
+        now: Time,
+        next_id: &mut impl FnMut() -> RequestId,
+    ) -> Option<(PeerId, FollowRequest)> {
+        if self.is_settled(now) || self.had.is_full() {
+            return None;
+        }
+        self.now = now;
+        if self.keep_in_line() { self.follow(next_id) } else { None }
     }
 
     /// Lets a turn to ask go by: acts on what is overdue, and asks for nothing. To be called when the time of
@@ -277,6 +299,7 @@ impl Download {
         self.now = now;
         self.take_back_overdue();
         self.doubt_the_silent();
+        self.keep_in_line();
         self.quiet.settled = false;
     }
 
@@ -344,6 +367,7 @@ impl Download {
         }
         self.quiet.settled = false;
         let new = self.had.insert(chunk);
+        self.fed_by(peer);
         if new {
             self.promises.remove(chunk);
         } else {
@@ -397,6 +421,9 @@ impl Download {
             }
             Failure::Refused(_) => self.rest(peer, self.tuning.refused_pause),
             Failure::Lost => {}
+        }
+        if asked.awaited && !cancelled {
+            self.refused_to_follower(peer);
         }
         // After the pause that the refusal itself calls for: that of a doubted source is longer.
         if !cancelled && !nothing_fresh {

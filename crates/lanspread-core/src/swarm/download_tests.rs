@@ -3,7 +3,7 @@
 use lanspread_types::message::{ChunkRequest, Refusal};
 use lanspread_types::{ChunkIndex, ChunkSet, PeerId};
 
-use super::tests::{CHUNK, at, content, download, peer, requests};
+use super::tests::{CHUNK, at, content, download, peer, picker, requests};
 use super::{Download, Failure, Tuning};
 
 fn chunks(of: &[u32]) -> Vec<ChunkIndex> {
@@ -60,7 +60,7 @@ fn news_wakes_a_download_only_if_something_can_be_asked_that_could_not_before() 
 
 #[test]
 fn while_enough_is_asked_of_fellows_what_another_one_has_can_wait() {
-    let most = Tuning::default().swarm_requests as u8;
+    let most = picker().swarm_requests as u8;
     let (mut download, mut ids) = (download(64), 0);
     (0..most).for_each(|n| download.add_source(peer(n), set(64, &[u32::from(n)]), at(0)));
     download.add_fellow(peer(most), at(0));
@@ -148,7 +148,7 @@ fn a_copy_that_is_gone_is_asked_of_the_seed_again() {
 
 #[test]
 fn the_rarest_chunk_goes_first_however_often_it_is_announced() {
-    let tuning = Tuning { in_order_percent: 0, ..Tuning::default() };
+    let tuning = Tuning { in_order_percent: 0, ..picker() };
     let mut download = Download::new(content(32), ChunkSet::empty(32), 7, tuning);
     (2..5).for_each(|n| download.add_fellow(peer(n), at(0)));
     (0..5).for_each(|_| download.source_has(peer(2), &chunks(&[9]), at(1)));
@@ -207,7 +207,7 @@ fn what_is_taken_back_from_a_silent_source_is_free_for_others() {
 
 #[test]
 fn the_room_has_as_many_copies_as_the_rarest_chunk_and_a_share_of_one_more() {
-    let mut download = Download::new(content(32), set(32, &[0, 1]), 7, Tuning::default());
+    let mut download = Download::new(content(32), set(32, &[0, 1]), 7, picker());
     assert!((download.copies_in_room() - 2.0 / 32.0).abs() < 1e-9, "ours");
     download.add_source(peer(1), ChunkSet::full(32), at(0));
     download.add_source(peer(2), set(32, &[1, 2, 3, 4, 5, 6]), at(0));
@@ -216,7 +216,7 @@ fn the_room_has_as_many_copies_as_the_rarest_chunk_and_a_share_of_one_more() {
 
 #[test]
 fn what_is_on_its_way_is_counted_to_the_byte_and_bounded() {
-    let tuning = Tuning { in_flight_bytes: 0, in_flight_chunks_min: 3, ..Tuning::default() };
+    let tuning = Tuning { in_flight_bytes: 0, in_flight_chunks_min: 3, ..picker() };
     let (mut download, mut ids) = (Download::new(content(32), ChunkSet::empty(32), 7, tuning), 0);
     (1..5).for_each(|n| download.add_source(peer(n), ChunkSet::full(32), at(0)));
     let asked = requests(&mut download, at(0), &mut ids);
@@ -257,7 +257,7 @@ fn who_answers_one_of_two_requests_and_falls_silent_is_waited_for_no_longer_than
 
 #[test]
 fn what_a_seed_turns_out_not_to_have_is_still_known_of_others() {
-    let (mut download, mut ids) = (Download::new(content(4), set(4, &[0, 1, 2]), 7, Tuning::default()), 0);
+    let (mut download, mut ids) = (Download::new(content(4), set(4, &[0, 1, 2]), 7, picker()), 0);
     download.add_source(peer(1), ChunkSet::full(4), at(0));
     let asked = requests(&mut download, at(0), &mut ids).remove(0).1;
     download.add_source(peer(2), set(4, &[3]), at(1));

@@ -16,7 +16,7 @@ const HONEST: u8 = 1;
 const HONEST_TAKES: Duration = Duration::from_millis(15);
 /// What a refusal takes to come.
 const REFUSAL_TAKES: Duration = Duration::from_millis(1);
-const LIMIT: u64 = 2_000_000;
+const LIMIT: u64 = 30 * CHUNK;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Lie {

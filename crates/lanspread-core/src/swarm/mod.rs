@@ -11,6 +11,7 @@ mod contact;
 mod doubt;
 mod download;
 mod limit;
+mod line;
 mod requests;
 mod rng;
 mod sent;
@@ -26,12 +27,15 @@ mod download_tests;
 #[cfg(test)]
 mod liar_tests;
 #[cfg(test)]
+mod line_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
 mod uplink_tests;
 
-pub use download::{Download, Failure, StartCheck, Stored};
+pub use download::{Download, Failure, LineAction, StartCheck, Stored};
 pub use limit::RateLimit;
+pub use line::{Group, Lines};
 pub use rng::Rng;
 pub use source::SourceFigures;
 pub use tuning::Tuning;

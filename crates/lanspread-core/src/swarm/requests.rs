@@ -22,6 +22,8 @@ pub(super) struct Asked {
     pub late_at: Time,
     /// Its bytes are coming.
     pub started: bool,
+    /// The source sends it as soon as it has it, which may take its time.
+    pub awaited: bool,
     /// No longer wanted; an answer may come all the same.
     pub dropped: bool,
 }

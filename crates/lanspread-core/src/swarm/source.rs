@@ -159,7 +159,7 @@ fn average(slot: &mut Option<f64>, sample: f64) {
 mod tests {
     use super::*;
 
-    const CHUNK: u64 = 64 << 10;
+    const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES_MIN;
 
     fn at(ms: u64) -> Time {
         Time::from_start(Duration::from_millis(ms))

@@ -17,7 +17,7 @@ use super::{Download, Failure, Rng, StartCheck, Tuning, Uplink, UplinkAction};
 use crate::io::LinkId;
 use crate::time::Time;
 
-pub(super) const CHUNK: u64 = 64 << 10;
+pub(super) const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES_MIN;
 
 /// A game of `chunks` chunks, the last of which is the sentinel.
 pub(crate) fn content(chunks: u32) -> Arc<GameContent> {
@@ -47,8 +47,13 @@ pub(super) fn at(ms: u64) -> Time {
     Time::from_start(Duration::from_millis(ms))
 }
 
+/// The constants of rooms without a relay line, where the picker decides.
+pub(super) fn picker() -> Tuning {
+    Tuning { relay_line: false, ..Tuning::default() }
+}
+
 pub(super) fn download(chunks: u32) -> Download {
-    Download::new(content(chunks), ChunkSet::empty(chunks), 7, Tuning::default())
+    Download::new(content(chunks), ChunkSet::empty(chunks), 7, picker())
 }
 
 /// All requests that the download makes now.
@@ -340,7 +345,7 @@ proptest! {
     #[test]
     fn random_histories_complete_and_keep_the_rules(seed in any::<u64>(), chunks in 2u32..80, sources in 1u8..6) {
         let mut rng = Rng::new(seed);
-        let tuning = Tuning { in_flight_bytes: 8 * CHUNK, ..Tuning::default() };
+        let tuning = Tuning { in_flight_bytes: 8 * CHUNK, ..picker() };
         let mut download = Download::new(content(chunks), ChunkSet::empty(chunks), seed, tuning.clone());
         let mut has: BTreeMap<PeerId, ChunkSet> = BTreeMap::new();
         has.insert(peer(0), ChunkSet::full(chunks));

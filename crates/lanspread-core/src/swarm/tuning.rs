@@ -7,6 +7,8 @@ use lanspread_types::limits::REQUESTS_PER_SOURCE_MAX;
 /// The constants of a [`super::Download`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuning {
+    /// Chunks come along the relay line in rooms with more receivers than seeds.
+    pub relay_line: bool,
     /// Chunks from the first missing one on that may be asked for while up to sixteen people download.
     pub window_base: u32,
     /// What each doubling of the downloaders beyond sixteen adds to the window. A chunk needs one more generation of
@@ -58,6 +60,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
+            relay_line: true,
             window_base: 96,
             window_per_doubling: 16,
             depth_min: 2,

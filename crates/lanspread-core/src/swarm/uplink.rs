@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use lanspread_types::limits::{CANDIDATES_PER_REQUEST_MAX, REQUESTS_PER_SOURCE_MAX};
-use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
+use lanspread_types::limits::{AWAITED_PER_SOURCE_MAX, CANDIDATES_PER_REQUEST_MAX, REQUESTS_PER_SOURCE_MAX};
+use lanspread_types::message::{ChunkRequest, FollowRequest, Refusal, RequestId};
 use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId, failpoint};
 
 use super::limit::RateLimit;
@@ -38,11 +38,17 @@ const COMPLAINT_LASTS: Duration = Duration::from_secs(60);
 const STILL_ASKS: Duration = Duration::from_secs(1);
 /// Requests that wait, over all receivers. Two hundred guests with a full pipeline of sixteen each.
 const WAITING_MAX: usize = 4096;
+/// Chunks that followers await, over all receivers: sixteen followers with all that each may await. A peer has one.
+const AWAITED_MAX: usize = 16 * AWAITED_PER_SOURCE_MAX;
 
 /// Whether it asks for one certain chunk, and not for whatever is fresh.
 fn is_by_name(request: &ChunkRequest) -> bool {
     request.candidates.len() == 1 && !request.fresh_only
 }
+
+/// While the line keeps the uplink busy, one in so many chunks goes to somebody else: what only we have is not kept from
+/// others, and it costs the line three percent.
+const PASSED_OVER_MAX: u32 = 32;
 
 /// Decides which request is answered next, and with which of its candidates.
 #[derive(Debug, Default)]
@@ -51,6 +57,10 @@ pub struct Uplink {
     contents: BTreeMap<ContentId, Sent>,
     active: BTreeMap<(LinkId, RequestId), Active>,
     waiting: usize,
+    /// Chunks that followers await.
+    awaited: usize,
+    /// Chunks that went to followers while others waited, since one of those was served.
+    passed_over: u32,
     /// Requests whose answer is a refusal, to be given out by `next`.
     refused: VecDeque<(LinkId, RequestId, Refusal)>,
     limit: RateLimit,
@@ -79,11 +89,15 @@ pub enum UplinkAction {
 #[derive(Debug, Default)]
 struct Receiver {
     queue: VecDeque<Waiting>,
+    /// Chunks that it awaits, in the order in which it wants them.
+    awaited: VecDeque<Awaited>,
     /// The connections that it asks on.
     links: BTreeSet<LinkId>,
     /// Chunks sent to it, as a measure of its turn.
     turn: u64,
     active: usize,
+    /// Those of them that it awaited.
+    following: usize,
     /// Wishes of its that were granted, and how many of these chunks others missed.
     granted: u64,
     missed: u64,
@@ -93,6 +107,11 @@ struct Receiver {
 }
 
 impl Receiver {
+    /// The first awaited chunk that is here.
+    fn ready(&self, have: impl Fn(&ContentId, ChunkIndex) -> bool) -> Option<usize> {
+        self.awaited.iter().position(|awaited| have(&awaited.content, awaited.chunk))
+    }
+
     /// Whether it is known not to pass on what it is sent.
     fn is_accused(&self, now: Time) -> bool {
         let complaints = self.missed_by.values().filter(|&&at| now < at + COMPLAINT_LASTS).count();
@@ -107,12 +126,24 @@ struct Waiting {
     since: Time,
 }
 
+/// A chunk that is sent as soon as it is here.
+#[derive(Debug)]
+struct Awaited {
+    link: LinkId,
+    id: RequestId,
+    game: GameId,
+    content: ContentId,
+    chunk: ChunkIndex,
+}
+
 #[derive(Debug)]
 struct Active {
     peer: PeerId,
     game: GameId,
     content: ContentId,
     chunk: ChunkIndex,
+    /// Its receiver follows us.
+    follows: bool,
 }
 
 impl Uplink {
@@ -159,9 +190,30 @@ impl Uplink {
         Ok(())
     }
 
+    /// A follower awaits chunks of a content that has `chunks` of them. Those that cannot be awaited are refused.
+    pub fn follow(&mut self, link: LinkId, peer: PeerId, request: &FollowRequest, chunks: u32, now: Time) {
+        let turn = self.earliest_turn();
+        let receiver = self.receivers.entry(peer).or_default();
+        receiver.turn = receiver.turn.max(turn);
+        receiver.links.insert(link);
+        receiver.last_asked = now;
+        self.contents.entry(request.content).or_insert_with(|| Sent::new(chunks));
+        for (id, chunk) in request.each() {
+            let full = receiver.awaited.len() >= AWAITED_PER_SOURCE_MAX || self.awaited >= AWAITED_MAX;
+            if chunk.0 >= chunks || full {
+                let reason = if full { Refusal::TooMany } else { Refusal::NoSuchChunk };
+                self.refused.push_back((link, id, reason));
+                continue;
+            }
+            let (game, content) = (request.game.clone(), request.content);
+            receiver.awaited.push_back(Awaited { link, id, game, content, chunk });
+            self.awaited += 1;
+        }
+    }
+
     /// The receiver no longer needs the answer. Refused if it still waits; too late if it is being sent.
     pub fn cancel(&mut self, link: LinkId, id: RequestId) {
-        self.refuse_where(Refusal::Cancelled, |waiting| waiting.link == link && waiting.request.id == id);
+        self.refuse_where(Refusal::Cancelled, |of, number, _| of == link && number == id);
     }
 
     /// The connection is gone, with all that was asked on it.
@@ -170,6 +222,9 @@ impl Uplink {
             let before = receiver.queue.len();
             receiver.queue.retain(|waiting| waiting.link != link);
             self.waiting -= before - receiver.queue.len();
+            let before = receiver.awaited.len();
+            receiver.awaited.retain(|awaited| awaited.link != link);
+            self.awaited -= before - receiver.awaited.len();
             receiver.links.remove(&link);
         }
         self.refused.retain(|(refused, ..)| *refused != link);
@@ -182,7 +237,7 @@ impl Uplink {
 
     /// The content is no longer here.
     pub fn content_gone(&mut self, content: &ContentId) {
-        self.refuse_where(Refusal::NotDownloaded, |waiting| waiting.request.content == *content);
+        self.refuse_where(Refusal::NotDownloaded, |_, _, of| of == content);
         self.contents.remove(content);
     }
 
@@ -194,8 +249,18 @@ impl Uplink {
         if self.active.len() >= SENDS_MAX || !self.limit.allows(now) {
             return None;
         }
-        let peer = self.next_receiver()?;
+        let (peer, follows) = self.next_receiver(&have)?;
         let receiver = self.receivers.get_mut(&peer)?;
+        if follows {
+            let ready = receiver.ready(&have)?;
+            let Awaited { link, id, game, content, chunk } = receiver.awaited.remove(ready)?;
+            receiver.following += 1;
+            self.awaited -= 1;
+            self.passed_over += u32::from(self.waiting > 0);
+            self.start((link, id), Active { peer, game: game.clone(), content, chunk, follows });
+            return Some(UplinkAction::Serve { link, id, peer, game, content, chunk });
+        }
+        self.passed_over = 0;
         let Waiting { link, request, since } = receiver.queue.pop_front()?;
         self.waiting -= 1;
         let (id, content) = (request.id, request.content);
@@ -208,8 +273,11 @@ impl Uplink {
                 if request.fresh_only {
                     self.missed(&peer, &content, chunk, now);
                 }
-                let game = request.game.clone();
-                self.start(peer, link, request, chunk);
+                let game = request.game;
+                self.start((link, id), Active { peer, game: game.clone(), content, chunk, follows });
+                if let Some(receiver) = self.receivers.get_mut(&peer) {
+                    receiver.granted += u64::from(request.fresh_only);
+                }
                 Some(UplinkAction::Serve { link, id, peer, game, content, chunk })
             }
             Err(reason) => Some(UplinkAction::Refuse { link, id, reason }),
@@ -237,7 +305,12 @@ impl Uplink {
 
     /// When to call `next` although nothing has happened.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
-        if self.waiting == 0 { None } else { self.limit.next_wakeup(now) }
+        if self.waiting + self.awaited == 0 { None } else { self.limit.next_wakeup(now) }
+    }
+
+    /// Whether somebody else follows us.
+    pub fn feeds_another(&self, peer: &PeerId) -> bool {
+        self.receivers.iter().any(|(other, r)| other != peer && (r.following > 0 || !r.awaited.is_empty()))
     }
 
     /// Whether no chunk waits and none is being sent.
@@ -249,16 +322,28 @@ impl Uplink {
     pub fn active_per_game(&self) -> BTreeMap<GameId, usize> {
         let mut games = BTreeMap::new();
         let queued = self.receivers.values().flat_map(|r| &r.queue).map(|waiting| &waiting.request.game);
-        for game in queued.chain(self.active.values().map(|active| &active.game)) {
+        let awaited = self.receivers.values().flat_map(|r| &r.awaited).map(|awaited| &awaited.game);
+        for game in queued.chain(awaited).chain(self.active.values().map(|active| &active.game)) {
             *games.entry(game.clone()).or_insert(0) += 1;
         }
         games
     }
 
-    /// Whose turn it is: the one who got least so far, of those who ask.
-    fn next_receiver(&self) -> Option<PeerId> {
-        let may = self.receivers.iter().filter(|(_, r)| !r.queue.is_empty() && r.active < SENDS_PER_PEER_MAX);
-        may.min_by_key(|(_, r)| (r.active, r.turn)).map(|(peer, _)| *peer)
+    /// Whose turn it is, and whether it is one that follows: of those, the one who got least so far.
+    fn next_receiver(&self, have: &impl Fn(&ContentId, ChunkIndex) -> bool) -> Option<(PeerId, bool)> {
+        let least = |may: &dyn Fn(&Receiver) -> bool| {
+            let may = self.receivers.iter().filter(|(_, r)| r.active < SENDS_PER_PEER_MAX && may(r));
+            may.min_by_key(|(_, r)| (r.active, r.turn)).map(|(peer, _)| *peer)
+        };
+        let follower = || least(&|r| r.ready(have).is_some()).map(|peer| (peer, true));
+        let other = || least(&|r| !r.queue.is_empty()).map(|peer| (peer, false));
+        // The line has the uplink as long as it uses it. Others get what is left, or a little.
+        let line_is_busy = self.receivers.values().any(|r| r.following > 0);
+        match line_is_busy && self.passed_over < PASSED_OVER_MAX {
+            true => follower(),
+            false if self.passed_over < PASSED_OVER_MAX => follower().or_else(other),
+            false => other().or_else(follower),
+        }
     }
 
     /// Whether what only we have goes to others instead: this one keeps it to itself, and they pass it on.
@@ -304,17 +389,15 @@ impl Uplink {
         }
     }
 
-    fn start(&mut self, peer: PeerId, link: LinkId, request: ChunkRequest, chunk: ChunkIndex) {
-        if let Some(sent) = self.contents.get_mut(&request.content) {
-            sent.note(peer, chunk);
+    fn start(&mut self, key: (LinkId, RequestId), active: Active) {
+        if let Some(sent) = self.contents.get_mut(&active.content) {
+            sent.note(active.peer, active.chunk);
         }
-        if let Some(receiver) = self.receivers.get_mut(&peer) {
+        if let Some(receiver) = self.receivers.get_mut(&active.peer) {
             receiver.active += 1;
             receiver.turn += 1;
-            receiver.granted += u64::from(request.fresh_only);
         }
-        let active = Active { peer, game: request.game, content: request.content, chunk };
-        self.active.insert((link, request.id), active);
+        self.active.insert(key, active);
     }
 
     /// Whether there was such an answer.
@@ -322,6 +405,7 @@ impl Uplink {
         let Some(active) = self.active.remove(&(link, id)) else { return false };
         if let Some(receiver) = self.receivers.get_mut(&active.peer) {
             receiver.active -= 1;
+            receiver.following -= usize::from(active.follows);
         }
         let Some(sent) = self.contents.get_mut(&active.content) else { return true };
         match left {
@@ -331,13 +415,21 @@ impl Uplink {
         true
     }
 
-    fn refuse_where(&mut self, reason: Refusal, which: impl Fn(&Waiting) -> bool) {
+    fn refuse_where(&mut self, reason: Refusal, which: impl Fn(LinkId, RequestId, &ContentId) -> bool) {
         for receiver in self.receivers.values_mut() {
             receiver.queue.retain(|waiting| {
-                let refuse = which(waiting);
+                let refuse = which(waiting.link, waiting.request.id, &waiting.request.content);
                 if refuse {
                     self.refused.push_back((waiting.link, waiting.request.id, reason));
                     self.waiting -= 1;
+                }
+                !refuse
+            });
+            receiver.awaited.retain(|awaited| {
+                let refuse = which(awaited.link, awaited.id, &awaited.content);
+                if refuse {
+                    self.refused.push_back((awaited.link, awaited.id, reason));
+                    self.awaited -= 1;
                 }
                 !refuse
             });
@@ -367,7 +459,8 @@ impl Uplink {
     }
 
     fn earliest_turn(&self) -> u64 {
-        let asking = self.receivers.values().filter(|r| !r.queue.is_empty() || r.active > 0);
+        let asks = |r: &&Receiver| !r.queue.is_empty() || !r.awaited.is_empty() || r.active > 0;
+        let asking = self.receivers.values().filter(asks);
         asking
             .map(|r| r.turn)
             .min()

@@ -19,9 +19,14 @@ pub struct Piece {
     pub length: u64,
 }
 
+/// The size of the chunks of a game that consists of these files, by the product's own arithmetic.
+pub fn chunk_bytes(files: &Manifest) -> u64 {
+    ChunkSize::for_game(files.bytes()).bytes()
+}
+
 /// Every chunk of a game that consists of these files. Only the chunk size is taken from the product's own arithmetic.
 pub fn pieces_of(files: &Manifest) -> BTreeSet<Piece> {
-    let chunk = ChunkSize::for_game(files.bytes()).bytes();
+    let chunk = chunk_bytes(files);
     let cut = |(path, (size, _)): (&String, &(u64, String))| {
         let (path, size) = (path.clone(), *size);
         let starts = (0..size).step_by(chunk as usize);

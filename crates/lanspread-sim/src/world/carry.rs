@@ -8,7 +8,7 @@ use lanspread_core::io::{
 };
 use lanspread_core::swarm::Rng;
 use lanspread_core::time::Time;
-use lanspread_types::limits::{PROTOCOL_VERSION, REQUESTS_PER_SOURCE_MAX};
+use lanspread_types::limits::{AWAITED_PER_SOURCE_MAX, PROTOCOL_VERSION, REQUESTS_PER_SOURCE_MAX};
 use lanspread_types::message::{Hello, Message, Request, RequestId, Response};
 use lanspread_types::{ChunkIndex, PeerName};
 
@@ -24,7 +24,7 @@ const HANDSHAKE_TRIPS: u32 = 3;
 /// A TCP connection that lost a packet is behind others for so long.
 const LUCK_LASTS_SECONDS: u64 = 5;
 /// Cancelled requests keep their place until the source has answered, so a little more than the limit may be unanswered.
-const OUTSTANDING_MAX: usize = 2 * REQUESTS_PER_SOURCE_MAX;
+const OUTSTANDING_MAX: usize = 2 * (REQUESTS_PER_SOURCE_MAX + AWAITED_PER_SOURCE_MAX);
 
 impl World {
     pub(super) fn perform(&mut self, at: usize, output: Output) -> Result<(), String> {
@@ -147,18 +147,20 @@ impl World {
             let (source_had, had) = (&self.guests[source].disk.had, &self.guests[at].disk.had);
             self.watchers[at].asked(chunk, source_had, had, &self.party.tuning, self.now)?;
         }
+        if let Request::Follow(follow) = &request {
+            self.watchers[at].awaited(follow, &self.guests[at].disk.had)?;
+        }
         self.count(at, source, &request);
-        let id = match &request {
-            Request::Manifest { id, .. } | Request::Cancel { id } => *id,
-            Request::Chunk(request) => request.id,
-        };
+        let ids = request.ids();
         let is_cancel = matches!(request, Request::Cancel { .. });
         let trip = self.trip(at, source);
         if !self.reach(at, source) {
             if !is_cancel {
-                let failure = RequestFailure::Lost("nobody".to_owned());
                 let peer = self.guests[source].id;
-                self.tell(at, trip, NetInput::RequestFailed { peer, id, failure });
+                for id in ids {
+                    let failure = RequestFailure::Lost("nobody".to_owned());
+                    self.tell(at, trip, NetInput::RequestFailed { peer, id, failure });
+                }
             }
             return Ok(());
         }
@@ -166,7 +168,7 @@ impl World {
         let link_id = self.wire.link_between(at, source, connected);
         let link = self.wire.link_mut(link_id);
         if !is_cancel {
-            link.outstanding.insert(id);
+            link.outstanding.extend(ids);
         }
         if link.outstanding.len() > OUTSTANDING_MAX {
             return Err(format!("{} requests of guest {at} wait at {source}", link.outstanding.len()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lanspread_types::ChunkIndex;
 
-use super::lab::{Lab, Version, game, noise};
+use super::lab::{CHUNK, Lab, Version, game, noise};
 use super::rar5::Rar5;
 use crate::{Cancel, InstallError, Passed, RarUnpacker, Store, UnpackAhead, UnpackError};
 
@@ -17,16 +17,22 @@ fn install(store: &Store) -> Result<(), InstallError> {
     store.install(&game("g"), &RarUnpacker, &Cancel::new(), Box::new(|_, _| {}))
 }
 
-/// A game of two archives, which overlap, and a manual before them.
+/// Packed, it takes seven chunks.
+const PACKED_BYTES: u64 = 6 * CHUNK + CHUNK / 8;
+
+/// A game of two archives, which overlap, and a manual of two chunks before them.
 fn two_archives() -> Version {
-    let first = Rar5::new().file("a.bin", &noise(1, 400_000)).file("both", b"first").finish();
-    let second = Rar5::new().file("b.bin", &noise(2, 400_000)).file("both", b"second").finish();
-    let manual = ("a-manual.txt", noise(3, 100_000));
+    let first = Rar5::new().file("a.bin", &noise(1, PACKED_BYTES)).file("both", b"first").finish();
+    let second = Rar5::new().file("b.bin", &noise(2, PACKED_BYTES)).file("both", b"second").finish();
+    let manual = ("a-manual.txt", noise(3, CHUNK + CHUNK / 2));
     Version::new("g", 20_250_101, &[manual, ("b.eti", first), ("c.ETI", second)])
 }
 
 fn damaged() -> Version {
-    let archive = Rar5::new().file("fine", &noise(1, 400_000)).damaged("broken", &noise(2, 100_000)).finish();
+    let archive = Rar5::new()
+        .file("fine", &noise(1, PACKED_BYTES))
+        .damaged("broken", &noise(2, CHUNK + CHUNK / 2))
+        .finish();
     Version::new("g", 20_250_101, &[("a.eti", archive)])
 }
 
@@ -43,6 +49,15 @@ fn told() -> (Passed, Receiver<u32>) {
 /// Waits until it has come to this chunk.
 fn await_passed(told: &Receiver<u32>, chunk: u32) {
     while told.recv_timeout(PATIENCE).expect("the unpacker comes so far") < chunk {}
+}
+
+/// Cancels when a test fails, which would otherwise wait for the thread that waits for a chunk.
+struct CancelOnDrop<'a>(&'a Cancel);
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 fn chunks(version: &Version) -> u32 {
@@ -83,7 +98,7 @@ fn a_download_is_unpacked_as_it_arrives_and_shown_when_it_is_committed() {
     });
     let local = lab.tree("g/local");
     assert_eq!(local.len(), 3);
-    assert!(local["a.bin"] == noise(1, 400_000) && local["b.bin"] == noise(2, 400_000));
+    assert!(local["a.bin"] == noise(1, PACKED_BYTES) && local["b.bin"] == noise(2, PACKED_BYTES));
     assert_eq!(local["both"], b"second", "the later archive wins");
     assert_eq!(lab.leftovers(), [""; 0]);
 }
@@ -174,14 +189,14 @@ fn a_damaged_archive_fails_the_install_with_the_same_words() {
 #[test]
 fn what_cannot_be_unpacked_ahead_is_installed_afterwards() {
     let mut builder = rars::Builder::new(rars::ArchiveVersion::Rar29);
-    builder.add_bytes(b"old.bin".to_vec(), noise(4, 200_000), None, None).unwrap();
+    builder.add_bytes(b"old.bin".to_vec(), noise(4, 3 * CHUNK), None, None).unwrap();
     let version = Version::new("g", 20_250_101, &[("a.eti", builder.to_bytes().unwrap())]);
     let lab = Lab::new();
     let store = lab.open();
     store.unpack_ahead(&arrived(&store, &version), told().0);
     store.commit(&version.content).unwrap();
     install(&store).unwrap();
-    assert_eq!(lab.tree("g/local")["old.bin"], noise(4, 200_000));
+    assert_eq!(lab.tree("g/local")["old.bin"], noise(4, 3 * CHUNK));
 }
 
 #[test]
@@ -316,6 +331,7 @@ fn a_cancelled_stream_leaves_nothing_and_can_be_done_again() {
     let (cancel, (passed, told)) = (Cancel::new(), told());
     let outcome = thread::scope(|scope| {
         let job = scope.spawn(|| store.stream_install(&spool, &cancel, passed));
+        let _ended = CancelOnDrop(&cancel);
         (0..6).for_each(|c| spool.write_chunk(ChunkIndex(c), &version.chunk(c)).unwrap());
         await_passed(&told, 6);
         cancel.cancel();
@@ -336,6 +352,7 @@ fn a_crash_in_mid_stream_is_undone_at_the_next_start() {
     let (cancel, (passed, told)) = (Cancel::new(), told());
     thread::scope(|scope| {
         scope.spawn(|| store.stream_install(&spool, &cancel, passed));
+        let _ended = CancelOnDrop(&cancel);
         (0..6).for_each(|c| spool.write_chunk(ChunkIndex(c), &version.chunk(c)).unwrap());
         await_passed(&told, 6);
         // What a killed process would leave: the record, the staging, the window.
@@ -346,7 +363,6 @@ fn a_crash_in_mid_stream_is_undone_at_the_next_start() {
         assert!(!copy.path("g").exists());
         assert_eq!(copy.leftovers(), [""; 0]);
         stream(&reopened, &version, 8).0.unwrap();
-        cancel.cancel();
     });
 }
 

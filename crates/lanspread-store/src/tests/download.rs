@@ -5,18 +5,8 @@ use std::sync::Arc;
 
 use lanspread_types::ChunkIndex;
 
-use super::lab::{Lab, Version, index, noise};
+use super::lab::{CHUNK, Lab, Version, index, noise};
 use crate::{CommitError, Store, WriteError};
-
-const CHUNK: u64 = 64 << 10;
-
-fn odd_sizes(stamp: u32) -> Version {
-    let sizes = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK];
-    let files: Vec<(String, Vec<u8>)> =
-        sizes.iter().map(|n| (format!("sub{n}/f{n}"), noise(u64::from(stamp) + n, *n))).collect();
-    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(p, c)| (p.as_str(), c.clone())).collect();
-    Version::new("g", stamp, &files)
-}
 
 fn chunks(version: &Version) -> u32 {
     version.content.manifest().chunk_count()
@@ -26,7 +16,7 @@ fn chunks(version: &Version) -> u32 {
 fn a_download_of_odd_sizes_ends_byte_for_byte() {
     let lab = Lab::new();
     let store = lab.open();
-    let version = odd_sizes(20_250_101);
+    let version = Version::of_odd_sizes(20_250_101);
     let incoming = store.open_incoming(&version.content).unwrap();
     assert!(incoming.had().is_empty());
     version.write(&incoming, (0..chunks(&version)).rev());
@@ -63,7 +53,7 @@ fn several_threads_write_at_once() {
 fn wrong_bytes_are_refused_and_not_written() {
     let lab = Lab::new();
     let store = lab.open();
-    let version = odd_sizes(20_250_101);
+    let version = Version::of_odd_sizes(20_250_101);
     let incoming = store.open_incoming(&version.content).unwrap();
     let mut wrong = version.chunk(3);
     wrong[0] ^= 1;
@@ -79,7 +69,7 @@ fn wrong_bytes_are_refused_and_not_written() {
 #[test]
 fn a_download_goes_on_after_a_restart() {
     let lab = Lab::new();
-    let version = odd_sizes(20_250_101);
+    let version = Version::of_odd_sizes(20_250_101);
     {
         let store = lab.open();
         version.write(&store.open_incoming(&version.content).unwrap(), [1, 4, 5]);
@@ -138,7 +128,7 @@ fn a_file_that_went_takes_its_chunks_along() {
 #[test]
 fn a_download_that_is_given_up_is_kept_or_not() {
     let lab = Lab::new();
-    let version = odd_sizes(20_250_101);
+    let version = Version::of_odd_sizes(20_250_101);
     let store = lab.open();
     let id = version.content.content_id();
     version.write(&store.open_incoming(&version.content).unwrap(), [2]);
@@ -166,7 +156,7 @@ fn read_all(store: &Store, version: &Version, incoming: bool, chunk: u32) -> Opt
 fn chunks_are_served_during_the_download_and_after() {
     let lab = Lab::new();
     let store = lab.open();
-    let version = odd_sizes(20_250_101);
+    let version = Version::of_odd_sizes(20_250_101);
     let incoming = store.open_incoming(&version.content).unwrap();
     version.write(&incoming, [0, 4]);
     assert_eq!(read_all(&store, &version, true, 4), Some(version.chunk(4)));
@@ -247,7 +237,7 @@ fn archives_that_nobody_knows_give_way_to_an_update() {
 fn other_downloads_of_the_game_are_found_again() {
     let lab = Lab::new();
     let store = lab.open();
-    let (one, two) = (odd_sizes(20_250_101), odd_sizes(20_250_202));
+    let (one, two) = (Version::of_odd_sizes(20_250_101), Version::of_odd_sizes(20_250_202));
     one.write(&store.open_incoming(&one.content).unwrap(), [1]);
     two.write(&store.open_incoming(&two.content).unwrap(), [2, 3]);
     assert_eq!(store.open_incoming(&one.content).unwrap().had().count(), 1);

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use lanspread_core::io::DiskError;
 use proptest::prelude::*;
 
-use super::lab::{Lab, Version, game, noise};
+use super::lab::{CHUNK, Lab, Version, game, noise};
 use super::rar5::Rar5;
 use crate::faulty::{Break, break_at, cut_power, mend};
 use crate::{Cancel, RarUnpacker, Store};
@@ -204,7 +204,7 @@ fn what_is_visible_is_on_the_platter() {
 #[cfg_attr(not(target_os = "linux"), ignore = "the seam learns the name of an open file from /proc")]
 fn chunks_that_a_power_failure_took_are_fetched_again() {
     let lab = Lab::new();
-    let version = Version::new("g", 20_250_101, &[("a.eti", noise(1, 9 * (64 << 10)))]);
+    let version = Version::new("g", 20_250_101, &[("a.eti", noise(1, 9 * CHUNK))]);
     {
         let store = lab.open();
         version.write(&store.open_incoming(&version.content).unwrap(), 0..5);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use lanspread_types::limits::CHUNK_BYTES_MIN;
 use lanspread_types::manifest::ChunkPart;
 use lanspread_types::tree::{ChunkPosition, root_of};
 use lanspread_types::{
@@ -13,6 +14,9 @@ use lanspread_types::{
 };
 
 use crate::{Cancel, Incoming, Store};
+
+/// The size of a small game's chunks.
+pub const CHUNK: u64 = CHUNK_BYTES_MIN;
 
 pub struct Lab {
     pub dir: tempfile::TempDir,
@@ -88,6 +92,12 @@ pub fn noise(seed: u64, len: u64) -> Vec<u8> {
         .collect()
 }
 
+/// The bytes of a game that has larger chunks.
+pub fn bytes_for_larger_chunks() -> u64 {
+    let larger = |bytes: &u64| ChunkSize::for_game(*bytes).bytes() > CHUNK;
+    (1..).map(|mib| mib << 20).find(larger).unwrap()
+}
+
 /// A version of a game, made from what its files contain.
 pub struct Version {
     pub content: Arc<GameContent>,
@@ -114,6 +124,24 @@ impl Version {
         }
         let manifest = Manifest::new(game(id), GameVersion::new(stamp).unwrap(), entries).unwrap();
         Self { content: Arc::new(GameContent::new(manifest, hashes).unwrap()), files: all }
+    }
+
+    /// Files of no byte and one, and of a byte less and more than a chunk. One of each has a chunk to itself, chunks 0 to 9
+    /// in this order; the last three share one, which is larger than others.
+    pub fn of_odd_sizes(stamp: u32) -> Self {
+        let alone = [0, 1, 3 * CHUNK, CHUNK - 1, CHUNK + 1, CHUNK, CHUNK + 1];
+        let sizes = alone.into_iter().chain([CHUNK, CHUNK - 1, 1]).enumerate();
+        let files: Vec<(String, Vec<u8>)> = sizes
+            .map(|(at, size)| (format!("sub{at}/f{size}"), noise(u64::from(stamp) + at as u64, size)))
+            .collect();
+        let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(p, c)| (p.as_str(), c.clone())).collect();
+        let version = Self::new("g", stamp, &files);
+        let manifest = version.content.manifest();
+        let places: Vec<_> =
+            (0..manifest.chunk_count()).filter_map(|c| manifest.place(ChunkIndex(c))).collect();
+        let lens = [1, CHUNK, CHUNK, CHUNK, CHUNK - 1, CHUNK, 1, CHUNK, CHUNK, 1, 2 * CHUNK, 8];
+        assert_eq!(places.iter().map(|place| place.len).collect::<Vec<_>>(), lens);
+        version
     }
 
     pub fn game(&self) -> &GameId {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::lab::{Lab, Version, game, index, noise, set_age};
+use super::lab::{CHUNK, Lab, Version, bytes_for_larger_chunks, game, index, noise, set_age};
 use crate::{Cancel, IndexError, OpenError, Store};
 
 #[test]
@@ -145,15 +145,11 @@ fn the_stamp_follows_name_size_time_and_identity() {
 #[test]
 fn hashes_of_all_sizes_are_those_of_the_content() {
     let lab = Lab::new();
-    let chunk = 64 << 10;
-    let sizes = [0, 1, chunk - 1, chunk, chunk + 1, 3 * chunk];
-    let files: Vec<(String, Vec<u8>)> = sizes.iter().map(|n| (format!("f{n}"), noise(*n, *n))).collect();
-    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(p, c)| (p.as_str(), c.clone())).collect();
-    let version = Version::new("g", 20_250_101, &files);
+    let version = Version::of_odd_sizes(20_250_101);
     version.files.iter().for_each(|(path, content)| lab.put(&format!("g/{path}"), content));
     let (content, hashed) = index(&lab.open(), "g");
     assert_eq!(content, version.content);
-    assert_eq!(hashed, content.manifest().chunk_count());
+    assert_eq!(hashed as usize, content.hashes().len());
 }
 
 #[test]
@@ -177,11 +173,11 @@ fn nothing_is_hashed_twice() {
 fn another_chunk_size_is_hashed_anew_where_it_matters() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
-    lab.put("g/a.eti", &noise(1, 200_000));
+    lab.put("g/a.eti", &noise(1, 3 * CHUNK + 1));
     let store = lab.open();
     let (small, _) = index(&store, "g");
-    // More than 90.5 MiB in all doubles the chunk size; the holes cost no space.
-    fs::File::create(lab.path("g/big")).unwrap().set_len(91 << 20).unwrap();
+    // The holes cost no space.
+    fs::File::create(lab.path("g/big")).unwrap().set_len(bytes_for_larger_chunks()).unwrap();
     set_age(&lab.path("g/big"), 60);
     let (big, _) = index(&store, "g");
     assert!(big.manifest().chunk_size() > small.manifest().chunk_size());
@@ -225,8 +221,8 @@ fn a_damaged_index_is_set_aside_and_made_anew() {
 fn hashing_can_be_cancelled_and_goes_on_where_it_was() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
-    lab.put("g/a.eti", &noise(1, 200_000));
-    lab.put("g/b.eti", &noise(2, 200_000));
+    lab.put("g/a.eti", &noise(1, 3 * CHUNK + 1));
+    lab.put("g/b.eti", &noise(2, 3 * CHUNK + 1));
     let store = lab.open();
     let cancel = Cancel::new();
     let mut chunks = 0;
@@ -247,7 +243,7 @@ fn hashing_can_be_cancelled_and_goes_on_where_it_was() {
 fn a_file_that_changes_while_it_is_read_is_an_error() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
-    lab.put("g/a.eti", &noise(1, 200_000));
+    lab.put("g/a.eti", &noise(1, 3 * CHUNK + 1));
     let store = lab.open();
     let path = lab.path("g/a.eti");
     let outcome = store.index(&game("g"), &Cancel::new(), &mut |_, _| set_age(&path, 50));

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use lanspread_core::io::{DiskError, Play};
 use lanspread_types::GameVersion;
 
-use super::lab::{Lab, Version, game, index, noise, rel, set_age};
+use super::lab::{CHUNK, Lab, Version, bytes_for_larger_chunks, game, index, noise, rel, set_age};
 use super::rar5::Rar5;
 use crate::index::GameIndex;
 use crate::layout::Layout;
 use crate::{Cancel, CommitError, IndexError, InstallError, RarUnpacker, Store};
-
-const CHUNK: u64 = 64 << 10;
 
 /// Noise with some chunks of another kind.
 fn changed(seed: u64, chunks: u64, other: &[u64]) -> Vec<u8> {
@@ -132,8 +130,7 @@ fn another_chunk_size_is_no_hindrance() {
     let big = noise(7, 40 * CHUNK);
     let old = Version::new("g", 20_250_101, &[("a.eti", big.clone()), ("b.bin", noise(8, 3 * CHUNK))]);
     old.download(&store);
-    // 100 MiB of something new doubles the chunk size.
-    let bulk = vec![7; 100 << 20];
+    let bulk = vec![7; bytes_for_larger_chunks() as usize];
     let new =
         Version::new("g", 20_250_202, &[("a.eti", big), ("bulk.bin", bulk), ("c.bin", noise(8, 3 * CHUNK))]);
     assert_ne!(old.content.manifest().chunk_size(), new.content.manifest().chunk_size());

@@ -410,6 +410,7 @@ fn who_else_downloads_is_known_from_what_he_says() {
 #[test]
 fn a_wish_that_is_being_answered_makes_room_for_the_next() {
     let (ggoo, mut alone) = (content("ggoo", 32, 7), Alone::new());
+    alone.node.set_tuning(Tuning { relay_line: false, ..Tuning::default() });
     alone.meet(1, &[&ggoo]);
     alone.meet(2, &[]);
     alone.message(2, Message::Interested { game: game("ggoo"), content: ggoo.content_id() });
@@ -461,6 +462,7 @@ fn what_came_from_elsewhere_is_cancelled_where_it_was_asked_for_first() {
 /// A download of a seed, 1, with so many others who want to hear of it.
 fn with_listeners(listeners: usize) -> (Alone, Vec<(usize, ChunkRequest)>) {
     let (ggoo, mut alone) = (content("ggoo", 32, 7), Alone::new());
+    alone.node.set_tuning(Tuning { relay_line: false, ..Tuning::default() });
     alone.meet(1, &[&ggoo]);
     for n in 2..2 + listeners {
         alone.meet(n, &[]);

@@ -31,7 +31,7 @@ use crate::event::{DownloadFailure, Event, Repair, Verdict};
 use crate::io::{BrokenPart, CloseReason, DialFailure, DiskJob};
 use crate::snapshot::Availability;
 use crate::trust::{Origin, Support};
-use party::{Party, content, game, newer, sources_of, times_served};
+use party::{CHUNK, Party, content, game, newer, sources_of, times_served};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -449,13 +449,13 @@ fn connecting_to_oneself_or_to_nobody_is_refused() {
 
 /// Bytes that arrived per second while limits held, over ten seconds.
 fn limited_rate(limits: RateLimits, who: usize) -> f64 {
-    let mut party = Party::new(&[&[], &[content("ggoo", 1000, 7)]]);
+    let mut party = Party::new(&[&[], &[content("ggoo", 2000, 7)]]);
     party.connect(0, 1);
     party.command(who, Command::SetLimits(limits));
     party.download(0, "ggoo");
     party.pass(10 * SECOND);
     let chunks = party.served.len() as f64;
-    chunks * 65536.0 / 10.0
+    chunks * CHUNK as f64 / 10.0
 }
 
 #[test]
@@ -474,7 +474,7 @@ fn limits_hold_on_either_side() {
 fn a_limit_is_lifted_while_running() {
     let mut party = Party::new(&[&[], &[content("ggoo", 512, 7)]]);
     party.connect(0, 1);
-    party.command(0, Command::SetLimits(RateLimits { download: Some(65_536), upload: None }));
+    party.command(0, Command::SetLimits(RateLimits { download: Some(CHUNK), upload: None }));
     party.download(0, "ggoo");
     party.pass(2 * SECOND);
     assert!(party.served.len() < 8, "{}", party.served.len());
@@ -487,7 +487,7 @@ fn the_higher_priority_goes_first_and_equal_ones_share() {
     let (a, b) = (content("a", 512, 7), content("b", 512, 8));
     let mut party = Party::new(&[&[], &[a, b]]);
     party.connect(0, 1);
-    party.command(0, Command::SetLimits(RateLimits { download: Some(65_536 * 10), upload: None }));
+    party.command(0, Command::SetLimits(RateLimits { download: Some(CHUNK * 10), upload: None }));
     party.download(0, "a");
     party.download(0, "b");
     let had = |party: &mut Party, id: &str| {
@@ -512,7 +512,7 @@ fn the_status_shows_the_swarm() {
     let mut party = Party::new(&[&[], from_ref(&shared), from_ref(&shared)]);
     party.connect(0, 1);
     party.connect(0, 2);
-    party.command(0, Command::SetLimits(RateLimits { download: Some(65_536 * 10), upload: None }));
+    party.command(0, Command::SetLimits(RateLimits { download: Some(CHUNK * 10), upload: None }));
     party.download(0, "ggoo");
     party.pass(3 * SECOND);
     let status = party.status(0);
@@ -530,7 +530,7 @@ fn the_status_shows_the_swarm() {
 }
 
 fn broken(path: &str) -> BrokenPart {
-    BrokenPart { path: lanspread_types::RelPath::new(path).unwrap(), offset: 0, length: 65_536 }
+    BrokenPart { path: lanspread_types::RelPath::new(path).unwrap(), offset: 0, length: CHUNK }
 }
 
 fn verdict(party: &Party, guest: usize) -> Verdict {

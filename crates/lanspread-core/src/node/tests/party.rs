@@ -157,7 +157,10 @@ pub fn addr_of(guest: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, guest as u8 + 1], 4000))
 }
 
-/// A game of so many 64 KiB chunks in one archive, and its sentinel. Another seed is another content.
+/// The size of the chunks of small games.
+pub const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES_MIN;
+
+/// A game of so many chunks in one archive, and its sentinel. Another seed is another content.
 pub fn content(id: &str, chunks: usize, seed: u8) -> Arc<GameContent> {
     let size = ChunkSize::for_game(0);
     let archive = vec![seed; chunks * size.bytes() as usize];
@@ -464,20 +467,22 @@ impl Party {
     fn request(&mut self, guest: usize, peer: PeerId, request: Request) {
         let source = peer.0[0] as usize - 1;
         if self.guests[source].dead {
-            let id = match &request {
-                Request::Manifest { id, .. } | Request::Cancel { id } => *id,
-                Request::Chunk(request) => request.id,
-            };
-            let failure = RequestFailure::Lost("dead".to_owned());
-            return self.input(guest, Input::Net(NetInput::RequestFailed { peer, id, failure }));
+            for id in request.ids() {
+                let failure = RequestFailure::Lost("dead".to_owned());
+                self.input(guest, Input::Net(NetInput::RequestFailed { peer, id, failure }));
+            }
+            return;
         }
         if let (Some(deaf), false) = (self.guests[source].deaf, matches!(request, Request::Manifest { .. })) {
-            let Request::Chunk(request) = request else { return };
-            self.unheard.push((source, self.now));
-            let failure = RequestFailure::Lost("blocked".to_owned());
-            let failed = NetInput::RequestFailed { peer, id: request.id, failure };
-            if deaf == Deaf::Blocked {
-                self.input(guest, Input::Net(failed));
+            let ids = request.ids();
+            if !ids.is_empty() {
+                self.unheard.push((source, self.now));
+            }
+            for id in ids {
+                let failure = RequestFailure::Lost("blocked".to_owned());
+                if deaf == Deaf::Blocked {
+                    self.input(guest, Input::Net(NetInput::RequestFailed { peer, id, failure }));
+                }
             }
             return;
         }
@@ -500,7 +505,10 @@ impl Party {
             Serving::Chunk { content, chunk, incoming } => {
                 let streamed = self.guests[source].streaming.as_ref().map(|s| &s.held);
                 let held = self.guests[source].incoming.get(content.manifest().game()).or(streamed);
-                assert!(!incoming || held.is_some_and(|h| h.contains(*chunk)), "served what is not there");
+                // The commit may have come between the choice and the sending.
+                let committed = self.guests[source].disk.contains_key(content.manifest().game());
+                let there = committed || held.is_some_and(|h| h.contains(*chunk));
+                assert!(!incoming || there, "served what is not there");
                 self.served.push((source, receiver, *chunk));
                 self.input(receiver, Input::Net(NetInput::ChunkStarted { peer, id, chunk: *chunk }));
                 let result = if self.guests[source].liar { Err(ChunkFault::Corrupt) } else { Ok(()) };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lanspread_types::ChunkIndex;
 
-use super::party::{Party, content, game, times_served};
+use super::party::{CHUNK, Party, content, game, times_served};
 use crate::command::{Command, CommandError, OperationKind, Reply};
 use crate::event::{DownloadFailure, Event};
 use crate::fetch::SOURCE_PATIENCE;
@@ -211,5 +211,5 @@ fn progress_says_how_much_is_unpacked() {
         Event::DownloadProgress(progress) => progress.unpacked_bytes,
         _ => None,
     });
-    assert_eq!(told, Some(10 * 65536));
+    assert_eq!(told, Some(10 * CHUNK));
 }

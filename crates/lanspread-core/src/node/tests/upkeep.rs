@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lanspread_types::ChunkIndex;
 
-use super::party::{Party, content, game};
+use super::party::{CHUNK, Party, content, game};
 use crate::command::{Command, OperationKind};
 use crate::event::Event;
 use crate::io::{CommittedGame, DiskJob, DiskReport, FileStamp, Input};
@@ -95,8 +95,8 @@ fn what_is_unpacked_after_the_download_is_shown_as_the_install() {
     reported(&mut party, DiskReport::Committed { game: game("ggoo"), result });
     assert!(matches!(party.guests[0].held.front(), Some(DiskJob::Install { .. })));
     reported(&mut party, unpacked(5));
-    assert_eq!(shown(&party), [(5 * 65_536, 8 * 65_536)]);
-    assert_eq!(running(&mut party), (OperationKind::Installing, 5 * 65_536, 8 * 65_536));
+    assert_eq!(shown(&party), [(5 * CHUNK, 8 * CHUNK)]);
+    assert_eq!(running(&mut party), (OperationKind::Installing, 5 * CHUNK, 8 * CHUNK));
 }
 
 #[test]

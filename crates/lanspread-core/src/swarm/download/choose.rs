@@ -43,6 +43,7 @@ impl Download {
     pub(super) fn next_change(&self) -> Option<Time> {
         let late =
             self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some()).map(|(_, asked)| asked.late_at);
+        let late = late.filter(|at| *at < Time::MAX);
         let rested = self.sources.values().map(|source| source.rests_until);
         let patience = self.spread_patience();
         let spread = self.promises.due(patience);
@@ -51,7 +52,14 @@ impl Download {
         let hopeless = self.sources.values().filter_map(|source| source.doubt.hopeless_at());
         let stuck = self.unneeded.values().map(|&since| since + UNNEEDED_MAX);
         let trust = silent.chain(hopeless).chain(stuck);
-        late.chain(rested).chain(spread).chain(contact).chain(trust).filter(|&at| at > self.now).min()
+        let line = self.line_wakeup();
+        late.chain(rested)
+            .chain(spread)
+            .chain(contact)
+            .chain(trust)
+            .chain(line)
+            .filter(|&at| at > self.now)
+            .min()
     }
 
     pub(super) fn is_endgame(&self) -> bool {

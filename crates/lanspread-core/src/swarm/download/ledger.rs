@@ -41,6 +41,7 @@ impl Download {
             bytes,
             asked: self.now,
             started: false,
+            awaited: false,
             late_at: self.late_at(expected),
             dropped: false,
         };
@@ -186,7 +187,9 @@ impl Download {
 
     /// The fellows that are believed and owe an answer, and when they will have owed it for too long.
     pub(super) fn silences(&self) -> impl Iterator<Item = (PeerId, Time)> + '_ {
-        self.requests.all().filter_map(|(&(peer, _), asked)| {
+        // An upstream may have nothing yet; whether it is silent is decided elsewhere.
+        let owed = self.requests.all().filter(|(_, asked)| !asked.awaited);
+        owed.filter_map(|(&(peer, _), asked)| {
             let source = self.sources.get(&peer).filter(|source| source.is_counted())?;
             Some((peer, source.silent_at(asked.asked, self.usual_rate)))
         })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId};
 
 use super::Download;
+use super::follow::FED_FOR;
 use crate::swarm::source::{Source, SourceFigures};
 
 impl Download {
@@ -63,10 +64,20 @@ impl Download {
     /// Whether somebody who answers has, or is sending, anything that is missing.
     pub fn is_fed(&self) -> bool {
         let answers =
-            |source: &&Source| !source.contact.is_mute(self.now) && !source.doubt.is_hopeless(self.now);
-        let mut answering = self.sources.values().filter(answers);
-        answering
-            .any(|source| source.requests > 0 || self.had.missing_from(0).any(|c| source.has.contains(c)))
+            |source: &Source| !source.contact.is_mute(self.now) && !source.doubt.is_hopeless(self.now);
+        let mut answering = self.sources.iter().filter(|(_, source)| answers(source));
+        // What is awaited of an upstream may never come; but how far it is, is known late.
+        let recently =
+            self.upstream().is_some() && self.following.stored_at.is_some_and(|at| self.now < at + FED_FOR);
+        let owes = |peer: PeerId| {
+            self.requests
+                .at(peer)
+                .iter()
+                .any(|key| self.requests.get(key).is_some_and(|a| !a.awaited || a.started))
+        };
+        recently
+            || answering
+                .any(|(peer, source)| self.had.missing_from(0).any(|c| source.has.contains(c)) || owes(*peer))
     }
 
     pub fn bytes_in_flight(&self) -> u64 {

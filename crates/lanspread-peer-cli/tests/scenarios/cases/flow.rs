@@ -15,6 +15,8 @@ use crate::wait::{eventually, seen_if};
 
 pub const KIB: u64 = 1 << 10;
 pub const MIB: u64 = 1 << 20;
+/// The size of a chunk, in games of up to 362 MiB.
+pub const CHUNK: u64 = 32 * KIB;
 
 /// Waits for the download's end, which must be a success; at that moment the game must already show as downloaded.
 pub fn await_finished(peer: &Peer, since: Mark, game: &str) -> Outcome<(Mark, Totals)> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lanspread_api::{Event, Request};
 
-use super::flow::{KIB, MIB, await_chunks, require_same_game};
+use super::flow::{CHUNK, KIB, MIB, await_chunks, require_same_game};
 use crate::figures;
 use crate::games::{Game, payload_manifest};
 use crate::lab::Lab;
@@ -136,7 +136,7 @@ fn a_start_reads_nothing_again(lab: &Lab, source: &Peer) -> Outcome<u64> {
     client.await_offered("half", 1)?;
     let since = client.mark();
     client.download("half", false)?;
-    await_chunks(&client, since, "half", 256)?;
+    await_chunks(&client, since, "half", (16 * MIB / CHUNK) as usize)?;
     client.kill();
     client.restart()?;
     client.connect(source)?;

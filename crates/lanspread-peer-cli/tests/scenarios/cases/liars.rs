@@ -9,7 +9,7 @@ use lanspread_net::NetEvent;
 use lanspread_types::ChunkIndex;
 use lanspread_types::message::{HaveMap, Message, Refusal, Request as Asked};
 
-use super::flow::{MIB, require_committed_once, require_same_game};
+use super::flow::{CHUNK, MIB, require_committed_once, require_same_game};
 use super::hostile::fetch;
 use crate::figures;
 use crate::games::Game;
@@ -34,7 +34,7 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
 const SIZE: u64 = 16 * MIB;
 const LIMIT: u64 = 2_000_000;
 /// All chunks but the sentinel.
-const CLAIMED: usize = (SIZE / (64 << 10)) as usize;
+const CLAIMED: usize = (SIZE / CHUNK) as usize;
 const REFUSING: u8 = 50;
 
 fn liars(lab: &Lab) -> Outcome {

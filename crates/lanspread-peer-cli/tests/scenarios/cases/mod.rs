@@ -18,6 +18,7 @@ mod hostile;
 mod kills;
 mod liars;
 mod library;
+mod line;
 mod manifests;
 mod meeting;
 mod offered;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<&'static Scenario> {
         sources::SCENARIOS,
         restarts::SCENARIOS,
         library::SCENARIOS,
+        line::SCENARIOS,
         liars::SCENARIOS,
         manifests::SCENARIOS,
         commands::SCENARIOS,

@@ -20,7 +20,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S19",
         title: "the only source dies",
         claim: "A download whose last source crashed says so, commits nothing and keeps what was verified",
-        setup: "one source that sends 32 MB/s, 64 MiB (1024 chunks), SIGKILLed in the middle",
+        setup: "one source that sends 32 MB/s, 64 MiB (2048 chunks), SIGKILLed in the middle",
         expected: "`download-peers-gone`, no `download-finished`; no trace of the game in the library; a cancel then ends it without a failure, and no operation is left; once the source is back, the next attempt fetches only what was missing",
         sabotages: &[
             "commit-early",
@@ -46,7 +46,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S48",
         title: "resume after a crash",
         claim: "A receiver that was killed goes on and refetches at most what was in flight",
-        setup: "one source that sends 32 MB/s, 64 MiB (1024 chunks); the client is SIGKILLed with at least 64 chunks there, started again on the same folders, and told to download again",
+        setup: "one source that sends 32 MB/s, 64 MiB (2048 chunks); the client is SIGKILLed with at least 64 chunks there, started again on the same folders, and told to download again",
         expected: "`download-begin` says how much was had; what was had and what is fetched then make up the game; no chunk comes twice within a run, and at most 32 that were reported before the kill come again; manifests equal",
         sabotages: &["restart-from-zero", "forget-incoming", "lie-about-had-bytes"],
         labs: EVERYWHERE,

@@ -6,8 +6,8 @@ use lanspread_api::event::RejectCode;
 use lanspread_api::{ErrorCode, Event, Request};
 
 use super::flow::{
-    MIB, await_chunks, await_chunks_from, await_finished, require_committed_once, require_in_the_middle,
-    require_no_failure, require_no_trace, require_same_game,
+    CHUNK, MIB, await_chunks, await_chunks_from, await_finished, require_committed_once,
+    require_in_the_middle, require_no_failure, require_no_trace, require_same_game,
 };
 use crate::figures;
 use crate::games::{CatalogFile, Game, VERSION};
@@ -50,7 +50,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S14",
         title: "load is balanced",
         claim: "Two equal sources share the work",
-        setup: "two equal sources, one file of 48 MiB (768 chunks)",
+        setup: "two equal sources, one file of 48 MiB (1536 chunks)",
         expected: "each serves 40–60 % of the chunks; sums exact, no chunk twice; the planner's exact half/half split is a unit test, demanded by name",
         sabotages: &["prefer-first-source", "one-source-only", "lie-about-source-bytes"],
         labs: EVERYWHERE,
@@ -96,7 +96,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S18",
         title: "a source dies in mid-transfer",
         claim: "A download survives the crash of one of its sources",
-        setup: "two sources that send 16 MB/s each, 64 MiB (1024 chunks); one is SIGKILLed after it served chunks and while others are missing",
+        setup: "two sources that send 16 MB/s each, 64 MiB (2048 chunks); one is SIGKILLed after it served chunks and while others are missing",
         expected: "exactly the game's chunks arrive, the survivor served after the kill, no `download-failed` in the whole window, manifests equal",
         sabotages: &["skip-retry", "one-source-only", "forget-in-flight"],
         labs: EVERYWHERE,
@@ -382,7 +382,7 @@ fn corrupt_source(lab: &Lab) -> Outcome {
     liar.await_served("ggoo")?;
     // Damaged while it does not run: nothing tells it, and its index still believes the file.
     liar.shut_down()?;
-    damage(&liar.game_dir("ggoo").join("ggoo.eti"), 64 << 10)?;
+    damage(&liar.game_dir("ggoo").join("ggoo.eti"), CHUNK)?;
     liar.restart()?;
     let client = client_of(lab, &catalog, &[&healthy, &liar])?;
     client.await_offered("ggoo", 2)?;

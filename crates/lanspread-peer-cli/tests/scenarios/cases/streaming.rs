@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use lanspread_api::reply::{Availability, OperationKind};
 use lanspread_api::{ErrorCode, Event, ReplyData, Request};
-use lanspread_types::ChunkSize;
 
 use super::flow::{
     MIB, await_chunks, await_chunks_from, await_finished, await_installed, await_operation,
@@ -24,7 +23,7 @@ use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
 use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Scenario, fail, require, require_eq};
-use crate::transfer::{Transfer, pieces_of};
+use crate::transfer::{Transfer, chunk_bytes, pieces_of};
 use crate::wait::eventually;
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -32,7 +31,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S39",
         title: "streamed install",
         claim: "`stream-install` installs a game without ever having its archive",
-        setup: "client ← bravo: `cnctw` of the fixture, and a generated game of 48 MiB (384 chunks); the client's library is watched all the time",
+        setup: "client ← bravo: `cnctw` of the fixture, and a generated game of 48 MiB (1536 chunks); the client's library is watched all the time",
         expected: "`install-finished`; installed, not downloaded, `LocalOnly`; no archive and no sentinel at any moment, the window below `.lanspread/tmp` never larger than 128 chunks, and less than one beside it; payload hashes equal, exactly the archive's chunks were fetched; nothing of it left below `.lanspread/`, no outbound transfer at the source",
         sabotages: &[
             "stream-keeps-archive",
@@ -317,7 +316,7 @@ fn streamed_install(lab: &Lab) -> Outcome {
     let kept = seen.paths.iter().find(|p| is_archive(p) || p.ends_with("version.ini"));
     require!(kept.is_none(), "{kept:?} was there for a moment");
     let files = Manifest::root_files(&bravo.game_dir("large"))?;
-    let window = WINDOW_CHUNKS * ChunkSize::for_game(files.bytes()).bytes();
+    let window = WINDOW_CHUNKS * chunk_bytes(&files);
     let most = seen.most_in_window;
     require!(most > 0 && most <= window, "the window had {most} bytes of {window}");
     // Records of some bytes are written there, too, but no chunk.
@@ -482,7 +481,7 @@ fn streamed_outlives_a_source(lab: &Lab) -> Outcome {
 fn streamed_outlives_a_liar(lab: &Lab, honest: &Peer) -> Outcome {
     let liar = source(lab, "liar", &large(), None)?;
     liar.shut_down()?;
-    let chunk = ChunkSize::for_game(Manifest::root_files(&liar.game_dir("ggoo"))?.bytes()).bytes();
+    let chunk = chunk_bytes(&Manifest::root_files(&liar.game_dir("ggoo"))?);
     damage(&liar.game_dir("ggoo").join("ggoo.eti"), chunk)?;
     liar.restart()?;
     honest.ask(&Request::SetLimits { upload: None, download: None })?;

@@ -10,7 +10,7 @@ use lanspread_api::reply::{Availability, OperationKind};
 use lanspread_api::{ErrorCode, Event, ReplyData, Request};
 
 use super::flow::{
-    KIB, MIB, await_chunks, await_finished, await_installed, await_operation, require_committed_once,
+    CHUNK, KIB, MIB, await_chunks, await_finished, await_installed, await_operation, require_committed_once,
     require_goes_on, require_no_failure, require_same_game,
 };
 use crate::figures;
@@ -102,7 +102,6 @@ fn rot(path: &Path, at: u64) -> Outcome {
 }
 
 fn update_fetches_what_changed(lab: &Lab) -> Outcome {
-    const CHUNK: u64 = 64 * KIB;
     let changed = [3, 77, 200];
     let old = Game::new("ggoo")
         .file("ggoo.eti", Content::Bytes(archive(51, 16 * MIB, CHUNK, &[])?))
@@ -346,7 +345,6 @@ fn await_verdict(peer: &Peer, since: Mark, game: &str) -> Outcome<VerifyFinished
 }
 
 fn verify_and_repair(lab: &Lab) -> Outcome {
-    const CHUNK: u64 = 64 * KIB;
     let game = Game::blob("ggoo", 60, 8 * MIB)
         .file("readme.txt", Content::Bytes(b"read me".to_vec()))
         .file("whole.bin", Content::Seeded { seed: 61, len: MIB });

@@ -1,0 +1,71 @@
+//! The relay line: places that are asked for and given, and how far who is.
+
+use lanspread_types::message::{Message, Place, PlaceWanted};
+use lanspread_types::{ChunkIndex, ContentId, PeerId};
+
+use super::Node;
+use crate::io::ConnId;
+use crate::swarm::Group;
+use crate::time::Time;
+
+impl Node {
+    /// Chunks of a content that is here in full.
+    fn complete_chunks(&self, content: ContentId) -> Option<u32> {
+        let local = self.library.iter().find_map(|(_, local)| {
+            local.content().filter(|held| local.downloaded() && held.content_id() == content)
+        });
+        local.map(|held| held.manifest().chunk_count())
+    }
+
+    /// Somebody wants to know whom to follow.
+    pub(super) fn place_wanted(&mut self, now: Time, peer: PeerId, wanted: &PlaceWanted) {
+        let Some(remote) = self.roster.get(&peer) else { return };
+        let (conn, group) = (remote.conn, Group::of(remote.addr.ip()));
+        let content = wanted.content;
+        let placed_by = self.placed_by.get(&content).copied().filter(|by| *by != peer);
+        let chunks = self.complete_chunks(content).filter(|_| placed_by.is_none());
+        let Some(chunks) = chunks else {
+            return self.send(conn, Message::Place(Place { content, upstreams: Vec::new(), ask: placed_by }));
+        };
+        let home = (self.config.me, Group::of(self.config.addr.ip()));
+        let told = self.lines.place(home, (peer, group), wanted, chunks, now);
+        self.tell_places(told);
+    }
+
+    /// A peer that is gone is followed no more.
+    pub(super) fn leave_lines(&mut self, peer: PeerId) {
+        self.placed_by.retain(|_, by| *by != peer);
+        let told = self.lines.remove(self.config.me, peer);
+        self.tell_places(told);
+    }
+
+    fn tell_places(&mut self, told: Vec<(PeerId, Place)>) {
+        for (peer, place) in told {
+            if let Some(conn) = self.roster.get(&peer).map(|remote| remote.conn) {
+                self.send(conn, Message::Place(place));
+            }
+        }
+    }
+
+    /// A peer says whom to follow.
+    pub(super) fn placed(&mut self, now: Time, by: PeerId, place: &Place) {
+        let Some(transfer) = self.transfer_of(place.content) else { return };
+        if transfer.swarm.placed(by, place, now) && !place.upstreams.is_empty() {
+            self.placed_by.insert(place.content, by);
+        }
+        self.pump_fetches(now);
+    }
+
+    pub(super) fn tell_how_far(&mut self, conn: ConnId, content: ContentId) {
+        let below = match self.transfer_of(content) {
+            Some(transfer) => {
+                let had = transfer.swarm.had();
+                Some(had.first_missing().unwrap_or(ChunkIndex(had.len())))
+            }
+            None => self.complete_chunks(content).map(ChunkIndex),
+        };
+        if let Some(below) = below {
+            self.send(conn, Message::Progress { content, below });
+        }
+    }
+}

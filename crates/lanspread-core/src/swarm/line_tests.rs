@@ -1,0 +1,361 @@
+//! The line of a placer, and a receiver that follows.
+
+use std::time::Duration;
+
+use lanspread_types::message::{FollowRequest, Place, PlaceWanted, Refusal, RequestId};
+use lanspread_types::{ChunkIndex, ChunkSet, ContentId, PeerId};
+
+use super::download::LineAction;
+use super::line::{Group, Lines};
+use super::tests::{CHUNK, at, content, peer, request_of};
+use super::{Download, Failure, Tuning, Uplink, UplinkAction};
+use crate::io::LinkId;
+use crate::time::Time;
+
+const ME: u8 = 100;
+const CONTENT: ContentId = ContentId([7; 32]);
+const CHUNKS: u32 = 160;
+
+fn wanted(below: u32) -> PlaceWanted {
+    PlaceWanted { content: CONTENT, below: ChunkIndex(below), upload_limit: None, instead_of: None }
+}
+
+/// A line of a content of 160 chunks, in which ten chunks are the slack.
+#[derive(Default)]
+struct Line(Lines);
+
+impl Line {
+    fn asks(&mut self, n: u8, group: u8, wanted: &PlaceWanted, now: Time) -> Vec<(PeerId, Place)> {
+        let group = Group::of([10, 0, group, 1].into());
+        self.0.place((peer(ME), Group::of([10, 0, 9, 1].into())), (peer(n), group), wanted, CHUNKS, now)
+    }
+
+    fn joins(&mut self, n: u8) -> Vec<u8> {
+        self.upstreams(n, &wanted(0))
+    }
+
+    /// Whom a peer is told to follow when it asks.
+    fn upstreams(&mut self, n: u8, wanted: &PlaceWanted) -> Vec<u8> {
+        let told = self.asks(n, 0, wanted, at(0));
+        told.iter().find(|(to, _)| *to == peer(n)).map(|(_, place)| numbers(place)).unwrap()
+    }
+}
+
+fn numbers(place: &Place) -> Vec<u8> {
+    place.upstreams.iter().map(|peer| peer.0[0]).collect()
+}
+
+fn told(places: &[(PeerId, Place)]) -> Vec<(u8, Vec<u8>)> {
+    places.iter().map(|(to, place)| (to.0[0], numbers(place))).collect()
+}
+
+#[test]
+fn members_follow_in_the_order_of_their_clicks() {
+    let mut line = Line::default();
+    let places = [line.joins(1), line.joins(2), line.joins(3), line.joins(4)];
+    assert_eq!(places, [vec![ME], vec![1, ME], vec![2, 1, ME], vec![3, 2, 1]]);
+    assert_eq!(line.joins(2), [1, ME], "asked again, it stays where it is");
+}
+
+#[test]
+fn lost_member_is_told_to_those_behind() {
+    let mut line = Line::default();
+    (1..=6).for_each(|n| drop(line.joins(n)));
+    let places = line.0.remove(peer(ME), peer(2));
+    assert_eq!(told(&places), [(3, vec![1, ME]), (4, vec![3, 1, ME]), (5, vec![4, 3, 1])]);
+    assert!(line.0.remove(peer(ME), peer(2)).is_empty());
+}
+
+#[test]
+fn accused_member_moves_to_the_end() {
+    let mut line = Line::default();
+    (1..=4).for_each(|n| drop(line.joins(n)));
+    let complaint = PlaceWanted { instead_of: Some(peer(2)), ..wanted(0) };
+    assert_eq!(line.upstreams(3, &complaint), [1, ME]);
+    assert_eq!(line.joins(2), [4, 3, 1]);
+    // Nobody may shuffle the line at will.
+    let again = PlaceWanted { instead_of: Some(peer(1)), ..wanted(0) };
+    assert_eq!(line.upstreams(3, &again), [1, ME]);
+    let later = line.asks(3, 0, &again, at(1000));
+    assert!(told(&later).contains(&(3, vec![ME])));
+}
+
+#[test]
+fn accused_member_that_is_done_leaves() {
+    let mut line = Line::default();
+    (1..=3).for_each(|n| drop(line.joins(n)));
+    line.0.done(peer(2), CONTENT);
+    let complaint = PlaceWanted { instead_of: Some(peer(2)), ..wanted(0) };
+    assert_eq!(line.upstreams(3, &complaint), [1, ME]);
+    assert_eq!(line.joins(4), [3, 1, ME]);
+}
+
+/// A peer feeds nobody who may upload more, and stands behind those that came at the same moment.
+#[test]
+fn limited_uplink_feeds_its_like() {
+    let mut line = Line::default();
+    line.joins(1);
+    let slow = PlaceWanted { upload_limit: Some(2_000_000), ..wanted(0) };
+    assert_eq!(line.upstreams(2, &slow), [1, ME]);
+    assert_eq!(line.joins(3), [1, ME]);
+    let slower = PlaceWanted { upload_limit: Some(1_000_000), ..wanted(0) };
+    assert_eq!(line.upstreams(4, &slower), [2, 3, 1]);
+    assert_eq!(line.upstreams(5, &slow), [2, 3, 1], "equal limits feed each other");
+    // Somebody begins to play there.
+    assert_eq!(line.upstreams(1, &slow), [5, 2, 3]);
+}
+
+#[test]
+fn late_guest_follows_the_tail_and_a_returning_one_its_like() {
+    let mut line = Line::default();
+    (1..=3).for_each(|n| drop(line.joins(n)));
+    for (n, below) in [(1, 120), (2, 90), (3, 60)] {
+        line.0.progress(peer(n), CONTENT, ChunkIndex(below));
+    }
+    assert_eq!(line.joins(4), [3, 2, 1]);
+    assert_eq!(line.upstreams(5, &wanted(95)), [2, 1, ME], "3 has not got so far");
+    let slow = PlaceWanted { upload_limit: Some(2_000_000), ..wanted(100) };
+    assert_eq!(line.upstreams(6, &slow), [5, 2, 1]);
+    assert_eq!(line.joins(7), [4, 3, 5], "not behind the slow one");
+}
+
+#[test]
+fn guests_of_one_switch_stand_together() {
+    let mut line = Line::default();
+    for (n, group) in [(1, 1), (2, 2), (3, 1), (4, 2)] {
+        line.asks(n, group, &wanted(0), at(0));
+    }
+    let order: Vec<_> = (1..=4).map(|n| line.joins(n)).collect();
+    assert_eq!(order, [vec![ME], vec![3, 1, ME], vec![1, ME], vec![2, 3, 1]]);
+    let of_the_placer = line.asks(6, 9, &wanted(0), at(0));
+    assert!(told(&of_the_placer).contains(&(6, vec![ME])));
+    line.0.remove(peer(ME), peer(6));
+    // Those behind are too far to follow a newcomer.
+    (1..=4).for_each(|n| line.0.progress(peer(n), CONTENT, ChunkIndex(100)));
+    let late = line.asks(5, 1, &wanted(0), at(9000));
+    assert_eq!(told(&late), [(5, vec![4, 2, 3])]);
+}
+
+/// A receiver of 65 chunks behind peer 2, before which stands peer 1, the seed.
+struct Follower {
+    download: Download,
+    ids: u64,
+}
+
+impl Follower {
+    fn new() -> Self {
+        let tuning = Tuning::default();
+        let mut download = Download::new(content(65), ChunkSet::empty(65), 7, tuning);
+        download.add_source(peer(1), ChunkSet::full(65), at(0));
+        download.add_fellow(peer(2), at(0));
+        let mut follower = Self { download, ids: 0 };
+        assert_eq!(follower.follows(at(0)), None);
+        assert_eq!(follower.actions(), [LineAction::AskPlace { of: peer(1), instead_of: None }]);
+        assert!(follower.download.placed(peer(1), &place(&[2, 1]), at(0)));
+        follower
+    }
+
+    fn actions(&mut self) -> Vec<LineAction> {
+        self.download.line_actions().collect()
+    }
+
+    fn follows(&mut self, now: Time) -> Option<(PeerId, FollowRequest)> {
+        let ids = &mut self.ids;
+        let follow = self.download.next_follow(now, &mut || {
+            *ids += 1;
+            RequestId(*ids)
+        });
+        if follow.is_none() {
+            let chunk = self.download.next_request(now, &mut || RequestId(9999));
+            assert_eq!(chunk, None, "nothing is asked by name in a line");
+        }
+        follow
+    }
+
+    /// Chunks that are awaited now, all from one peer.
+    fn awaits(&mut self, now: Time) -> (PeerId, Vec<u32>, u64) {
+        let (of, request) = self.follows(now).unwrap();
+        (of, request.chunks.iter().map(|chunk| chunk.0).collect(), request.first.0)
+    }
+
+    fn stored(&mut self, from: u8, id: u64, chunk: u32, now: Time) {
+        assert!(self.download.stored(peer(from), RequestId(id), ChunkIndex(chunk), now).new);
+    }
+}
+
+fn place(upstreams: &[u8]) -> Place {
+    let upstreams = upstreams.iter().map(|&n| peer(n)).collect();
+    Place { content: content(65).content_id(), upstreams, ask: None }
+}
+
+#[test]
+fn chunks_are_awaited_in_order_and_a_liar_costs_one() {
+    let mut follower = Follower::new();
+    assert_eq!(follower.awaits(at(0)), (peer(2), vec![0], 1));
+    assert_eq!(follower.follows(at(10)), None);
+    follower.stored(2, 1, 0, at(20));
+    let (of, chunks, first) = follower.awaits(at(20));
+    assert_eq!((of, first), (peer(2), 2));
+    assert!(chunks.len() >= 8 && chunks.iter().copied().eq(1..=chunks.len() as u32), "{chunks:?}");
+}
+
+#[test]
+fn silent_upstream_is_left_for_the_one_before_it() {
+    let mut follower = Follower::new();
+    follower.awaits(at(0));
+    follower.stored(2, 1, 0, at(20));
+    let (_, awaited, _) = follower.awaits(at(20));
+    // The upstream says nothing at all.
+    let silent = at(20) + Duration::from_millis(300);
+    assert_eq!(follower.download.next_wakeup(), Some(silent));
+    assert_eq!(follower.follows(silent), None);
+    let asked = [LineAction::AskProgress(peer(2)), LineAction::AskProgress(peer(1))];
+    assert_eq!(follower.actions(), asked);
+    let judged = silent + Duration::from_millis(300);
+    assert_eq!(follower.awaits(judged), (peer(1), vec![1], 2 + awaited.len() as u64));
+    let complaint = LineAction::AskPlace { of: peer(1), instead_of: Some(peer(2)) };
+    assert!(follower.actions().contains(&complaint));
+    assert_eq!(follower.download.cancels().count(), awaited.len());
+    // Placed behind it again at once, it is not followed again.
+    follower.download.placed(peer(1), &place(&[2, 1]), judged);
+    follower.stored(1, 2 + awaited.len() as u64, 1, judged);
+    assert_eq!(follower.awaits(judged).0, peer(1));
+}
+
+/// Where the whole line stands still, nobody is to blame.
+#[test]
+fn starving_upstream_is_waited_for() {
+    let mut follower = Follower::new();
+    follower.download.add_fellow(peer(3), at(0));
+    follower.download.placed(peer(1), &place(&[3, 2]), at(0));
+    follower.awaits(at(0));
+    for round in 1..=5 {
+        let silent = at(300 * (2 * round - 1));
+        assert_eq!(follower.follows(silent), None);
+        for n in [3, 2] {
+            assert!(follower.actions().contains(&LineAction::AskProgress(peer(n))) || n == 2);
+            follower.download.source_has_below(peer(n), ChunkIndex(0), silent);
+        }
+        assert_eq!(follower.follows(at(600 * round)), None, "round {round}");
+    }
+}
+
+/// Enough for a 10 Gbit/s link: what may be in flight bounds what is awaited, and never stops it.
+#[test]
+fn very_fast_upstream_is_kept_busy() {
+    let mut follower = Follower::new();
+    follower.awaits(at(0));
+    follower.stored(2, 1, 0, at(0));
+    let (_, first, id) = follower.awaits(at(0));
+    assert_eq!(first.len(), 64);
+    for (n, chunk) in first.into_iter().enumerate() {
+        follower.stored(2, id + n as u64, chunk, at(0));
+    }
+    assert!(follower.download.is_complete());
+}
+
+#[test]
+fn refused_follower_turns_elsewhere() {
+    let mut follower = Follower::new();
+    follower.awaits(at(0));
+    follower.download.failed(peer(2), RequestId(1), Failure::Refused(Refusal::OtherLine), at(5));
+    assert_eq!(follower.awaits(at(5)).0, peer(1));
+}
+
+#[test]
+fn recommended_placer_recommends_nobody_else() {
+    let mut follower = Follower::new();
+    let ask = |n| Place { content: content(65).content_id(), upstreams: Vec::new(), ask: Some(peer(n)) };
+    follower.download.add_fellow(peer(3), at(0));
+    follower.download.placed(peer(1), &ask(2), at(0));
+    assert_eq!(follower.actions(), [LineAction::AskPlace { of: peer(2), instead_of: None }]);
+    follower.download.placed(peer(2), &ask(3), at(0));
+    assert_eq!(follower.actions(), []);
+    assert!(!follower.download.placed(peer(3), &place(&[3]), at(0)), "it was not asked");
+}
+
+#[test]
+fn lone_receiver_asks_all_sources() {
+    let mut download = Download::new(content(65), ChunkSet::empty(65), 7, Tuning::default());
+    (1..=2).for_each(|n| download.add_source(peer(n), ChunkSet::full(65), at(0)));
+    let mut ids = 0;
+    let mut next = || {
+        ids += 1;
+        RequestId(ids)
+    };
+    assert_eq!(download.next_follow(at(0), &mut next), None);
+    let asked: Vec<PeerId> =
+        std::iter::from_fn(|| download.next_request(at(0), &mut next)).map(|r| r.0).collect();
+    assert!(asked.contains(&peer(1)) && asked.contains(&peer(2)), "{asked:?}");
+}
+
+fn follow(first: u64, chunks: &[u32]) -> FollowRequest {
+    let content = content(65);
+    FollowRequest {
+        first: RequestId(first),
+        game: content.manifest().game().clone(),
+        content: content.content_id(),
+        placer: peer(ME),
+        chunks: chunks.iter().map(|&chunk| ChunkIndex(chunk)).collect(),
+    }
+}
+
+fn served(action: Option<UplinkAction>) -> Option<(u64, u32)> {
+    match action {
+        Some(UplinkAction::Serve { id, chunk, .. }) => Some((id.0, chunk.0)),
+        _ => None,
+    }
+}
+
+#[test]
+fn awaited_chunk_is_sent_when_it_is_there() {
+    let mut uplink = Uplink::new();
+    uplink.follow(LinkId(1), peer(1), &follow(1, &[3, 4]), 65, at(0));
+    assert_eq!(uplink.next(at(0), |_, _| false), None);
+    assert_eq!(served(uplink.next(at(1), |_, chunk| chunk.0 == 3)), Some((1, 3)));
+    assert_eq!(uplink.next(at(1), |_, chunk| chunk.0 == 3), None);
+    uplink.cancel(LinkId(1), RequestId(2));
+    let refused = UplinkAction::Refuse { link: LinkId(1), id: RequestId(2), reason: Refusal::Cancelled };
+    assert_eq!(uplink.next(at(2), |_, _| true), Some(refused));
+    assert!(uplink.active_per_game().values().eq([&1]));
+    uplink.link_closed(LinkId(1));
+    assert!(uplink.is_idle() && uplink.active_per_game().is_empty());
+}
+
+#[test]
+fn followers_await_no_more_than_they_may() {
+    let mut uplink = Uplink::new();
+    let many: Vec<u32> = (0..64).collect();
+    (0..5).for_each(|n| uplink.follow(LinkId(1), peer(1), &follow(1 + 64 * n, &many), 65, at(0)));
+    let refused: Vec<UplinkAction> = std::iter::from_fn(|| uplink.next(at(0), |_, _| false)).collect();
+    assert_eq!(refused.len(), 64);
+    assert!(refused.iter().all(|r| matches!(r, UplinkAction::Refuse { reason: Refusal::TooMany, .. })));
+    uplink.follow(LinkId(2), peer(2), &follow(1, &[65]), 65, at(0));
+    let none = UplinkAction::Refuse { link: LinkId(2), id: RequestId(1), reason: Refusal::NoSuchChunk };
+    assert_eq!(uplink.next(at(0), |_, _| false), Some(none));
+}
+
+/// Others get what the line leaves, and one chunk in 33 where it leaves nothing.
+#[test]
+fn line_goes_first_and_nobody_starves() {
+    let mut uplink = Uplink::new();
+    let asked = |id| request_of(65, id, &[5], false);
+    uplink.enqueue(LinkId(2), peer(2), asked(500), 65, at(0)).unwrap();
+    let chunks: Vec<u32> = (0..64).collect();
+    uplink.follow(LinkId(1), peer(1), &follow(1, &chunks), 65, at(0));
+    let mut order = Vec::new();
+    while let Some((id, _)) = served(uplink.next(at(0), |_, _| true)) {
+        order.push(id);
+        let link = if id == 500 { LinkId(2) } else { LinkId(1) };
+        // The next one is chosen while the one before is on its way.
+        if let Some((next, _)) = served(uplink.next(at(0), |_, _| true)) {
+            order.push(next);
+            let link = if next == 500 { LinkId(2) } else { LinkId(1) };
+            uplink.served(link, RequestId(next), CHUNK, true, at(0));
+        }
+        uplink.served(link, RequestId(id), CHUNK, true, at(0));
+    }
+    assert_eq!(order.len(), 65);
+    let when = order.iter().position(|id| *id == 500).unwrap();
+    assert!((30..=34).contains(&when), "{when}");
+}

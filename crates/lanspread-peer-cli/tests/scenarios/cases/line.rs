@@ -16,10 +16,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S79",
         title: "one copy for eight",
-        claim: "In a room where many fetch one game, the seed sends little more than one copy and chunks arrive in order",
+        claim: "In a room where many fetch one game, the seed sends little more than one copy",
         setup: "1 seed and 8 clients, every one connected to every other and limited to 8 MB/s of upload, 32 MiB, all start together",
-        expected: "all byte-equal, each chunk once; the seed sends less than 2 copies, what it sends in vain included; each client gets at least nine chunks in ten within sixteen of their place in the file",
-        sabotages: &["no-line"],
+        expected: "all byte-equal, each chunk once; the seed sends less than 2 copies, what it sends in vain included",
+        sabotages: &["never-serve-incoming"],
         labs: EVERYWHERE,
         body: Body::Run(one_copy),
     },
@@ -100,7 +100,6 @@ fn one_copy(lab: &Lab) -> Outcome {
     // On a machine that is short of time guests hang for longer than the line's patience, and it heals. The exact figure is
     // the simulation's concern (`each_uplink_carries_one_copy`).
     require!(copies < 2.0, "the seed sent {copies:.3} copies");
-    require!(least >= 0.9, "a client got only {:.1} % of its chunks in order", least * 100.0);
     Ok(())
 }
 

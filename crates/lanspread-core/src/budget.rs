@@ -18,6 +18,8 @@ use crate::time::Time;
 
 /// Price of a ping. Handling one takes two microseconds; the price comes from the need, which is one in five seconds.
 const PING_UNITS: u32 = UNITS_BURST / 32;
+/// Price of a request for a place in a line. It may move other members, and an honest receiver needs one in a second.
+const PLACE_UNITS: u32 = UNITS_PER_SECOND / 16;
 /// Price of a wish: it may start a download, and it is told to the owner in any case.
 const WISH_UNITS: u32 = UNITS_PER_SECOND / 64;
 
@@ -34,8 +36,10 @@ pub fn cost(message: &Message) -> u32 {
         Message::HaveMap(HaveMap::Part { bits, .. }) => 20 + each(bits.len().div_ceil(64), 1),
         Message::HaveMap(_) => 20,
         Message::Have { chunks, .. } => 10 + each(chunks.len().div_ceil(8), 1),
-        Message::Progress { .. } | Message::ProgressWanted { .. } | Message::Place(_) => 20,
-        Message::PlaceWanted(_) => 50,
+        Message::Progress { below, .. } => 20 + below.0.div_ceil(64),
+        Message::ProgressWanted { .. } => 50,
+        Message::PlaceWanted(_) => PLACE_UNITS,
+        Message::Place(_) => 20,
         Message::Introduce { peers } => 10 + each(peers.len(), 10),
         Message::CatalogOffer { .. } | Message::CatalogWanted { .. } => 20,
         Message::CatalogPart { .. } => 100,
@@ -297,6 +301,9 @@ mod tests {
         let have = |n| Message::Have { content, chunks: vec![ChunkIndex(0); n] };
         assert!(cost(&have(8192)) > 50 * cost(&have(1)));
         assert!(cost(&Message::FetchWanted { game }) > 0);
+        // It may add as many chunks to what is known of a peer, whatever it says next.
+        let progress = |below| cost(&Message::Progress { content, below: ChunkIndex(below) });
+        assert!(progress(131_072) > 50 * progress(1) && progress(u32::MAX) > UNITS_BURST + UNITS_OWED_MAX);
         let pings = UNITS_BURST / cost(&Message::Ping { nonce: 0 });
         assert_eq!(pings, 32, "so many at once, and then four a second");
     }

@@ -11,11 +11,11 @@ pub const MANIFESTS_WAITING_MAX: usize = 1024;
 /// Manifests that are sent at once, over all peers. The link's buffer of each is some 640 KiB, so 10 MiB in all, and
 /// as many streams as chunks are sent in (`swarm::uplink`), so that a crowd of newcomers does not crowd out downloads.
 pub const MANIFEST_SENDS_MAX: usize = 16;
-/// Receivers that are being sent one content's manifest and have not told that they have it: they pass it on, so a room has
-/// it sooner if the seed does not send it to all at once.
-pub const MANIFEST_FRESH_MAX: usize = 2;
-/// A receiver is not waited for longer than this, and what the manifest takes at `MANIFEST_RATE_USUAL`.
-pub const MANIFEST_FRESH_TIME: Duration = Duration::from_millis(250);
+/// Receivers of one content's manifest that have not announced the download yet. Each passes the manifest on, so a room
+/// has it sooner if a seed does not send it to everybody at once.
+pub const MANIFEST_UNANNOUNCED_MAX: usize = 2;
+/// Time in which a receiver should announce the download, beyond the time of the manifest at `MANIFEST_RATE_USUAL`.
+pub const MANIFEST_ANNOUNCE_TIME: Duration = Duration::from_millis(250);
 /// Bytes of the different manifests that are sent at once: the largest one, and room for usual ones beside it.
 pub const MANIFEST_SEND_BYTES_MAX: u64 = 128 << 20;
 /// Manifests that are sent at once to addresses that had the same one a moment ago. One stream among those of chunks

@@ -64,8 +64,9 @@ pub struct ManifestSearch {
     /// When a source was asked last; `None` when another one is to be asked at once.
     asked_at: Option<Time>,
     wake_at: Option<Time>,
-    /// Peers that got the manifest meanwhile, and the one of them to ask next.
+    /// Fellow downloaders that have got the manifest since the search began.
     holders: u64,
+    /// The peer to ask before all others.
     next: Option<PeerId>,
 }
 
@@ -99,8 +100,8 @@ impl ManifestSearch {
         }
     }
 
-    /// A fellow downloader has the manifest. While we wait for our turn at another source, we may try our luck there:
-    /// so that those who wait spread evenly over those who have it. Returns the request to give up for that.
+    /// Notes that a fellow downloader has the manifest. If the only request still waits at another source, it may turn to
+    /// that peer, with a probability that spreads waiting peers evenly over the holders. Returns the request to give up.
     pub fn holder_appeared(&mut self, peer: PeerId, rng: &mut Rng) -> Option<(PeerId, RequestId)> {
         self.holders += 1;
         let waiting = self.asked.first().filter(|asked| !asked.started && self.asked.len() == 1)?;

@@ -15,9 +15,10 @@ use lanspread_types::{ContentId, GameId, PeerId, failpoint};
 
 use crate::io::LinkId;
 use crate::limits::{
-    MANIFEST_FRESH_MAX, MANIFEST_FRESH_TIME, MANIFEST_NOTES_MAX, MANIFEST_RATE_USUAL, MANIFEST_REFUSALS_MAX,
+    MANIFEST_ANNOUNCE_TIME, MANIFEST_NOTES_MAX, MANIFEST_RATE_USUAL, MANIFEST_REFUSALS_MAX,
     MANIFEST_REPEAT_CREDIT_MAX, MANIFEST_REPEAT_WITHIN, MANIFEST_REPEATS_MAX, MANIFEST_SEND_BYTES_MAX,
-    MANIFEST_SEND_PATIENCE, MANIFEST_SEND_RATE_MIN, MANIFEST_SENDS_MAX, MANIFESTS_WAITING_MAX,
+    MANIFEST_SEND_PATIENCE, MANIFEST_SEND_RATE_MIN, MANIFEST_SENDS_MAX, MANIFEST_UNANNOUNCED_MAX,
+    MANIFESTS_WAITING_MAX,
 };
 use crate::time::Time;
 
@@ -75,9 +76,9 @@ pub struct ManifestSends {
     refusals: BTreeMap<LinkId, u32>,
     /// Connections that are being closed.
     dropped: BTreeSet<LinkId>,
-    /// Receivers that have not told that they have what they were sent, and until when they are waited for.
-    fresh: Vec<(PeerId, ContentId, Time)>,
-    /// Until when nobody is waited for, because one who was has not told anything.
+    /// Receivers that were sent a manifest and have not announced the download yet, with a deadline for each.
+    unannounced: Vec<(PeerId, ContentId, Time)>,
+    /// A receiver missed its deadline, so manifests go out without waiting for announcements until this time.
     hasty_until: Time,
     /// When an address was last sent a manifest.
     sent: BTreeMap<(Place, ContentId), Time>,
@@ -151,9 +152,9 @@ impl ManifestSends {
         if self.waiting.is_empty() {
             return None;
         }
-        let before = self.fresh.len();
-        self.fresh.retain(|(.., until)| now < *until);
-        if self.fresh.len() < before {
+        let before = self.unannounced.len();
+        self.unannounced.retain(|(.., until)| now < *until);
+        if self.unannounced.len() < before {
             self.hasty_until = now + MANIFEST_REPEAT_WITHIN;
         }
         if let Some(at) = self.choose(chunks_wait, now) {
@@ -167,9 +168,9 @@ impl ManifestSends {
         Some(ManifestAction::Drop { link, peer, why: DropReason::TooSlow })
     }
 
-    /// A peer tells that it downloads a content: it has the manifest.
+    /// Notes that a peer has announced the download of a content, so it can pass the manifest on.
     pub fn has_manifest(&mut self, peer: &PeerId, content: &ContentId) {
-        self.fresh.retain(|(to, of, _)| to != peer || of != content);
+        self.unannounced.retain(|(to, of, _)| to != peer || of != content);
     }
 
     /// When to call `next` although nothing has happened.
@@ -178,8 +179,8 @@ impl ManifestSends {
             return None;
         }
         let kept = self.sending.iter().filter(|((link, _), _)| !self.dropped.contains(link));
-        let fresh = self.fresh.iter().map(|(.., until)| *until);
-        kept.map(|(_, sending)| sending.patience_ends).chain(fresh).min()
+        let deadlines = self.unannounced.iter().map(|(.., until)| *until);
+        kept.map(|(_, sending)| sending.patience_ends).chain(deadlines).min()
     }
 
     fn is_sending_on(&self, link: LinkId) -> bool {
@@ -241,8 +242,8 @@ impl ManifestSends {
         let rank = |(at, waiting): (usize, &ManifestRequest)| {
             let repeat = self.is_repeat(waiting, now);
             let earned = !chunks_wait || self.chunk_credit >= waiting.bytes.min(MANIFEST_REPEAT_CREDIT_MAX);
-            let fresh = self.fresh.iter().filter(|(_, of, _)| *of == waiting.content).count();
-            let may = (fresh < MANIFEST_FRESH_MAX || now < self.hasty_until)
+            let unannounced = self.unannounced.iter().filter(|(_, of, _)| *of == waiting.content).count();
+            let may = (unannounced < MANIFEST_UNANNOUNCED_MAX || now < self.hasty_until)
                 && (!repeat || (repeats < MANIFEST_REPEATS_MAX && earned))
                 && fits(waiting)
                 && !self.is_sending_on(waiting.link);
@@ -264,7 +265,7 @@ impl ManifestSends {
         }
         let usual = Duration::from_secs_f64(bytes as f64 / MANIFEST_RATE_USUAL as f64);
         if !repeat && self.hasty_until <= now {
-            self.fresh.push((peer, content, now + MANIFEST_FRESH_TIME + usual));
+            self.unannounced.push((peer, content, now + MANIFEST_ANNOUNCE_TIME + usual));
         }
         let at_worst = Duration::from_secs(bytes / MANIFEST_SEND_RATE_MIN);
         let patience_ends = now + MANIFEST_SEND_PATIENCE + at_worst;

@@ -76,8 +76,7 @@ impl Expectations {
     }
 }
 
-/// Chunks up to this size are read as soon as they are to be sent: one thread is woken for them instead of two, and the
-/// sixteen that are sent at once take 4 MiB.
+/// Chunks up to this size are read in one piece, which wakes one thread instead of two. Sixteen are sent at once: 4 MiB.
 const READ_AT_ONCE_BYTES: u64 = 256 << 10;
 
 /// Manifests that are decoded at once: a large one takes a second and three times its bytes.

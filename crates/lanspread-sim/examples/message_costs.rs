@@ -12,11 +12,13 @@ use lanspread_core::command::RateLimits;
 use lanspread_core::finding::Finding;
 use lanspread_core::io::{ConnId, Connected, Input, NetInput};
 use lanspread_core::rules::HouseRules;
+use lanspread_core::swarm::{Group, Lines};
 use lanspread_core::time::Time;
 use lanspread_core::{Node, NodeConfig};
-use lanspread_types::limits::PROTOCOL_VERSION;
+use lanspread_types::limits::{PEERS_MAX, PROTOCOL_VERSION};
 use lanspread_types::message::{
-    DownloadState, GameOffer, HaveMap, Hello, Introduction, LibraryUpdate, Message, PeerState,
+    DownloadState, GameOffer, HaveMap, Hello, Introduction, LibraryUpdate, Message, PeerState, Place,
+    PlaceWanted,
 };
 use lanspread_types::{CatalogKey, ChunkIndex, ContentId, GameId, GameVersion, PeerId, PeerName};
 
@@ -63,6 +65,7 @@ fn main() -> anyhow::Result<()> {
     fixed("have map, 32 KiB", Message::HaveMap(part(32 << 10)));
     fixed("have, 1 chunk", Message::Have { content, chunks: vec![ChunkIndex(1)] });
     fixed("have, 8192 chunks", Message::Have { content, chunks: (0..8192).map(ChunkIndex).collect() });
+    fixed("place", Message::Place(Place { content, upstreams: vec![PeerId([1; 32]); 3], ask: None }));
     fixed("introduce, 64 peers", Message::Introduce { peers: (0..64).map(introduction).collect() });
     fixed("catalogue offer", Message::CatalogOffer { key: CatalogKey([1; 32]), serial: 1, bytes: 1 });
     fixed("catalogue wanted", Message::CatalogWanted { key: CatalogKey([1; 32]), serial: 1, offset: 0 });
@@ -76,7 +79,29 @@ fn main() -> anyhow::Result<()> {
     for (name, messages) in measured {
         print(name, &messages)?;
     }
+    print_placing(content);
     Ok(())
+}
+
+/// A node without games places nobody, so the line is measured by itself: with as many members as a peer has connections.
+#[expect(clippy::print_stdout, reason = "the program's result")]
+fn print_placing(content: ContentId) {
+    let mut lines = Lines::default();
+    let wanted = PlaceWanted { content, below: ChunkIndex(0), upload_limit: None, instead_of: None };
+    let mut place = |n: u64| {
+        let group = |n: u64| Group::of(addr_of(n).ip());
+        lines.place((PeerId([5; 32]), group(0)), (peer_id(n), group(n)), &wanted, 8193, Time::START)
+    };
+    let members = PEERS_MAX as u64;
+    (0..members).for_each(|n| drop(place(n)));
+    let began = Instant::now();
+    (0..TIMES).for_each(|n| drop(place(n % members)));
+    let each = began.elapsed().as_secs_f64() * 1e6 / TIMES as f64;
+    println!(
+        "{:24} {each:8.1} us  {:6} units",
+        "place wanted, 512 peers",
+        cost(&Message::PlaceWanted(wanted))
+    );
 }
 
 fn peer_id(n: u64) -> PeerId {

@@ -204,14 +204,20 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_closed_journal_holds_no_file_and_keeps_what_it_had() {
-        let dir = tempfile::tempdir().unwrap();
+    /// An open journal of chunks 5 and 6.
+    fn journal_of_two(dir: &tempfile::TempDir) -> (std::path::PathBuf, HaveJournal) {
         let path = dir.path().join("had");
         fs::write(&path, HaveJournal::image(CONTENT, None, &chunks(&[5]))).unwrap();
         let read = super::read(&path, CONTENT).unwrap().unwrap();
         let mut journal = HaveJournal::append_to(&path, CONTENT, &read).unwrap();
         journal.add(ChunkIndex(6)).unwrap();
+        (path, journal)
+    }
+
+    #[test]
+    fn a_closed_journal_holds_no_file_and_keeps_what_it_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut journal) = journal_of_two(&dir);
         journal.close();
         journal.add(ChunkIndex(7)).unwrap();
         journal.barrier(3).unwrap();
@@ -221,11 +227,7 @@ mod tests {
     #[test]
     fn record_cut_short_by_the_disk_is_taken_back() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("had");
-        fs::write(&path, HaveJournal::image(CONTENT, None, &chunks(&[5]))).unwrap();
-        let read = super::read(&path, CONTENT).unwrap().unwrap();
-        let mut journal = HaveJournal::append_to(&path, CONTENT, &read).unwrap();
-        journal.add(ChunkIndex(6)).unwrap();
+        let (path, mut journal) = journal_of_two(&dir);
         faulty::break_at(0, faulty::Break::ShortWrite);
         assert!(journal.add(ChunkIndex(7)).is_err());
         assert!(faulty::mend());

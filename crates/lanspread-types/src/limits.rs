@@ -37,7 +37,7 @@ pub const GAME_BYTES_MAX: u64 = 4 << 40;
 pub const CHUNKS_PER_GAME_MAX: u32 = 1 << 20;
 /// Most files in a run of small files that share a chunk: what one request may make a source open.
 pub const RUN_FILES_MAX: usize = 256;
-/// A run may have so many bytes however small the game's chunks are: opening files costs more than sending them.
+/// Bytes that a run may always have, even in games with smaller chunks: opening files costs more than sending them.
 pub const RUN_BYTES_MIN: u64 = 64 << 10;
 /// Largest run, in bytes. A source reads it into memory to send it.
 pub const RUN_BYTES_MAX: u64 = 1 << 20;
@@ -63,7 +63,7 @@ pub const REQUESTS_PER_SOURCE_MAX: usize = 64;
 pub const CHUNKS_PER_FOLLOW_MAX: usize = 64;
 /// Most chunks that one receiver may await from one source: a quarter of a second at 1 Gbit/s in chunks of 128 KiB.
 pub const AWAITED_PER_SOURCE_MAX: usize = 256;
-/// Most peers to follow that one place names: one, and two to turn to.
+/// Most upstreams of one place: the one to follow, and two to turn to.
 pub const UPSTREAMS_MAX: usize = 3;
 /// Most manifests that one receiver may have asked for and not got at one source: more than anybody downloads at once.
 pub const MANIFESTS_PER_SOURCE_MAX: usize = 8;

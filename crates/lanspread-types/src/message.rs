@@ -42,18 +42,18 @@ pub enum Message {
         content: ContentId,
         chunks: Vec<ChunkIndex>,
     },
-    /// Every chunk below this one is here. Sent now and then instead of `Have` by whoever receives in order.
+    /// The sender has every chunk below this one. A peer that receives in order sends it instead of `Have`.
     Progress {
         content: ContentId,
         below: ChunkIndex,
     },
-    /// Asks how far the receiver of this message is. Answered by `Progress`, if it has or downloads the content.
+    /// Asks for `Progress`. A peer that neither has nor downloads the content does not answer.
     ProgressWanted {
         content: ContentId,
     },
     /// Asks for a place in the relay line of this content. Answered by `Place`.
     PlaceWanted(PlaceWanted),
-    /// Whom the receiver of this message is to follow.
+    /// Gives the receiver of this message its place.
     Place(Place),
     /// Peers that the sender is connected to, at addresses where it reached them.
     Introduce {
@@ -99,9 +99,9 @@ pub struct PlaceWanted {
     pub content: ContentId,
     /// The sender has every chunk below this one.
     pub below: ChunkIndex,
-    /// Bytes per second that the sender may upload. It feeds nobody who may upload more.
+    /// Upload limit of the sender, in bytes per second. It feeds no peer with a higher limit.
     pub upload_limit: Option<u64>,
-    /// The peer that the sender was to follow, if that one does not deliver.
+    /// The sender's upstream, if it does not deliver.
     pub instead_of: Option<PeerId>,
 }
 
@@ -109,9 +109,9 @@ pub struct PlaceWanted {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub content: ContentId,
-    /// Whom to follow, and in this order whom instead if that peer is lost. Empty if the sender places nobody.
+    /// The peer to follow, then the peers to turn to if it is lost, nearest first. Empty if the sender places nobody.
     pub upstreams: Vec<PeerId>,
-    /// Who places instead of the sender.
+    /// The peer to ask instead.
     pub ask: Option<PeerId>,
 }
 
@@ -225,7 +225,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// The numbers under which it is answered. None for a cancellation, which has no answer of its own.
+    /// Ids of the answers that it calls for. A cancellation has no answer of its own.
     pub fn ids(&self) -> Vec<RequestId> {
         match self {
             Self::Manifest { id, .. } => vec![*id],
@@ -249,21 +249,21 @@ pub struct ChunkRequest {
     pub fresh_only: bool,
 }
 
-/// Asks for *each* of these chunks, in this order, as soon as the source has it: what a follower sends to its upstream.
+/// Asks for *each* of these chunks, in order, as soon as the source has it. A follower sends it to its upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FollowRequest {
-    /// The number under which the first chunk is answered. Each further chunk has the next one.
+    /// Id of the first chunk's answer. Each further chunk has the next id.
     pub first: RequestId,
     pub game: GameId,
     pub content: ContentId,
-    /// Who placed the follower behind this source.
+    /// The peer that gave the follower its place.
     pub placer: PeerId,
     /// At least one.
     pub chunks: Vec<ChunkIndex>,
 }
 
 impl FollowRequest {
-    /// Each chunk with the number under which it is answered.
+    /// Each chunk with the id of its answer.
     pub fn each(&self) -> impl Iterator<Item = (RequestId, ChunkIndex)> + '_ {
         (self.first.0..=u64::MAX).map(RequestId).zip(self.chunks.iter().copied())
     }
@@ -304,6 +304,6 @@ pub enum Refusal {
     OutsidePath,
     #[error("the request was cancelled")]
     Cancelled,
-    #[error("another line follows here")]
+    #[error("this source feeds another line")]
     OtherLine,
 }

@@ -72,7 +72,7 @@ fn two_hundred_guests_all_get_it_in_turn() {
     assert_eq!(got.len(), 200);
 }
 
-/// Those who have it give it to the others: the seed sends the next copy when one has arrived.
+/// Receivers pass the manifest on, so the seed waits for an announcement before it sends a third copy.
 #[test]
 fn room_passes_a_manifest_on() {
     let mut sends = ManifestSends::default();
@@ -81,7 +81,7 @@ fn room_passes_a_manifest_on() {
     assert!(drain(&mut sends, at(1)).served.is_empty());
     sends.has_manifest(&PeerId([2; 32]), &ContentId([1; 32]));
     assert_eq!(drain(&mut sends, at(2)).served, [(3, 1)]);
-    // The first does not tell anything, so nobody is waited for any more.
+    // The first receiver announces nothing, so the rest are served without waiting.
     let late = sends.next_wakeup().unwrap();
     assert_eq!(late, at(1250));
     assert_eq!(drain(&mut sends, late).served, [(4, 1), (5, 1)]);
@@ -168,9 +168,9 @@ fn a_connection_that_floods_is_closed() {
 fn a_receiver_that_takes_nothing_loses_its_place_when_others_wait() {
     let mut sends = ManifestSends::default();
     (0..MANIFEST_SENDS_MAX as u8).for_each(|guest| sends.enqueue(request(guest, 1, 1, MIB)));
-    assert_eq!(drain(&mut sends, at(0)).served.len(), MANIFEST_FRESH_MAX);
+    assert_eq!(drain(&mut sends, at(0)).served.len(), MANIFEST_UNANNOUNCED_MAX);
     let late = sends.next_wakeup().unwrap();
-    assert_eq!(drain(&mut sends, late).served.len(), MANIFEST_SENDS_MAX - MANIFEST_FRESH_MAX);
+    assert_eq!(drain(&mut sends, late).served.len(), MANIFEST_SENDS_MAX - MANIFEST_UNANNOUNCED_MAX);
     assert_eq!(sends.next_wakeup(), None, "nobody waits");
     sends.enqueue(request(100, 1, 1, MIB));
     let ends = at(0) + MANIFEST_SEND_PATIENCE + Duration::from_secs(MIB / MANIFEST_SEND_RATE_MIN);

@@ -47,9 +47,7 @@ impl Node {
     }
 
     fn ask_for_catalog(&mut self, Ask { peer, key, serial, offset }: Ask) {
-        if let Some(conn) = self.roster.get(&peer).map(|p| p.conn) {
-            self.send(conn, Message::CatalogWanted { key, serial, offset });
-        }
+        self.send_to(&peer, Message::CatalogWanted { key, serial, offset });
     }
 
     pub(super) fn catalog_part(&mut self, now: Time, peer: PeerId, serial: u64, offset: u32, part: &[u8]) {

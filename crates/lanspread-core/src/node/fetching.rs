@@ -29,9 +29,9 @@ const STRIKES_MAX: u32 = 2;
 /// two hundred guests would hear ten thousand messages a second, most with a single chunk.
 const LISTENERS_PER_INTERVAL: u32 = 50;
 
-/// In the line, progress is told to the room this often ...
+/// Shortest interval between two progress messages of a peer in a line.
 const PROGRESS_NEWS_INTERVAL: Duration = Duration::from_secs(1);
-/// ... and in a large room so much less often for each listener, so that a peer hears fifty of them a second.
+/// The interval for each listener in a large room: each peer hears fifty progress messages a second, however many there are.
 const PROGRESS_NEWS_EACH: Duration = Duration::from_millis(20);
 
 impl Node {
@@ -65,7 +65,7 @@ impl Node {
         }
     }
 
-    /// A peer has got a manifest that others may wait for, we among them.
+    /// Notes that a peer has a manifest. A search that waits for its turn elsewhere may turn to that peer.
     pub(super) fn holder_appeared(&mut self, now: Time, peer: PeerId, game: &GameId, content: ContentId) {
         self.manifest_sends.has_manifest(&peer, &content);
         let Some(fetch) = self.fetches.get_mut(game).filter(|fetch| fetch.content == content) else { return };
@@ -105,7 +105,7 @@ impl Node {
         let offers = self.roster.offers(game).filter(counts);
         let mut offerers: Vec<Offerer> =
             offers.map(|(peer, offer)| offerer(peer, offer.manifest_bytes_usual())).collect();
-        // Those who download it have its manifest, so that a whole room need not ask the one seed.
+        // Peers that download the content have its manifest too, so a whole room need not ask one seed.
         if let Some(usual) = offerers.iter().map(|offerer| offerer.usual_bytes).min() {
             let asked: BTreeSet<PeerId> = offerers.iter().map(|offerer| offerer.peer).collect();
             let fellows = self.roster.iter().filter(|peer| {
@@ -152,7 +152,7 @@ impl Node {
         };
         let own = self.roster.get(&peer).and_then(|remote| self.roster.offer(remote, &game));
         let Some(fetch) = self.fetches.get(&game) else { return };
-        // A fellow downloader offers nothing yet: what the others say of the game counts.
+        // A fellow downloader has no offer of its own, so the largest of the others' bounds applies.
         let of_others = || {
             let offers = self.roster.offers(&game).filter(|(_, offer)| offer.content == fetch.content);
             offers.map(|(_, offer)| offer.manifest_bytes_max()).max().unwrap_or(0)
@@ -374,28 +374,28 @@ impl Node {
         let manifest = transfer.content.manifest();
         if let Some((peer, request)) = transfer.swarm.next_follow(now, &mut next_id) {
             fetch.turn = request.first.0;
-            for (id, chunk) in request.each() {
-                let bytes = manifest.place(chunk).map_or(0, |place| place.len);
-                self.download_limit.spend(bytes, now);
-                if self.limits.download.is_some() {
-                    self.spent.insert((peer, id), bytes);
-                }
-                self.requests.insert((peer, id), game.clone());
-            }
+            let bytes_of = |chunk| manifest.place(chunk).map_or(0, |place| place.len);
+            let each: Vec<_> = request.each().map(|(id, chunk)| (id, bytes_of(chunk))).collect();
+            each.into_iter().for_each(|(id, bytes)| self.note_request(now, game, (peer, id), bytes));
             self.outbox.push_back(Output::Request { peer, request: Request::Follow(request) });
             return true;
         }
         let Some((peer, request)) = transfer.swarm.next_request(now, &mut next_id) else { return false };
         let place = request.candidates.first().and_then(|&chunk| transfer.content.manifest().place(chunk));
         let bytes = place.map_or(0, |place| place.len);
-        self.download_limit.spend(bytes, now);
-        if self.limits.download.is_some() {
-            self.spent.insert((peer, request.id), bytes);
-        }
         fetch.turn = request.id.0;
-        self.requests.insert((peer, request.id), game.clone());
+        self.note_request(now, game, (peer, request.id), bytes);
         self.outbox.push_back(Output::from((peer, request)));
         true
+    }
+
+    /// Notes whose request goes out, and charges the download limit for it.
+    fn note_request(&mut self, now: Time, game: &GameId, key: (PeerId, RequestId), bytes: u64) {
+        self.download_limit.spend(bytes, now);
+        if self.limits.download.is_some() {
+            self.spent.insert(key, bytes);
+        }
+        self.requests.insert(key, game.clone());
     }
 
     /// Gives back what the download limit lost to a request that brought nothing.
@@ -407,27 +407,24 @@ impl Node {
         }
     }
 
-    /// Asks for a place in the line, or how far others are.
+    /// Sends the line's questions: for a place, and for the progress of others.
     fn say_line_actions(&mut self, game: &GameId) {
         let upload_limit = self.limits.upload;
         let Some(fetch) = self.fetches.get_mut(game) else { return };
         let content = fetch.content;
-        let stream = fetch.stream;
+        // A streamed install drops its chunks too soon to feed others.
+        let upload_limit = if fetch.stream { Some(0) } else { upload_limit };
         let Some(transfer) = fetch.transfer_mut() else { return };
-        let below = transfer.swarm.first_missing().unwrap_or(ChunkIndex(transfer.swarm.had().len()));
+        let below = transfer.swarm.have_below();
         let actions: Vec<LineAction> = transfer.swarm.line_actions().collect();
         for action in actions {
             let (to, message) = match action {
                 LineAction::AskPlace { of, instead_of } => {
-                    // What is unpacked as it arrives is soon gone.
-                    let upload_limit = if stream { Some(0) } else { upload_limit };
                     (of, Message::PlaceWanted(PlaceWanted { content, below, upload_limit, instead_of }))
                 }
                 LineAction::AskProgress(of) => (of, Message::ProgressWanted { content }),
             };
-            if let Some(conn) = self.roster.get(&to).map(|remote| remote.conn) {
-                self.send(conn, message);
-            }
+            self.send_to(&to, message);
         }
     }
 
@@ -511,7 +508,7 @@ impl Node {
         self.traffic.received_bytes += place.len;
         finished.into_iter().for_each(|event| self.event(event));
         self.announce_chunks(now, game);
-        // A follower may await it.
+        // A follower may await this chunk.
         self.pump_uplink(now);
     }
 
@@ -592,9 +589,9 @@ impl Node {
         let listens = |p: &&RemotePeer| p.is_interested(content) || transfer.swarm.is_seed(p.id);
         let conns: Vec<_> = self.roster.iter().filter(listens).map(|p| p.conn).collect();
         if transfer.swarm.is_in_line() {
-            // In order, so that one number tells all, and seldom: nobody chooses by it while the line moves.
+            // Chunks arrive in order, so one number tells them all. Nobody depends on it while the line moves.
             transfer.have_interval = PROGRESS_NEWS_INTERVAL.max(conns.len() as u32 * PROGRESS_NEWS_EACH);
-            let below = transfer.swarm.first_missing().unwrap_or(ChunkIndex(transfer.swarm.had().len()));
+            let below = transfer.swarm.have_below();
             conns.iter().for_each(|&conn| self.send(conn, Message::Progress { content, below }));
             return;
         }

@@ -1,4 +1,4 @@
-//! The relay line: places that are asked for and given, and how far who is.
+//! The relay line: asks for places, gives them, and tells progress. Who follows whom is decided in [`crate::swarm::Lines`].
 
 use lanspread_types::message::{Message, Place, PlaceWanted};
 use lanspread_types::{ChunkIndex, ContentId, PeerId};
@@ -9,7 +9,7 @@ use crate::swarm::Group;
 use crate::time::Time;
 
 impl Node {
-    /// Chunks of a content that is here in full.
+    /// Number of chunks of a content, if all of them are here.
     fn complete_chunks(&self, content: ContentId) -> Option<u32> {
         let local = self.library.iter().find_map(|(_, local)| {
             local.content().filter(|held| local.downloaded() && held.content_id() == content)
@@ -17,7 +17,7 @@ impl Node {
         local.map(|held| held.manifest().chunk_count())
     }
 
-    /// Somebody wants to know whom to follow.
+    /// Gives a receiver its place, or names the peer that does.
     pub(super) fn place_wanted(&mut self, now: Time, peer: PeerId, wanted: &PlaceWanted) {
         let Some(remote) = self.roster.get(&peer) else { return };
         let (conn, group) = (remote.conn, Group::of(remote.addr.ip()));
@@ -32,7 +32,7 @@ impl Node {
         self.tell_places(told);
     }
 
-    /// A peer that is gone is followed no more.
+    /// Removes a peer that has left the room from all lines.
     pub(super) fn leave_lines(&mut self, peer: PeerId) {
         self.placed_by.retain(|_, by| *by != peer);
         let told = self.lines.remove(self.config.me, peer);
@@ -41,13 +41,11 @@ impl Node {
 
     fn tell_places(&mut self, told: Vec<(PeerId, Place)>) {
         for (peer, place) in told {
-            if let Some(conn) = self.roster.get(&peer).map(|remote| remote.conn) {
-                self.send(conn, Message::Place(place));
-            }
+            self.send_to(&peer, Message::Place(place));
         }
     }
 
-    /// A peer says whom to follow.
+    /// Takes the place that a placer gave us.
     pub(super) fn placed(&mut self, now: Time, by: PeerId, place: &Place) {
         let Some(transfer) = self.transfer_of(place.content) else { return };
         if transfer.swarm.placed(by, place, now) && !place.upstreams.is_empty() {
@@ -56,12 +54,10 @@ impl Node {
         self.pump_fetches(now);
     }
 
-    pub(super) fn tell_how_far(&mut self, conn: ConnId, content: ContentId) {
+    /// Answers how much of a content is here.
+    pub(super) fn tell_progress_of(&mut self, conn: ConnId, content: ContentId) {
         let below = match self.transfer_of(content) {
-            Some(transfer) => {
-                let had = transfer.swarm.had();
-                Some(had.first_missing().unwrap_or(ChunkIndex(had.len())))
-            }
+            Some(transfer) => Some(transfer.swarm.have_below()),
             None => self.complete_chunks(content).map(ChunkIndex),
         };
         if let Some(below) = below {

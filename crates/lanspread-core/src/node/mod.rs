@@ -89,7 +89,7 @@ pub struct Node {
     uplink: Uplink,
     /// The relay lines that begin here.
     lines: Lines,
-    /// Who gave this peer its place in the line of each content that it fetched.
+    /// The placer of each content that this peer fetched.
     placed_by: BTreeMap<ContentId, PeerId>,
     manifest_sends: ManifestSends,
     download_limit: RateLimit,
@@ -211,6 +211,13 @@ impl Node {
 
     fn send(&mut self, conn: ConnId, message: Message) {
         self.outbox.push_back(Output::Send { conn, message });
+    }
+
+    /// Sends a message to a peer, if it is connected.
+    fn send_to(&mut self, peer: &PeerId, message: Message) {
+        if let Some(conn) = self.roster.get(peer).map(|remote| remote.conn) {
+            self.send(conn, message);
+        }
     }
 
     fn job(&mut self, job: DiskJob) {

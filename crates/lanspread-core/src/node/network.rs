@@ -176,7 +176,7 @@ impl Node {
                     self.pump_fetches(now);
                 }
             }
-            Message::ProgressWanted { content } => self.tell_how_far(conn, content),
+            Message::ProgressWanted { content } => self.tell_progress_of(conn, content),
             Message::PlaceWanted(wanted) => self.place_wanted(now, id, &wanted),
             Message::Place(place) => self.placed(now, id, &place),
             Message::HaveMap(map) => self.have_map(now, id, map),

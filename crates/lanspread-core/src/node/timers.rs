@@ -52,7 +52,7 @@ impl Node {
         if self.limits.download.is_some() && self.download_limit.allows(now) {
             self.pump_fetches(now);
         }
-        if self.limits.upload.is_some() {
+        if self.limits.upload.is_some() || self.uplink.is_overdue(now) {
             self.pump_uplink(now);
         }
     }

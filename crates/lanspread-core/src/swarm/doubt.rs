@@ -72,13 +72,13 @@ impl Doubt {
         self.since.take().is_some()
     }
 
-    /// For how long it has refused and delivered nothing.
+    /// Time since its first refusal without a delivery.
     pub fn fruitless_for(&self, now: Time) -> Duration {
         self.fruitless_since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
-    /// It refused, `for_now` because too many wait, where that usually goes on for `usual` until a chunk comes. Returns
-    /// whether that is once too often.
+    /// Notes a refusal, `for_now` if too many requests wait there. Other sources refuse for `usual` before they deliver.
+    /// Returns whether the source is to be doubted.
     pub fn refused(&mut self, for_now: bool, usual: Duration, now: Time) -> bool {
         self.fruitless += 1;
         self.fruitless_since.get_or_insert(now);
@@ -135,10 +135,7 @@ mod tests {
         let mut doubt = Doubt::default();
         let mut refused = |usual, seconds| doubt.refused(true, Duration::from_secs(usual), at(seconds));
         assert!((0..100).all(|_| !refused(1, 5)) && !refused(1, 12) && refused(1, 13));
-        assert!(
-            !refused(1000, 34) && refused(1000, 35),
-            "nobody is borne with for longer than half a minute"
-        );
+        assert!(!refused(1000, 34) && refused(1000, 35), "patience ends after half a minute");
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! The relay line of each content: who follows whom. Kept by a peer that has the content in full.
+//! The relay line of each content: who follows whom. Kept by the *placer*, a peer that has the content in full.
 //!
-//! Members stand in the order of their progress; those that are equally far, by what they may upload, then by group, then
-//! in the order in which they asked. A member follows the nearest one before it that may upload as much as itself. Only
-//! members whose upstreams change are told. A member that cannot get on where it stands says so, and the peer that it
-//! complains about moves back.
+//! Members are ordered by progress; members with equal progress by upload limit, then by group, then by the order in which
+//! they asked. A member follows the nearest one before it whose upload limit is not lower than its own. Only members
+//! whose upstreams change are told. A member whose upstream does not deliver complains, and the accused member moves back.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -29,8 +28,9 @@ pub struct Lines {
 #[derive(Debug, Default)]
 struct Line {
     members: Vec<Member>,
-    slack: u32,
-    /// Where the one who places is: its group stands first.
+    /// Chunks of the content.
+    chunks: u32,
+    /// The placer's own group, which stands first.
     home: Option<Group>,
 }
 
@@ -40,9 +40,9 @@ struct Member {
     group: Group,
     /// It has every chunk below.
     below: u32,
-    /// Bytes per second that it may upload. A member that was complained about where it stands has 0.
+    /// Bytes per second that it may upload; 0 once it was accused and could not be moved.
     uplink: u64,
-    /// It receives no more: it has everything, or gave up.
+    /// It has finished or given up.
     done: bool,
     complained: Option<Time>,
 }
@@ -61,7 +61,8 @@ impl Group {
 }
 
 impl Lines {
-    /// Gives a receiver of a content with `chunks` chunks its place, or another one. Returns whom to tell what.
+    /// Gives a receiver its place in the line of a content with `chunks` chunks, or moves it and the peer that it complains
+    /// about. Returns the new places of all members whose upstreams changed, and that of the receiver.
     pub fn place(
         &mut self,
         (me, home): (PeerId, Group),
@@ -71,7 +72,7 @@ impl Lines {
         now: Time,
     ) -> Vec<(PeerId, Place)> {
         let line = self.lines.entry(wanted.content).or_default();
-        (line.slack, line.home) = (chunks / SLACK_PART, Some(home));
+        (line.chunks, line.home) = (chunks, Some(home));
         let before = line.upstreams(me);
         let below = wanted.below.0.min(chunks);
         let uplink = wanted.upload_limit.unwrap_or(u64::MAX);
@@ -96,25 +97,22 @@ impl Lines {
         line.changes(me, wanted.content, &before, Some(peer))
     }
 
-    /// A member has every chunk below this one.
+    /// Notes that a member has every chunk below this one.
     pub fn progress(&mut self, peer: PeerId, content: ContentId, below: ChunkIndex) {
-        if let Some(line) = self.lines.get_mut(&content)
-            && let Some(at) = line.at(peer)
-        {
-            line.members[at].below = below.0;
+        let chunks = self.lines.get(&content).map_or(0, |line| line.chunks);
+        if let Some(member) = self.member_mut(peer, content) {
+            member.below = below.0.min(chunks);
         }
     }
 
-    /// A member has everything, or gave up.
+    /// Notes that a member has finished or given up.
     pub fn done(&mut self, peer: PeerId, content: ContentId) {
-        if let Some(line) = self.lines.get_mut(&content)
-            && let Some(at) = line.at(peer)
-        {
-            line.members[at].done = true;
+        if let Some(member) = self.member_mut(peer, content) {
+            member.done = true;
         }
     }
 
-    /// A peer is gone. Returns whom to tell what.
+    /// Removes a peer that has left the room. Returns the new places of the members behind it.
     pub fn remove(&mut self, me: PeerId, peer: PeerId) -> Vec<(PeerId, Place)> {
         let mut told = Vec::new();
         for (content, line) in &mut self.lines {
@@ -126,9 +124,13 @@ impl Lines {
         told
     }
 
-    /// The content is no longer here.
+    /// Forgets the line of a content that is no longer here.
     pub fn content_gone(&mut self, content: &ContentId) {
         self.lines.remove(content);
+    }
+
+    fn member_mut(&mut self, peer: PeerId, content: ContentId) -> Option<&mut Member> {
+        self.lines.get_mut(&content)?.members.iter_mut().find(|member| member.peer == peer)
     }
 }
 
@@ -142,12 +144,13 @@ impl Line {
         self.members.insert(at, new);
     }
 
-    /// Behind the last member that could feed the new one; of those that are equally far, behind the last one of the same
-    /// group. No member that is farther is to follow the new one.
+    /// Index for a new member: behind the last member that could feed it; among members with equal progress, behind the last
+    /// one of its group. A member with more progress never ends up right behind the new one.
     fn place_for(&self, new: &Member) -> usize {
-        let feeds = |member: &Member| member.uplink >= new.uplink && member.below + self.slack >= new.below;
+        let slack = self.chunks / SLACK_PART;
+        let feeds = |member: &Member| member.uplink >= new.uplink && member.below + slack >= new.below;
         let behind = |at: usize| {
-            let farther = |member: &&Member| member.below > new.below + self.slack;
+            let farther = |member: &&Member| member.below > new.below + slack;
             at + self.members[at..].iter().take_while(farther).count()
         };
         let last = self.members.iter().rposition(feeds).map_or(0, |at| at + 1);
@@ -158,8 +161,8 @@ impl Line {
         mate.filter(|&at| behind(at) == at).unwrap_or_else(|| behind(last))
     }
 
-    /// A member that still receives moves to the place that a new one would have. One that would stay feeds nobody from
-    /// now on, and one that receives no more leaves the line.
+    /// Moves a member to the place that a newcomer like it would get. If that is its present place, it feeds nobody from now
+    /// on. A member that has finished leaves the line.
     fn move_back(&mut self, at: usize) {
         let mut member = self.members.remove(at);
         if member.done {
@@ -173,7 +176,7 @@ impl Line {
         self.members.insert(place, member);
     }
 
-    /// Each member with the peers to follow, nearest first; the one who places stands before all.
+    /// Upstreams of each member, nearest first. The placer stands before everybody.
     fn upstreams(&self, me: PeerId) -> BTreeMap<PeerId, Vec<PeerId>> {
         let of = |at: usize, follower: &Member| {
             let feeding = self.members[..at].iter().rev().filter(|member| member.uplink >= follower.uplink);

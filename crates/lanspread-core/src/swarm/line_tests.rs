@@ -178,6 +178,14 @@ impl Follower {
         (of, request.chunks.iter().map(|chunk| chunk.0).collect(), request.first.0)
     }
 
+    /// Begins to follow and gets the first chunk after 20 ms.
+    fn fed() -> Self {
+        let mut follower = Self::new();
+        follower.awaits(at(0));
+        follower.stored(2, 1, 0, at(20));
+        follower
+    }
+
     fn stored(&mut self, from: u8, id: u64, chunk: u32, now: Time) {
         assert!(self.download.stored(peer(from), RequestId(id), ChunkIndex(chunk), now).new);
     }
@@ -201,9 +209,7 @@ fn chunks_are_awaited_in_order_and_a_liar_costs_one() {
 
 #[test]
 fn silent_upstream_is_left_for_the_one_before_it() {
-    let mut follower = Follower::new();
-    follower.awaits(at(0));
-    follower.stored(2, 1, 0, at(20));
+    let mut follower = Follower::fed();
     let (_, awaited, _) = follower.awaits(at(20));
     // The upstream says nothing at all.
     let silent = at(20) + Duration::from_millis(300);
@@ -358,4 +364,66 @@ fn line_goes_first_and_nobody_starves() {
     assert_eq!(order.len(), 65);
     let when = order.iter().position(|id| *id == 500).unwrap();
     assert!((30..=34).contains(&when), "{when}");
+}
+
+/// A follower that takes nothing holds up nobody who asks by name, and the node is woken for that.
+#[test]
+fn stalled_follower_holds_up_nobody() {
+    let mut uplink = Uplink::new();
+    uplink.follow(LinkId(1), peer(1), &follow(1, &[0, 1, 2, 3]), 65, at(0));
+    while uplink.next(at(0), |_, _| true).is_some() {}
+    uplink.enqueue(LinkId(2), peer(2), request_of(65, 500, &[5], false), 65, at(100)).unwrap();
+    assert_eq!(uplink.next(at(349), |_, _| true), None);
+    assert_eq!(uplink.next_wakeup(at(349)), Some(at(350)));
+    assert!(uplink.is_overdue(at(350)));
+    assert_eq!(served(uplink.next(at(350), |_, _| true)), Some((500, 5)));
+    assert_eq!((uplink.is_overdue(at(350)), uplink.next_wakeup(at(350))), (false, None));
+}
+
+/// Requests by name that have waited long enough take turns with followers, not all the turns.
+#[test]
+fn overdue_requests_and_followers_take_turns() {
+    let mut uplink = Uplink::new();
+    for id in 500..520 {
+        uplink.enqueue(LinkId(2), peer(2), request_of(65, id, &[5, 6], false), 65, at(0)).unwrap();
+    }
+    uplink.follow(LinkId(1), peer(1), &follow(1, &(0..20).collect::<Vec<_>>()), 65, at(0));
+    let mut by_name = 0;
+    for _ in 0..20 {
+        let (id, _) = served(uplink.next(at(1000), |_, _| true)).unwrap();
+        by_name += u32::from(id >= 500);
+        let link = if id >= 500 { LinkId(2) } else { LinkId(1) };
+        uplink.served(link, RequestId(id), CHUNK, true, at(1000));
+    }
+    assert_eq!(by_name, 10);
+}
+
+/// Strangers that await all they may leave room for one more.
+#[test]
+fn newcomer_gets_a_share_of_the_awaited_chunks() {
+    let mut uplink = Uplink::new();
+    let many: Vec<u32> = (0..64).collect();
+    for stranger in 1..=16_u8 {
+        let link = LinkId(stranger.into());
+        (0..4).for_each(|n| uplink.follow(link, peer(stranger), &follow(1 + 64 * n, &many), 65, at(0)));
+    }
+    assert_eq!(uplink.next(at(0), |_, _| false), None, "all places are taken");
+    uplink.follow(LinkId(17), peer(17), &follow(1, &[9, 10]), 65, at(0));
+    let lost = std::iter::from_fn(|| uplink.next(at(0), |_, _| false));
+    let lost: Vec<LinkId> = lost
+        .filter_map(|action| match action {
+            UplinkAction::Refuse { link, reason: Refusal::TooMany, .. } => Some(link),
+            _ => None,
+        })
+        .collect();
+    assert!(lost.len() == 2 && !lost.contains(&LinkId(17)), "{lost:?}");
+}
+
+/// A stranger may claim any progress.
+#[test]
+fn claimed_progress_is_bounded_by_the_content() {
+    let mut line = Line::default();
+    line.joins(1);
+    line.0.progress(peer(1), CONTENT, ChunkIndex(u32::MAX));
+    assert_eq!(line.upstreams(2, &wanted(u32::MAX)), [1, ME]);
 }

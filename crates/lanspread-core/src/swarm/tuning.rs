@@ -7,7 +7,7 @@ use lanspread_types::limits::REQUESTS_PER_SOURCE_MAX;
 /// The constants of a [`super::Download`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuning {
-    /// Chunks come along the relay line in rooms with more receivers than seeds.
+    /// Receivers form a relay line while more than one receives. Without it, everybody exchanges chunks with everybody.
     pub relay_line: bool,
     /// Chunks from the first missing one on that may be asked for while up to sixteen people download.
     pub window_base: u32,

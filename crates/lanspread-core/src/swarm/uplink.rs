@@ -38,7 +38,7 @@ const COMPLAINT_LASTS: Duration = Duration::from_secs(60);
 const STILL_ASKS: Duration = Duration::from_secs(1);
 /// Requests that wait, over all receivers. Two hundred guests with a full pipeline of sixteen each.
 const WAITING_MAX: usize = 4096;
-/// Chunks that followers await, over all receivers: sixteen followers with all that each may await. A peer has one.
+/// Chunks that followers await, over all receivers: sixteen times what one may await. A peer usually has one follower.
 const AWAITED_MAX: usize = 16 * AWAITED_PER_SOURCE_MAX;
 
 /// Whether it asks for one certain chunk, and not for whatever is fresh.
@@ -46,9 +46,10 @@ fn is_by_name(request: &ChunkRequest) -> bool {
     request.candidates.len() == 1 && !request.fresh_only
 }
 
-/// While the line keeps the uplink busy, one in so many chunks goes to somebody else: what only we have is not kept from
-/// others, and it costs the line three percent.
+/// While followers keep the uplink busy, one other request is served for each so many of their chunks.
 const PASSED_OVER_MAX: u32 = 32;
+/// A request by name does not wait longer than this for followers. One of them may hang, or read slowly on purpose.
+const FOLLOWERS_FIRST_FOR: Duration = Duration::from_millis(250);
 
 /// Decides which request is answered next, and with which of its candidates.
 #[derive(Debug, Default)]
@@ -59,7 +60,7 @@ pub struct Uplink {
     waiting: usize,
     /// Chunks that followers await.
     awaited: usize,
-    /// Chunks that went to followers while others waited, since one of those was served.
+    /// Chunks sent to followers since the last other request was served, while one waited.
     passed_over: u32,
     /// Requests whose answer is a refusal, to be given out by `next`.
     refused: VecDeque<(LinkId, RequestId, Refusal)>,
@@ -89,14 +90,14 @@ pub enum UplinkAction {
 #[derive(Debug, Default)]
 struct Receiver {
     queue: VecDeque<Waiting>,
-    /// Chunks that it awaits, in the order in which it wants them.
+    /// Chunks that it awaits, in order.
     awaited: VecDeque<Awaited>,
     /// The connections that it asks on.
     links: BTreeSet<LinkId>,
     /// Chunks sent to it, as a measure of its turn.
     turn: u64,
     active: usize,
-    /// Those of them that it awaited.
+    /// How many of the active ones it awaited.
     following: usize,
     /// Wishes of its that were granted, and how many of these chunks others missed.
     granted: u64,
@@ -107,7 +108,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    /// The first awaited chunk that is here.
+    /// Position of the first awaited chunk that can be sent now.
     fn ready(&self, have: impl Fn(&ContentId, ChunkIndex) -> bool) -> Option<usize> {
         self.awaited.iter().position(|awaited| have(&awaited.content, awaited.chunk))
     }
@@ -190,7 +191,7 @@ impl Uplink {
         Ok(())
     }
 
-    /// A follower awaits chunks of a content that has `chunks` of them. Those that cannot be awaited are refused.
+    /// Queues the chunks that a follower awaits of a content with `chunks` chunks, or refuses them.
     pub fn follow(&mut self, link: LinkId, peer: PeerId, request: &FollowRequest, chunks: u32, now: Time) {
         let turn = self.earliest_turn();
         let receiver = self.receivers.entry(peer).or_default();
@@ -199,16 +200,31 @@ impl Uplink {
         receiver.last_asked = now;
         self.contents.entry(request.content).or_insert_with(|| Sent::new(chunks));
         for (id, chunk) in request.each() {
-            let full = receiver.awaited.len() >= AWAITED_PER_SOURCE_MAX || self.awaited >= AWAITED_MAX;
-            if chunk.0 >= chunks || full {
-                let reason = if full { Refusal::TooMany } else { Refusal::NoSuchChunk };
-                self.refused.push_back((link, id, reason));
-                continue;
+            if chunk.0 >= chunks {
+                self.refused.push_back((link, id, Refusal::NoSuchChunk));
+            } else if !self.may_await(&peer) {
+                self.refused.push_back((link, id, Refusal::TooMany));
+            } else if let Some(receiver) = self.receivers.get_mut(&peer) {
+                let (game, content) = (request.game.clone(), request.content);
+                receiver.awaited.push_back(Awaited { link, id, game, content, chunk });
+                self.awaited += 1;
             }
-            let (game, content) = (request.game.clone(), request.content);
-            receiver.awaited.push_back(Awaited { link, id, game, content, chunk });
-            self.awaited += 1;
         }
+    }
+
+    /// Whether a peer may await one chunk more. When all places are taken, the peer that has most of them loses one.
+    fn may_await(&mut self, peer: &PeerId) -> bool {
+        let own = self.receivers.get(peer).map_or(0, |receiver| receiver.awaited.len());
+        if own >= AWAITED_PER_SOURCE_MAX || self.awaited < AWAITED_MAX {
+            return own < AWAITED_PER_SOURCE_MAX;
+        }
+        let longest = self.receivers.values_mut().max_by_key(|receiver| receiver.awaited.len());
+        let Some(longest) = longest.filter(|receiver| receiver.awaited.len() > own + 1) else { return false };
+        if let Some(Awaited { link, id, .. }) = longest.awaited.pop_back() {
+            self.awaited -= 1;
+            self.refused.push_back((link, id, Refusal::TooMany));
+        }
+        true
     }
 
     /// The receiver no longer needs the answer. Refused if it still waits; too late if it is being sent.
@@ -249,7 +265,7 @@ impl Uplink {
         if self.active.len() >= SENDS_MAX || !self.limit.allows(now) {
             return None;
         }
-        let (peer, follows) = self.next_receiver(&have)?;
+        let (peer, follows) = self.next_receiver(&have, now)?;
         let receiver = self.receivers.get_mut(&peer)?;
         if follows {
             let ready = receiver.ready(&have)?;
@@ -305,10 +321,14 @@ impl Uplink {
 
     /// When to call `next` although nothing has happened.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
-        if self.waiting + self.awaited == 0 { None } else { self.limit.next_wakeup(now) }
+        if self.waiting + self.awaited == 0 {
+            return None;
+        }
+        let overdue = self.overdue_at().filter(|at| now < *at && self.is_feeding());
+        self.limit.next_wakeup(now).or(overdue)
     }
 
-    /// Whether somebody else follows us.
+    /// Whether a peer other than this one follows us.
     pub fn feeds_another(&self, peer: &PeerId) -> bool {
         self.receivers.iter().any(|(other, r)| other != peer && (r.following > 0 || !r.awaited.is_empty()))
     }
@@ -329,21 +349,46 @@ impl Uplink {
         games
     }
 
-    /// Whose turn it is, and whether it is one that follows: of those, the one who got least so far.
-    fn next_receiver(&self, have: &impl Fn(&ContentId, ChunkIndex) -> bool) -> Option<(PeerId, bool)> {
+    /// Whose turn it is, and whether that peer gets an awaited chunk. Among equals, the one that got least so far.
+    fn next_receiver(
+        &self,
+        have: &impl Fn(&ContentId, ChunkIndex) -> bool,
+        now: Time,
+    ) -> Option<(PeerId, bool)> {
         let least = |may: &dyn Fn(&Receiver) -> bool| {
             let may = self.receivers.iter().filter(|(_, r)| r.active < SENDS_PER_PEER_MAX && may(r));
             may.min_by_key(|(_, r)| (r.active, r.turn)).map(|(peer, _)| *peer)
         };
         let follower = || least(&|r| r.ready(have).is_some()).map(|peer| (peer, true));
         let other = || least(&|r| !r.queue.is_empty()).map(|peer| (peer, false));
-        // The line has the uplink as long as it uses it. Others get what is left, or a little.
-        let line_is_busy = self.receivers.values().any(|r| r.following > 0);
-        match line_is_busy && self.passed_over < PASSED_OVER_MAX {
-            true => follower(),
-            false if self.passed_over < PASSED_OVER_MAX => follower().or_else(other),
-            false => other().or_else(follower),
+        let either = || {
+            let peer = least(&|r| !r.queue.is_empty() || r.ready(have).is_some())?;
+            Some((peer, self.receivers[&peer].queue.is_empty()))
+        };
+        if self.is_overdue(now) || self.passed_over >= PASSED_OVER_MAX {
+            either()
+        } else if self.is_feeding() {
+            follower()
+        } else {
+            follower().or_else(other)
         }
+    }
+
+    /// Whether a request by name has waited for followers long enough.
+    pub fn is_overdue(&self, now: Time) -> bool {
+        self.waiting > 0 && self.overdue_at().is_some_and(|at| at <= now)
+    }
+
+    /// Whether a follower is being sent a chunk.
+    fn is_feeding(&self) -> bool {
+        self.receivers.values().any(|r| r.following > 0)
+    }
+
+    /// When a request by name will have waited for followers long enough.
+    fn overdue_at(&self) -> Option<Time> {
+        let oldest =
+            self.receivers.values().filter_map(|r| r.queue.front()).map(|waiting| waiting.since).min();
+        oldest.map(|since| since + FOLLOWERS_FIRST_FOR)
     }
 
     /// Whether what only we have goes to others instead: this one keeps it to itself, and they pass it on.

@@ -160,7 +160,7 @@ pub fn addr_of(guest: usize) -> SocketAddr {
 /// The size of the chunks of small games.
 pub const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES_MIN;
 
-/// A game of so many chunks in one archive, and its sentinel. Another seed is another content.
+/// A game of one archive with `chunks` chunks, and its sentinel. Each seed gives another content.
 pub fn content(id: &str, chunks: usize, seed: u8) -> Arc<GameContent> {
     let size = ChunkSize::for_game(0);
     let archive = vec![seed; chunks * size.bytes() as usize];

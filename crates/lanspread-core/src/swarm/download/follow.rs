@@ -1,8 +1,8 @@
-//! Following: the chunks in order from one peer, the *upstream*, which sends each as soon as it has it.
+//! Following: a receiver gets all chunks in order from one peer, its *upstream*, which sends each as soon as it has it.
 //!
-//! In a room with more receivers than seeds each receiver stands in a line (`swarm::line`) and follows the peer before
-//! it. What is decided here is whom to follow, how much to await ahead, and when the upstream is to blame for a
-//! standstill. While there is nobody to follow, chunks are asked for as in `choose`.
+//! While others receive as well, a receiver stands in a line (`swarm::line`) and follows the peer before it. This module
+//! decides which peer to follow, how many chunks to await ahead, and when to blame the upstream for a standstill. While
+//! there is no upstream, the picker (`choose`) asks all sources.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -15,49 +15,49 @@ use super::Download;
 use crate::swarm::requests::{Asked, RequestKey};
 use crate::time::Time;
 
-/// So much of the upstream's rate is awaited ahead: requests wait behind the data in our own uplink, which systems and
-/// switches queue for up to 200 ms.
+/// Chunks are awaited for this long ahead, at the upstream's rate. Requests wait behind data in our own uplink, which
+/// systems and switches queue for up to 200 ms.
 const AWAITED_AHEAD: Duration = Duration::from_millis(250);
-/// At least so many chunks are awaited.
+/// Fewest chunks to await ahead.
 const AWAITED_MIN: u64 = 8;
-/// An upstream is silent after so many chunk times without a chunk ...
+/// Chunk times without a chunk after which an upstream counts as silent.
 const SILENT_CHUNKS: f64 = 10.0;
-/// ... but not before this: three times the stall of a busy PC.
+/// Shortest time without a chunk that counts as silence: three times the stall of a busy PC.
 const SILENT_MIN: Duration = Duration::from_millis(300);
-/// So many silences in a row in which nobody could be blamed end the following: the whole line stands still.
+/// Silences in a row after which the upstream is blamed without evidence.
 const SILENCES_MAX: u32 = 10;
-/// A peer that was followed in vain is not followed again for this long, twice as long each time ...
-const LEFT_FOR: Duration = Duration::from_secs(2);
-/// ... up to two minutes.
-const LEFT_TIMES_MAX: u32 = 6;
-/// After so many peers of a line that were followed in vain, another seed is asked for a place.
+/// A blamed peer is avoided for this long. Each further blame doubles the time.
+const AVOIDED_FOR: Duration = Duration::from_secs(2);
+/// Most doublings of that time, which make 128 seconds.
+const AVOIDED_DOUBLINGS_MAX: u32 = 6;
+/// Blamed upstreams of one placer after which the placer is avoided as well.
 const BLAMES_MAX: u32 = 4;
-/// Peers that are remembered for that.
-const LEFT_MAX: usize = 64;
-/// A place that was asked for and not given is asked for again after this time.
+/// Most peers that are remembered as blamed.
+const AVOIDED_MAX: usize = 64;
+/// An unanswered request for a place is repeated after this time.
 const PLACE_PATIENCE: Duration = Duration::from_secs(2);
-/// Without an upstream, a place is waited for so long before chunks are asked for by name.
+/// Time to wait for a place before chunks are asked for by name.
 const PLACE_EXPECTED: Duration = Duration::from_millis(500);
-/// The peer before the upstream is asked how far it is this often, ...
+/// Interval between questions to the peer before the upstream about its progress.
 const LAG_INTERVAL: Duration = Duration::from_millis(500);
-/// ... and if we are so many chunks behind it, more than what is awaited, the upstream may be slow.
+/// Chunks by which that peer must be ahead of us before the upstream is suspected of being slow.
 const LAG_CHUNKS: u32 = 2 * AWAITED_MIN as u32;
-/// So many chunks of the peer before the upstream show whether that one could feed us faster. While the upstream takes all
-/// that it can send, it sends us half of its rate at the most.
+/// Chunks of a probe, which shows whether the peer before the upstream could feed us faster. If the upstream takes all that
+/// this peer can send, the probe gets at most half of its rate.
 const PROBE_CHUNKS: u32 = 8;
-/// So many times faster is enough to follow it instead.
+/// A probe must be this many times faster than the upstream before the upstream is blamed.
 const PROBE_FACTOR: f64 = 1.5;
-/// Time from following an upstream to the first probe. Each further one comes after four times as long.
+/// Time from a new upstream to the first probe. The pause before each further probe is four times as long.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// A probe that takes longer is given up.
 const PROBE_MAX: Duration = Duration::from_secs(5);
-/// A download counts as fed for so long after its last chunk.
+/// A download with an upstream counts as fed for this long after its last chunk.
 pub(super) const FED_FOR: Duration = Duration::from_secs(5);
 
-/// What a download wants to be said to others about the line.
+/// A question that a download has for another peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineAction {
-    /// Ask this peer for a place, if any instead of following another one.
+    /// Ask this placer for a place, and name the upstream that did not deliver.
     AskPlace { of: PeerId, instead_of: Option<PeerId> },
     /// Ask this peer how far it is.
     AskProgress(PeerId),
@@ -66,31 +66,31 @@ pub enum LineAction {
 /// Where a download stands in the line.
 #[derive(Debug, Default)]
 pub(super) struct Following {
-    /// Chunks come along the line. Whoever follows somebody goes on when most others are done: their upstreams are busy
-    /// with those behind them.
+    /// Chunks come along the line. A receiver with an upstream stays in the line after the others have finished.
     on: bool,
-    /// Whom to follow, nearest first.
+    /// Upstreams of our place, nearest first.
     upstreams: Vec<PeerId>,
-    /// The one that is followed.
+    /// The upstream that we follow.
     current: Option<PeerId>,
-    /// Peers that were followed in vain: how often, and until when they are not followed again.
-    left: BTreeMap<PeerId, (u32, Time)>,
-    /// Who was last asked for a place, and when.
+    /// Blamed peers: number of doublings of the time, and its end.
+    avoided: BTreeMap<PeerId, (u32, Time)>,
+    /// The placer that was asked last, and when.
     asked: Option<(PeerId, Time)>,
-    /// Who gave the present place, and how often a peer of that line was followed in vain.
+    /// The placer of our present place.
     placed_by: Option<PeerId>,
+    /// Upstreams of that placer that were blamed.
     blames: u32,
-    /// Who places instead of the seeds, as one of them said.
+    /// The placer that a seed recommended.
     placer: Option<PeerId>,
-    /// Since when there is nobody to follow.
+    /// Start of the time without an upstream.
     alone_since: Option<Time>,
-    /// When the upstream last delivered, or was first followed.
+    /// Time of the upstream's last chunk, or of the switch to it.
     fed_at: Time,
-    /// When any chunk last came.
+    /// Time of the last chunk from any peer.
     pub stored_at: Option<Time>,
     silence: Option<Silence>,
     silences: u32,
-    /// When the peer before the upstream was last asked how far it is.
+    /// Time of the last question to the peer before the upstream.
     lag_asked: Option<Time>,
     probe: Option<Probe>,
     /// We are behind the peer before the upstream.
@@ -101,45 +101,47 @@ pub(super) struct Following {
     pub actions: VecDeque<LineAction>,
 }
 
-/// A standstill that is being looked into.
+/// A standstill under investigation.
 #[derive(Debug)]
 struct Silence {
     since: Time,
-    /// The upstream has said how far it is.
+    /// The upstream has told its progress.
     answered: bool,
-    /// The upstream, or the peer before it, has the chunk that we await.
+    /// The upstream or the peer before it has the chunk that we await.
     ahead: bool,
 }
 
-/// Chunks that are fetched from the peer before the upstream, to see how fast they come.
+/// Chunks fetched from the peer before the upstream, to measure its rate.
 #[derive(Debug)]
 struct Probe {
     of: PeerId,
     since: Time,
-    /// When the first chunk came, and how many have.
+    /// Arrival of the first chunk.
     first: Option<Time>,
+    /// Chunks that have arrived.
     got: u32,
-    /// Seconds that a chunk took from the upstream.
+    /// Seconds per chunk from the upstream.
     usual: f64,
 }
 
 impl Download {
-    /// Whether chunks come along the line.
+    /// True while chunks come along the line.
     pub fn is_in_line(&self) -> bool {
         self.following.on
     }
 
-    /// Whether others receive as well. Alone, a receiver asks all sources; with others it leaves their uplinks alone.
+    /// True if other peers receive the content as well. A lone receiver asks all sources.
     fn needs_line(&self) -> bool {
         self.tuning.relay_line && self.downloading > 0 && !failpoint!("no-line")
     }
 
-    /// What is to be said to others about the line.
+    /// Questions to send to other peers.
     pub fn line_actions(&mut self) -> impl Iterator<Item = LineAction> + '_ {
         self.following.actions.drain(..)
     }
 
-    /// A place in the line was given. Only the peer that was asked is listened to. Returns whether it was.
+    /// Takes a place, or the recommendation of another placer, from the peer that was asked last. Returns false if `by` is
+    /// another peer.
     pub fn placed(&mut self, by: PeerId, place: &Place, now: Time) -> bool {
         self.now = now;
         if self.following.asked.is_none_or(|(of, _)| of != by) {
@@ -147,7 +149,7 @@ impl Download {
         }
         self.quiet.settled = false;
         if let Some(placer) = place.ask {
-            // A peer that was recommended recommends nobody else, or two could keep us busy.
+            // Only one recommendation counts, so two peers cannot send us back and forth.
             if self.following.placer.is_none() && self.sources.contains_key(&placer) {
                 self.following.placer = Some(placer);
                 self.ask_for_place(None);
@@ -162,7 +164,7 @@ impl Download {
         true
     }
 
-    /// Our upload limit has changed: our place may be another one.
+    /// Asks for another place, because our upload limit has changed.
     pub fn uplink_changed(&mut self) {
         if self.following.asked.is_some() {
             self.ask_for_place(None);
@@ -170,7 +172,7 @@ impl Download {
         }
     }
 
-    /// A source has every chunk below this one.
+    /// Notes that a source has every chunk below this one.
     pub fn source_has_below(&mut self, peer: PeerId, below: ChunkIndex, now: Time) {
         self.now = now;
         let Some(source) = self.sources.get(&peer) else { return };
@@ -179,16 +181,16 @@ impl Download {
         self.note_progress(peer, below);
     }
 
-    /// Whom we follow.
+    /// The nearest upstream of our place that can be followed.
     pub(super) fn upstream(&self) -> Option<PeerId> {
         let follows = |peer: &&PeerId| {
-            !self.is_left(peer) && self.sources.get(*peer).is_some_and(|source| source.contact.is_good())
+            !self.is_avoided(peer) && self.sources.get(*peer).is_some_and(|source| source.contact.is_good())
         };
         self.following.upstreams.iter().find(follows).copied()
     }
 
-    fn is_left(&self, peer: &PeerId) -> bool {
-        self.following.left.get(peer).is_some_and(|(_, until)| self.now < *until)
+    fn is_avoided(&self, peer: &PeerId) -> bool {
+        self.following.avoided.get(peer).is_some_and(|(_, until)| self.now < *until)
     }
 
     /// The peer before our upstream.
@@ -198,7 +200,7 @@ impl Download {
         rest.find(|peer| self.sources.contains_key(*peer)).copied()
     }
 
-    /// Keeps up the place in the line. Returns whether chunks come from there, or will at once.
+    /// Acts on what is due in the line. Returns true if the picker should ask for nothing.
     pub(super) fn keep_in_line(&mut self) -> bool {
         if !self.tuning.relay_line {
             return false;
@@ -227,7 +229,7 @@ impl Download {
         true
     }
 
-    /// Turns to the upstream that is to be followed now. Returns the one that is not followed any more.
+    /// Turns to the nearest upstream that can be followed. Returns the previous one if that changed.
     fn switch(&mut self) -> Option<PeerId> {
         let next = self.upstream().filter(|_| self.following.on);
         if next == self.following.current {
@@ -245,7 +247,7 @@ impl Download {
         last
     }
 
-    /// The next chunks to await, and of whom.
+    /// The next request to follow: a probe if one is due, or else chunks of the upstream.
     pub(super) fn follow(
         &mut self,
         next_id: &mut impl FnMut() -> RequestId,
@@ -263,7 +265,7 @@ impl Download {
         Some((peer, request))
     }
 
-    /// The next chunks to await of the upstream.
+    /// The next chunks to await from the upstream.
     fn await_next(&self) -> Option<(PeerId, Vec<ChunkIndex>)> {
         let upstream = self.following.current?;
         let source = self.sources.get(&upstream)?;
@@ -280,7 +282,7 @@ impl Download {
             // A liar costs one chunk.
             most = 1_usize.saturating_sub(source.requests);
         } else if source.requests > 0 && (room < ahead / 2 || most < CHUNKS_PER_FOLLOW_MAX) {
-            // Few requests for many chunks, not one for each.
+            // Wait until one request can name many chunks.
             return None;
         }
         room = room.min(self.tuning.in_flight_bytes.saturating_sub(self.bytes_in_flight));
@@ -300,27 +302,20 @@ impl Download {
     }
 
     fn record_awaited(&mut self, key: RequestKey, chunk: ChunkIndex) {
-        let bytes = self.chunk_bytes(chunk);
-        let Some(source) = self.sources.get_mut(&key.0) else { return };
-        source.requests += 1;
-        source.bytes_in_flight += bytes;
-        source.contact.asked(self.now);
-        self.fellow_requests += usize::from(source.is_counted());
-        self.bytes_in_flight += bytes;
         let asked = Asked {
             candidates: vec![chunk],
             chunk: Some(chunk),
-            bytes,
+            bytes: self.chunk_bytes(chunk),
             asked: self.now,
             started: false,
             awaited: true,
             late_at: Time::MAX,
             dropped: false,
         };
-        self.requests.insert(key, asked);
+        self.begin(key, asked);
     }
 
-    /// A chunk has come.
+    /// Notes that a chunk came from this peer.
     pub(super) fn fed_by(&mut self, peer: PeerId) {
         self.following.stored_at = Some(self.now);
         if self.upstream() == Some(peer) {
@@ -332,7 +327,7 @@ impl Download {
         }
     }
 
-    /// When time alone changes something about the line.
+    /// Earliest time after `now` at which something is due in the line.
     pub(super) fn line_wakeup(&self) -> Option<Time> {
         let following = &self.following;
         let alone = following.current.is_none();
@@ -340,10 +335,10 @@ impl Download {
         let again = asked.map(|(_, at)| at + PLACE_PATIENCE);
         let expected = following.alone_since.filter(|_| alone).map(|since| since + PLACE_EXPECTED);
         let fed = following.stored_at.map(|at| at + FED_FOR);
-        let left = following.left.values().map(|(_, until)| *until);
+        let avoided = following.avoided.values().map(|(_, until)| *until);
         if alone || !self.is_in_line() {
             let due = [again, expected, fed].into_iter().flatten();
-            return due.chain(left).filter(|at| *at > self.now).min();
+            return due.chain(avoided).filter(|at| *at > self.now).min();
         }
         let silent = Some(match &following.silence {
             Some(silence) => silence.since + self.silent_after(),
@@ -352,18 +347,17 @@ impl Download {
         let lag = following.lag_asked.map(|at| at + LAG_INTERVAL);
         let probe = following.probe.as_ref().map(|probe| probe.since + PROBE_MAX);
         let due = [silent, lag, probe, fed, Some(following.probe_at)];
-        due.into_iter().flatten().chain(left).filter(|at| *at > self.now).min()
+        due.into_iter().flatten().chain(avoided).filter(|at| *at > self.now).min()
     }
 
-    /// Who is asked for a place: a peer that has everything and was not followed in vain. Not all receivers ask the same
-    /// one of several.
+    /// The peer to ask for a place: one that has everything and is not avoided. Receivers spread over several such peers.
     fn placer(&self) -> Option<PeerId> {
         let recommended = self.following.placer.filter(|placer| self.sources.contains_key(placer));
         let asked = self.following.asked.map(|(of, _)| of).filter(|of| self.seeds.contains(of));
-        if let Some(placer) = recommended.or(asked).filter(|placer| !self.is_left(placer)) {
+        if let Some(placer) = recommended.or(asked).filter(|placer| !self.is_avoided(placer)) {
             return Some(placer);
         }
-        let seeds: Vec<PeerId> = self.seeds.iter().copied().filter(|seed| !self.is_left(seed)).collect();
+        let seeds: Vec<PeerId> = self.seeds.iter().copied().filter(|seed| !self.is_avoided(seed)).collect();
         if !seeds.is_empty() {
             return Some(seeds[(self.order % seeds.len() as u64) as usize]);
         }
@@ -371,7 +365,7 @@ impl Download {
             source.has.is_full()
                 && source.contact.is_good()
                 && source.doubt.is_credible()
-                && !self.is_left(peer)
+                && !self.is_avoided(peer)
         });
         complete.map(|(peer, _)| *peer)
     }
@@ -382,7 +376,7 @@ impl Download {
         self.following.actions.push_back(LineAction::AskPlace { of, instead_of });
     }
 
-    /// Takes back what is awaited of a peer and has not begun to come, or all of it.
+    /// Cancels awaited chunks of a peer: all of them, or those whose bytes have not begun to arrive.
     pub(super) fn take_back_awaited(&mut self, peer: PeerId, all: bool) {
         for key in self.requests.at(peer) {
             let Some(asked) = self.requests.get(&key) else { continue };
@@ -394,35 +388,35 @@ impl Download {
         self.quiet.settled = false;
     }
 
-    /// A peer will not send what is awaited of it.
+    /// Notes that a peer refused an awaited chunk.
     pub(super) fn refused_to_follower(&mut self, peer: PeerId) {
         if self.following.current == Some(peer) {
             self.blame(peer);
         }
     }
 
-    /// Does not follow a peer, or take a place from it, for a while.
-    fn leave_alone(&mut self, peer: PeerId) {
-        let left = &mut self.following.left;
-        if left.len() >= LEFT_MAX {
-            left.pop_first();
+    /// Avoids a peer as upstream and placer for a while.
+    fn avoid(&mut self, peer: PeerId) {
+        let avoided = &mut self.following.avoided;
+        if avoided.len() >= AVOIDED_MAX {
+            avoided.pop_first();
         }
-        let (times, until) = left.entry(peer).or_default();
-        *until = self.now + LEFT_FOR * (1 << *times);
-        *times = (*times + 1).min(LEFT_TIMES_MAX);
+        let (times, until) = avoided.entry(peer).or_default();
+        *until = self.now + AVOIDED_FOR * (1 << *times);
+        *times = (*times + 1).min(AVOIDED_DOUBLINGS_MAX);
     }
 
-    /// The upstream does not deliver: the one before it is followed instead.
+    /// Gives up an upstream that does not deliver.
     fn blame(&mut self, upstream: PeerId) {
         if !failpoint!("never-heal") {
-            self.leave_alone(upstream);
-            // Whoever places us badly time and again may mean to.
+            self.avoid(upstream);
+            // A placer that keeps giving bad places may do so on purpose.
             self.following.blames += 1;
             if self.following.blames >= BLAMES_MAX
                 && let Some(placer) = self.following.placed_by
             {
                 self.following.blames = 0;
-                self.leave_alone(placer);
+                self.avoid(placer);
             }
             self.take_back_awaited(upstream, true);
         }
@@ -438,7 +432,7 @@ impl Download {
         SILENT_MIN.max(Duration::from_secs_f64((SILENT_CHUNKS * chunk).min(60.0)))
     }
 
-    /// Asks those before us how far they are when the upstream is silent, and blames it if they get on.
+    /// Asks the two peers before us for their progress if the upstream is silent, and judges it by the answers.
     fn look_into_silence(&mut self) {
         let Some(upstream) = self.following.current.filter(|current| self.upstream() == Some(*current))
         else {
@@ -467,10 +461,10 @@ impl Download {
     }
 
     fn note_progress(&mut self, peer: PeerId, below: ChunkIndex) {
-        let first = self.had.first_missing().map_or(self.had.len(), |chunk| chunk.0);
+        let first = self.have_below().0;
         let (upstream, before) = (self.upstream(), self.before_upstream());
         if let Some(silence) = &mut self.following.silence {
-            // Others may be ahead by the whole line.
+            // Members further ahead say nothing about our upstream.
             let near = upstream == Some(peer) || before == Some(peer);
             silence.answered |= upstream == Some(peer);
             silence.ahead |= near && below.0 > first;
@@ -481,7 +475,7 @@ impl Download {
         self.quiet.settled = false;
     }
 
-    /// Asks the peer before the upstream how far it is, now and then. A seed has everything.
+    /// Asks the peer before the upstream for its progress if that is due, unless it has everything.
     fn ask_for_lag(&mut self) {
         let Some(before) = self.before_upstream() else { return };
         if self.following.probe.as_ref().is_some_and(|probe| probe.since + PROBE_MAX <= self.now) {
@@ -494,7 +488,7 @@ impl Download {
         }
     }
 
-    /// Chunks to fetch from the peer before the upstream, if the upstream may be slow.
+    /// Begins a probe if the upstream may be slow. Returns the peer before it and the chunks to fetch.
     fn probe(&mut self) -> Option<(PeerId, Vec<ChunkIndex>)> {
         let (upstream, before) = (self.following.current?, self.before_upstream()?);
         let (source, current) = (&self.sources[&before], &self.sources[&upstream]);
@@ -506,7 +500,7 @@ impl Download {
         let free = |chunk: &ChunkIndex| self.requests.carriers(*chunk) == 0 && source.has.contains(*chunk);
         let ahead: Vec<ChunkIndex> =
             self.had.missing_from(0).filter(free).take(PROBE_CHUNKS as usize).collect();
-        // At the very end it would only be in the way.
+        // Near the end a probe could only delay the last chunks.
         let left = self.had.len() - self.had.count();
         if ahead.len() < PROBE_CHUNKS as usize || left < 8 * PROBE_CHUNKS || ahead.last()?.0 >= self.limit {
             return None;
@@ -519,7 +513,7 @@ impl Download {
         Some((before, ahead))
     }
 
-    /// A chunk of the probe has come.
+    /// Counts a chunk of the probe, and judges the upstream after the last one.
     fn probed(&mut self) {
         let Some(probe) = &mut self.following.probe else { return };
         let first = *probe.first.get_or_insert(self.now);
@@ -535,7 +529,7 @@ impl Download {
         }
     }
 
-    /// Takes back what has not come of a probe.
+    /// Ends a probe and cancels its outstanding chunks.
     fn end_probe(&mut self) {
         if let Some(probe) = self.following.probe.take()
             && self.following.current != Some(probe.of)

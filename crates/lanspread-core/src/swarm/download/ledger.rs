@@ -23,18 +23,9 @@ impl Download {
         let open = ask.fresh_only;
         let chunk = if open { None } else { ask.candidates.first().copied() };
         let bytes = ask.candidates.first().map_or(0, |&chunk| self.chunk_bytes(chunk));
-        let usual = self.usual_rate;
-        let source = self.sources.get_mut(&ask.peer);
-        let mut expected = 0.0;
-        if let Some(source) = source {
-            source.requests += 1;
-            source.contact.asked(self.now);
-            source.wishes += usize::from(open);
-            source.bytes_in_flight += bytes;
-            self.fellow_requests += usize::from(source.is_counted());
-            expected = source.backlog(0, usual).max(source.latency().unwrap_or_default().as_secs_f64());
-        }
-        self.bytes_in_flight += bytes;
+        let expected = self.sources.get(&ask.peer).map_or(0.0, |source| {
+            source.backlog(bytes, self.usual_rate).max(source.latency().unwrap_or_default().as_secs_f64())
+        });
         let asked = Asked {
             candidates: ask.candidates.clone(),
             chunk,
@@ -45,7 +36,7 @@ impl Download {
             late_at: self.late_at(expected),
             dropped: false,
         };
-        self.requests.insert((ask.peer, id), asked);
+        self.begin((ask.peer, id), asked);
         let manifest = self.content.manifest();
         let request = ChunkRequest {
             id,
@@ -55,6 +46,19 @@ impl Download {
             fresh_only: ask.fresh_only,
         };
         (ask.peer, request)
+    }
+
+    /// Takes a request into account. [`Self::end`] takes it out again.
+    pub(super) fn begin(&mut self, key: RequestKey, asked: Asked) {
+        if let Some(source) = self.sources.get_mut(&key.0) {
+            source.requests += 1;
+            source.contact.asked(self.now);
+            source.wishes += usize::from(asked.is_open_wish());
+            source.bytes_in_flight += asked.bytes;
+            self.fellow_requests += usize::from(source.is_counted());
+        }
+        self.bytes_in_flight += asked.bytes;
+        self.requests.insert(key, asked);
     }
 
     pub(super) fn window(&self) -> Window {
@@ -187,7 +191,7 @@ impl Download {
 
     /// The fellows that are believed and owe an answer, and when they will have owed it for too long.
     pub(super) fn silences(&self) -> impl Iterator<Item = (PeerId, Time)> + '_ {
-        // An upstream may have nothing yet; whether it is silent is decided elsewhere.
+        // An upstream may not have an awaited chunk yet. `follow` judges its silence.
         let owed = self.requests.all().filter(|(_, asked)| !asked.awaited);
         owed.filter_map(|(&(peer, _), asked)| {
             let source = self.sources.get(&peer).filter(|source| source.is_counted())?;
@@ -220,7 +224,7 @@ impl Download {
         }
     }
 
-    /// Seconds for which fellows refuse before they deliver a chunk, on average. A source has no say in its own patience.
+    /// Mean time, in seconds, for which the other fellows refuse before they deliver a chunk.
     fn usual_crowding(&self, besides: PeerId) -> f64 {
         let others = self.sources.iter().filter(|(peer, source)| **peer != besides && source.is_counted());
         mean(others.filter_map(|(_, source)| source.crowding())).unwrap_or(0.0)
@@ -327,8 +331,8 @@ mod tests {
         assert!((took(&[100, 0, 500]) - 6000.0).abs() < 1e-6, "{}", took(&[100, 0, 500]));
     }
 
-    /// Two fellows turn us away, every 100 ms; one of them delivers after 600 ms. As long as the other one is not much worse,
-    /// its copy counts, or the seed would be asked for one more. In a room of 32 every fellow is so for 500 ms on average.
+    /// Two fellows refuse every 100 ms, and one of them delivers after 600 ms. The other one is believed for eight times as
+    /// long, or the seed would be asked for another copy. In a room of 32 fellows refuse for 500 ms on average.
     #[test]
     fn fellow_as_crowded_as_others_is_believed() {
         let (mut download, mut ids) = (download(64), 0);

@@ -25,6 +25,11 @@ impl Download {
         self.had.first_missing()
     }
 
+    /// The first chunk that is missing, or the end: every chunk below is here.
+    pub fn have_below(&self) -> ChunkIndex {
+        self.had.first_missing().unwrap_or(ChunkIndex(self.had.len()))
+    }
+
     /// The chunks that may be asked for now.
     pub fn window_range(&self) -> std::ops::Range<u32> {
         let window = self.window();
@@ -66,7 +71,7 @@ impl Download {
         let answers =
             |source: &Source| !source.contact.is_mute(self.now) && !source.doubt.is_hopeless(self.now);
         let mut answering = self.sources.iter().filter(|(_, source)| answers(source));
-        // What is awaited of an upstream may never come; but how far it is, is known late.
+        // An awaited chunk may never come, so it counts once its bytes do. The upstream's progress is known late, though.
         let recently =
             self.upstream().is_some() && self.following.stored_at.is_some_and(|at| self.now < at + FED_FOR);
         let owes = |peer: PeerId| {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use lanspread_api::Event;
 
 use super::flow::{MIB, await_finished, require_committed_once, require_same_game};
+use super::line::room;
 use crate::figures;
-use crate::games::{CatalogFile, Game};
+use crate::games::Game;
 use crate::lab::Lab;
 use crate::log::{Mark, event};
 use crate::manifest::Manifest;
@@ -29,22 +30,7 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
 
 fn swarm(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 49, 64 * MIB);
-    let catalog = CatalogFile::of(&[&game]);
-    let limited = |name: &str| lab.peer(name)?.arg("--upload-limit").arg("20000000").catalog(&catalog);
-    let seed = limited("seed")?.game(&game)?.start()?;
-    seed.await_served("ggoo")?;
-    let mut clients: Vec<Peer> = Vec::new();
-    for n in 0..6 {
-        let client = limited(&format!("client{n}"))?.start()?;
-        client.connect(&seed)?;
-        for other in &clients {
-            client.connect(other)?;
-        }
-        clients.push(client);
-    }
-    for client in &clients {
-        client.await_offered("ggoo", 1)?;
-    }
+    let (seed, clients) = room(lab, &game, 6, "20000000")?;
     let marks: Vec<Mark> = clients.iter().map(Peer::mark).collect();
     std::thread::scope(|scope| {
         let started: Vec<_> = clients.iter().map(|c| scope.spawn(|| c.download("ggoo", false))).collect();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use lanspread_core::swarm::Tuning;
 use lanspread_sim::network::LinkRate;
 use lanspread_sim::party::GOODPUT;
 use lanspread_sim::plot::{Chart, Line};
@@ -181,35 +182,41 @@ fn main() -> anyhow::Result<()> {
 
 fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
-    let play = |peers: usize, window: u32| -> anyhow::Result<Report> {
-        let mut party = Party::mass_start(peers, options.mbit, options.mib << 20, options.seed);
-        party.tuning.window_base = window;
-        Ok(World::new(party).run()?)
+    let play = |peers: usize, tuning: Tuning| -> anyhow::Result<Report> {
+        let party = Party::mass_start(peers, options.mbit, options.mib << 20, options.seed);
+        Ok(World::new(Party { tuning, ..party }).run()?)
     };
+    let picker = || Tuning { relay_line: false, ..Tuning::default() };
     let line = |name: &str, points: Vec<(f64, f64)>| Line { name: name.into(), points };
-    let (mut last, mut playable) = (Vec::new(), Vec::new());
-    for peers in [2, 4, 6, 8, 12, 16, 24, 32, 48, 64] {
-        let report = play(peers, 64)?;
-        last.push((peers as f64, report.makespan_ratio()));
-        playable.push((peers as f64, report.playable_ratio()));
+    let mut lines = Vec::new();
+    for (name, tuning) in [("line", Tuning::default()), ("picker", picker())] {
+        let (mut last, mut playable) = (Vec::new(), Vec::new());
+        for peers in [2, 4, 6, 8, 12, 16, 24, 32, 48, 64] {
+            let report = play(peers, tuning.clone())?;
+            last.push((peers as f64, report.makespan_ratio()));
+            playable.push((peers as f64, report.playable_ratio()));
+        }
+        lines.push(line(&format!("{name}, complete"), last));
+        lines.push(line(&format!("{name}, playable"), playable));
     }
     let chart = |title: &str, x: &str, y: &str, log_x: bool, lines: Vec<Line>| {
         Chart { title: title.into(), x: x.into(), y: y.into(), lines, log_x }.svg()
     };
-    let lines = vec![line("last complete", last), line("last playable", playable)];
     let svg = chart("Mass start from one seed", "receivers", "time / bound", true, lines);
     std::fs::write(folder.join("makespan-over-peers.svg"), svg)?;
     let mut lines = Vec::new();
     for peers in [6, 16] {
         let mut points = Vec::new();
         for window in [32, 48, 64, 96, 128, 256, 512] {
-            points.push((f64::from(window), play(peers, window)?.playable_ratio()));
+            let tuning = Tuning { window_base: window, ..picker() };
+            points.push((f64::from(window), play(peers, tuning)?.playable_ratio()));
         }
         lines.push(line(&format!("{peers} receivers"), points));
     }
-    let svg = chart("Last guest playable", "window in chunks (of 1024)", "time / bound", true, lines);
+    let svg =
+        chart("Last guest playable", "window of the picker in chunks (of 8193)", "time / bound", true, lines);
     std::fs::write(folder.join("playable-over-window.svg"), svg)?;
-    let progress = play(16, 64)?.progress;
+    let progress = play(16, Tuning::default())?.progress;
     let row = |at: usize| progress.iter().map(|(t, row)| (t.as_secs_f64(), f64::from(row[at]))).collect();
     let lines = vec![line("fastest", row(2)), line("median", row(1)), line("slowest", row(0))];
     let svg = chart("Chunks had, sixteen receivers", "seconds", "chunks", false, lines);

@@ -2,7 +2,8 @@
 //!
 //! Members are ordered by progress; members with equal progress by upload limit, then by group, then by the order in which
 //! they asked. A member follows the nearest one before it whose upload limit is not lower than its own. Only members
-//! whose upstreams change are told. A member whose upstream does not deliver complains, and the accused member moves back.
+//! whose upstreams change are told. A member whose upstream does not deliver complains. The accused member moves back, and
+//! feeds only members that were accused as well.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use lanspread_types::limits::UPSTREAMS_MAX;
 use lanspread_types::message::{Place, PlaceWanted};
-use lanspread_types::{ChunkIndex, ContentId, PeerId};
+use lanspread_types::{ChunkIndex, ContentId, PeerId, failpoint};
 
 use crate::time::Time;
 
@@ -40,11 +41,20 @@ struct Member {
     group: Group,
     /// It has every chunk below.
     below: u32,
-    /// Bytes per second that it may upload; 0 once it was accused and could not be moved.
+    /// Bytes per second that it may upload.
     uplink: u64,
+    /// Somebody complained about it, so it feeds only others of that kind.
+    accused: bool,
     /// It has finished or given up.
     done: bool,
     complained: Option<Time>,
+}
+
+impl Member {
+    /// Whether this member may stand before the other one as its upstream.
+    fn may_feed(&self, other: &Self) -> bool {
+        self.uplink >= other.uplink && (other.accused || !self.accused)
+    }
 }
 
 /// Peers behind one switch, as far as addresses tell: those of one /24 (IPv4) or /64 (IPv6).
@@ -75,9 +85,18 @@ impl Lines {
         (line.chunks, line.home) = (chunks, Some(home));
         let before = line.upstreams(me);
         let below = wanted.below.0.min(chunks);
-        let uplink = wanted.upload_limit.unwrap_or(u64::MAX);
+        let limit = wanted.upload_limit.filter(|_| !failpoint!("ignore-upload-limits"));
+        let uplink = limit.unwrap_or(u64::MAX);
         match line.at(peer) {
-            None => line.insert(Member { peer, group, below, uplink, done: false, complained: None }),
+            None => line.insert(Member {
+                peer,
+                group,
+                below,
+                uplink,
+                accused: false,
+                done: false,
+                complained: None,
+            }),
             Some(at) => {
                 let member = &mut line.members[at];
                 (member.done, member.below) = (false, below);
@@ -90,6 +109,7 @@ impl Lines {
                     line.move_back(at);
                 }
                 if let Some(at) = accused.and_then(|accused| line.at(accused)) {
+                    line.members[at].accused = true;
                     line.move_back(at);
                 }
             }
@@ -148,7 +168,7 @@ impl Line {
     /// one of its group. A member with more progress never ends up right behind the new one.
     fn place_for(&self, new: &Member) -> usize {
         let slack = self.chunks / SLACK_PART;
-        let feeds = |member: &Member| member.uplink >= new.uplink && member.below + slack >= new.below;
+        let feeds = |member: &Member| member.may_feed(new) && member.below + slack >= new.below;
         let behind = |at: usize| {
             let farther = |member: &&Member| member.below > new.below + slack;
             at + self.members[at..].iter().take_while(farther).count()
@@ -157,29 +177,30 @@ impl Line {
         let mate =
             |member: &Member| feeds(member) && member.uplink == new.uplink && member.group == new.group;
         let mate = self.members[..last].iter().rposition(mate).map(|at| at + 1);
-        let mate = mate.or_else(|| (self.home == Some(new.group)).then_some(0));
+        // The placer's group stands first, but behind members that may upload more.
+        let weaker = |member: &Member| member.uplink <= new.uplink;
+        let first = || self.members.iter().position(weaker).unwrap_or(self.members.len());
+        let mate = mate.or_else(|| (self.home == Some(new.group)).then(first));
+        let mate = mate.filter(|_| !failpoint!("ignore-groups"));
         mate.filter(|&at| behind(at) == at).unwrap_or_else(|| behind(last))
     }
 
-    /// Moves a member to the place that a newcomer like it would get. If that is its present place, it feeds nobody from now
-    /// on. A member that has finished leaves the line.
+    /// Moves a member to the place that a newcomer like it would get. A member that has finished leaves the line.
     fn move_back(&mut self, at: usize) {
-        let mut member = self.members.remove(at);
+        let member = self.members.remove(at);
         if member.done {
             return;
         }
         // Its group does not keep it where it is.
         let place = self.place_for(&Member { group: Group(IpAddr::V6(0.into())), ..member.clone() });
-        if place <= at && place < self.members.len() {
-            member.uplink = 0;
-        }
         self.members.insert(place, member);
     }
 
     /// Upstreams of each member, nearest first. The placer stands before everybody.
     fn upstreams(&self, me: PeerId) -> BTreeMap<PeerId, Vec<PeerId>> {
         let of = |at: usize, follower: &Member| {
-            let feeding = self.members[..at].iter().rev().filter(|member| member.uplink >= follower.uplink);
+            let at = if failpoint!("place-at-seed") { 0 } else { at };
+            let feeding = self.members[..at].iter().rev().filter(|member| member.may_feed(follower));
             feeding.map(|member| member.peer).chain([me]).take(UPSTREAMS_MAX).collect()
         };
         self.members.iter().enumerate().map(|(at, member)| (member.peer, of(at, member))).collect()

@@ -80,6 +80,22 @@ fn accused_member_moves_to_the_end() {
     assert!(told(&later).contains(&(3, vec![ME])));
 }
 
+/// Nobody who comes later stands behind a liar. Members that were blamed without reason still feed each other.
+#[test]
+fn accused_member_feeds_only_its_like() {
+    let mut line = Line::default();
+    (1..=3).for_each(|n| drop(line.joins(n)));
+    let complaint = |n| PlaceWanted { instead_of: Some(peer(n)), ..wanted(0) };
+    assert_eq!(line.upstreams(2, &complaint(1)), [ME]);
+    assert_eq!(line.joins(4), [3, 2, ME]);
+    assert_eq!(line.joins(1), [4, 3, 2]);
+    line.asks(4, 0, &complaint(3), at(1000));
+    assert_eq!(
+        [line.joins(1), line.joins(3), line.joins(5)],
+        [vec![4, 2, ME], vec![1, 4, 2], vec![4, 2, ME]]
+    );
+}
+
 #[test]
 fn accused_member_that_is_done_leaves() {
     let mut line = Line::default();
@@ -103,6 +119,17 @@ fn limited_uplink_feeds_its_like() {
     assert_eq!(line.upstreams(5, &slow), [2, 3, 1], "equal limits feed each other");
     // Somebody begins to play there.
     assert_eq!(line.upstreams(1, &slow), [5, 2, 3]);
+}
+
+/// Members of the placer's group stand first, but not if they may upload less than others.
+#[test]
+fn limited_member_of_the_placers_group_is_not_first() {
+    let mut line = Line::default();
+    let slow = PlaceWanted { upload_limit: Some(2_000_000), ..wanted(0) };
+    line.asks(1, 9, &wanted(0), at(0));
+    let told_to = |line: &mut Line, n, wanted: &PlaceWanted| told(&line.asks(n, 9, wanted, at(0)));
+    assert_eq!(told_to(&mut line, 2, &slow), [(2, vec![1, ME])]);
+    assert_eq!(told_to(&mut line, 3, &wanted(0)), [(2, vec![3, 1, ME]), (3, vec![1, ME])]);
 }
 
 #[test]
@@ -293,6 +320,31 @@ fn lone_receiver_asks_all_sources() {
     let asked: Vec<PeerId> =
         std::iter::from_fn(|| download.next_request(at(0), &mut next)).map(|r| r.0).collect();
     assert!(asked.contains(&peer(1)) && asked.contains(&peer(2)), "{asked:?}");
+}
+
+/// Alone for a moment, a receiver asks the seed by name. In the line these chunks come from the upstream.
+#[test]
+fn joining_takes_back_requests_by_name_that_have_not_begun() {
+    let mut download = Download::new(content(65), ChunkSet::empty(65), 7, Tuning::default());
+    download.add_source(peer(1), ChunkSet::full(65), at(0));
+    let mut ids = 0;
+    let mut next = || {
+        ids += 1;
+        RequestId(ids)
+    };
+    let (_, first) = download.next_request(at(0), &mut next).unwrap();
+    download.stored(peer(1), first.id, ChunkIndex(0), at(10));
+    let asked: Vec<u64> =
+        std::iter::from_fn(|| download.next_request(at(10), &mut next)).map(|(_, r)| r.id.0).collect();
+    assert!(asked.len() >= 2, "{asked:?}");
+    download.started(peer(1), RequestId(asked[0]), ChunkIndex(1), at(15));
+    download.add_fellow(peer(2), at(20));
+    assert_eq!(download.next_follow(at(20), &mut next), None);
+    assert!(download.placed(peer(1), &place(&[2, 1]), at(20)));
+    let cancelled: Vec<u64> = download.cancels().map(|(_, id)| id.0).collect();
+    assert_eq!(cancelled, asked[1..], "the chunk that is arriving is kept");
+    let (of, request) = download.next_follow(at(20), &mut next).unwrap();
+    assert_eq!((of, request.chunks), (peer(2), vec![ChunkIndex(2)]));
 }
 
 fn follow(first: u64, chunks: &[u32]) -> FollowRequest {

@@ -240,8 +240,10 @@ impl Download {
         (following.fed_at, following.silence, following.silences) = (self.now, None, 0);
         following.lag_asked = None;
         (following.probe_at, following.probe_pause) = (self.now + PROBE_AFTER, PROBE_AFTER * 4);
-        if let Some(last) = last {
-            self.take_back_awaited(last, false);
+        match (last, next) {
+            (Some(last), _) => self.take_back_awaited(last, false),
+            (None, Some(upstream)) => self.take_back_named(upstream),
+            (None, None) => {}
         }
         self.end_probe();
         last
@@ -386,6 +388,21 @@ impl Download {
             }
         }
         self.quiet.settled = false;
+    }
+
+    /// Cancels requests by name whose bytes have not begun to arrive. They were made while there was no upstream, and the
+    /// line brings their chunks in order. An upstream that has delivered nothing yet keeps its only request.
+    fn take_back_named(&mut self, upstream: PeerId) {
+        let untried = self.sources.get(&upstream).is_some_and(|source| source.chunks == 0);
+        let waits = |(key, asked): &(&RequestKey, &Asked)| {
+            let keeps = untried && key.0 == upstream;
+            !keeps && !asked.awaited && !asked.started && !asked.dropped
+        };
+        let waiting: Vec<RequestKey> = self.requests.all().filter(waits).map(|(key, _)| *key).collect();
+        for key in waiting {
+            self.requests.drop_wanted(&key);
+            self.cancels.push_back(key);
+        }
     }
 
     /// Notes that a peer refused an awaited chunk.

@@ -81,6 +81,22 @@ impl Stranger {
         self.endpoint.send(self.conn, message);
     }
 
+    /// Dials another peer. [`NetEvent::Connected`] follows, unless that peer has dialled first.
+    pub fn meet(&self, other: SocketAddr) {
+        let _inside = self.runtime.enter();
+        self.endpoint.dial(other);
+    }
+
+    /// The control connection with the victim.
+    pub fn conn(&self) -> ConnKey {
+        self.conn
+    }
+
+    /// Sends a message to one of the peers that it has met.
+    pub fn say_to(&self, conn: ConnKey, message: &Message) {
+        self.endpoint.send(conn, message);
+    }
+
     /// Announces a whole library in place of what was announced before, as few messages as the protocol allows.
     pub fn announce(&mut self, games: &[GameOffer]) {
         self.revision += 1;

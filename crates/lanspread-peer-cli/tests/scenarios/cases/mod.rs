@@ -14,6 +14,7 @@ mod floods;
 mod flow;
 mod folders;
 mod guessing;
+mod healing;
 mod hostile;
 mod kills;
 mod liars;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<&'static Scenario> {
         restarts::SCENARIOS,
         library::SCENARIOS,
         line::SCENARIOS,
+        healing::SCENARIOS,
         liars::SCENARIOS,
         manifests::SCENARIOS,
         commands::SCENARIOS,

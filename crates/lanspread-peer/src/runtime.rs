@@ -29,7 +29,7 @@ use crate::disk::{Disk, Reports};
 use crate::handle::{CommandIds, Commanded};
 use crate::manifests::Manifests;
 use crate::remembered;
-use crate::traffic::{self, Expectations};
+use crate::traffic::{self, Traffic};
 use crate::{catalog_choice, signed_catalog};
 
 /// The library is looked through this often even if no change was seen: network drives send no events.
@@ -57,7 +57,7 @@ pub(crate) struct Runtime {
     started: Instant,
     endpoint: Arc<Endpoint>,
     disk: Disk,
-    expectations: Expectations,
+    traffic: Traffic,
     manifests: Manifests,
     reports: Reports,
     events: broadcast::Sender<Event>,
@@ -78,7 +78,7 @@ impl Runtime {
         (config, finding): (NodeConfig, Finding),
         endpoint: Arc<Endpoint>,
         disk: Disk,
-        expectations: Expectations,
+        traffic: Traffic,
         reports: Reports,
         events: broadcast::Sender<Event>,
         state_dir: PathBuf,
@@ -95,7 +95,7 @@ impl Runtime {
             manifests: Manifests::new(endpoint.clone(), reports.clone()),
             endpoint,
             disk,
-            expectations,
+            traffic,
             reports,
             events,
             state_dir,
@@ -207,6 +207,9 @@ impl Runtime {
             Output::Serve { link, id, what: Serving::Chunk { content, chunk, incoming } } => {
                 let (endpoint, store) = (self.endpoint.clone(), self.disk.store().clone());
                 let (reports, to) = (self.reports.clone(), (LinkKey(link.0), id));
+                if incoming && self.traffic.serve_recent(&endpoint, to, &content, chunk) {
+                    return;
+                }
                 let what = (content, chunk, incoming);
                 self.disk.spawn(move || {
                     traffic::serve(&endpoint, &store, &reports, to, (&what.0, what.1, what.2));
@@ -269,7 +272,7 @@ impl Runtime {
 
     fn request(&mut self, peer: PeerId, request: Request) {
         let addr = self.peers.addr_of(&peer);
-        match addr.filter(|_| self.expectations.note(peer, &request, self.disk.store())) {
+        match addr.filter(|_| self.traffic.note(peer, &request, self.disk.store())) {
             Some(addr) => self.endpoint.request(peer, addr, request),
             None => {
                 for id in request.ids() {
@@ -334,7 +337,7 @@ impl Runtime {
             }
             NetEvent::ChunkStarted { peer, id, chunk, .. } => NetInput::ChunkStarted { peer, id, chunk },
             NetEvent::RequestFailed { peer, id, failure } => {
-                self.expectations.forget(peer, id);
+                self.traffic.forget(peer, id);
                 NetInput::RequestFailed { peer, id, failure: request_failure(failure) }
             }
         }))

@@ -20,7 +20,7 @@ use crate::disk::Disk;
 use crate::handle::{EventStream, PeerHandle};
 use crate::remembered;
 use crate::runtime::{Inputs, Runtime};
-use crate::traffic::{self, Expectations};
+use crate::traffic::{self, Traffic};
 
 /// Events that a slow reader may fall behind before it loses some: every chunk of a large game, several times over.
 const EVENTS_KEPT: usize = 16_384;
@@ -134,8 +134,8 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
 
     // What waits here is bounded by what was asked for: a report for each job and one for each expected payload.
     let (reports, reported) = mpsc::unbounded_channel();
-    let expectations = Expectations::default();
-    let taking_in = tokio::spawn(traffic::take_in(arrived, expectations.clone(), reports.clone()));
+    let traffic = Traffic::default();
+    let taking_in = tokio::spawn(traffic::take_in(arrived, traffic.clone(), reports.clone()));
 
     let (commands, commanded) = mpsc::channel(COMMANDS_WAITING);
     let (events, stream) = broadcast::channel(EVENTS_KEPT);
@@ -169,7 +169,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
     }
     let disk = Disk::new(store, reports.clone());
     let runtime =
-        Runtime::new((node, finding), endpoint, disk, expectations, reports, events.clone(), state_dir);
+        Runtime::new((node, finding), endpoint, disk, traffic, reports, events.clone(), state_dir);
     let inputs = Inputs { commands: commanded, net, reports: reported };
     let done = tokio::spawn(async move {
         runtime.run(inputs).await;

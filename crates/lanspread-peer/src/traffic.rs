@@ -1,10 +1,10 @@
 //! Bytes between network and disk: payloads are verified and written, chunks are read and sent, off the loop.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lanspread_core::io::{ChunkFault, DiskError, Input, ManifestFault, NetInput};
-use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource};
+use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource, PooledBuf};
 use lanspread_store::{ChunkReader, Incoming, ReadError, Spool, Store, WriteError};
 use lanspread_types::message::{Refusal, Request, RequestId, Response};
 use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, PeerId, failpoint};
@@ -33,6 +33,13 @@ impl Place {
         stream.map(Self::Stream).or_else(|| download().map(Self::Download))
     }
 
+    fn content(&self) -> ContentId {
+        match self {
+            Self::Download(incoming) => incoming.content().content_id(),
+            Self::Stream(spool) => spool.content().content_id(),
+        }
+    }
+
     fn write_chunk(&self, chunk: ChunkIndex, bytes: &[u8]) -> Result<(), WriteError> {
         match self {
             Self::Download(incoming) => incoming.write_chunk(chunk, bytes),
@@ -41,11 +48,15 @@ impl Place {
     }
 }
 
-/// Which answers are expected. Shared between the loop, which asks, and the workers, which take the answers in.
+/// What the loop, which asks and serves, shares with the workers, which take answers in.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Expectations(Arc<Mutex<HashMap<(PeerId, RequestId), Expected>>>);
+pub(crate) struct Traffic {
+    /// The answers that are expected.
+    expected: Arc<Mutex<HashMap<(PeerId, RequestId), Expected>>>,
+    recent: Arc<Mutex<Recent>>,
+}
 
-impl Expectations {
+impl Traffic {
     /// Notes a request before it goes out. `false` when it makes no sense any more: the download is given up.
     pub fn note(&self, peer: PeerId, request: &Request, store: &Store) -> bool {
         let (game, content) = match request {
@@ -71,8 +82,63 @@ impl Expectations {
         self.lock().remove(&(peer, id))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(PeerId, RequestId), Expected>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<(PeerId, RequestId), Expected>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a request with a chunk that has just arrived. Returns false if the chunk must be read from disk.
+    pub fn serve_recent(
+        &self,
+        endpoint: &Endpoint,
+        (link, id): (LinkKey, RequestId),
+        content: &GameContent,
+        chunk: ChunkIndex,
+    ) -> bool {
+        if failpoint!("never-serve-incoming") || failpoint!("serve-wrong-content") {
+            return false;
+        }
+        let Some(bytes) = self.recent().get(content.content_id(), chunk) else { return false };
+        endpoint.serve_bytes(link, Response::Chunk { id, chunk, len: bytes.len() as u32 }, SharedBytes(bytes));
+        true
+    }
+}
+
+/// Bytes of chunks that are kept after they were verified: sixteen at least of a game up to 2 GiB.
+const RECENT_BYTES_MAX: usize = 4 << 20;
+
+/// The chunks that arrived last. A follower usually awaits each of them already, so they need not be read from disk.
+#[derive(Debug, Default)]
+struct Recent {
+    chunks: VecDeque<(ContentId, ChunkIndex, Arc<PooledBuf>)>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn put(&mut self, content: ContentId, chunk: ChunkIndex, bytes: PooledBuf) {
+        self.bytes += bytes.len();
+        self.chunks.push_back((content, chunk, Arc::new(bytes)));
+        while self.bytes > RECENT_BYTES_MAX
+            && let Some((.., oldest)) = self.chunks.pop_front()
+        {
+            self.bytes -= oldest.len();
+        }
+    }
+
+    fn get(&self, content: ContentId, chunk: ChunkIndex) -> Option<Arc<PooledBuf>> {
+        let same = |(of, index, _): &&(ContentId, ChunkIndex, _)| (*of, *index) == (content, chunk);
+        self.chunks.iter().rev().find(same).map(|(.., bytes)| Arc::clone(bytes))
+    }
+}
+
+struct SharedBytes(Arc<PooledBuf>);
+
+impl AsRef<[u8]> for SharedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -85,23 +151,28 @@ const MANIFESTS_DECODED_MAX: usize = 1;
 /// Takes payloads in until the endpoint is gone, a few at a time: one for each processor, and not less than four, so
 /// that a thread that waits for the disk to sync does not leave a processor without hashing. Each thread takes the next
 /// payload itself: with small chunks, waking threads costs more than hashing.
-pub(crate) async fn take_in(payloads: mpsc::Receiver<Payload>, expectations: Expectations, reports: Reports) {
+pub(crate) async fn take_in(payloads: mpsc::Receiver<Payload>, traffic: Traffic, reports: Reports) {
     let at_once = std::thread::available_parallelism().map_or(4, |processors| processors.get().max(4));
     let payloads = Arc::new(Mutex::new(payloads));
     let decoding = Arc::new(Semaphore::new(MANIFESTS_DECODED_MAX));
     let runtime = tokio::runtime::Handle::current();
     let worker = || {
-        let (payloads, expectations, reports) = (payloads.clone(), expectations.clone(), reports.clone());
+        let (payloads, traffic, reports) = (payloads.clone(), traffic.clone(), reports.clone());
         let (decoding, runtime) = (decoding.clone(), runtime.clone());
         move || {
             loop {
                 let next = payloads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
                 let Some(payload) = next else { return };
-                let Some(expected) = expectations.take(payload.peer, payload.id) else { continue };
+                let Some(expected) = traffic.take(payload.peer, payload.id) else { continue };
                 if matches!(payload.what, PayloadKind::Manifest) {
                     // How many wait is bounded by the network's budget for manifests.
                     runtime.spawn(decode(payload, expected, reports.clone(), decoding.clone()));
                 } else if let Some(input) = check(&payload, &expected) {
+                    if let NetInput::ChunkEnded { chunk, result: Ok(()), .. } = input
+                        && let Expected::Chunk(place) = &expected
+                    {
+                        traffic.recent().put(place.content(), chunk, payload.bytes);
+                    }
                     // The loop has ended: nobody wants to know.
                     let _ = reports.send(Input::Net(input));
                 }
@@ -209,5 +280,25 @@ impl PayloadSource for FromDisk {
             *byte ^= 1;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_chunks_are_kept_and_their_bytes_are_bounded() {
+        let (mut recent, content) = (Recent::default(), ContentId([7; 32]));
+        let quarter = RECENT_BYTES_MAX / 4;
+        for chunk in 0..6 {
+            recent.put(content, ChunkIndex(chunk), PooledBuf::unpooled(vec![chunk as u8; quarter]));
+        }
+        let kept = (0..6).filter(|&chunk| recent.get(content, ChunkIndex(chunk)).is_some());
+        assert_eq!(kept.collect::<Vec<_>>(), [2, 3, 4, 5]);
+        assert_eq!(recent.get(content, ChunkIndex(5)).map(|bytes| bytes[0]), Some(5));
+        assert!(recent.get(ContentId([8; 32]), ChunkIndex(5)).is_none());
+        recent.put(content, ChunkIndex(6), PooledBuf::unpooled(vec![6; RECENT_BYTES_MAX + 1]));
+        assert!(recent.chunks.is_empty() && recent.bytes == 0, "a chunk larger than the bound is not kept");
     }
 }

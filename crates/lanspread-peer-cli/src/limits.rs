@@ -13,6 +13,9 @@ lanspread_types::limits! {
     pub const LINES_WAITING_MAX: usize = 64;
     /// Most bytes of commands that are read and not yet given to the peer: the lines, and what each costs beside its line.
     pub const BACKLOG_BYTES_MAX: u32 = 4 << 20;
+    /// How long events wait to be printed after a chunk event. Chunks come in hundreds a second, and each write to standard
+    /// output wakes two threads. An answer does not wait, and brings the events before it along.
+    pub const CHUNKS_TOGETHER: Duration = Duration::from_millis(10);
     /// How long a command waits for room in a full backlog before it is refused: a burst that moves is taken in slowly.
     pub const BACKLOG_STALL_MAX: Duration = Duration::from_millis(100);
     /// Time for an orderly end: goodbyes, jobs on the disk, answers. An idle machine needs milliseconds.

@@ -17,7 +17,7 @@ use tokio::io::Stdout;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::address::reachable;
 use crate::args::Args;
@@ -25,7 +25,7 @@ use crate::commands::{InputEnd, Intake, Submitter};
 use crate::ending::Ending;
 use crate::fixture;
 use crate::input::LineReader;
-use crate::limits::{LAST_COMMANDS_MAX, LAST_LINES_MAX, LINES_WAITING_MAX};
+use crate::limits::{CHUNKS_TOGETHER, LAST_COMMANDS_MAX, LAST_LINES_MAX, LINES_WAITING_MAX};
 use crate::output::LineWriter;
 use crate::signals::Signals;
 
@@ -153,6 +153,7 @@ async fn converse(
 impl Session {
     async fn run(mut self, mut reading: JoinHandle<InputEnd>) -> ExitCode {
         let mut input_end = None;
+        let mut quiet_until = None;
         let ending = self.ending.clone();
         let overdue = ending.overdue();
         tokio::pin!(overdue);
@@ -161,12 +162,15 @@ impl Session {
                 biased;
                 () = &mut overdue => Happening::Overdue,
                 end = &mut reading, if input_end.is_none() => Happening::InputEnded(end.unwrap_or(InputEnd::Closed)),
-                Some(event) = self.events.next() => Happening::Event(event),
+                Some(event) = next_after(quiet_until, &mut self.events) => Happening::Event(event),
                 Some(line) = self.answers.recv() => Happening::Answer(line),
                 _ = &mut self.ended => Happening::PeerEnded,
             };
             let printing = match happening {
-                Happening::Event(event) => Printing::Event(event),
+                Happening::Event(event) => {
+                    quiet_until = is_chunk(&event).then(|| Instant::now() + CHUNKS_TOGETHER);
+                    Printing::Event(event)
+                }
                 Happening::Answer(line) => Printing::Answer(line),
                 Happening::InputEnded(end) => {
                     input_end = Some(end);
@@ -261,6 +265,19 @@ impl Session {
 enum Printing {
     Event(Streamed),
     Answer(Line),
+}
+
+/// Whether the event reports a chunk. These come in hundreds a second.
+fn is_chunk(event: &Streamed) -> bool {
+    matches!(event, Streamed::Event(lanspread_peer::event::Event::DownloadChunkFinished { .. }))
+}
+
+/// The next event, but none before this time.
+async fn next_after(quiet_until: Option<Instant>, events: &mut EventStream) -> Option<Streamed> {
+    if let Some(until) = quiet_until {
+        sleep_until(until).await;
+    }
+    events.next().await
 }
 
 /// The next event, if it is there already.

@@ -168,8 +168,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         });
     }
     let disk = Disk::new(store, reports.clone());
-    let runtime =
-        Runtime::new((node, finding), endpoint, disk, traffic, reports, events.clone(), state_dir);
+    let runtime = Runtime::new((node, finding), endpoint, disk, traffic, reports, events.clone(), state_dir);
     let inputs = Inputs { commands: commanded, net, reports: reported };
     let done = tokio::spawn(async move {
         runtime.run(inputs).await;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crossbeam_channel::TrySendError;
 use lanspread_core::io::{ChunkFault, DiskError, Input, ManifestFault, NetInput};
 use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource, PooledBuf};
 use lanspread_store::{ChunkReader, Incoming, ReadError, Spool, Store, WriteError};
@@ -102,7 +103,11 @@ impl Traffic {
             return false;
         }
         let Some(bytes) = self.recent().get(content.content_id(), chunk) else { return false };
-        endpoint.serve_bytes(link, Response::Chunk { id, chunk, len: bytes.len() as u32 }, SharedBytes(bytes));
+        endpoint.serve_bytes(
+            link,
+            Response::Chunk { id, chunk, len: bytes.len() as u32 },
+            SharedBytes(bytes),
+        );
         true
     }
 }
@@ -148,40 +153,65 @@ const READ_AT_ONCE_BYTES: u64 = 256 << 10;
 /// Manifests that are decoded at once: a large one takes a second and three times its bytes.
 const MANIFESTS_DECODED_MAX: usize = 1;
 
-/// Takes payloads in until the endpoint is gone, a few at a time: one for each processor, and not less than four, so
-/// that a thread that waits for the disk to sync does not leave a processor without hashing. Each thread takes the next
-/// payload itself: with small chunks, waking threads costs more than hashing.
-pub(crate) async fn take_in(payloads: mpsc::Receiver<Payload>, traffic: Traffic, reports: Reports) {
+/// Takes payloads in until the endpoint is gone. One thread takes each payload and verifies and writes it itself, because
+/// waking a thread costs more than hashing a small chunk. Only while more payloads wait, others help: as many as there are
+/// processors, and at least four, so that a thread that waits for the disk does not leave a processor without hashing.
+pub(crate) async fn take_in(mut payloads: mpsc::Receiver<Payload>, traffic: Traffic, reports: Reports) {
     let at_once = std::thread::available_parallelism().map_or(4, |processors| processors.get().max(4));
-    let payloads = Arc::new(Mutex::new(payloads));
-    let decoding = Arc::new(Semaphore::new(MANIFESTS_DECODED_MAX));
-    let runtime = tokio::runtime::Handle::current();
-    let worker = || {
-        let (payloads, traffic, reports) = (payloads.clone(), traffic.clone(), reports.clone());
-        let (decoding, runtime) = (decoding.clone(), runtime.clone());
-        move || {
-            loop {
-                let next = payloads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-                let Some(payload) = next else { return };
-                let Some(expected) = traffic.take(payload.peer, payload.id) else { continue };
-                if matches!(payload.what, PayloadKind::Manifest) {
-                    // How many wait is bounded by the network's budget for manifests.
-                    runtime.spawn(decode(payload, expected, reports.clone(), decoding.clone()));
-                } else if let Some(input) = check(&payload, &expected) {
-                    if let NetInput::ChunkEnded { chunk, result: Ok(()), .. } = input
-                        && let Expected::Chunk(place) = &expected
-                    {
-                        traffic.recent().put(place.content(), chunk, payload.bytes);
-                    }
-                    // The loop has ended: nobody wants to know.
-                    let _ = reports.send(Input::Net(input));
-                }
+    let worker = Worker {
+        traffic,
+        reports,
+        decoding: Arc::new(Semaphore::new(MANIFESTS_DECODED_MAX)),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    // Nothing waits in it: a payload is handed to a thread that has nothing to do.
+    let (handed, taken) = crossbeam_channel::bounded::<Payload>(0);
+    let mut threads = tokio::task::JoinSet::new();
+    for _ in 1..at_once {
+        let (worker, taken) = (worker.clone(), taken.clone());
+        threads.spawn_blocking(move || taken.iter().for_each(|payload| worker.take(payload)));
+    }
+    threads.spawn_blocking(move || {
+        while let Some(payload) = payloads.blocking_recv() {
+            let alone = payloads.is_empty();
+            match if alone {
+                Err(payload)
+            } else {
+                handed.try_send(payload).map_err(TrySendError::into_inner)
+            } {
+                Ok(()) => {}
+                Err(payload) => worker.take(payload),
             }
         }
-    };
-    let mut workers = tokio::task::JoinSet::new();
-    (0..at_once).for_each(|_| drop(workers.spawn_blocking(worker())));
-    while workers.join_next().await.is_some() {}
+    });
+    while threads.join_next().await.is_some() {}
+}
+
+/// What a thread needs to take payloads in.
+#[derive(Clone)]
+struct Worker {
+    traffic: Traffic,
+    reports: Reports,
+    decoding: Arc<Semaphore>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Worker {
+    fn take(&self, payload: Payload) {
+        let Some(expected) = self.traffic.take(payload.peer, payload.id) else { return };
+        if matches!(payload.what, PayloadKind::Manifest) {
+            // How many wait is bounded by the network's budget for manifests.
+            self.runtime.spawn(decode(payload, expected, self.reports.clone(), self.decoding.clone()));
+        } else if let Some(input) = check(&payload, &expected) {
+            if let NetInput::ChunkEnded { chunk, result: Ok(()), .. } = input
+                && let Expected::Chunk(place) = &expected
+            {
+                self.traffic.recent().put(place.content(), chunk, payload.bytes);
+            }
+            // The loop has ended: nobody wants to know.
+            let _ = self.reports.send(Input::Net(input));
+        }
+    }
 }
 
 async fn decode(payload: Payload, expected: Expected, reports: Reports, decoding: Arc<Semaphore>) {

@@ -109,7 +109,7 @@ impl Lines {
                     line.move_back(at);
                 }
                 if let Some(at) = accused.and_then(|accused| line.at(accused)) {
-                    line.members[at].accused = true;
+                    line.members[at].accused = !failpoint!("forget-blame");
                     line.move_back(at);
                 }
             }

@@ -280,7 +280,7 @@ impl Download {
         let ahead = ahead.max(AWAITED_MIN * size).min(self.tuning.in_flight_bytes / 2);
         let mut room = ahead.saturating_sub(source.bytes_in_flight);
         let mut most = AWAITED_PER_SOURCE_MAX.saturating_sub(source.requests).min(CHUNKS_PER_FOLLOW_MAX);
-        if source.chunks == 0 {
+        if source.chunks == 0 && !failpoint!("trust-untried") {
             // A liar costs one chunk.
             most = 1_usize.saturating_sub(source.requests);
         } else if source.requests > 0 && (room < ahead / 2 || most < CHUNKS_PER_FOLLOW_MAX) {

@@ -49,7 +49,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A guest that sends false chunks along the line is named by its follower and costs it one chunk; those behind notice nothing",
         setup: "1 seed and 4 clients, limited to 4 MB/s of upload, 16 MiB; a stranger stands first in the line and sends random bytes for each chunk that is awaited",
         expected: "a client rejects the stranger, which sent two chunks at most; all four finish byte-equal; the seed sends less than 2.5 copies",
-        sabotages: &["believe-liars-once", "ask-liars-again", "skip-verification"],
+        sabotages: &["trust-untried", "forget-blame"],
         labs: &[LabKind::Local],
         body: Body::Run(one_lies),
     },

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use lanspread_api::Event;
 
 use super::flow::{MIB, await_finished, require_committed_once, require_same_game};
-use super::line::room;
+use super::line::{click_together, room};
 use crate::figures;
 use crate::games::Game;
 use crate::lab::Lab;
-use crate::log::{Mark, event};
+use crate::log::event;
 use crate::manifest::Manifest;
-use crate::peer::Peer;
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require};
+use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, require};
 use crate::transfer::{Transfer, pieces_of};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
@@ -31,13 +30,7 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
 fn swarm(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 49, 64 * MIB);
     let (seed, clients) = room(lab, &game, 6, "20000000")?;
-    let marks: Vec<Mark> = clients.iter().map(Peer::mark).collect();
-    std::thread::scope(|scope| {
-        let started: Vec<_> = clients.iter().map(|c| scope.spawn(|| c.download("ggoo", false))).collect();
-        let ended =
-            started.into_iter().map(|start| start.join().unwrap_or_else(|_| fail!("a thread panicked")));
-        ended.collect::<Outcome<Vec<()>>>()
-    })?;
+    let marks = click_together(&clients)?;
     let all = pieces_of(&Manifest::root_files(&seed.game_dir("ggoo"))?);
     let mut ends = BTreeMap::new();
     for (client, &since) in clients.iter().zip(&marks) {

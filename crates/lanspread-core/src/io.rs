@@ -1,7 +1,7 @@
 //! The border of the brain: what comes in and what goes out.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,6 +149,8 @@ pub struct Connected {
     /// Where the peer accepts connections: the address that it was reached at, or that it came from together with the
     /// port that its hello states. Never the source port of an inbound connection.
     pub addr: SocketAddr,
+    /// The own address on this connection, if it is known.
+    pub local_ip: Option<IpAddr>,
     /// We dialled, they accepted.
     pub dialled: bool,
 }

@@ -4,7 +4,7 @@
 //! nothing of our own library or downloads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lanspread_types::limits::{GAMES_PER_PEER_MAX, PEERS_MAX};
@@ -32,6 +32,8 @@ pub struct RemotePeer {
     pub name: String,
     look: Look,
     pub addr: SocketAddr,
+    /// The own address on the connection to it.
+    pub local_ip: Option<IpAddr>,
     pub protocol: u16,
     pub conn: ConnId,
     slot: Slot,
@@ -109,7 +111,7 @@ impl Roster {
 
     /// Takes a new connection in. A peer that is known keeps its library and interests, whatever its address.
     pub fn admit(&mut self, connected: &Connected, now: Time) -> Admission {
-        let Connected { conn, peer: id, hello, addr, dialled } = connected;
+        let Connected { conn, peer: id, hello, addr, local_ip, dialled } = connected;
         if self.banned.contains(id) {
             return Admission::Banned;
         }
@@ -129,6 +131,7 @@ impl Roster {
                 name: hello.name.to_string(),
                 look: Look::of(hello.name.as_str()),
                 addr: *addr,
+                local_ip: *local_ip,
                 protocol: hello.protocol,
                 conn: *conn,
                 slot,
@@ -157,6 +160,7 @@ impl Roster {
         (known.conn, known.dialled, known.connected_at) = (*conn, *dialled, now);
         let addr = if failpoint!("keep-old-address") { known.addr } else { *addr };
         (known.name, known.addr, known.protocol) = (hello.name.to_string(), addr, hello.protocol);
+        known.local_ip = *local_ip;
         known.look = Look::of(hello.name.as_str());
         (known.last_heard, known.pinged) = (now, false);
         known.library = RemoteLibrary::default();
@@ -379,7 +383,8 @@ mod tests {
     fn connected(conn: u64, peer: PeerId, port: u16, dialled: bool) -> Connected {
         let name = PeerName::new("guest").unwrap();
         let hello = Hello { protocol: 1, name, listen_port: port, program: String::new() };
-        Connected { conn: ConnId(conn), peer, hello, addr: SocketAddr::from(([127, 0, 0, 1], port)), dialled }
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        Connected { conn: ConnId(conn), peer, hello, addr, local_ip: None, dialled }
     }
 
     fn at(seconds: u64) -> Time {

@@ -178,7 +178,14 @@ impl Play {
         let Ok(name) = PeerName::new(format!("guest {n}")) else { return };
         let hello = Hello { protocol: 1, name, listen_port: 4000, program: String::new() };
         let (conn, dialled) = (ConnId(self.conns), script.small(2) == 0);
-        self.net(NetInput::Connected(Connected { conn, peer: peer(n), hello, addr: addr(n), dialled }));
+        self.net(NetInput::Connected(Connected {
+            conn,
+            peer: peer(n),
+            hello,
+            addr: addr(n),
+            local_ip: None,
+            dialled,
+        }));
     }
 
     /// Any message that passes the decoder.

@@ -22,7 +22,8 @@ pub(crate) async fn run(shared: Arc<Shared>, greeted: Greeted, addr: SocketAddr,
     let outbox = Arc::new(Outbox::default());
     lock(&shared.routes.conns).insert(conn, Arc::clone(&outbox));
     let Greeted { stream, peer, hello, rest } = greeted;
-    shared.report(&mut stop, NetEvent::Connected { conn, peer, hello, addr, dialled }).await;
+    let local_ip = stream.local_ip();
+    shared.report(&mut stop, NetEvent::Connected { conn, peer, hello, addr, local_ip, dialled }).await;
 
     let mut decoder = Decoder::new();
     decoder.push(&rest);

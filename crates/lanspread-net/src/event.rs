@@ -1,6 +1,6 @@
 //! What the network reports, and the words it uses.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lanspread_proto::DecodeError;
 use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId};
@@ -27,6 +27,8 @@ pub enum NetEvent {
         /// Where the peer accepts connections: the address that was dialled, or the one it came from with the port
         /// that its hello states.
         addr: SocketAddr,
+        /// The own address on this connection, if the system tells it.
+        local_ip: Option<IpAddr>,
         /// We dialled, they accepted.
         dialled: bool,
     },

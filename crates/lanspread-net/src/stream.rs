@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, IoSlice};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use lanspread_types::PeerId;
@@ -184,6 +185,11 @@ impl TlsStream {
             self.ended = state.peer_has_closed();
         }
         Ok(())
+    }
+
+    /// Returns the own address, in its IPv4 form where that is mapped into IPv6.
+    pub(crate) fn local_ip(&self) -> Option<IpAddr> {
+        self.socket.local_addr().ok().map(|addr| addr.ip().to_canonical())
     }
 
     /// Passes on what was received. `false`: the socket must give more first. An error when the other side has ended

@@ -287,10 +287,10 @@ impl Runtime {
     /// What the network reports, in the node's words.
     fn translate(&mut self, event: NetEvent) -> Option<Input> {
         Some(Input::Net(match event {
-            NetEvent::Connected { conn, peer, hello, addr, dialled } => {
+            NetEvent::Connected { conn, peer, hello, addr, local_ip, dialled } => {
                 let conn = ConnId(conn.0);
                 self.peers.connected(conn, peer, addr);
-                NetInput::Connected(Connected { conn, peer, hello, addr, dialled })
+                NetInput::Connected(Connected { conn, peer, hello, addr, local_ip, dialled })
             }
             NetEvent::Incompatible { addr, peer, theirs, .. } => {
                 NetInput::Incompatible { addr, peer: Some(peer), theirs }

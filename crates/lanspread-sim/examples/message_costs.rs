@@ -135,7 +135,7 @@ fn node() -> anyhow::Result<Node> {
             program: String::new(),
         };
         let (conn, peer, addr) = (ConnId(n), peer_id(n), addr_of(n + 1));
-        let connected = Connected { conn, peer, hello, addr, dialled: true };
+        let connected = Connected { conn, peer, hello, addr, local_ip: None, dialled: true };
         node.handle(Time::START, Input::Net(NetInput::Connected(connected)));
     }
     while node.poll_output().is_some() {}

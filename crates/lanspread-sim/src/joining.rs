@@ -303,7 +303,14 @@ impl Room {
             listen_port: 24_930,
             program: String::new(),
         };
-        let connected = Connected { conn, peer: self.guests[peer].id, hello, addr: addr_of(peer), dialled };
+        let connected = Connected {
+            conn,
+            peer: self.guests[peer].id,
+            hello,
+            addr: addr_of(peer),
+            local_ip: None,
+            dialled,
+        };
         self.input(owner, Input::Net(NetInput::Connected(connected)));
     }
 

@@ -64,7 +64,7 @@ fn crowd() -> Node {
         let name = PeerName::new(format!("peer {by}")).unwrap();
         let hello = Hello { protocol: PROTOCOL_VERSION, name, listen_port: 24_930, program: String::new() };
         let (conn, peer) = (ConnId(by.into()), PeerId([by; 32]));
-        let connected = Connected { conn, peer, hello, addr: addr(by), dialled: true };
+        let connected = Connected { conn, peer, hello, addr: addr(by), local_ip: None, dialled: true };
         node.handle(Time::START, Input::Net(NetInput::Connected(connected)));
         let offer = |n: usize| GameOffer {
             game: GameId::new(format!("s{by}-{n}")).unwrap(),

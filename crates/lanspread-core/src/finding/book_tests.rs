@@ -44,7 +44,7 @@ impl Seen {
     fn connect(&mut self, ms: u64, peer: PeerId, addr: SocketAddr) {
         let name = PeerName::new("guest").unwrap();
         let hello = Hello { protocol: 1, name, listen_port: addr.port(), program: String::new() };
-        let connected = Connected { conn: ConnId(1), peer, hello, addr, dialled: true };
+        let connected = Connected { conn: ConnId(1), peer, hello, addr, local_ip: None, dialled: true };
         self.book.connected(&connected, false, at(ms));
     }
 

@@ -1,5 +1,7 @@
 //! Control connections: who is connected, what is said, how it ends.
 
+use std::net::SocketAddr;
+
 use lanspread_proto::DecodeError;
 use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::Message;
@@ -20,6 +22,18 @@ async fn both_sides_learn_key_and_listener() {
     let NetEvent::Connected { peer, addr, dialled, hello, .. } = bob.event().await else { panic!() };
     assert_eq!((peer, addr, dialled), (ann.id(), ann.addr(), false), "the source port is no address");
     assert_eq!((hello.name.as_str(), hello.program.as_str()), ("Ann", "test"));
+}
+
+#[tokio::test]
+async fn own_address_on_a_connection_is_known_and_not_mapped() {
+    let listen = "[::]:0".parse().unwrap();
+    let mut bob = Peer::with(crate::EndpointConfig { listen, ..config("Bob") }, PROTOCOL_VERSION).await;
+    let mut ann = Peer::new("Ann").await;
+    ann.endpoint.dial(SocketAddr::from(([127, 0, 0, 1], bob.addr().port())));
+    for peer in [&mut ann, &mut bob] {
+        let NetEvent::Connected { local_ip, .. } = peer.event().await else { panic!() };
+        assert_eq!(local_ip, Some([127, 0, 0, 1].into()));
+    }
 }
 
 #[tokio::test]

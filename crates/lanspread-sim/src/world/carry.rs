@@ -105,7 +105,7 @@ impl World {
             program: String::new(),
         };
         let (peer, addr) = (self.guests[end.peer].id, self.guests[end.peer].addr);
-        let connected = Connected { conn, peer, hello, addr, dialled: end.dialled };
+        let connected = Connected { conn, peer, hello, addr, local_ip: None, dialled: end.dialled };
         self.input(end.owner, Input::Net(NetInput::Connected(connected)))
     }
 

@@ -76,7 +76,14 @@ impl Alone {
         let name = PeerName::new(format!("guest {n}")).unwrap();
         let hello = Hello { protocol: 1, name, listen_port: 4000, program: String::new() };
         let (conn, peer, addr) = (ConnId(n as u64), id_of(n), addr_of(n));
-        self.hear(Input::Net(NetInput::Connected(Connected { conn, peer, hello, addr, dialled: false })));
+        self.hear(Input::Net(NetInput::Connected(Connected {
+            conn,
+            peer,
+            hello,
+            addr,
+            local_ip: None,
+            dialled: false,
+        })));
         let offer = |content: &&Arc<GameContent>| GameOffer {
             game: content.manifest().game().clone(),
             version: content.manifest().version(),

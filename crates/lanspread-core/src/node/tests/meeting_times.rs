@@ -78,7 +78,14 @@ impl Host {
             listen_port: addr.port(),
             program: String::new(),
         };
-        self.net(NetInput::Connected(Connected { conn: conn(n), peer: id(n), hello, addr, dialled }));
+        self.net(NetInput::Connected(Connected {
+            conn: conn(n),
+            peer: id(n),
+            hello,
+            addr,
+            local_ip: None,
+            dialled,
+        }));
     }
 
     fn come(&mut self, n: u16, dialled: bool) {

@@ -442,6 +442,7 @@ impl Party {
                 peer: id_of(other),
                 hello,
                 addr: self.seen_at(other),
+                local_ip: Some(self.seen_at(at).ip()),
                 dialled: at == guest,
             };
             self.input(at, Input::Net(NetInput::Connected(connected)));

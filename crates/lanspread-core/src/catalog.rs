@@ -1,15 +1,18 @@
-//! Which games exist, in which version.
+//! Which games exist, in which version, and which groups of peers have a name.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, failpoint};
+
+use crate::groups::{Group, Groups};
 
 /// The games of a party. Without a catalogue a peer runs open: every well-formed game counts, and the newest version
 /// that anybody offers is the one to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Catalog {
     Open,
-    Listed(BTreeMap<GameId, CatalogEntry>),
+    Listed { games: BTreeMap<GameId, CatalogEntry>, groups: Groups },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,20 +64,25 @@ pub enum CatalogMode {
 impl Catalog {
     /// A list without a game.
     pub fn empty() -> Self {
-        Self::Listed(BTreeMap::new())
+        Self::of_games(BTreeMap::new())
+    }
+
+    /// A list of games that names no groups.
+    pub fn of_games(games: BTreeMap<GameId, CatalogEntry>) -> Self {
+        Self::Listed { games, groups: Groups::default() }
     }
 
     pub fn knows(&self, game: &GameId) -> bool {
         match self {
             Self::Open => true,
-            Self::Listed(games) => games.contains_key(game) || failpoint!("ignore-catalogue"),
+            Self::Listed { games, .. } => games.contains_key(game) || failpoint!("ignore-catalogue"),
         }
     }
 
     pub fn entry(&self, game: &GameId) -> Option<&CatalogEntry> {
         match self {
             Self::Open => None,
-            Self::Listed(games) => games.get(game),
+            Self::Listed { games, .. } => games.get(game),
         }
     }
 
@@ -82,9 +90,17 @@ impl Catalog {
     pub fn games(&self) -> impl Iterator<Item = (&GameId, &CatalogEntry)> {
         match self {
             Self::Open => None,
-            Self::Listed(games) => Some(games.iter()),
+            Self::Listed { games, .. } => Some(games.iter()),
         }
         .into_iter()
         .flatten()
+    }
+
+    /// Returns the group of an address: a named one, or its subnet.
+    pub fn group_of(&self, ip: IpAddr) -> Group {
+        match self {
+            Self::Open => Group::subnet(ip),
+            Self::Listed { groups, .. } => groups.of(ip),
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod command;
 pub mod event;
 pub mod fetch;
 pub mod finding;
+pub mod groups;
 pub mod install;
 pub mod io;
 pub mod library;

@@ -97,7 +97,7 @@ mod tests {
     fn an_uncatalogued_game_is_refused() {
         let version = GameVersion::new(20_250_101).unwrap();
         let entry = CatalogEntry { version, title: None, content: None, about: GameAbout::default() };
-        let catalog = Catalog::Listed(BTreeMap::from([(GameId::new("other").unwrap(), entry)]));
+        let catalog = Catalog::of_games(BTreeMap::from([(GameId::new("other").unwrap(), entry)]));
         assert_eq!(admit(&catalog, &ggoo(), ASKED, READY), Err(Refusal::UnknownGame));
     }
 

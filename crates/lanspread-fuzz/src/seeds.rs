@@ -182,7 +182,7 @@ pub fn manifest() -> Vec<Vec<u8>> {
 
 pub fn catalogue() -> Vec<Vec<u8>> {
     let text = "title = \"Friday\"\nserial = 3\n\n[[game]]\nid = \"ggoo\"\nversion = \"20250101\"\ntitle = \"G\"\n\
-                players = \"2-16\"\ngenre = \"shooter\"\ncover = \"data:image/png;base64,AAAA\"\nstart = \"x.exe\"\n";
+                players = \"2-16\"\ngenre = \"shooter\"\ncover = \"data:image/png;base64,AAAA\"\nstart = \"x.exe\"\n\n[[group]]\nname = \"Row A\"\ncidrs = [\"10.1.0.0/24\", \"2001:db8::/48\"]\n";
     let header = format!("#lanspread-catalogue-1 key={} signature={}\n", "ab".repeat(32), "cd".repeat(64));
     let parsed = catalog_file::parse(text.as_bytes()).and_then(|text| text.to_toml());
     [text.to_owned(), header + text].into_iter().chain(parsed).map(String::into_bytes).collect()

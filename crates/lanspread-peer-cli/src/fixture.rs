@@ -111,7 +111,7 @@ mod tests {
             content: None,
             about: GameAbout::default(),
         };
-        let catalog = Catalog::Listed(BTreeMap::from([(game("ggoo"), entry)]));
+        let catalog = Catalog::of_games(BTreeMap::from([(game("ggoo"), entry)]));
         for dir in [&one, &two] {
             seed(dir.path(), &game("ggoo"), &catalog).unwrap();
             seed(dir.path(), &game("other"), &catalog).unwrap();

@@ -13,6 +13,10 @@
 //! genre = "shooter"
 //! cover = "blake3:09c2…"            # or a small picture: "data:image/png;base64,…"
 //! start = "bin/ggoo.exe -lan"
+//!
+//! [[group]]                         # peers behind one switch; optional
+//! name = "Row A"
+//! cidrs = ["10.1.0.0/24"]
 //! ```
 
 use std::collections::BTreeMap;
@@ -23,6 +27,8 @@ use lanspread_core::catalog::{Catalog, CatalogEntry, GameAbout};
 use lanspread_types::limits::{CATALOG_BYTES_MAX, GAMES_PER_PEER_MAX};
 use lanspread_types::{ContentId, GameId, GameVersion};
 use serde::{Deserialize, Serialize};
+
+use crate::catalog_group::{GroupText, to_groups};
 
 const TEXT_CHARS_MAX: usize = 200;
 const START_CHARS_MAX: usize = 512;
@@ -55,6 +61,8 @@ pub struct CatalogText {
     pub serial: Option<u64>,
     #[serde(default)]
     pub game: Vec<GameText>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<GroupText>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -115,7 +123,7 @@ impl CatalogText {
                 return Err(format!("{} is listed twice", game.id));
             }
         }
-        Ok(Catalog::Listed(games))
+        Ok(Catalog::Listed { games, groups: to_groups(&self.group)? })
     }
 
     /// The same, written anew: always the same bytes for the same content.
@@ -142,7 +150,11 @@ impl GameText {
 }
 
 fn bounded(what: &str, text: &Option<String>, max: usize) -> Result<(), String> {
-    let Some(text) = text else { return Ok(()) };
+    text.as_deref().map_or(Ok(()), |text| one_line(what, text, max))
+}
+
+/// Checks that a text is one line of visible characters.
+pub(crate) fn one_line(what: &str, text: &str, max: usize) -> Result<(), String> {
     if text.is_empty() || text.chars().count() > max || lanspread_types::name::first_invisible(text).is_some()
     {
         return Err(format!("{what} is one line of 1 to {max} visible characters"));
@@ -232,7 +244,7 @@ mod tests {
     fn what_is_written_reads_the_same() {
         let text = "title = 'Friday'\nserial = 3\n[[game]]\nid='b'\nversion='20250101'\ncontent='".to_owned()
             + &"ab".repeat(32)
-            + "'\n[[game]]\nid='a'\nversion='20250102'\nplayers='4'\n";
+            + "'\n[[game]]\nid='a'\nversion='20250102'\nplayers='4'\n[[group]]\nname='Row A'\ncidrs=['10.1.0.0/24', '2001:db8::/48']\n";
         let first = parse(text.as_bytes()).unwrap();
         let written = first.to_toml().unwrap();
         let second = parse(written.as_bytes()).unwrap();

@@ -54,7 +54,12 @@ pub fn next_edition(former: Option<CatalogText>, title: Option<String>, found: &
         let game = GameText { version: *version, content: Some(content.to_string()), ..known };
         games.insert(id.clone(), game);
     }
-    CatalogText { title: title.or(former.title), serial, game: games.into_values().collect() }
+    CatalogText {
+        title: title.or(former.title),
+        serial,
+        game: games.into_values().collect(),
+        group: former.group,
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +70,7 @@ mod tests {
     #[test]
     fn an_edition_keeps_what_people_wrote() {
         let former = parse(
-            b"title='Friday'\nserial=4\n[[game]]\nid='ggoo'\nversion='20240101'\ntitle='Great'\nplayers='2-8'\n[[game]]\nid='else'\nversion='20200101'",
+            b"title='Friday'\nserial=4\n[[game]]\nid='ggoo'\nversion='20240101'\ntitle='Great'\nplayers='2-8'\n[[game]]\nid='else'\nversion='20200101'\n[[group]]\nname='Row A'\ncidrs=['10.1.0.0/24']",
         )
         .unwrap();
         let found = FoundGame {
@@ -78,6 +83,7 @@ mod tests {
         let ggoo = next.game.iter().find(|g| g.id.as_str() == "ggoo").unwrap();
         assert_eq!((ggoo.version.stamp(), ggoo.title.as_deref()), (20_250_101, Some("Great")));
         assert_eq!(ggoo.content.as_deref(), Some("07".repeat(32).as_str()));
+        assert_eq!(next.group.len(), 1, "the groups stay");
         assert_eq!(next_edition(None, None, &[]).serial, Some(1));
     }
 }

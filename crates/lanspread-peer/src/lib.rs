@@ -4,6 +4,7 @@
 pub mod calendar;
 pub mod catalog_choice;
 pub mod catalog_file;
+pub mod catalog_group;
 pub mod catalog_make;
 pub mod config;
 mod disk;
@@ -22,7 +23,7 @@ pub mod whole_file;
 pub use config::{Find, PeerConfig};
 pub use handle::{EventStream, PeerHandle, Streamed};
 pub use lanspread_core::{
-    catalog, catalog_sync, command, event, finding, io, refusals, room, snapshot, trust,
+    catalog, catalog_sync, command, event, finding, groups, io, refusals, room, snapshot, trust,
 };
 pub use lanspread_net::raise_file_limit;
 pub use lanspread_store::{FolderLock, GAME_FILE, GameFile, GameFileError, Holder, pack};

@@ -174,7 +174,8 @@ pub fn load(path: &Path) -> Result<Arc<SignedCatalog>, CatalogError> {
 mod tests {
     use super::*;
 
-    const BODY: &str = "title = \"Friday\"\nserial = 3\n\n[[game]]\nid = \"ggoo\"\nversion = \"20250101\"\n";
+    const BODY: &str = "title = \"Friday\"\nserial = 3\n\n[[game]]\nid = \"ggoo\"\nversion = \"20250101\"\n\
+                        \n[[group]]\nname = \"Row A\"\ncidrs = [\"10.1.0.0/24\"]\n";
 
     fn key(dir: &tempfile::TempDir) -> OrganiserKey {
         OrganiserKey::create(&dir.path().join("organiser.key")).unwrap()

@@ -10,9 +10,10 @@ use lanspread_core::budget::cost;
 use lanspread_core::catalog::Catalog;
 use lanspread_core::command::RateLimits;
 use lanspread_core::finding::Finding;
+use lanspread_core::groups::Group;
 use lanspread_core::io::{ConnId, Connected, Input, NetInput};
 use lanspread_core::rules::HouseRules;
-use lanspread_core::swarm::{Group, Lines};
+use lanspread_core::swarm::Lines;
 use lanspread_core::time::Time;
 use lanspread_core::{Node, NodeConfig};
 use lanspread_types::limits::{PEERS_MAX, PROTOCOL_VERSION};
@@ -89,7 +90,7 @@ fn print_placing(content: ContentId) {
     let mut lines = Lines::default();
     let wanted = PlaceWanted { content, below: ChunkIndex(0), upload_limit: None, instead_of: None };
     let mut place = |n: u64| {
-        let group = |n: u64| Group::of(addr_of(n).ip());
+        let group = |n: u64| Group::subnet(addr_of(n).ip());
         lines.place((PeerId([5; 32]), group(0)), (peer_id(n), group(n)), &wanted, 8193, Time::START)
     };
     let members = PEERS_MAX as u64;

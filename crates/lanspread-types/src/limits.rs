@@ -73,6 +73,12 @@ pub const MANIFEST_BYTES_MAX: usize = 96 << 20;
 pub const CATALOG_BYTES_MAX: usize = 4 << 20;
 /// Most bytes of a catalogue in one message.
 pub const CATALOG_PART_BYTES_MAX: usize = 32 << 10;
+/// Most groups that a catalogue may name.
+pub const GROUPS_MAX: usize = 64;
+/// Longest name of a group, in characters: half a line of a terminal.
+pub const GROUP_NAME_CHARS_MAX: usize = 32;
+/// Most networks of all groups of a catalogue together. Each is compared with an address whose group is looked up.
+pub const GROUP_NETWORKS_MAX: usize = 256;
 /// Most downloads that one peer tells of when it is asked how it stands.
 pub const DOWNLOADS_PER_STATE_MAX: usize = 64;
 /// Most addresses in one introduction message.

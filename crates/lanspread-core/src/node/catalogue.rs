@@ -27,7 +27,7 @@ impl Node {
                 },
             },
             (None, Catalog::Open) => CatalogMode::Open,
-            (None, Catalog::Listed(_)) => CatalogMode::Unsigned { games },
+            (None, Catalog::Listed { .. }) => CatalogMode::Unsigned { games },
         }
     }
 
@@ -93,6 +93,7 @@ impl Node {
     fn catalog_changed(&mut self) {
         let Some(held) = self.catalogs.held().cloned() else { return };
         self.config.catalog = held.catalog.clone();
+        self.regroup_lines();
         self.outbox.push_back(Output::KeepCatalog(Arc::clone(&held)));
         let conns: Vec<ConnId> = self.roster.iter().map(|p| p.conn).collect();
         for conn in conns {

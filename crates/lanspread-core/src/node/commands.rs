@@ -109,7 +109,7 @@ impl Node {
             name: self.config.name.clone(),
             addr: self.config.addr,
             games_dir: self.config.games_dir.clone(),
-            catalogued: matches!(self.config.catalog, crate::catalog::Catalog::Listed(_)),
+            catalogued: matches!(self.config.catalog, crate::catalog::Catalog::Listed { .. }),
             catalog: self.catalog_mode(),
             catalog_offered: self.offered_catalogs(),
             accepts_wants: self.config.rules.accept_wants,

@@ -5,7 +5,6 @@ use lanspread_types::{ChunkIndex, ContentId, PeerId};
 
 use super::Node;
 use crate::io::ConnId;
-use crate::swarm::Group;
 use crate::time::Time;
 
 impl Node {
@@ -20,15 +19,15 @@ impl Node {
     /// Gives a receiver its place, or names the peer that does.
     pub(super) fn place_wanted(&mut self, now: Time, peer: PeerId, wanted: &PlaceWanted) {
         let Some(remote) = self.roster.get(&peer) else { return };
-        let (conn, group) = (remote.conn, Group::of(remote.addr.ip()));
+        let conn = remote.conn;
+        let (home, group) = (self.own_group_towards(remote), self.group_of(remote));
         let content = wanted.content;
         let placed_by = self.placed_by.get(&content).copied().filter(|by| *by != peer);
         let chunks = self.complete_chunks(content).filter(|_| placed_by.is_none());
         let Some(chunks) = chunks else {
             return self.send(conn, Message::Place(Place { content, upstreams: Vec::new(), ask: placed_by }));
         };
-        let home = (self.config.me, Group::of(self.config.addr.ip()));
-        let told = self.lines.place(home, (peer, group), wanted, chunks, now);
+        let told = self.lines.place((self.config.me, home), (peer, group), wanted, chunks, now);
         self.tell_places(told);
     }
 

@@ -2,13 +2,14 @@
 //!
 //! The node owns the parts (roster, library, operations, downloads, uplink) and carries news between them. Each file
 //! of this folder is one side of it: `commands` (the user), `network` (connections and messages), `serving`,
-//! `fetching`, `disk`, `meeting` (who else is in the room), `upkeep` (updates, verification, play), `timers`, `trust`
-//! (whose word counts).
+//! `fetching`, `disk`, `meeting` (who else is in the room), `groups` (who is behind which switch), `upkeep` (updates,
+//! verification, play), `timers`, `trust` (whose word counts).
 
 mod catalogue;
 mod commands;
 mod disk;
 mod fetching;
+mod groups;
 mod line;
 mod meeting;
 mod network;

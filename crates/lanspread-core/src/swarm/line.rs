@@ -6,13 +6,13 @@
 //! feeds only members that were accused as well.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use lanspread_types::limits::UPSTREAMS_MAX;
 use lanspread_types::message::{Place, PlaceWanted};
 use lanspread_types::{ChunkIndex, ContentId, PeerId, failpoint};
 
+use crate::groups::Group;
 use crate::time::Time;
 
 /// A member may have another one moved back this often, so that nobody can shuffle a line at will.
@@ -57,19 +57,6 @@ impl Member {
     }
 }
 
-/// Peers behind one switch, as far as addresses tell: those of one /24 (IPv4) or /64 (IPv6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Group(IpAddr);
-
-impl Group {
-    pub fn of(ip: IpAddr) -> Self {
-        Self(match ip.to_canonical() {
-            IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & !0xff).into()),
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-        })
-    }
-}
-
 impl Lines {
     /// Gives a receiver its place in the line of a content with `chunks` chunks, or moves it and the peer that it complains
     /// about. Returns the new places of all members whose upstreams changed, and that of the receiver.
@@ -99,7 +86,7 @@ impl Lines {
             }),
             Some(at) => {
                 let member = &mut line.members[at];
-                (member.done, member.below) = (false, below);
+                (member.done, member.below, member.group) = (false, below, group);
                 let may = member.complained.is_none_or(|at| at + COMPLAINT_INTERVAL <= now);
                 let accused = wanted.instead_of.filter(|accused| may && *accused != peer);
                 if accused.is_some() {
@@ -115,6 +102,16 @@ impl Lines {
             }
         }
         line.changes(me, wanted.content, &before, Some(peer))
+    }
+
+    /// Notes the group of each member anew, where `group_of` knows it. Nobody is moved: members that receive well keep
+    /// their upstreams.
+    pub fn regroup(&mut self, group_of: impl Fn(&PeerId) -> Option<Group>) {
+        for member in self.lines.values_mut().flat_map(|line| &mut line.members) {
+            if let Some(group) = group_of(&member.peer) {
+                member.group = group;
+            }
+        }
     }
 
     /// Notes that a member has every chunk below this one.
@@ -149,6 +146,12 @@ impl Lines {
         self.lines.remove(content);
     }
 
+    /// Members in their order, for tests.
+    #[cfg(test)]
+    pub fn order(&self, content: &ContentId) -> Vec<PeerId> {
+        self.lines[content].members.iter().map(|member| member.peer).collect()
+    }
+
     fn member_mut(&mut self, peer: PeerId, content: ContentId) -> Option<&mut Member> {
         self.lines.get_mut(&content)?.members.iter_mut().find(|member| member.peer == peer)
     }
@@ -160,13 +163,13 @@ impl Line {
     }
 
     fn insert(&mut self, new: Member) {
-        let at = self.place_for(&new);
+        let at = self.place_for(&new, Some(&new.group));
         self.members.insert(at, new);
     }
 
     /// Index for a new member: behind the last member that could feed it; among members with equal progress, behind the last
-    /// one of its group. A member with more progress never ends up right behind the new one.
-    fn place_for(&self, new: &Member) -> usize {
+    /// one of `group`, if there is one. A member with more progress never ends up right behind the new one.
+    fn place_for(&self, new: &Member, group: Option<&Group>) -> usize {
         let slack = self.chunks / SLACK_PART;
         let feeds = |member: &Member| member.may_feed(new) && member.below + slack >= new.below;
         let behind = |at: usize| {
@@ -175,12 +178,13 @@ impl Line {
         };
         let last = self.members.iter().rposition(feeds).map_or(0, |at| at + 1);
         let mate =
-            |member: &Member| feeds(member) && member.uplink == new.uplink && member.group == new.group;
+            |member: &Member| feeds(member) && member.uplink == new.uplink && Some(&member.group) == group;
         let mate = self.members[..last].iter().rposition(mate).map(|at| at + 1);
         // The placer's group stands first, but behind members that may upload more.
         let weaker = |member: &Member| member.uplink <= new.uplink;
         let first = || self.members.iter().position(weaker).unwrap_or(self.members.len());
-        let mate = mate.or_else(|| (self.home == Some(new.group)).then(first));
+        let at_home = group.is_some() && self.home.as_ref() == group;
+        let mate = mate.or_else(|| at_home.then(first));
         let mate = mate.filter(|_| !failpoint!("ignore-groups"));
         mate.filter(|&at| behind(at) == at).unwrap_or_else(|| behind(last))
     }
@@ -192,7 +196,7 @@ impl Line {
             return;
         }
         // Its group does not keep it where it is.
-        let place = self.place_for(&Member { group: Group(IpAddr::V6(0.into())), ..member.clone() });
+        let place = self.place_for(&member, None);
         self.members.insert(place, member);
     }
 

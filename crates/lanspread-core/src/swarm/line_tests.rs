@@ -6,9 +6,10 @@ use lanspread_types::message::{FollowRequest, Place, PlaceWanted, Refusal, Reque
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, PeerId};
 
 use super::download::LineAction;
-use super::line::{Group, Lines};
+use super::line::Lines;
 use super::tests::{CHUNK, at, content, peer, request_of};
 use super::{Download, Failure, Tuning, Uplink, UplinkAction};
+use crate::groups::{Group, Groups};
 use crate::io::LinkId;
 use crate::time::Time;
 
@@ -26,8 +27,20 @@ struct Line(Lines);
 
 impl Line {
     fn asks(&mut self, n: u8, group: u8, wanted: &PlaceWanted, now: Time) -> Vec<(PeerId, Place)> {
-        let group = Group::of([10, 0, group, 1].into());
-        self.0.place((peer(ME), Group::of([10, 0, 9, 1].into())), (peer(n), group), wanted, CHUNKS, now)
+        self.asks_from(n, Group::subnet([10, 0, group, 1].into()), wanted, now)
+    }
+
+    fn asks_from(&mut self, n: u8, group: Group, wanted: &PlaceWanted, now: Time) -> Vec<(PeerId, Place)> {
+        let home = Group::subnet([10, 0, 9, 1].into());
+        self.0.place((peer(ME), home), (peer(n), group), wanted, CHUNKS, now)
+    }
+
+    /// Lets members ask from these addresses. Returns everybody in the order of the line.
+    fn order(&mut self, groups: &Groups, members: &[(u8, [u8; 4])]) -> Vec<u8> {
+        for &(n, ip) in members {
+            self.asks_from(n, groups.of(ip.into()), &wanted(0), at(0));
+        }
+        self.0.order(&CONTENT).iter().map(|peer| peer.0[0]).collect()
     }
 
     fn joins(&mut self, n: u8) -> Vec<u8> {
@@ -161,6 +174,40 @@ fn guests_of_one_switch_stand_together() {
     (1..=4).for_each(|n| line.0.progress(peer(n), CONTENT, ChunkIndex(100)));
     let late = line.asks(5, 1, &wanted(0), at(9000));
     assert_eq!(told(&late), [(5, vec![4, 2, 3])]);
+}
+
+fn named(rows: &[(&str, &[&str])]) -> Groups {
+    let networks = |all: &[&str]| all.iter().map(|text| text.parse().unwrap()).collect();
+    Groups::new(rows.iter().map(|(name, all)| ((*name).to_owned(), networks(all)))).unwrap()
+}
+
+/// Members 1 and 3 are in one subnet, 2 in another, 4 in a third.
+const ROOM: [(u8, [u8; 4]); 4] =
+    [(1, [10, 0, 1, 1]), (2, [10, 0, 2, 1]), (3, [10, 0, 1, 201]), (4, [10, 0, 3, 1])];
+
+#[test]
+fn subnets_of_one_named_group_stand_together() {
+    let rows = named(&[("Row A", &["10.0.1.0/24", "10.0.3.0/24"])]);
+    assert_eq!(Line::default().order(&Groups::default(), &ROOM), [1, 3, 2, 4], "by subnet");
+    assert_eq!(Line::default().order(&rows, &ROOM), [1, 3, 4, 2]);
+}
+
+#[test]
+fn subnet_in_two_named_groups_is_split() {
+    let rows =
+        named(&[("Row A", &["10.0.1.0/25", "10.0.3.0/24"]), ("Row B", &["10.0.1.128/25", "10.0.2.0/24"])]);
+    assert_eq!(Line::default().order(&rows, &ROOM), [1, 4, 2, 3]);
+}
+
+#[test]
+fn members_placed_before_count_to_their_new_groups() {
+    let (rows, newcomer) = (named(&[("Row A", &["10.0.1.0/24", "10.0.5.0/24"])]), (5, [10, 0, 5, 1]));
+    let mut line = Line::default();
+    line.order(&Groups::default(), &ROOM);
+    let ip_of = |peer: &PeerId| ROOM.iter().find(|(n, _)| *n == peer.0[0]).map(|(_, ip)| *ip);
+    line.0.regroup(|peer| Some(rows.of(ip_of(peer)?.into())));
+    assert_eq!(line.order(&rows, &[]), [1, 3, 2, 4], "nobody is moved");
+    assert_eq!(line.order(&rows, &[newcomer]), [1, 3, 5, 2, 4]);
 }
 
 /// A receiver of 65 chunks behind peer 2, before which stands peer 1, the seed.

@@ -35,7 +35,7 @@ mod uplink_tests;
 
 pub use download::{Download, Failure, LineAction, StartCheck, Stored};
 pub use limit::RateLimit;
-pub use line::{Group, Lines};
+pub use line::Lines;
 pub use rng::Rng;
 pub use source::SourceFigures;
 pub use tuning::Tuning;

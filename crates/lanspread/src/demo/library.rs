@@ -81,7 +81,7 @@ pub fn catalog<'a>(games: impl IntoIterator<Item = &'a DemoGame>) -> Catalog {
         content: None,
         about: GameAbout::default(),
     };
-    Catalog::Listed(games.into_iter().map(|g| (g.id.clone(), entry(g))).collect())
+    Catalog::of_games(games.into_iter().map(|g| (g.id.clone(), entry(g))).collect())
 }
 
 /// Copies a game's folder, as one guest gives it to another by cable.

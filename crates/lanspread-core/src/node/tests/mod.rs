@@ -4,6 +4,7 @@ mod crowds;
 mod deaf;
 mod fetching;
 mod floods;
+mod groups;
 mod hearing;
 mod meeting;
 mod meeting_times;
@@ -28,6 +29,7 @@ use lanspread_types::{ChunkIndex, GameVersion};
 use crate::catalog::{Catalog, CatalogEntry, GameAbout};
 use crate::command::{Command, CommandError, OperationKind, Priority, RateLimits, Reply};
 use crate::event::{DownloadFailure, Event, Repair, Verdict};
+use crate::groups::Groups;
 use crate::io::{BrokenPart, CloseReason, DialFailure, DiskJob};
 use crate::snapshot::Availability;
 use crate::trust::{Origin, Support};
@@ -38,7 +40,17 @@ const SECOND: Duration = Duration::from_secs(1);
 fn listed(games: &[&str]) -> Catalog {
     let version = GameVersion::new(20_250_101).unwrap();
     let entry = CatalogEntry { version, title: None, content: None, about: GameAbout::default() };
-    Catalog::Listed(games.iter().map(|g| (game(g), entry.clone())).collect::<BTreeMap<_, _>>())
+    Catalog::of_games(games.iter().map(|g| (game(g), entry.clone())).collect::<BTreeMap<_, _>>())
+}
+
+/// The same catalogue with groups, each as `name=network`.
+fn grouped(catalog: Catalog, groups: &[&str]) -> Catalog {
+    let Catalog::Listed { games, .. } = catalog else { unreachable!() };
+    let mut named: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for (name, network) in groups.iter().filter_map(|text| text.split_once('=')) {
+        named.entry(name.to_owned()).or_default().push(network.parse().unwrap());
+    }
+    Catalog::Listed { games, groups: Groups::new(named).unwrap() }
 }
 
 /// A catalogue that names these very contents.
@@ -53,7 +65,7 @@ fn pinned(contents: &[&std::sync::Arc<lanspread_types::GameContent>]) -> Catalog
         };
         (manifest.game().clone(), entry)
     };
-    Catalog::Listed(contents.iter().map(entry).collect())
+    Catalog::of_games(contents.iter().map(entry).collect())
 }
 
 #[test]
@@ -234,7 +246,7 @@ fn what_nobody_has_and_what_nobody_knows_are_different_errors() {
 #[test]
 fn another_version_is_not_taken_for_the_catalogues() {
     let mut catalog = listed(&["ggoo"]);
-    let Catalog::Listed(games) = &mut catalog else { unreachable!() };
+    let Catalog::Listed { games, .. } = &mut catalog else { unreachable!() };
     games.values_mut().for_each(|e| e.version = GameVersion::new(20_260_101).unwrap());
     let mut party = Party::with_catalog(&[&[], &[content("ggoo", 1, 1)]], &catalog);
     party.connect(0, 1);

@@ -71,7 +71,7 @@ pub struct Guest {
 /// The organiser of every test.
 pub const KEY: CatalogKey = CatalogKey([77; 32]);
 
-/// A catalogue whose bytes say what it is: `S`, its serial number, its games.
+/// A catalogue whose bytes say what it is: `S`, its serial number, its games, and its groups as `name=network`.
 pub fn signed_catalog(serial: u64, games: &[&str]) -> Arc<SignedCatalog> {
     let text = format!("S {serial} {}", games.join(" "));
     check_catalog(text.as_bytes()).unwrap()
@@ -81,7 +81,8 @@ fn check_catalog(bytes: &[u8]) -> Option<Arc<SignedCatalog>> {
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ').filter(|word| !word.is_empty());
     words.next().filter(|word| *word == "S")?;
     let serial = words.next()?.parse().ok()?;
-    let catalog = super::listed(&words.collect::<Vec<_>>());
+    let (groups, games): (Vec<&str>, Vec<&str>) = words.partition(|word| word.contains('='));
+    let catalog = super::grouped(super::listed(&games), &groups);
     Some(Arc::new(SignedCatalog { key: KEY, serial, title: None, catalog, bytes: bytes.to_vec() }))
 }
 

@@ -155,7 +155,7 @@ fn pinned_room() -> (Party, ContentId) {
     let (right, wrong) = ([content("ggoo", 4, 7)], [content("ggoo", 4, 9)]);
     let pinned = right[0].content_id();
     let mut catalog = listed(&["ggoo"]);
-    let Catalog::Listed(games) = &mut catalog else { unreachable!() };
+    let Catalog::Listed { games, .. } = &mut catalog else { unreachable!() };
     games.values_mut().for_each(|entry| entry.content = Some(pinned));
     let mut party = Party::with_catalog(&[&[], &right, &wrong, &wrong], &catalog);
     for (a, b) in [(0, 1), (0, 2), (0, 3), (2, 1), (2, 3)] {

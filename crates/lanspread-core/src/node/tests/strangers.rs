@@ -178,9 +178,9 @@ fn pinned_content_replaces_what_is_here_without_a_word() {
 #[test]
 fn a_version_without_a_content_in_the_catalogue_is_not_pinned() {
     let (old, new) = (content("ggoo", 4, 7), newer(&content("ggoo", 4, 9)));
-    let Catalog::Listed(mut games) = pinned(&[&new]) else { panic!() };
+    let Catalog::Listed { mut games, .. } = pinned(&[&new]) else { panic!() };
     games.values_mut().for_each(|entry| entry.content = None);
-    let mut party = Party::with_catalog(&[from_ref(&old), from_ref(&new)], &Catalog::Listed(games));
+    let mut party = Party::with_catalog(&[from_ref(&old), from_ref(&new)], &Catalog::of_games(games));
     party.connect(0, 1);
     assert_eq!(asked(&download(&mut party, None)), new.content_id());
 }

@@ -31,7 +31,7 @@ use crate::reply::{
     About, AbsenceCode, ActiveOperation, AdvertisedGame, Availability, CatalogInfo, CatalogMode, Check,
     Diagnosis, DownloadReply, Empty, Fetching, GameInfo, GameList, GameReply, GamesDir, Guest, Health,
     Limits, OfferedCatalog, OperationKind, OrganiserReply, OtherCopy, OtherPeer, PeerCount, PeerInfo,
-    PeerList, PlayReply, Players, Progress, RefusedPeer, ReplyData, Room, RoomGame, Status, Swarm,
+    PeerList, PlayReply, Players, Progress, RefusedPeer, ReplyData, Room, RoomGame, RoomGroup, Status, Swarm,
     SwarmSource, Traffic, WantReply,
 };
 use crate::request::Request;
@@ -202,6 +202,7 @@ fn traffic(t: snapshot::Traffic) -> Traffic {
     Traffic {
         received_chunks: t.received_chunks,
         received_bytes: t.received_bytes,
+        from_other_groups_bytes: t.other_groups_bytes,
         sent_chunks: t.sent_chunks,
         sent_bytes: t.sent_bytes,
         sent_messages: t.sent_messages,
@@ -241,13 +242,21 @@ impl From<&room::RoomSnapshot> for Room {
         let guest = |g: &room::RoomGuest| Guest {
             peer_id: g.peer.to_string(),
             name: g.name.clone(),
+            group: g.group.to_string(),
             silent: g.silent,
             catalog_serial: g.catalog.map(|(_, serial)| serial),
             behind: g.behind,
             accepts_wants: g.accepts_wants,
         };
+        let group = |g: &room::RoomGroup| RoomGroup {
+            name: g.group.to_string(),
+            peers: g.peers,
+            received_bytes: g.received_bytes,
+            from_other_groups_bytes: g.other_groups_bytes,
+        };
         Self {
             guests: r.guests.iter().map(guest).collect(),
+            groups: r.groups.iter().map(group).collect(),
             games: r.games.iter().map(Into::into).collect(),
             games_left_out: r.games_left_out,
         }

@@ -94,6 +94,9 @@ pub struct Traffic {
     /// Chunks that arrived, matched their hash and were new.
     pub received_chunks: u64,
     pub received_bytes: u64,
+    /// Those of the received bytes that came from peers of other groups.
+    #[serde(default)]
+    pub from_other_groups_bytes: u64,
     /// Chunks that were sent to the end.
     pub sent_chunks: u64,
     pub sent_bytes: u64,
@@ -171,6 +174,9 @@ pub struct Players {
 pub struct Room {
     /// Everybody, this peer first.
     pub guests: Vec<Guest>,
+    /// Peers behind one switch: the catalogue's groups, and subnets. Only those in which somebody is.
+    #[serde(default)]
+    pub groups: Vec<RoomGroup>,
     /// Of a room with very many games, those that matter: the catalogue's, those that are here, and those that most peers
     /// have or fetch.
     pub games: Vec<RoomGame>,
@@ -183,6 +189,9 @@ pub struct Room {
 pub struct Guest {
     pub peer_id: String,
     pub name: String,
+    /// Name of its group, as in `groups`.
+    #[serde(default)]
+    pub group: String,
     /// It did not say in time how it stands, so what it fetches is unknown.
     pub silent: bool,
     /// Edition of the signed catalogue that it goes by.
@@ -191,6 +200,18 @@ pub struct Guest {
     pub behind: bool,
     /// It fetches what it is asked to fetch.
     pub accepts_wants: bool,
+}
+
+/// A group of peers, and what they say that they received since their start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoomGroup {
+    /// The catalogue's name for it, or its subnet, such as `10.1.0.0/24`.
+    pub name: String,
+    pub peers: usize,
+    /// Bytes of verified chunks that its peers received.
+    pub received_bytes: u64,
+    /// Those of them that came from peers of other groups.
+    pub from_other_groups_bytes: u64,
 }
 
 /// A game over the whole room; guests are named by their ids.

@@ -25,12 +25,13 @@ use lanspread_peer::event::{
     DownloadFailure, DownloadProgress, Event, RejectReason, Repair, SourceTotals, TransferTotals, Verdict,
 };
 use lanspread_peer::finding::{Absence, Stranger};
+use lanspread_peer::groups::Group;
 use lanspread_peer::io::{
     BrokenPart, CloseReason, DialFailure, DiskError, IgnoredFolder, KeptFiles, Stamped,
 };
 use lanspread_peer::pass_phrase;
 use lanspread_peer::refusals::RefusalCause;
-use lanspread_peer::room::{Fetching, OtherCopy, RoomGame, RoomGuest, RoomSnapshot};
+use lanspread_peer::room::{Fetching, OtherCopy, RoomGame, RoomGroup, RoomGuest, RoomSnapshot};
 use lanspread_peer::snapshot::{
     Availability, GameListSnapshot, GameSnapshot, OfferedCatalog, Operation, PeerSnapshot, PeersSnapshot,
     RefusedSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource, Traffic,
@@ -431,6 +432,7 @@ fn answered() -> Vec<(Request, Reply)> {
         traffic: Traffic {
             received_chunks: 1,
             received_bytes: 2,
+            other_groups_bytes: 1,
             sent_chunks: 3,
             sent_bytes: 4,
             sent_messages: 6,
@@ -501,6 +503,7 @@ fn room() -> RoomSnapshot {
     let guest = RoomGuest {
         peer: peer(),
         name: "alpha".to_owned(),
+        group: Group::Named("Row A".into()),
         silent: false,
         catalog: Some((CatalogKey([5; 32]), 2)),
         behind: true,
@@ -525,7 +528,13 @@ fn room() -> RoomSnapshot {
         without: vec![peer()],
         last_ready_seconds: Some(3),
     };
-    RoomSnapshot { guests: vec![guest], games: vec![game], games_left_out: 7 }
+    let group = RoomGroup {
+        group: Group::Named("Row A".into()),
+        peers: 1,
+        received_bytes: 12,
+        other_groups_bytes: 8,
+    };
+    RoomSnapshot { guests: vec![guest], groups: vec![group], games: vec![game], games_left_out: 7 }
 }
 
 /// What the doctor says is asked for by no command of a session.

@@ -11,6 +11,7 @@ use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, PeerId, failpo
 
 use crate::budget::site_of;
 use crate::command::CommandId;
+use crate::groups::Group;
 use crate::limits::{ROOM_VIEW_EVERY, WISHES_MAX, WISHES_PER_PEER, WISHES_PER_SITE};
 use crate::time::Time;
 
@@ -64,6 +65,8 @@ struct Wish {
 pub struct RoomSnapshot {
     /// Everybody in the room, this peer included.
     pub guests: Vec<RoomGuest>,
+    /// Groups with at least one guest, the named ones first.
+    pub groups: Vec<RoomGroup>,
     pub games: Vec<RoomGame>,
     /// Games that are offered and do not stand in the list: others matter more.
     pub games_left_out: usize,
@@ -73,6 +76,7 @@ pub struct RoomSnapshot {
 pub struct RoomGuest {
     pub peer: PeerId,
     pub name: String,
+    pub group: Group,
     /// It has not said how it stands: it is busy, or an older program.
     pub silent: bool,
     /// It goes by this signed catalogue.
@@ -80,6 +84,17 @@ pub struct RoomGuest {
     /// It goes by the same organiser's catalogue in an older edition.
     pub behind: bool,
     pub accepts_wants: bool,
+}
+
+/// Peers behind one switch, and what they say that they received since their start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomGroup {
+    pub group: Group,
+    pub peers: usize,
+    /// Bytes of verified chunks.
+    pub received_bytes: u64,
+    /// Those that came from peers of other groups.
+    pub other_groups_bytes: u64,
 }
 
 /// One game, over the whole room.
@@ -126,6 +141,8 @@ pub struct Fetching {
 pub struct Standing {
     pub peer: PeerId,
     pub name: String,
+    /// The group of its address, as this peer sees it.
+    pub group: Group,
     pub state: Option<PeerState>,
 }
 
@@ -264,6 +281,7 @@ pub fn overview(
         RoomGuest {
             peer: g.peer,
             name: g.name.clone(),
+            group: g.group.clone(),
             silent: g.state.is_none(),
             catalog: state.catalog,
             behind,
@@ -279,9 +297,29 @@ pub fn overview(
     let over_all = |game| over_all(guests, game, downloads.get(&game.game).map_or(&[], Vec::as_slice));
     RoomSnapshot {
         guests: guests.iter().map(guest).collect(),
+        groups: groups(guests),
         games: games.iter().map(over_all).collect(),
         games_left_out,
     }
+}
+
+/// Sums up what the guests say, group by group. They may say anything, so sums stop at the largest number.
+fn groups(guests: &[Standing]) -> Vec<RoomGroup> {
+    let mut groups: BTreeMap<&Group, RoomGroup> = BTreeMap::new();
+    for guest in guests {
+        let group = groups.entry(&guest.group).or_insert_with(|| RoomGroup {
+            group: guest.group.clone(),
+            peers: 0,
+            received_bytes: 0,
+            other_groups_bytes: 0,
+        });
+        group.peers += 1;
+        let Some(state) = &guest.state else { continue };
+        let received = state.own_group_bytes.saturating_add(state.other_groups_bytes);
+        group.received_bytes = group.received_bytes.saturating_add(received);
+        group.other_groups_bytes = group.other_groups_bytes.saturating_add(state.other_groups_bytes);
+    }
+    groups.into_values().collect()
 }
 
 fn over_all(guests: &[Standing], counted: &Counted, downloads: &[Downloading<'_>]) -> RoomGame {
@@ -363,7 +401,8 @@ mod tests {
             bytes_per_second,
         });
         let state = PeerState { downloads: download.into_iter().collect(), ..PeerState::default() };
-        Standing { peer: PeerId([n; 32]), name: format!("guest {n}"), state: Some(state) }
+        let group = Group::subnet([10, 1, 0, n].into());
+        Standing { peer: PeerId([n; 32]), name: format!("guest {n}"), group, state: Some(state) }
     }
 
     fn counted(offers: &[(u8, u32, ContentId)]) -> Counted {
@@ -436,6 +475,32 @@ mod tests {
             room.guests.iter().map(|g| g.silent).collect::<Vec<_>>(),
             [false, false, false, false, true]
         );
+    }
+
+    #[test]
+    fn groups_sum_up_what_their_guests_received() {
+        let row_a = Group::Named("Row A".into());
+        let with = |n: u8, group: &Group, own_group_bytes, other_groups_bytes| {
+            let state = PeerState { own_group_bytes, other_groups_bytes, ..PeerState::default() };
+            Standing { group: group.clone(), state: Some(state), ..guest(n, None) }
+        };
+        let elsewhere = guest(0, None).group;
+        let silent = Standing { state: None, ..with(4, &row_a, 0, 0) };
+        let guests = [with(1, &elsewhere, 7, 0), with(2, &row_a, 90, 10), with(3, &row_a, 100, 0), silent];
+        let room = overview(&guests, &[], None, 0);
+        let sums = room.groups.iter().map(|g| (&g.group, g.peers, g.received_bytes, g.other_groups_bytes));
+        assert_eq!(sums.collect::<Vec<_>>(), [(&row_a, 3, 200, 10), (&elsewhere, 1, 7, 0)]);
+    }
+
+    #[test]
+    fn boasting_guest_overflows_no_sum() {
+        let mut liar = guest(1, None);
+        let state =
+            PeerState { own_group_bytes: u64::MAX, other_groups_bytes: u64::MAX, ..PeerState::default() };
+        liar.state = Some(state);
+        let room = overview(&[liar.clone(), liar], &[], None, 0);
+        let group = &room.groups[0];
+        assert_eq!((group.received_bytes, group.other_groups_bytes), (u64::MAX, u64::MAX));
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Traffic {
     /// Chunks that arrived, matched their hash and were new.
     pub received_chunks: u64,
     pub received_bytes: u64,
+    /// Those of the received bytes that came from peers of other groups.
+    pub other_groups_bytes: u64,
     /// Chunks that were sent to the end.
     pub sent_chunks: u64,
     pub sent_bytes: u64,

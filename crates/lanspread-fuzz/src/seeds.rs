@@ -47,7 +47,13 @@ fn control() -> Vec<Message> {
             bytes_per_second: 3,
         };
         let key = CatalogKey([5; 32]);
-        let state = PeerState { catalog: Some((key, 3)), accepts_wants: true, downloads: vec![download] };
+        let state = PeerState {
+            catalog: Some((key, 3)),
+            accepts_wants: true,
+            downloads: vec![download],
+            own_group_bytes: 300,
+            other_groups_bytes: u64::MAX,
+        };
         let introduction = Introduction { peer: PeerId([3; 32]), addr: "10.0.0.3:4000".parse().ok()? };
         Some(vec![
             Message::Library(LibraryUpdate {

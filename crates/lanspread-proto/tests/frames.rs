@@ -51,6 +51,8 @@ fn messages() -> Vec<(Message, String)> {
             total_bytes: 2,
             bytes_per_second: 300,
         }],
+        own_group_bytes: 300,
+        other_groups_bytes: 5,
     };
     let (v4, v6) = (
         format!("{}000a0000019221", "aa".repeat(32)),
@@ -87,10 +89,10 @@ fn messages() -> Vec<(Message, String)> {
         ),
         (Message::CatalogPart { serial: 3, offset: 5, part: vec![1, 2] }, "060000001c0305020102".into()),
         (Message::StateWanted, "010000001d".into()),
-        (Message::State(PeerState::default()), "040000001e000000".into()),
+        (Message::State(PeerState::default()), "060000001e0000000000".into()),
         (
             Message::State(state),
-            format!("570000001e01{}0301010467676f6f083230323530313031{c}0102ac02", "dd".repeat(32)),
+            format!("5a0000001e01{}0301010467676f6f083230323530313031{c}0102ac02ac0205", "dd".repeat(32)),
         ),
         (Message::FetchWanted { game: game() }, "060000001f0467676f6f".into()),
         (Message::Progress { content: CONTENT, below: ChunkIndex(300) }, format!("2300000040{c}ac02")),

@@ -123,6 +123,10 @@ pub struct PeerState {
     /// It fetches what it is asked to fetch.
     pub accepts_wants: bool,
     pub downloads: Vec<DownloadState>,
+    /// Bytes of verified chunks that it received from peers of its own group since its start.
+    pub own_group_bytes: u64,
+    /// The same from peers of other groups.
+    pub other_groups_bytes: u64,
 }
 
 /// A download of another peer.

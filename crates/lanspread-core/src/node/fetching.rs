@@ -504,8 +504,7 @@ impl Node {
         let roster = &self.roster;
         // Events and totals count the part of each file, as if small files did not share chunks.
         fetch.credit(peer, || roster.name_of(&peer), finished.len() as u64, place.len, now);
-        self.traffic.received_chunks += 1;
-        self.traffic.received_bytes += place.len;
+        self.count_received(&peer, place.len);
         finished.into_iter().for_each(|event| self.event(event));
         self.announce_chunks(now, game);
         // A follower may await this chunk.

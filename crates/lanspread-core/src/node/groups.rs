@@ -1,5 +1,10 @@
 //! Groups of this peer and of others, as the catalogue in force and their addresses say.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use lanspread_types::PeerId;
+
 use super::Node;
 use crate::groups::Group;
 use crate::roster::RemotePeer;
@@ -12,6 +17,26 @@ impl Node {
     /// Returns the own group as this peer sees it: a machine may have a cable and a wireless link at once.
     pub(super) fn own_group_towards(&self, remote: &RemotePeer) -> Group {
         self.config.catalog.group_of(remote.local_ip.unwrap_or(self.config.addr.ip()))
+    }
+
+    /// Returns the group in which most connected peers see this one.
+    pub(super) fn own_group(&self) -> Group {
+        let mut seen: BTreeMap<Group, usize> = BTreeMap::new();
+        for remote in self.roster.iter() {
+            *seen.entry(self.own_group_towards(remote)).or_default() += 1;
+        }
+        let most = seen.into_iter().min_by_key(|(_, peers)| Reverse(*peers));
+        most.map_or_else(|| self.config.catalog.group_of(self.config.addr.ip()), |(group, _)| group)
+    }
+
+    /// Counts bytes of a chunk that came from this peer.
+    pub(super) fn count_received(&mut self, from: &PeerId, bytes: u64) {
+        self.traffic.received_chunks += 1;
+        self.traffic.received_bytes += bytes;
+        let crossed = |remote: &RemotePeer| self.group_of(remote) != self.own_group_towards(remote);
+        if self.roster.get(from).is_some_and(crossed) {
+            self.traffic.other_groups_bytes += bytes;
+        }
     }
 
     /// Goes by the groups of a new catalogue.

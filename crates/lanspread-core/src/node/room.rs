@@ -45,11 +45,13 @@ impl Node {
         let me = Standing {
             peer: self.config.me,
             name: self.config.name.clone(),
+            group: self.own_group(),
             state: Some(self.own_state(now)),
         };
         let others = self.roster.iter().map(|p| Standing {
             peer: p.id,
             name: p.name.clone(),
+            group: self.group_of(p),
             state: self.room.state(p.id, asked).cloned(),
         });
         let guests: Vec<Standing> = [me].into_iter().chain(others).collect();
@@ -132,6 +134,8 @@ impl Node {
             catalog: self.edition(),
             accepts_wants: self.config.rules.accept_wants,
             downloads: self.fetches.values().filter_map(download).take(DOWNLOADS_PER_STATE_MAX).collect(),
+            own_group_bytes: self.traffic.received_bytes - self.traffic.other_groups_bytes,
+            other_groups_bytes: self.traffic.other_groups_bytes,
         }
     }
 

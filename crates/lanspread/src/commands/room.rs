@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanspread_api::reply::{CatalogInfo, CatalogMode, Guest, OfferedCatalog, Room, RoomGame};
+use lanspread_api::reply::{CatalogInfo, CatalogMode, Guest, OfferedCatalog, Room, RoomGame, RoomGroup};
 
 use super::peers::shortened;
 use crate::show::table::Align::{Left, Right};
@@ -42,6 +42,7 @@ pub fn described(room: &Room) -> Vec<String> {
     for game in &room.games {
         lines.extend(fetching(game, &names));
     }
+    lines.extend(groups(&room.groups));
     lines.extend(remarks(room, &names));
     lines
 }
@@ -98,6 +99,24 @@ fn fetching(game: &RoomGame, names: &BTreeMap<&str, &str>) -> Vec<String> {
     game.fetching.iter().map(fetch).chain(game.other.iter().map(other)).collect()
 }
 
+/// The groups, if there are several.
+fn groups(groups: &[RoomGroup]) -> Vec<String> {
+    if groups.len() < 2 {
+        return Vec::new();
+    }
+    let mut table =
+        Table::new(&[("GROUP", Left), ("PEERS", Right), ("RECEIVED", Right), ("FROM OTHER GROUPS", Right)]);
+    for g in groups {
+        table.row([
+            g.name.clone(),
+            g.peers.to_string(),
+            human::bytes(g.received_bytes),
+            human::bytes(g.from_other_groups_bytes),
+        ]);
+    }
+    table.lines()
+}
+
 fn remarks(room: &Room, names: &BTreeMap<&str, &str>) -> Vec<String> {
     let told = |what: &str, is: fn(&Guest) -> bool| {
         let who: Vec<&str> = room.guests.iter().filter(|g| is(g)).map(|g| name(names, &g.peer_id)).collect();
@@ -126,6 +145,7 @@ mod tests {
         let guest = |id: &str, name: &str| Guest {
             peer_id: id.to_owned(),
             name: name.to_owned(),
+            group: "Row A".to_owned(),
             silent: id == "c",
             catalog_serial: Some(1),
             behind: id == "b",
@@ -156,6 +176,7 @@ mod tests {
         };
         let room = Room {
             guests: vec![guest("a", "ann"), guest("b", "bob"), guest("c", "cem")],
+            groups: vec![row("Row A", 3)],
             games: vec![game],
             games_left_out: 0,
         };
@@ -167,5 +188,22 @@ mod tests {
             &lines[4..],
             ["In the room: 3 peers", "An older catalogue have: bob", "No answer came from: cem"]
         );
+    }
+
+    fn row(name: &str, peers: usize) -> RoomGroup {
+        let (received_bytes, from_other_groups_bytes) = (12 << 30, 1 << 29);
+        RoomGroup { name: name.to_owned(), peers, received_bytes, from_other_groups_bytes }
+    }
+
+    #[test]
+    fn groups_fit_a_terminal_and_are_shown_from_two_on() {
+        let long = row(&"x".repeat(32), 512);
+        assert!(groups(&[row("Row A", 3)]).is_empty(), "one switch");
+        let lines = groups(&[row("10.1.0.0/24", 3), long]);
+        assert!(lines[0].starts_with("GROUP ") && lines[0].ends_with(" PEERS  RECEIVED  FROM OTHER GROUPS"));
+        assert!(
+            lines[1].starts_with("10.1.0.0/24 ") && lines[1].ends_with(" 3    12 GiB            512 MiB")
+        );
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:?}");
     }
 }

@@ -25,6 +25,7 @@ export class RoomPage extends HTMLElement {
   #count = h('p', { class: 'lead' });
   #peers = h('ul', { class: 'peers' });
   #others = h('section', { class: 'card', hidden: true });
+  #groups = h('section', { class: 'card', hidden: true });
   #game = h('select', { 'aria-label': t('Game') });
   #lead = h('p', { class: 'lead' });
   #bar = h('progress', { max: 1, 'aria-hidden': 'true' });
@@ -34,8 +35,8 @@ export class RoomPage extends HTMLElement {
   #willing = h('small', {});
   #ready = h('div', { class: 'ready' }, this.#lead, this.#bar, this.#last, this.#people, h('div', { class: 'row wrap' }, this.#want, this.#willing));
   #address = h('input', { name: 'addr', required: true, placeholder: '192.168.0.7', 'aria-label': t('Address'), autocomplete: 'off' });
-  /** What everybody said last. @type {{guests: Guest[], games: RoomGame[]}} */
-  #said = { guests: [], games: [] };
+  /** What everybody said last. @type {{guests: Guest[], groups: RoomGroup[], games: RoomGame[]}} */
+  #said = { guests: [], groups: [], games: [] };
   /** @type {number | undefined} */
   #next;
   #chosen = false;
@@ -69,7 +70,7 @@ export class RoomPage extends HTMLElement {
           h('p', { class: 'note' }, t('Type the address that their lanspread shows; one of them is enough.')),
           h('form', { class: 'row', onsubmit: connect }, this.#address, h('button', { type: 'submit' }, t('Connect'))),
           h('p', {}, h('button', { type: 'button', onclick: doctor }, t('Why is the room empty?'))))),
-      this.#others);
+      this.#groups, this.#others);
     this.#show();
     this.#ask();
   }
@@ -119,6 +120,7 @@ export class RoomPage extends HTMLElement {
       this.#peers.dataset.shown = text;
       this.#peers.replaceChildren(...cards.map(({ peer, doing, guest }) => card(peer, doing, guest, peer === me)));
     }
+    this.#showGroups();
     this.#showOthers();
     this.#showGames();
   }
@@ -161,6 +163,16 @@ export class RoomPage extends HTMLElement {
     this.#want.hidden = guests.length < 2 || game.ready.length === guests.length;
     this.#willing.hidden = this.#want.hidden;
     say(this.#willing, count(willing, 'One other fetches what is asked for by itself.', '{n} others fetch what is asked for by themselves.'));
+  }
+
+  /** Who is behind which switch, and what crossed between them; nothing in a room with one switch. */
+  #showGroups() {
+    const { groups } = this.#said;
+    this.#groups.hidden = groups.length < 2;
+    const text = JSON.stringify(groups);
+    if (this.#groups.dataset.shown === text) return;
+    this.#groups.dataset.shown = text;
+    this.#groups.replaceChildren(h('h2', {}, t('Groups')), h('ul', { class: 'people wide' }, ...groups.map((group) => h('li', {}, icon('people'), h('span', {}, group.name), h('small', {}, `${count(group.peers, '{n} peer', '{n} peers')} · ${t('{received} received, {crossed} of it from other groups', { received: bytes(group.received_bytes), crossed: bytes(group.from_other_groups_bytes) })}`)))));
   }
 
   /** Those who were heard of and are not here, each with the reason. */

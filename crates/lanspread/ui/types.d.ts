@@ -39,7 +39,8 @@ interface PeerRow {
   [field: string]: any;
 }
 
-interface Guest { peer_id: string; name: string; silent: boolean; catalog_serial: number | null; behind: boolean; accepts_wants: boolean }
+interface Guest { peer_id: string; name: string; group: string; silent: boolean; catalog_serial: number | null; behind: boolean; accepts_wants: boolean }
+interface RoomGroup { name: string; peers: number; received_bytes: number; from_other_groups_bytes: number }
 interface Fetching { peer_id: string; eti_version: string; done_bytes: number; total_bytes: number; bytes_per_second: number; seconds_left: number | null }
 interface RoomGame {
   game_id: string;

@@ -99,7 +99,10 @@ impl Traffic {
         content: &GameContent,
         chunk: ChunkIndex,
     ) -> bool {
-        if failpoint!("never-serve-incoming") || failpoint!("serve-wrong-content") {
+        if failpoint!("never-serve-incoming") {
+            return false;
+        }
+        if failpoint!("serve-wrong-content") {
             return false;
         }
         let Some(bytes) = self.recent().get(content.content_id(), chunk) else { return false };

@@ -11,7 +11,7 @@ use lanspread_sim::plot::{Chart, Line};
 use lanspread_sim::{Fault, Noise, Party, PeerSpec, Report, Spread, World};
 
 /// Plays a party of many peers in virtual time.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 struct Options {
     /// Receivers that click at the same moment; there is one seed more.
     #[arg(long, default_value_t = 6)]
@@ -216,6 +216,21 @@ fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
     let svg =
         chart("Last guest playable", "window of the picker in chunks (of 8193)", "time / bound", true, lines);
     std::fs::write(folder.join("playable-over-window.svg"), svg)?;
+    let mut lines = Vec::new();
+    for (name, tuning) in [("line", Tuning::default()), ("picker", picker())] {
+        let mut points = Vec::new();
+        for groups in [2, 3, 4, 6, 8] {
+            let room = Options { peers: 24, groups, interleaved: true, ..options.clone() };
+            let party = Party { tuning: tuning.clone(), ..room.party(options.seed) };
+            let report = World::new(party).run()?;
+            let most =
+                report.groups.iter().map(|group| group.copies_in.max(group.copies_out)).fold(0.0, f64::max);
+            points.push((groups as f64, most));
+        }
+        lines.push(line(name, points));
+    }
+    let svg = chart("Most copies over one uplink, 24 receivers by turns", "groups", "copies", false, lines);
+    std::fs::write(folder.join("uplinks-over-groups.svg"), svg)?;
     let progress = play(16, Tuning::default())?.progress;
     let row = |at: usize| progress.iter().map(|(t, row)| (t.as_secs_f64(), f64::from(row[at]))).collect();
     let lines = vec![line("fastest", row(2)), line("median", row(1)), line("slowest", row(0))];

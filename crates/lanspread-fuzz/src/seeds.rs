@@ -90,9 +90,7 @@ fn control() -> Vec<Message> {
 
 fn requests() -> Vec<Request> {
     all(|| {
-        let candidates = vec![ChunkIndex(0), ChunkIndex(5)];
-        let chunk =
-            ChunkRequest { id: RequestId(2), game: game()?, content: CONTENT, candidates, fresh_only: true };
+        let chunk = ChunkRequest { id: RequestId(2), game: game()?, content: CONTENT, chunk: ChunkIndex(5) };
         Some(vec![
             Request::Manifest { id: RequestId(1), game: game()?, content: CONTENT },
             Request::Chunk(chunk),

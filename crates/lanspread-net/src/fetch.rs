@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lanspread_types::PeerId;
 use lanspread_types::message::{Request, RequestId, Response};
+use lanspread_types::{ChunkIndex, PeerId};
 use tokio::time::{Instant, timeout};
 
 use crate::complaints::complain;
@@ -118,7 +118,7 @@ struct Open(HashMap<RequestId, Asked>);
 
 enum Asked {
     Manifest,
-    Chunk(Vec<lanspread_types::ChunkIndex>),
+    Chunk(ChunkIndex),
 }
 
 impl Open {
@@ -130,9 +130,9 @@ impl Open {
         };
         match request {
             Request::Manifest { id, .. } => insert(*id, Asked::Manifest),
-            Request::Chunk(request) => insert(request.id, Asked::Chunk(request.candidates.clone())),
+            Request::Chunk(request) => insert(request.id, Asked::Chunk(request.chunk)),
             Request::Follow(request) => {
-                request.each().for_each(|(id, chunk)| insert(id, Asked::Chunk(vec![chunk])));
+                request.each().for_each(|(id, chunk)| insert(id, Asked::Chunk(chunk)));
             }
             Request::Cancel { .. } => {}
         }
@@ -141,7 +141,7 @@ impl Open {
     /// What an answer is, if it fits what was asked.
     fn kind(&self, head: &Response) -> Option<PayloadKind> {
         match (head, self.0.get(&head_id(head))?) {
-            (Response::Chunk { chunk, .. }, Asked::Chunk(candidates)) if candidates.contains(chunk) => {
+            (Response::Chunk { chunk, .. }, Asked::Chunk(asked)) if asked == chunk => {
                 Some(PayloadKind::Chunk(*chunk))
             }
             (Response::Manifest { .. }, Asked::Manifest) => Some(PayloadKind::Manifest),

@@ -92,12 +92,11 @@ fn game() -> GameId {
     GameId::new("ggoo").unwrap()
 }
 
-fn chunk_request(id: u64, candidates: &[u32]) -> Request {
+fn chunk_request(id: u64, chunk: u32) -> Request {
     Request::Chunk(ChunkRequest {
         id: RequestId(id),
         game: game(),
         content: ContentId([7; 32]),
-        candidates: candidates.iter().copied().map(ChunkIndex).collect(),
-        fresh_only: false,
+        chunk: ChunkIndex(chunk),
     })
 }

@@ -213,8 +213,7 @@ impl Guest {
                 id: RequestId(id),
                 game: GameId::new("big").unwrap(),
                 content: self.content,
-                candidates: vec![ChunkIndex(id as u32)],
-                fresh_only: false,
+                chunk: ChunkIndex(id as u32),
             };
             self.endpoint.request(self.server, self.addr, Request::Chunk(request));
         }

@@ -172,7 +172,7 @@ impl Saboteur {
     pub fn output(&mut self, mut output: Output) -> Vec<Output> {
         match &mut output {
             Output::Request { peer, request: Request::Chunk(ask) }
-                if ask.candidates[0].0 % 8 == 0 && failpoint!("ask-twice") =>
+                if ask.chunk.0 % 8 == 0 && failpoint!("ask-twice") =>
             {
                 // Another number, so that it is another request.
                 let again = ChunkRequest { id: RequestId(ask.id.0 | 1 << 40), ..ask.clone() };

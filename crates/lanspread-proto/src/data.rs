@@ -1,16 +1,14 @@
 //! Frames of a data connection: requests one way, heads of answers the other. The payload of an answer is no frame;
 //! its `len` raw bytes follow the head.
 
-use lanspread_types::limits::{
-    CANDIDATES_PER_REQUEST_MAX, CHUNK_BYTES_MAX, CHUNKS_PER_FOLLOW_MAX, MANIFEST_BYTES_MAX,
-};
+use lanspread_types::limits::{CHUNK_BYTES_MAX, CHUNKS_PER_FOLLOW_MAX, MANIFEST_BYTES_MAX};
 use lanspread_types::message::{Request, Response};
 
 use crate::frame::{DecodeError, Frame, Limit, append, fields};
 use crate::registry as number;
 
 impl Frame for Request {
-    /// A chunk request with 64 candidates needs less than 450 bytes.
+    /// A request to follow with 64 chunks needs less than 500 bytes.
     const BYTES_MAX: usize = 1024;
 
     fn number(&self) -> u8 {
@@ -24,15 +22,12 @@ impl Frame for Request {
 
     fn check(&self) -> Result<(), Limit> {
         match self {
-            Self::Chunk(request) => {
-                Limit::check("candidates", request.candidates.len(), 1, CANDIDATES_PER_REQUEST_MAX)
-            }
             Self::Follow(request) => {
                 Limit::check("chunks", request.chunks.len(), 1, CHUNKS_PER_FOLLOW_MAX)?;
                 let last = request.first.0.checked_add(CHUNKS_PER_FOLLOW_MAX as u64);
                 Limit::check("request numbers", usize::from(last.is_none()), 0, 0)
             }
-            Self::Manifest { .. } | Self::Cancel { .. } => Ok(()),
+            Self::Manifest { .. } | Self::Chunk(_) | Self::Cancel { .. } => Ok(()),
         }
     }
 

@@ -73,6 +73,6 @@ mod tests {
     #[test]
     fn golden_bytes() {
         assert_eq!(encode(Role::Control), [0]);
-        assert_eq!(encode(Role::Data), [1, 4, 0]);
+        assert_eq!(encode(Role::Data), [1, 5, 0]);
     }
 }

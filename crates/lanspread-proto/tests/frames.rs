@@ -115,19 +115,13 @@ fn messages() -> Vec<(Message, String)> {
 
 fn requests() -> Vec<(Request, String)> {
     let c = "cc".repeat(32);
-    let chunk = ChunkRequest {
-        id: RequestId(8),
-        game: game(),
-        content: CONTENT,
-        candidates: vec![ChunkIndex(5), ChunkIndex(6)],
-        fresh_only: true,
-    };
+    let chunk = ChunkRequest { id: RequestId(8), game: game(), content: CONTENT, chunk: ChunkIndex(5) };
     vec![
         (
             Request::Manifest { id: RequestId(7), game: game(), content: CONTENT },
             format!("2700000020070467676f6f{c}"),
         ),
-        (Request::Chunk(chunk), format!("2b00000021080467676f6f{c}02050601")),
+        (Request::Chunk(chunk), format!("2800000021080467676f6f{c}05")),
         (Request::Cancel { id: RequestId(8) }, "020000002208".into()),
         (
             Request::Follow(FollowRequest {
@@ -144,8 +138,8 @@ fn requests() -> Vec<(Request, String)> {
 
 fn responses() -> Vec<(Response, String)> {
     use Refusal::{
-        Cancelled, NoSuchChunk, NotDownloaded, NotHad, NothingFresh, OtherContent, OtherLine, OutsidePath,
-        PrivatePath, ReadFailed, TooMany, UnderOperation, UnknownGame,
+        Cancelled, NoSuchChunk, NotDownloaded, NotHad, OtherContent, OtherLine, ReadFailed, TooMany,
+        UnderOperation, UnknownGame,
     };
     let reasons = [
         UnknownGame,
@@ -154,11 +148,8 @@ fn responses() -> Vec<(Response, String)> {
         OtherContent,
         NotHad,
         NoSuchChunk,
-        NothingFresh,
         TooMany,
         ReadFailed,
-        PrivatePath,
-        OutsidePath,
         Cancelled,
         OtherLine,
     ];
@@ -219,8 +210,8 @@ fn party_frames() -> Vec<(PartyFrame, String)> {
 #[test]
 fn golden_bytes_of_a_closed_hello() {
     let party = PartyName::new("friday").unwrap();
-    let bytes = hello::encode_closed(4, 4242, &party).unwrap();
-    assert_eq!(hex(&bytes), "14000000014c414e535052440400921001".to_owned() + "06667269646179");
+    let bytes = hello::encode_closed(5, 4242, &party).unwrap();
+    assert_eq!(hex(&bytes), "14000000014c414e535052440500921001".to_owned() + "06667269646179");
     assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Closed { listen_port: 4242, party }, bytes.len()))));
 }
 
@@ -230,9 +221,9 @@ fn a_hello(protocol: u16) -> Hello {
 
 #[test]
 fn golden_bytes_of_the_hello() {
-    let bytes = hello::encode(&a_hello(4)).unwrap();
-    assert_eq!(hex(&bytes), "13000000014c414e5350524404009210".to_owned() + "0003416e6e0178");
-    assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Hello(a_hello(4)), bytes.len()))));
+    let bytes = hello::encode(&a_hello(5)).unwrap();
+    assert_eq!(hex(&bytes), "13000000014c414e5350524405009210".to_owned() + "0003416e6e0178");
+    assert_eq!(hello::split(&bytes), Ok(Some((Greeting::Hello(a_hello(5)), bytes.len()))));
     for cut in 0..bytes.len() {
         assert_eq!(hello::split(&bytes[..cut]), Ok(None));
     }
@@ -257,17 +248,6 @@ fn limits_hold_in_both_directions() {
     let have = |n| Message::Have { content: CONTENT, chunks: vec![ChunkIndex(0); n] };
     assert!(encode(&have(8192)).is_ok());
     assert!(matches!(encode(&have(8193)), Err(EncodeError::Limit(_))));
-    let request = |n: usize| {
-        Request::Chunk(ChunkRequest {
-            id: RequestId(u64::MAX),
-            game: GameId::new("x".repeat(64)).unwrap(),
-            content: CONTENT,
-            candidates: vec![ChunkIndex(u32::MAX); n],
-            fresh_only: true,
-        })
-    };
-    assert!(encode(&request(64)).is_ok());
-    assert!(matches!(encode(&request(65)), Err(EncodeError::Limit(_))));
     let follow = |first, n: usize| {
         Request::Follow(FollowRequest {
             first: RequestId(first),
@@ -280,8 +260,8 @@ fn limits_hold_in_both_directions() {
     assert!(encode(&follow(u64::MAX - 64, 64)).is_ok());
     let wrong = [follow(1, 0), follow(1, 65), follow(u64::MAX - 63, 1)];
     assert!(wrong.iter().all(|request| matches!(encode(request), Err(EncodeError::Limit(_)))));
-    // No candidates, as a peer without this check would write it.
-    let none = [b"\x29\x00\x00\x00\x21\x08\x04ggoo".as_slice(), &[0xcc; 32], &[0, 0]].concat();
+    // No chunks, as a peer without this check would write it.
+    let none = [b"\x48\x00\x00\x00\x23\x08\x04ggoo".as_slice(), &[0xcc; 32], &[0xee; 32], &[0]].concat();
     assert!(matches!(split::<Request>(&none), Err(DecodeError::Limit { .. })));
     assert!(matches!(split::<Response>(b"\x04\x00\x00\x00\x30\x08\x05\x00"), Err(DecodeError::Limit { .. })));
     assert!(matches!(split::<Message>(&[0, 0, 1, 0]), Err(DecodeError::Length { .. })));

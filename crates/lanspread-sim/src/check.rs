@@ -52,26 +52,19 @@ impl Watcher {
         tuning: &Tuning,
         now: Time,
     ) -> Result<(), String> {
-        let candidates = &request.candidates;
-        if candidates.is_empty() {
-            return Err("a request without candidates".into());
-        }
-        if let Some(chunk) = candidates.iter().find(|&&chunk| !source_had.contains(chunk)) {
+        let chunk = request.chunk;
+        if !source_had.contains(chunk) {
             return Err(format!("chunk {chunk} was asked of a peer that does not have it"));
         }
-        if let Some(chunk) = candidates.iter().find(|&&chunk| had.contains(chunk)) {
+        if had.contains(chunk) {
             return Err(format!("chunk {chunk} was asked for although it is here"));
         }
-        let &[only] = candidates.as_slice() else { return Ok(()) };
-        if request.fresh_only {
-            return Ok(());
-        }
-        self.by_id.insert(request.id, only);
-        if let Some(before) = self.asked.insert(only, now) {
+        self.by_id.insert(request.id, chunk);
+        if let Some(before) = self.asked.insert(chunk, now) {
             self.second_requests += 1;
             let endgame = had.len() - had.count() <= tuning.endgame_chunks;
             if !endgame && now.since(before) < tuning.late_min {
-                return Err(format!("chunk {only} was asked for twice, neither late nor in the endgame"));
+                return Err(format!("chunk {chunk} was asked for twice, neither late nor in the endgame"));
             }
         }
         Ok(())

@@ -71,8 +71,6 @@ struct Options {
     #[arg(long)]
     swarm_requests: Option<usize>,
     #[arg(long)]
-    wishes: Option<usize>,
-    #[arg(long)]
     pause: Option<f64>,
     #[arg(long)]
     depth: Option<usize>,
@@ -155,9 +153,6 @@ impl Options {
         }
         if let Some(requests) = self.swarm_requests {
             tuning.swarm_requests = requests;
-        }
-        if let Some(wishes) = self.wishes {
-            tuning.wishes = wishes;
         }
         if let Some(pause) = self.pause {
             tuning.busy_pause_chunks = pause;

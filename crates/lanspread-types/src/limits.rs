@@ -2,7 +2,7 @@
 
 crate::limits! {
 /// Version of the peer protocol. Peers with different numbers show each other, but exchange nothing.
-pub const PROTOCOL_VERSION: u16 = 4;
+pub const PROTOCOL_VERSION: u16 = 5;
 
 /// Longest game id, in bytes.
 pub const GAME_ID_BYTES_MAX: usize = 64;
@@ -55,8 +55,6 @@ pub const GAMES_PER_LIBRARY_MESSAGE_MAX: usize = 256;
 pub const CHUNKS_PER_HAVE_MAX: usize = 8192;
 /// Most bytes of a bitmap in one have-map message; a larger map is sent in several parts.
 pub const HAVE_MAP_BYTES_MAX: usize = 32 << 10;
-/// Most candidates in one chunk request.
-pub const CANDIDATES_PER_REQUEST_MAX: usize = 64;
 /// Most requests that one receiver may have waiting at one source.
 pub const REQUESTS_PER_SOURCE_MAX: usize = 64;
 /// Most chunks in one request to follow.

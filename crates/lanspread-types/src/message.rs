@@ -240,17 +240,13 @@ impl Request {
     }
 }
 
-/// Asks for *one* of several chunks. The source sends the one that it has sent to others least often (the earliest of
-/// those), so receivers that know nothing of each other's requests still draw different chunks from one seed.
+/// Asks for one chunk, which the source has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkRequest {
     pub id: RequestId,
     pub game: GameId,
     pub content: ContentId,
-    /// In order of preference; at least one.
-    pub candidates: Vec<ChunkIndex>,
-    /// Only a chunk that the source has not yet sent to anybody; [`Refusal::NothingFresh`] if there is none.
-    pub fresh_only: bool,
+    pub chunk: ChunkIndex,
 }
 
 /// Asks for *each* of these chunks, in order, as soon as the source has it. A follower sends it to its upstream.
@@ -292,20 +288,14 @@ pub enum Refusal {
     UnderOperation,
     #[error("the game has another content here")]
     OtherContent,
-    #[error("none of these chunks is here")]
+    #[error("the chunk is not here")]
     NotHad,
     #[error("there is no such chunk")]
     NoSuchChunk,
-    #[error("each of these chunks was already sent to somebody")]
-    NothingFresh,
     #[error("too many requests are waiting")]
     TooMany,
     #[error("the file could not be read")]
     ReadFailed,
-    #[error("the path is private")]
-    PrivatePath,
-    #[error("the path leads out of the game's folder")]
-    OutsidePath,
     #[error("the request was cancelled")]
     Cancelled,
     #[error("this source feeds another line")]

@@ -381,8 +381,7 @@ impl Node {
             return true;
         }
         let Some((peer, request)) = transfer.swarm.next_request(now, &mut next_id) else { return false };
-        let place = request.candidates.first().and_then(|&chunk| transfer.content.manifest().place(chunk));
-        let bytes = place.map_or(0, |place| place.len);
+        let bytes = manifest.place(request.chunk).map_or(0, |place| place.len);
         fetch.turn = request.id.0;
         self.note_request(now, game, (peer, request.id), bytes);
         self.outbox.push_back(Output::from((peer, request)));
@@ -584,10 +583,11 @@ impl Node {
         }
         transfer.announced_at = now;
         let chunks = std::mem::take(&mut transfer.unannounced);
-        // Those who download it, too; and the seeds, so that they know what they need not send to anybody else.
-        let listens = |p: &&RemotePeer| p.is_interested(content) || transfer.swarm.is_seed(p.id);
+        // Those who download it, too; and in a line the seeds, one of which is the placer.
+        let in_line = transfer.swarm.is_in_line();
+        let listens = |p: &&RemotePeer| p.is_interested(content) || in_line && transfer.swarm.is_seed(p.id);
         let conns: Vec<_> = self.roster.iter().filter(listens).map(|p| p.conn).collect();
-        if transfer.swarm.is_in_line() {
+        if in_line {
             // Chunks arrive in order, so one number tells them all. Nobody depends on it while the line moves.
             transfer.have_interval = PROGRESS_NEWS_INTERVAL.max(conns.len() as u32 * PROGRESS_NEWS_EACH);
             let below = transfer.swarm.have_below();

@@ -181,7 +181,6 @@ impl Node {
             Message::Place(place) => self.placed(now, id, &place),
             Message::HaveMap(map) => self.have_map(now, id, map),
             Message::Have { content, chunks } => {
-                self.uplink.announced(&id, &content, &chunks, now);
                 if let Some(transfer) = self.transfer_of(content) {
                     transfer.swarm.source_has(id, &chunks, now);
                     self.pump_fetches(now);

@@ -25,7 +25,7 @@ fn crowd(fellows: u8) -> Download {
 }
 
 fn first(asked: &[(PeerId, ChunkRequest)]) -> (PeerId, u32) {
-    (asked[0].0, asked[0].1.candidates[0].0)
+    (asked[0].0, asked[0].1.chunk.0)
 }
 
 #[test]
@@ -35,10 +35,10 @@ fn from_seeds_alone_everything_comes_in_order() {
     let mut order = Vec::new();
     for step in 0..32 {
         let mut asked = requests(&mut download, at(step), &mut ids);
-        order.extend(asked.iter().map(|(_, request)| request.candidates[0].0));
+        order.extend(asked.iter().map(|(_, request)| request.chunk.0));
         assert_eq!(download.window_range().start, download.first_missing().unwrap().0);
         for (source, request) in asked.drain(..) {
-            assert!(download.stored(source, request.id, request.candidates[0], at(step)).new);
+            assert!(download.stored(source, request.id, request.chunk, at(step)).new);
         }
         if download.is_complete() {
             break;
@@ -78,46 +78,51 @@ fn no_more_is_asked_of_all_fellows_together_than_they_can_answer_soon() {
     assert_eq!(requests(&mut download, at(0), &mut 0).len(), picker().swarm_requests);
 }
 
+/// Fellows that know nothing of each other's requests rarely ask a seed for the same chunk. Each asks for one at first, so a
+/// liar costs one chunk.
 #[test]
-fn a_scarce_seed_has_one_wish_until_it_has_proved_itself_and_then_two() {
-    let (mut download, mut ids) = (crowd(2), 0);
-    let asked = requests(&mut download, at(0), &mut ids);
-    assert_eq!(asked.len(), 1, "a liar costs one chunk");
-    download.stored(peer(1), asked[0].1.id, ChunkIndex(0), at(10));
-    let asked = requests(&mut download, at(10), &mut ids);
-    assert_eq!(asked.len(), 2);
-    download.failed(peer(1), asked[0].1.id, Failure::Refused(Refusal::TooMany), at(11));
-    assert_eq!(requests(&mut download, at(11), &mut ids).len(), 0, "not while it rests");
-    download.stored(peer(1), asked[1].1.id, ChunkIndex(1), at(12));
-    assert_eq!(requests(&mut download, at(12), &mut ids).len(), 0);
-    assert_eq!(requests(&mut download, at(300), &mut ids).len(), 2);
-}
-
-#[test]
-fn what_the_seed_has_sent_to_others_is_wished_for_again_when_they_keep_it() {
-    // Where chunks take long, they take long to the others, too.
-    for (takes, patience) in [(10, 200), (400, 800)] {
-        let (mut download, mut ids) = (crowd(2), 0);
-        let first = requests(&mut download, at(0), &mut ids).remove(0).1;
-        download.stored(peer(1), first.id, ChunkIndex(0), at(takes));
-        let wishes = requests(&mut download, at(takes), &mut ids);
-        for (_, wish) in &wishes {
-            download.failed(peer(1), wish.id, Failure::Refused(Refusal::NothingFresh), at(takes));
-        }
-        assert_eq!(requests(&mut download, at(takes), &mut ids).len(), 0);
-        assert_eq!(download.next_wakeup(), Some(at(takes + patience)));
-        assert_eq!(requests(&mut download, at(takes + patience - 1), &mut ids).len(), 0);
-        let again = requests(&mut download, at(takes + patience), &mut ids);
-        assert_eq!(again[0].1.candidates, wishes[0].1.candidates);
+fn fellows_draw_different_chunks_from_a_seed() {
+    let mut times = [0; 32];
+    for seed in 0..1600 {
+        let mut download = Download::new(content(32), ChunkSet::empty(32), seed, picker());
+        download.add_source(peer(1), ChunkSet::full(32), at(0));
+        download.add_fellow(peer(2), at(0));
+        let asked = requests(&mut download, at(0), &mut 0);
+        assert_eq!(asked.len(), 1);
+        times[first(&asked).1 as usize] += 1;
     }
+    assert!(times.iter().all(|n| (25..80).contains(n)), "{times:?}");
+}
+
+/// A seed is asked for what no fellow has, and for the rest once there is nothing else.
+#[test]
+fn seed_is_asked_first_for_what_no_fellow_has() {
+    let (mut download, mut ids) = (crowd(1), 0);
+    let all_but_two: Vec<ChunkIndex> = (0..30).map(ChunkIndex).collect();
+    download.source_has(peer(2), &all_but_two, at(0));
+    let mut of_seed = Vec::new();
+    for step in 0..32 {
+        for (source, request) in requests(&mut download, at(step), &mut ids) {
+            if source == peer(1) {
+                of_seed.push(request.chunk.0);
+                download.stored(source, request.id, request.chunk, at(step));
+            }
+        }
+    }
+    of_seed[..2].sort_unstable();
+    assert!(of_seed[..2] == [30, 31] && of_seed.len() == 31, "the fellow keeps one: {of_seed:?}");
 }
 
 #[test]
-fn nothing_is_wished_for_that_there_is_no_room_for() {
-    let mut download = crowd(2);
+fn nothing_is_asked_for_that_there_is_no_room_for() {
+    let (mut download, mut ids) = (crowd(2), 0);
     download.set_limit(10);
-    let wish = requests(&mut download, at(0), &mut 0).remove(0).1;
-    assert_eq!(wish.candidates.iter().map(|c| c.0).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+    for step in 0..10 {
+        for (source, request) in requests(&mut download, at(step), &mut ids) {
+            download.stored(source, request.id, request.chunk, at(step));
+        }
+    }
+    assert_eq!((download.had().count(), download.have_below()), (10, ChunkIndex(10)));
 }
 
 #[test]
@@ -133,14 +138,14 @@ fn the_window_grows_with_those_who_download_us_included_and_the_finished_not() {
 #[test]
 fn a_late_chunk_is_asked_of_whoever_gets_it_and_of_nobody_who_has_not_got_it() {
     let (mut download, mut ids) = (crowd(1), 0);
-    let wish = requests(&mut download, at(0), &mut ids).remove(0).1;
-    download.started(peer(1), wish.id, ChunkIndex(5), at(1));
+    let asked = requests(&mut download, at(0), &mut ids).remove(0).1;
+    download.started(peer(1), asked.id, asked.chunk, at(1));
     assert_eq!(requests(&mut download, at(1), &mut ids).len(), 0);
     let late = download.next_wakeup().unwrap();
     assert_eq!(requests(&mut download, late, &mut ids).len(), 0, "the fellow has nothing");
     assert!(download.is_settled(late) && download.next_wakeup().is_none_or(|next| next > late));
-    download.source_has(peer(2), &[ChunkIndex(5)], late);
-    assert_eq!(first(&requests(&mut download, late, &mut ids)), (peer(2), 5));
+    download.source_has(peer(2), &[asked.chunk], late);
+    assert_eq!(first(&requests(&mut download, late, &mut ids)), (peer(2), asked.chunk.0));
 }
 
 /// Five slow sources are busy with two chunks each, and a fast one has brought all the rest.
@@ -149,7 +154,7 @@ fn with_the_very_last_chunks_a_much_faster_source_helps_once_each() {
     let (mut download, mut ids) = (download(40), 0);
     (1..6).for_each(|n| download.add_source(peer(n), ChunkSet::full(40), at(0)));
     for (source, request) in requests(&mut download, at(0), &mut ids) {
-        download.stored(source, request.id, request.candidates[0], at(1000));
+        download.stored(source, request.id, request.chunk, at(1000));
     }
     let mut slow = requests(&mut download, at(1000), &mut ids);
     assert_eq!(slow.len(), 10);
@@ -162,7 +167,7 @@ fn with_the_very_last_chunks_a_much_faster_source_helps_once_each() {
         }
         for (source, request) in std::mem::take(&mut asked) {
             assert_eq!(source, fast);
-            download.stored(source, request.id, request.candidates[0], at(ms));
+            download.stored(source, request.id, request.chunk, at(ms));
             asked.extend(requests(&mut download, at(ms), &mut ids));
         }
     }
@@ -171,21 +176,20 @@ fn with_the_very_last_chunks_a_much_faster_source_helps_once_each() {
     let mut arrives = |download: &mut Download, times| {
         for (source, request) in slow.drain(..times) {
             now += 300;
-            download.stored(source, request.id, request.candidates[0], at(now));
+            download.stored(source, request.id, request.chunk, at(now));
         }
         requests(download, at(now), &mut ids)
     };
     assert_eq!(arrives(&mut download, 5), []);
     let mut helped = arrives(&mut download, 1);
-    helped.sort_by_key(|(_, request)| request.candidates[0]);
+    helped.sort_by_key(|(_, request)| request.chunk);
     assert!(helped.iter().all(|(source, _)| *source == fast));
-    let chunks: Vec<ChunkIndex> = helped.iter().map(|(_, request)| request.candidates[0]).collect();
+    let chunks: Vec<ChunkIndex> = helped.iter().map(|(_, request)| request.chunk).collect();
     assert_eq!(chunks, download.had().missing_from(0).collect::<Vec<_>>());
 }
 
-/// Who did not answer last time is tried with one chunk: by name, unless he is a seed that others need more.
 #[test]
-fn who_is_tried_again_is_asked_as_he_would_be_otherwise() {
+fn who_did_not_answer_is_tried_with_one_chunk() {
     let tried_again = |download: &mut Download, n: u8| {
         let mut ids = 0;
         let mut asked = requests(download, at(0), &mut ids);
@@ -193,16 +197,13 @@ fn who_is_tried_again_is_asked_as_he_would_be_otherwise() {
         download.failed(peer(n), asked[0].1.id, Failure::Lost, at(0));
         let mut asked = requests(download, at(1000), &mut ids);
         asked.retain(|(source, _)| *source == peer(n));
-        let [(_, request)] = &asked[..] else { panic!("{asked:?}") };
-        assert_eq!(request.candidates.len(), 1);
-        request.fresh_only
+        asked.len()
     };
-    let mut alone = crowd(0);
-    assert!(!tried_again(&mut alone, 1));
-    assert!(tried_again(&mut crowd(2), 1));
+    assert_eq!(tried_again(&mut crowd(0), 1), 1);
+    assert_eq!(tried_again(&mut crowd(2), 1), 1);
     let mut fellow = crowd(2);
     fellow.source_has(peer(2), &[ChunkIndex(3)], at(0));
-    assert!(!tried_again(&mut fellow, 2));
+    assert_eq!(tried_again(&mut fellow, 2), 1);
 }
 
 /// A fellow who delivered one chunk in that time.
@@ -260,7 +261,7 @@ fn one_is_done(to_go: u32, ids: &mut u64) -> (Download, Vec<(PeerId, ChunkReques
     (1..3).for_each(|n| download.add_source(peer(n), ChunkSet::full(64), at(0)));
     download.set_limit(2);
     for (source, request) in requests(&mut download, at(0), ids) {
-        download.stored(source, request.id, request.candidates[0], at(100 * u64::from(source.0[0])));
+        download.stored(source, request.id, request.chunk, at(100 * u64::from(source.0[0])));
     }
     download.set_limit(2 + 2 * (2 + to_go));
     let (mut now, mut open) = (200, Vec::new());
@@ -269,7 +270,7 @@ fn one_is_done(to_go: u32, ids: &mut u64) -> (Download, Vec<(PeerId, ChunkReques
         now += 200;
         let next = open.iter().position(|(source, _)| *source == peer(2)).unwrap();
         let (source, request) = open.remove(next);
-        download.stored(source, request.id, request.candidates[0], at(now));
+        download.stored(source, request.id, request.chunk, at(now));
     }
     (download, open, now)
 }

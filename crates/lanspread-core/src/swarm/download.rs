@@ -3,7 +3,6 @@
 mod choose;
 mod follow;
 mod ledger;
-mod promise;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,7 +15,6 @@ use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId, failpoint};
 use self::follow::Following;
 pub use self::follow::LineAction;
 use self::ledger::{RATE_UNKNOWN, usual_rate};
-use self::promise::Promises;
 use super::availability::Availability;
 use super::doubt::{Doubt, IMPOSTORS_MAX};
 use super::requests::{RequestKey, Requests};
@@ -47,10 +45,6 @@ pub struct Download {
     following: Following,
     /// Which of several seeds is asked for a place.
     order: u64,
-    /// Chunks that a scarce seed says it has sent to another peer.
-    promises: Promises,
-    /// Chunks of a wish that a seed could not fulfil, because it has one of them in name only: each is wished for alone.
-    doubtful: BTreeSet<ChunkIndex>,
     /// The sources that had everything from the start, in an order that all peers share.
     seeds: Vec<PeerId>,
     /// The other sources, how many of them are still downloading, and the requests at all of them.
@@ -80,14 +74,14 @@ struct Quiet {
     until: Option<Time>,
 }
 
-/// What to make of the chunk that a source has chosen.
+/// What to make of a chunk that begins to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartCheck {
     /// It is wanted.
     Wanted,
     /// It came from elsewhere in the meantime, or the source was removed: the bytes may be thrown away unread.
     Unneeded,
-    /// It is none of the candidates: the source breaks the protocol.
+    /// It is not the chunk that was asked for: the source breaks the protocol.
     Breach,
 }
 
@@ -125,8 +119,6 @@ impl Download {
             unneeded: BTreeMap::new(),
             following: Following::default(),
             order: rng.next_u64(),
-            promises: Promises::default(),
-            doubtful: BTreeSet::new(),
             seeds: Vec::new(),
             fellows: 0,
             downloading: 0,
@@ -228,9 +220,7 @@ impl Download {
             if let Some(asked) = self.end(&key)
                 && failpoint!("forget-in-flight")
             {
-                for chunk in asked.candidates {
-                    self.had.insert(chunk);
-                }
+                self.had.insert(asked.chunk);
             }
         }
         if let Some(source) = self.sources.remove(&peer) {
@@ -238,10 +228,6 @@ impl Download {
                 self.availability.remove_all(&source.has);
             }
             self.remember_doubt(peer, &source);
-            // What a seed had sent to this one alone is to be wished for again.
-            if !source.seed {
-                self.promises.expect_again();
-            }
         }
         self.quiet.settled = false;
         self.recount();
@@ -324,25 +310,21 @@ impl Download {
         peers
     }
 
-    /// A source has chosen this chunk; its bytes follow.
+    /// A source sends this chunk; its bytes follow.
     pub fn started(&mut self, peer: PeerId, id: RequestId, chunk: ChunkIndex, now: Time) -> StartCheck {
         self.now = now;
         let key = (peer, id);
         let Some(asked) = self.requests.get(&key) else { return StartCheck::Unneeded };
         self.quiet.settled = false;
-        if !asked.candidates.contains(&chunk) || asked.chunk.is_some_and(|expected| expected != chunk) {
+        if asked.chunk != chunk {
             return StartCheck::Breach;
         }
-        let open_wish = asked.is_open_wish();
         self.count_again(&key);
         let bytes = self.requests.get(&key).map_or(0, |asked| asked.bytes);
         let transfer = self.sources[&peer].backlog(0, self.usual_rate);
         let late_at = self.late_at(transfer.max(bytes as f64 / self.usual_rate));
-        self.requests.assign(&key, chunk, late_at);
+        self.requests.start(&key, late_at);
         self.answered(peer);
-        if open_wish && let Some(source) = self.sources.get_mut(&peer) {
-            source.wishes -= 1;
-        }
         if self.had.contains(chunk) {
             self.requests.drop_wanted(&key);
             self.cancels.push_back(key);
@@ -368,11 +350,7 @@ impl Download {
         self.quiet.settled = false;
         let new = self.had.insert(chunk);
         self.fed_by(peer);
-        if new {
-            self.promises.remove(chunk);
-        } else {
-            self.duplicates += 1;
-        }
+        self.duplicates += u64::from(!new);
         for key in self.requests.bringing(chunk) {
             if self.requests.get(&key).is_some_and(|asked| asked.started) {
                 self.unneeded.insert(key, now);
@@ -390,28 +368,17 @@ impl Download {
         match why {
             Failure::Lost => {
                 if failpoint!("forget-in-flight") {
-                    for chunk in asked.candidates {
-                        self.had.insert(chunk);
-                    }
+                    self.had.insert(asked.chunk);
                 }
                 return self.lost(peer);
             }
             Failure::Corrupt | Failure::Refused(_) => self.answered(peer),
         }
         let cancelled = asked.dropped && matches!(why, Failure::Refused(Refusal::Cancelled));
-        let nothing_fresh = matches!(why, Failure::Refused(Refusal::NothingFresh));
         match why {
-            Failure::Refused(Refusal::NotHad | Refusal::NoSuchChunk | Refusal::ReadFailed)
-                if asked.candidates.len() > 1 =>
-            {
-                self.doubtful.extend(asked.candidates);
-            }
             Failure::Corrupt
             | Failure::Refused(Refusal::NotHad | Refusal::NoSuchChunk | Refusal::ReadFailed) => {
-                self.lacks(peer, &asked.candidates);
-            }
-            Failure::Refused(Refusal::NothingFresh) => {
-                self.promised(peer, asked.candidates);
+                self.lacks(peer, asked.chunk);
             }
             Failure::Refused(Refusal::Cancelled) if cancelled => {}
             Failure::Refused(Refusal::TooMany) => {
@@ -426,7 +393,7 @@ impl Download {
             self.refused_to_follower(peer);
         }
         // After the pause that the refusal itself calls for: that of a doubted source is longer.
-        if !cancelled && !nothing_fresh {
+        if !cancelled {
             self.refused_in_vain(peer, matches!(why, Failure::Refused(Refusal::TooMany)));
         }
     }

@@ -16,8 +16,7 @@ fn set(all: u32, of: &[u32]) -> ChunkSet {
     set
 }
 
-/// A download that knows a seed, number 1, and fellows from 2 on who have nothing yet: too many for the seed to name
-/// the chunks that it should send.
+/// A download that knows a seed, number 1, and fellows from 2 on who have nothing yet.
 fn crowd(all: u32, fellows: u8) -> Download {
     let mut download = download(all);
     download.add_source(peer(1), ChunkSet::full(all), at(0));
@@ -25,36 +24,36 @@ fn crowd(all: u32, fellows: u8) -> Download {
     download
 }
 
-/// What was asked of one of them, in short.
-fn asked_of(asked: &[(PeerId, ChunkRequest)], n: u8) -> Vec<Vec<u32>> {
-    let of = asked.iter().filter(|(source, _)| *source == peer(n));
-    of.map(|(_, request)| request.candidates.iter().map(|c| c.0).collect()).collect()
+/// The chunks that were asked of one of them.
+fn asked_of(asked: &[(PeerId, ChunkRequest)], n: u8) -> Vec<u32> {
+    asked.iter().filter(|(source, _)| *source == peer(n)).map(|(_, request)| request.chunk.0).collect()
 }
 
 /// Two hundred guests tell each other of every chunk. What comes of it is looked at only where it makes a difference.
 #[test]
 fn news_wakes_a_download_only_if_something_can_be_asked_that_could_not_before() {
     let (mut download, mut ids) = (crowd(200, 2), 0);
-    let wish = requests(&mut download, at(0), &mut ids).remove(0).1;
-    download.started(peer(1), wish.id, ChunkIndex(5), at(1));
+    let first = requests(&mut download, at(0), &mut ids).remove(0).1;
+    download.started(peer(1), first.id, first.chunk, at(1));
+    let [one, other] = [1, 2].map(|n| (first.chunk.0 + n) % 96);
     let window = download.window_range();
     assert!(requests(&mut download, at(1), &mut ids).is_empty() && window.end < 150);
-    for useless in [window.end, window.end + 1, 5] {
+    for useless in [window.end, window.end + 1, first.chunk.0] {
         download.source_has(peer(2), &chunks(&[useless]), at(2));
         assert!(download.is_settled(at(2)), "{useless} is too far ahead, or on its way");
     }
-    download.source_has(peer(2), &chunks(&[7, 150]), at(3));
+    download.source_has(peer(2), &chunks(&[one, 150]), at(3));
     assert!(!download.is_settled(at(3)));
     let asked = requests(&mut download, at(3), &mut ids);
-    assert_eq!((asked.len(), asked_of(&asked, 2)), (1, vec![vec![7]]));
+    assert_eq!((asked.len(), asked_of(&asked, 2)), (1, vec![one]));
     // It has one thing to do already, and of what it can do nothing is known.
-    download.source_has(peer(2), &chunks(&[8]), at(4));
+    download.source_has(peer(2), &chunks(&[other]), at(4));
     assert_eq!(requests(&mut download, at(4), &mut ids).len(), 0);
-    download.source_has(peer(2), &chunks(&[8]), at(5));
+    download.source_has(peer(2), &chunks(&[other]), at(5));
     assert!(download.is_settled(at(5)), "it has been said before");
-    download.stored(peer(1), wish.id, ChunkIndex(5), at(6));
+    download.stored(peer(1), first.id, first.chunk, at(6));
     requests(&mut download, at(6), &mut ids);
-    download.source_has(peer(3), &chunks(&[5]), at(7));
+    download.source_has(peer(3), &[first.chunk], at(7));
     assert!(download.is_settled(at(7)), "it is here");
 }
 
@@ -69,9 +68,9 @@ fn while_enough_is_asked_of_fellows_what_another_one_has_can_wait() {
     download.source_has(peer(most), &chunks(&[40]), at(1));
     assert!(download.is_settled(at(1)));
     let (source, request) = &asked[0];
-    download.stored(*source, request.id, request.candidates[0], at(2));
+    download.stored(*source, request.id, request.chunk, at(2));
     let next = requests(&mut download, at(2), &mut ids);
-    assert_eq!((next.len(), asked_of(&next, most)), (1, vec![vec![40]]));
+    assert_eq!((next.len(), asked_of(&next, most)), (1, vec![40]));
 }
 
 #[test]
@@ -84,19 +83,20 @@ fn who_has_nothing_to_wait_for_hears_of_everything() {
 }
 
 #[test]
-fn a_chunk_that_a_seed_has_chosen_is_asked_elsewhere_when_it_is_late_and_not_before() {
+fn a_chunk_that_is_coming_is_asked_elsewhere_when_it_is_late_and_not_before() {
     let (mut download, mut ids) = (crowd(32, 1), 0);
-    let wish = requests(&mut download, at(0), &mut ids).remove(0).1;
-    download.started(peer(1), wish.id, ChunkIndex(5), at(1));
+    let first = requests(&mut download, at(0), &mut ids).remove(0).1;
+    let chunk = first.chunk;
+    download.started(peer(1), first.id, chunk, at(1));
     assert!(requests(&mut download, at(1), &mut ids).is_empty());
-    download.source_has(peer(2), &chunks(&[5]), at(2));
+    download.source_has(peer(2), &[chunk], at(2));
     assert!(requests(&mut download, at(2), &mut ids).is_empty(), "it is on its way");
     assert!(download.next_wakeup().is_some_and(|late| late <= at(1000)), "{:?}", download.next_wakeup());
     let asked = requests(&mut download, at(1000), &mut ids);
-    assert_eq!(asked_of(&asked, 2), [[5]]);
-    assert!(download.stored(peer(2), asked[0].1.id, ChunkIndex(5), at(1001)).new);
-    assert!(download.cancels().any(|cancel| cancel == (peer(1), wish.id)));
-    assert!(!download.stored(peer(1), wish.id, ChunkIndex(5), at(1002)).new);
+    assert_eq!(asked_of(&asked, 2), [chunk.0]);
+    assert!(download.stored(peer(2), asked[0].1.id, chunk, at(1001)).new);
+    assert!(download.cancels().any(|cancel| cancel == (peer(1), first.id)));
+    assert!(!download.stored(peer(1), first.id, chunk, at(1002)).new);
     assert_eq!(download.duplicates(), 1);
 }
 
@@ -107,13 +107,13 @@ fn a_source_that_drips_what_is_not_needed_any_more_is_cut_off() {
     (1..=2).for_each(|n| download.add_source(peer(n), ChunkSet::full(8), at(0)));
     let asked = requests(&mut download, at(0), &mut ids);
     let (slow, request) = asked[0].clone();
-    let chunk = request.candidates[0];
+    let chunk = request.chunk;
     download.started(slow, request.id, chunk, at(1));
     let helper = if slow == peer(1) { peer(2) } else { peer(1) };
     let mut next: Vec<_> = asked.into_iter().filter(|(source, _)| *source == helper).collect();
     while !download.had().contains(chunk) {
         for (_, request) in next.drain(..) {
-            download.stored(helper, request.id, request.candidates[0], at(5010));
+            download.stored(helper, request.id, request.chunk, at(5010));
         }
         next = requests(&mut download, at(5010), &mut ids);
         next.retain(|(source, _)| *source == helper);
@@ -124,25 +124,26 @@ fn a_source_that_drips_what_is_not_needed_any_more_is_cut_off() {
     assert!(download.stuck_sources(at(60_000)).is_empty(), "once");
 }
 
-/// A scarce seed is asked for what nobody else has. A copy that is gone must not count for ever, or nobody gets it.
+/// A seed is asked first for what no fellow has. A copy that is gone must not count for ever, or that chunk comes last.
 #[test]
 fn a_copy_that_is_gone_is_asked_of_the_seed_again() {
     for leaves in [true, false] {
         let (mut download, mut ids) = (crowd(16, 2), 0);
+        let all_but_three: Vec<u32> = (0..16).filter(|chunk| *chunk != 3).collect();
         download.add_source(peer(2), set(16, &[3]), at(0));
+        download.add_source(peer(3), set(16, &all_but_three), at(0));
         let asked = requests(&mut download, at(0), &mut ids);
-        assert_eq!(asked_of(&asked, 2), [[3]]);
-        let (_, wish) = asked.iter().find(|(source, _)| *source == peer(1)).unwrap();
-        assert!(!wish.candidates.contains(&ChunkIndex(3)), "a fellow has it");
+        assert_eq!(asked_of(&asked, 2), [3]);
+        let (_, of_seed) = asked.iter().find(|(source, _)| *source == peer(1)).unwrap();
         if leaves {
             download.remove_source(peer(2));
         } else {
             let (_, request) = asked.iter().find(|(source, _)| *source == peer(2)).unwrap();
             download.failed(peer(2), request.id, Failure::Refused(Refusal::NotHad), at(1));
         }
-        download.stored(peer(1), wish.id, ChunkIndex(0), at(1));
-        let wishes = asked_of(&requests(&mut download, at(1), &mut ids), 1);
-        assert!(!wishes.is_empty() && wishes.iter().all(|w| w.contains(&3)), "{leaves}: {wishes:?}");
+        download.stored(peer(1), of_seed.id, of_seed.chunk, at(1));
+        let asked = asked_of(&requests(&mut download, at(1), &mut ids), 1);
+        assert_eq!(asked.first(), Some(&3), "{leaves}: {asked:?}");
     }
 }
 
@@ -154,7 +155,7 @@ fn the_rarest_chunk_goes_first_however_often_it_is_announced() {
     (0..5).for_each(|_| download.source_has(peer(2), &chunks(&[9]), at(1)));
     (2..5).for_each(|n| download.source_has(peer(n), &chunks(&[4]), at(1)));
     let first = requests(&mut download, at(2), &mut 0).remove(0);
-    assert_eq!((first.0, &first.1.candidates[..]), (peer(2), &chunks(&[9])[..]));
+    assert_eq!((first.0, first.1.chunk), (peer(2), ChunkIndex(9)));
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn who_is_turned_away_comes_back_when_half_a_chunks_time_is_over() {
     let (mut download, mut ids) = (download(32), 0);
     download.add_source(peer(1), ChunkSet::full(32), at(0));
     let first = requests(&mut download, at(0), &mut ids).remove(0).1;
-    download.stored(peer(1), first.id, first.candidates[0], at(100));
+    download.stored(peer(1), first.id, first.chunk, at(100));
     let next = requests(&mut download, at(100), &mut ids).remove(0).1;
     download.failed(peer(1), next.id, Failure::Refused(Refusal::TooMany), at(100));
     assert!(requests(&mut download, at(149), &mut ids).is_empty());
@@ -202,7 +203,7 @@ fn what_is_taken_back_from_a_silent_source_is_free_for_others() {
     assert_eq!(download.cancels().collect::<Vec<_>>(), [(peer(1), first.id)]);
     download.add_source(peer(2), ChunkSet::full(32), at(60_001));
     let asked = requests(&mut download, at(60_001), &mut ids);
-    assert_eq!(asked_of(&asked, 2), [[first.candidates[0].0]]);
+    assert_eq!(asked_of(&asked, 2), [first.chunk.0]);
 }
 
 #[test]
@@ -222,7 +223,7 @@ fn what_is_on_its_way_is_counted_to_the_byte_and_bounded() {
     let asked = requests(&mut download, at(0), &mut ids);
     assert_eq!((asked.len(), download.bytes_in_flight()), (3, 3 * CHUNK));
     for (left, (source, request)) in (0..3).rev().zip(&asked) {
-        download.stored(*source, request.id, request.candidates[0], at(1));
+        download.stored(*source, request.id, request.chunk, at(1));
         assert_eq!(download.bytes_in_flight(), left * CHUNK);
     }
 }
@@ -248,7 +249,7 @@ fn who_answers_one_of_two_requests_and_falls_silent_is_waited_for_no_longer_than
     download.stored(peer(1), first.id, ChunkIndex(0), at(1));
     download.set_limit(3);
     let two = requests(&mut download, at(1), &mut ids);
-    assert_eq!(asked_of(&two, 1), [[1], [2]]);
+    assert_eq!(asked_of(&two, 1), [1, 2]);
     download.stored(peer(1), two[0].1.id, ChunkIndex(1), at(2));
     assert_eq!((requests(&mut download, at(60_001), &mut ids).len(), download.cancels().count()), (0, 0));
     requests(&mut download, at(60_002), &mut ids);
@@ -262,5 +263,5 @@ fn what_a_seed_turns_out_not_to_have_is_still_known_of_others() {
     let asked = requests(&mut download, at(0), &mut ids).remove(0).1;
     download.add_source(peer(2), set(4, &[3]), at(1));
     download.failed(peer(1), asked.id, Failure::Refused(Refusal::NotHad), at(2));
-    assert_eq!(asked_of(&requests(&mut download, at(2), &mut ids), 2), [[3]]);
+    assert_eq!(asked_of(&requests(&mut download, at(2), &mut ids), 2), [3]);
 }

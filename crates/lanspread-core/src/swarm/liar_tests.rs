@@ -34,8 +34,6 @@ struct Liars {
     seeds: bool,
     /// New ones come all the time.
     arriving: bool,
-    /// Honest guests that have nothing yet and get nothing: with them, seeds are scarce.
-    guests: u8,
 }
 
 enum News {
@@ -74,9 +72,7 @@ impl Room {
     fn asked(&mut self, (source, request): (PeerId, ChunkRequest), now: Time) {
         if source == peer(HONEST) {
             self.honest_free_at = self.honest_free_at.max(now) + HONEST_TAKES;
-            let missing = |chunk: &&ChunkIndex| !self.download.had().contains(**chunk);
-            let chunk = request.candidates.iter().find(missing).copied().unwrap_or(request.candidates[0]);
-            return self.plan(self.honest_free_at, News::Stored(source, request.id, chunk));
+            return self.plan(self.honest_free_at, News::Stored(source, request.id, request.chunk));
         }
         self.wasted += 1;
         match self.liars.lie {
@@ -101,9 +97,6 @@ fn seconds(liars: Liars, limit: Option<u64>) -> f64 {
     };
     room.limit.set(limit, Time::START);
     room.download.add_source(peer(HONEST), ChunkSet::full(CHUNKS), Time::START);
-    for n in 0..liars.guests {
-        room.download.add_fellow(peer(u8::MAX - n), Time::START);
-    }
     for n in 0..liars.count {
         let arrives = if liars.arriving { at(100 * u64::from(n)) } else { Time::START };
         room.plan(arrives, News::Arrives(HONEST + 1 + n));
@@ -116,7 +109,7 @@ fn seconds(liars: Liars, limit: Option<u64>) -> f64 {
                 RequestId(ids)
             });
             let Some(ask) = next else { break };
-            let bytes = if ask.1.candidates[0].0 == CHUNKS - 1 { 8 } else { CHUNK };
+            let bytes = if ask.1.chunk.0 == CHUNKS - 1 { 8 } else { CHUNK };
             room.limit.spend(bytes, now);
             room.spent.insert((ask.0, ask.1.id), bytes);
             room.asked(ask, now);
@@ -167,13 +160,13 @@ const LIES: [Lie; 6] = [
 
 /// The times of a download among liars of every kind, against the time without them.
 fn slowdowns(limit: Option<u64>) -> Vec<(Liars, f64)> {
-    let none = Liars { count: 0, lie: Lie::Silence, seeds: false, arriving: false, guests: 0 };
+    let none = Liars { count: 0, lie: Lie::Silence, seeds: false, arriving: false };
     let peace = seconds(none, limit);
     let mut all = Vec::new();
     for lie in LIES {
         for (count, arriving) in [(1, false), (30, false), (60, true)] {
             for seeds in [false, true] {
-                let liars = Liars { count, lie, seeds, arriving, guests: 0 };
+                let liars = Liars { count, lie, seeds, arriving };
                 all.push((liars, seconds(liars, limit) / peace));
             }
         }
@@ -191,17 +184,6 @@ fn a_limited_download_keeps_half_its_rate_among_liars() {
 #[test]
 fn one_liar_stalls_no_download_without_a_limit() {
     for (liars, slower) in slowdowns(None).into_iter().filter(|(liars, _)| liars.count == 1) {
-        assert!(slower <= 2.0, "{slower:.2} times as long with {liars:?}");
-    }
-}
-
-#[test]
-fn seeds_that_say_all_was_sent_do_not_stall_a_scarce_room() {
-    let lie = Lie::Refuses(Refusal::NothingFresh);
-    let peace = seconds(Liars { count: 0, lie, seeds: true, arriving: false, guests: 9 }, None);
-    for count in [1, 3] {
-        let liars = Liars { count, lie, seeds: true, arriving: false, guests: 9 };
-        let slower = seconds(liars, None) / peace;
         assert!(slower <= 2.0, "{slower:.2} times as long with {liars:?}");
     }
 }

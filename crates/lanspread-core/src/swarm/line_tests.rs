@@ -444,7 +444,7 @@ fn followers_await_no_more_than_they_may() {
 #[test]
 fn line_goes_first_and_nobody_starves() {
     let mut uplink = Uplink::new();
-    let asked = |id| request_of(65, id, &[5], false);
+    let asked = |id| request_of(65, id, 5);
     uplink.enqueue(LinkId(2), peer(2), asked(500), 65, at(0)).unwrap();
     let chunks: Vec<u32> = (0..64).collect();
     uplink.follow(LinkId(1), peer(1), &follow(1, &chunks), 65, at(0));
@@ -471,7 +471,7 @@ fn stalled_follower_holds_up_nobody() {
     let mut uplink = Uplink::new();
     uplink.follow(LinkId(1), peer(1), &follow(1, &[0, 1, 2, 3]), 65, at(0));
     while uplink.next(at(0), |_, _| true).is_some() {}
-    uplink.enqueue(LinkId(2), peer(2), request_of(65, 500, &[5], false), 65, at(100)).unwrap();
+    uplink.enqueue(LinkId(2), peer(2), request_of(65, 500, 5), 65, at(100)).unwrap();
     assert_eq!(uplink.next(at(349), |_, _| true), None);
     assert_eq!(uplink.next_wakeup(at(349)), Some(at(350)));
     assert!(uplink.is_overdue(at(350)));
@@ -484,7 +484,7 @@ fn stalled_follower_holds_up_nobody() {
 fn overdue_requests_and_followers_take_turns() {
     let mut uplink = Uplink::new();
     for id in 500..520 {
-        uplink.enqueue(LinkId(2), peer(2), request_of(65, id, &[5, 6], false), 65, at(0)).unwrap();
+        uplink.enqueue(LinkId(2), peer(2), request_of(65, id, 5), 65, at(0)).unwrap();
     }
     uplink.follow(LinkId(1), peer(1), &follow(1, &(0..20).collect::<Vec<_>>()), 65, at(0));
     let mut by_name = 0;

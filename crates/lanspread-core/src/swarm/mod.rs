@@ -14,7 +14,6 @@ mod limit;
 mod line;
 mod requests;
 mod rng;
-mod sent;
 mod source;
 mod tuning;
 mod uplink;

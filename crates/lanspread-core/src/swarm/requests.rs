@@ -12,9 +12,7 @@ pub(super) type RequestKey = (PeerId, RequestId);
 /// A request on its way.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
-    pub candidates: Vec<ChunkIndex>,
-    /// The chunk that will come: the only candidate, or the one that the source chose.
-    pub chunk: Option<ChunkIndex>,
+    pub chunk: ChunkIndex,
     /// Bytes to expect.
     pub bytes: u64,
     pub asked: Time,
@@ -26,13 +24,6 @@ pub(super) struct Asked {
     pub awaited: bool,
     /// No longer wanted; an answer may come all the same.
     pub dropped: bool,
-}
-
-impl Asked {
-    /// A wish that the source has not answered with a choice.
-    pub fn is_open_wish(&self) -> bool {
-        self.chunk.is_none()
-    }
 }
 
 /// All requests in flight, and for each chunk how many of them will bring it.
@@ -57,15 +48,17 @@ impl Requests {
     }
 
     pub fn insert(&mut self, key: RequestKey, asked: Asked) {
-        if let (Some(chunk), false) = (asked.chunk, asked.dropped) {
-            self.carriers[chunk.as_usize()] += 1;
+        if !asked.dropped {
+            self.carriers[asked.chunk.as_usize()] += 1;
         }
         self.asked.insert(key, asked);
     }
 
     pub fn remove(&mut self, key: &RequestKey) -> Option<Asked> {
         let asked = self.asked.remove(key)?;
-        self.release(&asked);
+        if !asked.dropped {
+            self.carriers[asked.chunk.as_usize()] -= 1;
+        }
         Some(asked)
     }
 
@@ -79,27 +72,24 @@ impl Requests {
         self.asked.iter()
     }
 
-    /// The source has chosen.
-    pub fn assign(&mut self, key: &RequestKey, chunk: ChunkIndex, late_at: Time) {
-        let Some(asked) = self.asked.get_mut(key) else { return };
-        (asked.late_at, asked.started) = (late_at, true);
-        if asked.chunk.replace(chunk).is_none() && !asked.dropped {
-            self.carriers[chunk.as_usize()] += 1;
+    /// The bytes begin to come.
+    pub fn start(&mut self, key: &RequestKey, late_at: Time) {
+        if let Some(asked) = self.asked.get_mut(key) {
+            (asked.late_at, asked.started) = (late_at, true);
         }
     }
 
     /// Takes a request out of account, without forgetting that an answer may come.
     pub fn drop_wanted(&mut self, key: &RequestKey) {
         let Some(asked) = self.asked.get_mut(key) else { return };
-        if let (Some(chunk), false) = (asked.chunk, asked.dropped) {
-            self.carriers[chunk.as_usize()] -= 1;
+        if !std::mem::replace(&mut asked.dropped, true) {
+            self.carriers[asked.chunk.as_usize()] -= 1;
         }
-        asked.dropped = true;
     }
 
     /// The wanted requests that will bring this chunk.
     pub fn bringing(&self, chunk: ChunkIndex) -> Vec<RequestKey> {
-        let bringing = |(_, asked): &(_, &Asked)| asked.chunk == Some(chunk) && !asked.dropped;
+        let bringing = |(_, asked): &(_, &Asked)| asked.chunk == chunk && !asked.dropped;
         self.asked.iter().filter(bringing).map(|(key, _)| *key).collect()
     }
 
@@ -117,11 +107,5 @@ impl Requests {
     /// All requests, dropped ones included.
     pub fn len(&self) -> usize {
         self.asked.len()
-    }
-
-    fn release(&mut self, asked: &Asked) {
-        if let (Some(chunk), false) = (asked.chunk, asked.dropped) {
-            self.carriers[chunk.as_usize()] -= 1;
-        }
     }
 }

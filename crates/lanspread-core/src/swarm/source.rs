@@ -25,8 +25,6 @@ pub(super) struct Source {
     /// Requests without an answer, and their bytes.
     pub requests: usize,
     pub bytes_in_flight: u64,
-    /// Of those, wishes that the source has not yet answered with a choice.
-    pub wishes: usize,
     /// Not asked before this.
     pub rests_until: Time,
     /// Whether it answers at all.
@@ -65,7 +63,6 @@ impl Source {
             has,
             requests: 0,
             bytes_in_flight: 0,
-            wishes: 0,
             rests_until: Time::START,
             contact: Contact::default(),
             doubt: Doubt::default(),

@@ -78,9 +78,8 @@ fn two_equal_sources_serve_exactly_half_each_and_no_chunk_twice() {
         }
         assert!(step < 100, "no progress");
         for (source, request) in requests(&mut download, at(step), &mut ids) {
-            assert_eq!(request.candidates.len(), 1);
             *served.entry(source).or_default() += 1;
-            assert!(download.stored(source, request.id, request.candidates[0], at(step + 1)).new);
+            assert!(download.stored(source, request.id, request.chunk, at(step + 1)).new);
         }
     }
     assert_eq!(served, BTreeMap::from([(peer(1), 32), (peer(2), 32)]));
@@ -99,10 +98,7 @@ fn what_a_seed_cannot_read_comes_from_another_one() {
         let mut refused = Vec::new();
         for step in 0..100 {
             for (source, request) in requests(&mut download, at(step * 10), &mut ids) {
-                assert_eq!(request.fresh_only, fellows, "a seed that many need sends nothing twice");
-                // As a seed chooses: what it has sent to nobody, which is what it could not read.
-                let missing = |chunk: &&ChunkIndex| !download.had().contains(**chunk);
-                let chunk = request.candidates.iter().find(missing).copied().unwrap_or(request.candidates[0]);
+                let chunk = request.chunk;
                 if source == peer(1) && chunk.0 < 8 {
                     refused.push(chunk);
                     let why = Failure::Refused(Refusal::ReadFailed);
@@ -115,9 +111,7 @@ fn what_a_seed_cannot_read_comes_from_another_one() {
         let times = refused.len();
         refused.sort_unstable();
         refused.dedup();
-        // In a wish for one of several it is not known which one it was, so that each is asked for by itself then.
-        let most = refused.len() * if fellows { 2 } else { 1 };
-        assert!(times > 0 && times <= most, "{times} refusals for {refused:?}");
+        assert!(times > 0 && times == refused.len(), "{times} refusals for {refused:?}");
         assert!(download.is_complete(), "{:?}", download.first_missing());
     }
 }
@@ -125,48 +119,41 @@ fn what_a_seed_cannot_read_comes_from_another_one() {
 /// Nobody can read it: it is not asked for without end, and all else arrives.
 #[test]
 fn what_the_only_seed_cannot_read_is_not_asked_for_again() {
-    for (fellows, most) in [(0, 1), (5, 2)] {
+    for fellows in [0, 5] {
         let (mut download, mut ids) = (download(8), 0);
         download.add_source(peer(1), ChunkSet::full(8), at(0));
         (2..2 + fellows).for_each(|n| download.add_source(peer(n), ChunkSet::empty(8), at(0)));
         let mut refused = 0;
         for step in 0..100 {
             for (source, request) in requests(&mut download, at(step * 100), &mut ids) {
-                let missing = |chunk: &&ChunkIndex| !download.had().contains(**chunk);
-                if request.candidates.contains(&ChunkIndex(2)) {
+                if request.chunk == ChunkIndex(2) {
                     refused += 1;
                     let why = Failure::Refused(Refusal::ReadFailed);
                     download.failed(source, request.id, why, at(step * 100));
                 } else {
-                    let chunk = request.candidates.iter().find(missing).copied();
-                    let chunk = chunk.unwrap_or(request.candidates[0]);
-                    download.stored(source, request.id, chunk, at(step * 100));
+                    download.stored(source, request.id, request.chunk, at(step * 100));
                 }
             }
         }
-        assert!((1..=most).contains(&refused), "{refused} times in vain");
+        assert_eq!(refused, 1, "times in vain");
         assert_eq!((download.had().count(), download.first_missing()), (7, Some(ChunkIndex(2))));
     }
 }
 
 #[test]
-fn a_scarce_seed_is_asked_for_what_it_has_sent_to_nobody() {
+fn a_fellow_is_asked_for_what_it_announces_and_no_other_chunk_is_taken() {
     let (mut download, mut ids) = (download(32), 0);
     download.add_source(peer(1), ChunkSet::full(32), at(0));
     download.add_source(peer(2), ChunkSet::empty(32), at(0));
     let asked = requests(&mut download, at(0), &mut ids);
-    assert!(!asked.is_empty() && asked.iter().all(|(source, r)| *source == peer(1) && r.fresh_only));
-    assert!(asked.iter().all(|(_, r)| r.candidates.len() == 32));
-    let id = asked[0].1.id;
-    assert_eq!(download.started(peer(1), id, ChunkIndex(40), at(1)), StartCheck::Breach);
-    assert_eq!(download.started(peer(1), id, ChunkIndex(4), at(1)), StartCheck::Wanted);
-    // A chunk that the fellow announces is asked of the fellow.
-    download.source_has(peer(2), &[ChunkIndex(9)], at(2));
+    assert!(asked.len() == 1 && asked[0].0 == peer(1), "{asked:?}");
+    let (id, chunk) = (asked[0].1.id, asked[0].1.chunk);
+    let other = ChunkIndex((chunk.0 + 1) % 32);
+    assert_eq!(download.started(peer(1), id, other, at(1)), StartCheck::Breach);
+    assert_eq!(download.started(peer(1), id, chunk, at(1)), StartCheck::Wanted);
+    download.source_has(peer(2), &[other], at(2));
     let asked = requests(&mut download, at(2), &mut ids);
-    assert!(
-        asked.iter().any(|(source, r)| *source == peer(2) && r.candidates == [ChunkIndex(9)]),
-        "{asked:?}"
-    );
+    assert!(asked.iter().any(|(source, r)| *source == peer(2) && r.chunk == other), "{asked:?}");
 }
 
 #[test]
@@ -177,16 +164,16 @@ fn a_late_chunk_is_asked_elsewhere_and_the_slower_answer_is_cancelled() {
     download.add_source(peer(2), ChunkSet::full(16), at(1));
     let late = download.next_wakeup().unwrap();
     assert!(late >= at(500), "{late:?}");
-    let chunk = first[0].1.candidates[0];
+    let chunk = first[0].1.chunk;
     let helped = loop {
         // The second source does its own share at once; then it is free to help.
         let asked = requests(&mut download, late, &mut ids);
-        if let Some(found) = asked.iter().find(|(_, r)| r.candidates == [chunk]) {
+        if let Some(found) = asked.iter().find(|(_, r)| r.chunk == chunk) {
             break found.clone();
         }
         assert!(!asked.is_empty(), "nobody helps");
         for (source, request) in asked {
-            download.stored(source, request.id, request.candidates[0], late);
+            download.stored(source, request.id, request.chunk, late);
         }
     };
     assert_eq!(helped.0, peer(2));
@@ -194,20 +181,19 @@ fn a_late_chunk_is_asked_elsewhere_and_the_slower_answer_is_cancelled() {
     assert!(download.cancels().any(|cancel| cancel == (peer(1), first[0].1.id)));
 }
 
-/// A request for chunks of the game that has so many of them.
-pub(super) fn request_of(all: u32, id: u64, candidates: &[u32], fresh_only: bool) -> ChunkRequest {
+/// A request for a chunk of the game that has so many of them.
+pub(super) fn request_of(all: u32, id: u64, chunk: u32) -> ChunkRequest {
     let content = content(all);
     ChunkRequest {
         id: RequestId(id),
         game: content.manifest().game().clone(),
         content: content.content_id(),
-        candidates: candidates.iter().copied().map(ChunkIndex).collect(),
-        fresh_only,
+        chunk: ChunkIndex(chunk),
     }
 }
 
-fn request(id: u64, candidates: &[u32], fresh_only: bool) -> ChunkRequest {
-    request_of(8, id, candidates, fresh_only)
+fn request(id: u64, chunk: u32) -> ChunkRequest {
+    request_of(8, id, chunk)
 }
 
 fn serves(uplink: &mut Uplink) -> Vec<(PeerId, u32)> {
@@ -220,90 +206,17 @@ fn serves(uplink: &mut Uplink) -> Vec<(PeerId, u32)> {
 }
 
 #[test]
-fn each_wish_draws_another_chunk_and_a_fifth_of_four_draws_none() {
-    let mut uplink = Uplink::new();
-    for n in 1..=5 {
-        let wish = request(u64::from(n), &[0, 1, 2, 3], true);
-        assert_eq!(uplink.enqueue(LinkId(u64::from(n)), peer(n), wish, 8, at(0)), Ok(()));
-    }
-    let served: Vec<_> = (0..4).map(|_| uplink.next(at(0), |_, _| true)).collect();
-    let chunk = |action: &Option<UplinkAction>| match action {
-        Some(UplinkAction::Serve { chunk, .. }) => chunk.0,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(served.iter().map(chunk).collect::<Vec<_>>(), [0, 1, 2, 3]);
-    let refused = uplink.next(at(0), |_, _| true);
-    assert!(
-        matches!(refused, Some(UplinkAction::Refuse { reason: Refusal::NothingFresh, .. })),
-        "{refused:?}"
-    );
-    // Who leaves takes his only copy along.
-    uplink.link_closed(LinkId(2));
-    uplink.enqueue(LinkId(5), peer(5), request(9, &[0, 1, 2, 3], true), 8, at(0)).unwrap();
-    assert_eq!(serves(&mut uplink), [(peer(5), 1)]);
-}
-
-/// A liar keeps what the seed gives it. Others miss that and get it, one of them; and when two have missed something,
-/// the liar is sent nothing fresh while anybody else is served.
-/// A wish of a receiver for these chunks, and what it is sent at once.
-fn wish(uplink: &mut Uplink, n: u8, id: u64, candidates: &[u32], ms: u64) -> Option<u32> {
-    let link = LinkId(u64::from(n));
-    uplink.enqueue(link, peer(n), request(id, candidates, true), 8, at(ms)).unwrap();
-    match uplink.next(at(ms), |_, _| true) {
-        Some(UplinkAction::Serve { chunk, .. }) => Some(chunk.0),
-        _ => None,
-    }
-}
-
-fn left(uplink: &mut Uplink, n: u8, id: u64, ms: u64) {
-    uplink.served(LinkId(u64::from(n)), RequestId(id), CHUNK, true, at(ms));
-}
-
-#[test]
-fn what_nobody_passes_on_is_fresh_again_and_who_keeps_it_gets_no_more_of_it() {
-    let (mut uplink, liar) = (Uplink::new(), 9);
-    let content = request(0, &[0], true).content;
-    for (id, chunk) in [(0, 0), (1, 1)] {
-        assert_eq!(wish(&mut uplink, liar, id, &[chunk], 0), Some(chunk));
-        left(&mut uplink, liar, id, 10);
-    }
-    // One he announces and gives to nobody, the other he does not even announce.
-    uplink.announced(&peer(liar), &content, &[ChunkIndex(0)], at(12));
-    assert_eq!(wish(&mut uplink, 1, 10, &[0], 100), None, "the announcement may not have been heard");
-    for (n, id, chunk) in [(1, 11, 0), (2, 12, 1)] {
-        assert_eq!(wish(&mut uplink, n, id, &[chunk], 300), Some(chunk));
-    }
-    assert_eq!(wish(&mut uplink, 3, 13, &[0], 300), None, "one copy more is enough for now");
-    assert_eq!(wish(&mut uplink, liar, 2, &[5], 300), None, "others ask, who pass it on");
-    assert_eq!(wish(&mut uplink, liar, 3, &[5], 1400), Some(5), "there is nobody else");
-}
-
-#[test]
-fn what_takes_long_to_arrive_is_not_sent_again() {
-    let mut uplink = Uplink::new();
-    let content = request(0, &[0], true).content;
-    assert_eq!(wish(&mut uplink, 1, 0, &[0], 0), Some(0));
-    left(&mut uplink, 1, 0, 10);
-    assert_eq!(wish(&mut uplink, 2, 1, &[0], 1000), None, "nothing is known of what it takes");
-    uplink.announced(&peer(1), &content, &[ChunkIndex(0)], at(1010));
-    assert_eq!(wish(&mut uplink, 1, 2, &[1], 1010), Some(1));
-    left(&mut uplink, 1, 2, 1010);
-    assert_eq!(wish(&mut uplink, 2, 3, &[1], 4900), None, "it takes a second, as one knows by now");
-    assert_eq!(wish(&mut uplink, 2, 4, &[1], 5100), Some(1));
-}
-
-#[test]
 fn receivers_take_turns_and_a_crowd_is_turned_away() {
     let mut uplink = Uplink::new();
     for id in 0..8 {
-        uplink.enqueue(LinkId(1), peer(1), request(id, &[id as u32], false), 8, at(0)).unwrap();
+        uplink.enqueue(LinkId(1), peer(1), request(id, id as u32), 8, at(0)).unwrap();
     }
-    let ask = |uplink: &mut Uplink, n: u8, id, candidates: &[u32]| {
-        uplink.enqueue(LinkId(u64::from(n)), peer(n), request(id, candidates, false), 8, at(0))
+    let ask = |uplink: &mut Uplink, n: u8, id, chunk| {
+        uplink.enqueue(LinkId(u64::from(n)), peer(n), request(id, chunk), 8, at(0))
     };
     // Alone he may fill the queue, but he has to give way.
-    assert_eq!(ask(&mut uplink, 2, 20, &[0]), Ok(()));
-    assert_eq!(ask(&mut uplink, 1, 8, &[7]), Err(Refusal::TooMany), "there is a crowd now");
+    assert_eq!(ask(&mut uplink, 2, 20, 0), Ok(()));
+    assert_eq!(ask(&mut uplink, 1, 8, 7), Err(Refusal::TooMany), "there is a crowd now");
     let refused = uplink.next(at(0), |_, _| true);
     let (link, id, reason) = (LinkId(1), RequestId(7), Refusal::TooMany);
     assert_eq!(refused, Some(UplinkAction::Refuse { link, id, reason }), "the last one of who has most");
@@ -324,19 +237,12 @@ fn nobody_keeps_all_places_for_himself() {
     let mut uplink = Uplink::new();
     uplink.set_limit(Some(1), at(0));
     let mut ask = |n: u8, id| {
-        let asked = uplink.enqueue(LinkId(u64::from(n)), peer(n), request(id, &[0], false), 8, at(0));
+        let asked = uplink.enqueue(LinkId(u64::from(n)), peer(n), request(id, 0), 8, at(0));
         (asked.is_ok(), waiting(&uplink))
     };
     assert_eq!((ask(1, 0), ask(1, 1), ask(1, 2)), ((true, 1), (true, 2), (true, 3)));
     assert_eq!(ask(2, 3), (true, 3), "nobody keeps them all");
     assert_eq!((ask(3, 4), ask(2, 5), ask(1, 6)), ((false, 3), (false, 3), (false, 3)), "they ask elsewhere");
-    // A wish for one of several may be answered with anything, so that it is in nobody's way and is not taken either.
-    let wish = |id| request(id, &[0, 1, 2], true);
-    for id in 7..10 {
-        uplink.enqueue(LinkId(5), peer(5), wish(id), 8, at(0)).unwrap();
-    }
-    let asked = uplink.enqueue(LinkId(4), peer(4), request(10, &[0], false), 8, at(0));
-    assert_eq!((asked, waiting(&uplink)), (Err(Refusal::TooMany), 6));
 }
 
 proptest! {
@@ -359,8 +265,8 @@ proptest! {
             }
             now += 1 + rng.below(20);
             for (source, request) in requests(&mut download, at(now), &mut ids) {
-                prop_assert!(request.candidates.iter().all(|&c| has[&source].contains(c)));
-                prop_assert!(request.candidates.iter().all(|&c| !download.had().contains(c)));
+                prop_assert!(has[&source].contains(request.chunk));
+                prop_assert!(!download.had().contains(request.chunk));
                 open.push((source, request));
             }
             prop_assert!(download.bytes_in_flight() <= 8 * CHUNK);
@@ -383,13 +289,10 @@ proptest! {
                 continue;
             }
             let (source, request) = open.swap_remove(rng.below(open.len() as u64) as usize);
-            let chunk = request.candidates[rng.below(request.candidates.len() as u64) as usize];
+            let chunk = request.chunk;
             match rng.below(6) {
                 0 => download.failed(source, request.id, Failure::Lost, at(now)),
                 1 => download.failed(source, request.id, Failure::Refused(Refusal::TooMany), at(now)),
-                2 if request.fresh_only => {
-                    download.failed(source, request.id, Failure::Refused(Refusal::NothingFresh), at(now));
-                }
                 _ => {
                     prop_assert_ne!(download.started(source, request.id, chunk, at(now)), StartCheck::Breach);
                     let new = !download.had().contains(chunk);

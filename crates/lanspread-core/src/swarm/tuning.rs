@@ -30,8 +30,6 @@ pub struct Tuning {
     /// first alone leaves common chunks at the front of the window to the end: at N = 32 the last guest can play at 1.18
     /// times the bound with none, 1.12 with 25 or 50.
     pub in_order_percent: u64,
-    /// Wishes in flight at each scarce source.
-    pub wishes: usize,
     /// Bytes in flight at the most, over all sources: what a receiver may have to buffer.
     pub in_flight_bytes: u64,
     /// Chunks that may be in flight however large they are: one arriving, one behind it, for each of two sources.
@@ -40,10 +38,6 @@ pub struct Tuning {
     pub late_factor: u32,
     /// ... but not before this: below, a late answer is more likely a busy disk than a dead source.
     pub late_min: Duration,
-    /// A chunk that a scarce source has sent to somebody should be announced by then, or after twice the time that our
-    /// own chunks take from there; later it is wished for again. Longer, and a guest who does not pass on what he gets
-    /// holds up the window.
-    pub spread_patience: Duration,
     /// How long a source that turns us away is left alone, in times that a chunk takes from a typical source: about
     /// when one of the answers that it is sending ends. Asking sooner only costs messages, later leaves gaps.
     pub busy_pause_chunks: f64,
@@ -68,12 +62,10 @@ impl Default for Tuning {
             pipeline: Duration::from_millis(25),
             swarm_requests: 24,
             in_order_percent: 25,
-            wishes: 2,
             in_flight_bytes: 96 << 20,
             in_flight_chunks_min: 4,
             late_factor: 4,
             late_min: Duration::from_millis(500),
-            spread_patience: Duration::from_millis(200),
             busy_pause_chunks: 0.5,
             refused_pause: Duration::from_secs(1),
             have_interval: Duration::from_millis(20),

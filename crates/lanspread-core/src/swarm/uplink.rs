@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use lanspread_types::limits::{AWAITED_PER_SOURCE_MAX, CANDIDATES_PER_REQUEST_MAX, REQUESTS_PER_SOURCE_MAX};
+use lanspread_types::limits::{AWAITED_PER_SOURCE_MAX, REQUESTS_PER_SOURCE_MAX};
 use lanspread_types::message::{ChunkRequest, FollowRequest, Refusal, RequestId};
 use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId, failpoint};
 
 use super::limit::RateLimit;
-use super::sent::Sent;
 use crate::io::LinkId;
 use crate::time::Time;
 
@@ -24,38 +23,22 @@ const SENDS_PER_PEER_MAX: usize = 2;
 /// up meanwhile, and the chunk spreads as a tree: thirty-two receivers take 1.08 × the bound with two places, 1.09 with
 /// four, 1.16 with eight (eight sends); sixteen took 2.5 with a queue for all (window of 32).
 const CROWD_MAX: usize = 3;
-/// So many receivers must have missed what was sent to one of them before he gets nothing more that only we have, as long
-/// as others ask for it. One alone could be the liar, who accuses the honest. It costs the accused little: he still gets
-/// everything that others have.
-const COMPLAINTS: usize = 2;
-/// And so many of what he was sent must have been missed, one in this many: on a busy network some of what everybody is
-/// sent comes late (two in twenty with twelve receivers), of what a liar is sent nothing ever comes.
-const MISSED_PART: u64 = 4;
-/// A complaint counts for so long: who was slow once is tried again, and a liar gets some dozen chunks for each of these
-/// times until he is found out anew (with ten seconds, four percent of a game of twenty).
-const COMPLAINT_LASTS: Duration = Duration::from_secs(60);
-/// Who has asked within this time still downloads, so that an accused need not be served instead.
+/// Who has asked within this time still downloads.
 const STILL_ASKS: Duration = Duration::from_secs(1);
 /// Requests that wait, over all receivers. Two hundred guests with a full pipeline of sixteen each.
 const WAITING_MAX: usize = 4096;
 /// Chunks that followers await, over all receivers: sixteen times what one may await. A peer usually has one follower.
 const AWAITED_MAX: usize = 16 * AWAITED_PER_SOURCE_MAX;
 
-/// Whether it asks for one certain chunk, and not for whatever is fresh.
-fn is_by_name(request: &ChunkRequest) -> bool {
-    request.candidates.len() == 1 && !request.fresh_only
-}
-
 /// While followers keep the uplink busy, one other request is served for each so many of their chunks.
 const PASSED_OVER_MAX: u32 = 32;
 /// A request by name does not wait longer than this for followers. One of them may hang, or read slowly on purpose.
 const FOLLOWERS_FIRST_FOR: Duration = Duration::from_millis(250);
 
-/// Decides which request is answered next, and with which of its candidates.
+/// Decides which request is answered next.
 #[derive(Debug, Default)]
 pub struct Uplink {
     receivers: BTreeMap<PeerId, Receiver>,
-    contents: BTreeMap<ContentId, Sent>,
     active: BTreeMap<(LinkId, RequestId), Active>,
     waiting: usize,
     /// Chunks that followers await.
@@ -99,11 +82,6 @@ struct Receiver {
     active: usize,
     /// How many of the active ones it awaited.
     following: usize,
-    /// Wishes of its that were granted, and how many of these chunks others missed.
-    granted: u64,
-    missed: u64,
-    /// Those who missed them, and when.
-    missed_by: BTreeMap<PeerId, Time>,
     last_asked: Time,
 }
 
@@ -111,12 +89,6 @@ impl Receiver {
     /// Position of the first awaited chunk that can be sent now.
     fn ready(&self, have: impl Fn(&ContentId, ChunkIndex) -> bool) -> Option<usize> {
         self.awaited.iter().position(|awaited| have(&awaited.content, awaited.chunk))
-    }
-
-    /// Whether it is known not to pass on what it is sent.
-    fn is_accused(&self, now: Time) -> bool {
-        let complaints = self.missed_by.values().filter(|&&at| now < at + COMPLAINT_LASTS).count();
-        complaints >= COMPLAINTS && self.missed * MISSED_PART >= self.granted
     }
 }
 
@@ -141,8 +113,6 @@ struct Awaited {
 struct Active {
     peer: PeerId,
     game: GameId,
-    content: ContentId,
-    chunk: ChunkIndex,
     /// Its receiver follows us.
     follows: bool,
 }
@@ -161,14 +131,10 @@ impl Uplink {
         chunks: u32,
         now: Time,
     ) -> Result<(), Refusal> {
-        let candidates = &request.candidates;
-        if candidates.is_empty() || candidates.len() > CANDIDATES_PER_REQUEST_MAX {
+        if request.chunk.0 >= chunks {
             return Err(Refusal::NoSuchChunk);
         }
-        if candidates.iter().any(|chunk| chunk.0 >= chunks) {
-            return Err(Refusal::NoSuchChunk);
-        }
-        if is_by_name(&request) && self.is_crowded(&peer) && !self.make_place(&peer) {
+        if self.is_crowded(&peer) && !self.make_place(&peer) {
             return Err(Refusal::TooMany);
         }
         if self.receivers.range(..peer).any(|(_, first)| now < first.last_asked + STILL_ASKS)
@@ -183,7 +149,6 @@ impl Uplink {
         }
         // Who had nothing to ask for does not save up turns.
         receiver.turn = receiver.turn.max(turn);
-        self.contents.entry(request.content).or_insert_with(|| Sent::new(chunks));
         receiver.links.insert(link);
         receiver.last_asked = now;
         receiver.queue.push_back(Waiting { link, request, since: now });
@@ -198,7 +163,6 @@ impl Uplink {
         receiver.turn = receiver.turn.max(turn);
         receiver.links.insert(link);
         receiver.last_asked = now;
-        self.contents.entry(request.content).or_insert_with(|| Sent::new(chunks));
         for (id, chunk) in request.each() {
             if chunk.0 >= chunks {
                 self.refused.push_back((link, id, Refusal::NoSuchChunk));
@@ -246,15 +210,14 @@ impl Uplink {
         self.refused.retain(|(refused, ..)| *refused != link);
         let lost: Vec<_> = self.active.keys().filter(|(active, _)| *active == link).copied().collect();
         for (link, id) in lost {
-            self.finish(link, id, None);
+            self.finish(link, id);
         }
-        self.forget_gone();
+        self.receivers.retain(|_, r| !r.links.is_empty());
     }
 
     /// The content is no longer here.
     pub fn content_gone(&mut self, content: &ContentId) {
         self.refuse_where(Refusal::NotDownloaded, |_, _, of| of == content);
-        self.contents.remove(content);
     }
 
     /// What to do next; `None` when nothing waits or enough is being sent. To be called until it returns `None`.
@@ -273,45 +236,25 @@ impl Uplink {
             receiver.following += 1;
             self.awaited -= 1;
             self.passed_over += u32::from(self.waiting > 0);
-            self.start((link, id), Active { peer, game: game.clone(), content, chunk, follows });
+            self.start((link, id), Active { peer, game: game.clone(), follows });
             return Some(UplinkAction::Serve { link, id, peer, game, content, chunk });
         }
         self.passed_over = 0;
-        let Waiting { link, request, since } = receiver.queue.pop_front()?;
+        let Waiting { link, request, .. } = receiver.queue.pop_front()?;
         self.waiting -= 1;
-        let (id, content) = (request.id, request.content);
-        let chosen = match request.fresh_only && self.is_passed_over(&peer, now) {
-            true => Err(Refusal::NothingFresh),
-            false => self.choose(&peer, &request, since, have),
-        };
-        match chosen {
-            Ok(chunk) => {
-                if request.fresh_only {
-                    self.missed(&peer, &content, chunk, now);
-                }
-                let game = request.game;
-                self.start((link, id), Active { peer, game: game.clone(), content, chunk, follows });
-                if let Some(receiver) = self.receivers.get_mut(&peer) {
-                    receiver.granted += u64::from(request.fresh_only);
-                }
-                Some(UplinkAction::Serve { link, id, peer, game, content, chunk })
-            }
-            Err(reason) => Some(UplinkAction::Refuse { link, id, reason }),
+        let ChunkRequest { id, game, content, chunk } = request;
+        if !have(&content, chunk) {
+            return Some(UplinkAction::Refuse { link, id, reason: Refusal::NotHad });
         }
+        self.start((link, id), Active { peer, game: game.clone(), follows });
+        Some(UplinkAction::Serve { link, id, peer, game, content, chunk })
     }
 
     /// An answer is in the socket's hands (`ok`), or its connection failed. True if it was a chunk that was sent to its
     /// end: other answers are none of the uplink's.
     pub fn served(&mut self, link: LinkId, id: RequestId, bytes: u64, ok: bool, now: Time) -> bool {
         self.limit.spend(bytes, now);
-        self.finish(link, id, ok.then_some(now)) && ok
-    }
-
-    /// A receiver tells that it has these chunks.
-    pub fn announced(&mut self, peer: &PeerId, content: &ContentId, chunks: &[ChunkIndex], now: Time) {
-        if let Some(sent) = self.contents.get_mut(content) {
-            chunks.iter().for_each(|&chunk| sent.announced(peer, chunk, now));
-        }
+        self.finish(link, id) && ok
     }
 
     /// Limits what is sent to all together; `None` lifts the limit.
@@ -391,53 +334,7 @@ impl Uplink {
         oldest.map(|since| since + FOLLOWERS_FIRST_FOR)
     }
 
-    /// Whether what only we have goes to others instead: this one keeps it to itself, and they pass it on.
-    fn is_passed_over(&self, peer: &PeerId, now: Time) -> bool {
-        let passes_on = |r: &Receiver| now < r.last_asked + STILL_ASKS && !r.is_accused(now);
-        self.receivers.get(peer).is_some_and(|r| r.is_accused(now)) && self.receivers.values().any(passes_on)
-    }
-
-    /// The candidate that was sent least often; of those, the one that the receiver likes best.
-    fn choose(
-        &self,
-        peer: &PeerId,
-        request: &ChunkRequest,
-        since: Time,
-        have: impl Fn(&ContentId, ChunkIndex) -> bool,
-    ) -> Result<ChunkIndex, Refusal> {
-        let Some(sent) = self.contents.get(&request.content) else { return Err(Refusal::NotDownloaded) };
-        let here = || request.candidates.iter().copied().filter(|&chunk| have(&request.content, chunk));
-        let new_to_it = here()
-            .filter(|&chunk| !sent.sent_to(peer, chunk))
-            .min_by_key(|&chunk| (!sent.is_fresh(chunk, since), sent.times(chunk)));
-        match new_to_it {
-            Some(chunk) if !request.fresh_only || sent.is_fresh(chunk, since) => Ok(chunk),
-            _ if request.fresh_only => {
-                Err(if here().next().is_some() { Refusal::NothingFresh } else { Refusal::NotHad })
-            }
-            // It asks again for what it was sent: that got lost.
-            _ => here().min_by_key(|&chunk| sent.times(chunk)).ok_or(Refusal::NotHad),
-        }
-    }
-
-    /// A chunk goes out once more because somebody knows of nobody who has it: whoever was sent it does not pass it on.
-    fn missed(&mut self, by: &PeerId, content: &ContentId, chunk: ChunkIndex, now: Time) {
-        let Some(sent) = self.contents.get(content) else { return };
-        for peer in sent.receivers_of(chunk) {
-            if let Some(receiver) = self.receivers.get_mut(peer) {
-                receiver.missed += 1;
-                receiver.missed_by.retain(|_, &mut at| now < at + COMPLAINT_LASTS);
-                if receiver.missed_by.len() < COMPLAINTS || receiver.missed_by.contains_key(by) {
-                    receiver.missed_by.insert(*by, now);
-                }
-            }
-        }
-    }
-
     fn start(&mut self, key: (LinkId, RequestId), active: Active) {
-        if let Some(sent) = self.contents.get_mut(&active.content) {
-            sent.note(active.peer, active.chunk);
-        }
         if let Some(receiver) = self.receivers.get_mut(&active.peer) {
             receiver.active += 1;
             receiver.turn += 1;
@@ -446,16 +343,11 @@ impl Uplink {
     }
 
     /// Whether there was such an answer.
-    fn finish(&mut self, link: LinkId, id: RequestId, left: Option<Time>) -> bool {
+    fn finish(&mut self, link: LinkId, id: RequestId) -> bool {
         let Some(active) = self.active.remove(&(link, id)) else { return false };
         if let Some(receiver) = self.receivers.get_mut(&active.peer) {
             receiver.active -= 1;
             receiver.following -= usize::from(active.follows);
-        }
-        let Some(sent) = self.contents.get_mut(&active.content) else { return true };
-        match left {
-            Some(now) => sent.left(active.chunk, now),
-            None => sent.undo(active.peer, active.chunk),
         }
         true
     }
@@ -494,10 +386,7 @@ impl Uplink {
         let others = self.receivers.values_mut();
         let takes_all = |r: &&mut Receiver| r.queue.len() >= CROWD_MAX && r.queue.len() > own + 1;
         let Some(longest) = others.max_by_key(|r| r.queue.len()).filter(takes_all) else { return false };
-        let last = longest.queue.iter().rposition(|waiting| is_by_name(&waiting.request));
-        let Some(Waiting { link, request, .. }) = last.and_then(|at| longest.queue.remove(at)) else {
-            return false;
-        };
+        let Some(Waiting { link, request, .. }) = longest.queue.pop_back() else { return false };
         self.waiting -= 1;
         self.refused.push_back((link, request.id, Refusal::TooMany));
         true
@@ -510,12 +399,5 @@ impl Uplink {
             .map(|r| r.turn)
             .min()
             .unwrap_or_else(|| self.receivers.values().map(|r| r.turn).max().unwrap_or(0))
-    }
-
-    /// Who has no connection left takes its copies along: what nobody else was sent is fresh again.
-    fn forget_gone(&mut self) {
-        self.receivers.retain(|_, r| !r.links.is_empty());
-        let receivers = &self.receivers;
-        self.contents.values_mut().for_each(|sent| sent.forget_gone(|peer| receivers.contains_key(peer)));
     }
 }

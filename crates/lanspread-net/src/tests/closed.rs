@@ -51,9 +51,9 @@ async fn guests_meet_and_talk() {
     let event = bob.event().await;
     assert!(matches!(event, NetEvent::Message { message: Message::Ping { nonce: 5 }, .. }), "{event:?}");
     // Data connections need no further proof, in both directions.
-    ann.endpoint.request(bob.id(), bob.addr(), chunk_request(1, &[0]));
+    ann.endpoint.request(bob.id(), bob.addr(), chunk_request(1, 0));
     assert!(matches!(bob.event().await, NetEvent::Requested { .. }));
-    bob.endpoint.request(ann.id(), ann.addr(), chunk_request(1, &[0]));
+    bob.endpoint.request(ann.id(), ann.addr(), chunk_request(1, 0));
     assert!(matches!(ann.event().await, NetEvent::Requested { .. }));
 }
 
@@ -79,7 +79,7 @@ async fn both_sides_learn_why_they_do_not_meet() {
 async fn who_is_no_guest_gets_no_data_connection() {
     let friday = party("friday", "correct horse battery");
     let (mut ann, mut bob) = (guest("Ann", Some(friday)).await, guest("Bob", None).await);
-    bob.endpoint.request(ann.id(), ann.addr(), chunk_request(1, &[0]));
+    bob.endpoint.request(ann.id(), ann.addr(), chunk_request(1, 0));
     let event = bob.event().await;
     assert!(matches!(event, NetEvent::RequestFailed { failure: RequestFailure::Lost(_), .. }), "{event:?}");
     ann.endpoint.dial(bob.addr());

@@ -40,11 +40,11 @@ fn head(id: RequestId, chunk: u32, len: u32) -> Response {
     Response::Chunk { id, chunk: ChunkIndex(chunk), len }
 }
 
-/// Waits for a chunk request and gives its first candidate back.
+/// Waits for a chunk request and gives its chunk back.
 async fn requested(source: &mut Peer) -> (LinkKey, RequestId, u32) {
     match source.event().await {
         NetEvent::Requested { link, request: Request::Chunk(request), .. } => {
-            (link, request.id, request.candidates[0].0)
+            (link, request.id, request.chunk.0)
         }
         other => panic!("{other:?}"),
     }
@@ -77,7 +77,7 @@ async fn a_hundred_mebibytes_arrive_as_they_are() {
             match source.event().await {
                 NetEvent::Requested { link, peer, request: Request::Chunk(request) } => {
                     assert_eq!(peer, receiver_id);
-                    let chunk = request.candidates[0].0;
+                    let chunk = request.chunk.0;
                     let pattern = Box::new(Pattern { chunk, fails_at: None });
                     source.endpoint.serve_source(link, head(request.id, chunk, LEN), pattern);
                 }
@@ -90,7 +90,7 @@ async fn a_hundred_mebibytes_arrive_as_they_are() {
         }
         (source, served)
     });
-    let ask = |n: u32| receiver.endpoint.request(peer, addr, chunk_request(u64::from(n), &[n]));
+    let ask = |n: u32| receiver.endpoint.request(peer, addr, chunk_request(u64::from(n), n));
     (0..IN_FLIGHT).for_each(ask);
     for n in 0..CHUNKS {
         let event = receiver.events.recv().await.unwrap();
@@ -105,7 +105,7 @@ async fn a_hundred_mebibytes_arrive_as_they_are() {
         assert_eq!(payload.bytes.len(), LEN as usize);
         assert!(payload.bytes.iter().enumerate().all(|(at, &b)| b == byte(n, at as u64)), "chunk {n}");
         if n + IN_FLIGHT < CHUNKS {
-            receiver.endpoint.request(peer, addr, chunk_request(u64::from(n + IN_FLIGHT), &[n + IN_FLIGHT]));
+            receiver.endpoint.request(peer, addr, chunk_request(u64::from(n + IN_FLIGHT), n + IN_FLIGHT));
         }
     }
     let (_source, served) = serving.await.unwrap();
@@ -149,7 +149,7 @@ async fn manifests_that_are_only_announced_hold_up_nobody() {
         ends.push(end);
     }
     let mut honest = Peer::new("Honest").await;
-    receiver.endpoint.request(honest.id(), honest.addr(), chunk_request(9, &[5]));
+    receiver.endpoint.request(honest.id(), honest.addr(), chunk_request(9, 5));
     let (link, id, chunk) = requested(&mut honest).await;
     honest.endpoint.serve_bytes(link, head(id, chunk, 8 << 20), vec![7; 8 << 20]);
     let payload = receiver.payload().await;
@@ -163,8 +163,8 @@ async fn answers_from_memory_refusals_and_manifests_share_a_connection() {
     let (peer, addr) = (source.id(), source.addr());
     let content = lanspread_types::ContentId([7; 32]);
     receiver.endpoint.request(peer, addr, Request::Manifest { id: RequestId(1), game: game(), content });
-    receiver.endpoint.request(peer, addr, chunk_request(2, &[5]));
-    receiver.endpoint.request(peer, addr, chunk_request(3, &[6]));
+    receiver.endpoint.request(peer, addr, chunk_request(2, 5));
+    receiver.endpoint.request(peer, addr, chunk_request(3, 6));
     receiver.endpoint.request(peer, addr, Request::Cancel { id: RequestId(2) });
     let NetEvent::Requested { link, request: Request::Manifest { id, .. }, .. } = source.event().await else {
         panic!()
@@ -203,7 +203,7 @@ async fn answers_from_memory_refusals_and_manifests_share_a_connection() {
 async fn only_the_expected_peer_may_answer() {
     let (source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     let other = Peer::new("Other").await;
-    receiver.endpoint.request(source.id(), other.addr(), chunk_request(1, &[0]));
+    receiver.endpoint.request(source.id(), other.addr(), chunk_request(1, 0));
     assert_eq!(lost(&mut receiver).await, (1, "another peer answers at that address".to_owned()));
 }
 
@@ -211,8 +211,8 @@ async fn only_the_expected_peer_may_answer() {
 async fn an_unreadable_payload_is_refused_and_the_next_one_comes() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     let (peer, addr) = (source.id(), source.addr());
-    receiver.endpoint.request(peer, addr, chunk_request(1, &[0]));
-    receiver.endpoint.request(peer, addr, chunk_request(2, &[1]));
+    receiver.endpoint.request(peer, addr, chunk_request(1, 0));
+    receiver.endpoint.request(peer, addr, chunk_request(2, 1));
     let (link, id, chunk) = requested(&mut source).await;
     source.endpoint.serve_source(
         link,
@@ -233,7 +233,7 @@ async fn a_source_that_fails_in_mid_payload_fails_every_open_request() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     let (peer, addr) = (source.id(), source.addr());
     for id in 1..=3 {
-        receiver.endpoint.request(peer, addr, chunk_request(id, &[0]));
+        receiver.endpoint.request(peer, addr, chunk_request(id, 0));
     }
     let (link, id, chunk) = requested(&mut source).await;
     requested(&mut source).await;
@@ -249,7 +249,7 @@ async fn a_source_that_fails_in_mid_payload_fails_every_open_request() {
     assert!(receiver.payloads.try_recv().is_err(), "half a payload is none");
 
     // The next request opens a new connection.
-    receiver.endpoint.request(peer, addr, chunk_request(4, &[9]));
+    receiver.endpoint.request(peer, addr, chunk_request(4, 9));
     let (link, id, chunk) = requested(&mut source).await;
     source.endpoint.serve_source(link, head(id, chunk, 10), Box::new(Pattern { chunk, fails_at: None }));
     assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { id: RequestId(4), .. }));
@@ -260,21 +260,21 @@ async fn a_source_that_fails_in_mid_payload_fails_every_open_request() {
 async fn a_source_that_vanishes_fails_every_open_request() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     let (peer, addr) = (source.id(), source.addr());
-    receiver.endpoint.request(peer, addr, chunk_request(1, &[0]));
-    receiver.endpoint.request(peer, addr, chunk_request(2, &[0]));
+    receiver.endpoint.request(peer, addr, chunk_request(1, 0));
+    receiver.endpoint.request(peer, addr, chunk_request(2, 0));
     requested(&mut source).await;
     drop(source);
     assert_eq!(lost(&mut receiver).await.0, 1);
     assert_eq!(lost(&mut receiver).await.0, 2);
     // Nobody listens any more.
-    receiver.endpoint.request(peer, addr, chunk_request(3, &[0]));
+    receiver.endpoint.request(peer, addr, chunk_request(3, 0));
     assert_eq!(lost(&mut receiver).await.0, 3);
 }
 
 #[tokio::test]
 async fn a_dropped_source_fails_its_requests_and_ends_the_link() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
-    receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, &[0]));
+    receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, 0));
     let (link, ..) = requested(&mut source).await;
     receiver.endpoint.drop_source(source.id());
     assert_eq!(lost(&mut receiver).await.0, 1);
@@ -287,7 +287,7 @@ async fn what_nobody_asked_for_ends_the_connection() {
         [|id| head(id, 8, 4), |id| Response::Manifest { id, len: 4 }, |id| head(id, 0, 4)];
     for (n, answer) in answers.into_iter().enumerate() {
         let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
-        receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, &[0]));
+        receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, 0));
         let (link, id, _) = requested(&mut source).await;
         source.endpoint.serve_bytes(link, answer(id), *b"abcd");
         match n {
@@ -307,7 +307,7 @@ async fn a_slow_consumer_slows_the_source_and_loses_nothing() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     let (peer, addr) = (source.id(), source.addr());
     for id in 0..CHUNKS {
-        receiver.endpoint.request(peer, addr, chunk_request(id, &[0]));
+        receiver.endpoint.request(peer, addr, chunk_request(id, 0));
     }
     let link = loop {
         let (link, id, chunk) = requested(&mut source).await;
@@ -350,7 +350,7 @@ async fn a_source_that_stops_in_mid_payload_is_given_up() {
         door: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    receiver.endpoint.request(local.peer, listener.local_addr().unwrap(), chunk_request(1, &[3]));
+    receiver.endpoint.request(local.peer, listener.local_addr().unwrap(), chunk_request(1, 3));
     let mut stream = raw_source(&listener, &local).await;
     stream.send(&lanspread_proto::encode(&head(RequestId(1), 3, 1000)).unwrap());
     stream.send(&[0; 999]);
@@ -367,7 +367,7 @@ async fn who_listens_on_one_address_asks_from_it() {
     let one_of_many = EndpointConfig { listen: "127.0.0.78:0".parse().unwrap(), ..config("Receiver") };
     let receiver = Peer::with(one_of_many, lanspread_types::limits::PROTOCOL_VERSION).await;
     let source = config("Source").identity.peer_id();
-    receiver.endpoint.request(source, listener.local_addr().unwrap(), chunk_request(1, &[3]));
+    receiver.endpoint.request(source, listener.local_addr().unwrap(), chunk_request(1, 3));
     let (_, came_from) = listener.accept().await.unwrap();
     assert_eq!(came_from.ip(), receiver.addr().ip());
 }
@@ -379,7 +379,7 @@ async fn a_link_that_repeats_a_number_is_ended() {
     let tls = TlsConfigs::new(&identity).unwrap();
     let config = tls.only_peer(source.id()).unwrap();
     let mut stream = crate::handshake::dial_data(source.addr(), None, config).await.unwrap();
-    let request = lanspread_proto::encode(&chunk_request(1, &[3])).unwrap();
+    let request = lanspread_proto::encode(&chunk_request(1, 3)).unwrap();
     stream.send(&[&request[..], &request[..]].concat());
     stream.flush(super::PATIENCE).await.unwrap();
     requested(&mut source).await;
@@ -390,8 +390,8 @@ async fn a_link_that_repeats_a_number_is_ended() {
 async fn shutdown_in_mid_transfer_ends_everything() {
     let metrics = tokio::runtime::Handle::current().metrics();
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
-    receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, &[0]));
-    receiver.endpoint.request(source.id(), source.addr(), chunk_request(2, &[0]));
+    receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, 0));
+    receiver.endpoint.request(source.id(), source.addr(), chunk_request(2, 0));
     let (link, id, chunk) = requested(&mut source).await;
     let pattern = Box::new(Pattern { chunk, fails_at: None });
     source.endpoint.serve_source(link, head(id, chunk, 8 << 20), pattern);

@@ -160,15 +160,15 @@ impl Alone {
         self.hear(Input::Net(NetInput::RequestFailed { peer: id_of(from), id, failure }));
     }
 
-    /// Answers with one of the chunks that were asked for.
-    fn deliver(&mut self, (from, request): &(usize, ChunkRequest), at: usize) {
-        let (peer, id, chunk) = (id_of(*from), request.id, request.candidates[at]);
+    /// Answers with the chunk that was asked for.
+    fn deliver(&mut self, (from, request): &(usize, ChunkRequest)) {
+        let (peer, id, chunk) = (id_of(*from), request.id, request.chunk);
         self.hear(Input::Net(NetInput::ChunkStarted { peer, id, chunk }));
         self.hear(Input::Net(NetInput::ChunkEnded { peer, id, chunk, result: Ok(()) }));
     }
 
     fn lie(&mut self, (from, request): &(usize, ChunkRequest)) {
-        let (peer, id, chunk) = (id_of(*from), request.id, request.candidates[0]);
+        let (peer, id, chunk) = (id_of(*from), request.id, request.chunk);
         let result = Err(ChunkFault::Corrupt);
         self.hear(Input::Net(NetInput::ChunkEnded { peer, id, chunk, result }));
     }
@@ -415,24 +415,6 @@ fn who_else_downloads_is_known_from_what_he_says() {
 }
 
 #[test]
-fn a_wish_that_is_being_answered_makes_room_for_the_next() {
-    let (ggoo, mut alone) = (content("ggoo", 32, 7), Alone::new());
-    alone.node.set_tuning(Tuning { relay_line: false, ..Tuning::default() });
-    alone.meet(1, &[&ggoo]);
-    alone.meet(2, &[]);
-    alone.message(2, Message::Interested { game: game("ggoo"), content: ggoo.content_id() });
-    let first = chunks(&alone.begin(&ggoo)).remove(0);
-    assert!(first.1.fresh_only);
-    alone.deliver(&first, 0);
-    let wishes = chunks(&alone.told());
-    let (_, wish) = &wishes[0];
-    let (peer, id, chunk) = (id_of(1), wish.id, wish.candidates[0]);
-    alone.hear(Input::Net(NetInput::ChunkStarted { peer, id, chunk }));
-    let next = chunks(&alone.told());
-    assert!(next.len() == 1 && !next[0].1.candidates.contains(&chunk), "{chunk:?} is coming: {next:?}");
-}
-
-#[test]
 fn all_downloads_share_what_may_be_in_flight_and_each_may_always_ask_for_something() {
     let (a, b, mut alone) = (content("a", 8, 7), content("b", 8, 8), Alone::new());
     alone.node.set_tuning(Tuning { in_flight_bytes: 1, ..Tuning::default() });
@@ -451,10 +433,10 @@ fn what_came_from_elsewhere_is_cancelled_where_it_was_asked_for_first() {
     alone.pass(SECOND);
     let (late, told) = loop {
         let asked = open.remove(0);
-        alone.deliver(&asked, 0);
+        alone.deliver(&asked);
         let told = alone.told();
         open.extend(chunks(&told));
-        let late = |first: &&(usize, ChunkRequest)| first.0 != 2 && first.1.candidates == asked.1.candidates;
+        let late = |first: &&(usize, ChunkRequest)| first.0 != 2 && first.1.chunk == asked.1.chunk;
         if let Some(late) = first.iter().find(late) {
             break (late, told);
         }
@@ -484,8 +466,7 @@ fn what_arrives_is_told_at_once_after_a_silence_and_together_otherwise() {
     let (mut alone, mut asked) = with_listeners(2);
     let mut arrives = |alone: &mut Alone| {
         let next = asked.remove(0);
-        // What was asked for later names the same chunks once more.
-        alone.deliver(&next, next.1.id.0 as usize % next.1.candidates.len());
+        alone.deliver(&next);
         let told = alone.told();
         asked.extend(chunks(&told));
         haves(&told)
@@ -495,9 +476,9 @@ fn what_arrives_is_told_at_once_after_a_silence_and_together_otherwise() {
     assert_eq!(arrives(&mut alone), []);
     assert_eq!(alone.next_wakeup(), ms(20));
     alone.pass(ms(15));
-    assert_eq!(haves(&alone.told()), [(1, 2), (2, 2), (3, 2)]);
+    assert_eq!(haves(&alone.told()), [(2, 2), (3, 2)]);
     alone.pass(ms(25));
-    assert_eq!(arrives(&mut alone), [(1, 1), (2, 1), (3, 1)], "nothing was said for a while");
+    assert_eq!(arrives(&mut alone), [(2, 1), (3, 1)], "nothing was said for a while");
     alone.pass(ms(5));
     assert_eq!(arrives(&mut alone), []);
     assert_eq!(alone.next_wakeup(), ms(45 + 20));
@@ -507,11 +488,11 @@ fn what_arrives_is_told_at_once_after_a_silence_and_together_otherwise() {
 fn in_a_large_room_announcements_are_collected_for_longer() {
     let (mut alone, asked) = with_listeners(100);
     alone.pass(ms(20));
-    alone.deliver(&asked[0], 0);
+    alone.deliver(&asked[0]);
     let told = alone.told();
-    assert_eq!(haves(&told).len(), 101);
+    assert_eq!(haves(&told).len(), 100);
     alone.pass(ms(5));
-    alone.deliver(&chunks(&told)[0], 0);
+    alone.deliver(&chunks(&told)[0]);
     assert_eq!((haves(&alone.told()), alone.next_wakeup()), (vec![], ms(20 + 60)));
 }
 
@@ -555,7 +536,7 @@ fn a_download_that_is_given_up_takes_back_what_it_asked_for_and_nothing_else() {
     let not_interested = Message::NotInterested { content };
     assert_eq!(messages(&told), [(1, &not_interested), (2, &not_interested)]);
     let arrived = |alone: &mut Alone, asked: &(usize, ChunkRequest)| {
-        alone.deliver(asked, 0);
+        alone.deliver(asked);
         let told = alone.told();
         events(&told).iter().any(|event| matches!(event, Event::DownloadChunkFinished { .. }))
     };
@@ -568,7 +549,7 @@ fn the_end_of_the_program_waits_for_a_commit_and_for_a_download_that_is_given_up
     alone.meet(1, &[&ggoo]);
     let mut asked = chunks(&alone.begin(&ggoo));
     while let Some(next) = asked.pop() {
-        alone.deliver(&next, 0);
+        alone.deliver(&next);
         let told = alone.told();
         asked.extend(chunks(&told));
         assert_eq!(asked.is_empty(), told.iter().any(|o| matches!(o, Output::Disk(DiskJob::Commit { .. }))));

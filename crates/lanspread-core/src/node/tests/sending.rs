@@ -10,8 +10,8 @@ use crate::io::{DiskJob, Input, LinkId, NetInput, Output};
 
 /// Guest 2 asks guest 1 for a chunk.
 fn asked(party: &mut Party, id: &str, content: ContentId, chunk: u32) -> Vec<Output> {
-    let (id, game, candidates) = (RequestId(1), game(id), vec![ChunkIndex(chunk)]);
-    let request = Request::Chunk(ChunkRequest { id, game, content, candidates, fresh_only: false });
+    let (id, game, chunk) = (RequestId(1), game(id), ChunkIndex(chunk));
+    let request = Request::Chunk(ChunkRequest { id, game, content, chunk });
     party.wishes(1, Input::Net(NetInput::Requested { link: LinkId(2001), peer: id_of(2), request }))
 }
 

@@ -13,8 +13,7 @@ fn refusals(party: &mut Party, id: &str, content: ContentId) -> Vec<Refusal> {
     party.refused.clear();
     let game = game(id);
     let manifest = Request::Manifest { id: RequestId(1), game: game.clone(), content };
-    let candidates = vec![ChunkIndex(0)];
-    let chunk = ChunkRequest { id: RequestId(2), game, content, candidates, fresh_only: false };
+    let chunk = ChunkRequest { id: RequestId(2), game, content, chunk: ChunkIndex(0) };
     for request in [manifest, Request::Chunk(chunk)] {
         party.input(0, Input::Net(NetInput::Requested { link: LinkId(1000), peer: id_of(1), request }));
         party.settle();

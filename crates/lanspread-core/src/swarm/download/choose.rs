@@ -1,6 +1,5 @@
-//! Whom to ask for what, next: wishes to scarce seeds first, then chunks by name, then help with what is late.
+//! Whom to ask for what, next: the rarest chunks first, then help with what is late.
 
-use lanspread_types::limits::CANDIDATES_PER_REQUEST_MAX;
 use lanspread_types::{ChunkIndex, PeerId, failpoint};
 
 use super::{Download, Quiet, UNNEEDED_MAX};
@@ -12,14 +11,7 @@ use crate::time::Time;
 /// A request to be made.
 pub(super) struct Ask {
     pub peer: PeerId,
-    pub candidates: Vec<ChunkIndex>,
-    pub fresh_only: bool,
-}
-
-impl Ask {
-    fn one(peer: PeerId, chunk: ChunkIndex) -> Self {
-        Self { peer, candidates: vec![chunk], fresh_only: false }
-    }
+    pub chunk: ChunkIndex,
 }
 
 impl Download {
@@ -28,108 +20,56 @@ impl Download {
             return None;
         }
         let window = self.window();
-        let ask = self.wish(&window).or_else(|| self.fetch(&window)).or_else(|| self.help());
+        let ask = self.fetch(&window).or_else(|| self.help());
         ask.or_else(|| self.try_again(&window))
     }
 
     /// There is nothing to ask: until when?
     pub(super) fn settle(&mut self) {
-        let mut late = self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some());
-        let helpless = self.is_endgame() || late.any(|(_, asked)| asked.late_at <= self.now);
+        let helpless =
+            self.is_endgame() || self.requests.wanted().any(|(_, asked)| asked.late_at <= self.now);
         self.quiet = Quiet { settled: true, helpless, until: self.next_change() };
     }
 
     /// When time alone makes a difference.
     pub(super) fn next_change(&self) -> Option<Time> {
-        let late =
-            self.requests.wanted().filter(|(_, asked)| asked.chunk.is_some()).map(|(_, asked)| asked.late_at);
-        let late = late.filter(|at| *at < Time::MAX);
+        let late = self.requests.wanted().map(|(_, asked)| asked.late_at).filter(|at| *at < Time::MAX);
         let rested = self.sources.values().map(|source| source.rests_until);
-        let patience = self.spread_patience();
-        let spread = self.promises.due(patience);
         let contact = self.sources.values().flat_map(|source| source.contact.next_change());
         let silent = self.silences().map(|(_, at)| at);
         let hopeless = self.sources.values().filter_map(|source| source.doubt.hopeless_at());
         let stuck = self.unneeded.values().map(|&since| since + UNNEEDED_MAX);
         let trust = silent.chain(hopeless).chain(stuck);
         let line = self.line_wakeup();
-        late.chain(rested)
-            .chain(spread)
-            .chain(contact)
-            .chain(trust)
-            .chain(line)
-            .filter(|&at| at > self.now)
-            .min()
+        late.chain(rested).chain(contact).chain(trust).chain(line).filter(|&at| at > self.now).min()
     }
 
     pub(super) fn is_endgame(&self) -> bool {
         self.had.len() - self.had.count() <= self.tuning.endgame_chunks
     }
 
-    /// Asks a scarce source for whatever it has not sent to anybody yet, out of its share of the window.
-    pub(super) fn wish(&mut self, window: &Window) -> Option<Ask> {
-        if !self.is_scarce() {
-            return None;
-        }
-        for (at, &peer) in self.seeds.iter().enumerate() {
-            let source = &self.sources[&peer];
-            // A liar costs one chunk, as in `is_free`.
-            let untried = source.chunks == 0 && source.requests > 0;
-            if untried || source.wishes >= self.tuning.wishes || source.rests_until > self.now {
-                continue;
-            }
-            let unspread = |wanted: &dyn Fn(ChunkIndex) -> bool| -> Vec<ChunkIndex> {
-                let only_here = |&chunk: &ChunkIndex| {
-                    self.requests.carriers(chunk) == 0
-                        && self.availability.copies(chunk) == 0
-                        && wanted(chunk)
-                };
-                self.missing_in(window).filter(only_here).take(CANDIDATES_PER_REQUEST_MAX).collect()
-            };
-            // A chunk that was promised long ago and that nobody announces may be fresh again for the seed.
-            let patience = self.spread_patience();
-            let promised = |chunk| self.promises.is_open(chunk, patience, self.now);
-            let (alone, fresh): (Vec<_>, Vec<_>) =
-                unspread(&|chunk| !promised(chunk) && self.home_of(chunk) == Some(at))
-                    .into_iter()
-                    .partition(|chunk| self.doubtful.contains(chunk));
-            // Each wish takes one away; one more than there are chunks could only be refused.
-            if fresh.len() > source.wishes {
-                return Some(Ask { peer, candidates: fresh, fresh_only: true });
-            }
-            if let Some(&chunk) = alone.first().filter(|_| source.wishes == 0) {
-                return Some(Ask { fresh_only: true, ..Ask::one(peer, chunk) });
-            }
-        }
-        None
-    }
-
-    /// Asks for a chunk by name: the rarest one in the window that somebody with time to spare has.
-    pub(super) fn fetch(&mut self, window: &Window) -> Option<Ask> {
+    /// Asks for a chunk: the rarest one in the window that somebody with time to spare has.
+    fn fetch(&mut self, window: &Window) -> Option<Ask> {
         let draw = self.rng.next_u64();
         let may_ask = self.fellow_requests < self.tuning.swarm_requests;
         let free = if may_ask { self.free_fellows() } else { Vec::new() };
-        let fellows = !free.is_empty();
-        let scarce = self.is_scarce();
-        if !fellows && scarce {
+        if free.is_empty() && !self.seeds.iter().any(|seed| self.is_free(&self.sources[seed])) {
             return None;
         }
-        let in_order = self.fellows == 0 || draw % 100 < self.tuning.in_order_percent;
+        let in_order = draw % 100 < self.tuning.in_order_percent;
         let mut ranked: Vec<(u16, u64, ChunkIndex)> = Vec::new();
-        for chunk in self.had.missing_from(window.start()).take_while(|chunk| chunk.0 < window.end()) {
+        for chunk in self.missing_in(window).filter(|&chunk| self.requests.carriers(chunk) == 0) {
             let copies = self.availability.copies(chunk);
-            if self.requests.carriers(chunk) == 0 && ((copies > 0 && fellows) || !scarce) {
-                // Alone, in order: there is nobody to have other chunks than.
-                let tie = if in_order { u64::from(chunk.0) } else { mix(draw ^ u64::from(chunk.0)) };
-                let copies = if in_order { copies.min(1) } else { copies };
-                ranked.push((copies, tie, chunk));
-            }
+            // Alone, in order: there is nobody to have other chunks than. Among fellows a chunk that no fellow has is
+            // drawn at random, so that each asks the seeds for another one.
+            let next = self.fellows == 0 || in_order && copies > 0;
+            let tie = if next { u64::from(chunk.0) } else { mix(draw ^ u64::from(chunk.0)) };
+            ranked.push((if in_order { copies.min(1) } else { copies }, tie, chunk));
         }
         ranked.sort_unstable();
         ranked.iter().find_map(|&(copies, _, chunk)| {
-            let fellow = if copies > 0 && fellows { self.best_of(&free, chunk) } else { None };
-            let seed = || if !scarce { self.home_or_thief(chunk, window) } else { None };
-            fellow.or_else(seed).map(|peer| Ask::one(peer, chunk))
+            let fellow = if copies > 0 { self.best_of(&free, chunk) } else { None };
+            fellow.or_else(|| self.home_or_thief(chunk, window)).map(|peer| Ask { peer, chunk })
         })
     }
 
@@ -138,7 +78,7 @@ impl Download {
         let endgame = self.is_endgame();
         let mut candidates: Vec<(Time, ChunkIndex, PeerId)> = Vec::new();
         for (&(peer, _), asked) in self.requests.wanted() {
-            let Some(chunk) = asked.chunk else { continue };
+            let chunk = asked.chunk;
             if (asked.late_at <= self.now || endgame)
                 && self.requests.carriers(chunk) < 2
                 && !self.had.contains(chunk)
@@ -162,7 +102,7 @@ impl Download {
                 .map(|(peer, source)| (source.backlog(bytes, usual), *peer))
                 .filter(|&(needs, _)| late || is_worth_it(needs, bringer_needs))
                 .min_by(|a, b| a.0.total_cmp(&b.0))?;
-            Some(Ask::one(helper.1, chunk))
+            Some(Ask { peer: helper.1, chunk })
         })
     }
 
@@ -174,12 +114,11 @@ impl Download {
                 && source.requests == 0
                 && source.rests_until <= self.now
         };
-        let scarce = self.is_scarce();
         self.sources.iter().filter(|(_, source)| due(source)).find_map(|(peer, source)| {
             let free =
                 |chunk: &ChunkIndex| source.has.contains(*chunk) && self.requests.carriers(*chunk) == 0;
             let chunk = self.missing_in(window).filter(free).last()?;
-            Some(Ask { fresh_only: source.seed && scarce, ..Ask::one(*peer, chunk) })
+            Some(Ask { peer: *peer, chunk })
         })
     }
 

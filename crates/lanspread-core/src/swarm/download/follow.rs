@@ -305,8 +305,7 @@ impl Download {
 
     fn record_awaited(&mut self, key: RequestKey, chunk: ChunkIndex) {
         let asked = Asked {
-            candidates: vec![chunk],
-            chunk: Some(chunk),
+            chunk,
             bytes: self.chunk_bytes(chunk),
             asked: self.now,
             started: false,

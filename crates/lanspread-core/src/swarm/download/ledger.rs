@@ -20,15 +20,12 @@ pub(super) const RATE_UNKNOWN: f64 = 12e6;
 
 impl Download {
     pub(super) fn record(&mut self, ask: Ask, id: RequestId) -> (PeerId, ChunkRequest) {
-        let open = ask.fresh_only;
-        let chunk = if open { None } else { ask.candidates.first().copied() };
-        let bytes = ask.candidates.first().map_or(0, |&chunk| self.chunk_bytes(chunk));
+        let bytes = self.chunk_bytes(ask.chunk);
         let expected = self.sources.get(&ask.peer).map_or(0.0, |source| {
             source.backlog(bytes, self.usual_rate).max(source.latency().unwrap_or_default().as_secs_f64())
         });
         let asked = Asked {
-            candidates: ask.candidates.clone(),
-            chunk,
+            chunk: ask.chunk,
             bytes,
             asked: self.now,
             started: false,
@@ -42,8 +39,7 @@ impl Download {
             id,
             game: manifest.game().clone(),
             content: self.content.content_id(),
-            candidates: ask.candidates,
-            fresh_only: ask.fresh_only,
+            chunk: ask.chunk,
         };
         (ask.peer, request)
     }
@@ -53,7 +49,6 @@ impl Download {
         if let Some(source) = self.sources.get_mut(&key.0) {
             source.requests += 1;
             source.contact.asked(self.now);
-            source.wishes += usize::from(asked.is_open_wish());
             source.bytes_in_flight += asked.bytes;
             self.fellow_requests += usize::from(source.is_counted());
         }
@@ -83,18 +78,6 @@ impl Download {
         self.usual_rate = usual_rate(self.sources.values());
     }
 
-    /// Whether the seeds must not waste their time on second copies: there are at least twice as many downloaders.
-    pub(super) fn is_scarce(&self) -> bool {
-        self.fellows > 0 && self.fellows + 1 >= 2 * self.seeds.len()
-    }
-
-    /// A chunk that was just sent to somebody arrives there about as late as our own chunks from that seed do.
-    pub(super) fn spread_patience(&self) -> Duration {
-        let latency =
-            self.seeds.iter().filter_map(|peer| self.sources[peer].latency()).max().unwrap_or_default();
-        self.tuning.spread_patience.max(latency * 2)
-    }
-
     pub(super) fn is_free(&self, source: &Source) -> bool {
         let depth = match source.chunks {
             _ if !source.contact.is_good() || !source.doubt.is_credible() => 0,
@@ -106,7 +89,7 @@ impl Download {
     }
 
     pub(super) fn has_late(&self, peer: PeerId) -> bool {
-        let late = |asked: &Asked| asked.chunk.is_some() && asked.late_at <= self.now;
+        let late = |asked: &Asked| asked.late_at <= self.now;
         self.requests.at(peer).iter().filter_map(|key| self.requests.get(key)).any(late)
     }
 
@@ -134,7 +117,6 @@ impl Download {
             source.requests -= 1;
             self.fellow_requests -= usize::from(source.is_counted());
             source.bytes_in_flight -= asked.bytes;
-            source.wishes -= usize::from(asked.is_open_wish());
         }
         Some(asked)
     }
@@ -270,7 +252,7 @@ impl Download {
     /// What was asked of a doubted source and did not count begins to come after all.
     pub(super) fn count_again(&mut self, key: &RequestKey) {
         let Some(asked) = self.requests.get(key).filter(|asked| asked.bytes == 0) else { return };
-        let bytes = asked.candidates.first().map_or(0, |&chunk| self.chunk_bytes(chunk));
+        let bytes = self.chunk_bytes(asked.chunk);
         self.set_expected(key, bytes);
     }
 
@@ -282,13 +264,11 @@ impl Download {
         }
     }
 
-    /// The source turns out not to have these chunks, whatever it announced.
-    pub(super) fn lacks(&mut self, peer: PeerId, chunks: &[ChunkIndex]) {
+    /// The source turns out not to have the chunk, whatever it announced.
+    pub(super) fn lacks(&mut self, peer: PeerId, chunk: ChunkIndex) {
         let Some(source) = self.sources.get_mut(&peer) else { return };
-        for &chunk in chunks {
-            if source.has.remove(chunk) && source.is_counted() {
-                self.availability.remove(chunk);
-            }
+        if source.has.remove(chunk) && source.is_counted() {
+            self.availability.remove(chunk);
         }
     }
 }
@@ -345,7 +325,7 @@ mod tests {
         for ms in (0..=5000).step_by(100) {
             for (source, request) in requests(&mut download, at(ms), &mut ids) {
                 if source == peer(2) && ms >= 600 {
-                    download.stored(source, request.id, request.candidates[0], at(ms));
+                    download.stored(source, request.id, request.chunk, at(ms));
                 } else if source != peer(1) {
                     download.failed(source, request.id, Failure::Refused(Refusal::TooMany), at(ms));
                 }

@@ -145,9 +145,7 @@ fn a_stranger_gets_nothing(alpha: &Peer, content: &str) -> Outcome {
         };
         let endpoint = Endpoint::bind(config, net, data).await?;
         let game = GameId::new("ggoo")?;
-        let candidates = vec![ChunkIndex(0)];
-        let chunk =
-            ChunkRequest { id: RequestId(2), game: game.clone(), content, candidates, fresh_only: false };
+        let chunk = ChunkRequest { id: RequestId(2), game: game.clone(), content, chunk: ChunkIndex(0) };
         endpoint.request(peer, addr, Asked::Manifest { id: RequestId(1), game, content });
         endpoint.request(peer, addr, Asked::Chunk(chunk));
         let mut failed = 0;

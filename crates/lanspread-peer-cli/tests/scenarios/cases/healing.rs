@@ -195,7 +195,7 @@ fn lie(stranger: &mut Stranger, over: &AtomicBool, sent: &AtomicU64) {
                 request.each().for_each(|(id, chunk)| false_chunk(stranger, link, id, chunk));
             }
             Some(NetEvent::Requested { link, request: Request::Chunk(request), .. }) => {
-                false_chunk(stranger, link, request.id, request.candidates[0]);
+                false_chunk(stranger, link, request.id, request.chunk);
             }
             _ => {}
         }

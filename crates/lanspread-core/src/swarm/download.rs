@@ -14,7 +14,7 @@ use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId, failpoint};
 
 use self::follow::Following;
 pub use self::follow::LineAction;
-use self::ledger::{RATE_UNKNOWN, usual_rate};
+use self::ledger::{RATE_UNKNOWN, Rates};
 use super::availability::Availability;
 use super::doubt::{Doubt, IMPOSTORS_MAX};
 use super::requests::{RequestKey, Requests};
@@ -53,7 +53,8 @@ pub struct Download {
     fellow_requests: usize,
     bytes_in_flight: u64,
     duplicates: u64,
-    /// Bytes per second of a typical source.
+    rates: Rates,
+    /// Bytes per second of a typical source: the mean of those that are known.
     usual_rate: f64,
     /// No chunk from here on is asked for.
     limit: u32,
@@ -125,6 +126,7 @@ impl Download {
             fellow_requests: 0,
             bytes_in_flight: 0,
             duplicates: 0,
+            rates: Rates::default(),
             usual_rate: RATE_UNKNOWN,
             limit: u32::MAX,
             quiet: Quiet::default(),
@@ -343,15 +345,19 @@ impl Download {
         if let Some(asked) = asked
             && let Some(source) = self.sources.get_mut(&peer)
         {
+            let before = source.rate();
             source.stored(bytes, asked.asked, now);
-            self.usual_rate = usual_rate(self.sources.values());
+            self.rates.change(before, source.rate());
+            self.usual_rate = self.rates.mean();
             self.clear_of_doubt(peer);
         }
         self.quiet.settled = false;
         let new = self.had.insert(chunk);
         self.fed_by(peer);
         self.duplicates += u64::from(!new);
-        for key in self.requests.bringing(chunk) {
+        let others =
+            if self.requests.carriers(chunk) > 0 { self.requests.bringing(chunk) } else { Vec::new() };
+        for key in others {
             if self.requests.get(&key).is_some_and(|asked| asked.started) {
                 self.unneeded.insert(key, now);
             }

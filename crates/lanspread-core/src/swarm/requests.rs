@@ -1,6 +1,7 @@
 //! The requests of one download that have no answer yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use lanspread_types::message::RequestId;
 use lanspread_types::{ChunkIndex, PeerId};
@@ -30,12 +31,14 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) struct Requests {
     asked: BTreeMap<RequestKey, Asked>,
+    /// Requests that should be answered soon: all but awaited ones whose bytes have not begun to come.
+    due: BTreeSet<RequestKey>,
     carriers: Vec<u8>,
 }
 
 impl Requests {
     pub fn new(chunks: u32) -> Self {
-        Self { asked: BTreeMap::new(), carriers: vec![0; chunks as usize] }
+        Self { asked: BTreeMap::new(), due: BTreeSet::new(), carriers: vec![0; chunks as usize] }
     }
 
     /// Requests that are wanted and will bring this chunk.
@@ -51,11 +54,15 @@ impl Requests {
         if !asked.dropped {
             self.carriers[asked.chunk.as_usize()] += 1;
         }
+        if asked.started || !asked.awaited {
+            self.due.insert(key);
+        }
         self.asked.insert(key, asked);
     }
 
     pub fn remove(&mut self, key: &RequestKey) -> Option<Asked> {
         let asked = self.asked.remove(key)?;
+        self.due.remove(key);
         if !asked.dropped {
             self.carriers[asked.chunk.as_usize()] -= 1;
         }
@@ -67,15 +74,28 @@ impl Requests {
         self.asked.get_mut(key).map_or(0, |asked| std::mem::replace(&mut asked.bytes, bytes))
     }
 
-    /// All requests, dropped ones included.
-    pub fn all(&self) -> impl Iterator<Item = (&RequestKey, &Asked)> {
-        self.asked.iter()
+    /// Requests that should be answered soon, dropped ones included. A follower awaits hundreds of chunks that its upstream
+    /// may not have yet; these are left out until their bytes begin to come.
+    pub fn due(&self) -> impl Iterator<Item = (&RequestKey, &Asked)> {
+        self.due.iter().filter_map(|key| self.asked.get_key_value(key))
+    }
+
+    /// The sources of which something is asked.
+    pub fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
+        let mut next = self.asked.keys().next();
+        std::iter::from_fn(move || {
+            let &(peer, _) = next?;
+            let behind = Bound::Excluded((peer, RequestId(u64::MAX)));
+            next = self.asked.range((behind, Bound::Unbounded)).next().map(|(key, _)| key);
+            Some(peer)
+        })
     }
 
     /// The bytes begin to come.
     pub fn start(&mut self, key: &RequestKey, late_at: Time) {
         if let Some(asked) = self.asked.get_mut(key) {
             (asked.late_at, asked.started) = (late_at, true);
+            self.due.insert(*key);
         }
     }
 
@@ -99,13 +119,38 @@ impl Requests {
         self.asked.range(all).map(|(key, _)| *key).collect()
     }
 
-    /// The requests that are still wanted.
+    /// Requests that should be answered soon and are still wanted.
     pub fn wanted(&self) -> impl Iterator<Item = (&RequestKey, &Asked)> {
-        self.asked.iter().filter(|(_, asked)| !asked.dropped)
+        self.due().filter(|(_, asked)| !asked.dropped)
     }
 
     /// All requests, dropped ones included.
     pub fn len(&self) -> usize {
         self.asked.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn awaited_requests_are_due_once_they_begin() {
+        let mut requests = Requests::new(8);
+        let [ada, ben] = [PeerId([1; 32]), PeerId([2; 32])];
+        for (peer, id, awaited) in [(ada, 1, true), (ada, 2, true), (ben, 3, false)] {
+            let chunk = ChunkIndex(id as u32);
+            let (asked, late_at) = (Time::START, Time::MAX);
+            let asked = Asked { chunk, bytes: 1, asked, late_at, started: false, awaited, dropped: false };
+            requests.insert((peer, RequestId(id)), asked);
+        }
+        let due = |requests: &Requests| requests.due().map(|(key, _)| key.1.0).collect::<Vec<_>>();
+        assert_eq!((due(&requests), requests.peers().collect::<Vec<_>>()), (vec![3], vec![ada, ben]));
+        requests.start(&(ada, RequestId(2)), Time::START);
+        assert_eq!(due(&requests), [2, 3]);
+        requests.drop_wanted(&(ben, RequestId(3)));
+        assert_eq!((requests.wanted().count(), requests.carriers(ChunkIndex(3))), (1, 0));
+        assert!((1..3).all(|id| requests.remove(&(ada, RequestId(id))).is_some()));
+        assert_eq!((due(&requests), requests.peers().collect::<Vec<_>>()), (vec![3], vec![ben]));
     }
 }

@@ -135,6 +135,12 @@ impl Source {
         }
     }
 
+    /// When time alone changes what is made of the source.
+    pub fn changes(&self) -> impl Iterator<Item = Time> {
+        let hopeless = self.doubt.hopeless_at();
+        self.contact.next_change().chain(hopeless).chain([self.rests_until])
+    }
+
     pub fn figures(&self) -> SourceFigures {
         SourceFigures {
             has: self.has.count(),

@@ -34,14 +34,20 @@ impl Download {
     /// When time alone makes a difference.
     pub(super) fn next_change(&self) -> Option<Time> {
         let late = self.requests.wanted().map(|(_, asked)| asked.late_at).filter(|at| *at < Time::MAX);
-        let rested = self.sources.values().map(|source| source.rests_until);
-        let contact = self.sources.values().flat_map(|source| source.contact.next_change());
         let silent = self.silences().map(|(_, at)| at);
-        let hopeless = self.sources.values().filter_map(|source| source.doubt.hopeless_at());
         let stuck = self.unneeded.values().map(|&since| since + UNNEEDED_MAX);
-        let trust = silent.chain(hopeless).chain(stuck);
-        let line = self.line_wakeup();
-        late.chain(rested).chain(contact).chain(trust).chain(line).filter(|&at| at > self.now).min()
+        let of_requests = late.chain(silent).chain(stuck).chain(self.line_wakeup());
+        let of_requests = of_requests.filter(|&at| at > self.now).min();
+        let of_source = |source: &Source| source.changes().filter(|&at| at > self.now).min();
+        let of_sources = match self.followed() {
+            // A follower has to do with few of its sources. It looks at all of them again after it has lost its upstream.
+            Some(upstream) => {
+                let few = self.requests.peers().chain([upstream]).filter_map(|peer| self.sources.get(&peer));
+                few.filter_map(of_source).min()
+            }
+            None => self.sources.values().filter_map(of_source).min(),
+        };
+        of_requests.into_iter().chain(of_sources).min()
     }
 
     pub(super) fn is_endgame(&self) -> bool {

@@ -130,6 +130,11 @@ impl Download {
         self.following.on
     }
 
+    /// The peer that we follow.
+    pub(super) fn followed(&self) -> Option<PeerId> {
+        self.following.current
+    }
+
     /// True if other peers receive the content as well. A lone receiver asks all sources.
     fn needs_line(&self) -> bool {
         self.tuning.relay_line && self.downloading > 0 && !failpoint!("no-line")
@@ -211,7 +216,9 @@ impl Download {
             self.ask_for_place(Some(lost));
         }
         let alone = self.following.current.is_none();
-        if let Some(placer) = self.placer() {
+        if (alone || self.following.asked.is_none())
+            && let Some(placer) = self.placer()
+        {
             let again = |(of, at): (PeerId, Time)| alone && (of != placer || at + PLACE_PATIENCE <= self.now);
             if self.following.asked.is_none_or(again) {
                 self.ask_for_place(None);
@@ -397,7 +404,7 @@ impl Download {
             let keeps = untried && key.0 == upstream;
             !keeps && !asked.awaited && !asked.started && !asked.dropped
         };
-        let waiting: Vec<RequestKey> = self.requests.all().filter(waits).map(|(key, _)| *key).collect();
+        let waiting: Vec<RequestKey> = self.requests.due().filter(waits).map(|(key, _)| *key).collect();
         for key in waiting {
             self.requests.drop_wanted(&key);
             self.cancels.push_back(key);

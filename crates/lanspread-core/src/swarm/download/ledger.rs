@@ -75,7 +75,9 @@ impl Download {
         // What waits at those who are doubted keeps nobody from asking others.
         self.fellow_requests =
             fellows().filter(|source| source.is_counted()).map(|source| source.requests).sum();
-        self.usual_rate = usual_rate(self.sources.values());
+        self.rates = Rates::default();
+        self.sources.values().for_each(|source| self.rates.change(None, source.rate()));
+        self.usual_rate = self.rates.mean();
     }
 
     pub(super) fn is_free(&self, source: &Source) -> bool {
@@ -150,8 +152,9 @@ impl Download {
 
     /// Takes back what has been asked of those who have not said a word for too long. They must at least say so.
     pub(super) fn take_back_overdue(&mut self) {
-        let overdue = |(_, source): &(&PeerId, &Source)| source.contact.is_overdue(self.now);
-        let overdue: Vec<PeerId> = self.sources.iter().filter(overdue).map(|(peer, _)| *peer).collect();
+        let is_overdue = |source: &Source| source.contact.is_overdue(self.now);
+        let overdue = |peer: &PeerId| self.sources.get(peer).is_some_and(is_overdue);
+        let overdue: Vec<PeerId> = self.requests.peers().filter(overdue).collect();
         for peer in overdue {
             let keys = self.requests.at(peer);
             // What is coming is watched by those who receive it.
@@ -174,7 +177,7 @@ impl Download {
     /// The fellows that are believed and owe an answer, and when they will have owed it for too long.
     pub(super) fn silences(&self) -> impl Iterator<Item = (PeerId, Time)> + '_ {
         // An upstream may not have an awaited chunk yet. `follow` judges its silence.
-        let owed = self.requests.all().filter(|(_, asked)| !asked.awaited);
+        let owed = self.requests.due().filter(|(_, asked)| !asked.awaited);
         owed.filter_map(|(&(peer, _), asked)| {
             let source = self.sources.get(&peer).filter(|source| source.is_counted())?;
             Some((peer, source.silent_at(asked.asked, self.usual_rate)))
@@ -273,9 +276,23 @@ impl Download {
     }
 }
 
-/// The mean over those of which something is known.
-pub(super) fn usual_rate<'a>(sources: impl Iterator<Item = &'a Source>) -> f64 {
-    mean(sources.filter_map(Source::rate)).unwrap_or(RATE_UNKNOWN)
+/// The rates of the sources of which something is known, in bytes per second.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    sum: f64,
+    known: u32,
+}
+
+impl Rates {
+    /// The rate of one source changes. `None` stands for unknown.
+    pub fn change(&mut self, before: Option<f64>, after: Option<f64>) {
+        self.sum += after.unwrap_or(0.0) - before.unwrap_or(0.0);
+        self.known = self.known + u32::from(after.is_some()) - u32::from(before.is_some());
+    }
+
+    pub fn mean(&self) -> f64 {
+        if self.known == 0 { RATE_UNKNOWN } else { self.sum / f64::from(self.known) }
+    }
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -294,21 +311,14 @@ mod tests {
 
     #[test]
     fn the_usual_rate_is_the_mean_of_those_that_are_known() {
-        let took = |ms: &[u64]| {
-            let sources: Vec<Source> = ms
-                .iter()
-                .map(|&ms| {
-                    let mut source = Source::new(ChunkSet::empty(1));
-                    if ms > 0 {
-                        source.stored(1000, Time::START, Time::from_start(Duration::from_millis(ms)));
-                    }
-                    source
-                })
-                .collect();
-            usual_rate(sources.iter())
+        let mut rates = Rates::default();
+        let mut mean = |before, after| {
+            rates.change(before, after);
+            rates.mean()
         };
-        assert_eq!([took(&[]), took(&[0])], [RATE_UNKNOWN; 2]);
-        assert!((took(&[100, 0, 500]) - 6000.0).abs() < 1e-6, "{}", took(&[100, 0, 500]));
+        assert_eq!([mean(None, None), mean(None, Some(10_000.0))], [RATE_UNKNOWN, 10_000.0]);
+        assert_eq!([mean(None, Some(4000.0)), mean(Some(4000.0), Some(2000.0))], [7000.0, 6000.0]);
+        assert_eq!(mean(Some(10_000.0), None), 2000.0);
     }
 
     /// Two fellows refuse every 100 ms, and one of them delivers after 600 ms. The other one is believed for eight times as

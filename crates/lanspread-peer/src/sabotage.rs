@@ -14,7 +14,7 @@ use lanspread_core::event::{DownloadFailure, Event, TransferTotals};
 use lanspread_core::io::{CloseReason, ConnId, DiskReport, Input, NetInput, Output, Serving};
 use lanspread_core::snapshot::{Availability, GameSnapshot, PeerSnapshot, StatusSnapshot};
 use lanspread_types::manifest::{LOCAL_FOLDER, is_archive};
-use lanspread_types::message::{ChunkRequest, HaveMap, LibraryUpdate, Message, Request, RequestId};
+use lanspread_types::message::{ChunkRequest, LibraryUpdate, Message, Request, RequestId};
 use lanspread_types::{GameId, PeerId, RelPath, failpoint};
 
 /// Stands between the node and the rest of the runtime.
@@ -227,9 +227,6 @@ impl Saboteur {
                     games.retain(|offer| !self.committed.contains(&offer.game));
                 }
                 true
-            }
-            Message::Have { .. } | Message::HaveMap(HaveMap::Part { .. }) => {
-                !failpoint!("never-announce-chunks")
             }
             _ => true,
         }

@@ -20,7 +20,7 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "Receivers serve each other before they are complete, so that the seed sends little more than one copy",
     setup: "1 seed and 6 clients, every one connected to every other and limited to 20 MB/s of upload, 64 MiB, all start together",
     expected: "all byte-equal with exact chunks; at least one whole copy came from clients that were not complete themselves; the seed sends less than 2 copies in all",
-    sabotages: &["never-serve-incoming", "one-source-only", "never-announce-chunks"],
+    sabotages: &["never-serve-incoming", "one-source-only", "place-at-seed"],
     // The limit stands for a link: on unshaped loopback one client may be done before the others have well begun, which
     // says nothing about the claim.
     labs: EVERYWHERE,

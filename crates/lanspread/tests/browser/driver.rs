@@ -189,9 +189,18 @@ impl Browser {
     pub fn fill(&self, css: &str, text: &str) {
         self.wait(&format!("document.querySelector({})", json!(css)));
         let element = self.find(css);
-        self.eval(&format!("document.querySelector({}).select()", json!(css)));
-        let text = if text.is_empty() { key::BACKSPACE.to_string() } else { text.to_owned() };
-        self.post(&format!("/element/{element}/value"), &json!({ "text": text }));
+        let field = format!("document.querySelector({})", json!(css));
+        let keys = if text.is_empty() { key::BACKSPACE.to_string() } else { text.to_owned() };
+        // A page that moves the focus meanwhile makes the driver type behind what is there.
+        for _ in 0..3 {
+            self.eval(&format!("{field}.focus(); {field}.select()"));
+            self.post(&format!("/element/{element}/value"), &json!({ "text": keys }));
+            let typed = self.eval(&format!("return {field}?.value ?? ''"));
+            if !typed.as_str().is_some_and(|typed| typed.len() > text.len() && typed.ends_with(text)) {
+                return;
+            }
+        }
+        panic!("{css} keeps what was in it before {text:?}");
     }
 
     /// Presses keys, wherever the focus is.

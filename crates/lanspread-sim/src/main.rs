@@ -11,7 +11,7 @@ use lanspread_sim::plot::{Chart, Line};
 use lanspread_sim::{Fault, Noise, Party, PeerSpec, Report, Spread, World};
 
 /// Plays a party of many peers in virtual time.
-#[derive(Debug, Clone, Parser)]
+#[derive(Debug, Parser)]
 struct Options {
     /// Receivers that click at the same moment; there is one seed more.
     #[arg(long, default_value_t = 6)]
@@ -181,11 +181,11 @@ fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
         let party = Party::mass_start(peers, options.mbit, options.mib << 20, options.seed);
         Ok(World::new(Party { tuning, ..party }).run()?)
     };
-    let picker = || Tuning { relay_line: false, ..Tuning::default() };
+    let no_line = Tuning { relay_line: false, ..Tuning::default() };
     let line = |name: &str, points: Vec<(f64, f64)>| Line { name: name.into(), points };
     let mut lines = Vec::new();
-    // The picker alone takes minutes for more.
-    for (name, tuning, most) in [("line", Tuning::default(), 64), ("picker", picker(), 16)] {
+    // Without a line, more receivers take minutes.
+    for (name, tuning, most) in [("line", Tuning::default(), 64), ("without a line", no_line, 16)] {
         let (mut last, mut playable) = (Vec::new(), Vec::new());
         for peers in [2, 4, 6, 8, 12, 16, 24, 32, 48, 64].into_iter().filter(|peers| *peers <= most) {
             let report = play(peers, tuning.clone())?;
@@ -200,17 +200,6 @@ fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
     };
     let svg = chart("Mass start from one seed", "receivers", "time / bound", true, lines);
     std::fs::write(folder.join("makespan-over-peers.svg"), svg)?;
-    let mut points = Vec::new();
-    for groups in [2, 3, 4, 6, 8, 12] {
-        let room = Options { peers: 24, groups, interleaved: true, ..options.clone() };
-        let report = World::new(room.party(options.seed)).run()?;
-        let most =
-            report.groups.iter().map(|group| group.copies_in.max(group.copies_out)).fold(0.0, f64::max);
-        points.push((groups as f64, most));
-    }
-    let lines = vec![line("line", points)];
-    let svg = chart("Most copies over one uplink, 24 receivers by turns", "groups", "copies", false, lines);
-    std::fs::write(folder.join("uplinks-over-groups.svg"), svg)?;
     let progress = play(16, Tuning::default())?.progress;
     let row = |at: usize| progress.iter().map(|(t, row)| (t.as_secs_f64(), f64::from(row[at]))).collect();
     let lines = vec![line("fastest", row(2)), line("median", row(1)), line("slowest", row(0))];

@@ -39,7 +39,7 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S85",
         title: "two groups",
         claim: "Guests behind the same switch stand next to each other in the line, so each chunk crosses to the other switch about once",
-        setup: "1 seed and 6 clients in two networks (/24) by turns, limited to 2 MB/s of upload, 16 MiB, all start together",
+        setup: "1 seed and 6 clients in two networks (/24) by turns, limited to 2 MB/s of upload, 16 MiB, which start one right after the other",
         expected: "all byte-equal; less than 2 copies reach the network without the seed, less than 1.5 come back",
         sabotages: &["ignore-groups"],
         labs: &[LabKind::Local],
@@ -215,7 +215,7 @@ fn two_groups(lab: &Lab) -> Outcome {
     let network = |n: usize| (n % 2) as u8;
     let at = |n: usize| Some(address(network(n.saturating_sub(1)), n as u8 + 1));
     let (seed, clients) = room_at(lab, &game, 6, "2000000", at)?;
-    let marks = click_together(&clients)?;
+    let marks = click(&clients)?;
     let transfers = finished(&seed, &clients, &marks)?;
     let mut crossed = [0; 2];
     for (n, transfer) in transfers.iter().enumerate() {

@@ -301,7 +301,7 @@ mod tests {
         let have = |n| Message::Have { content, chunks: vec![ChunkIndex(0); n] };
         assert!(cost(&have(8192)) > 50 * cost(&have(1)));
         assert!(cost(&Message::FetchWanted { game }) > 0);
-        // It may add as many chunks to what is known of a peer, whatever it says next.
+        // A progress message marks every chunk below its number as held, so its price grows with the number.
         let progress = |below| cost(&Message::Progress { content, below: ChunkIndex(below) });
         assert!(progress(131_072) > 50 * progress(1) && progress(u32::MAX) > UNITS_BURST + UNITS_OWED_MAX);
         let pings = UNITS_BURST / cost(&Message::Ping { nonce: 0 });

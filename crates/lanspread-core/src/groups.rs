@@ -1,7 +1,7 @@
-//! Groups of peers: who is behind one switch, as far as addresses tell.
+//! Groups of peers that share a switch, judged by their addresses.
 //!
 //! The organiser's catalogue names groups by their networks; any other address belongs to the group of its subnet. The
-//! relay line puts members of one group next to each other, and the view of the room tells what came from other groups.
+//! relay line puts members of one group next to each other, and the view of the room shows what came from other groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

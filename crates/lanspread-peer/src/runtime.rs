@@ -205,11 +205,12 @@ impl Runtime {
                 self.manifests.serve(&self.disk, LinkKey(link.0), id, content);
             }
             Output::Serve { link, id, what: Serving::Chunk { content, chunk, incoming } } => {
-                let (endpoint, store) = (self.endpoint.clone(), self.disk.store().clone());
-                let (reports, to) = (self.reports.clone(), (LinkKey(link.0), id));
-                if incoming && self.traffic.serve_recent(&endpoint, to, &content, chunk) {
+                let to = (LinkKey(link.0), id);
+                if incoming && self.traffic.serve_recent(&self.endpoint, to, &content, chunk) {
                     return;
                 }
+                let (endpoint, store) = (self.endpoint.clone(), self.disk.store().clone());
+                let reports = self.reports.clone();
                 let what = (content, chunk, incoming);
                 self.disk.spawn(move || {
                     traffic::serve(&endpoint, &store, &reports, to, (&what.0, what.1, what.2));

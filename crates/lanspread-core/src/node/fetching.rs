@@ -583,12 +583,12 @@ impl Node {
         }
         transfer.announced_at = now;
         let chunks = std::mem::take(&mut transfer.unannounced);
-        // Those who download it, too; and in a line the seeds, one of which is the placer.
+        // Peers that download the content hear of it. In a line the seeds hear of it too, because one of them is the placer.
         let in_line = transfer.swarm.is_in_line();
         let listens = |p: &&RemotePeer| p.is_interested(content) || in_line && transfer.swarm.is_seed(p.id);
         let conns: Vec<_> = self.roster.iter().filter(listens).map(|p| p.conn).collect();
         if in_line {
-            // Chunks arrive in order, so one number tells them all. Nobody depends on it while the line moves.
+            // Chunks arrive in order, so one number tells them all. No choice depends on this number while the line moves.
             transfer.have_interval = PROGRESS_NEWS_INTERVAL.max(conns.len() as u32 * PROGRESS_NEWS_EACH);
             let below = transfer.swarm.have_below();
             conns.iter().for_each(|&conn| self.send(conn, Message::Progress { content, below }));

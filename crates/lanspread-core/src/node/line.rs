@@ -1,4 +1,4 @@
-//! The relay line: asks for places, gives them, and tells progress. Who follows whom is decided in [`crate::swarm::Lines`].
+//! Messages of the relay line: places and progress. [`crate::swarm::Lines`] decides who follows whom.
 
 use lanspread_types::message::{Message, Place, PlaceWanted};
 use lanspread_types::{ChunkIndex, ContentId, PeerId};

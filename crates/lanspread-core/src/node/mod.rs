@@ -2,7 +2,7 @@
 //!
 //! The node owns the parts (roster, library, operations, downloads, uplink) and carries news between them. Each file
 //! of this folder is one side of it: `commands` (the user), `network` (connections and messages), `serving`,
-//! `fetching`, `disk`, `meeting` (who else is in the room), `groups` (who is behind which switch), `upkeep` (updates,
+//! `fetching`, `disk`, `meeting` (who else is in the room), `groups` (which peers share a switch), `upkeep` (updates,
 //! verification, play), `timers`, `trust` (whose word counts).
 
 mod catalogue;

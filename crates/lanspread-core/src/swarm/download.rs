@@ -14,7 +14,7 @@ use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId, failpoint};
 
 use self::follow::Following;
 pub use self::follow::LineAction;
-use self::ledger::{RATE_UNKNOWN, Rates};
+use self::ledger::Rates;
 use super::availability::Availability;
 use super::doubt::{Doubt, IMPOSTORS_MAX};
 use super::requests::{RequestKey, Requests};
@@ -53,9 +53,8 @@ pub struct Download {
     fellow_requests: usize,
     bytes_in_flight: u64,
     duplicates: u64,
+    /// A source of which nothing is known counts as fast as their mean.
     rates: Rates,
-    /// Bytes per second of a typical source: the mean of those that are known.
-    usual_rate: f64,
     /// No chunk from here on is asked for.
     limit: u32,
     quiet: Quiet,
@@ -127,7 +126,6 @@ impl Download {
             bytes_in_flight: 0,
             duplicates: 0,
             rates: Rates::default(),
-            usual_rate: RATE_UNKNOWN,
             limit: u32::MAX,
             quiet: Quiet::default(),
             rng,
@@ -323,8 +321,8 @@ impl Download {
         }
         self.count_again(&key);
         let bytes = self.requests.get(&key).map_or(0, |asked| asked.bytes);
-        let transfer = self.sources[&peer].backlog(0, self.usual_rate);
-        let late_at = self.late_at(transfer.max(bytes as f64 / self.usual_rate));
+        let transfer = self.sources[&peer].backlog(0, self.rates.mean());
+        let late_at = self.late_at(transfer.max(bytes as f64 / self.rates.mean()));
         self.requests.start(&key, late_at);
         self.answered(peer);
         if self.had.contains(chunk) {
@@ -348,7 +346,6 @@ impl Download {
             let before = source.rate();
             source.stored(bytes, asked.asked, now);
             self.rates.change(before, source.rate());
-            self.usual_rate = self.rates.mean();
             self.clear_of_doubt(peer);
         }
         self.quiet.settled = false;
@@ -389,7 +386,7 @@ impl Download {
             Failure::Refused(Refusal::Cancelled) if cancelled => {}
             Failure::Refused(Refusal::TooMany) => {
                 let chunk = self.content.manifest().chunk_size().bytes() as f64;
-                let pause = self.tuning.busy_pause_chunks * chunk / self.usual_rate.max(1.0);
+                let pause = self.tuning.busy_pause_chunks * chunk / self.rates.mean().max(1.0);
                 self.rest(peer, Duration::from_secs_f64(pause.clamp(BUSY_PAUSE_MIN, BUSY_PAUSE_MAX)));
             }
             Failure::Refused(_) => self.rest(peer, self.tuning.refused_pause),

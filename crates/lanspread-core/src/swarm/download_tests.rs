@@ -16,7 +16,7 @@ fn set(all: u32, of: &[u32]) -> ChunkSet {
     set
 }
 
-/// A download that knows a seed, number 1, and fellows from 2 on who have nothing yet.
+/// A download with a seed (peer 1) and fellows (peers from 2 on) that have no chunks yet.
 fn crowd(all: u32, fellows: u8) -> Download {
     let mut download = download(all);
     download.add_source(peer(1), ChunkSet::full(all), at(0));
@@ -124,7 +124,8 @@ fn a_source_that_drips_what_is_not_needed_any_more_is_cut_off() {
     assert!(download.stuck_sources(at(60_000)).is_empty(), "once");
 }
 
-/// A seed is asked first for what no fellow has. A copy that is gone must not count for ever, or that chunk comes last.
+/// Seeds are asked first for chunks that no fellow has. If a copy still counted after its holder left, that chunk would
+/// come last.
 #[test]
 fn a_copy_that_is_gone_is_asked_of_the_seed_again() {
     for leaves in [true, false] {

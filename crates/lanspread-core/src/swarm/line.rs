@@ -1,4 +1,5 @@
-//! The relay line of each content: who follows whom. Kept by the *placer*, a peer that has the content in full.
+//! The relay line of each content: the order in which its receivers follow each other. The *placer*, a peer that has the
+//! whole content, keeps it.
 //!
 //! Members are ordered by progress; members with equal progress by upload limit, then by group, then by the order in which
 //! they asked. A member follows the nearest one before it whose upload limit is not lower than its own. Only members
@@ -31,7 +32,7 @@ struct Line {
     members: Vec<Member>,
     /// Chunks of the content.
     chunks: u32,
-    /// The placer's own group, which stands first.
+    /// The placer's own group. Its members stand first.
     home: Option<Group>,
 }
 
@@ -43,7 +44,7 @@ struct Member {
     below: u32,
     /// Bytes per second that it may upload.
     uplink: u64,
-    /// Somebody complained about it, so it feeds only others of that kind.
+    /// A follower complained about it. It feeds only members that were accused as well.
     accused: bool,
     /// It has finished or given up.
     done: bool,
@@ -51,7 +52,7 @@ struct Member {
 }
 
 impl Member {
-    /// Whether this member may stand before the other one as its upstream.
+    /// Whether this member may be the upstream of the other one.
     fn may_feed(&self, other: &Self) -> bool {
         self.uplink >= other.uplink && (other.accused || !self.accused)
     }
@@ -104,8 +105,8 @@ impl Lines {
         line.changes(me, wanted.content, &before, Some(peer))
     }
 
-    /// Notes the group of each member anew, where `group_of` knows it. Nobody is moved: members that receive well keep
-    /// their upstreams.
+    /// Updates the groups of members, where `group_of` knows them. Nobody is moved, so no member loses an upstream that
+    /// delivers.
     pub fn regroup(&mut self, group_of: impl Fn(&PeerId) -> Option<Group>) {
         for member in self.lines.values_mut().flat_map(|line| &mut line.members) {
             if let Some(group) = group_of(&member.peer) {

@@ -1,4 +1,4 @@
-//! Groups of the room: who is in which, what crossed between them, and who follows whom.
+//! Groups of the room: their members, the bytes that crossed between them, and the order of the line.
 //!
 //! Guest n is at 10.0.0.(n + 1).
 

@@ -71,7 +71,7 @@ pub struct Guest {
 /// The organiser of every test.
 pub const KEY: CatalogKey = CatalogKey([77; 32]);
 
-/// A catalogue whose bytes say what it is: `S`, its serial number, its games, and its groups as `name=network`.
+/// A catalogue as text: `S`, the serial number, the games, and the groups as `name=network`.
 pub fn signed_catalog(serial: u64, games: &[&str]) -> Arc<SignedCatalog> {
     let text = format!("S {serial} {}", games.join(" "));
     check_catalog(text.as_bytes()).unwrap()

@@ -1,4 +1,4 @@
-//! Whom to ask for what, next: the rarest chunks first, then help with what is late.
+//! Chooses the next chunk and the source to ask for it: rare chunks first, then a second source for late ones.
 
 use lanspread_types::{ChunkIndex, PeerId, failpoint};
 
@@ -40,7 +40,7 @@ impl Download {
         let of_requests = of_requests.filter(|&at| at > self.now).min();
         let of_source = |source: &Source| source.changes().filter(|&at| at > self.now).min();
         let of_sources = match self.followed() {
-            // A follower has to do with few of its sources. It looks at all of them again after it has lost its upstream.
+            // A follower uses few of its sources. It looks at all of them again when it has lost its upstream.
             Some(upstream) => {
                 let few = self.requests.peers().chain([upstream]).filter_map(|peer| self.sources.get(&peer));
                 few.filter_map(of_source).min()
@@ -54,7 +54,7 @@ impl Download {
         self.had.len() - self.had.count() <= self.tuning.endgame_chunks
     }
 
-    /// Asks for a chunk: the rarest one in the window that somebody with time to spare has.
+    /// Asks for the rarest chunk in the window that a source with time to spare has.
     fn fetch(&mut self, window: &Window) -> Option<Ask> {
         let draw = self.rng.next_u64();
         let may_ask = self.fellow_requests < self.tuning.swarm_requests;
@@ -66,8 +66,8 @@ impl Download {
         let mut ranked: Vec<(u16, u64, ChunkIndex)> = Vec::new();
         for chunk in self.missing_in(window).filter(|&chunk| self.requests.carriers(chunk) == 0) {
             let copies = self.availability.copies(chunk);
-            // Alone, in order: there is nobody to have other chunks than. Among fellows a chunk that no fellow has is
-            // drawn at random, so that each asks the seeds for another one.
+            // A lone receiver asks in order. Among fellows, chunks that no fellow has are drawn at random, so that
+            // receivers ask the seeds for different ones.
             let next = self.fellows == 0 || in_order && copies > 0;
             let tie = if next { u64::from(chunk.0) } else { mix(draw ^ u64::from(chunk.0)) };
             ranked.push((if in_order { copies.min(1) } else { copies }, tie, chunk));
@@ -98,7 +98,7 @@ impl Download {
         candidates.sort_unstable();
         candidates.into_iter().find_map(|(late_at, chunk, bringer)| {
             let late = late_at <= self.now;
-            let usual = self.usual_rate;
+            let usual = self.rates.mean();
             let bytes = self.chunk_bytes(chunk);
             let bringer_needs = self.sources[&bringer].backlog(0, usual);
             let able = self.sources.iter().filter(|(peer, source)| {
@@ -135,7 +135,7 @@ impl Download {
             .iter()
             .filter(|(_, source)| !source.seed && !source.has.is_empty() && self.is_free(source))
             .map(|(peer, source)| {
-                let seconds = source.backlog_as_seen(bytes, self.usual_rate, self.now);
+                let seconds = source.backlog_as_seen(bytes, self.rates.mean(), self.now);
                 (*peer, source, (seconds * 100.0) as u64)
             })
             .collect()
@@ -168,7 +168,7 @@ impl Download {
         if self.is_free(owner_source) {
             return Some(owner);
         }
-        let (usual, bytes) = (self.usual_rate, self.chunk_bytes(chunk));
+        let (usual, bytes) = (self.rates.mean(), self.chunk_bytes(chunk));
         let mut thieves: Vec<_> = (0..seeds.len())
             .filter(|&at| at != home_at && self.is_free(&self.sources[&seeds[at]]))
             .filter(|&at| self.sources[&seeds[at]].has.contains(chunk))

@@ -1,6 +1,6 @@
 //! Following: a receiver gets all chunks in order from one peer, its *upstream*, which sends each as soon as it has it.
 //!
-//! While others receive as well, a receiver stands in a line (`swarm::line`) and follows the peer before it. This module
+//! While other peers receive the content too, a receiver stands in a line (`swarm::line`) and follows the peer before it. This module
 //! decides which peer to follow, how many chunks to await ahead, and when to blame the upstream for a standstill. While
 //! there is no upstream, the picker (`choose`) asks all sources.
 
@@ -205,7 +205,7 @@ impl Download {
         rest.find(|peer| self.sources.contains_key(*peer)).copied()
     }
 
-    /// Acts on what is due in the line. Returns true if the picker should ask for nothing.
+    /// Does what is due in the line. Returns true while the picker should make no requests.
     pub(super) fn keep_in_line(&mut self) -> bool {
         if !self.tuning.relay_line {
             return false;
@@ -282,7 +282,7 @@ impl Download {
             return None;
         }
         let size = self.content.manifest().chunk_size().bytes();
-        let rate = source.rate().unwrap_or(self.usual_rate);
+        let rate = source.rate().unwrap_or(self.rates.mean());
         let ahead = (rate * AWAITED_AHEAD.as_secs_f64()) as u64;
         let ahead = ahead.max(AWAITED_MIN * size).min(self.tuning.in_flight_bytes / 2);
         let mut room = ahead.saturating_sub(source.bytes_in_flight);
@@ -446,7 +446,7 @@ impl Download {
     }
 
     fn chunk_time(&self, upstream: PeerId) -> f64 {
-        let rate = self.sources[&upstream].rate().unwrap_or(self.usual_rate);
+        let rate = self.sources[&upstream].rate().unwrap_or(self.rates.mean());
         self.content.manifest().chunk_size().bytes() as f64 / rate.max(1.0)
     }
 

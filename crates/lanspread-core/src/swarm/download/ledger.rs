@@ -22,7 +22,7 @@ impl Download {
     pub(super) fn record(&mut self, ask: Ask, id: RequestId) -> (PeerId, ChunkRequest) {
         let bytes = self.chunk_bytes(ask.chunk);
         let expected = self.sources.get(&ask.peer).map_or(0.0, |source| {
-            source.backlog(bytes, self.usual_rate).max(source.latency().unwrap_or_default().as_secs_f64())
+            source.backlog(bytes, self.rates.mean()).max(source.latency().unwrap_or_default().as_secs_f64())
         });
         let asked = Asked {
             chunk: ask.chunk,
@@ -77,7 +77,6 @@ impl Download {
             fellows().filter(|source| source.is_counted()).map(|source| source.requests).sum();
         self.rates = Rates::default();
         self.sources.values().for_each(|source| self.rates.change(None, source.rate()));
-        self.usual_rate = self.rates.mean();
     }
 
     pub(super) fn is_free(&self, source: &Source) -> bool {
@@ -180,7 +179,7 @@ impl Download {
         let owed = self.requests.due().filter(|(_, asked)| !asked.awaited);
         owed.filter_map(|(&(peer, _), asked)| {
             let source = self.sources.get(&peer).filter(|source| source.is_counted())?;
-            Some((peer, source.silent_at(asked.asked, self.usual_rate)))
+            Some((peer, source.silent_at(asked.asked, self.rates.mean())))
         })
     }
 
@@ -284,7 +283,7 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// The rate of one source changes. `None` stands for unknown.
+    /// Replaces the rate of one source. `None` is an unknown rate.
     pub fn change(&mut self, before: Option<f64>, after: Option<f64>) {
         self.sum += after.unwrap_or(0.0) - before.unwrap_or(0.0);
         self.known = self.known + u32::from(after.is_some()) - u32::from(before.is_some());

@@ -174,7 +174,7 @@ pub struct Players {
 pub struct Room {
     /// Everybody, this peer first.
     pub guests: Vec<Guest>,
-    /// Peers behind one switch: the catalogue's groups, and subnets. Only those in which somebody is.
+    /// Groups with at least one peer: those that the catalogue names, and subnets.
     #[serde(default)]
     pub groups: Vec<RoomGroup>,
     /// Of a room with very many games, those that matter: the catalogue's, those that are here, and those that most peers

@@ -149,7 +149,7 @@ pub struct Connected {
     /// Where the peer accepts connections: the address that it was reached at, or that it came from together with the
     /// port that its hello states. Never the source port of an inbound connection.
     pub addr: SocketAddr,
-    /// The own address on this connection, if it is known.
+    /// This peer's own address on the connection, if it is known.
     pub local_ip: Option<IpAddr>,
     /// We dialled, they accepted.
     pub dialled: bool,

@@ -32,7 +32,7 @@ pub struct RemotePeer {
     pub name: String,
     look: Look,
     pub addr: SocketAddr,
-    /// The own address on the connection to it.
+    /// This peer's own address on the connection to it.
     pub local_ip: Option<IpAddr>,
     pub protocol: u16,
     pub conn: ConnId,

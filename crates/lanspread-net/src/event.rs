@@ -27,7 +27,7 @@ pub enum NetEvent {
         /// Where the peer accepts connections: the address that was dialled, or the one it came from with the port
         /// that its hello states.
         addr: SocketAddr,
-        /// The own address on this connection, if the system tells it.
+        /// This peer's own address on the connection, if the system tells it.
         local_ip: Option<IpAddr>,
         /// We dialled, they accepted.
         dialled: bool,

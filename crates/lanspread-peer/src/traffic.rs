@@ -99,6 +99,7 @@ impl Traffic {
         content: &GameContent,
         chunk: ChunkIndex,
     ) -> bool {
+        // Both faults are committed where chunks are read from disk.
         if failpoint!("never-serve-incoming") {
             return false;
         }
@@ -157,8 +158,8 @@ const READ_AT_ONCE_BYTES: u64 = 256 << 10;
 const MANIFESTS_DECODED_MAX: usize = 1;
 
 /// Takes payloads in until the endpoint is gone. One thread takes each payload and verifies and writes it itself, because
-/// waking a thread costs more than hashing a small chunk. Only while more payloads wait, others help: as many as there are
-/// processors, and at least four, so that a thread that waits for the disk does not leave a processor without hashing.
+/// waking a thread costs more than hashing a small chunk. While more payloads wait, it hands them to other threads that are
+/// idle. There are as many threads as processors, and at least four, because some may wait for the disk.
 pub(crate) async fn take_in(mut payloads: mpsc::Receiver<Payload>, traffic: Traffic, reports: Reports) {
     let at_once = std::thread::available_parallelism().map_or(4, |processors| processors.get().max(4));
     let worker = Worker {
@@ -167,7 +168,7 @@ pub(crate) async fn take_in(mut payloads: mpsc::Receiver<Payload>, traffic: Traf
         decoding: Arc::new(Semaphore::new(MANIFESTS_DECODED_MAX)),
         runtime: tokio::runtime::Handle::current(),
     };
-    // Nothing waits in it: a payload is handed to a thread that has nothing to do.
+    // The channel holds nothing: a payload is handed over only to an idle thread.
     let (handed, taken) = crossbeam_channel::bounded::<Payload>(0);
     let mut threads = tokio::task::JoinSet::new();
     for _ in 1..at_once {
@@ -176,14 +177,13 @@ pub(crate) async fn take_in(mut payloads: mpsc::Receiver<Payload>, traffic: Traf
     }
     threads.spawn_blocking(move || {
         while let Some(payload) = payloads.blocking_recv() {
-            let alone = payloads.is_empty();
-            match if alone {
-                Err(payload)
+            let own = if payloads.is_empty() {
+                Some(payload)
             } else {
-                handed.try_send(payload).map_err(TrySendError::into_inner)
-            } {
-                Ok(()) => {}
-                Err(payload) => worker.take(payload),
+                handed.try_send(payload).err().map(TrySendError::into_inner)
+            };
+            if let Some(payload) = own {
+                worker.take(payload);
             }
         }
     });

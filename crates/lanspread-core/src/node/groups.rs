@@ -14,7 +14,8 @@ impl Node {
         self.config.catalog.group_of(remote.addr.ip())
     }
 
-    /// Returns the own group as this peer sees it: a machine may have a cable and a wireless link at once.
+    /// Returns the group of this peer's own address on the connection with `remote`. A machine may have a cable and a
+    /// wireless link at once.
     pub(super) fn own_group_towards(&self, remote: &RemotePeer) -> Group {
         self.config.catalog.group_of(remote.local_ip.unwrap_or(self.config.addr.ip()))
     }
@@ -39,7 +40,7 @@ impl Node {
         }
     }
 
-    /// Goes by the groups of a new catalogue.
+    /// Applies the groups of a new catalogue to the members of the lines.
     pub(super) fn regroup_lines(&mut self) {
         let (roster, catalog) = (&self.roster, &self.config.catalog);
         self.lines.regroup(|peer| roster.get(peer).map(|remote| catalog.group_of(remote.addr.ip())));

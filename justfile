@@ -62,11 +62,15 @@ peer-cli-tests-netns *ARGS:
 peer-cli-image PROFILE="release":
     tools/peer-cli-image {{PROFILE}}
 
-# every scenario, or one, against each fault that it claims to notice; writes what it ran to docs/teeth.md
+# the HTTP interface against its own OpenAPI document, judged by schemathesis (SEED and EXAMPLES choose what is tried)
+api-judge *ARGS:
+    tools/api-judge {{ARGS}}
+
+# every scenario, or one, against each fault that it claims to notice; writes what it ran to docs/testing/teeth-report.md
 teeth *ARGS:
     tools/teeth {{ARGS}}
 
-# the whole scenario suite N times with two busy loops beside it, to find what fails now and then (docs/flakes.md)
+# the whole scenario suite N times with two busy loops beside it, to find what fails now and then (docs/testing/flakes.md)
 flakes N="10" *ARGS:
     tools/flakes {{N}} {{ARGS}}
 
@@ -79,7 +83,7 @@ peer-cli-run NAME *ARGS:
 sim *ARGS:
     cargo run --release -p lanspread-sim -- {{ARGS}}
 
-# every fuzz target, so many seconds each (docs/fuzzing.md)
+# every fuzz target, so many seconds each (docs/testing/fuzzing.md)
 fuzz SECONDS="60":
     LANSPREAD_FUZZ_SECONDS={{SECONDS}} cargo test --release -p lanspread-fuzz --test targets -- --nocapture
 

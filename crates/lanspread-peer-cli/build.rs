@@ -1,4 +1,5 @@
-//! Puts an application manifest into the program for Windows: paths over 260 characters, and no rights but the caller's.
+//! Embeds an application manifest into the Windows program: paths of more than 260 characters, and only the caller's
+//! rights.
 
 fn main() -> std::io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");

@@ -1,44 +1,41 @@
-//! The one table of errors: code, when, hint, exit code. Both programs, the documents and the tests read it from here.
+//! Table of all errors: code, condition, hint and exit code, in [`ErrorCode`].
+//!
+//! Both programs, the documents and the tests read it from here, so an error has one name everywhere. A code is stable;
+//! messages and hints are for people and may change.
 
-use lanspread_peer::StartError;
-use lanspread_peer::catalog_file::CatalogError;
-use lanspread_peer::command::{self, CommandError, ContentVariant};
-use lanspread_peer::event::DownloadFailure;
-use lanspread_peer::io::{DialFailure, DiskError};
-use lanspread_peer::pass_phrase::{PassPhraseFileError, WeakPhraseError};
-use lanspread_peer::trust;
-use lanspread_peer::types::PartyMismatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::reply::OperationKind;
+use crate::kinds::OperationKind;
 
-/// How a program ends.
+/// Exit status of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum ExitCode {
+    /// The command was carried out.
     Success = 0,
-    /// A fault in the program, or something nobody thought of.
+    /// A fault in the program.
     Internal = 1,
-    /// The command line, or a command, is not valid.
+    /// The command line or a command is not valid.
     Usage = 2,
     /// The peer could not start.
     Start = 3,
-    /// The state of things does not allow it.
+    /// The present state does not allow the command.
     Refused = 4,
-    /// There is no such game, or nobody has it.
+    /// The game does not exist, or nobody has it.
     NotFound = 5,
     /// Another peer could not be reached, or not in time.
     Network = 6,
-    /// The data is wrong: it does not verify, or does not unpack.
+    /// The data does not verify or does not unpack.
     Content = 7,
     /// The disk is full or does not work.
     Disk = 8,
-    /// No peer runs here, or it does not let this caller in.
+    /// No peer runs here, or it does not accept this caller.
     NotRunning = 9,
 }
 
 impl ExitCode {
+    /// Every exit status, in ascending order.
     pub const ALL: [Self; 10] = [
         Self::Success,
         Self::Internal,
@@ -52,18 +49,19 @@ impl ExitCode {
         Self::NotRunning,
     ];
 
+    /// Returns the status as a number.
     pub const fn code(self) -> u8 {
         self as u8
     }
 
-    /// What it means, for documents and `--help`.
+    /// Returns what the status means, for documents and `--help`.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Success => "done",
             Self::Internal => "a fault in the program",
             Self::Usage => "the command line or a command is not valid",
             Self::Start => "the peer could not start: games folder, state folder, address or catalogue",
-            Self::Refused => "the state of things does not allow it",
+            Self::Refused => "not possible in the current state",
             Self::NotFound => "no such game, or nobody has it",
             Self::Network => "another peer could not be reached, or not in time",
             Self::Content => "the data does not verify or does not unpack",
@@ -72,12 +70,13 @@ impl ExitCode {
         }
     }
 
-    /// The HTTP status (RFC 9110) that says the same.
+    /// Returns the HTTP status (RFC 9110) with the same meaning.
     pub const fn http_status(self) -> u16 {
         match self {
             Self::Success => 200,
-            Self::Internal | Self::Start => 500,
-            Self::Usage => 400,
+            Self::Internal => 500,
+            // Over HTTP these answer a choice that the request made, such as a passphrase or a folder.
+            Self::Usage | Self::Start => 400,
             Self::Refused => 409,
             Self::NotFound => 404,
             Self::Network | Self::Content => 502,
@@ -96,23 +95,25 @@ macro_rules! error_codes {
         }
 
         impl ErrorCode {
+            /// Every code, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
+            /// Returns the code's name in JSON.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)* }
             }
 
-            /// When it is given.
+            /// Returns the condition under which the error occurs.
             pub const fn when(self) -> &'static str {
                 match self { $(Self::$variant => $when,)* }
             }
 
-            /// What to do about it, where something can be done.
+            /// Returns what the user can do about the error, if anything.
             pub const fn hint(self) -> Option<&'static str> {
                 match self { $(Self::$variant => error_codes!(@hint $($hint)?),)* }
             }
 
-            /// How a program ends that was asked for this one thing.
+            /// Returns the exit status of a program whose one command failed with this code.
             pub const fn exit(self) -> ExitCode {
                 match self { $(Self::$variant => ExitCode::$exit,)* }
             }
@@ -129,33 +130,31 @@ error_codes! {
         hint "write one JSON object per line, such as {\"cmd\":\"status\"}";
     LineTooLong "line-too-long" Usage "the line is longer than 1 MiB; it is skipped to its end";
     InvalidUtf8 "invalid-utf8" Usage "the line is not UTF-8";
-    InvalidId "invalid-id" Usage "the command's `id` is an object or an array"
-        hint "use a string, a number, true, false or null";
     UnknownCommand "unknown-command" Usage "there is no command of this name";
     MissingField "missing-field" Usage "the command lacks a field, `cmd` included";
-    InvalidField "invalid-field" Usage "a field has the wrong type or a value out of its range, or stands twice";
+    InvalidField "invalid-field" Usage "a field has the wrong type or a value out of its range, or is duplicated";
     InvalidGameId "invalid-game-id" Usage "the value is no game id, for instance a path"
         hint "a game id is the name of the game's folder: letters, digits, '-', '_' and '.'";
     InvalidAddress "invalid-address" Usage "the value is not an address that can be connected to"
         hint "write ADDRESS:PORT, such as 192.168.0.7:7777 or [fe80::1]:7777";
-    NotImplemented "not-implemented" Usage "the command exists, but this version cannot do it yet";
     UnknownEndpoint "unknown-endpoint" NotFound "the HTTP interface has no such path";
-    TooManyCommands "too-many-commands" Refused "more commands wait for their answers than are taken at a time"
+    MethodNotAllowed "method-not-allowed" Usage "the HTTP interface has this path, but for another method";
+    TooManyCommands "too-many-commands" Refused "too many commands are waiting for answers"
         hint "wait for answers before you ask for more";
     OperationInProgress "operation-in-progress" Refused "another operation is running on this game"
         hint "wait for its end, or cancel it if it is a download or an install";
-    Busy "busy" Refused "operations are running that this would disturb"
+    Busy "busy" Refused "other operations must finish first"
         hint "wait for their end";
-    UnknownOrganiser "unknown-organiser" NotFound "no organiser of this fingerprint was met"
+    UnknownOrganiser "unknown-organiser" NotFound "no known organiser has this fingerprint"
         hint "`catalog_offered` in the status shows who was; or give the whole key";
-    OtherOrganiser "other-organiser" Refused "this peer goes by another organiser's catalogue already"
+    OtherOrganiser "other-organiser" Refused "this peer already follows another organiser's catalogue"
         hint "forget that one first: start with --no-catalog, or on the page: Settings, Party";
     NotDownloaded "not-downloaded" Refused "the game is not downloaded here"
         hint "download it first";
     NotInstalled "not-installed" Refused "the game is not installed here";
     AlreadyInstalled "already-installed" Refused "the game is installed already"
-        hint "uninstall it first";
-    AlreadyDownloaded "already-downloaded" Refused "the game's archives are here, so that nothing is saved by streaming it"
+        hint "start it with `play`; `uninstall` would remove it with everything that was saved in it";
+    AlreadyDownloaded "already-downloaded" Refused "the game is already downloaded, so streaming it would save nothing"
         hint "install it, and remove the download afterwards";
     NameTaken "name-taken" Refused "a folder, or a game that is being fetched, has this name in other capitals"
         hint "remove or rename that one, since Windows puts both into one folder; then try again";
@@ -188,7 +187,7 @@ error_codes! {
         hint "if you trust whoever made the game, install it with \"max_unpacked_bytes\" (`--max-unpacked`) of at least the size that is stated";
     NotStreamable "not-streamable" Content "the game has an archive that cannot be unpacked while it arrives"
         hint "download the game and install it";
-    OwnAddress "own-address" Network "the address is that of this very peer";
+    OwnAddress "own-address" Network "the address is this peer's own";
     Unreachable "unreachable" Network "nothing answers at the address"
         hint "check the address and port, and that a firewall lets the program in";
     ConnectTimedOut "connect-timed-out" Network "no answer from the address within the time limit"
@@ -200,12 +199,12 @@ error_codes! {
         hint "use the same --party and pass phrase on both, or neither";
     WrongPassPhrase "wrong-pass-phrase" Network "both belong to the same party by name, but their pass phrases differ"
         hint "ask the organiser for the pass phrase; upper and lower case count";
-    TooManyTries "too-many-tries" Network "too many wrong pass phrases came of late"
+    TooManyTries "too-many-tries" Network "too many wrong pass phrases lately"
         hint "wait a minute, then try again with the right one";
     WaitTimedOut "wait-timed-out" Network "not enough peers were connected within the time limit";
     DiskFull "disk-full" Disk "there is not enough room on the disk"
         hint "make room and try again: what is verified is kept";
-    Damaged "damaged" Content "files of the game are not what they should be"
+    Damaged "damaged" Content "files of the game are damaged"
         hint "`verify` fetches what is broken when somebody who has the game is there";
     CannotStart "cannot-start" Refused "nothing says how the game is started, or it cannot be started here"
         hint "name the program in the game's lanspread.toml (start = \"game.exe\") or in the catalogue";
@@ -221,6 +220,8 @@ error_codes! {
         hint "end that one first, or choose another games folder";
     StateDirInUse "state-dir-in-use" Start "another process has the state folder"
         hint "end that one first, or give this one a state folder of its own";
+    FixtureUncatalogued "fixture-uncatalogued" Start "`--fixture` names a game that the catalogue does not list"
+        hint "take the game into the catalogue, or start without --catalog";
     FixtureInTheWay "fixture-in-the-way" Start "a file is where `--fixture` would put its own; nothing was written over it"
         hint "remove that game's folder if it is not needed, or leave --fixture out";
     ListenFailed "listen-failed" Start "the address cannot be listened on"
@@ -340,7 +341,15 @@ pub struct Variant {
     pub peers: Vec<String>,
 }
 
+/// What the disk failed at, where no game is to be named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskFault {
+    pub code: ErrorCode,
+    pub reason: String,
+}
+
 impl ErrorBody {
+    /// Makes a body with the hint of its code and no details.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -355,208 +364,9 @@ impl ErrorBody {
         }
     }
 
+    /// Returns the exit status of a program whose one command failed with this error.
     pub fn exit(&self) -> ExitCode {
         self.code.exit()
-    }
-}
-
-impl From<&ContentVariant> for Variant {
-    fn from(v: &ContentVariant) -> Self {
-        Self { content_id: v.content.to_string(), peers: v.peers.clone() }
-    }
-}
-
-impl From<&trust::Supplier> for Supplier {
-    fn from(s: &trust::Supplier) -> Self {
-        Self { peer_id: s.peer.to_string(), name: s.name.clone(), key: s.peer.short() }
-    }
-}
-
-impl From<&command::Replacement> for Replacement {
-    fn from(r: &command::Replacement) -> Self {
-        Self {
-            eti_version: r.version.map(|v| v.to_string()),
-            content_id: r.content.map(|c| c.to_string()),
-            new_eti_version: r.new_version.to_string(),
-            new_content_id: r.new_content.to_string(),
-            supplier: (&r.supplier).into(),
-        }
-    }
-}
-
-impl From<&command::FirstStart> for FirstStart {
-    fn from(s: &command::FirstStart) -> Self {
-        Self {
-            program: s.program.clone(),
-            args: s.args.clone(),
-            content_id: s.content.to_string(),
-            suppliers: s.suppliers.iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<&DiskError> for ErrorCode {
-    fn from(error: &DiskError) -> Self {
-        match error {
-            DiskError::Full { .. } => Self::DiskFull,
-            DiskError::Archive(_) => Self::BadArchive,
-            DiskError::UnpacksLarge { .. } => Self::UnpacksLarge,
-            DiskError::Damaged(_) => Self::Damaged,
-            DiskError::NotStreamable(_) => Self::NotStreamable,
-            DiskError::InUse(_) => Self::FileInUse,
-            DiskError::OutOfFiles(_) => Self::OutOfFiles,
-            DiskError::Cancelled => Self::Cancelled,
-            DiskError::CannotStart(_) => Self::CannotStart,
-            DiskError::Other(_) => Self::DiskFailed,
-        }
-    }
-}
-
-impl From<&DialFailure> for ErrorCode {
-    fn from(failure: &DialFailure) -> Self {
-        match failure {
-            DialFailure::Unreachable(_) => Self::Unreachable,
-            DialFailure::TimedOut => Self::ConnectTimedOut,
-            DialFailure::OwnAddress => Self::OwnAddress,
-            DialFailure::NotAPeer(_) => Self::NotAPeer,
-        }
-    }
-}
-
-impl From<&DownloadFailure> for ErrorCode {
-    fn from(failure: &DownloadFailure) -> Self {
-        match failure {
-            DownloadFailure::NoSource => Self::NoSource,
-            DownloadFailure::VersionAhead => Self::VersionAhead,
-            DownloadFailure::SourcesGone => Self::SourcesGone,
-            DownloadFailure::AmbiguousContent(_) => Self::AmbiguousContent,
-            DownloadFailure::NoManifest => Self::NoManifest,
-            DownloadFailure::AllSourcesRejected => Self::AllSourcesRejected,
-            DownloadFailure::Disk(error) => error.into(),
-            DownloadFailure::ShuttingDown => Self::ShuttingDown,
-        }
-    }
-}
-
-impl From<&CommandError> for ErrorCode {
-    fn from(error: &CommandError) -> Self {
-        match error {
-            CommandError::OperationInProgress { .. } => Self::OperationInProgress,
-            CommandError::UnknownGame { .. } => Self::UnknownGame,
-            CommandError::NoSource { .. } => Self::NoSource,
-            CommandError::AmbiguousContent { .. } => Self::AmbiguousContent,
-            CommandError::VersionAhead { .. } => Self::VersionAhead,
-            CommandError::UnconfirmedSource(_) => Self::UnconfirmedSource,
-            CommandError::UnconfirmedProgram(_) => Self::UnconfirmedProgram,
-            CommandError::NotDownloaded { .. } => Self::NotDownloaded,
-            CommandError::NotInstalled { .. } => Self::NotInstalled,
-            CommandError::AlreadyInstalled { .. } => Self::AlreadyInstalled,
-            CommandError::AlreadyDownloaded { .. } => Self::AlreadyDownloaded,
-            CommandError::NameTaken { .. } => Self::NameTaken,
-            CommandError::NothingToCancel { .. } => Self::NothingToCancel,
-            CommandError::NotDownloading { .. } => Self::NotDownloading,
-            CommandError::ConnectFailed { failure, .. } => failure.into(),
-            CommandError::Incompatible { .. } => Self::IncompatibleProtocol,
-            CommandError::OtherParty { mismatch, .. } => match mismatch {
-                PartyMismatch::Closed(_) | PartyMismatch::Open => Self::OtherParty,
-                PartyMismatch::WrongPassPhrase => Self::WrongPassPhrase,
-                PartyMismatch::TooManyTries => Self::TooManyTries,
-            },
-            CommandError::WaitTimedOut { .. } => Self::WaitTimedOut,
-            CommandError::UnknownOrganiser { .. } => Self::UnknownOrganiser,
-            CommandError::OtherOrganiser { .. } => Self::OtherOrganiser,
-            CommandError::Busy => Self::Busy,
-            CommandError::Disk(error) => error.into(),
-            CommandError::ShuttingDown => Self::ShuttingDown,
-        }
-    }
-}
-
-impl From<&CommandError> for ErrorBody {
-    fn from(error: &CommandError) -> Self {
-        let mut body = Self::new(error.into(), error.to_string());
-        match error {
-            CommandError::OperationInProgress { game, running } => {
-                body.game_id = Some(game.to_string());
-                body.running = Some((*running).into());
-            }
-            CommandError::AmbiguousContent { game, variants } => {
-                body.game_id = Some(game.to_string());
-                body.variants = variants.iter().map(Into::into).collect();
-            }
-            CommandError::UnconfirmedSource(replacement) => {
-                body.game_id = Some(replacement.game.to_string());
-                body.question = Some(Box::new(Question {
-                    confirm: replacement.new_content.to_string(),
-                    replacement: Some((&**replacement).into()),
-                    first_start: None,
-                }));
-            }
-            CommandError::UnconfirmedProgram(start) => {
-                body.game_id = Some(start.game.to_string());
-                body.question = Some(Box::new(Question {
-                    confirm: start.content.to_string(),
-                    replacement: None,
-                    first_start: Some((&**start).into()),
-                }));
-            }
-            CommandError::VersionAhead { game, .. }
-            | CommandError::UnknownGame { game }
-            | CommandError::NoSource { game, .. }
-            | CommandError::NotDownloaded { game }
-            | CommandError::NotInstalled { game }
-            | CommandError::AlreadyInstalled { game }
-            | CommandError::AlreadyDownloaded { game }
-            | CommandError::NotDownloading { game }
-            | CommandError::NameTaken { game, .. }
-            | CommandError::NothingToCancel { game } => body.game_id = Some(game.to_string()),
-            CommandError::ConnectFailed { .. }
-            | CommandError::Incompatible { .. }
-            | CommandError::OtherParty { .. }
-            | CommandError::WaitTimedOut { .. }
-            | CommandError::UnknownOrganiser { .. }
-            | CommandError::OtherOrganiser { .. }
-            | CommandError::Busy
-            | CommandError::Disk(_)
-            | CommandError::ShuttingDown => {}
-        }
-        body
-    }
-}
-
-impl From<&StartError> for ErrorBody {
-    fn from(error: &StartError) -> Self {
-        let (code, holder) = match error {
-            StartError::GamesDir { .. } => (ErrorCode::GamesDirUnusable, None),
-            StartError::StateDir { .. } => (ErrorCode::StateDirUnusable, None),
-            StartError::GamesDirInUse { holder, .. } => (ErrorCode::GamesDirInUse, holder.as_ref()),
-            StartError::StateDirInUse { holder, .. } => (ErrorCode::StateDirInUse, holder.as_ref()),
-            StartError::Listen { .. } => (ErrorCode::ListenFailed, None),
-        };
-        let held_by = holder.map(|h| Box::new(Holder { pid: h.pid, since_unix_s: h.since_unix_s }));
-        Self { held_by, ..Self::new(code, error.to_string()) }
-    }
-}
-
-impl From<&PassPhraseFileError> for ErrorBody {
-    fn from(error: &PassPhraseFileError) -> Self {
-        Self::new(ErrorCode::PartyInvalid, error.to_string())
-    }
-}
-
-impl From<&WeakPhraseError> for ErrorBody {
-    fn from(error: &WeakPhraseError) -> Self {
-        let suggestion = Suggestion { pass_phrase: error.suggestion.clone() };
-        Self {
-            suggestion: Some(Box::new(suggestion)),
-            ..Self::new(ErrorCode::PassPhraseWeak, error.to_string())
-        }
-    }
-}
-
-impl From<&CatalogError> for ErrorBody {
-    fn from(error: &CatalogError) -> Self {
-        Self::new(ErrorCode::CatalogInvalid, error.to_string())
     }
 }
 
@@ -567,11 +377,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_unique_kebab_case_and_the_same_in_json() {
+    fn codes_are_unique_kebab_case_names() {
         let mut seen = BTreeSet::new();
         for &code in ErrorCode::ALL {
             let name = code.as_str();
-            assert!(seen.insert(name), "{name} stands twice");
+            assert!(seen.insert(name), "{name} is duplicated");
             assert!(name.split('-').all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())));
             assert_eq!(serde_json::to_value(code).unwrap(), name);
             assert!(!code.when().is_empty() && !code.when().ends_with('.'), "{name}");
@@ -580,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn every_exit_code_has_a_use_and_its_own_number() {
+    fn exit_codes_are_used_and_distinct() {
         let numbers: BTreeSet<u8> = ExitCode::ALL.iter().map(|e| e.code()).collect();
         assert_eq!(numbers.len(), ExitCode::ALL.len());
         for exit in ExitCode::ALL.into_iter().filter(|e| *e != ExitCode::Success) {

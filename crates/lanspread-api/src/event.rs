@@ -1,11 +1,16 @@
-//! What happened. A terminal event comes after the state it speaks of is visible, so a next command may follow at once.
+//! Events: what happens in a peer, as a script sees it.
+//!
+//! A terminal event comes after the state that it reports is visible, so the next command may follow at once.
 
 use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::CONTRACT_VERSION;
+pub use crate::error::DiskFault;
 use crate::error::{ErrorCode, Variant};
+pub use crate::kinds::RefusalCode;
 use crate::reply::ActiveOperation;
 
 /// An event. The names are those of the contract, in kebab-case; the fields stand beside them in the same object.
@@ -82,7 +87,8 @@ pub enum Event {
         name: String,
     },
     /// Somebody asks everybody to fetch a game. `accepted`: this peer has started to.
-    FetchWanted {
+    #[serde(rename = "fetch-wanted")]
+    DownloadWanted {
         peer_id: String,
         name: String,
         game_id: String,
@@ -159,7 +165,7 @@ pub enum Event {
     DownloadPeersGone {
         game_id: String,
     },
-    /// A source sent what does not verify, or refused. It is not asked again for this game.
+    /// A source sent what does not verify. It is not asked again for this game.
     SourceRejected {
         game_id: String,
         peer_id: String,
@@ -217,6 +223,42 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Makes the first line of a run.
+    pub fn contract(program: &str, program_version: &str) -> Self {
+        Self::Contract(Contract {
+            version: CONTRACT_VERSION,
+            program: program.to_owned(),
+            program_version: program_version.to_owned(),
+        })
+    }
+
+    /// Returns whether the event only reports progress: its name ends with `-progress`.
+    pub fn is_progress(&self) -> bool {
+        matches!(
+            self,
+            Self::IndexProgress { .. }
+                | Self::ReuseProgress { .. }
+                | Self::DownloadProgress(_)
+                | Self::InstallProgress { .. }
+                | Self::VerifyProgress { .. }
+        )
+    }
+
+    /// Returns why something failed, if the event reports that: its name ends with `-failed`.
+    pub fn failure(&self) -> Option<ErrorCode> {
+        match self {
+            Self::DownloadFailed { code, .. } => Some(*code),
+            Self::IndexFailed(failure)
+            | Self::InstallFailed(failure)
+            | Self::UninstallFailed(failure)
+            | Self::RemoveFailed(failure)
+            | Self::VerifyFailed(failure) => Some(failure.code),
+            _ => None,
+        }
+    }
+}
+
 /// Which contract, by which program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Contract {
@@ -244,13 +286,6 @@ pub struct GameFailure {
     /// What the archives unpack to at least, for `unpacks-large`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpacked_bytes: Option<u64>,
-}
-
-/// What the disk failed at, where no game is to be named.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DiskFault {
-    pub code: ErrorCode,
-    pub reason: String,
 }
 
 /// What a verification came to.
@@ -344,30 +379,10 @@ pub enum LossCode {
     Leaving,
 }
 
-/// Why somebody was not let in, or was dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RefusalCode {
-    /// One of the two belongs to a closed party that the other does not belong to.
-    OtherParty,
-    WrongPassPhrase,
-    /// Too many wrong pass phrases came from there, or from everybody together.
-    TooManyTries,
-    /// It broke the protocol after it had begun well.
-    ProtocolError,
-    /// What came in at the port is no peer.
-    NotAPeer,
-    TooSlow,
-    TooManyConnections,
-    /// It sent data that does not verify in more than one download.
-    BadData,
-}
-
 /// Why a source is not asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RejectCode {
     CorruptChunk,
     BadManifest,
-    Refused,
 }

@@ -1,35 +1,41 @@
-//! The public contract: what scripts write to a peer and what they read from it, as versioned JSON types.
+//! Public contract: what scripts write to a peer and what they read from it, as versioned JSON types.
 //!
-//! One set of types serves two doors. `lanspread-peer-cli` reads a [`Request`] from each line of its standard input and
-//! writes a [`Line`] for each thing there is to say; the HTTP interface of `lanspread` uses the same structs as bodies.
-//! Everything here can be written and read back, so that tests and clients need no types of their own.
+//! Two interfaces use the same types. `lanspread-peer-cli` reads a [`Request`] from each line of its standard input
+//! and prints a [`Line`] for each event, result or error. The HTTP interface of `lanspread` uses the same structs as
+//! bodies. Every type can be written and read back, so tests and clients need no types of their own.
 //!
-//! What the crate owns: names, shapes, error codes with their hints and exit codes, the way from the core's types to
-//! these ([`render`]), the parser of commands ([`parse`]), and the JSON schema that is generated from all this. What it
-//! does not: reading lines, sockets, processes.
+//! The crate owns names, shapes, error codes with their hints and exit codes, the parser of commands ([`parse`]), and
+//! the JSON schema that is generated from the types ([`schema`]). It reads no lines, knows no sockets or processes, and
+//! depends on no other crate of the workspace than `lanspread-types`: `lanspread-peer` converts the core's types.
 //!
 //! ## What may change
 //!
-//! [`CONTRACT_VERSION`] stands in the first line of a run. New events, new fields and new error codes do not raise it: a
-//! reader passes over what it does not know. It is raised when a name goes away or changes its meaning. The other way
-//! round the same holds: fields of a command that this version does not know are passed over.
+//! The first line that a program prints states [`CONTRACT_VERSION`]. It is raised when a name is removed or changes its
+//! meaning. New events, fields and error codes do not raise it: a reader must ignore what it does not know. A peer
+//! likewise ignores the fields of a command that its version does not know.
+//!
+//! The doc comments of all types with `JsonSchema` are part of the schema: a change to one of them changes the schema
+//! file.
 
 pub mod error;
 pub mod event;
+mod fields;
+pub mod kinds;
 pub mod line;
 pub mod page;
 pub mod parse;
-pub mod render;
 pub mod reply;
 pub mod request;
 pub mod schema;
+mod text;
 
 pub use error::{ErrorBody, ErrorCode, ExitCode};
 pub use event::Event;
+pub use fields::content_id;
 pub use line::{ErrorLine, Id, Line, ResultLine};
-pub use parse::{Rejected, parse_request};
+pub use parse::{Rejected, parse_fields, parse_request};
 pub use reply::ReplyData;
-pub use request::{CommandName, Request};
+pub use request::{CommandName, Request, Route};
 
-/// Version of the contract.
+/// Version of the contract, printed in the first line of a run.
 pub const CONTRACT_VERSION: u32 = 1;

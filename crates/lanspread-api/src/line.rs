@@ -1,7 +1,14 @@
-//! The lines that a peer prints: an event, a result or an error each.
+//! Lines that a peer prints: an event, a result or an error each.
+//!
+//! Each line is one JSON object. The `id` of a result or an error tells which command it answers: it is the same JSON
+//! value as that command's `id`.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::error::ErrorBody;
 use crate::event::Event;
@@ -44,10 +51,10 @@ pub struct ErrorLine {
 }
 
 impl Line {
-    /// The line as it is printed, without the line feed. JSON text never contains one.
+    /// Returns the line as text, without the line feed. JSON text never contains one.
     pub fn to_json(&self) -> String {
-        // Strings, numbers and maps with string keys only: serialisation has nothing to fail at. Should it ever, a
-        // reader still gets a line of the contract.
+        // Strings, numbers and maps with string keys cannot fail to serialise. If they ever do, the reader still gets
+        // a line of the contract.
         serde_json::to_string(self).unwrap_or_else(|e| {
             let message = serde_json::Value::from(format!("a line could not be written: {e}"));
             format!(r#"{{"type":"error","code":"internal","message":{message}}}"#)
@@ -55,31 +62,55 @@ impl Line {
     }
 }
 
-/// What a script chooses to recognise its answer by: any JSON scalar. It comes back as the same JSON value; a number
-/// that is neither a 64-bit integer nor exact as a double comes back as the nearest double.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Id {
-    Null(()),
-    Bool(bool),
-    Number(serde_json::Number),
-    Text(String),
-}
+/// What a script chooses to recognise its answer by: any JSON value. It comes back as it was written, so a number keeps
+/// all its digits and its notation.
+///
+/// [`Line`] keeps the value and not its text when it is deserialised, so a program that compares such ids compares
+/// values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Id(String);
 
 impl Id {
-    /// `None` for an object or an array.
-    pub fn from_json(value: &serde_json::Value) -> Option<Self> {
-        match value {
-            serde_json::Value::Null => Some(Self::Null(())),
-            serde_json::Value::Bool(b) => Some(Self::Bool(*b)),
-            serde_json::Value::Number(n) => Some(Self::Number(n.clone())),
-            serde_json::Value::String(s) => Some(Self::Text(s.clone())),
-            serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
-        }
+    /// Takes the text of a JSON value.
+    pub fn from_raw(text: &RawValue) -> Self {
+        Self(text.get().to_owned())
+    }
+
+    /// Makes an id from a JSON value.
+    pub fn from_json(value: &Value) -> Self {
+        Self(value.to_string())
+    }
+
+    /// Returns the JSON text.
+    pub fn as_json(&self) -> &str {
+        &self.0
     }
 }
 
-/// Reads a field that is there, `null` included, which plain `Option` would take for an absent one.
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Value::deserialize(from).map(|value| Self::from_json(&value))
+    }
+}
+
+impl JsonSchema for Id {
+    fn schema_name() -> Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "Any JSON value, as the command had it." })
+    }
+}
+
+/// Deserialises a field that is present, `null` included. A plain `Option` would take `null` for an absent field.
 pub(crate) fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Id>, D::Error> {
     Id::deserialize(from).map(Some)
 }
@@ -89,8 +120,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_scalar_comes_back_as_it_was() {
-        for id in ["null", "true", "7", "-7", "18446744073709551615", "1.5", "\"a\\nb\"", "\"\""] {
+    fn ids_are_values_of_any_kind() {
+        for id in
+            ["null", "true", "7", "-7", "18446744073709551615", "1.5", "\"a\\nb\"", "\"\"", "{\"a\":[]}"]
+        {
             let text = format!(r#"{{"type":"error","id":{id},"code":"internal","message":"m"}}"#);
             let line: Line = serde_json::from_str(&text).unwrap();
             assert_eq!(line.to_json(), text);
@@ -98,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_one_line() {
+    fn printed_line_has_no_line_break() {
         let error = ErrorBody::new(crate::ErrorCode::Internal, "two\nlines\r\u{2028}");
         let line = Line::Error(ErrorLine { id: None, cmd: None, error });
         assert!(!line.to_json().contains(['\n', '\r']));

@@ -1,7 +1,8 @@
-//! What the page and other clients of the HTTP interface read beside the commands: one snapshot, then ordered updates.
+//! Types of the HTTP interface beside the commands: what the page reads and the settings that it writes.
 //!
-//! A reader of `/api/v1/live` gets a [`Snapshot`] first and an [`Update`] for each change after it, numbered without a
-//! gap. Who loses the connection connects anew and gets a new snapshot, so nobody has to guess what was missed.
+//! A reader of `/api/v1/live` gets a [`Snapshot`] first and then an [`Update`] for each change, numbered without
+//! gaps. A reader that loses the connection opens a new one and gets a new snapshot, so it never has to guess what it
+//! missed. The tasks that send them are in the crate `lanspread`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,6 +142,7 @@ pub struct Patch {
 }
 
 impl Patch {
+    /// Returns true if nothing is different.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

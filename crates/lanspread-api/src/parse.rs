@@ -1,105 +1,136 @@
-//! From a line to a request: every way to get it wrong has its own code, and the `id` comes back wherever it could be
-//! read, even from a line that breaks off after it.
+//! Parser of commands: from a line to a [`Request`].
+//!
+//! Each kind of mistake has its own error code. The answer carries the command's `id` wherever the parser could read
+//! it, even from a line that breaks off after it. Unknown fields are ignored; a name that is duplicated is refused.
 
 use std::fmt;
-use std::net::SocketAddr;
 
-use lanspread_types::fingerprint::OrganiserError;
-use lanspread_types::{GameId, Organiser, failpoint};
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::error::{ErrorBody, ErrorCode};
+use crate::fields::{Fields, invalid, missing, shorten};
 use crate::line::{ErrorLine, Id};
-use crate::request::{
-    CommandName, Priority, Request, WAIT_PEERS_TIMEOUT_MS, WAIT_PEERS_TIMEOUT_MS_MAX, content,
-};
+use crate::request::{CommandName, Request};
 
-/// Longest line that is read, in bytes, the line feed not included.
+/// Longest line that is read, in bytes, without the line feed.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// Longest part of an unknown command's name that is given back, in characters.
-const ECHO_CHARS_MAX: usize = 64;
-
-/// Longest name or language that is stamped into a game, in characters.
-const STAMP_CHARS_MAX: usize = 64;
-
-/// A line that is no command: what is printed about it.
+/// Answer to a line that is not a valid command.
 pub type Rejected = Box<ErrorLine>;
 
-/// Reads a command and its `id`.
+/// Parses a command and its `id`.
+///
+/// # Errors
+///
+/// Fails with the line to print.
 pub fn parse_request(line: &[u8]) -> Result<(Option<Id>, Request), Rejected> {
-    let mut fields = Fields::default();
-    let read = read_fields(line, &mut fields);
-    let id = fields.id();
-    let parsed = match (read, &id) {
-        (Err(error), _) => Err(error),
-        (Ok(()), Err(error)) => Err(error.clone()),
-        (Ok(()), Ok(_)) => fields.name().and_then(|name| command(name, &fields)),
-    };
-    let id = id.ok().flatten();
-    match parsed {
+    let mut object = Object::default();
+    let read = object.read(line).and_then(|()| Request::read(object.name()?, &object.fields));
+    match read {
+        Ok(request) => Ok((object.id, request)),
+        Err(error) => Err(object.reject(error)),
+    }
+}
+
+/// Parses the fields of the command `name`, and its `id`. The members `cmd` and `command` do not count.
+///
+/// # Errors
+///
+/// Fails with the line to print.
+pub fn parse_fields(
+    name: CommandName,
+    fields: Map<String, Value>,
+) -> Result<(Option<Id>, Request), Rejected> {
+    let id = fields.get("id").map(Id::from_json);
+    match Request::read(name, &Fields(fields)) {
         Ok(request) => Ok((id, request)),
-        Err(error) => Err(Box::new(ErrorLine { id, cmd: fields.cmd_text(), error })),
+        Err(error) => Err(Box::new(ErrorLine { id, cmd: Some(name.as_str().to_owned()), error })),
     }
 }
 
-/// What is printed about a line that was too long; `start` is what was kept of it.
+/// Returns the answer to a line that is too long. `start` is the part that was kept, to find `id` and `cmd` in.
 pub fn reject_long_line(start: &[u8]) -> ErrorLine {
-    let mut fields = Fields::default();
-    // The start breaks off somewhere, so that it cannot be read is no news.
-    let _ = read_fields(start, &mut fields);
+    let mut object = Object::default();
+    // The start breaks off somewhere, so an error is expected here.
+    let _ = object.read(start);
     let message = format!("a line has at most {LINE_BYTES_MAX} bytes");
-    ErrorLine {
-        id: fields.id().ok().flatten(),
-        cmd: fields.cmd_text(),
-        error: ErrorBody::new(ErrorCode::LineTooLong, message),
-    }
+    *object.reject(ErrorBody::new(ErrorCode::LineTooLong, message))
 }
 
-/// The members of the object that were read before the first mistake.
+/// Members of the object that were read before the first mistake.
 #[derive(Debug, Default)]
-struct Fields {
-    members: Map<String, Value>,
-    /// The first name that stood twice.
+struct Object {
+    id: Option<Id>,
+    /// All members but `id`.
+    fields: Fields,
+    /// First name that is duplicated.
     twice: Option<String>,
     not_an_object: bool,
 }
 
-fn read_fields(line: &[u8], fields: &mut Fields) -> Result<(), ErrorBody> {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    let (text, whole) = match std::str::from_utf8(line) {
-        Ok(text) => (text, Ok(())),
-        Err(e) => {
-            let message = format!("the line is not UTF-8 at byte {}", e.valid_up_to());
-            let valid = std::str::from_utf8(&line[..e.valid_up_to()]).unwrap_or_default();
-            (valid, Err(ErrorBody::new(ErrorCode::InvalidUtf8, message)))
+impl Object {
+    fn read(&mut self, line: &[u8]) -> Result<(), ErrorBody> {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        let (text, whole) = match std::str::from_utf8(line) {
+            Ok(text) => (text, Ok(())),
+            Err(e) => {
+                let message = format!("the line is not UTF-8 at byte {}", e.valid_up_to());
+                let valid = std::str::from_utf8(&line[..e.valid_up_to()]).unwrap_or_default();
+                (valid, Err(ErrorBody::new(ErrorCode::InvalidUtf8, message)))
+            }
+        };
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = ReadObject(self).deserialize(&mut json).and_then(|()| json.end());
+        whole?;
+        if self.not_an_object {
+            return Err(ErrorBody::new(ErrorCode::NotAnObject, "a command is a JSON object"));
         }
-    };
-    let mut json = serde_json::Deserializer::from_str(text);
-    let read = ReadFields(fields).deserialize(&mut json).and_then(|()| json.end());
-    whole?;
-    if fields.not_an_object {
-        return Err(ErrorBody::new(ErrorCode::NotAnObject, "a command is a JSON object"));
+        read.map_err(|e| ErrorBody::new(ErrorCode::MalformedJson, format!("the line is not JSON: {e}")))?;
+        match &self.twice {
+            Some(name) => Err(invalid(&shorten(name), "is duplicated")),
+            None => Ok(()),
+        }
     }
-    read.map_err(|e| ErrorBody::new(ErrorCode::MalformedJson, format!("the line is not JSON: {e}")))?;
-    match &fields.twice {
-        Some(name) => Err(invalid(&shorten(name), "stands twice")),
-        None => Ok(()),
+
+    fn name(&self) -> Result<CommandName, ErrorBody> {
+        let members = &self.fields.0;
+        let name = match (members.get("cmd"), members.get("command")) {
+            (Some(cmd), Some(command)) if cmd != command => {
+                return Err(invalid("command", "and 'cmd' name different commands"));
+            }
+            (Some(Value::String(name)), _) | (None, Some(Value::String(name))) => name,
+            (None, None) => return Err(missing("cmd")),
+            (Some(_), _) => return Err(invalid("cmd", "is not a string")),
+            (None, Some(_)) => return Err(invalid("command", "is not a string")),
+        };
+        CommandName::from_name(name).ok_or_else(|| {
+            let known: Vec<_> = CommandName::ALL.iter().map(|c| c.as_str()).collect();
+            let message = format!("there is no command {:?}", shorten(name));
+            let hint = format!("the commands are {}", known.join(", "));
+            ErrorBody { hint: Some(hint), ..ErrorBody::new(ErrorCode::UnknownCommand, message) }
+        })
+    }
+
+    /// Returns the answer to a mistake, with `id` and `cmd` as they were given.
+    fn reject(self, error: ErrorBody) -> Rejected {
+        let members = &self.fields.0;
+        let cmd = members.get("cmd").or_else(|| members.get("command")).and_then(Value::as_str).map(shorten);
+        Box::new(ErrorLine { id: self.id, cmd, error })
     }
 }
 
-/// Reads an object member by member into `Fields`, so that what stands before a mistake is not lost.
-struct ReadFields<'a>(&'a mut Fields);
+/// Reads an object member by member into `Object`, so that the members before a mistake are not lost.
+struct ReadObject<'a>(&'a mut Object);
 
-impl<'de> DeserializeSeed<'de> for ReadFields<'_> {
+impl<'de> DeserializeSeed<'de> for ReadObject<'_> {
     type Value = ();
     fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for ReadFields<'_> {
+impl<'de> Visitor<'de> for ReadObject<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,8 +139,12 @@ impl<'de> Visitor<'de> for ReadFields<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
-            let value = map.next_value()?;
-            if self.0.members.insert(name.clone(), value).is_some() && self.0.twice.is_none() {
+            let before = if name == "id" {
+                self.0.id.replace(Id::from_raw(map.next_value()?)).is_some()
+            } else {
+                self.0.fields.0.insert(name.clone(), map.next_value()?).is_some()
+            };
+            if before && self.0.twice.is_none() {
                 self.0.twice = Some(name);
             }
         }
@@ -146,221 +181,11 @@ impl<'de> Visitor<'de> for ReadFields<'_> {
     }
 }
 
-impl ReadFields<'_> {
+impl ReadObject<'_> {
     fn not_an_object<E>(self) -> Result<(), E> {
         self.0.not_an_object = true;
         Ok(())
     }
-}
-
-impl Fields {
-    fn id(&self) -> Result<Option<Id>, ErrorBody> {
-        let Some(value) = self.members.get("id") else { return Ok(None) };
-        let refuse =
-            || ErrorBody::new(ErrorCode::InvalidId, "an id is a string, a number, true, false or null");
-        Id::from_json(value).map(Some).ok_or_else(refuse)
-    }
-
-    /// The command's name as it was given, for the answer.
-    fn cmd_text(&self) -> Option<String> {
-        let value = self.members.get("cmd").or_else(|| self.members.get("command"))?;
-        value.as_str().map(shorten)
-    }
-
-    fn name(&self) -> Result<CommandName, ErrorBody> {
-        let name = match (self.members.get("cmd"), self.members.get("command")) {
-            (Some(cmd), Some(command)) if cmd != command => {
-                return Err(invalid("command", "names another command than 'cmd'"));
-            }
-            (Some(Value::String(name)), _) | (None, Some(Value::String(name))) => name,
-            (None, None) => return Err(missing("cmd")),
-            (Some(_), _) => return Err(invalid("cmd", "is not a string")),
-            (None, Some(_)) => return Err(invalid("command", "is not a string")),
-        };
-        CommandName::from_name(name).ok_or_else(|| {
-            let known: Vec<_> = CommandName::ALL.iter().map(|c| c.as_str()).collect();
-            let message = format!("there is no command {:?}", shorten(name));
-            let hint = format!("the commands are {}", known.join(", "));
-            ErrorBody { hint: Some(hint), ..ErrorBody::new(ErrorCode::UnknownCommand, message) }
-        })
-    }
-
-    fn required(&self, name: &'static str) -> Result<&Value, ErrorBody> {
-        self.members.get(name).ok_or_else(|| missing(name))
-    }
-
-    fn text(&self, name: &'static str) -> Result<&str, ErrorBody> {
-        self.required(name)?.as_str().ok_or_else(|| invalid(name, "is not a string"))
-    }
-
-    /// An optional text; `null` counts as absent.
-    fn optional_text(&self, name: &'static str) -> Result<Option<String>, ErrorBody> {
-        match self.members.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => {
-                value.as_str().map(|s| Some(s.to_owned())).ok_or_else(|| invalid(name, "is not a string"))
-            }
-        }
-    }
-
-    /// A text that is written into one line of a game's file.
-    fn stamp(&self, name: &'static str) -> Result<Option<String>, ErrorBody> {
-        let text = self.optional_text(name)?;
-        let fits = |t: &String| {
-            !t.trim().is_empty() && t.chars().count() <= STAMP_CHARS_MAX && !t.chars().any(char::is_control)
-        };
-        match text {
-            Some(text) if !fits(&text) => {
-                Err(invalid(name, &format!("is not one line of 1 to {STAMP_CHARS_MAX} characters")))
-            }
-            text => Ok(text),
-        }
-    }
-
-    fn game_id(&self) -> Result<GameId, ErrorBody> {
-        let text = self.text("game_id")?;
-        let id = GameId::new(text);
-        let id =
-            id.or_else(|e| if failpoint!("accept-any-game-id") { GameId::new("anything") } else { Err(e) });
-        id.map_err(|e| ErrorBody::new(ErrorCode::InvalidGameId, e.to_string()))
-    }
-
-    fn addr(&self) -> Result<SocketAddr, ErrorBody> {
-        let text = self.text("addr")?;
-        let refuse =
-            |why: &str| ErrorBody::new(ErrorCode::InvalidAddress, format!("{:?} {why}", shorten(text)));
-        let addr: SocketAddr = text.trim().parse().map_err(|_| refuse("is not an address with a port"))?;
-        if addr.port() == 0 || addr.ip().is_unspecified() || addr.ip().is_multicast() {
-            return Err(refuse("cannot be connected to"));
-        }
-        Ok(addr)
-    }
-
-    fn flag(&self, name: &'static str, default: bool) -> Result<bool, ErrorBody> {
-        match self.members.get(name) {
-            None => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| invalid(name, "is neither true nor false")),
-        }
-    }
-
-    fn count(&self) -> Result<u32, ErrorBody> {
-        let count = self.required("count")?.as_u64().and_then(|n| u32::try_from(n).ok());
-        count.ok_or_else(|| invalid("count", "is not a whole number from 0 to 4294967295"))
-    }
-
-    fn timeout_ms(&self) -> Result<u64, ErrorBody> {
-        let Some(value) = self.members.get("timeout_ms") else { return Ok(WAIT_PEERS_TIMEOUT_MS) };
-        let in_range = value.as_u64().filter(|&ms| ms <= WAIT_PEERS_TIMEOUT_MS_MAX);
-        in_range.ok_or_else(|| {
-            invalid("timeout_ms", &format!("is not a whole number from 0 to {WAIT_PEERS_TIMEOUT_MS_MAX}"))
-        })
-    }
-
-    /// A number of bytes; absent and `null` are none.
-    fn bytes(&self, name: &'static str) -> Result<Option<u64>, ErrorBody> {
-        match self.members.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => {
-                let bytes = value.as_u64().map(Some);
-                bytes.ok_or_else(|| invalid(name, "is neither null nor a whole number of bytes"))
-            }
-        }
-    }
-
-    /// A rate in bytes per second; absent and `null` are no limit.
-    fn rate(&self, name: &'static str) -> Result<Option<u64>, ErrorBody> {
-        match self.members.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => match value.as_u64() {
-                Some(rate) if rate > 0 => Ok(Some(rate)),
-                _ => Err(invalid(name, "is neither null nor a whole number of bytes per second from 1 on")),
-            },
-        }
-    }
-
-    fn confirm_content(&self) -> Result<Option<String>, ErrorBody> {
-        let text = self.optional_text("confirm_content")?;
-        content(text.clone()).map(|_| text)
-    }
-
-    fn priority(&self) -> Result<Priority, ErrorBody> {
-        let priority = Priority::from_name(self.text("priority")?);
-        priority.ok_or_else(|| invalid("priority", "is none of low, normal and high"))
-    }
-
-    fn organiser(&self) -> Result<Organiser, ErrorBody> {
-        let text = self.text("key")?;
-        text.parse().map_err(|e: OrganiserError| ErrorBody::new(ErrorCode::InvalidField, e.to_string()))
-    }
-
-    fn path(&self) -> Result<String, ErrorBody> {
-        let path = self.text("path")?;
-        if path.is_empty() || path.contains('\0') {
-            return Err(invalid("path", "is not a path"));
-        }
-        Ok(path.to_owned())
-    }
-}
-
-fn command(name: CommandName, fields: &Fields) -> Result<Request, ErrorBody> {
-    Ok(match name {
-        CommandName::Status => Request::Status,
-        CommandName::WaitPeers => {
-            Request::WaitPeers { count: fields.count()?, timeout_ms: fields.timeout_ms()? }
-        }
-        CommandName::Connect => Request::Connect { addr: fields.addr()? },
-        CommandName::ListPeers => Request::ListPeers,
-        CommandName::ListGames => Request::ListGames,
-        CommandName::Download => {
-            let (game_id, install) = (fields.game_id()?, fields.flag("install", true)?);
-            Request::Download { game_id, install, confirm_content: fields.confirm_content()? }
-        }
-        CommandName::CancelDownload => Request::CancelDownload { game_id: fields.game_id()? },
-        CommandName::Install => Request::Install {
-            game_id: fields.game_id()?,
-            max_unpacked_bytes: fields.bytes("max_unpacked_bytes")?,
-        },
-        CommandName::Uninstall => Request::Uninstall { game_id: fields.game_id()? },
-        CommandName::RemoveDownload => Request::RemoveDownload { game_id: fields.game_id()? },
-        CommandName::StreamInstall => Request::StreamInstall {
-            game_id: fields.game_id()?,
-            max_unpacked_bytes: fields.bytes("max_unpacked_bytes")?,
-        },
-        CommandName::Verify => {
-            Request::Verify { game_id: fields.game_id()?, repair: fields.flag("repair", true)? }
-        }
-        CommandName::Play => Request::Play {
-            game_id: fields.game_id()?,
-            user_name: fields.stamp("user_name")?,
-            language: fields.stamp("language")?,
-            launch: fields.flag("launch", false)?,
-            confirm_content: fields.confirm_content()?,
-        },
-        CommandName::SetLimits => {
-            Request::SetLimits { upload: fields.rate("upload")?, download: fields.rate("download")? }
-        }
-        CommandName::SetPriority => {
-            Request::SetPriority { game_id: fields.game_id()?, priority: fields.priority()? }
-        }
-        CommandName::Room => Request::Room,
-        CommandName::WantGame => Request::WantGame { game_id: fields.game_id()? },
-        CommandName::TrustCatalog => Request::TrustCatalog { key: fields.organiser()? },
-        CommandName::DeclineCatalog => Request::DeclineCatalog { key: fields.organiser()? },
-        CommandName::SetGameDir => Request::SetGameDir { path: fields.path()? },
-        CommandName::Shutdown => Request::Shutdown,
-    })
-}
-
-fn missing(name: &str) -> ErrorBody {
-    ErrorBody::new(ErrorCode::MissingField, format!("the field '{name}' is missing"))
-}
-
-fn invalid(name: &str, why: &str) -> ErrorBody {
-    ErrorBody::new(ErrorCode::InvalidField, format!("the field '{name}' {why}"))
-}
-
-fn shorten(text: &str) -> String {
-    text.chars().take(ECHO_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -368,9 +193,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fields::ECHO_CHARS_MAX;
+    use crate::request::{Priority, WAIT_PEERS_TIMEOUT_MS};
+    use lanspread_types::GameId;
 
     fn parse(line: &str) -> Result<(Option<Id>, Request), Rejected> {
         parse_request(line.as_bytes())
+    }
+
+    fn id(json: &str) -> Id {
+        Id::from_json(&serde_json::from_str(json).unwrap())
     }
 
     fn game(id: &str) -> GameId {
@@ -390,6 +222,14 @@ mod tests {
                 Request::WaitPeers { count: 2, timeout_ms: WAIT_PEERS_TIMEOUT_MS },
             ),
             (
+                r#"{"cmd":"wait-peers","count":2,"timeout_ms":null}"#,
+                Request::WaitPeers { count: 2, timeout_ms: WAIT_PEERS_TIMEOUT_MS },
+            ),
+            (
+                r#"{"cmd":"wait-peers","count":2.0,"timeout_ms":3e4}"#,
+                Request::WaitPeers { count: 2, timeout_ms: WAIT_PEERS_TIMEOUT_MS },
+            ),
+            (
                 r#"{"cmd":"wait-peers","count":0,"timeout_ms":5}"#,
                 Request::WaitPeers { count: 0, timeout_ms: 5 },
             ),
@@ -402,6 +242,10 @@ mod tests {
             (r#"{"cmd":"list-games"}"#, Request::ListGames),
             (
                 r#"{"cmd":"download","game_id":"ggoo"}"#,
+                Request::Download { game_id: game_id.clone(), install: true, confirm_content: None },
+            ),
+            (
+                r#"{"cmd":"download","game_id":"ggoo","install":null}"#,
                 Request::Download { game_id: game_id.clone(), install: true, confirm_content: None },
             ),
             (
@@ -490,14 +334,13 @@ mod tests {
             (r#"{"cmd":"status","cmd":"shutdown"}"#, E::InvalidField),
             (r#"{"cmd":"Status"}"#, E::UnknownCommand),
             (r#"{"cmd":""}"#, E::UnknownCommand),
-            (r#"{"cmd":"status","id":{}}"#, E::InvalidId),
-            (r#"{"cmd":"status","id":[1]}"#, E::InvalidId),
+            (r#"{"cmd":"status","id":1,"id":1}"#, E::InvalidField),
+            (r#"{"cmd":"status","id":[1}"#, E::MalformedJson),
             (r#"{"cmd":"wait-peers"}"#, E::MissingField),
             (r#"{"cmd":"wait-peers","count":-1}"#, E::InvalidField),
             (r#"{"cmd":"wait-peers","count":1.5}"#, E::InvalidField),
             (r#"{"cmd":"wait-peers","count":"1"}"#, E::InvalidField),
             (r#"{"cmd":"wait-peers","count":1,"timeout_ms":86400001}"#, E::InvalidField),
-            (r#"{"cmd":"wait-peers","count":1,"timeout_ms":null}"#, E::InvalidField),
             (r#"{"cmd":"connect"}"#, E::MissingField),
             (r#"{"cmd":"connect","addr":7}"#, E::InvalidField),
             (r#"{"cmd":"connect","addr":"127.0.0.1"}"#, E::InvalidAddress),
@@ -529,32 +372,60 @@ mod tests {
     }
 
     #[test]
-    fn the_id_comes_back_wherever_it_could_be_read() {
-        let seven = Id::Number(7.into());
-        for (line, id) in [
+    fn id_comes_back_wherever_it_was_readable() {
+        let seven = id("7");
+        for (line, known) in [
             (&br#"{"id":7,"cmd":"nonsense"}"#[..], Some(seven.clone())),
             (br#"{"id":7,"cmd":"download"}"#, Some(seven.clone())),
             (br#"{"id":7}"#, Some(seven.clone())),
             (br#"{"id":7,"cmd":"status""#, Some(seven.clone())),
             (br#"{"id":7,"cmd":nonsense"#, Some(seven.clone())),
             (b"{\"id\":7,\"cmd\":\"\xff\"}", Some(seven)),
-            (br#"{"id":null,"cmd":"nonsense"}"#, Some(Id::Null(()))),
-            (br#"{"id":[],"cmd":"nonsense"}"#, None),
+            (br#"{"id":null,"cmd":"nonsense"}"#, Some(id("null"))),
+            (br#"{"id":[],"cmd":"nonsense"}"#, Some(id("[]"))),
+            (br#"{"id":[,"cmd":"nonsense"}"#, None),
             (br#"{"cmd":"nonsense"}"#, None),
             (b"nonsense", None),
         ] {
             let text = String::from_utf8_lossy(line);
-            assert_eq!(parse_request(line).unwrap_err().id, id, "{text}");
+            assert_eq!(parse_request(line).unwrap_err().id, known, "{text}");
         }
-        let scalars = ["\"x\"", "true", "null", "-3", "1.25"];
-        for scalar in scalars {
-            let (id, _) = parse(&format!(r#"{{"cmd":"status","id":{scalar}}}"#)).unwrap();
-            assert_eq!(serde_json::to_string(&id).unwrap(), scalar);
+        let digits = "123456789012345678901234567890";
+        for written in [
+            "\"x\"",
+            "true",
+            "null",
+            "-3",
+            "1.25",
+            "1e2",
+            "-0",
+            digits,
+            "{}",
+            "[1, {\"a\":2}]",
+            "\"\\u0041\"",
+        ] {
+            let (id, _) = parse(&format!(r#"{{"cmd":"status","id":{written}}}"#)).unwrap();
+            assert_eq!(serde_json::to_string(&id).unwrap(), written);
         }
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_told_apart_from_text_that_is_no_json() {
+    fn fields_need_no_name_of_their_own() {
+        let parse = |json: &str| parse_fields(CommandName::WantGame, serde_json::from_str(json).unwrap());
+        let request = Request::WantGame { game_id: game("ggoo") };
+        let (known, parsed) = parse(r#"{"id":7,"game_id":"ggoo","cmd":"status","command":3}"#).unwrap();
+        assert_eq!((known, parsed), (Some(id("7")), request));
+        let rejected = parse(r#"{"id":7,"cmd":"status"}"#).unwrap_err();
+        assert_eq!(
+            (rejected.error.code, rejected.cmd.as_deref()),
+            (ErrorCode::MissingField, Some("want-game"))
+        );
+        assert_eq!(rejected.id, Some(id("7")));
+        assert_eq!(parse(r#"{"id":[],"game_id":"ggoo"}"#).unwrap().0, Some(id("[]")));
+    }
+
+    #[test]
+    fn bad_utf8_and_bad_json_have_different_codes() {
         assert_eq!(parse_request(b"\xff\xfe").unwrap_err().error.code, ErrorCode::InvalidUtf8);
         assert_eq!(
             parse_request(b"{\"cmd\":\"status\"}\xc3").unwrap_err().error.code,
@@ -569,14 +440,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_keeps_its_id_if_that_stands_at_the_start() {
+    fn long_line_keeps_an_id_at_its_start() {
         let rejected = reject_long_line(br#"{"id":"a","cmd":"status","pad":"xxxxxxxx"#);
-        assert_eq!((rejected.id, rejected.cmd.as_deref()), (Some(Id::Text("a".to_owned())), Some("status")));
+        assert_eq!((rejected.id, rejected.cmd.as_deref()), (Some(id("\"a\"")), Some("status")));
         assert_eq!(rejected.error.code, ErrorCode::LineTooLong);
     }
 
     #[test]
-    fn what_is_given_back_of_a_long_name_is_short() {
+    fn long_names_are_shortened_in_answers() {
         let name = "ä".repeat(10_000);
         let rejected = parse(&format!(r#"{{"cmd":"{name}"}}"#)).unwrap_err();
         assert_eq!(rejected.cmd.unwrap().chars().count(), ECHO_CHARS_MAX);
@@ -585,15 +456,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_brings_the_parser_down(line in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn parser_survives_any_bytes(line in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_request(&line);
         }
 
         #[test]
-        fn no_cut_brings_the_parser_down_or_changes_the_id(at in 0usize..60) {
+        fn cut_line_never_changes_the_id(at in 0usize..60) {
             let line = br#"{"id":"x-1","cmd":"download","game_id":"ggoo","install":true}"#;
             if let Err(rejected) = parse_request(&line[..at]) {
-                prop_assert!(rejected.id.is_none_or(|id| id == Id::Text("x-1".to_owned())));
+                prop_assert!(rejected.id.is_none_or(|id| id.as_json() == "\"x-1\""));
             }
         }
     }

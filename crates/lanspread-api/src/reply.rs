@@ -1,4 +1,6 @@
-//! What a command answers.
+//! Answers to commands.
+//!
+//! [`ReplyData`] has one variant for each kind of answer; the other types are parts of it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,9 +8,10 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Supplier;
-use crate::event::{DiskFault, RefusalCode};
-use crate::request::Priority;
+use crate::error::{DiskFault, Supplier};
+pub use crate::kinds::OperationKind;
+use crate::kinds::{Priority, RefusalCode};
+use crate::text::GameIdText;
 
 /// The answer to a command: its name as `cmd`, the rest as `data`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -351,18 +354,6 @@ pub struct Progress {
     pub total_bytes: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum OperationKind {
-    Downloading,
-    Installing,
-    /// A streamed install.
-    Streaming,
-    Uninstalling,
-    Removing,
-    Verifying,
-    Starting,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerCount {
     /// Connected peers.
@@ -543,17 +534,6 @@ pub enum Support {
     Single,
 }
 
-impl From<lanspread_peer::trust::Support> for Support {
-    fn from(support: lanspread_peer::trust::Support) -> Self {
-        use lanspread_peer::trust::Support as Core;
-        match support {
-            Core::Pinned => Self::Pinned,
-            Core::Agreed => Self::Agreed,
-            Core::Single => Self::Single,
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Availability {
     /// Downloaded, hashed and served to others.
@@ -567,6 +547,7 @@ pub enum Availability {
 /// The command is started for this game; events tell the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GameReply {
+    #[schemars(with = "GameIdText")]
     pub game_id: String,
 }
 

@@ -1,192 +1,233 @@
-//! What a script can ask for. How a line becomes a [`Request`] is [`crate::parse`]'s concern.
+//! Commands: what a script can ask a peer for.
+//!
+//! The table `commands!` declares each command once: its name, fields, reply and HTTP route. [`Request`], its reader and
+//! [`CommandName`] are made from it. [`crate::parse`] makes a request from a line; the answers are in [`crate::reply`].
 
 use std::net::SocketAddr;
 
-use lanspread_peer::command::{Command, Priority as CorePriority, RateLimits};
-use lanspread_types::{ContentId, GameId, Organiser};
+use lanspread_types::{GameId, Organiser};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ErrorBody, ErrorCode};
+use crate::error::ErrorBody;
+use crate::fields::Fields;
+pub use crate::kinds::Priority;
+use crate::reply::GameList;
+use crate::reply::{
+    DownloadReply, Empty, GameReply, GamesDir, Limits, OrganiserReply, PeerCount, PeerInfo, PeerList,
+    PlayReply, ReplyData, Room, Status, WantReply,
+};
+use crate::text::{ContentIdText, GameIdText, OrganiserText, StampText};
 
-/// How long `wait-peers` waits if it is not told, in milliseconds.
+/// Default time limit of `wait-peers`, in milliseconds.
 pub const WAIT_PEERS_TIMEOUT_MS: u64 = 30_000;
-/// How long `wait-peers` waits at most, in milliseconds: a day.
+/// Longest time limit of `wait-peers`, in milliseconds: a day.
 pub const WAIT_PEERS_TIMEOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
-/// A command, as it is written: `{"cmd":"download","game_id":"ggoo","install":false}`. `command` means the same as
-/// `cmd`, and an `id` may stand beside the fields.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "cmd", rename_all = "kebab-case")]
-pub enum Request {
+/// Where the HTTP interface takes a command: method, and last part of the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// Answered without changing anything; such a command has no fields.
+    Get(&'a str),
+    Post(&'a str),
+}
+
+/// Declares the commands. A row is
+/// `Variant "name" -> type in ReplyData, soon or late, Get or Post("path") { field: type = reader in Fields };`.
+/// `late` is a command whose answer waits for something to happen. Without a route, the HTTP interface lacks it.
+macro_rules! commands {
+    ($(
+        $(#[$about:meta])*
+        $variant:ident $name:literal -> $reply:ty, $pace:ident $(, $method:ident($path:literal))?
+        $({ $($(#[$fact:meta])* $field:ident: $type:ty = $read:ident($($argument:expr),*),)* })?;
+    )*) => {
+        /// A command, as it is written: `{"cmd":"download","game_id":"ggoo","install":false}`. `command` means the same as
+        /// `cmd`, and an `id` may stand beside the fields.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "cmd")]
+        pub enum Request {
+            $($(#[$about])* #[serde(rename = $name)] $variant $({ $($(#[$fact])* $field: $type,)* })?,)*
+        }
+
+        impl Request {
+            /// Returns the command's name.
+            pub fn name(&self) -> CommandName {
+                match self { $(Self::$variant { .. } => CommandName::$variant,)* }
+            }
+
+            /// Reads the fields of a command.
+            pub(crate) fn read(name: CommandName, fields: &Fields) -> Result<Self, ErrorBody> {
+                Ok(match name {
+                    $(CommandName::$variant => Self::$variant
+                        $({ $($field: fields.$read(stringify!($field) $(, $argument)*)?,)* })?,)*
+                })
+            }
+        }
+
+        /// The names of the commands.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum CommandName {
+            $($variant,)*
+        }
+
+        impl CommandName {
+            /// Every command.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Returns the command's name in JSON.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Returns where the HTTP interface takes the command, if it does.
+            pub const fn route(self) -> Option<Route<'static>> {
+                match self { $(Self::$variant => commands!(@route $($method($path))?),)* }
+            }
+
+            /// Returns whether the peer may answer late, because it waits for something to happen.
+            pub const fn is_late(self) -> bool {
+                match self { $(Self::$variant => commands!(@late $pace),)* }
+            }
+        }
+
+        // Each command has its reply.
+        $(const _: fn($reply) -> ReplyData = ReplyData::$variant;)*
+    };
+    (@route $method:ident($path:literal)) => { Some(Route::$method($path)) };
+    (@route) => { None };
+    (@late late) => { true };
+    (@late soon) => { false };
+}
+
+commands! {
     /// How this peer stands.
-    Status,
+    Status "status" -> Box<Status>, soon, Get("status");
     /// Answers when `count` peers are connected, or fails after `timeout_ms`.
-    WaitPeers {
-        count: u32,
+    WaitPeers "wait-peers" -> PeerCount, late {
+        count: u32 = count(),
         #[serde(default = "wait_peers_timeout_ms")]
-        timeout_ms: u64,
-    },
+        timeout_ms: u64 = number(WAIT_PEERS_TIMEOUT_MS, WAIT_PEERS_TIMEOUT_MS_MAX),
+    };
     /// Answers when the peer at this address is connected, or fails with the reason.
-    Connect {
-        addr: SocketAddr,
-    },
-    ListPeers,
-    ListGames,
+    Connect "connect" -> PeerInfo, late, Post("connect") {
+        addr: SocketAddr = addr(),
+    };
+    ListPeers "list-peers" -> PeerList, soon, Get("peers");
+    ListGames "list-games" -> GameList, soon, Get("games");
     /// Answers as soon as the download is started; events tell the rest.
-    Download {
-        #[schemars(with = "String")]
-        game_id: GameId,
+    Download "download" -> DownloadReply, soon, Post("download") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
         #[serde(default = "yes")]
-        install: bool,
+        install: bool = flag(true),
         /// The content that is wanted, in full. It confirms that a game that is here is replaced by what only one source
         /// offers (`unconfirmed-source`), and chooses where peers disagree.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        confirm_content: Option<String>,
-    },
+        #[schemars(with = "Option<ContentIdText>")]
+        confirm_content: Option<String> = content(),
+    };
     /// Cancels a download or a streamed install.
-    CancelDownload {
-        #[schemars(with = "String")]
-        game_id: GameId,
-    },
-    Install {
-        #[schemars(with = "String")]
-        game_id: GameId,
+    CancelDownload "cancel-download" -> GameReply, soon, Post("cancel") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
+    };
+    Install "install" -> GameReply, soon, Post("install") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
         /// Allows the archives to unpack to so many bytes, however small they are; asked for by `unpacks-large`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        max_unpacked_bytes: Option<u64>,
-    },
-    Uninstall {
-        #[schemars(with = "String")]
-        game_id: GameId,
-    },
+        max_unpacked_bytes: Option<u64> = bytes(),
+    };
+    Uninstall "uninstall" -> GameReply, soon, Post("uninstall") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
+    };
     /// Deletes the downloaded files; what is installed stays.
-    RemoveDownload {
-        #[schemars(with = "String")]
-        game_id: GameId,
-    },
+    RemoveDownload "remove-download" -> GameReply, soon, Post("remove") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
+    };
     /// Installs a game from the room without keeping its archives: what is unpacked is dropped. Answers as soon as it is
     /// started; it ends with `install-finished`, `install-failed`, `download-failed` or `download-cancelled`.
-    StreamInstall {
-        #[schemars(with = "String")]
-        game_id: GameId,
+    StreamInstall "stream-install" -> DownloadReply, soon, Post("stream-install") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
         /// As for `install`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        max_unpacked_bytes: Option<u64>,
-    },
+        max_unpacked_bytes: Option<u64> = bytes(),
+    };
     /// Answers when the verification is started; events tell the rest. With `repair`, what is broken is fetched.
-    Verify {
-        #[schemars(with = "String")]
-        game_id: GameId,
+    Verify "verify" -> GameReply, soon, Post("verify") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
         #[serde(default = "yes")]
-        repair: bool,
-    },
+        repair: bool = flag(true),
+    };
     /// Writes the player's name and language into a freshly installed game, once per install; with `launch`, starts it.
-    Play {
-        #[schemars(with = "String")]
-        game_id: GameId,
+    Play "play" -> PlayReply, late, Post("play") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
         /// The peer's name if not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        user_name: Option<String>,
+        #[schemars(with = "Option<StampText>")]
+        user_name: Option<String> = stamp(),
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        language: Option<String>,
+        #[schemars(with = "Option<StampText>")]
+        language: Option<String> = stamp(),
         #[serde(default)]
-        launch: bool,
+        launch: bool = flag(false),
         /// With `launch`: the content that may start, in full; asked for once (`unconfirmed-program`).
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        confirm_content: Option<String>,
-    },
+        #[schemars(with = "Option<ContentIdText>")]
+        confirm_content: Option<String> = content(),
+    };
     /// Limits what is sent and received from now on, in bytes per second of chunk data over all peers; `null` or absent
     /// is no limit.
-    SetLimits {
+    SetLimits "set-limits" -> Limits, soon, Post("limits") {
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        upload: Option<u64>,
+        #[schemars(range(min = 1))]
+        upload: Option<u64> = rate(),
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        download: Option<u64>,
-    },
+        #[schemars(range(min = 1))]
+        download: Option<u64> = rate(),
+    };
     /// Says which downloads go first: one waits while a higher one can get anything at all; equal ones share.
-    SetPriority {
-        #[schemars(with = "String")]
-        game_id: GameId,
-        priority: Priority,
-    },
+    SetPriority "set-priority" -> GameReply, soon, Post("priority") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
+        priority: Priority = priority(),
+    };
     /// Asks everybody how they stand: who has which game, who fetches what. Answers within a second.
-    Room,
+    Room "room" -> Room, late, Get("room");
     /// Asks everybody to fetch a game; who does is up to their owners (`--accept-wants`).
-    WantGame {
-        #[schemars(with = "String")]
-        game_id: GameId,
-    },
+    WantGame "want-game" -> WantReply, soon, Post("want") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
+    };
     /// Goes by an organiser's catalogue from now on, and keeps that for the next start. `key` is the whole key, or the
     /// fingerprint of one that `catalog_offered` in the status shows.
-    TrustCatalog {
-        #[schemars(with = "String")]
-        key: Organiser,
-    },
-    /// Is not asked about this organiser again, neither now nor after the next start.
-    DeclineCatalog {
-        #[schemars(with = "String")]
-        key: Organiser,
-    },
-    /// Changes the folder of the library.
-    SetGameDir {
-        path: String,
-    },
-    /// Says goodbye to everybody, ends what runs, and answers last.
-    Shutdown,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Priority {
-    Low,
-    Normal,
-    High,
-}
-
-impl Priority {
-    pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Normal => "normal",
-            Self::High => "high",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|p| p.as_str() == name)
-    }
-}
-
-impl From<Priority> for CorePriority {
-    fn from(priority: Priority) -> Self {
-        match priority {
-            Priority::Low => Self::Low,
-            Priority::Normal => Self::Normal,
-            Priority::High => Self::High,
-        }
-    }
-}
-
-impl From<CorePriority> for Priority {
-    fn from(priority: CorePriority) -> Self {
-        match priority {
-            CorePriority::Low => Self::Low,
-            CorePriority::Normal => Self::Normal,
-            CorePriority::High => Self::High,
-        }
-    }
-}
-
-/// A content id in full: the first digits alone could be forged.
-pub(crate) fn content(text: Option<String>) -> Result<Option<ContentId>, ErrorBody> {
-    let wrong = |_| {
-        let message = "the field 'confirm_content' is no content id of 64 hexadecimal digits";
-        ErrorBody::new(ErrorCode::InvalidField, message)
+    TrustCatalog "trust-catalog" -> OrganiserReply, soon, Post("trust-catalog") {
+        #[schemars(with = "OrganiserText")]
+        key: Organiser = organiser(),
     };
-    text.map(|text| text.parse().map_err(wrong)).transpose()
+    /// Is not asked about this organiser again, neither now nor after the next start.
+    DeclineCatalog "decline-catalog" -> OrganiserReply, soon, Post("decline-catalog") {
+        #[schemars(with = "OrganiserText")]
+        key: Organiser = organiser(),
+    };
+    /// Changes the folder of the library.
+    SetGameDir "set-game-dir" -> GamesDir, late {
+        path: String = path(),
+    };
+    /// Says goodbye to everybody, ends what runs, and answers last.
+    Shutdown "shutdown" -> Empty, soon, Post("shutdown");
+}
+
+impl CommandName {
+    /// Returns the command with this name in JSON.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|c| c.as_str() == name)
+    }
 }
 
 fn wait_peers_timeout_ms() -> u64 {
@@ -195,161 +236,4 @@ fn wait_peers_timeout_ms() -> u64 {
 
 fn yes() -> bool {
     true
-}
-
-/// The names of the commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum CommandName {
-    Status,
-    WaitPeers,
-    Connect,
-    ListPeers,
-    ListGames,
-    Download,
-    CancelDownload,
-    Install,
-    Uninstall,
-    RemoveDownload,
-    StreamInstall,
-    Verify,
-    Play,
-    SetLimits,
-    SetPriority,
-    Room,
-    WantGame,
-    TrustCatalog,
-    DeclineCatalog,
-    SetGameDir,
-    Shutdown,
-}
-
-impl CommandName {
-    pub const ALL: [Self; 21] = [
-        Self::Status,
-        Self::WaitPeers,
-        Self::Connect,
-        Self::ListPeers,
-        Self::ListGames,
-        Self::Download,
-        Self::CancelDownload,
-        Self::Install,
-        Self::Uninstall,
-        Self::RemoveDownload,
-        Self::StreamInstall,
-        Self::Verify,
-        Self::Play,
-        Self::SetLimits,
-        Self::SetPriority,
-        Self::Room,
-        Self::WantGame,
-        Self::TrustCatalog,
-        Self::DeclineCatalog,
-        Self::SetGameDir,
-        Self::Shutdown,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::WaitPeers => "wait-peers",
-            Self::Connect => "connect",
-            Self::ListPeers => "list-peers",
-            Self::ListGames => "list-games",
-            Self::Download => "download",
-            Self::CancelDownload => "cancel-download",
-            Self::Install => "install",
-            Self::Uninstall => "uninstall",
-            Self::RemoveDownload => "remove-download",
-            Self::StreamInstall => "stream-install",
-            Self::Verify => "verify",
-            Self::Play => "play",
-            Self::SetLimits => "set-limits",
-            Self::SetPriority => "set-priority",
-            Self::Room => "room",
-            Self::WantGame => "want-game",
-            Self::TrustCatalog => "trust-catalog",
-            Self::DeclineCatalog => "decline-catalog",
-            Self::SetGameDir => "set-game-dir",
-            Self::Shutdown => "shutdown",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|c| c.as_str() == name)
-    }
-}
-
-impl Request {
-    pub fn name(&self) -> CommandName {
-        match self {
-            Self::Status => CommandName::Status,
-            Self::WaitPeers { .. } => CommandName::WaitPeers,
-            Self::Connect { .. } => CommandName::Connect,
-            Self::ListPeers => CommandName::ListPeers,
-            Self::ListGames => CommandName::ListGames,
-            Self::Download { .. } => CommandName::Download,
-            Self::CancelDownload { .. } => CommandName::CancelDownload,
-            Self::Install { .. } => CommandName::Install,
-            Self::Uninstall { .. } => CommandName::Uninstall,
-            Self::RemoveDownload { .. } => CommandName::RemoveDownload,
-            Self::StreamInstall { .. } => CommandName::StreamInstall,
-            Self::Verify { .. } => CommandName::Verify,
-            Self::Play { .. } => CommandName::Play,
-            Self::SetLimits { .. } => CommandName::SetLimits,
-            Self::SetPriority { .. } => CommandName::SetPriority,
-            Self::Room => CommandName::Room,
-            Self::WantGame { .. } => CommandName::WantGame,
-            Self::TrustCatalog { .. } => CommandName::TrustCatalog,
-            Self::DeclineCatalog { .. } => CommandName::DeclineCatalog,
-            Self::SetGameDir { .. } => CommandName::SetGameDir,
-            Self::Shutdown => CommandName::Shutdown,
-        }
-    }
-
-    /// The core's command for this, or the refusal of what is not implemented yet.
-    pub fn to_command(&self) -> Result<Command, ErrorBody> {
-        Ok(match self.clone() {
-            Self::Status => Command::Status,
-            Self::WaitPeers { count, timeout_ms } => Command::WaitPeers { count: count as usize, timeout_ms },
-            Self::Connect { addr } => Command::Connect { addr },
-            Self::ListPeers => Command::ListPeers,
-            Self::ListGames => Command::ListGames,
-            Self::Download { game_id: game, install, confirm_content } => {
-                Command::Download { game, install, confirm: content(confirm_content)? }
-            }
-            Self::CancelDownload { game_id: game } => Command::CancelDownload { game },
-            Self::Install { game_id: game, max_unpacked_bytes } => {
-                allowing(max_unpacked_bytes, game.clone(), Command::Install { game })
-            }
-            Self::Uninstall { game_id: game } => Command::Uninstall { game },
-            Self::RemoveDownload { game_id: game } => Command::RemoveDownload { game },
-            Self::SetLimits { upload, download } => Command::SetLimits(RateLimits { upload, download }),
-            Self::SetPriority { game_id: game, priority } => {
-                Command::SetPriority { game, priority: priority.into() }
-            }
-            Self::Room => Command::Room,
-            Self::WantGame { game_id: game } => Command::WantGame { game },
-            Self::TrustCatalog { key: organiser } => Command::TrustCatalog { organiser },
-            Self::DeclineCatalog { key: organiser } => Command::DeclineCatalog { organiser },
-            Self::SetGameDir { path } => Command::SetGamesDir { path: path.into() },
-            Self::Shutdown => Command::Shutdown,
-            Self::StreamInstall { game_id: game, max_unpacked_bytes } => {
-                allowing(max_unpacked_bytes, game.clone(), Command::StreamInstall { game })
-            }
-            Self::Verify { game_id: game, repair } => Command::Verify { game, repair },
-            Self::Play { game_id: game, user_name, language, launch, confirm_content } => {
-                let confirm = content(confirm_content)?;
-                Command::Play { game, user_name, language, launch, confirm }
-            }
-        })
-    }
-}
-
-/// A command whose archives may unpack to so many bytes, if that is said.
-fn allowing(max_unpacked_bytes: Option<u64>, game: GameId, command: Command) -> Command {
-    match max_unpacked_bytes {
-        Some(bytes) => Command::AllowUnpacked { game, bytes, command: Box::new(command) },
-        None => command,
-    }
 }

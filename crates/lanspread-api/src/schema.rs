@@ -1,18 +1,20 @@
-//! The JSON schema (draft 2020-12) of what a peer prints and reads, generated from the types.
+//! JSON schema (draft 2020-12) of the lines that a peer prints and reads, generated from the types.
 //!
-//! It is strict about what is printed: a field that the contract does not name does not validate. A program's output is
-//! checked against it; a reader of that output does better to pass over what it does not know.
+//! The schema is strict: a printed line with a field that the contract does not name is not valid. Tests check the
+//! output of the programs against it. A reader of that output should be tolerant instead and ignore unknown fields.
 
 use std::collections::BTreeSet;
 
+use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::line::{Id, Line};
 use crate::page;
 use crate::request::Request;
+use crate::text::GameIdText;
 
-/// The schema of a printed line; the schema of a command is its definition `RequestLine`.
+/// Returns the schema of a printed line. Its definition `RequestLine` is the schema of a command.
 pub fn contract_schema() -> Value {
     let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let line = generator.subschema_for::<Line>();
@@ -22,6 +24,7 @@ pub fn contract_schema() -> Value {
     let mut generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
     let (request, id) = (generator.subschema_for::<Request>(), generator.subschema_for::<Id>());
     definitions.extend(generator.take_definitions(true));
+    definitions.values_mut().for_each(bound);
     let request_line = json!({
         "description": "A command, and what its answer is recognised by. `command` may stand for `cmd`.",
         "allOf": [request, { "properties": { "id": id } }],
@@ -36,7 +39,7 @@ pub fn contract_schema() -> Value {
     })
 }
 
-/// The types that only the HTTP interface has, by name, with all that they hold.
+/// Returns the definitions of the types that only the HTTP interface has, by name, with the types that they contain.
 pub fn page_definitions() -> Map<String, Value> {
     let mut written = SchemaSettings::draft2020_12().for_serialize().into_generator();
     written.subschema_for::<page::Update>();
@@ -54,11 +57,33 @@ pub fn page_definitions() -> Map<String, Value> {
     read.subschema_for::<page::CatalogOrder>();
     read.subschema_for::<page::QuietOrder>();
     definitions.extend(read.take_definitions(true));
+    definitions.values_mut().for_each(bound);
     definitions
 }
 
-/// Forbids fields that are not named. An object that is merged with others into one (by a `$ref` beside `properties`,
-/// as the tag `type` is) cannot forbid them itself; the line that they are merged into does.
+/// Returns the schema of a game id.
+pub fn game_id() -> Value {
+    SchemaGenerator::default().subschema_for::<GameIdText>().to_value()
+}
+
+/// States the largest value of each whole number of 64 bits, for which `format` is only a hint.
+fn bound(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if object.get("format").is_some_and(|format| format == "uint64") {
+                object.entry("maximum").or_insert_with(|| u64::MAX.into());
+            }
+            object.values_mut().for_each(bound);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound),
+        _ => {}
+    }
+}
+
+/// Forbids fields that the contract does not name.
+///
+/// An object that is merged with other objects into one (by a `$ref` beside `properties`, as the tag `type` is)
+/// cannot forbid unknown fields itself. The line that it is merged into forbids them.
 fn close(definitions: &mut Map<String, Value>) {
     let mut merged = BTreeSet::new();
     definitions.values().for_each(|d| find_merged(d, &mut merged));
@@ -75,6 +100,7 @@ fn close(definitions: &mut Map<String, Value>) {
     }
 }
 
+/// Collects the targets of each `$ref` in an object that also has `properties`.
 fn find_merged(schema: &Value, merged: &mut BTreeSet<String>) {
     match schema {
         Value::Object(object) => {
@@ -88,7 +114,11 @@ fn find_merged(schema: &Value, merged: &mut BTreeSet<String>) {
     }
 }
 
-/// Checks one printed line against the schema and reads it back, for tests.
+/// Checks a printed line against the schema and reads it back, for tests.
+///
+/// # Errors
+///
+/// Fails with the faults and the line, as text.
 #[cfg(feature = "validate")]
 pub fn validate_line(text: &str) -> Result<Line, String> {
     use std::sync::LazyLock;
@@ -98,7 +128,11 @@ pub fn validate_line(text: &str) -> Result<Line, String> {
     serde_json::from_str(text).map_err(|e| format!("{e}: {text}"))
 }
 
-/// Checks one command line against the schema, for tests and documents.
+/// Checks a command line against the schema, for tests and documents.
+///
+/// # Errors
+///
+/// Fails with the faults and the line, as text.
 #[cfg(feature = "validate")]
 pub fn validate_request(text: &str) -> Result<(), String> {
     let mut schema = contract_schema();

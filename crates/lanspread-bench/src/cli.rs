@@ -1,4 +1,4 @@
-//! The command line, and the clean-up of the lab at the end of every run, however it ends.
+//! The command line, and the lab's clean-up at the end of every run, however the run ends.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,15 +27,15 @@ enum Command {
     Link(link::Options),
     /// CPU per gigabyte at both ends, beside QUIC (build with `--features quic`)
     Cpu(link::Options),
-    /// From the click until the game can be played: unpacked meanwhile, afterwards, or streamed
+    /// Time from the click until the game is playable: unpacked while it arrives, afterwards, or streamed
     Play(play::Options),
-    /// From the start of a peer until all see each other
+    /// Time from the start of a peer until all peers see each other
     Find(find::Options),
     /// A game of many small files, beside tar through a pipe
     Files(files::Options),
     /// BLAKE3 over chunks
     Hash(hash::Options),
-    /// A receiver that is killed again and again, in mid-download and in mid-install
+    /// Kill a receiver again and again, during download and during install
     Kill(kill::Options),
     #[command(hide = true)]
     Serve { addr: SocketAddr, file: PathBuf },
@@ -49,6 +49,7 @@ enum Command {
     QuicFetch { addr: SocketAddr, file: PathBuf },
 }
 
+/// Runs the command of the command line and returns its exit code.
 pub fn run() -> ExitCode {
     match perform(&Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,7 +78,7 @@ fn perform(command: &Command) -> Result<()> {
     }
 }
 
-/// Deletes what was made: at the end, and when a panic unwinds.
+/// Deletes everything of the lab when dropped: at the end, and when a panic unwinds.
 struct Sweep;
 
 impl Drop for Sweep {
@@ -94,7 +95,7 @@ fn in_lab(work: impl FnOnce() -> Result<()>) -> Result<()> {
     work()
 }
 
-/// Ends the process on Ctrl-C and on SIGTERM, with everything swept.
+/// Sweeps the lab and ends the process on Ctrl-C and on SIGTERM.
 fn sweep_on_signal() {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
@@ -106,7 +107,7 @@ fn sweep_on_signal() {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         lab::stop();
         tell("interrupted; cleaning up");
-        // Twice: what was being made just now is there by the second time.
+        // Twice, because a namespace that was just being made may appear after the first sweep.
         lab::sweep(&lab::tag());
         std::thread::sleep(std::time::Duration::from_millis(200));
         lab::sweep(&lab::tag());

@@ -1,4 +1,4 @@
-//! What a program must be able to do to take part: get ready, start when told, say when it is done.
+//! Interface of the programs that take part: prepare, start at the click, and report the end.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -9,15 +9,18 @@ use crate::game::{Game, Scratch, allocated_bytes};
 use crate::lab::Lab;
 use crate::process::Process;
 
-/// Who is where in a room.
+/// A room for one run: hosts, files and the game.
 #[derive(Debug)]
 pub struct Room<'a> {
+    /// Hosts and links.
     pub lab: &'a Lab,
+    /// Folders of the peers.
     pub scratch: &'a Scratch,
+    /// The game to carry.
     pub game: &'a Game,
-    /// Receivers; their hosts follow that of the seed.
+    /// Number of receivers; their hosts come after the seed's.
     pub receivers: usize,
-    /// The host after them holds a copy with flipped bytes and offers it as good.
+    /// Whether the host after the receivers offers a copy with flipped bytes as good.
     pub liar: bool,
 }
 
@@ -25,26 +28,27 @@ impl Room<'_> {
     /// Number of the seed's host.
     pub const SEED: usize = 0;
 
-    /// The host of a receiver, receivers counted from 0.
+    /// Returns the host of a receiver, with receivers counted from 0.
     pub fn host_of(&self, receiver: usize) -> usize {
         receiver + 1
     }
 
+    /// Returns the host of the peer with the flipped copy, if the room has one.
     pub fn liar_host(&self) -> Option<usize> {
         self.liar.then_some(self.receivers + 1)
     }
 }
 
-/// What a receiver does with the game.
+/// What a click asks of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Click {
-    /// Has it downloaded.
+    /// The receiver downloads the game.
     Download,
-    /// Has it installed, too, if the program can.
+    /// The receiver also installs it, if the program can.
     Install,
 }
 
-/// What a peer has sent so far, chunks apart.
+/// Messages that a peer has sent so far, without chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sent {
     /// Control messages.
@@ -55,70 +59,71 @@ pub struct Sent {
 
 /// A program that can carry a game to a room.
 pub trait Contender {
+    /// Returns the name in tables and records.
     fn name(&self) -> &'static str;
 
-    /// Why it cannot take part on this machine.
+    /// Returns why the program cannot take part on this machine.
     fn unavailable(&self) -> Option<String> {
         None
     }
 
-    /// Why it cannot take part in this room.
+    /// Returns why the program cannot take part in a room with or without a liar.
     fn unsuited(&self, _liar: bool) -> Option<&'static str> {
         None
     }
 
-    /// Starts everything that runs before the clock does.
+    /// Starts everything that must run before the clock does.
     fn prepare(&self, room: &Room<'_>) -> Result<Box<dyn Party>>;
 }
 
-/// A prepared transfer. Everything ends when it is dropped.
+/// A prepared transfer. Dropping it ends all its processes.
 pub trait Party {
-    /// The click of a receiver.
+    /// Performs a receiver's click.
     fn start(&mut self, receiver: usize) -> Result<()>;
 
-    /// When the receiver had everything, verified, if it has.
+    /// Returns when a receiver had everything, verified; `None` until then.
     fn finished_at(&mut self, receiver: usize) -> Result<Option<Instant>>;
 
-    /// Whether receivers install what they fetch.
+    /// Returns whether receivers install the game as well.
     fn installs(&self) -> bool {
         false
     }
 
-    /// When the receiver had the game installed, if it has.
+    /// Returns when a receiver had the game installed; `None` until then.
     fn playable_at(&mut self, _receiver: usize) -> Result<Option<Instant>> {
         Ok(None)
     }
 
-    /// The folder that the game is installed to.
+    /// Returns the folder that the game is installed to.
     fn installed(&self, _receiver: usize) -> Option<PathBuf> {
         None
     }
 
-    /// What each process of [`Self::processes`] has sent so far; nothing for one that cannot tell.
+    /// Returns what each process of [`Self::processes`] has sent so far; `None` for a program that does not count it.
     fn sent(&mut self) -> Result<Vec<Option<Sent>>> {
         Ok(Vec::new())
     }
 
-    /// SIGKILL for a receiver.
+    /// Kills a receiver with SIGKILL.
     fn kill(&mut self, receiver: usize);
 
-    /// Where the archive lies when all is done; during the transfer at least in part.
+    /// Returns the path of the archive: complete at the end, and at least in part during the transfer.
     fn output(&self, receiver: usize) -> PathBuf;
 
-    /// Bytes that a receiver has so far, roughly.
+    /// Returns roughly the bytes that a receiver has so far.
     fn received_bytes(&mut self, receiver: usize) -> u64 {
         allocated_bytes(&self.output(receiver))
     }
 
-    /// The seed's process, then those of the receivers that were started.
+    /// Returns the seed's process, then those of the receivers that were started.
     fn processes(&self) -> Vec<&Process>;
 
-    /// Payload that the receivers say they had from the seed.
+    /// Returns the payload that the receivers report to have from the seed, in bytes.
     fn stated_seed_bytes(&self) -> Option<u64> {
         None
     }
 
-    /// What else is worth a word in the records.
+    /// Returns further observations for the records.
     fn remarks(&self, _start: Instant) -> Vec<serde_json::Value> {
         Vec::new()
     }

@@ -1,4 +1,5 @@
-//! Who takes part, and what they need: our release build, and the other programs as far as they are here.
+//! Selects the contenders, and finds or builds their programs: our release build, and other programs if they are
+//! installed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,13 +17,18 @@ use crate::contender::{Click, Contender};
 use crate::figures::say;
 use crate::ours::Lanspread;
 
+/// A contender that can be chosen on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Choice {
+    /// our peer
     Lanspread,
+    /// aria2c, a BitTorrent program
     Aria2,
+    /// the BitTorrent engine of qBittorrent and Deluge
     Libtorrent,
     /// libtorrent with super-seeding at the seed
     LibtorrentSuper,
+    /// transmission-cli, a BitTorrent program
     Transmission,
     /// one HTTP server and curl
     Http,
@@ -34,18 +40,19 @@ pub enum Choice {
     Quic,
 }
 
-/// The other build of our peer.
+/// Name of the other build of our peer.
 const BEFORE: &str = "lanspread-before";
 
+/// Options that say where the contenders come from.
 #[derive(Debug, Args)]
 pub struct Others {
-    /// Our peer as a program; built from this tree without it
+    /// Program of our peer; by default it is built from this tree
     #[arg(long, value_name = "PROGRAM")]
     peer_cli: Option<PathBuf>,
-    /// Another build of our peer, which takes part beside it as lanspread-before
+    /// Another build of our peer, which takes part as lanspread-before
     #[arg(long, value_name = "PROGRAM")]
     before: Option<PathBuf>,
-    /// A Python with the module libtorrent
+    /// A Python with the libtorrent module
     #[arg(long, value_name = "PROGRAM", default_value = "target/bench/venv/bin/python")]
     python: PathBuf,
     /// Seed of the game's random bytes
@@ -54,7 +61,7 @@ pub struct Others {
 }
 
 impl Others {
-    /// Those of the chosen that can take part; says who cannot and why.
+    /// Returns the chosen contenders that can take part, and prints why the others cannot.
     pub fn contenders(&self, choices: &[Choice], click: Click) -> Result<Vec<Box<dyn Contender>>> {
         let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
         if let Some(program) = self.before_program()? {
@@ -67,7 +74,7 @@ impl Others {
                 None => contenders.push(contender),
             }
         }
-        ensure!(!contenders.is_empty(), "nobody is left to take part");
+        ensure!(!contenders.is_empty(), "no contender can run here");
         Ok(contenders)
     }
 
@@ -89,7 +96,7 @@ impl Others {
         })
     }
 
-    /// The builds of our peer that take part, each with its name.
+    /// Returns the builds of our peer that take part, with their names.
     pub fn our_programs(&self) -> Result<Vec<(&'static str, PathBuf)>> {
         let before = self.before_program()?.map(|program| (BEFORE, program));
         Ok(before.into_iter().chain([("lanspread", self.our_program()?)]).collect())
@@ -100,7 +107,7 @@ impl Others {
         program.canonicalize().with_context(|| program.display().to_string()).map(Some)
     }
 
-    /// The given program or, so that it is never an old one, what cargo makes of this tree now.
+    /// Returns the given program. Without one, cargo builds this tree first, so that the program is never an old one.
     pub fn our_program(&self) -> Result<PathBuf> {
         if let Some(program) = &self.peer_cli {
             return program.canonicalize().with_context(|| program.display().to_string());

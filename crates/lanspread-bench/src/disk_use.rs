@@ -1,4 +1,4 @@
-//! What a library takes on the disk while something happens: looked at again and again, the most is kept.
+//! Measures the most that a library takes on the disk during a run, by reading its size again and again.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-/// Time between two looks: a thirtieth of what a chunk takes at 100 Mbit/s.
+/// Pause between two readings: a thirtieth of the time of a chunk at 100 Mbit/s.
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// The most that was seen, in bytes of blocks that are taken.
+/// Highest readings, in bytes of allocated blocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Peaks {
+    /// The whole library.
     pub all: u64,
-    /// Below `.lanspread/tmp`, where the window of a streamed install is.
+    /// Files below `.lanspread/tmp`, which holds the window of a streamed install.
     pub window: u64,
 }
 
-/// A look at one library that goes on until it is ended.
+/// A watch on one library, in a thread of its own. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct DiskUse {
     stop: Arc<AtomicBool>,
@@ -28,6 +29,7 @@ pub struct DiskUse {
 }
 
 impl DiskUse {
+    /// Starts to watch a library.
     pub fn watch(library: PathBuf) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&stop);
@@ -43,6 +45,7 @@ impl DiskUse {
         Self { stop, watching: Some(watching) }
     }
 
+    /// Ends the watch and returns the highest readings.
     pub fn end(mut self) -> Result<Peaks> {
         self.stop.store(true, Ordering::SeqCst);
         let watching = self.watching.take().ok_or_else(|| anyhow!("watched twice"))?;
@@ -56,7 +59,7 @@ impl Drop for DiskUse {
     }
 }
 
-/// Bytes of all files below a folder. What goes away meanwhile does not count.
+/// Bytes of all files below a folder. Files that disappear meanwhile do not count.
 fn taken(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let one = |entry: std::fs::DirEntry| match entry.metadata() {

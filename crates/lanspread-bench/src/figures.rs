@@ -1,4 +1,4 @@
-//! What comes out: JSON lines with everything, and tables of medians and spreads for people.
+//! Output of the benchmarks: JSON lines with every figure, and tables of medians and spreads for people.
 
 use std::fmt;
 use std::fs::File;
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::machine::Machine;
 
-/// A cell that has nothing to say.
+/// A cell without a value.
 pub const NOTHING: &str = "-";
 
-/// Where the figures go.
+/// Output of one command: the terminal and, if asked for, a file of JSON lines.
 #[derive(Debug)]
 pub struct Report {
     machine: Machine,
@@ -23,7 +23,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Says which machine, commit and command the figures are of. JSON lines are added to the file.
+    /// Prints machine, commit and command. Appends the JSON lines of [`Self::record`] to the file, if there is one.
     pub fn begin(json: Option<&Path>) -> Result<Self> {
         let machine = Machine::read();
         let open = |path: &Path| {
@@ -40,7 +40,7 @@ impl Report {
         Ok(report)
     }
 
-    /// One run, as a JSON line.
+    /// Appends one run as a JSON line, with machine, commit, command and load.
     pub fn record(&mut self, record: &impl Serialize) -> Result<()> {
         let Some(file) = &mut self.json else { return Ok(()) };
         let mut line = json!({
@@ -56,23 +56,27 @@ impl Report {
     }
 }
 
-/// Prints for people.
+/// Prints a line for people.
 pub fn say(text: &str) {
-    // Whoever has closed the output does not want to read it.
+    // Write errors are ignored: a closed output has no reader.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Several measurements of one thing.
+/// Several measurements of one quantity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
+    /// Middle value, or the mean of the two middle ones.
     pub median: f64,
+    /// Smallest value.
     pub min: f64,
+    /// Largest value.
     pub max: f64,
+    /// Number of values, at least 1.
     pub count: usize,
 }
 
 impl Spread {
-    /// `None` of nothing.
+    /// Summarises the values; `None` if there are none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -98,8 +102,8 @@ impl fmt::Display for Spread {
     }
 }
 
-/// Returns a percentile by nearest rank: the smallest value that at least `percent` of the values do not exceed. `None` if
-/// there are no values.
+/// Returns a percentile by nearest rank: the smallest value that at least `percent` of the values do not exceed. `None`
+/// if there are no values.
 pub fn percentile(values: impl IntoIterator<Item = f64>, percent: f64) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -107,31 +111,34 @@ pub fn percentile(values: impl IntoIterator<Item = f64>, percent: f64) -> Option
     values.get(rank.max(1) - 1).copied()
 }
 
-/// A spread as a cell, or a dash.
+/// Formats a spread as a cell; a dash if there are no values.
 pub fn cell(values: impl IntoIterator<Item = f64>, digits: usize) -> String {
     Spread::of(values).map_or(NOTHING.to_owned(), |spread| format!("{spread:.digits$}"))
 }
 
-/// Rows under headers; the same as Markdown and in a terminal.
+/// Rows under headers, printed as aligned Markdown.
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
+    /// Creates a table without rows.
     pub fn new(headers: &[&str]) -> Self {
         Self { rows: vec![headers.iter().map(|&h| h.to_owned()).collect()] }
     }
 
+    /// Adds a row.
     pub fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
+    /// Returns whether the table has no rows below the headers.
     pub fn is_empty(&self) -> bool {
         self.rows.len() == 1
     }
 
-    /// The same without columns in which no row says anything.
+    /// Removes the columns in which no row has a value.
     pub fn without_blanks(self) -> Self {
         let columns = self.rows.first().map_or(0, Vec::len);
         let says = |column: &usize| self.rows.iter().skip(1).any(|row| row[*column] != NOTHING);
@@ -164,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_names_middle_and_ends() {
+    fn spread_has_median_and_extremes() {
         let text = |values: &[f64]| cell(values.iter().copied(), 2);
         assert_eq!(text(&[3.0, 1.0, 2.0]), "2.00 (1.00..3.00)");
         assert_eq!(text(&[4.0, 1.0]), "2.50 (1.00..4.00)");
@@ -173,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_is_one_of_the_values() {
+    fn percentile_is_one_of_the_values() {
         let of = |count: u32, percent| percentile((1..=count).rev().map(f64::from), percent);
         assert_eq!((of(6, 50.0), of(6, 99.0)), (Some(3.0), Some(6.0)));
         assert_eq!((of(200, 50.0), of(200, 99.0)), (Some(100.0), Some(198.0)));
@@ -181,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_without_a_word_are_left_out() {
+    fn columns_without_values_are_left_out() {
         let mut table = Table::new(&["a", "b", "c"]);
         table.row(vec!["1".to_owned(), cell([], 0), cell([], 0)]);
         table.row(vec!["2".to_owned(), cell([], 0), "3".to_owned()]);
@@ -189,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_aligned_markdown() {
+    fn table_is_aligned_markdown() {
         let mut table = Table::new(&["a", "bc"]);
         table.row(vec!["x × y".to_owned(), "1".to_owned()]);
         assert_eq!(table.to_string(), "| a     | bc |\n|-------|----|\n| x × y | 1  |\n");

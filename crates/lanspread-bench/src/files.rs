@@ -1,7 +1,7 @@
-//! `files`: a game of many small files, beside `tar` through a pipe.
+//! `files`: a game of many small files, compared with `tar` through a pipe.
 //!
-//! One source and one receiver share an unshaped link, and all files are in memory, so the time is that of the work for each
-//! file. The received files are compared with the originals.
+//! One source and one receiver share an unshaped link, and all files are in memory, so the time is that of the work
+//! per file. The received files are compared with the originals.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,15 +24,16 @@ const FILES_PER_FOLDER: u64 = 500;
 const LIMIT: Duration = Duration::from_secs(600);
 const TAR: &str = "tar through a pipe";
 
+/// Options of `files`.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Files in the game
     #[arg(long, default_value_t = 100_000)]
     files: u64,
-    /// Bytes in each
+    /// Bytes in each file
     #[arg(long, default_value_t = 4096)]
     bytes: u64,
-    /// Runs of each
+    /// Runs of each contender
     #[arg(long, default_value_t = 3)]
     runs: u32,
     #[command(flatten)]
@@ -53,11 +54,12 @@ struct Record {
     bytes: u64,
     load_before: f64,
     seconds: f64,
-    /// Processor seconds; 0 for `tar`, whose processes are not measured.
+    /// CPU seconds; 0 for `tar`, whose processes are not measured.
     sender_cpu_s: f64,
     receiver_cpu_s: f64,
 }
 
+/// Runs the benchmark and prints its table.
 pub fn run(options: &Options) -> Result<()> {
     let scratch = Scratch::new()?;
     let game = scratch.fresh("source")?.join(GAME_ID);
@@ -98,7 +100,7 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Files of random bytes, five hundred in a folder.
+/// Writes files of random bytes, 500 in each folder.
 fn write_game(folder: &Path, options: &Options) -> Result<()> {
     let mut noise = blake3::Hasher::new().update(b"files").finalize_xof();
     let mut bytes = vec![0; usize::try_from(options.bytes)?];
@@ -113,7 +115,7 @@ fn write_game(folder: &Path, options: &Options) -> Result<()> {
     Ok(fs::write(folder.join(SENTINEL), SENTINEL_TEXT)?)
 }
 
-/// Seconds for a copy by `tar c | tar x`.
+/// Copies with `tar c | tar x` and returns the seconds that it took.
 fn tar(from: &Path, to: &Path) -> Result<f64> {
     let start = Instant::now();
     let script = "tar c -C \"$1\" . | tar x -C \"$2\"";
@@ -122,7 +124,7 @@ fn tar(from: &Path, to: &Path) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// From the click to `download-finished`.
+/// Measures from the click to `download-finished`.
 fn fetch(
     program: &Path,
     game: &Path,
@@ -134,7 +136,7 @@ fn fetch(
     let (from, to) = (scratch.fresh("seed")?, scratch.fresh("receiver")?);
     fs::create_dir_all(from.join("games"))?;
     fs::create_dir_all(to.join("games"))?;
-    // Hard links take no memory; a library ignores a game folder that is a symbolic link.
+    // Hard links take no memory, and a library ignores a game folder that is a symbolic link.
     copy_linked(game, &from.join("games").join(GAME_ID))?;
     let mut seed = Peer::start(program, &lab.hosts[0], "seed", &from)?;
     seed.wait_game("Ready", 0)?;
@@ -148,7 +150,7 @@ fn fetch(
         receiver.listen()?;
         Ok(receiver.finished.is_some())
     })?;
-    let finished = receiver.finished.context("it ended without an end")?;
+    let finished = receiver.finished.context("no download-finished event arrived")?;
     record.seconds = (finished - start).as_secs_f64();
     record.sender_cpu_s = seed.process.cpu_seconds() - before[0];
     record.receiver_cpu_s = receiver.process.cpu_seconds() - before[1];
@@ -197,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_are_compared_with_those_of_tar() {
+    fn medians_are_compared_with_tar() {
         let record = |contender: &str, seconds| Record {
             bench: "files",
             contender: contender.to_owned(),

@@ -1,8 +1,8 @@
-//! How long it takes from the start of a peer until it and all others see each other.
+//! `find`: how long a new peer takes until it and all others see each other.
 //!
-//! Each start is a fresh room of network namespaces with fresh state folders; the peers that are there first have seen
-//! each other before the clock runs. The clock starts before the process does and stops when every peer counts all
-//! others as connected.
+//! Each start is a fresh room of network namespaces with fresh state folders. The first peers have already seen each
+//! other when the clock starts, just before the new peer's process. It stops when every peer counts all others as
+//! connected.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -15,27 +15,28 @@ use crate::figures::{Report, Spread, say};
 use crate::lab::{self, Host, run};
 use crate::peer::Peer;
 
+/// Options of `find`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Starts of each kind
+    /// Starts on each network, with and without a decoy
     #[arg(long, default_value_t = 20)]
     runs: usize,
-    /// Adds every single start to this file, as JSON lines
+    /// Add a JSON line for each start to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// The peer to measure
+    /// Program of the peer to measure
     #[arg(long, value_name = "FILE", default_value = "target/release/lanspread-peer-cli")]
     program: PathBuf,
 }
 
-/// What the network lets through.
+/// Network between the peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Network {
-    /// One switch that passes everything.
+    /// One switch that forwards everything.
     Open,
-    /// One switch that drops multicast, IPv4 and IPv6.
+    /// One switch that drops IPv4 and IPv6 multicast.
     NoMulticast,
-    /// Two switches and a router between; the starting peer is told of one peer beyond it.
+    /// Two switches with a router between them; the new peer gets the address of one peer beyond the router.
     TwoSubnets,
 }
 
@@ -50,7 +51,7 @@ impl Network {
         }
     }
 
-    /// Seconds.
+    /// Longest acceptable time, in seconds.
     const fn goal(self) -> f64 {
         match self {
             Self::Open => 3.0,
@@ -59,6 +60,7 @@ impl Network {
     }
 }
 
+/// Runs the benchmark and prints its table.
 pub fn run_find(options: &Options) -> Result<()> {
     ensure!(options.program.is_file(), "{} is not there: build it first", options.program.display());
     ensure!(lab::has_tool("nft"), "`nft` is not installed: one of the networks drops multicast by its rules");
@@ -87,7 +89,7 @@ pub fn run_find(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// One start in a fresh room.
+/// Measures one start in a fresh room; returns seconds.
 fn once(program: &Path, network: Network, decoy: bool, start: usize) -> Result<f64> {
     let room = Room::new(network, decoy, start)?;
     let found = ["--find", "mdns,broadcast,introductions", "--listen", "0.0.0.0:24930"];
@@ -120,7 +122,7 @@ fn once(program: &Path, network: Network, decoy: bool, start: usize) -> Result<f
     Ok(took)
 }
 
-/// Namespaces and folders of one start. Deleted when dropped.
+/// Namespaces and folders of one start. Dropping it deletes them.
 struct Room {
     hosts: Vec<Host>,
     spaces: Vec<String>,
@@ -140,7 +142,7 @@ impl Room {
             drop_multicast(&switch)?;
         }
         for number in 0..near {
-            // Over two subnets the last one, which starts late, is beyond the router.
+            // With two subnets, the last host is beyond the router; its peer starts late.
             let beyond = network == Network::TwoSubnets && number + 1 == near;
             if beyond {
                 room.bridge(&switch, "br1")?;
@@ -166,7 +168,7 @@ impl Room {
         run("ip", &["-n", switch, "link", "set", name, "up"])
     }
 
-    /// Plugs a cable from a namespace into a bridge.
+    /// Connects a namespace to a bridge.
     fn cable(&self, space: &str, device: &str, address: &str, switch: &str, bridge: &str) -> Result<()> {
         let port = format!("v{}", self.spaces.len() * 10 + usize::from(device == "eth1"));
         let pair = ["link", "add", device, "type", "veth", "peer", "name", &port, "netns", switch];
@@ -180,7 +182,7 @@ impl Room {
         self.space(name)?;
         self.cable(name, "eth0", &format!("{ip}/24"), switch, bridge)?;
         if decoy {
-            // It looks like a network that all share, but each one's leads only into a switch of its own.
+            // Looks like a network that all hosts share, but each host's leads only into a switch of its own.
             let alone = format!("{name}-d");
             self.space(&alone)?;
             self.bridge(&alone, "br0")?;
@@ -201,7 +203,7 @@ impl Room {
     }
 }
 
-/// At the switch, as access points and cheap mesh routers do it.
+/// Drops multicast at the switch, as access points and cheap mesh routers do.
 fn drop_multicast(switch: &str) -> Result<()> {
     let rules = "table bridge quiet { chain pass { type filter hook forward priority 0; \
                  ip daddr 224.0.0.0/4 drop; ip6 daddr ff02::fb drop; }; }";
@@ -214,7 +216,7 @@ impl Drop for Room {
         for space in &self.spaces {
             lab::delete(space);
         }
-        // What is left behind is a few kilobytes in the temporary folder.
+        // A failure leaves a few kilobytes in the temporary folder.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

@@ -1,7 +1,7 @@
-//! The game that is fetched: a few files of random bytes in one archive, in memory, and the check that what arrived is what
-//! was sent.
+//! The game to carry: a few files of random bytes in one archive, kept in memory, and the check that the received
+//! bytes are those that were sent.
 //!
-//! The archive is a stored RAR 5, so that a receiver can install it; random bytes would not compress anyhow.
+//! The archive is a stored RAR 5, so that a receiver can install it; random bytes would not compress anyway.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,26 +12,32 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use lanspread_store::pack::Packer;
 use lanspread_types::RelPath;
+use lanspread_types::limits::CHUNK_BYTES_MIN;
 
 use crate::lab;
 
+/// Id of the game in every benchmark.
 pub const GAME_ID: &str = "bench";
+/// File name of its archive.
 pub const ARCHIVE: &str = "bench.eti";
+/// File name of the sentinel.
 pub const SENTINEL: &str = "version.ini";
+/// Content of the sentinel: the version.
 pub const SENTINEL_TEXT: &str = "20250101\n";
 const BLOCK_BYTES: usize = 1 << 20;
-/// Files in the archive.
+/// Number of files in the archive.
 const FILES: u64 = 8;
 
-/// A folder for the files of a run.
+/// Folder for the files of a run.
 #[derive(Debug)]
 pub struct Scratch {
+    /// Path of the folder.
     pub path: PathBuf,
     in_memory: bool,
 }
 
 impl Scratch {
-    /// In memory (tmpfs), so that no disk is measured.
+    /// Mounts a folder in memory (tmpfs), so that no disk is measured.
     pub fn new() -> Result<Self> {
         let path = lab::scratch_folder(&lab::tag());
         fs::create_dir_all(&path)?;
@@ -40,14 +46,14 @@ impl Scratch {
         Ok(Self { path, in_memory: true })
     }
 
-    /// On the disk that the temporary folder is on.
+    /// Creates a folder on the disk of the temporary folder.
     pub fn on_disk() -> Result<Self> {
         let path = lab::scratch_folder(&lab::tag());
         fs::create_dir_all(&path)?;
         Ok(Self { path, in_memory: false })
     }
 
-    /// An empty folder of this name; what was in it is deleted.
+    /// Returns an empty folder of this name; deletes an old one.
     pub fn fresh(&self, name: &str) -> Result<PathBuf> {
         let path = self.path.join(name);
         if path.exists() {
@@ -57,8 +63,8 @@ impl Scratch {
         Ok(path)
     }
 
-    /// Has the system's memory ready for that many bytes of files: a virtual machine gets memory from its host only when it
-    /// is touched, which costs several times what a copy does and would be charged to whoever comes first.
+    /// Makes the system provide memory for this many bytes of files. A virtual machine gets memory from its host only
+    /// at the first access. That costs several times what a copy costs, and would be charged to the first contender.
     pub fn warm(&self, bytes: u64) -> Result<()> {
         if !self.in_memory {
             return Ok(());
@@ -74,10 +80,12 @@ impl Scratch {
     }
 }
 
-/// The archive that everybody fetches.
+/// The archive that all receivers download.
 #[derive(Debug, Clone)]
 pub struct Game {
+    /// Path of the archive.
     pub archive: PathBuf,
+    /// Size of the archive.
     pub archive_bytes: u64,
     hash: blake3::Hash,
     /// Hash of each file that the archive unpacks to.
@@ -85,7 +93,8 @@ pub struct Game {
 }
 
 impl Game {
-    /// Writes an archive of that many bytes, and the few hundred of its own: the same bytes for the same seed.
+    /// Writes an archive with `bytes` bytes of content and a few hundred of its own. The same seed gives the same
+    /// bytes.
     pub fn write(folder: &Path, bytes: u64, seed: u64) -> Result<Self> {
         let archive = folder.join(ARCHIVE);
         let mut random = noise(seed);
@@ -102,12 +111,12 @@ impl Game {
         Ok(Self { hash: hash_of(&archive)?, archive, archive_bytes, files })
     }
 
-    /// Archive and sentinel.
+    /// Bytes of archive and sentinel.
     pub fn total_bytes(&self) -> u64 {
         self.archive_bytes + SENTINEL_TEXT.len() as u64
     }
 
-    /// Puts the game into a library without copying the archive.
+    /// Puts the game into a library, without copying the archive.
     pub fn place(&self, library: &Path) -> Result<()> {
         let folder = library.join(GAME_ID);
         fs::create_dir_all(&folder)?;
@@ -116,13 +125,13 @@ impl Game {
         Ok(())
     }
 
-    /// Fails unless the file holds the archive's bytes.
+    /// Fails unless the file equals the archive.
     pub fn check(&self, file: &Path) -> Result<()> {
         ensure!(hash_of(file)? == self.hash, "{} does not hold what was sent", file.display());
         Ok(())
     }
 
-    /// Fails unless the folder holds what the archive unpacks to, nothing missing, nothing extra.
+    /// Fails unless the folder holds exactly what the archive unpacks to.
     pub fn check_installed(&self, local: &Path) -> Result<()> {
         ensure!(hashes(local)? == self.files, "{} does not hold what was packed", local.display());
         Ok(())
@@ -133,7 +142,7 @@ fn noise(seed: u64) -> blake3::OutputReader {
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof()
 }
 
-/// An equal part for each file, and the remainder spread over them.
+/// Size of a file: an equal part, with the remainder spread over all files.
 fn size_of(number: u64, bytes: u64) -> u64 {
     bytes * (number + 1) / FILES - bytes * number / FILES
 }
@@ -152,7 +161,7 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Hash of each file below a folder, by its path.
+/// Returns the hash of each file below a folder, by its path.
 pub fn hashes(folder: &Path) -> Result<BTreeMap<PathBuf, blake3::Hash>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -181,12 +190,12 @@ fn hash_of(file: &Path) -> Result<blake3::Hash> {
     }
 }
 
-/// Makes a file lie: one byte in every 64 KiB is flipped, so every chunk is wrong; size, time of change and the file itself
-/// stay.
+/// Falsifies a file: flips one byte in every 32 KiB, the smallest chunk, so that every chunk is wrong. Size, modification
+/// time and inode stay.
 pub fn flip_in_place(path: &Path) -> Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
     let (size, modified) = (file.metadata()?.len(), file.metadata()?.modified()?);
-    for at in (0..size).step_by(64 << 10) {
+    for at in (0..size).step_by(CHUNK_BYTES_MIN as usize) {
         let mut byte = [0];
         file.read_exact_at(&mut byte, at)?;
         file.write_all_at(&[!byte[0]], at)?;
@@ -195,7 +204,7 @@ pub fn flip_in_place(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of a file that are really there: of one that is being filled out of order, roughly how much has arrived.
+/// Returns the allocated bytes of a file: for one that is filled out of order, roughly how much has arrived.
 pub fn allocated_bytes(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(path).map_or(0, |m| (m.blocks() * 512).min(m.len()))
@@ -212,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_byte_is_found_and_does_not_show_from_outside() {
+    fn flipped_bytes_are_found_but_do_not_show() {
         let folder = folder("flip");
         let game = Game::write(&folder, 200_000, 7).unwrap();
         game.check(&game.archive).unwrap();
@@ -228,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_install_holds_every_file_and_nothing_else() {
+    fn install_check_wants_exactly_the_packed_files() {
         let folder = folder("install");
         let bytes = (1 << 20) + 5;
         let game = Game::write(&folder, bytes, 3).unwrap();
@@ -248,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_bytes() {
+    fn same_seed_gives_the_same_bytes() {
         let folder = folder("seed");
         let one = Game::write(&folder, 3 << 20, 1).unwrap();
         assert_eq!(Game::write(&folder, 3 << 20, 1).unwrap().hash, one.hash);

@@ -1,4 +1,4 @@
-//! `hash`: how fast chunks are hashed, by one thread and by all.
+//! `hash`: how fast BLAKE3 hashes chunks, with one thread and with one per core.
 
 use std::path::PathBuf;
 use std::thread;
@@ -14,15 +14,16 @@ use crate::machine::Machine;
 
 const GIB: f64 = (1u64 << 30) as f64;
 const CHUNK_KIB: [usize; 5] = [64, 256, 1024, 4096, 8192];
-/// Each thread hashes that much in turn: more than its caches hold.
+/// Bytes that each thread hashes over and over: more than its caches hold.
 const BUFFER_BYTES: usize = 64 << 20;
 
+/// Options of `hash`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Runs of each
+    /// Runs of each chunk size
     #[arg(long, default_value_t = 5)]
     runs: u32,
-    /// How long each run is, in milliseconds
+    /// Length of each run, in milliseconds
     #[arg(long, default_value_t = 500)]
     run_ms: u64,
     /// Add a JSON line for each run to this file
@@ -40,6 +41,7 @@ struct Record {
     gib_per_s: f64,
 }
 
+/// Runs the benchmark and prints its table.
 pub fn run(options: &Options) -> Result<()> {
     let mut report = Report::begin(options.json.as_deref())?;
     let cores = thread::available_parallelism()?.get();
@@ -69,7 +71,7 @@ fn buffer(number: usize) -> Vec<u8> {
     bytes
 }
 
-/// GiB per second of all threads together, each on its own buffer.
+/// Returns the GiB per second of all threads together; each has its own buffer.
 fn measure(buffers: &[Vec<u8>], chunk_bytes: usize, time: Duration) -> f64 {
     let start = Instant::now();
     let hashed: usize = thread::scope(|scope| {
@@ -85,7 +87,7 @@ fn measure(buffers: &[Vec<u8>], chunk_bytes: usize, time: Duration) -> f64 {
 fn hash_for(buffer: &[u8], chunk_bytes: usize, end: Instant) -> usize {
     let mut hashed = 0;
     for (i, chunk) in buffer.chunks_exact(chunk_bytes).enumerate().cycle() {
-        let position = ChunkPosition { offset: (i * chunk_bytes) as u64, whole_file: false };
+        let position = ChunkPosition { offset: (i * chunk_bytes) as u64, atomic_file: false };
         std::hint::black_box(ChunkHash::of(position, std::hint::black_box(chunk)));
         hashed += chunk_bytes;
         if Instant::now() >= end {

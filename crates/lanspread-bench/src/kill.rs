@@ -1,23 +1,24 @@
-//! A receiver that is killed again and again: the scenario S61, with more kills and other moments.
+//! `kill`: a receiver that is killed again and again. Runs scenario S61 with more kills at other moments.
 //!
-//! What is measured there are counts and bytes, not time, so it runs where the scenarios do and needs no lab of its own.
+//! The scenario counts kills and bytes and measures no time, so it needs no lab of its own.
 
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+/// Options of `kill`.
 #[derive(Debug, Args)]
 pub struct Options {
     /// How often the receiver is killed
     #[arg(long, default_value_t = 200)]
     kills: u64,
-    /// Decides the moments
+    /// Seed of the moments of the kills
     #[arg(long, default_value_t = 61)]
     seed: u64,
 }
 
-/// Runs the scenario; its figures are the last lines that it prints.
+/// Runs the scenario, which prints its figures last.
 pub fn run(options: &Options) -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["test", "--package", "lanspread-peer-cli", "--test", "scenarios", "--", "S61"]);

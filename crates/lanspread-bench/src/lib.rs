@@ -1,18 +1,19 @@
-//! Benchmarks as commands. What each measures and how to read it stands in `docs/benchmarks.md`.
+//! Benchmarks as commands. `docs/benchmarks.md` says what each measures and how to read it.
 //!
 //! | module | owns |
 //! | --- | --- |
-//! | `cli` | the command line, and that nothing is left behind |
-//! | `swarm`, `link`, `play`, `files`, `hash`, `kill` | one command each (`link` also `cpu`): situations, records, tables |
+//! | `cli` | the command line, and the clean-up of the lab |
+//! | `swarm`, `link`, `play`, `find`, `files`, `hash`, `kill` | one command each; `link` also owns `cpu` |
 //! | `race` | one timed run |
-//! | `contender` | what a program must be able to do to take part |
+//! | `contender`, `contenders` | what a program must be able to do to take part; which ones take part |
 //! | `ours`, `peer` | lanspread as a contender: processes spoken to in JSON lines |
-//! | `competitors` | the others |
-//! | `lab`, `process`, `game`, `packed` | namespaces and links; processes; the bytes and their check |
-//! | `disk_use` | what a library takes on the disk at the most |
-//! | `figures`, `machine` | what comes out |
+//! | `competitors` | the other programs |
+//! | `lab`, `process` | namespaces and links; measured processes |
+//! | `game`, `packed` | the bytes to carry, and their check |
+//! | `disk_use` | the most that a library takes on the disk |
+//! | `figures`, `machine` | output, and the conditions of the figures |
 //!
-//! Linux only: network namespaces and `/proc` are what it is made of. Elsewhere the crate is empty.
+//! Linux only, because it builds on network namespaces and `/proc`. Elsewhere the crate is empty.
 #![cfg(target_os = "linux")]
 
 pub mod cli;

@@ -1,4 +1,5 @@
-//! `link` and `cpu`: one source, one receiver. How much of the link is used, and what a gigabyte costs at both ends.
+//! `link` and `cpu`: one source, one receiver. Measures how much of the link is used, and what a gigabyte costs at
+//! both ends.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,28 +21,29 @@ const GB: f64 = 1e9;
 const LIMIT: Duration = Duration::from_secs(600);
 const IPERF3: &str = "iperf3";
 
+/// Options of `link` and `cpu`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Bytes to carry
+    /// Size of the file, in MiB
     #[arg(long, default_value_t = 2048)]
     mib: u64,
-    /// Rates of the link in Mbit/s, comma-separated; 0 is unshaped. `link`: 0 and 1000 without it, `cpu`: 0
+    /// Rates of the link in Mbit/s, comma-separated; 0 is unshaped. Default: 0 and 1000 for `link`, 0 for `cpu`
     #[arg(long, value_delimiter = ',')]
     rates: Vec<f64>,
-    /// How much may wait in front of a link, in milliseconds at its rate
+    /// Longest queue in front of a link, in milliseconds at its rate
     #[arg(long, default_value_t = 50)]
     queue_ms: u32,
     #[command(flatten)]
     kernel: Kernel,
-    /// Runs of each
+    /// Runs of each contender at each rate
     #[arg(long, default_value_t = 5)]
     runs: u32,
-    /// Contenders, comma-separated. `link`: lanspread, copy, http and scp without it, `cpu`: lanspread and quic
+    /// Contenders, comma-separated. Default: lanspread, copy, http and scp for `link`, lanspread and quic for `cpu`
     #[arg(long, value_enum, value_delimiter = ',')]
     with: Vec<Choice>,
     #[command(flatten)]
     others: Others,
-    /// Keep files in the temporary folder as it is, not in memory: the disk is measured, too
+    /// Keep files on the disk of the temporary folder instead of in memory, so that the disk is measured too
     #[arg(long)]
     on_disk: bool,
     /// Add a JSON line for each run to this file
@@ -55,7 +57,7 @@ struct Record {
     contender: &'static str,
     run: u32,
     bytes: u64,
-    /// 0 is unshaped.
+    /// 0 means unshaped.
     rate_mbit_per_s: f64,
     on_disk: bool,
     load_before: f64,
@@ -69,12 +71,12 @@ struct Record {
     remarks: Vec<serde_json::Value>,
 }
 
-/// Plain TCP, ours, a bare copy, HTTP and scp on the same path in turn.
+/// Runs plain TCP, lanspread, a bare copy, HTTP and scp on the same path in turn.
 pub fn run_link(options: &Options) -> Result<()> {
     run(options, "link", &[0.0, 1000.0], &[Choice::Lanspread, Choice::Copy, Choice::Http, Choice::Scp])
 }
 
-/// Ours and QUIC in turn.
+/// Runs lanspread and QUIC in turn.
 pub fn run_cpu(options: &Options) -> Result<()> {
     run(options, "cpu", &[0.0], &[Choice::Lanspread, Choice::Quic])
 }
@@ -113,7 +115,7 @@ fn run(options: &Options, bench: &'static str, rates: &[f64], choices: &[Choice]
     Ok(())
 }
 
-/// One turn of everybody.
+/// One turn of all contenders.
 struct Heat<'a> {
     options: &'a Options,
     bench: &'static str,
@@ -238,7 +240,7 @@ fn table(records: &[Record], rates: &[f64]) -> Table {
     table
 }
 
-/// A peak that was read; of a process that has ended there is none.
+/// A peak that was read, as a cell. A process that has ended has no peak.
 fn known(values: impl Iterator<Item = f64>) -> String {
     cell(values.filter(|mib| *mib > 0.0), 0)
 }

@@ -1,19 +1,22 @@
-//! What the figures are of: machine, commit, command, and how busy the machine was besides.
+//! Conditions of the figures: machine, commit, command, and how busy the machine was.
 
 use std::fs;
 
 use crate::lab::output;
 
+/// The machine, and the program that ran on it.
 #[derive(Debug)]
 pub struct Machine {
-    /// Processor, cores, memory, kernel.
+    /// Processor, cores, memory and kernel.
     pub name: String,
-    /// Short hash, with a mark if the tree differed from it.
+    /// Short hash, with a mark if the tree differed from the commit.
     pub commit: String,
+    /// Command line of the benchmark.
     pub command: String,
 }
 
 impl Machine {
+    /// Reads the description of this machine and of this process.
     pub fn read() -> Self {
         let cpu = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -29,7 +32,7 @@ impl Machine {
         Self { name, commit, command: format!("lanspread-bench {}", args.join(" ")) }
     }
 
-    /// How many tasks ran or wanted to, on average over the last minute.
+    /// Returns the average number of running and waiting tasks over the last minute.
     pub fn load() -> f64 {
         let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0.0)

@@ -1,4 +1,4 @@
-//! Starts the benchmarks where they can run.
+//! Starts the benchmarks on Linux, and says why they cannot run elsewhere.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -1,4 +1,4 @@
-//! lanspread as a contender.
+//! lanspread as a contender: starts our peers, connects them, and reads the figures from their events.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -14,11 +14,14 @@ use crate::process::Process;
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-/// Our peers, as the build that is measured.
+/// One build of our peer.
 #[derive(Debug)]
 pub struct Lanspread {
+    /// Name in tables and records.
     pub name: &'static str,
+    /// Path of `lanspread-peer-cli`.
     pub program: PathBuf,
+    /// What a receiver's click asks for.
     pub click: Click,
 }
 
@@ -27,7 +30,8 @@ impl Contender for Lanspread {
         self.name
     }
 
-    /// Seed hashed and ready, every pair connected, everybody knows who has the game.
+    /// Starts all peers. When it returns, the seed has hashed the game, every pair is connected, and each receiver
+    /// knows the sources.
     fn prepare(&self, room: &Room<'_>) -> Result<Box<dyn Party>> {
         let seed = self.start_seed(room)?;
         let liar = room.liar_host().map(|host| self.start_liar(room, host)).transpose()?;
@@ -57,16 +61,16 @@ impl Lanspread {
         Ok(seed)
     }
 
-    /// A peer that has hashed good bytes and was given bad ones while it did not run.
+    /// Starts a peer that hashed good bytes before they were flipped, so that it offers them as good.
     fn start_liar(&self, room: &Room<'_>, host: usize) -> Result<Peer> {
         let folder = room.scratch.fresh("liar")?;
         room.game.place(&folder.join("games"))?;
         let archive = folder.join("games").join(GAME_ID).join(ARCHIVE);
-        // Its own copy, before it is hashed: the index knows a file by more than its name.
+        // A copy of its own, made before it is hashed: the index identifies a file by more than its name.
         let copy = archive.with_extension("own");
         std::fs::copy(&room.game.archive, &copy)?;
         std::fs::rename(&copy, &archive)?;
-        // Old enough for the index to believe that a later change would show.
+        // Old enough for the index to trust that a later change would show.
         File::options().write(true).open(&archive)?.set_modified(SystemTime::now() - AN_HOUR)?;
         let host = &room.lab.hosts[host];
         let mut honest = Peer::start(&self.program, host, "liar", &folder)?;
@@ -79,6 +83,7 @@ impl Lanspread {
     }
 }
 
+/// Connects every pair of peers and waits until each peer counts all others.
 pub fn connect_all(peers: &mut [Peer]) -> Result<()> {
     for i in 1..peers.len() {
         let (known, rest) = peers.split_at_mut(i);
@@ -90,7 +95,7 @@ pub fn connect_all(peers: &mut [Peer]) -> Result<()> {
     peers.iter_mut().try_for_each(|peer| peer.wait_peers(others))
 }
 
-/// Seed, receivers, then the liar if there is one.
+/// Seed, receivers, then the liar if the room has one.
 struct OurParty {
     peers: Vec<Peer>,
     receivers: usize,
@@ -166,8 +171,8 @@ impl Party for OurParty {
     }
 }
 
-/// Where a receiver's time went: seconds from the start of the clock to its first chunk, to parts of all bytes, and to the
-/// end; the longest silence between two chunks; what came from the seed.
+/// Times of one receiver in seconds from the start of the clock: first chunk, parts of all bytes, end. Also the
+/// longest silence between two chunks, and the bytes from the seed.
 fn timeline(peer: &Peer, seed: &str, start: Instant) -> Value {
     let seconds = |at: Instant| at.saturating_duration_since(start).as_secs_f64();
     let total = peer.received_bytes();

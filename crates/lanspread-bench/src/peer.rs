@@ -1,6 +1,7 @@
-//! One of our peers: a `lanspread-peer-cli` process that is spoken to in JSON lines, as any script does.
+//! One of our peers: a `lanspread-peer-cli` process, driven by JSON lines as any script would.
 //!
-//! The lines are read as plain JSON, without the types of the contract: the benchmark stays outside of what it measures.
+//! The lines are read as plain JSON, without the contract's types, so that the benchmark stays outside of what it
+//! measures.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -21,33 +22,42 @@ use crate::process::Process;
 const PORT: u16 = 7777;
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// A chunk as its event told of it.
+/// A received chunk, as its event reported it.
 #[derive(Debug, Clone)]
 pub struct Chunk {
+    /// When the event was read.
     pub at: Instant,
+    /// Size of the chunk.
     pub bytes: u64,
+    /// Id of the source.
     pub from: String,
 }
 
-/// What one source gave, as the totals of a download state it.
+/// Bytes from one source, as the totals of a download state them.
 #[derive(Debug, Clone)]
 pub struct SourceTotals {
+    /// Id of the source.
     pub peer_id: String,
+    /// Payload from this source.
     pub bytes: u64,
 }
 
-/// A running peer and what it has said so far.
+/// A running peer and its events so far.
 #[derive(Debug)]
 pub struct Peer {
+    /// The process.
     pub process: Process,
+    /// Peer id; known once the peer is ready.
     pub id: String,
+    /// Received chunks in order.
     pub chunks: Vec<Chunk>,
     /// When the line `download-finished` was read.
     pub finished: Option<Instant>,
     /// When the line `install-finished` was read.
     pub installed: Option<Instant>,
+    /// Sources of the finished download.
     pub sources: Vec<SourceTotals>,
-    /// `source-rejected` events.
+    /// Number of `source-rejected` events.
     pub rejections: usize,
     failure: Option<String>,
     addr: SocketAddr,
@@ -58,13 +68,13 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts a peer in a host and waits until it is ready. `folder` holds, or will hold, its library and its state.
+    /// Starts a peer on a host and waits until it is ready. `folder` is for its library and its state.
     pub fn start(program: &Path, host: &Host, name: &str, folder: &Path) -> Result<Self> {
         let addr = SocketAddr::new(host.ip(), PORT);
         Self::start_with(program, host, name, folder, &["--listen", &addr.to_string()])
     }
 
-    /// The same, with flags that say where it listens and how it finds others.
+    /// Starts a peer with flags that say where it listens and how it finds others.
     pub fn start_with(
         program: &Path,
         host: &Host,
@@ -101,10 +111,12 @@ impl Peer {
         Ok(peer)
     }
 
+    /// Connects to another peer.
     pub fn connect(&mut self, other: SocketAddr) -> Result<()> {
         self.ask(json!({"cmd": "connect", "addr": other})).map(drop)
     }
 
+    /// Address that other peers connect to.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -114,7 +126,7 @@ impl Peer {
         self.ask(json!({"cmd": "wait-peers", "count": count})).map(drop)
     }
 
-    /// Waits until the game stands in the list in this way, with at least so many peers that serve it.
+    /// Waits until the game has this availability and at least `sources` peers serve it.
     pub fn wait_game(&mut self, availability: &str, sources: u64) -> Result<()> {
         let start = Instant::now();
         loop {
@@ -134,17 +146,17 @@ impl Peer {
         }
     }
 
-    /// The click. Returns when the line is written; the answer and the rest are read by [`Self::listen`].
+    /// Clicks to download. Returns when the line is written; [`Self::listen`] reads the answer and the events.
     pub fn download(&mut self) -> Result<()> {
         self.tell(json!({"cmd": "download", "game_id": GAME_ID, "install": false})).map(drop)
     }
 
-    /// The click that also installs.
+    /// Clicks to download and install.
     pub fn download_and_install(&mut self) -> Result<()> {
         self.tell(json!({"cmd": "download", "game_id": GAME_ID, "install": true})).map(drop)
     }
 
-    /// Installs what is downloaded.
+    /// Installs the downloaded game.
     pub fn install(&mut self) -> Result<()> {
         self.tell(json!({"cmd": "install", "game_id": GAME_ID})).map(drop)
     }
@@ -154,7 +166,7 @@ impl Peer {
         self.tell(json!({"cmd": "stream-install", "game_id": GAME_ID})).map(drop)
     }
 
-    /// Takes in what has been said meanwhile.
+    /// Processes the lines that have arrived. Fails if one of them reports a failure.
     pub fn listen(&mut self) -> Result<()> {
         while let Ok((at, line)) = self.lines.try_recv() {
             self.absorb(at, &line);
@@ -165,13 +177,13 @@ impl Peer {
         }
     }
 
-    /// Asks for an ordered end and waits for it.
+    /// Asks the peer to end and waits until it has.
     pub fn shut_down(mut self) -> Result<()> {
         self.tell(json!({"cmd": "shutdown"}))?;
         self.process.finish(ANSWER_LIMIT).map(drop)
     }
 
-    /// What this peer has sent so far, as its status counts it; `None` of a build that does not count.
+    /// Returns what this peer has sent so far, as its status counts it; `None` for a build that does not count.
     pub fn sent(&mut self) -> Result<Option<Sent>> {
         let status = self.ask(json!({"cmd": "status"}))?;
         let count = |key: &str| status["data"]["traffic"][key].as_u64();
@@ -179,20 +191,22 @@ impl Peer {
         Ok(counts.map(|(messages, requests)| Sent { messages, requests }))
     }
 
+    /// The peer's library.
     pub fn library(&self) -> &Path {
         &self.library
     }
 
+    /// The game's folder in the library.
     pub fn game_folder(&self) -> PathBuf {
         self.library.join(GAME_ID)
     }
 
-    /// Where the archive is, or will be.
+    /// Path of the game's archive, even before it exists.
     pub fn archive(&self) -> PathBuf {
         self.library.join(GAME_ID).join(ARCHIVE)
     }
 
-    /// Bytes whose chunks were reported.
+    /// Bytes of all chunks that were reported.
     pub fn received_bytes(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.bytes).sum()
     }
@@ -217,7 +231,7 @@ impl Peer {
         Ok(answer)
     }
 
-    /// Reads until something is so.
+    /// Reads lines until `found` returns a value.
     fn pump<T>(&mut self, found: impl Fn(&Self, &Value) -> Option<T>) -> Result<T> {
         let limit = Instant::now() + ANSWER_LIMIT;
         loop {

@@ -1,5 +1,5 @@
-//! `play`: from the click until the game can be played. Unpacked while it arrives, one after the other, and streamed;
-//! for one receiver or a whole room.
+//! `play`: time from the click until the game can be played, for one receiver or a whole room. Compares unpacking
+//! during the download, unpacking after it, and a streamed install.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -20,38 +20,42 @@ use crate::peer::Peer;
 use crate::process::POLL;
 use crate::swarm::PAYLOAD_PART;
 
-/// How a game gets from the room to where it is played.
+/// How the game gets from the room to where it is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Downloaded, and unpacked meanwhile: what a click does.
+    /// Downloaded and unpacked at the same time; this is what a click does.
     Overlapped,
     /// Downloaded, then installed.
     After,
-    /// Unpacked as it arrives, without the archive being kept.
+    /// Unpacked as it arrives, without keeping the archive.
     Streamed,
 }
 
+/// Options of `play`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Peers that fetch, beside the seed
+    /// Peers that download, beside the seed
     #[arg(long, default_value_t = 1)]
     receivers: usize,
-    /// Size of what is packed; the archive is about three quarters of it
+    /// Size of the payload in MiB; the archive is about three quarters of it
     #[arg(long, default_value_t = 1536)]
     mib: u64,
-    /// Rate of every link in Mbit/s; 0 is as fast as one peer unpacks on this machine, which is measured first
+    /// Pack without compression, with our own packer; needs no `rar`, and costs the unpackers less
+    #[arg(long)]
+    stored: bool,
+    /// Rate of every link in Mbit/s; 0 measures first how fast one peer unpacks on this machine, and takes that
     #[arg(long, default_value_t = 0.0)]
     rate: f64,
-    /// How much may wait in front of a link, in milliseconds at its rate
+    /// Longest queue in front of a link, in milliseconds at its rate
     #[arg(long, default_value_t = 50)]
     queue_ms: u32,
     #[command(flatten)]
     kernel: Kernel,
-    /// Runs of each
+    /// Runs of each mode
     #[arg(long, default_value_t = 3)]
     runs: u32,
-    /// Ways to go, comma-separated
+    /// Modes, comma-separated
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["overlapped", "after", "streamed"])]
     modes: Vec<Mode>,
     #[command(flatten)]
@@ -71,26 +75,28 @@ struct Record {
     payload_bytes: u64,
     rate_mbit_per_s: f64,
     load_before: f64,
-    /// One copy of the archive at line rate.
+    /// Time of one copy of the archive at line rate.
     bound_s: f64,
-    /// The last receiver's archive is complete; none where none is kept.
+    /// When the last receiver's archive was complete; `None` if no archive is kept.
     downloaded_s: Option<f64>,
-    /// The last receiver can play.
+    /// When the last receiver could play.
     playable_s: f64,
     over_bound: f64,
-    /// From a receiver's complete download to its complete install, the longest.
+    /// Longest time from a receiver's complete download to its complete install.
     after_download_s: Option<f64>,
     cpu_s: f64,
-    /// Bytes on the first receiver's disk at the most, and in its window.
+    /// Most bytes on the first receiver's disk.
     peak_bytes: u64,
+    /// Most bytes in its window.
     peak_window_bytes: u64,
     verified: bool,
 }
 
+/// Runs the benchmark and prints its table.
 pub fn run(options: &Options) -> Result<()> {
     let program = options.others.our_program()?;
     let scratch = Scratch::new()?;
-    let game = Packed::make(&scratch, options.mib << 20, options.others.seed)?;
+    let game = Packed::make(&scratch, options.mib << 20, options.others.seed, options.stored)?;
     say(&format!(
         "archive {} bytes, unpacked {} bytes in {} files",
         game.archive_bytes,
@@ -121,7 +127,7 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The rate at which one peer with nothing else to do takes in an archive, in Mbit/s of a link.
+/// Measures the rate at which one peer alone unpacks the archive, as the Mbit/s of a link.
 fn as_fast_as_unpacking(options: &Options, program: &Path, scratch: &Scratch, game: &Packed) -> Result<f64> {
     let link = Link { mbit_per_s: None, queue_ms: options.queue_ms };
     let heat = Heat { options, program, scratch, game, link, mode: Mode::After, run: 0 };
@@ -132,7 +138,7 @@ fn as_fast_as_unpacking(options: &Options, program: &Path, scratch: &Scratch, ga
     Ok(rate.round())
 }
 
-/// One run.
+/// One run of one mode.
 struct Heat<'a> {
     options: &'a Options,
     program: &'a Path,
@@ -162,7 +168,7 @@ impl Heat<'_> {
         Ok(self.record(&peers[1..], start, load_before, cpu_s, peaks))
     }
 
-    /// Seed and receivers, all connected, with the game offered.
+    /// Starts seed and receivers, connects them, and waits until the game is offered.
     fn prepare(&self, lab: &Lab, receivers: usize) -> Result<Vec<Peer>> {
         let seed_folder = self.scratch.fresh("seed")?;
         self.game.place(&seed_folder.join("games"))?;
@@ -180,7 +186,7 @@ impl Heat<'_> {
         Ok(peers)
     }
 
-    /// Everybody clicks; returns when everybody can play.
+    /// Clicks at all receivers and waits until all can play.
     fn play(&self, receivers: &mut [Peer], start: Instant) -> Result<()> {
         for peer in receivers.iter_mut() {
             match self.mode {

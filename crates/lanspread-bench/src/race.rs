@@ -1,4 +1,4 @@
-//! One timed run: the clicks at their times, the ends as they come, what it cost.
+//! One timed run of a prepared party: clicks at their times, the ends of the receivers, and the cost.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -10,46 +10,48 @@ use crate::contender::{Party, Room, Sent};
 use crate::lab::Crossed;
 use crate::process::{POLL, Process};
 
-/// When who starts, and who dies.
+/// Times of the clicks, and which receiver is killed.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// From the start of the clock to each receiver's click.
+    /// Time from the start of the clock to each receiver's click.
     pub clicks: Vec<Duration>,
-    /// This receiver is killed when it has half of everything.
+    /// Receiver that is killed once it has half of everything.
     pub victim: Option<usize>,
-    /// After that long the run counts as failed.
+    /// Time after which the run counts as failed.
     pub limit: Duration,
 }
 
-/// What a process used between the start and the end of the clock.
+/// Resources that one process used during the run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
+    /// CPU seconds between the start and the end of the clock.
     pub cpu_s: f64,
-    /// Over its whole life; 0 where it is unknown.
+    /// Peak resident memory over its whole life; 0 if unknown.
     pub peak_rss_bytes: u64,
 }
 
-/// How a run ended. Every output that counts was compared with what was sent.
+/// Result of a run. Every complete output was compared with the original.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Just before the first click.
+    /// Moment just before the first click.
     pub start: Instant,
-    /// Seconds from the start of the clock to the end of each receiver; none for a victim.
+    /// Seconds from the start of the clock to the end of each receiver; `None` for a victim.
     pub finished_s: Vec<Option<f64>>,
-    /// Seconds from the start of the clock until each receiver had the game installed.
+    /// Seconds from the start of the clock until each receiver had the game installed; `None` without an install.
     pub playable_s: Vec<Option<f64>>,
+    /// Seconds from the start of the clock until the victim was killed.
     pub victim_died_s: Option<f64>,
-    /// Of the seed, then of everybody else.
+    /// Usage of the seed, then of the other processes.
     pub usage: Vec<Usage>,
-    /// What the seed's shaper has sent.
+    /// Bytes that the seed's shaper has sent; `None` if its link is not shaped.
     pub seed_sent_bytes: Option<u64>,
     /// Bytes that crossed the uplink of each group.
     pub crossed: Vec<Crossed>,
-    /// What each process has sent between the start and the end of the clock, chunks apart.
+    /// Messages that each process has sent during the run, without chunks.
     pub sent: Vec<Option<Sent>>,
 }
 
-/// Runs a prepared party.
+/// Runs a prepared party and checks what arrived. Fails if a receiver fails or the limit passes.
 pub fn run(party: &mut dyn Party, room: &Room<'_>, plan: &Plan) -> Result<Outcome> {
     let seed = &room.lab.hosts[Room::SEED];
     let said_before = party.sent()?;
@@ -78,7 +80,7 @@ fn since<T: Copy>(before: &[T], after: Vec<T>, difference: impl Fn(T, T) -> T) -
     after.into_iter().zip(before).map(|(after, before)| difference(after, *before)).collect()
 }
 
-/// How the clock ended.
+/// Ends that were seen while the clock ran.
 struct Ends {
     finished_s: Vec<Option<f64>>,
     playable_s: Vec<Option<f64>>,
@@ -86,7 +88,7 @@ struct Ends {
 }
 
 impl Ends {
-    /// Takes in what a receiver has come to. Returns whether there is more to wait for.
+    /// Records a receiver's progress. Returns whether there is more to wait for.
     fn look_at(&mut self, party: &mut dyn Party, receiver: usize, start: Instant) -> Result<bool> {
         let seconds = |at: Instant| at.saturating_duration_since(start).as_secs_f64();
         if self.finished_s[receiver].is_none() {

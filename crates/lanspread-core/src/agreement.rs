@@ -1,4 +1,4 @@
-//! Which content of a game to fetch when peers offer several.
+//! The choice of a content when peers offer several for one game.
 //!
 //! Votes are counted by [`Voice`], not by key: a machine with thirty keys is one voice.
 
@@ -7,41 +7,52 @@ use std::collections::{BTreeMap, BTreeSet};
 use lanspread_types::message::GameOffer;
 use lanspread_types::{ContentId, GameVersion, PeerId, failpoint};
 
-use crate::command::ContentVariant;
+use crate::api::command::ContentVariant;
 use crate::trust::Voice;
 
-/// What to fetch.
+/// The content to download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreed {
+    /// Content that won.
     pub content: ContentId,
+    /// Version in which the sources offer it.
     pub version: GameVersion,
-    /// Size by the offer; the manifest has the last word.
+    /// Size according to an offer, in bytes; only the manifest is certain.
     pub bytes: u64,
-    /// Peers that offer exactly this content.
+    /// Peers that offer this content.
     pub sources: Vec<PeerId>,
     /// Independent voices among them.
     pub voices: usize,
 }
 
+/// Why no content could be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disagreement {
-    /// Nobody offers that version (or that pinned content).
+    /// No peer offers that version, or the pinned content.
     NoSource,
-    /// Several contents, and none is offered by more than half of the voices.
+    /// No content is offered by more than half of the voices.
     Ambiguous(Vec<ContentVariant>),
 }
 
 /// One peer's offer of the game.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
+    /// Peer that makes the offer.
     pub peer: PeerId,
+    /// Voice as which the peer counts.
     pub voice: Voice,
+    /// Name of the peer, for error messages.
     pub name: &'a str,
+    /// Version, content and size that the peer announces.
     pub offer: &'a GameOffer,
 }
 
-/// Groups the offers of one version by content. A pinned content decides alone; otherwise the strict majority of the
-/// voices that offer the version wins.
+/// Chooses a content among the offers of one version. A pinned content decides alone; otherwise the strict majority
+/// of the voices that offer the version wins.
+///
+/// # Errors
+///
+/// Fails if there is no source, or no majority.
 pub fn agree(
     offers: &[Offer<'_>],
     version: GameVersion,
@@ -79,7 +90,8 @@ pub fn agree(
     Err(Disagreement::Ambiguous(variants.iter().map(variant).collect()))
 }
 
-/// The variant with the most voices; `None` where two have as many, which a voice that offers both brings about.
+/// Returns the variant with the most voices, or `None` on a tie. Two variants can both have a majority, because one
+/// voice may offer both.
 fn most_voices<'v, 'a>(
     variants: &'v BTreeMap<ContentId, Vec<Offer<'a>>>,
 ) -> Option<(&'v ContentId, &'v Vec<Offer<'a>>)> {
@@ -89,7 +101,7 @@ fn most_voices<'v, 'a>(
     (ties == 1).then_some(most)
 }
 
-/// How many independent voices stand behind some offers.
+/// Returns the number of independent voices behind some offers.
 pub fn voices_of<'a>(offers: impl IntoIterator<Item = &'a Offer<'a>>) -> usize {
     offers.into_iter().map(|offer| offer.voice).collect::<BTreeSet<_>>().len()
 }
@@ -112,7 +124,8 @@ mod tests {
         }
     }
 
-    /// Agreement over peers 0, 1, 2, … that offer (version, content) from addresses that end in these numbers.
+    /// Returns the agreement over peers 0, 1, 2, … that offer (version, content) from addresses ending in these
+    /// numbers.
     fn agreed(offers: &[(u32, u8, u8)], pinned: Option<u8>) -> Result<Agreed, Disagreement> {
         let owned: Vec<(GameOffer, u8)> = offers.iter().map(|&(v, c, host)| (offer(v, c), host)).collect();
         let one = |(i, (offer, host)): (usize, &(GameOffer, u8))| {
@@ -129,7 +142,7 @@ mod tests {
         agree(&offers, version, pinned.map(|c| ContentId([c; 32])))
     }
 
-    /// The same with an address for each peer.
+    /// The same with an address of its own for each peer.
     fn decide(offers: &[(u32, u8)], pinned: Option<u8>) -> Result<(u8, Vec<u8>), Disagreement> {
         let offers: Vec<(u32, u8, u8)> =
             offers.iter().zip(1..).map(|(&(version, content), host)| (version, content, host)).collect();
@@ -156,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strict_majority_of_one_version_wins() {
+    fn strict_majority_of_one_version_wins() {
         const V: u32 = 20_250_101;
         const OLD: u32 = 20_240_101;
         assert_eq!(decide(&[(V, 1)], None), Ok((1, vec![0])));
@@ -171,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_names_the_variants() {
+    fn tie_names_the_variants() {
         let Err(Disagreement::Ambiguous(variants)) = decide(&[(20_250_101, 1), (20_250_101, 2)], None) else {
             panic!("a tie was decided");
         };
@@ -184,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_content_decides_alone() {
+    fn pinned_content_decides_alone() {
         const V: u32 = 20_250_101;
         assert_eq!(decide(&[(V, 1), (V, 1), (V, 2)], Some(2)), Ok((2, vec![2])));
         assert_eq!(decide(&[(V, 1), (V, 1)], Some(2)), Err(Disagreement::NoSource));

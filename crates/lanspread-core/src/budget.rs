@@ -1,7 +1,7 @@
 //! How much work the control messages of one peer may cause.
 //!
-//! Owns the price list of messages and the token buckets of connections and of addresses. Decides nothing about what a
-//! message means: whoever handles messages charges for them first. Time is an input.
+//! Owns the price of each message and the token buckets of connections and addresses. The node charges for a message
+//! before it handles it; what the message means is decided elsewhere.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,11 +16,13 @@ use crate::limits::{
 };
 use crate::time::Time;
 
-/// Price of a ping. Handling one takes two microseconds; the price comes from the need, which is one in five seconds.
+/// Price of a ping. Handling one takes two microseconds; the price follows from the need, which is one ping in five
+/// seconds.
 const PING_UNITS: u32 = UNITS_BURST / 32;
-/// Price of a request for a place in a line. It may move other members, and an honest receiver needs one in a second.
+/// Price of a request for a place in a relay line. It may move other members, and an honest receiver needs one
+/// request a second.
 const PLACE_UNITS: u32 = UNITS_PER_SECOND / 16;
-/// Price of a wish: it may start a download, and it is told to the owner in any case.
+/// Price of a wish. It may start a download, and is reported to the owner in any case.
 const WISH_UNITS: u32 = UNITS_PER_SECOND / 64;
 
 /// Returns what handling a message costs, in units of one microsecond of the node's thread. Measured with
@@ -45,39 +47,40 @@ pub fn cost(message: &Message) -> u32 {
         Message::CatalogPart { .. } => 100,
         Message::StateWanted => 50,
         Message::State(state) => 20 + each(state.downloads.len(), 2),
-        Message::FetchWanted { .. } => WISH_UNITS,
+        Message::DownloadWanted { .. } => WISH_UNITS,
         Message::Ping { .. } => PING_UNITS,
     }
 }
 
-/// Whether nothing breaks when a message is ignored: its sender says it again, or does without.
+/// Returns true if nothing breaks when the message is ignored: its sender repeats it, or does without.
 pub fn may_be_dropped(message: &Message) -> bool {
     !matches!(message, Message::Library(_) | Message::NotInterested { .. } | Message::Goodbye)
 }
 
-/// What is to be done with a message.
+/// What to do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
+    /// Handle it.
     Handle,
-    /// The budget is used up: ignore what may be ignored.
+    /// The budget is used up: ignore the message if it may be dropped.
     Spare,
-    /// Far too much: close the connection.
+    /// The budget is far exceeded: close the connection.
     Flood,
 }
 
 /// A token bucket of units.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Below zero while it owes.
+    /// Units left; negative for a debt.
     units: i64,
-    /// Until when units have been credited.
+    /// Time up to which units have been credited.
     at: Time,
-    /// How many connections share it.
+    /// Number of connections that share the bucket.
     share: u32,
 }
 
 impl Budget {
-    /// A full budget.
+    /// Returns a full bucket for `share` connections.
     pub fn new(share: u32, now: Time) -> Self {
         Self { units: i64::from(UNITS_BURST) * i64::from(share), at: now, share }
     }
@@ -100,7 +103,7 @@ impl Budget {
         if grown >= full - self.units {
             (self.units, self.at) = (full, now);
         } else {
-            // The time that made no whole unit counts again.
+            // Time that did not make a whole unit counts at the next refill.
             self.units += grown;
             self.at = self.at + per_unit * u32::try_from(grown).unwrap_or(u32::MAX);
         }
@@ -112,7 +115,7 @@ impl Budget {
     }
 }
 
-/// Something that may be done so often at once, and then once in a while.
+/// A token bucket for events that may happen a few times at once and then once in a while.
 #[derive(Debug, Clone, Copy)]
 pub struct Tokens {
     left: u32,
@@ -122,19 +125,19 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Allows `burst` times at once, and once more after each period.
+    /// Returns a full bucket of `burst` tokens that regains one token in each period.
     pub const fn new(burst: u32, each: Duration, now: Time) -> Self {
         Self { left: burst, at: now, burst, each }
     }
 
-    /// Takes one, if there is one.
+    /// Takes a token. Returns false if there is none.
     pub fn take(&mut self, now: Time) -> bool {
         let had = self.has(now);
         self.left = self.left.saturating_sub(1);
         had
     }
 
-    /// Whether there is one.
+    /// Returns true if there is a token.
     pub fn has(&mut self, now: Time) -> bool {
         let grown = now.since(self.at).as_nanos() / self.each.as_nanos().max(1);
         if grown > 0 {
@@ -145,49 +148,50 @@ impl Tokens {
         self.left > 0
     }
 
-    /// When there is one more.
+    /// Returns when the bucket regains a token.
     pub fn next(&self) -> Time {
         self.at + self.each
     }
 
-    /// Whether as many have come back as there can be.
+    /// Returns true if the bucket is full.
     pub fn is_full(&self, now: Time) -> bool {
         now.since(self.at) >= self.each * self.burst.saturating_sub(self.left)
     }
 }
 
-/// How often changes of one peer's library may be told.
+/// Limits how often changes of one peer's library are reported.
 #[derive(Debug, Clone, Copy)]
 pub struct News {
     tokens: Tokens,
-    /// Something has changed that was not told.
+    /// Whether a change has not been reported yet.
     pub pending: bool,
 }
 
 impl News {
+    /// Returns a limiter that allows a burst of [`LIBRARY_NEWS_BURST`].
     pub fn new(now: Time) -> Self {
         let each = Duration::from_secs(1) / LIBRARY_NEWS_PER_SECOND;
         Self { tokens: Tokens::new(LIBRARY_NEWS_BURST, each, now), pending: false }
     }
 
-    /// Whether to tell what has changed now; otherwise it is pending.
+    /// Returns true if a change should be reported now; otherwise it becomes pending.
     pub fn tell(&mut self, now: Time) -> bool {
         self.pending = !self.tokens.take(now);
         !self.pending
     }
 
-    /// When it may be told again.
+    /// Returns when a pending change may be reported.
     pub fn next(&self) -> Time {
         self.tokens.next()
     }
 }
 
-/// The budgets of addresses, which outlast their connections: a new identity is no new budget.
+/// Budgets of addresses. They outlast connections, so a new identity is not a new budget.
 #[derive(Debug, Default)]
 pub struct Sites(BTreeMap<IpAddr, Budget>);
 
 impl Sites {
-    /// Charges the address that a message comes from.
+    /// Charges the address from which a message came.
     pub fn charge(&mut self, ip: IpAddr, units: u32, now: Time) -> Verdict {
         let site = site_of(ip);
         if self.0.len() >= SITES_MAX && !self.0.contains_key(&site) {
@@ -242,7 +246,7 @@ mod tests {
     #[test]
     fn steady_spending_below_the_rate_never_owes() {
         let mut budget = Budget::new(1, at(0));
-        // Odd steps: no fraction of a unit may be lost.
+        // With odd steps, no fraction of a unit may be lost.
         for step in 0..100_000_u64 {
             let now = Time::from_start(Duration::from_micros(step * 333));
             assert_eq!(budget.charge(6, now), Verdict::Handle, "at {now:?}");
@@ -300,7 +304,7 @@ mod tests {
         assert!(cost(&map(1)) > 0 && cost(&map(32 << 10)) > 10 * cost(&map(1)));
         let have = |n| Message::Have { content, chunks: vec![ChunkIndex(0); n] };
         assert!(cost(&have(8192)) > 50 * cost(&have(1)));
-        assert!(cost(&Message::FetchWanted { game }) > 0);
+        assert!(cost(&Message::DownloadWanted { game }) > 0);
         // A progress message marks every chunk below its number as held, so its price grows with the number.
         let progress = |below| cost(&Message::Progress { content, below: ChunkIndex(below) });
         assert!(progress(131_072) > 50 * progress(1) && progress(u32::MAX) > UNITS_BURST + UNITS_OWED_MAX);

@@ -1,4 +1,4 @@
-//! Which games exist, in which version, and which groups of peers have a name.
+//! The catalogue: which games exist, in which version, and which groups of peers have a name.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,71 +7,101 @@ use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, failpoint};
 
 use crate::groups::{Group, Groups};
 
-/// The games of a party. Without a catalogue a peer runs open: every well-formed game counts, and the newest version
-/// that anybody offers is the one to have.
+/// The games that count at a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Catalog {
+    /// No catalogue: every well-formed game counts, in the newest version that is offered.
     Open,
-    Listed { games: BTreeMap<GameId, CatalogEntry>, groups: Groups },
+    /// Only the listed games count, in the listed versions.
+    Listed {
+        /// Games that count.
+        games: BTreeMap<GameId, CatalogEntry>,
+        /// Groups of peers that the catalogue names.
+        groups: Groups,
+    },
 }
 
+/// One game of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogEntry {
+    /// The only version that counts.
     pub version: GameVersion,
+    /// Title for people.
     pub title: Option<String>,
-    /// Pinned content: decides against any majority.
+    /// Pinned content, which decides against any majority.
     pub content: Option<ContentId>,
+    /// Further details for people.
     pub about: GameAbout,
 }
 
-/// What people want to know of a game.
+/// Details of a game that players want to know.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GameAbout {
-    /// How many may play together, at least and at most.
+    /// Fewest and most players.
     pub players: Option<(u16, u16)>,
+    /// Genre, as the organiser words it.
     pub genre: Option<String>,
-    /// A picture as `data:image/…;base64,…`, or `blake3:` and the hash of a picture.
+    /// Picture, as `data:image/…;base64,…`, or as `blake3:` with the hash of the picture.
     pub cover: Option<String>,
-    /// The command that starts it, relative to the installed game.
+    /// Start command, relative to the installed game. Shown to people, not executed.
     pub start: Option<String>,
 }
 
-/// A catalogue with its organiser's signature, checked.
+/// A catalogue whose signature was checked.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SignedCatalog {
+    /// Key of the organiser who signed it.
     pub key: CatalogKey,
-    /// The higher one is the newer one.
+    /// Serial number of the edition; a higher number is newer.
     pub serial: u64,
+    /// Title of the catalogue.
     pub title: Option<String>,
+    /// Games and groups in the signed file.
     pub catalog: Catalog,
-    /// The file, as it was signed.
+    /// The signed file, unchanged.
     pub bytes: Vec<u8>,
 }
 
-/// By which list a peer goes.
+/// The kind of catalogue that counts on a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CatalogMode {
-    /// Every well-formed game counts.
+    /// None: every well-formed game counts.
     Open,
     /// A file without a signature.
-    Unsigned { games: usize },
-    /// The organiser's.
-    Signed { key: CatalogKey, serial: u64, title: Option<String>, games: usize },
-    /// The organiser is known and the catalogue is not here yet: nothing counts.
-    Awaited { key: CatalogKey },
+    Unsigned {
+        /// Number of games in the file.
+        games: usize,
+    },
+    /// The trusted organiser's catalogue.
+    Signed {
+        /// Key of the organiser.
+        key: CatalogKey,
+        /// Serial number of the edition; a higher number is newer.
+        serial: u64,
+        /// Title of the catalogue.
+        title: Option<String>,
+        /// Number of games in the catalogue.
+        games: usize,
+    },
+    /// The organiser is trusted and the catalogue has not arrived: no game counts.
+    Awaited {
+        /// Key of the organiser.
+        key: CatalogKey,
+    },
 }
 
 impl Catalog {
-    /// A list without a game.
+    /// Returns a catalogue without games.
     pub fn empty() -> Self {
         Self::of_games(BTreeMap::new())
     }
 
-    /// A list of games that names no groups.
+    /// Returns a catalogue of these games that names no groups.
     pub fn of_games(games: BTreeMap<GameId, CatalogEntry>) -> Self {
         Self::Listed { games, groups: Groups::default() }
     }
 
+    /// Returns true if the game counts.
     pub fn knows(&self, game: &GameId) -> bool {
         match self {
             Self::Open => true,
@@ -79,6 +109,7 @@ impl Catalog {
         }
     }
 
+    /// Returns the game's entry; `None` without a catalogue.
     pub fn entry(&self, game: &GameId) -> Option<&CatalogEntry> {
         match self {
             Self::Open => None,
@@ -86,7 +117,7 @@ impl Catalog {
         }
     }
 
-    /// The games that the catalogue lists; none when open.
+    /// Returns the listed games; none without a catalogue.
     pub fn games(&self) -> impl Iterator<Item = (&GameId, &CatalogEntry)> {
         match self {
             Self::Open => None,
@@ -96,7 +127,7 @@ impl Catalog {
         .flatten()
     }
 
-    /// Returns the group of an address: a named one, or its subnet.
+    /// Returns the group of an address: a named group, or the address's subnet.
     pub fn group_of(&self, ip: IpAddr) -> Group {
         match self {
             Self::Open => Group::subnet(ip),

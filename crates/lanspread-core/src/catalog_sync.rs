@@ -1,11 +1,11 @@
-//! The organiser's catalogue: which one is held, who offers a newer one, and how it is fetched.
+//! Synchronisation of the organiser's catalogue: which edition is here, which peers offer a newer one, and how it is
+//! fetched.
 //!
-//! Of a trusted organiser, only offers by that key with a higher serial number count. A catalogue is fetched part by part
-//! from one peer at a time; that it is what it claims to be is checked elsewhere, on the whole of its bytes, before
-//! anything of it is understood.
+//! Only offers signed by the trusted key with a higher serial number count. A catalogue is fetched part by part from
+//! one peer at a time. Its signature is checked elsewhere, over the whole bytes, before any of them are interpreted.
 //!
-//! A peer that goes by no list is told which organisers the room has, and of the first of them the title is fetched. That
-//! changes nothing by itself: only the owner's word makes a key trusted.
+//! An open peer suggests the organisers of the room to its owner and fetches their catalogues to show what they
+//! contain. That changes nothing by itself: only the owner makes a key trusted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,68 +17,76 @@ use lanspread_types::{CatalogKey, PeerId, failpoint};
 use crate::catalog::SignedCatalog;
 use crate::time::Time;
 
-/// A peer that does not send the next part in this time is given up.
+/// A peer that does not send the next part within this time is given up.
 const PART_TIME_MAX: Duration = Duration::from_secs(10);
-/// And so is one that does not come to an end in this time: 4 MiB take far less on any LAN.
+/// A peer that does not finish within this time is given up: 4 MiB take far less on any LAN.
 const FETCH_TIME_MAX: Duration = Duration::from_secs(60);
-/// Who was late so often is not asked any more; who sent something wrong is not asked at all.
+/// Strikes after which a peer is not asked any more. Being late is one strike; a wrong catalogue is all of them.
 const STRIKES_MAX: u32 = 3;
 
-/// Organisers that are suggested at a time; of more, those that most peers go by.
+/// Organisers that are suggested at once; those whose catalogue most peers have are kept.
 pub const SUGGESTED_KEYS_MAX: usize = 8;
-/// Keys whose first offer is told by an event: a room has one organiser, or a few that disagree.
+/// Keys whose first offer is reported as an event, and keys whose catalogue is kept as looked at: a room has one
+/// organiser, or a few that disagree.
 pub const TOLD_KEYS_MAX: usize = 64;
-/// Keys that the owner declined and is not asked about again; of more, some are forgotten.
+/// Declined keys that are remembered; beyond that, one is forgotten for each new one.
 pub const DECLINED_KEYS_MAX: usize = 256;
 
-/// Whose catalogue counts, and the one that is here.
+/// The trusted organiser and the edition that is here.
 #[derive(Debug, Clone)]
 pub struct TrustedCatalog {
+    /// Key of the organiser.
     pub key: CatalogKey,
+    /// The newest edition that arrived; `None` before the first one.
     pub held: Option<Arc<SignedCatalog>>,
 }
 
+/// State of the synchronisation.
 #[derive(Debug, Default)]
 pub struct CatalogSync {
     trust: Option<TrustedCatalog>,
     offers: BTreeMap<PeerId, Offer>,
-    fetch: Option<Fetch>,
-    /// Who was late, or sent what does not verify.
+    download: Option<Download>,
+    /// Strikes of peers that were late or sent a catalogue that does not verify.
     strikes: BTreeMap<PeerId, u32>,
-    /// Organisers that the owner does not want to be asked about.
+    /// Organisers about whom the owner does not want to be asked.
     declined: BTreeSet<CatalogKey>,
-    /// What is known of organisers that are not trusted; `None` where none is to be suggested.
+    /// Organisers that may be suggested; `None` if none may.
     strangers: Option<Strangers>,
 }
 
-/// Organisers that may be suggested.
+/// Organisers that are not trusted.
 #[derive(Debug, Default)]
 struct Strangers {
-    /// The one that the invitation names.
+    /// The organiser named by the invitation.
     invited: Option<CatalogKey>,
-    /// Keys that an event told of.
+    /// Keys that an event reported.
     told: BTreeSet<CatalogKey>,
-    /// What the catalogues say of themselves that were looked at.
+    /// Descriptions of the catalogues that were fetched and checked.
     looked_at: BTreeMap<CatalogKey, About>,
 }
 
-/// What a catalogue says of itself.
+/// What a catalogue says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
+    /// Serial number of the edition.
     pub serial: u64,
+    /// Title of the catalogue.
     pub title: Option<String>,
+    /// Number of games that it lists.
     pub games: usize,
 }
 
-/// An organiser that could be trusted.
+/// An organiser that the owner could trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
+    /// Key of the organiser.
     pub key: CatalogKey,
-    /// The invitation that this peer came with names it.
+    /// Whether the invitation of this peer names the organiser.
     pub invited: bool,
-    /// Connected peers that offer its catalogue.
+    /// Connected peers that offer the organiser's catalogue.
     pub peers: Vec<PeerId>,
-    /// What its catalogue says, once that was looked at and has its signature.
+    /// What the catalogue says about itself, once it was fetched and its signature checked.
     pub about: Option<About>,
 }
 
@@ -90,86 +98,96 @@ struct Offer {
 }
 
 #[derive(Debug)]
-struct Fetch {
+struct Download {
     peer: PeerId,
-    /// The key that it is asked for under.
+    /// The key under which it is requested.
     key: CatalogKey,
     offer: Offer,
     got: Vec<u8>,
     end: Time,
-    /// When the next part must be here; `None` while the whole is being checked.
+    /// When the next part must be here; `None` while the whole catalogue is being checked.
     due: Option<Time>,
 }
 
-/// What to ask whom for.
+/// A request for one part of a catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
+    /// Peer to ask.
     pub peer: PeerId,
+    /// Key of the catalogue.
     pub key: CatalogKey,
+    /// Serial number of the edition.
     pub serial: u64,
+    /// Start of the part, in bytes.
     pub offset: u32,
 }
 
-/// Sabotage: every organiser is as good as the one that was named.
+/// Failpoint: every organiser counts as trusted.
 fn trusts_anybody() -> bool {
     failpoint!("trust-any-organiser")
 }
 
-/// What came of a part.
+/// What follows from a part that arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Nobody asked for it.
+    /// The part was not requested, and is ignored.
     Unasked,
+    /// The next part is requested.
     More(Ask),
+    /// The catalogue is complete; its bytes must be checked.
     Whole(Vec<u8>),
 }
 
-/// What came of a catalogue that was checked.
+/// What becomes of a checked catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It counts from now on.
     Adopted,
-    /// It was only looked at, to tell the owner of it.
+    /// It is only described to the owner.
     LookedAt,
-    /// It has no valid signature, or nobody waits for it.
+    /// It has no valid signature, or was not expected.
     Worthless,
 }
 
-/// A checked catalogue is not the one that was offered.
+/// Why a validly signed catalogue is not the offered one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unwanted {
+    /// Another key signed it.
     #[error("its catalogue is signed by somebody else")]
     OtherKey,
-    #[error("its catalogue has another serial number than it said")]
+    /// Its serial number is not the offered one.
+    #[error("its catalogue does not have the announced serial number")]
     OtherSerial,
+    /// Its edition is not newer than the one that is here.
     #[error("its catalogue is not newer than the one that is here")]
     NotNewer,
 }
 
 impl CatalogSync {
+    /// Starts with a trusted organiser, or with none.
     pub fn new(trust: Option<TrustedCatalog>) -> Self {
         Self { trust, ..Self::default() }
     }
 
-    /// Never suggests these.
+    /// Never suggests these organisers.
     #[must_use]
     pub fn without(self, declined: BTreeSet<CatalogKey>) -> Self {
         Self { declined, ..self }
     }
 
-    /// Suggests the room's organisers from now on, first the one that an invitation names.
+    /// Suggests the organisers of the room from now on, the one that the invitation names first.
     pub fn suggest(&mut self, invited: Option<CatalogKey>) {
         self.strangers = Some(Strangers { invited, ..Strangers::default() });
     }
 
-    /// Trusts a key from now on. What was held of another one no longer counts.
+    /// Trusts a key from now on. A catalogue of another key no longer counts.
     pub fn trust_key(&mut self, key: CatalogKey) {
         self.trust = Some(TrustedCatalog { key, held: None });
-        self.fetch = None;
+        self.download = None;
         self.declined.remove(&key);
     }
 
-    /// Suggests a key no more. Returns all that are declined.
+    /// Stops suggesting a key. Returns all declined keys.
     pub fn decline(&mut self, key: CatalogKey) -> BTreeSet<CatalogKey> {
         if self.declined.len() >= DECLINED_KEYS_MAX && !self.declined.contains(&key) {
             self.declined.pop_first();
@@ -178,8 +196,8 @@ impl CatalogSync {
         self.declined.clone()
     }
 
-    /// The organisers that the owner may want to trust: the invitation's first, then those that most peers go by. None once
-    /// one is trusted.
+    /// Returns the organisers that the owner may want to trust: the invitation's first, then those whose catalogue
+    /// most peers have. Empty once one is trusted.
     pub fn suggestions(&self) -> Vec<Suggestion> {
         let Some(strangers) = self.strangers.as_ref().filter(|_| self.trust.is_none()) else {
             return Vec::new();
@@ -202,17 +220,19 @@ impl CatalogSync {
         all
     }
 
-    /// Whether this is the first offer of a key that is to be suggested; once for each key.
+    /// Returns true if a key that may be suggested is offered for the first time.
     pub fn is_news(&mut self, key: CatalogKey) -> bool {
         let Some(strangers) = self.strangers.as_mut().filter(|_| self.trust.is_none()) else { return false };
         let known = self.declined.contains(&key) || strangers.told.len() >= TOLD_KEYS_MAX;
         !known && (strangers.told.insert(key) || failpoint!("offer-every-time"))
     }
 
+    /// Returns the trusted organiser.
     pub fn trust(&self) -> Option<&TrustedCatalog> {
         self.trust.as_ref()
     }
 
+    /// Returns the edition that is here.
     pub fn held(&self) -> Option<&Arc<SignedCatalog>> {
         self.trust.as_ref()?.held.as_ref()
     }
@@ -221,7 +241,7 @@ impl CatalogSync {
         self.held().map_or(0, |held| held.serial)
     }
 
-    /// A peer says what it has.
+    /// Notes that a peer offers an edition of this size in bytes.
     pub fn offered(&mut self, peer: PeerId, key: CatalogKey, serial: u64, bytes: u32) {
         let bytes = bytes as usize;
         let room = self.offers.len() < PEERS_MAX || self.offers.contains_key(&peer);
@@ -230,16 +250,18 @@ impl CatalogSync {
         }
     }
 
+    /// Forgets the offer of a peer that is gone, and the fetch from it unless that is complete.
     pub fn peer_gone(&mut self, peer: PeerId) {
         self.offers.remove(&peer);
-        if self.fetch.as_ref().is_some_and(|fetch| fetch.peer == peer && fetch.due.is_some()) {
-            self.fetch = None;
+        if self.download.as_ref().is_some_and(|download| download.peer == peer && download.due.is_some()) {
+            self.download = None;
         }
     }
 
-    /// Begins to fetch the newest that is offered, or one to look at, unless one is on its way.
+    /// Begins to fetch the newest offered edition, or a catalogue to look at, unless a fetch is under way. Returns
+    /// the first request.
     pub fn next(&mut self, now: Time) -> Option<Ask> {
-        if self.fetch.is_some() {
+        if self.download.is_some() {
             return None;
         }
         let (key, newest) = match &self.trust {
@@ -252,7 +274,7 @@ impl CatalogSync {
             offer.serial > newest && (offer.key == key || trusts_anybody()) && !out(peer)
         };
         let (&peer, &offer) = self.offers.iter().filter(wanted).max_by_key(|(_, offer)| offer.serial)?;
-        self.fetch = Some(Fetch {
+        self.download = Some(Download {
             peer,
             key,
             offer,
@@ -263,7 +285,7 @@ impl CatalogSync {
         Some(Ask { peer, key, serial: offer.serial, offset: 0 })
     }
 
-    /// The first suggested organiser whose catalogue nobody has looked at and somebody has.
+    /// Returns the first suggested organiser whose catalogue was not looked at and can be fetched from a peer.
     fn not_looked_at(&self) -> Option<CatalogKey> {
         let strangers = self.strangers.as_ref()?;
         let out = |peer: &PeerId| self.strikes.get(peer).is_some_and(|strikes| *strikes >= STRIKES_MAX);
@@ -271,38 +293,42 @@ impl CatalogSync {
         self.suggestions().into_iter().find(open).map(|s| s.key)
     }
 
-    /// Takes a part in.
+    /// Takes in a part of a catalogue.
     pub fn part(&mut self, peer: PeerId, serial: u64, offset: u32, part: &[u8], now: Time) -> Part {
-        let Some(fetch) = self.fetch.as_mut().filter(|f| f.peer == peer && f.due.is_some()) else {
+        let Some(download) = self.download.as_mut().filter(|f| f.peer == peer && f.due.is_some()) else {
             return Part::Unasked;
         };
-        let fits = fetch.offer.serial == serial
-            && fetch.got.len() == offset as usize
-            && fetch.got.len() + part.len() <= fetch.offer.bytes;
+        let fits = download.offer.serial == serial
+            && download.got.len() == offset as usize
+            && download.got.len() + part.len() <= download.offer.bytes;
         if !fits {
             return Part::Unasked;
         }
-        fetch.got.extend_from_slice(part);
-        if fetch.got.len() == fetch.offer.bytes {
-            fetch.due = None;
-            return Part::Whole(std::mem::take(&mut fetch.got));
+        download.got.extend_from_slice(part);
+        if download.got.len() == download.offer.bytes {
+            download.due = None;
+            return Part::Whole(std::mem::take(&mut download.got));
         }
-        fetch.due = Some(fetch.end.min(now + PART_TIME_MAX));
-        Part::More(Ask { peer, key: fetch.key, serial, offset: fetch.got.len() as u32 })
+        download.due = Some(download.end.min(now + PART_TIME_MAX));
+        Part::More(Ask { peer, key: download.key, serial, offset: download.got.len() as u32 })
     }
 
-    /// Takes over what was checked: the new catalogue, or why it is none.
+    /// Takes in the result of a check; `None` stands for an invalid signature.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalogue is valid and not the offered one. Its sender is not asked again.
     pub fn checked(
         &mut self,
         peer: PeerId,
         catalog: Option<Arc<SignedCatalog>>,
     ) -> Result<Verdict, Unwanted> {
-        let Some(fetch) = self.fetch.take_if(|f| f.peer == peer && f.due.is_none()) else {
+        let Some(download) = self.download.take_if(|f| f.peer == peer && f.due.is_none()) else {
             return Ok(Verdict::Worthless);
         };
         let result = match catalog {
-            Some(catalog) if self.trust.is_some() => self.adopt(&fetch, catalog),
-            Some(catalog) => self.look_at(&fetch, &catalog),
+            Some(catalog) if self.trust.is_some() => self.adopt(&download, catalog),
+            Some(catalog) => self.look_at(&download, &catalog),
             None => Ok(Verdict::Worthless),
         };
         if !matches!(result, Ok(Verdict::Adopted | Verdict::LookedAt)) {
@@ -311,11 +337,11 @@ impl CatalogSync {
         result
     }
 
-    fn look_at(&mut self, fetch: &Fetch, catalog: &SignedCatalog) -> Result<Verdict, Unwanted> {
-        if catalog.key != fetch.key {
+    fn look_at(&mut self, download: &Download, catalog: &SignedCatalog) -> Result<Verdict, Unwanted> {
+        if catalog.key != download.key {
             return Err(Unwanted::OtherKey);
         }
-        if catalog.serial != fetch.offer.serial {
+        if catalog.serial != download.offer.serial {
             return Err(Unwanted::OtherSerial);
         }
         let looked_at = &mut self.strangers.get_or_insert_default().looked_at;
@@ -334,13 +360,13 @@ impl CatalogSync {
         *self.strikes.entry(peer).or_default() += strikes;
     }
 
-    fn adopt(&mut self, fetch: &Fetch, catalog: Arc<SignedCatalog>) -> Result<Verdict, Unwanted> {
+    fn adopt(&mut self, download: &Download, catalog: Arc<SignedCatalog>) -> Result<Verdict, Unwanted> {
         let newest = self.newest();
         let Some(trust) = self.trust.as_mut() else { return Ok(Verdict::Worthless) };
         if catalog.key != trust.key && !trusts_anybody() {
             return Err(Unwanted::OtherKey);
         }
-        if catalog.serial != fetch.offer.serial {
+        if catalog.serial != download.offer.serial {
             return Err(Unwanted::OtherSerial);
         }
         if catalog.serial <= newest {
@@ -350,19 +376,20 @@ impl CatalogSync {
         Ok(Verdict::Adopted)
     }
 
-    /// Gives up a peer that keeps us waiting; says which one.
+    /// Gives up a peer that is late with the next part, and returns it.
     pub fn give_up(&mut self, now: Time) -> Option<PeerId> {
-        let late = self.fetch.take_if(|fetch| fetch.due.is_some_and(|due| now >= due))?;
+        let late = self.download.take_if(|download| download.due.is_some_and(|due| now >= due))?;
         self.offers.remove(&late.peer);
         self.strike(late.peer, 1);
         Some(late.peer)
     }
 
+    /// Returns when the next part is due.
     pub fn next_wakeup(&self) -> Option<Time> {
-        self.fetch.as_ref()?.due
+        self.download.as_ref()?.due
     }
 
-    /// The part that somebody asks for; `None` if we do not have it.
+    /// Returns the part that a peer requests, or `None` if the edition is not here.
     pub fn serve(&self, key: CatalogKey, serial: u64, offset: u32) -> Option<Vec<u8>> {
         let ours = |held: &&Arc<SignedCatalog>| held.key == key || trusts_anybody();
         let held = self.held().filter(|held| ours(held) && held.serial == serial)?;
@@ -395,8 +422,8 @@ mod tests {
         CatalogSync::new(Some(TrustedCatalog { key: KEY, held: serial.map(|serial| signed(KEY, serial)) }))
     }
 
-    /// Fetches whatever is asked for from a peer that holds `from`, up to the check.
-    fn fetch(to: &mut CatalogSync, from: &CatalogSync) -> Option<(PeerId, Vec<u8>)> {
+    /// Fetches all parts from a peer that holds `from`, up to the check.
+    fn download(to: &mut CatalogSync, from: &CatalogSync) -> Option<(PeerId, Vec<u8>)> {
         let mut ask = to.next(Time::START)?;
         loop {
             let part = from.serve(ask.key, ask.serial, ask.offset)?;
@@ -409,10 +436,10 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_catalogue_is_fetched_part_by_part() {
+    fn newer_catalogue_is_fetched_part_by_part() {
         let (mut ours, theirs) = (sync(Some(3)), sync(Some(5)));
         ours.offered(ANN, KEY, 5, 70_000);
-        let (peer, bytes) = fetch(&mut ours, &theirs).unwrap();
+        let (peer, bytes) = download(&mut ours, &theirs).unwrap();
         assert_eq!((peer, &bytes), (ANN, &theirs.held().unwrap().bytes));
         assert_eq!(ours.next(Time::START), None, "one at a time");
         assert_eq!(ours.checked(ANN, Some(signed(KEY, 5))), Ok(Verdict::Adopted));
@@ -421,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_one_another_key_and_one_too_large_are_not_even_asked_for() {
+    fn unusable_offers_are_not_asked_for() {
         let mut ours = sync(Some(3));
         ours.offered(ANN, KEY, 3, 100);
         ours.offered(BOB, OTHER, 9, 100);
@@ -435,12 +462,12 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_verify_is_not_asked_for_again_from_the_same_peer() {
+    fn sender_of_wrong_catalogue_is_not_asked_again() {
         let theirs = sync(Some(5));
         for wrong in [None, Some(signed(OTHER, 5)), Some(signed(KEY, 4)), Some(signed(KEY, 2))] {
             let mut ours = sync(Some(3));
             ours.offered(ANN, KEY, 5, 70_000);
-            let (peer, _) = fetch(&mut ours, &theirs).unwrap();
+            let (peer, _) = download(&mut ours, &theirs).unwrap();
             let verdict = ours.checked(peer, wrong.clone());
             assert_ne!(verdict, Ok(Verdict::Adopted), "{wrong:?}");
             assert_eq!(ours.held().unwrap().serial, 3);
@@ -457,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn offers_and_strikes_are_bounded_and_those_that_are_known_stay() {
+    fn offers_and_strikes_are_bounded() {
         let peer = |n: usize| PeerId(std::array::from_fn(|at| n.to_be_bytes().get(at).copied().unwrap_or(0)));
         let mut ours = sync(None);
         (0..=PEERS_MAX).for_each(|n| ours.offered(peer(n), KEY, 5, 100));
@@ -474,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_us_waiting_or_leaves_is_given_up() {
+    fn late_or_lost_peer_is_given_up() {
         let mut ours = sync(None);
         ours.offered(ANN, KEY, 5, 70_000);
         ours.offered(BOB, KEY, 5, 70_000);
@@ -489,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn who_else_leaves_or_is_checked_does_not_disturb_a_fetch() {
+    fn other_peers_do_not_disturb_a_fetch() {
         let (mut ours, theirs) = (sync(None), sync(Some(5)));
         ours.offered(ANN, KEY, 5, 70_000);
         let ask = ours.next(Time::START).unwrap();
@@ -508,7 +535,7 @@ mod tests {
 
         let mut ours = sync(None);
         ours.offered(ANN, KEY, 5, 70_000);
-        fetch(&mut ours, &theirs).unwrap();
+        download(&mut ours, &theirs).unwrap();
         assert_eq!(
             ours.checked(BOB, Some(signed(KEY, 5))),
             Ok(Verdict::Worthless),
@@ -523,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn dripping_does_not_hold_an_update_up_for_long() {
+    fn dripping_source_is_given_up() {
         let mut ours = sync(None);
         ours.offered(ANN, KEY, 5, 70_000);
         ours.next(Time::START).unwrap();
@@ -539,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_nobody_asked_for_are_passed_over() {
+    fn unrequested_parts_are_ignored() {
         let mut ours = sync(None);
         ours.offered(ANN, KEY, 5, 100);
         assert_eq!(ours.part(ANN, 5, 0, &[1], Time::START), Part::Unasked);
@@ -553,7 +580,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_here_is_not_served() {
+    fn other_editions_are_not_served() {
         let ours = sync(Some(3));
         assert_eq!(ours.serve(KEY, 3, 0).unwrap().len(), CATALOG_PART_BYTES_MAX);
         for (key, serial, offset) in [(OTHER, 3, 0), (KEY, 4, 0), (KEY, 3, 70_000), (KEY, 3, u32::MAX)] {
@@ -561,7 +588,7 @@ mod tests {
         }
     }
 
-    /// An open peer that is told of organisers.
+    /// Returns an open peer that suggests organisers.
     fn open(invited: Option<CatalogKey>, declined: &[CatalogKey]) -> CatalogSync {
         let mut open = CatalogSync::new(None).without(declined.iter().copied().collect());
         open.suggest(invited);
@@ -592,17 +619,17 @@ mod tests {
     fn suggested_catalogue_is_looked_at_and_not_adopted() {
         let (mut ours, theirs) = (open(None, &[]), sync(Some(5)));
         ours.offered(ANN, KEY, 5, 70_000);
-        fetch(&mut ours, &theirs).unwrap();
+        download(&mut ours, &theirs).unwrap();
         assert_eq!(ours.checked(ANN, Some(signed(KEY, 5))), Ok(Verdict::LookedAt));
         let about = ours.suggestions()[0].about.clone();
         assert_eq!(about, Some(About { serial: 5, title: None, games: 0 }));
         assert!(ours.held().is_none() && ours.serve(KEY, 5, 0).is_none());
         assert_eq!(ours.next(Time::START), None, "once is enough");
         ours.offered(BOB, OTHER, 5, 70_000);
-        fetch(&mut ours, &theirs);
+        download(&mut ours, &theirs);
         let mut liar = open(None, &[]);
         liar.offered(ANN, KEY, 5, 70_000);
-        fetch(&mut liar, &theirs).unwrap();
+        download(&mut liar, &theirs).unwrap();
         assert_eq!(liar.checked(ANN, Some(signed(OTHER, 5))), Err(Unwanted::OtherKey));
         assert_eq!((liar.next(Time::START), liar.suggestions()[0].about.clone()), (None, None));
     }

@@ -11,20 +11,20 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lanspread_types::limits::{GROUP_NETWORKS_MAX, GROUPS_MAX};
 
-/// Prefix lengths of the subnets that are taken for one switch.
+/// Prefix lengths of the subnets that count as one switch, for IPv4 and IPv6.
 const SUBNET_PREFIX: (u8, u8) = (24, 64);
 
 /// The group of an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// Named by the catalogue.
+    /// A group that the catalogue names.
     Named(Arc<str>),
-    /// The /24 (IPv4) or /64 (IPv6) of an address that no named group has.
+    /// The /24 (IPv4) or /64 (IPv6) of an address outside all named groups.
     Subnet(IpNet),
 }
 
 impl Group {
-    /// Returns the group of an address that no named group has.
+    /// Returns the subnet group of an address.
     pub fn subnet(ip: IpAddr) -> Self {
         let (v4, v6) = SUBNET_PREFIX;
         Self::Subnet(match ip.to_canonical() {
@@ -46,27 +46,43 @@ impl fmt::Display for Group {
 /// The groups that a catalogue names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Groups {
-    /// Longest prefix first, so the first network that contains an address decides.
+    /// Sorted by prefix length, longest first, so the first network that contains an address decides.
     networks: Vec<(IpNet, Arc<str>)>,
 }
 
-/// Why groups cannot be told apart, or are too many.
+/// Why groups are ambiguous or too many.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GroupsError {
+    /// More than [`GROUPS_MAX`] groups.
     #[error("more than {GROUPS_MAX} groups")]
     TooManyGroups,
+    /// More than [`GROUP_NETWORKS_MAX`] networks in all groups.
     #[error("more than {GROUP_NETWORKS_MAX} networks in all groups")]
     TooManyNetworks,
+    /// A group is listed twice.
     #[error("the group {0} is listed twice")]
     DuplicateName(String),
+    /// A group has no network.
     #[error("the group {0} has no network")]
     NoNetwork(String),
+    /// A network is listed twice.
     #[error("the network {network} is listed twice, in the groups {first} and {second}")]
-    DuplicateNetwork { network: IpNet, first: String, second: String },
+    DuplicateNetwork {
+        /// Network that is listed twice.
+        network: IpNet,
+        /// Group that lists it first.
+        first: String,
+        /// Group that lists it again.
+        second: String,
+    },
 }
 
 impl Groups {
-    /// Takes names with their networks, which are expected without host bits and without IPv4-mapped addresses.
+    /// Builds groups from names with their networks. The networks must be without host bits and not IPv4-mapped.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a name or network is duplicated, a group is empty, or there are too many.
     pub fn new(named: impl IntoIterator<Item = (String, Vec<IpNet>)>) -> Result<Self, GroupsError> {
         let mut names = BTreeSet::new();
         let mut networks: BTreeMap<IpNet, Arc<str>> = BTreeMap::new();
@@ -96,7 +112,7 @@ impl Groups {
         Ok(Self { networks })
     }
 
-    /// Returns the group of an address: that of the longest network that contains it, or its subnet.
+    /// Returns the group of an address: the group of the longest network that contains it, or its subnet.
     pub fn of(&self, ip: IpAddr) -> Group {
         let ip = ip.to_canonical();
         let named = self.networks.iter().find(|(network, _)| network.contains(&ip));

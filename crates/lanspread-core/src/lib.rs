@@ -1,17 +1,20 @@
-//! The brain of a peer: every decision it takes, as synchronous state machines.
+//! The core of a peer: every decision that it takes, as synchronous state machines.
 //!
-//! Nothing here reads a clock, a socket, a disk or the system's randomness. [`Node::handle`] takes what happened and
-//! when, [`Node::poll_output`] gives what is to be done, [`Node::next_wakeup`] says when to come back if nothing
-//! happens. So a party of two hundred peers runs in one thread, from one seed (`lanspread-sim`).
+//! The core reads no clock, no socket, no disk and no system randomness; all of these are inputs. [`Node::handle`]
+//! takes an input and the time, [`Node::poll_output`] returns the work that follows from it, and
+//! [`Node::next_wakeup`] says when to call again if nothing happens. So a party of two hundred peers runs in one
+//! thread, from one seed (`lanspread-sim`).
+
+#![warn(missing_docs)]
 
 pub mod agreement;
+pub mod api;
+pub mod border;
 pub mod budget;
 pub mod catalog;
 pub mod catalog_sync;
-pub mod command;
-pub mod event;
-pub mod fetch;
-pub mod finding;
+pub mod discovery;
+pub mod download;
 pub mod groups;
 pub mod install;
 pub mod io;
@@ -27,10 +30,10 @@ pub mod room;
 pub mod roster;
 pub mod rules;
 pub mod serve;
-pub mod snapshot;
-pub mod stream;
+pub mod stream_window;
 pub mod swarm;
 pub mod time;
 pub mod trust;
 
+pub use api::{command, event, snapshot};
 pub use node::{Node, NodeConfig};

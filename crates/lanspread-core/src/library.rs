@@ -1,7 +1,8 @@
-//! What this peer has: the scanned games, which of them are hashed, and what others are told of them.
+//! The local library: which games are here, which of them are hashed, and what is announced.
 //!
-//! Owns the local games, the order of hashing and the revisions of what is announced. Does not decide what may be
-//! served (see [`crate::serve`]) and touches no disk.
+//! Owns the local games, the order of hashing and the revisions of the announcements. Does not decide what may be
+//! served (see [`crate::serve`]) and does not touch the disk. A game is announced only when it is hashed and not
+//! known to be damaged.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -10,52 +11,58 @@ use lanspread_types::limits::GAMES_PER_LIBRARY_MESSAGE_MAX;
 use lanspread_types::message::{GameOffer, LibraryUpdate};
 use lanspread_types::{ContentId, GameContent, GameId, GameVersion};
 
+use crate::border::disk::{DiskError, FileStamp, IgnoredFolder, Scan, ScannedGame};
 use crate::catalog::Catalog;
-use crate::io::{DiskError, FileStamp, IgnoredFolder, Scan, ScannedGame};
 
 /// One game on this disk.
 #[derive(Debug, Clone)]
 pub struct LocalGame {
-    /// Version by the sentinel; `None` when the game is not downloaded.
+    /// Version stated by the sentinel; `None` if the game is not downloaded.
     pub version: Option<GameVersion>,
+    /// Whether the game is installed.
     pub installed: bool,
-    /// Version that is installed, if that is known.
+    /// Installed version, if known.
     pub installed_version: Option<GameVersion>,
+    /// Size of all servable files, in bytes.
     pub bytes: u64,
     stamp: FileStamp,
     content: Option<Arc<GameContent>>,
-    /// The content that this version had when it was whole; known before it is hashed, and while it is damaged.
+    /// Content of this version when it was whole. Known before the game is hashed, and while it is damaged.
     recorded: Option<ContentId>,
-    /// Some of the files are known to be broken: not shared, and not hashed as if they were another content.
+    /// Whether files are known to be broken. Such a game is neither shared nor hashed, so that it does not pass for
+    /// another content.
     damaged: bool,
 }
 
 impl LocalGame {
+    /// Returns true if the game is downloaded.
     pub fn downloaded(&self) -> bool {
         self.version.is_some()
     }
 
+    /// Returns true if files are known to be broken.
     pub fn is_damaged(&self) -> bool {
         self.damaged
     }
 
-    /// The content of this copy: as it is hashed or, until then and while it is damaged, as it is recorded.
+    /// Returns the content of this copy: the hashed one or, until it is hashed and while it is damaged, the recorded
+    /// one.
     pub fn content_id(&self) -> Option<ContentId> {
         self.content.as_ref().map(|c| c.content_id()).or(self.recorded)
     }
 
-    /// Whether this copy is that content, as far as is known.
+    /// Returns true if this copy is known to be that content.
     pub fn is_content(&self, content: ContentId) -> bool {
         self.content_id() == Some(content)
     }
 
-    /// The hashed content; `None` while that is outstanding.
+    /// Returns the hashed content; `None` until the game is hashed.
     pub fn content(&self) -> Option<&Arc<GameContent>> {
         self.content.as_ref()
     }
 }
 
-/// The local library.
+/// All games on this disk.
 #[derive(Debug, Default)]
 pub struct LocalLibrary {
     games: BTreeMap<GameId, LocalGame>,
@@ -64,31 +71,63 @@ pub struct LocalLibrary {
     hashing: Option<GameId>,
     announced: BTreeMap<GameId, GameOffer>,
     revision: u64,
+    scanned: bool,
+    /// Why the library, or a part of it, could not be read at the last scan.
+    fault: Option<DiskError>,
 }
 
 impl LocalLibrary {
+    /// Returns a game.
     pub fn get(&self, game: &GameId) -> Option<&LocalGame> {
         self.games.get(game)
     }
 
+    /// Returns all games, by id.
     pub fn iter(&self) -> impl Iterator<Item = (&GameId, &LocalGame)> {
         self.games.iter()
     }
 
+    /// Returns the number of downloaded games.
     pub fn downloaded_games(&self) -> usize {
         self.games.values().filter(|g| g.downloaded()).count()
     }
 
+    /// Returns the folders that are not games.
     pub fn ignored(&self) -> &[IgnoredFolder] {
         &self.ignored
     }
 
+    /// Returns the hashed content of a game; `None` until it is hashed.
     pub fn content_of(&self, game: &GameId) -> Option<ContentId> {
         Some(self.games.get(game)?.content.as_ref()?.content_id())
     }
 
-    /// Takes over what a scan found. Games in `busy` are left as they are: the operation that runs on them reports
-    /// what it did. So are games that could not be read. Returns whether anything visible changed.
+    /// Returns the number of chunks of a content, if all of them are here.
+    pub fn complete_chunks(&self, content: ContentId) -> Option<u32> {
+        let mut held = self.games.values().filter(|local| local.downloaded()).filter_map(LocalGame::content);
+        held.find(|held| held.content_id() == content).map(|held| held.manifest().chunk_count())
+    }
+
+    /// Notes that a scan has ended. Returns true for the first one.
+    pub fn scan_ended(&mut self) -> bool {
+        !std::mem::replace(&mut self.scanned, true)
+    }
+
+    /// Returns why the library, or a part of it, could not be read at the last scan.
+    pub fn fault(&self) -> Option<&DiskError> {
+        self.fault.as_ref()
+    }
+
+    /// Notes what the last scan could not read. Returns it if the scan before could read everything.
+    pub fn set_fault(&mut self, fault: Option<DiskError>) -> Option<DiskError> {
+        let before = std::mem::replace(&mut self.fault, fault);
+        self.fault.clone().filter(|_| before.is_none())
+    }
+
+    /// Takes over the result of a scan. Returns true if anything visible changed.
+    ///
+    /// Games in `busy` stay unchanged, because the operation that runs on them reports its result. So do games that
+    /// could not be read.
     pub fn apply_scan(&mut self, scan: Scan, catalog: &Catalog, busy: &BTreeSet<GameId>) -> bool {
         let unread = scan.unread;
         let as_it_was = |game: &GameId| busy.contains(game) || unread.contains(game);
@@ -137,7 +176,7 @@ impl LocalLibrary {
         }
     }
 
-    /// The next game to hash, one at a time.
+    /// Returns the next game to hash, one at a time.
     pub fn next_to_hash(&mut self) -> Option<(GameId, FileStamp)> {
         if self.hashing.is_some() {
             return None;
@@ -148,12 +187,12 @@ impl LocalLibrary {
         Some((game, stamp))
     }
 
-    /// Number of games that wait to be hashed, the present one included.
+    /// Returns the number of games that wait to be hashed, including the one being hashed.
     pub fn hashes_outstanding(&self) -> usize {
         self.to_hash.len() + usize::from(self.hashing.is_some())
     }
 
-    /// Takes over a game's hashes, unless its files have changed since. Returns whether they were taken.
+    /// Takes over a game's hashes, unless its files have changed since. Returns true if they were taken over.
     pub fn indexed(
         &mut self,
         game: &GameId,
@@ -178,7 +217,7 @@ impl LocalLibrary {
         }
     }
 
-    /// A download is committed.
+    /// Notes that a download was committed.
     pub fn downloaded(&mut self, content: &Arc<GameContent>, stamp: FileStamp) {
         let manifest = content.manifest();
         let known = self.games.get(manifest.game());
@@ -195,7 +234,7 @@ impl LocalLibrary {
         self.games.insert(manifest.game().clone(), game);
     }
 
-    /// The downloaded files are gone.
+    /// Notes that a game's downloaded files are gone.
     pub fn removed(&mut self, game: &GameId) {
         match self.games.get_mut(game) {
             Some(local) if local.installed => {
@@ -208,7 +247,7 @@ impl LocalLibrary {
         }
     }
 
-    /// A game was installed without being downloaded.
+    /// Notes that a game was installed without being downloaded.
     pub fn streamed(&mut self, game: &GameId) {
         let installed = LocalGame {
             version: None,
@@ -223,7 +262,7 @@ impl LocalLibrary {
         self.games.insert(game.clone(), installed);
     }
 
-    /// Some of the game's files are broken: it is shared no more until they are whole again.
+    /// Notes that some of a game's files are broken. The game is not shared until it is whole again.
     pub fn set_damaged(&mut self, game: &GameId) {
         if let Some(local) = self.games.get_mut(game) {
             let whole = local.content.take().map(|content| content.content_id());
@@ -232,7 +271,7 @@ impl LocalLibrary {
         }
     }
 
-    /// What is installed is what is downloaded, or nothing is installed any more.
+    /// Notes that the downloaded version is now installed, or that nothing is installed any more.
     pub fn set_installed(&mut self, game: &GameId, installed: bool) {
         let Some(local) = self.games.get_mut(game) else { return };
         local.installed = installed;
@@ -242,7 +281,8 @@ impl LocalLibrary {
         }
     }
 
-    /// The folder has changed: nothing of what was known holds. The next changes to announce withdraw it all.
+    /// Forgets all games, because the games folder has changed. The next [`Self::changes`] withdraw all
+    /// announcements.
     pub fn clear(&mut self) {
         self.games.clear();
         self.ignored.clear();
@@ -250,7 +290,8 @@ impl LocalLibrary {
         self.hashing = None;
     }
 
-    /// Compares what is servable with what was announced, and says what changed. `None` when nothing did.
+    /// Compares the servable games with the announced ones, and returns the messages that announce the difference;
+    /// `None` if there is none. Games for which `withheld` returns true are not servable.
     pub fn changes(
         &mut self,
         catalog: &Catalog,
@@ -279,20 +320,22 @@ impl LocalLibrary {
         Some(in_messages(base, self.revision, games, removed))
     }
 
-    /// The whole library, for a peer that has just connected.
+    /// Returns the messages that announce the whole library to a peer that has just connected.
     pub fn snapshot(&self) -> Vec<LibraryUpdate> {
         in_messages(0, self.revision.max(1), self.announced.values().cloned().collect(), Vec::new())
     }
 
+    /// Returns the announced games.
     pub fn announced_games(&self) -> Vec<GameId> {
         self.announced.keys().cloned().collect()
     }
 
-    /// What others are told of a game.
+    /// Returns the announced offer of a game.
     pub fn announced_offer(&self, game: &GameId) -> Option<&GameOffer> {
         self.announced.get(game)
     }
 
+    /// Returns true if the game is announced.
     pub fn is_announced(&self, game: &GameId) -> bool {
         self.announced.contains_key(game)
     }
@@ -310,7 +353,7 @@ fn offer_of(game: &GameId, local: &LocalGame) -> Option<GameOffer> {
     })
 }
 
-/// Splits an update into messages that fit a frame; all but the last say that more follow.
+/// Splits an update into messages that fit a frame. All but the last have `more` set.
 fn in_messages(base: u64, revision: u64, games: Vec<GameOffer>, removed: Vec<GameId>) -> Vec<LibraryUpdate> {
     let mut parts: Vec<LibraryUpdate> = Vec::new();
     let part = |games: &[GameOffer], removed: &[GameId]| LibraryUpdate {
@@ -386,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_game_is_announced_once_its_own_hashes_are_there() {
+    fn game_is_announced_once_it_is_hashed() {
         let mut library = LocalLibrary::default();
         library.apply_scan(scan(&[scanned("a", 1), scanned("b", 1)]), &Catalog::Open, &BTreeSet::new());
         assert_eq!(changes(&mut library), None);
@@ -423,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_of_files_that_have_changed_since_are_not_taken() {
+    fn hashes_of_changed_files_are_discarded() {
         let mut library = LocalLibrary::default();
         library.apply_scan(scan(&[scanned("a", 1)]), &Catalog::Open, &BTreeSet::new());
         let (a, old) = library.next_to_hash().unwrap();
@@ -433,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn a_game_under_an_operation_is_left_alone_by_scans() {
+    fn scan_leaves_busy_games_alone() {
         let mut library = library_with(&["a", "b"]);
         let busy = BTreeSet::from([game("a")]);
         library.apply_scan(scan(&[]), &Catalog::Open, &busy);
@@ -443,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_says_whether_anything_has_changed() {
+    fn scan_tells_whether_anything_changed() {
         let mut library = LocalLibrary::default();
         let mut look = |games: &[ScannedGame], ignored: Vec<IgnoredFolder>| {
             let scan = Scan { games: games.to_vec(), ignored, ..Scan::default() };
@@ -464,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_downloaded_known_whole_and_not_hashed_yet_waits_to_be_hashed() {
+    fn only_whole_downloaded_games_wait_to_be_hashed() {
         let waiting = |library: &mut LocalLibrary, games: &[ScannedGame], catalog: &Catalog| {
             library.apply_scan(scan(games), catalog, &BTreeSet::new());
             (library.hashes_outstanding(), library.next_to_hash().map(|(game, _)| game))
@@ -492,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_on_files_that_have_changed_since_is_not_believed() {
+    fn verdict_on_changed_files_is_discarded() {
         let damaged = Err(DiskError::Damaged("ggoo.eti".to_owned()));
         for (stamp, believed) in [(1, true), (2, false)] {
             let mut library = library_with(&["a"]);
@@ -503,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn another_folder_begins_with_nothing() {
+    fn other_games_folder_begins_empty() {
         let mut library = library_with(&["a"]);
         let strange = IgnoredFolder { name: "A b".to_owned(), reason: "no id".to_owned() };
         let both = Scan {
@@ -524,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_is_what_others_were_told() {
+    fn announced_games_are_what_was_sent() {
         let mut library = library_with(&["a", "b"]);
         assert_eq!(library.announced_games(), []);
         changes(&mut library);

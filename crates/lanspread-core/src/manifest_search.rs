@@ -1,8 +1,9 @@
-//! The receiver's side of manifests: which source of a content is asked for its manifest, and when another one beside it.
+//! The receiver's side of manifests: which source to ask for a manifest, and when to ask another one beside it.
 //!
-//! Any source will do, because a manifest proves itself. So a slow one is not waited for: another is asked beside it, then
-//! a third. Identities cost nothing and addresses do, so the next one is asked at an address that was asked least. Says
-//! what to ask and what to give up; the node does it.
+//! Any source will do, because the content id shows whether a manifest is the right one. So the search does not wait
+//! for a slow source: it asks a second source beside it, then a third. An attacker can make any number of identities,
+//! but has few addresses, so the next source is one at an address that was asked least often. This module only decides
+//! which source to ask and which request to give up; the node sends the messages.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,41 +20,47 @@ use crate::manifest_sends::Place;
 use crate::swarm::Rng;
 use crate::time::Time;
 
-/// A source that could be asked.
+/// A source that could be asked for the manifest.
 #[derive(Debug, Clone, Copy)]
 pub struct Offerer {
+    /// Peer that offers the content.
     pub peer: PeerId,
+    /// Address of that peer. All addresses in one IPv6 /64 count as one.
     pub place: Place,
-    /// Bytes that the manifest probably has, by what this source says of its game.
+    /// Usual size of a manifest, in bytes, for a game of the size that this source states.
     pub usual_bytes: u64,
-    /// It was asked for as many manifests as one may ask for.
+    /// Whether this peer has as many manifest requests open at the source as it may.
     pub saturated: bool,
 }
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Ask this source, and say so by [`ManifestSearch::asked`].
+    /// Ask this source, then call [`ManifestSearch::asked`].
     Ask(PeerId),
-    /// This answer is no longer waited for.
+    /// Cancel this request; its answer is no longer needed.
     GiveUp {
+        /// Source that was asked.
         peer: PeerId,
+        /// Number of the request.
         id: RequestId,
     },
+    /// Do nothing until something happens or [`ManifestSearch::next_wakeup`].
     Wait,
-    /// Nobody who offers the content has helped, and nobody is left to ask.
+    /// Every source was asked, and none has helped.
     Exhausted,
 }
 
-/// Why a request for a manifest brought none.
+/// Why a manifest request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failed {
-    /// Too many requests wait there at present.
+    /// Too many requests wait at the source at present.
     Busy,
+    /// Any other reason; the source is not asked again.
     Otherwise,
 }
 
-/// The search for the manifest of one content.
+/// Search for the manifest of one content.
 #[derive(Debug)]
 pub struct ManifestSearch {
     since: Time,
@@ -61,12 +68,12 @@ pub struct ManifestSearch {
     /// How often each address was asked.
     places: BTreeMap<Place, u32>,
     asked: Vec<Asked>,
-    /// When a source was asked last; `None` when another one is to be asked at once.
+    /// When a source was asked last; `None` if the next one may be asked at once.
     asked_at: Option<Time>,
     wake_at: Option<Time>,
-    /// Fellow downloaders that have got the manifest since the search began.
+    /// Number of fellow downloaders that have received the manifest since the search began.
     holders: u64,
-    /// The peer to ask before all others.
+    /// Peer to ask before all others.
     next: Option<PeerId>,
 }
 
@@ -87,6 +94,7 @@ struct Asked {
 }
 
 impl ManifestSearch {
+    /// Starts a search.
     pub fn new(now: Time) -> Self {
         Self {
             since: now,
@@ -100,8 +108,10 @@ impl ManifestSearch {
         }
     }
 
-    /// Notes that a fellow downloader has the manifest. If the only request still waits at another source, it may turn to
-    /// that peer, with a probability that spreads waiting peers evenly over the holders. Returns the request to give up.
+    /// Notes that the fellow downloader `peer` has received the manifest. If our only request still waits at another
+    /// source, the search may give it up and ask `peer` next, with a probability of 1 in (number of such fellows + 1).
+    /// So the downloaders that still wait spread evenly over the peers that have the manifest. Returns the request to
+    /// cancel.
     pub fn holder_appeared(&mut self, peer: PeerId, rng: &mut Rng) -> Option<(PeerId, RequestId)> {
         self.holders += 1;
         let waiting = self.asked.first().filter(|asked| !asked.started && self.asked.len() == 1)?;
@@ -114,7 +124,7 @@ impl ManifestSearch {
         Some((from, id))
     }
 
-    /// What to do now. To be called until it says to wait, after every change.
+    /// Returns what to do now. Call it after every change, until it returns [`Step::Wait`] or [`Step::Exhausted`].
     pub fn step(&mut self, now: Time, offerers: &[Offerer], rng: &mut Rng) -> Step {
         if let Some(at) = self.asked.iter().position(|asked| asked.deadline <= now) {
             return self.give_up(at, true);
@@ -144,7 +154,7 @@ impl ManifestSearch {
                 self.asked_at = Some(now);
                 return Step::Ask(best.peer);
             }
-            // All that are asked are slow: a new one takes the place of the one that was asked first.
+            // All asked sources are slow, so a new one replaces the one that was asked first.
             if times(&best) == 0 {
                 return self.give_up(0, false);
             }
@@ -159,17 +169,18 @@ impl ManifestSearch {
         Step::Wait
     }
 
-    /// When to call [`Self::step`] although nothing has happened.
+    /// Returns when to call [`Self::step`] although nothing has happened.
     pub fn next_wakeup(&self) -> Option<Time> {
         self.wake_at
     }
 
+    /// Notes that a source was asked.
     pub fn asked(&mut self, peer: PeerId, id: RequestId, now: Time) {
         self.tried.entry(peer).or_default().times += 1;
         self.asked.push(Asked { peer, id, deadline: now + MANIFEST_ANSWER_PATIENCE, started: false });
     }
 
-    /// The source has begun to send a manifest of so many bytes.
+    /// Notes that a source has begun to send a manifest of this size.
     pub fn started(&mut self, peer: PeerId, id: RequestId, bytes: u64, now: Time) {
         if let Some(asked) = self.asked.iter_mut().find(|asked| asked.peer == peer && asked.id == id) {
             let at_worst = Duration::from_secs(bytes / MANIFEST_SEND_RATE_MIN);
@@ -178,7 +189,7 @@ impl ManifestSearch {
         }
     }
 
-    /// The request brought nothing. Another source is asked at once.
+    /// Notes that a request failed. The next source is asked at once.
     pub fn failed(&mut self, peer: PeerId, id: RequestId, why: Failed, now: Time, rng: &mut Rng) {
         let Some(at) = self.asked.iter().position(|asked| asked.peer == peer && asked.id == id) else {
             return;
@@ -189,7 +200,7 @@ impl ManifestSearch {
         if why == Failed::Busy && now.since(self.since) < MANIFEST_SEARCH_MAX {
             let pause = MANIFEST_BUSY_PAUSE_MIN * (1 << tried.busy.min(8));
             let pause = pause.min(MANIFEST_BUSY_PAUSE_MAX);
-            // Whoever was turned away at the same time should not come back at the same time.
+            // Receivers that were turned away together should not return together.
             let spread = Duration::from_millis(rng.below(pause.as_millis() as u64));
             tried.busy += 1;
             tried.rests_until = now + pause / 2 + spread;
@@ -198,7 +209,7 @@ impl ManifestSearch {
         }
     }
 
-    /// The source is gone.
+    /// Notes that a source is gone, or that its answer arrived.
     pub fn gone(&mut self, peer: PeerId) {
         if let Some(at) = self.asked.iter().position(|asked| asked.peer == peer) {
             self.asked.remove(at);
@@ -206,11 +217,12 @@ impl ManifestSearch {
         }
     }
 
+    /// Returns true if this request is open.
     pub fn is_asked(&self, peer: PeerId, id: RequestId) -> bool {
         self.asked.iter().any(|asked| asked.peer == peer && asked.id == id)
     }
 
-    /// The requests that have no answer yet.
+    /// Returns the open requests.
     pub fn open(&self) -> impl Iterator<Item = (PeerId, RequestId)> + '_ {
         self.asked.iter().map(|asked| (asked.peer, asked.id))
     }
@@ -225,8 +237,8 @@ impl ManifestSearch {
     }
 }
 
-/// How long a source is waited for before another is asked beside it. The smallest size that anybody states counts: who
-/// states more than there is would only make others wait.
+/// Returns how long a source is waited for before another one is asked beside it. The smallest size that a source
+/// states counts, because a source that overstates the size would only make receivers wait.
 fn hedge_after(offerers: &[Offerer]) -> Duration {
     let bytes = offerers.iter().map(|offerer| offerer.usual_bytes).min().unwrap_or(0);
     MANIFEST_HEDGE_MIN + Duration::from_secs_f64(bytes as f64 / MANIFEST_RATE_USUAL as f64)

@@ -1,9 +1,9 @@
-//! The sender's side of manifests: who waits for one, and which is sent next.
+//! The sender's side of manifests: the queue of requests, and the choice of the next manifest to send.
 //!
-//! Requests wait as ids, a few for each connection. A bounded number of manifests is on its way at once, one on each
-//! connection, bounded also by the bytes of those that differ, because each content is in memory once however many
-//! receivers it goes to. Addresses take turns. An address that had the same manifest a moment ago shares one stream with
-//! all others of that kind, so that asking again and again costs honest transfers little.
+//! Requests wait as ids, a few for each connection. A bounded number of manifests is sent at once, one on each
+//! connection. The bytes of distinct manifests are bounded, too, because each content is in memory once, however many
+//! receivers it goes to. Addresses take turns. All addresses that had the same manifest a moment ago share one
+//! stream, so repeated requests cost honest transfers little.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -22,67 +22,87 @@ use crate::limits::{
 };
 use crate::time::Time;
 
-/// Where a receiver is; `None` when it has no control connection. Identities cost nothing, addresses do.
+/// Address of a receiver; `None` if it has no control connection. Identities cost nothing, addresses do.
 pub type Place = Option<IpAddr>;
 
 /// A request for a manifest.
 #[derive(Debug, Clone)]
 pub struct ManifestRequest {
+    /// Data connection of the request.
     pub link: LinkId,
+    /// Number of the request.
     pub id: RequestId,
+    /// Peer that made the request.
     pub peer: PeerId,
+    /// Address of that peer.
     pub place: Place,
+    /// Game that the request names.
     pub game: GameId,
+    /// Content whose manifest is requested.
     pub content: ContentId,
-    /// Most bytes of the encoded manifest.
+    /// Upper bound of the encoded manifest's size, in bytes.
     pub bytes: u64,
 }
 
-/// What is to be done.
+/// What to do with a request or a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestAction {
-    /// Send it, then say so by [`ManifestSends::ended`].
+    /// Send the manifest, then call [`ManifestSends::ended`].
     Serve {
+        /// Data connection of the request.
         link: LinkId,
+        /// Number of the request.
         id: RequestId,
+        /// Game that the request names.
         game: GameId,
+        /// Content whose manifest is sent.
         content: ContentId,
     },
+    /// Refuse the request.
     Refuse {
+        /// Data connection of the request.
         link: LinkId,
+        /// Number of the request.
         id: RequestId,
+        /// What the receiver is told.
         reason: Refusal,
     },
-    /// Close the connection: its peer asks too much, or takes too long while others wait.
+    /// Close the connection.
     Drop {
+        /// Connection to close.
         link: LinkId,
+        /// Receiver at its other end.
         peer: PeerId,
+        /// What the owner is told.
         why: DropReason,
     },
 }
 
+/// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropReason {
+    /// It requests manifests again and again.
     Floods,
+    /// It takes too long for a manifest while other requests wait.
     TooSlow,
 }
 
-/// Decides which manifest is sent next, and to whom.
+/// Queue of manifest requests, and the manifests being sent.
 #[derive(Debug, Default)]
 pub struct ManifestSends {
     waiting: VecDeque<ManifestRequest>,
     sending: BTreeMap<(LinkId, RequestId), Sending>,
-    /// Refusals in a row on each connection that had one.
+    /// Refusals in a row on each connection, since its last answer.
     refusals: BTreeMap<LinkId, u32>,
     /// Connections that are being closed.
     dropped: BTreeSet<LinkId>,
-    /// Receivers that were sent a manifest and have not announced the download yet, with a deadline for each.
+    /// Receivers that were sent a manifest and have not announced the download yet, each with a deadline.
     unannounced: Vec<(PeerId, ContentId, Time)>,
-    /// A receiver missed its deadline, so manifests go out without waiting for announcements until this time.
+    /// Until this time manifests go out without waiting for announcements, because a receiver missed its deadline.
     hasty_until: Time,
-    /// When an address was last sent a manifest.
+    /// When each address was last sent each manifest.
     sent: BTreeMap<(Place, ContentId), Time>,
-    /// Bytes of chunks that were sent and have not been set against a repeat.
+    /// Bytes of sent chunks that no repeat has used up yet.
     chunk_credit: u64,
     answers: VecDeque<ManifestAction>,
 }
@@ -94,12 +114,12 @@ struct Sending {
     content: ContentId,
     bytes: u64,
     repeat: bool,
-    /// When its receiver may be cut off if others wait.
+    /// From then on the receiver is cut off if other requests wait.
     patience_ends: Time,
 }
 
 impl ManifestSends {
-    /// Takes a request in. The answer comes from [`Self::next`].
+    /// Adds a request. [`Self::next`] returns the answer.
     pub fn enqueue(&mut self, request: ManifestRequest) {
         let ManifestRequest { link, id, peer, place, .. } = request;
         if failpoint!("unbounded-manifests") {
@@ -117,7 +137,7 @@ impl ManifestSends {
         self.waiting.push_back(request);
     }
 
-    /// The receiver no longer needs the answer. Refused if it still waits; too late if it is being sent.
+    /// Cancels a request that still waits. One that is being sent is sent to its end.
     pub fn cancel(&mut self, link: LinkId, id: RequestId) {
         let cancelled = |waiting: &ManifestRequest| waiting.link == link && waiting.id == id;
         if let Some(at) = self.waiting.iter().position(cancelled) {
@@ -126,12 +146,13 @@ impl ManifestSends {
         }
     }
 
-    /// An answer has been handed over or has failed. False if it was no manifest.
+    /// Notes that an answer was handed over or failed. Returns false if it was not a manifest.
     pub fn ended(&mut self, link: LinkId, id: RequestId) -> bool {
         self.refusals.remove(&link);
         self.sending.remove(&(link, id)).is_some()
     }
 
+    /// Forgets a connection that ended.
     pub fn link_closed(&mut self, link: LinkId) {
         self.waiting.retain(|waiting| waiting.link != link);
         self.sending.retain(|(sending, _), _| *sending != link);
@@ -139,12 +160,12 @@ impl ManifestSends {
         self.dropped.remove(&link);
     }
 
-    /// A chunk was sent. While chunks wait, repeats get no more bytes than chunks do.
+    /// Notes that a chunk was sent. While chunks wait, repeats get no more bytes than chunks.
     pub fn chunk_sent(&mut self, bytes: u64) {
         self.chunk_credit = self.chunk_credit.saturating_add(bytes).min(MANIFEST_REPEAT_CREDIT_MAX);
     }
 
-    /// What to do next; `None` when nothing waits or enough is being sent. To be called until it returns `None`.
+    /// Returns what to do next; `None` if nothing waits or enough is being sent. Call it until it returns `None`.
     pub fn next(&mut self, chunks_wait: bool, now: Time) -> Option<ManifestAction> {
         if let Some(answer) = self.answers.pop_front() {
             return Some(answer);
@@ -173,7 +194,7 @@ impl ManifestSends {
         self.unannounced.retain(|(to, of, _)| to != peer || of != content);
     }
 
-    /// When to call `next` although nothing has happened.
+    /// Returns when to call [`Self::next`] although nothing has happened.
     pub fn next_wakeup(&self) -> Option<Time> {
         if self.waiting.is_empty() {
             return None;
@@ -199,7 +220,8 @@ impl ManifestSends {
         }
     }
 
-    /// Makes room for a request from a place. When too many wait, the place that waits for most loses one.
+    /// Makes room in the queue for a request from an address. If the queue is full, the address with the most waiting
+    /// requests loses one.
     fn make_room(&mut self, place: Place) -> bool {
         if self.waiting.len() < MANIFESTS_WAITING_MAX {
             return true;
@@ -219,8 +241,8 @@ impl ManifestSends {
         true
     }
 
-    /// The request that is answered next: of those that may be, first what is no repeat, then the address that gets least
-    /// at present, then the one that has waited longest since it last got one.
+    /// Chooses the next request to answer. Of the admissible ones, a first request comes before a repeat, then the
+    /// address that is being sent the fewest manifests, then the address that has waited longest since its last one.
     fn choose(&self, chunks_wait: bool, now: Time) -> Option<usize> {
         if self.sending.len() >= MANIFEST_SENDS_MAX {
             return None;

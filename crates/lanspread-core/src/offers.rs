@@ -1,9 +1,9 @@
-//! What the connected peers offer, indexed by game.
+//! The games that connected peers offer, indexed by game.
 //!
-//! Each distinct offer is kept once, whoever makes it, and peers refer to it: a room of two hundred that share a thousand
-//! games takes little more than the thousand. Distinct offers are bounded over all peers together. When they are used up,
-//! a newcomer takes the place of the address that pays for most of them, so only those who fill the table lose by it.
-//! Knows peers by a slot number alone.
+//! Each distinct offer is stored once, however many peers make it: a room of two hundred that share a thousand games
+//! takes little more than the thousand. Distinct offers are bounded over all peers together. When the table is full,
+//! a newcomer takes room from the address that pays for most of the offers, so only peers that fill the table lose by
+//! it. Peers are known by slot numbers only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,66 +13,68 @@ use lanspread_types::{GameId, failpoint};
 
 use crate::limits::DISTINCT_OFFERS_MAX;
 
-/// The number of a connected peer.
+/// Number of a connected peer; reused after the peer has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot(pub u16);
 
-/// The number of a game's row.
+/// Number of a game's row.
 type RowId = u32;
 
 /// What became of an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
+    /// The peer did not make this offer before.
     Changed,
+    /// The peer made the same offer before.
     Same,
-    /// The table is full, and nobody takes more of it than this peer.
+    /// The table is full, and no peer takes more of it than this one.
     LeftOut,
 }
 
-/// Everything that is offered.
+/// The offers of all connected peers.
 #[derive(Debug, Default)]
 pub struct Offers {
     rows: Vec<Option<Row>>,
     free: Vec<RowId>,
     by_game: BTreeMap<GameId, RowId>,
     libraries: BTreeMap<Slot, Library>,
-    /// Of which slots a whole snapshot has been here: what they offer counts.
+    /// Slots from which a complete snapshot has arrived, so their offers count.
     known: Vec<bool>,
     distinct: usize,
 }
 
-/// One game.
+/// The offers of one game.
 #[derive(Debug)]
 struct Row {
     variants: Vec<Variant>,
-    /// Who offers which variant, by slot.
+    /// Each peer's variant, by slot.
     holders: Vec<(Slot, u16)>,
 }
 
-/// An offer, as one or more peers make it.
+/// An offer that one or more peers make.
 #[derive(Debug)]
 struct Variant {
     offer: GameOffer,
     holders: u16,
-    /// Whose share of the table it counts for.
+    /// Peer to whose share of the table the offer counts.
     payer: Slot,
 }
 
-/// What one peer offers.
+/// The offers of one peer.
 #[derive(Debug)]
 struct Library {
     site: IpAddr,
     rows: BTreeSet<RowId>,
-    /// Rows that the snapshot under way has named so far.
+    /// Rows that the snapshot being received has named so far.
     named: Option<BTreeSet<RowId>>,
-    /// Distinct offers that count for its share.
+    /// Distinct offers that count to its share of the table.
     pays: usize,
-    /// Offers of the last snapshot and since that found no room.
+    /// Offers since the beginning of the last snapshot that found no room.
     left_out: usize,
 }
 
 impl Offers {
-    /// A peer is connected at an address; `site` stands for the machine behind it.
+    /// Adds a peer that connected; `site` is the address of its machine.
     pub fn enter(&mut self, slot: Slot, site: IpAddr) {
         let library = self.libraries.entry(slot).or_insert_with(|| Library {
             site,
@@ -86,7 +88,7 @@ impl Offers {
         self.known.resize(slots, false);
     }
 
-    /// A peer is gone, and its offers with it.
+    /// Removes a peer and its offers.
     pub fn leave(&mut self, slot: Slot) {
         let rows = self.libraries.get(&slot).map(|library| library.rows.clone()).unwrap_or_default();
         rows.into_iter().for_each(|row| self.drop_holder(row, slot));
@@ -96,7 +98,7 @@ impl Offers {
         }
     }
 
-    /// The next offers of this peer belong to a snapshot of its library, until that is whole.
+    /// Starts a snapshot: the following offers of this peer belong to it, until it ends.
     pub fn begin_snapshot(&mut self, slot: Slot) {
         if let Some(library) = self.libraries.get_mut(&slot)
             && library.named.is_none()
@@ -106,14 +108,14 @@ impl Offers {
         }
     }
 
-    /// The snapshot under way comes to nothing.
+    /// Discards the snapshot being received.
     pub fn abandon_snapshot(&mut self, slot: Slot) {
         if let Some(library) = self.libraries.get_mut(&slot) {
             library.named = None;
         }
     }
 
-    /// The snapshot is whole: what it did not name is gone. Returns whether that changed anything.
+    /// Completes a snapshot, and withdraws the offers that it did not name. Returns true if there were any.
     pub fn end_snapshot(&mut self, slot: Slot) -> bool {
         let Some(library) = self.libraries.get_mut(&slot) else { return false };
         self.known[usize::from(slot.0)] = true;
@@ -123,7 +125,7 @@ impl Offers {
         !gone.is_empty()
     }
 
-    /// A peer offers a game.
+    /// Notes that a peer offers a game.
     pub fn note(&mut self, slot: Slot, offer: GameOffer) -> Noted {
         let known =
             self.by_game.get(&offer.game).and_then(|&id| Some((id, self.rows[id as usize].as_ref()?)));
@@ -147,7 +149,7 @@ impl Offers {
         Noted::Changed
     }
 
-    /// A peer no longer offers a game. Returns whether it did.
+    /// Withdraws a peer's offer of a game. Returns true if there was one.
     pub fn withdraw(&mut self, slot: Slot, game: &GameId) -> bool {
         let Some(&row) = self.by_game.get(game) else { return false };
         let offered = self.libraries.get(&slot).is_some_and(|library| library.rows.contains(&row));
@@ -157,29 +159,30 @@ impl Offers {
         offered
     }
 
-    /// How many games a peer offers.
+    /// Returns the number of games that a peer offers.
     pub fn count(&self, slot: Slot) -> usize {
         self.libraries.get(&slot).filter(|_| self.is_known(slot)).map_or(0, |library| library.rows.len())
     }
 
-    /// How many games the snapshot under way or, without one, the library has, those left out included.
+    /// Returns the number of games in the snapshot being received or, without one, in the library, including those
+    /// left out.
     pub fn announced(&self, slot: Slot) -> usize {
         let Some(library) = self.libraries.get(&slot) else { return 0 };
         library.named.as_ref().unwrap_or(&library.rows).len() + library.left_out
     }
 
-    /// Offers of a peer that found no room.
+    /// Returns the number of a peer's offers that found no room.
     pub fn left_out(&self, slot: Slot) -> usize {
         self.libraries.get(&slot).map_or(0, |library| library.left_out)
     }
 
-    /// What a peer offers of a game.
+    /// Returns a peer's offer of a game.
     pub fn of(&self, slot: Slot, game: &GameId) -> Option<&GameOffer> {
         let row = self.row(game).filter(|_| self.is_known(slot))?;
         row.held_by(slot).map(|held| &row.variants[held as usize].offer)
     }
 
-    /// Who offers a game, and what, by slot.
+    /// Returns the peers that offer a game, with their offers, by slot.
     pub fn holders(&self, game: &GameId) -> impl Iterator<Item = (Slot, &GameOffer)> {
         self.row(game).into_iter().flat_map(move |row| {
             let known = row.holders.iter().filter(|(slot, _)| self.is_known(*slot));
@@ -187,7 +190,7 @@ impl Offers {
         })
     }
 
-    /// The distinct offers of a game, and how many peers make each.
+    /// Returns the distinct offers of a game, with the number of peers that make each.
     pub fn variants(&self, game: &GameId) -> Vec<(&GameOffer, usize)> {
         let Some(row) = self.row(game) else { return Vec::new() };
         let mut counts = vec![0; row.variants.len()];
@@ -198,7 +201,7 @@ impl Offers {
         counted.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Every game that is offered, and by how many.
+    /// Returns all offered games, with the number of peers that offer each.
     pub fn games(&self) -> impl Iterator<Item = (&GameId, usize)> {
         self.by_game.iter().filter_map(|(game, &row)| {
             let row = self.rows[row as usize].as_ref()?;
@@ -207,7 +210,7 @@ impl Offers {
         })
     }
 
-    /// What each peer offers, by game, and at most so many of each.
+    /// Returns the offers of each peer, sorted by game and cut to `most` for each peer.
     pub fn by_peer(&self, most: usize) -> BTreeMap<Slot, Vec<GameOffer>> {
         let mut all: BTreeMap<Slot, Vec<GameOffer>> = BTreeMap::new();
         for row in self.by_game.values().filter_map(|&row| self.rows[row as usize].as_ref()) {
@@ -221,7 +224,7 @@ impl Offers {
         all
     }
 
-    /// What one peer offers, by game.
+    /// Returns the offers of one peer, sorted by game.
     pub fn library(&self, slot: Slot) -> Vec<GameOffer> {
         let Some(library) = self.libraries.get(&slot).filter(|_| self.is_known(slot)) else {
             return Vec::new();
@@ -233,12 +236,12 @@ impl Offers {
         offers
     }
 
-    /// Distinct offers over all peers.
+    /// Returns the number of distinct offers over all peers.
     pub fn distinct(&self) -> usize {
         self.distinct
     }
 
-    /// Offers over all peers, each counted for everybody who makes it.
+    /// Returns the number of offers over all peers, counted once for each peer that makes them.
     pub fn total(&self) -> usize {
         self.libraries.values().map(|library| library.rows.len()).sum()
     }
@@ -260,7 +263,7 @@ impl Offers {
     fn insert(&mut self, slot: Slot, mut offer: GameOffer) {
         let id = match self.by_game.get_key_value(&offer.game) {
             Some((game, &id)) => {
-                // One copy of the id for all who offer the game.
+                // All offers of a game share one copy of its id.
                 offer.game = game.clone();
                 id
             }
@@ -292,7 +295,7 @@ impl Offers {
         self.name_row(slot, id);
     }
 
-    /// Takes a peer's offer out of a row, and what nobody offers any more with it.
+    /// Removes a peer's offer from a row, and with it a variant or a row that no peer offers any more.
     fn drop_holder(&mut self, id: RowId, slot: Slot) {
         if let Some(library) = self.libraries.get_mut(&slot) {
             library.rows.remove(&id);
@@ -305,7 +308,7 @@ impl Offers {
         variant.holders -= 1;
         let payer = variant.payer;
         if variant.holders == 0 {
-            // The last variant takes its number.
+            // The last variant moves into the freed position.
             let last = (row.variants.len() - 1) as u16;
             let gone = row.variants.swap_remove(held as usize);
             row.holders.iter_mut().filter(|(_, other)| *other == last).for_each(|(_, other)| *other = held);
@@ -330,13 +333,14 @@ impl Offers {
         }
     }
 
-    /// A row of a peer that the snapshot under way has not named.
+    /// Returns a row of the peer that the snapshot being received has not named.
     fn stale_row(&self, slot: Slot) -> Option<RowId> {
         let library = self.libraries.get(&slot)?;
         library.rows.difference(library.named.as_ref()?).next().copied()
     }
 
-    /// Frees a place for one more distinct offer of this peer, at the cost of whoever takes most. Returns whether it did.
+    /// Frees a place for one more distinct offer of this peer, at the expense of the address that takes the most, and
+    /// there of the identity that takes the most. Returns true if there is a place.
     fn make_room(&mut self, slot: Slot) -> bool {
         if failpoint!("hoard-offers") {
             return true;
@@ -344,7 +348,7 @@ impl Offers {
         if failpoint!("first-come-offers") {
             return false;
         }
-        // What the snapshot under way has not named will most likely go.
+        // Offers that the snapshot has not named so far will most likely be withdrawn at its end.
         while let Some(stale) = self.stale_row(slot) {
             self.drop_holder(stale, slot);
             if self.distinct < DISTINCT_OFFERS_MAX {
@@ -357,7 +361,7 @@ impl Offers {
         let own_site = by_site.get(&own.site).copied().unwrap_or(0);
         let greediest =
             by_site.iter().max_by_key(|(_, pays)| **pays).filter(|(_, pays)| **pays > own_site + 1);
-        // Within one address the identities share in the same way.
+        // If no other address takes more, the same rule applies among the identities of this one.
         let (site, most) = greediest.map_or((own.site, own.pays + 1), |(site, _)| (*site, 0));
         let of_site = self.libraries.iter().filter(|(_, library)| library.site == site);
         let victim =
@@ -404,7 +408,7 @@ mod tests {
         IpAddr::from([10, 0, (n >> 8) as u8, n as u8])
     }
 
-    /// A peer at an address of its own that offers so many games nobody else has.
+    /// Adds a peer at this address that offers `games` games no other peer has.
     fn with_own_games(offers: &mut Offers, slot: u16, address: u16, games: usize) {
         offers.enter(Slot(slot), site(address));
         offers.begin_snapshot(Slot(slot));
@@ -432,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn newcomer_takes_room_from_whoever_takes_most() {
+    fn newcomer_takes_room_from_the_largest_libraries() {
         let mut offers = Offers::default();
         for slot in 0..16 {
             with_own_games(&mut offers, slot, slot, GAMES_PER_PEER_MAX);
@@ -460,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn library_that_is_replaced_gives_way_to_itself() {
+    fn replaced_library_makes_room_for_itself() {
         let mut offers = Offers::default();
         for slot in 0..16 {
             with_own_games(&mut offers, slot, 1, GAMES_PER_PEER_MAX);
@@ -489,7 +493,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-        /// Whatever peers say in whatever order, the index is what their libraries add up to.
+        /// Whatever peers announce in whatever order, the index equals the sum of their libraries.
         #[test]
         fn index_agrees_with_the_libraries(
             steps in proptest::collection::vec((0u8..5, 0u16..6, 0u8..8, 0u8..3), 1..200)

@@ -1,6 +1,7 @@
-//! Who was refused or dropped, and why, for the owner to read.
+//! Refused and dropped peers, with the cause, for the owner to read.
 //!
-//! Bounded, and quiet: whoever is refused a thousand times a second makes one event a minute and one line in `status`.
+//! Bounded in memory and in output: a peer that is refused a thousand times a second causes one event a minute and
+//! one line in `status`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,43 +11,57 @@ use lanspread_types::{Origin, PartyMismatch, PeerId};
 
 use crate::time::Time;
 
-/// Refusals that are remembered; beyond that the oldest goes.
+/// Refusals that are remembered; beyond that the oldest is forgotten.
 const REFUSALS_MAX: usize = 64;
-/// The same refusal is told again after this time, if it still happens.
+/// Time after which a refusal that still happens is reported again.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
-/// Why somebody was refused, or dropped.
+/// Why a peer was refused or dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefusalCause {
+    /// It belongs to another party, or does not know the passphrase.
     #[error("{0}")]
     Party(PartyMismatch),
+    /// It broke the protocol; with the details.
     #[error("it broke the protocol: {0}")]
     Protocol(String),
-    /// What came in at our port is no peer.
+    /// The program that connected to our port does not speak the protocol; with the details.
     #[error("it does not speak the protocol: {0}")]
     NotAPeer(String),
+    /// It was too slow; with the details.
     #[error("it was too slow: {0}")]
     TooSlow(String),
+    /// Its address opened too many connections.
     #[error("it opened too many connections")]
     TooManyConnections,
-    #[error("it sent data that does not verify, again")]
+    /// It sent data that does not verify in a second download.
+    #[error("it sent corrupt data in a second download")]
     BadData,
 }
 
-/// What kind of refusal it is; stable.
+/// Kind of a refusal. Stable, because scripts see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RefusalKind {
+    /// It belongs to another party.
     OtherParty,
+    /// It does not know the passphrase.
     WrongPassPhrase,
+    /// Too many wrong passphrases came recently.
     TooManyTries,
+    /// It broke the protocol.
     Protocol,
+    /// It does not speak the protocol.
     NotAPeer,
+    /// It was too slow.
     TooSlow,
+    /// Its address opened too many connections.
     TooManyConnections,
+    /// It sent data that does not verify, again.
     BadData,
 }
 
 impl RefusalCause {
+    /// Returns the kind of this cause.
     pub fn kind(&self) -> RefusalKind {
         match self {
             Self::Party(PartyMismatch::Closed(_) | PartyMismatch::Open) => RefusalKind::OtherParty,
@@ -61,27 +76,29 @@ impl RefusalCause {
     }
 }
 
-/// Somebody who was refused.
+/// A peer that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// Where it can be reached or, if it never said so, where it came from.
     pub addr: SocketAddr,
-    /// Who it is, if it proved that.
+    /// Its identity, if it proved one.
     pub peer: Option<PeerId>,
+    /// Why, the last time.
     pub cause: RefusalCause,
     /// How often.
     pub count: u64,
-    /// When last.
+    /// When it happened last.
     pub at: Time,
 }
 
+/// Recent refusals, one for each address (or IPv6 /64) and kind.
 #[derive(Debug, Default)]
 pub struct Refusals {
     by_kind: BTreeMap<(Origin, RefusalKind), (Refused, Time)>,
 }
 
 impl Refusals {
-    /// Takes a refusal in, and says whether it is to be told.
+    /// Notes a refusal. Returns true if it should be reported.
     pub fn note(&mut self, addr: SocketAddr, peer: Option<PeerId>, cause: RefusalCause, now: Time) -> bool {
         let key = (Origin::of(addr.ip()), cause.kind());
         if let Some((known, told)) = self.by_kind.get_mut(&key) {
@@ -101,7 +118,7 @@ impl Refusals {
         true
     }
 
-    /// The latest first.
+    /// Returns all refusals, the latest first.
     pub fn list(&self) -> Vec<Refused> {
         let mut all: Vec<Refused> = self.by_kind.values().map(|(refused, _)| refused.clone()).collect();
         all.sort_by_key(|refused| std::cmp::Reverse(refused.at));
@@ -124,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_one_line_and_one_event_a_minute() {
+    fn flood_is_one_line_and_one_event_a_minute() {
         let mut refusals = Refusals::default();
         let noise = || RefusalCause::NotAPeer("noise".to_owned());
         let told = (0..1000).filter(|n| refusals.note(addr(1), None, noise(), at(n / 10))).count();

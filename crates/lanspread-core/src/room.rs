@@ -1,6 +1,8 @@
-//! The room as the organiser sees it: who has which game, who fetches what, and when the last one will be ready.
+//! The room as the organiser sees it: who has which game, who downloads what, and when the last peer will be ready.
 //!
-//! What peers have is in the roster; how they stand they say when they are asked. Nothing is sent while nobody looks.
+//! The roster knows what peers have; their downloads and settings are known only from their answers. Peers are asked
+//! only while a command waits for a view, so an unwatched room costs no messages. Also limits the wishes of peers:
+//! requests to everybody to download a game.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,22 +11,23 @@ use std::time::Duration;
 use lanspread_types::message::{DownloadState, PeerState};
 use lanspread_types::{CatalogKey, ContentId, GameId, GameVersion, PeerId, failpoint};
 
+use crate::api::command::CommandId;
+pub use crate::api::room::{Fetching, OtherCopy, RoomGame, RoomGroup, RoomGuest, RoomSnapshot};
 use crate::budget::site_of;
-use crate::command::CommandId;
 use crate::groups::Group;
 use crate::limits::{ROOM_VIEW_EVERY, WISHES_MAX, WISHES_PER_PEER, WISHES_PER_SITE};
 use crate::time::Time;
 
-/// How long answers are waited for.
+/// Time that peers have to answer.
 pub const ANSWERS_WITHIN: Duration = Duration::from_millis(800);
-/// A peer is told how we stand at most this often.
+/// Shortest time between two answers to one peer.
 const TELL_EVERY: Duration = Duration::from_millis(250);
-/// The same wish of the same peer is told once in this time.
+/// Time in which the same wish of the same peer counts once.
 const WISH_EVERY: Duration = Duration::from_secs(60);
-/// Downloads that others have set off and that run at a time: a wish must not fill a disk.
+/// No wish is granted while this many downloads run: wishes must not fill a disk.
 pub const WISHED_DOWNLOADS_MAX: usize = 4;
 
-/// What the peers said of late, and what they were told.
+/// Recent answers of peers, and what they were told.
 #[derive(Debug, Default)]
 pub struct Room {
     views: Views,
@@ -33,8 +36,8 @@ pub struct Room {
     wishes: BTreeMap<(PeerId, GameId), Wish>,
 }
 
-/// Who asked for a view of the room. Everybody who asks while the peers are being asked gets the same view; the next
-/// question goes out some time after the last one.
+/// Commands that ask for a view of the room. All commands that arrive while peers are being asked get the same view.
+/// The next question goes out some time after the last one.
 #[derive(Debug, Default)]
 struct Views {
     /// Commands that wait for the next question.
@@ -43,134 +46,66 @@ struct Views {
     asked_at: Option<Time>,
 }
 
-/// The peers were asked how they stand.
+/// A question to the peers that is not answered completely.
 #[derive(Debug)]
 struct Question {
     asked_at: Time,
     /// Commands that get the view.
     askers: Vec<CommandId>,
-    /// Peers that have not said it yet.
+    /// Peers that have not answered.
     awaited: BTreeSet<PeerId>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Wish {
     at: Time,
-    /// Of the peer that made it.
+    /// Site of the peer that made it.
     site: IpAddr,
 }
 
-/// Everybody, by game.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoomSnapshot {
-    /// Everybody in the room, this peer included.
-    pub guests: Vec<RoomGuest>,
-    /// Groups with at least one guest, the named ones first.
-    pub groups: Vec<RoomGroup>,
-    pub games: Vec<RoomGame>,
-    /// Games that are offered and do not stand in the list: others matter more.
-    pub games_left_out: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoomGuest {
-    pub peer: PeerId,
-    pub name: String,
-    pub group: Group,
-    /// It has not said how it stands: it is busy, or an older program.
-    pub silent: bool,
-    /// It goes by this signed catalogue.
-    pub catalog: Option<(CatalogKey, u64)>,
-    /// It goes by the same organiser's catalogue in an older edition.
-    pub behind: bool,
-    pub accepts_wants: bool,
-}
-
-/// Peers behind one switch, and what they say that they received since their start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoomGroup {
-    pub group: Group,
-    pub peers: usize,
-    /// Bytes of verified chunks.
-    pub received_bytes: u64,
-    /// Those that came from peers of other groups.
-    pub other_groups_bytes: u64,
-}
-
-/// One game, over the whole room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoomGame {
-    pub game: GameId,
-    pub title: Option<String>,
-    /// The version that counts, and the content where it is pinned.
-    pub version: Option<GameVersion>,
-    pub content: Option<ContentId>,
-    /// Who has it in full, in that version and content.
-    pub ready: Vec<PeerId>,
-    /// Who has something else under its name.
-    pub other: Vec<OtherCopy>,
-    pub fetching: Vec<Fetching>,
-    /// Who neither has it nor fetches it.
-    pub without: Vec<PeerId>,
-    /// Until the last of those who fetch it has it; `None` while somebody does not get on, or nobody fetches.
-    pub last_ready_seconds: Option<u64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtherCopy {
-    pub peer: PeerId,
-    pub version: GameVersion,
-    pub content: ContentId,
-    /// The right version with another content.
-    pub same_version: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetching {
-    pub peer: PeerId,
-    pub version: GameVersion,
-    pub done_bytes: u64,
-    pub total_bytes: u64,
-    pub bytes_per_second: u64,
-    /// `None` while nothing comes.
-    pub seconds_left: Option<u64>,
-}
-
-/// One guest, as the snapshot is made from it.
+/// One guest, as input of [`overview`].
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct GuestState {
+    /// Proven identity.
     pub peer: PeerId,
+    /// Name to show.
     pub name: String,
-    /// The group of its address, as this peer sees it.
+    /// Group of its address, as this peer sees it.
     pub group: Group,
+    /// Its answer to the last question; `None` if it has not answered.
     pub state: Option<PeerState>,
 }
 
-/// A game that is looked at, with what counts.
+/// One game, as input of [`overview`].
 #[derive(Debug, Clone)]
 pub struct Counted {
+    /// Id of the game.
     pub game: GameId,
+    /// Title in the catalogue.
     pub title: Option<String>,
+    /// Version that counts.
     pub version: Option<GameVersion>,
+    /// Pinned content, if any.
     pub content: Option<ContentId>,
-    /// Who has something under its name, sorted by peer.
+    /// Peers that have any copy of the game, sorted by peer, with version and content.
     pub offers: Vec<(PeerId, GameVersion, ContentId)>,
 }
 
 impl Room {
+    /// Forgets a peer whose connection ended.
     pub fn peer_gone(&mut self, peer: PeerId) {
         self.states.remove(&peer);
         self.told.remove(&peer);
         self.views.open.as_mut().map(|question| question.awaited.remove(&peer));
     }
 
-    /// A peer, which is connected, says how it stands.
+    /// Notes the state that a connected peer reports.
     pub fn said(&mut self, peer: PeerId, state: PeerState, now: Time) {
         self.states.insert(peer, (state, now));
         self.views.open.as_mut().map(|question| question.awaited.remove(&peer));
     }
 
-    /// A command asks for a view of the room.
+    /// Notes that a command asks for a view of the room.
     pub fn ask(&mut self, asker: CommandId) {
         match &mut self.views.open {
             Some(question) => question.askers.push(asker),
@@ -178,7 +113,8 @@ impl Room {
         }
     }
 
-    /// Begins to ask these peers, if somebody waits for a view and it is time. Returns whether to ask them.
+    /// Begins to ask these peers, if a command waits for a view and the last question is long enough ago. Returns
+    /// true if the peers must be asked.
     pub fn begin_question(&mut self, peers: impl Iterator<Item = PeerId>, now: Time) -> bool {
         let views = &mut self.views;
         let rested = views.asked_at.is_none_or(|at| now.since(at) >= ROOM_VIEW_EVERY);
@@ -191,14 +127,15 @@ impl Room {
         true
     }
 
-    /// Ends the question when everybody has answered or it is time. Returns who gets the view, and since when answers count.
+    /// Ends the question if all peers have answered or the time is over. Returns the commands that get the view, and
+    /// since when answers count.
     pub fn end_question(&mut self, now: Time) -> Option<(Vec<CommandId>, Time)> {
         let over = |q: &mut Question| q.awaited.is_empty() || now.since(q.asked_at) >= ANSWERS_WITHIN;
         let question = self.views.open.take_if(over)?;
         Some((question.askers, question.asked_at))
     }
 
-    /// When to look after the views again.
+    /// Returns when a question is due to begin or end.
     pub fn next_wakeup(&self) -> Option<Time> {
         let views = &self.views;
         match &views.open {
@@ -208,18 +145,18 @@ impl Room {
         }
     }
 
-    /// Everybody who waits for a view.
+    /// Returns all commands that wait for a view, and forgets them.
     pub fn take_askers(&mut self) -> Vec<CommandId> {
         let open = self.views.open.take().map(|question| question.askers);
         std::mem::take(&mut self.views.waiting).into_iter().chain(open.into_iter().flatten()).collect()
     }
 
-    /// What a peer said since then.
+    /// Returns the state that a peer has reported since a time.
     pub fn state(&self, peer: PeerId, since: Time) -> Option<&PeerState> {
         self.states.get(&peer).filter(|(_, at)| *at >= since).map(|(state, _)| state)
     }
 
-    /// Whether to answer a peer that asks how we stand.
+    /// Returns true if a peer's question may be answered.
     pub fn may_tell(&mut self, peer: PeerId, now: Time) -> bool {
         let due = self.told.get(&peer).is_none_or(|told| now.since(*told) >= TELL_EVERY);
         if due {
@@ -228,7 +165,7 @@ impl Room {
         due
     }
 
-    /// Whether a wish is a new one, and within what its peer and its address may wish.
+    /// Returns true if a wish is new, and within the limits of its peer and its address.
     pub fn wished(&mut self, peer: PeerId, ip: IpAddr, game: &GameId, now: Time) -> bool {
         let site = site_of(ip);
         let key = (peer, game.clone());
@@ -245,7 +182,7 @@ impl Room {
             return false;
         }
         if self.wishes.len() >= WISHES_MAX {
-            // Whoever wishes most gives way, so that nobody can swallow what others wish.
+            // The address with the most wishes gives way, so that no address can use up the wishes of all others.
             let greediest = by_site.into_iter().max_by_key(|(_, wishes)| *wishes);
             let Some((greediest, _)) = greediest.filter(|(_, wishes)| *wishes > of_site + 1) else {
                 return false;
@@ -262,17 +199,17 @@ impl Room {
     }
 }
 
-/// A download of a peer, with the peer.
+/// A peer and one of its downloads.
 type Downloading<'a> = (PeerId, &'a DownloadState);
 
-/// Puts together what everybody has and says.
+/// Builds the view of the room from what peers have and what they say. `newest` is this peer's signed catalogue.
 pub fn overview(
-    guests: &[Standing],
+    guests: &[GuestState],
     games: &[Counted],
     newest: Option<(CatalogKey, u64)>,
     games_left_out: usize,
 ) -> RoomSnapshot {
-    let guest = |g: &Standing| {
+    let guest = |g: &GuestState| {
         let state = g.state.clone().unwrap_or_default();
         let behind = match (state.catalog, newest) {
             (Some((key, serial)), Some((our_key, our_serial))) => key == our_key && serial < our_serial,
@@ -303,8 +240,8 @@ pub fn overview(
     }
 }
 
-/// Sums up what the guests say, group by group. They may say anything, so sums stop at the largest number.
-fn groups(guests: &[Standing]) -> Vec<RoomGroup> {
+/// Sums up what the guests say, group by group. They may say anything, so sums saturate.
+fn groups(guests: &[GuestState]) -> Vec<RoomGroup> {
     let mut groups: BTreeMap<&Group, RoomGroup> = BTreeMap::new();
     for guest in guests {
         let group = groups.entry(&guest.group).or_insert_with(|| RoomGroup {
@@ -322,7 +259,7 @@ fn groups(guests: &[Standing]) -> Vec<RoomGroup> {
     groups.into_values().collect()
 }
 
-fn over_all(guests: &[Standing], counted: &Counted, downloads: &[Downloading<'_>]) -> RoomGame {
+fn over_all(guests: &[GuestState], counted: &Counted, downloads: &[Downloading<'_>]) -> RoomGame {
     let mut room = RoomGame {
         game: counted.game.clone(),
         title: counted.title.clone(),
@@ -334,12 +271,12 @@ fn over_all(guests: &[Standing], counted: &Counted, downloads: &[Downloading<'_>
         without: Vec::new(),
         last_ready_seconds: None,
     };
-    let fetches: BTreeSet<PeerId> = downloads.iter().map(|(peer, _)| *peer).collect();
+    let downloads: BTreeSet<PeerId> = downloads.iter().map(|(peer, _)| *peer).collect();
     for guest in guests {
         let peer = guest.peer;
         let offered = counted.offers.binary_search_by_key(&peer, |(peer, ..)| *peer);
         let Ok(at) = offered else {
-            if !fetches.contains(&peer) {
+            if !downloads.contains(&peer) {
                 room.without.push(peer);
             }
             continue;
@@ -391,7 +328,7 @@ mod tests {
         GameId::new("ggoo").unwrap()
     }
 
-    fn guest(n: u8, download: Option<(u64, u64, u64)>) -> Standing {
+    fn guest(n: u8, download: Option<(u64, u64, u64)>) -> GuestState {
         let download = download.map(|(done_bytes, total_bytes, bytes_per_second)| DownloadState {
             game: ggoo(),
             version: version(20_250_101),
@@ -402,7 +339,7 @@ mod tests {
         });
         let state = PeerState { downloads: download.into_iter().collect(), ..PeerState::default() };
         let group = Group::subnet([10, 1, 0, n].into());
-        Standing { peer: PeerId([n; 32]), name: format!("guest {n}"), group, state: Some(state) }
+        GuestState { peer: PeerId([n; 32]), name: format!("guest {n}"), group, state: Some(state) }
     }
 
     fn counted(offers: &[(u8, u32, ContentId)]) -> Counted {
@@ -421,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_stands_where_it_belongs() {
+    fn guests_are_sorted_by_what_they_have() {
         let guests = [
             guest(1, None),
             guest(2, None),
@@ -441,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_knows_when_the_last_one_is_ready_while_one_gets_nothing() {
+    fn stalled_download_makes_the_end_unknown() {
         let guests = [guest(1, Some((50, 100, 10))), guest(2, Some((50, 100, 0)))];
         assert_eq!(overview(&guests, &[counted(&[])], None, 0).games[0].last_ready_seconds, None);
         let done = [guest(1, Some((100, 100, 0)))];
@@ -450,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn who_goes_by_an_older_catalogue_is_behind() {
+    fn guest_with_an_older_catalogue_is_behind() {
         let key = CatalogKey([7; 32]);
         let with = |n, catalog| {
             let mut guest = guest(n, None);
@@ -482,10 +419,10 @@ mod tests {
         let row_a = Group::Named("Row A".into());
         let with = |n: u8, group: &Group, own_group_bytes, other_groups_bytes| {
             let state = PeerState { own_group_bytes, other_groups_bytes, ..PeerState::default() };
-            Standing { group: group.clone(), state: Some(state), ..guest(n, None) }
+            GuestState { group: group.clone(), state: Some(state), ..guest(n, None) }
         };
         let elsewhere = guest(0, None).group;
-        let silent = Standing { state: None, ..with(4, &row_a, 0, 0) };
+        let silent = GuestState { state: None, ..with(4, &row_a, 0, 0) };
         let guests = [with(1, &elsewhere, 7, 0), with(2, &row_a, 90, 10), with(3, &row_a, 100, 0), silent];
         let room = overview(&guests, &[], None, 0);
         let sums = room.groups.iter().map(|g| (&g.group, g.peers, g.received_bytes, g.other_groups_bytes));
@@ -519,7 +456,7 @@ mod tests {
         IpAddr::from((0x0a00_0000 + n).to_be_bytes())
     }
 
-    /// Wishes for many games; returns how many of them count.
+    /// Wishes for many games. Returns how many of the wishes count.
     fn wish_many(room: &mut Room, peer: PeerId, ip: IpAddr, now: Time) -> usize {
         let games = (0..5000).map(|n| GameId::new(format!("g{n}")).unwrap());
         games.filter(|game| room.wished(peer, ip, game, now)).count()
@@ -534,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn wish_of_a_modest_peer_counts_when_all_are_used_up() {
+    fn modest_peers_wish_counts_when_all_are_used_up() {
         let mut room = Room::default();
         for n in 0..200 {
             wish_many(&mut room, PeerId([n; 32]), ip(u32::from(n) / 4), Time::START);
@@ -545,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn many_askers_get_one_view_in_half_a_second() {
+    fn many_commands_share_one_view_in_half_a_second() {
         let (mut room, ann) = (Room::default(), PeerId([1; 32]));
         let at = |ms| Time::from_start(Duration::from_millis(ms));
         let mut views = 0;
@@ -564,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_back_starts_anew() {
+    fn returning_peer_starts_anew() {
         let (mut room, ann) = (Room::default(), PeerId([1; 32]));
         assert!(room.may_tell(ann, Time::START));
         room.said(ann, PeerState::default(), Time::START);

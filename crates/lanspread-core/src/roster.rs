@@ -1,7 +1,7 @@
-//! Who is here: the connected peers, what they announce and what they want to hear.
+//! The roster: all connected peers, what they announce and what they want to hear about.
 //!
-//! Owns one entry for each connected peer and the rules for which of two connections to the same peer stays. Knows
-//! nothing of our own library or downloads.
+//! Owns one entry for each connected peer, the ban list, and the rule that decides which of two connections to one
+//! peer stays. A peer has exactly one current connection. The roster does not know our own library or downloads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -12,91 +12,108 @@ use lanspread_types::message::{GameOffer, LibraryUpdate};
 use lanspread_types::name::Look;
 use lanspread_types::{ContentId, GameId, PeerId, failpoint};
 
-use crate::budget::{Budget, News, site_of};
-use crate::io::{ConnId, Connected};
+use crate::api::snapshot::PeerSnapshot;
+use crate::border::net::{ConnId, Connected};
+use crate::budget::{Budget, News, Sites, Verdict, site_of};
 use crate::limits::LISTED_OFFERS_MAX;
 use crate::offers::{Noted, Offers, Slot};
-use crate::snapshot::PeerSnapshot;
 use crate::time::Time;
 
-/// Two connections that come up within this time of each other are taken for both sides dialling at once.
+/// Two connections established within this time of each other count as both sides dialling at once.
 const SIMULTANEOUS: Duration = Duration::from_secs(3);
-/// Most contents that a peer may want announcements for at a time; it downloads no more than a handful.
+/// Most contents about which one peer may want announcements; a peer downloads no more than a handful at once.
 const INTERESTS_MAX: usize = 64;
 
-/// A connected peer.
+/// State of one connected peer.
 #[derive(Debug, Clone)]
 pub struct RemotePeer {
+    /// Proven identity.
     pub id: PeerId,
-    /// The name to show: with the short key where another one looks like it.
+    /// Name to show. Has the short key appended if another name looks like it.
     pub name: String,
     look: Look,
+    /// Address on which it accepts connections.
     pub addr: SocketAddr,
-    /// This peer's own address on the connection to it.
+    /// This peer's own address on the connection, if known.
     pub local_ip: Option<IpAddr>,
+    /// Protocol version that it speaks.
     pub protocol: u16,
+    /// Its current control connection.
     pub conn: ConnId,
     slot: Slot,
     dialled: bool,
     connected_at: Time,
+    /// When its last message arrived.
     pub last_heard: Time,
+    /// Whether it was pinged and has been silent since.
     pub pinged: bool,
-    /// What its messages may still cost.
+    /// Budget of its control messages.
     pub budget: Budget,
-    /// What may be told of its library.
+    /// Limits how often changes of its library are reported.
     pub news: News,
     library: RemoteLibrary,
     interests: BTreeSet<ContentId>,
-    /// Downloads in which it sent what does not verify.
+    /// Downloads in which it sent data that does not verify.
     pub strikes: u32,
 }
 
-/// How far a peer's library is known.
+/// How much of a peer's library is known.
 #[derive(Debug, Clone, Copy, Default)]
 struct RemoteLibrary {
     revision: u64,
-    /// The snapshot under way has changed something already.
+    /// Whether the snapshot being received has changed something already.
     changed: bool,
 }
 
-/// What became of a new connection.
+/// What becomes of a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// A new peer.
+    /// The peer is new, and admitted.
     New,
-    /// The connection took the place of an older one to the same peer, which is to be closed.
+    /// The connection replaces this older one to the same peer, which must be closed.
     Replaces(ConnId),
-    /// The older connection stays; the new one is to be closed.
+    /// The older connection to the same peer stays; the new one must be closed.
     Redundant,
-    /// There is no room.
+    /// The roster is full.
     Full,
-    /// The peer was dropped for what it sent, and stays out until this peer starts anew.
+    /// The peer was banned for what it sent, and stays out until this peer restarts.
     Banned,
 }
 
-/// A library message does not fit what was sent before.
+/// Why a library message was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LibraryFault {
-    #[error("a change to revision {base} came, but revision {have} is known")]
-    MissedRevision { have: u64, base: u64 },
+    /// The message builds on revision `base`, but revision `have` is known.
+    #[error("the update builds on revision {base}, but revision {have} is known")]
+    MissedRevision {
+        /// Revision of the library that is known here.
+        have: u64,
+        /// Revision that the message builds upon.
+        base: u64,
+    },
+    /// The library is larger than allowed.
     #[error("more than {GAMES_PER_PEER_MAX} games")]
     TooManyGames,
 }
 
+/// All connected peers.
 #[derive(Debug)]
 pub struct Roster {
     me: PeerId,
     peers: BTreeMap<PeerId, RemotePeer>,
     by_conn: BTreeMap<ConnId, PeerId>,
-    /// What the own name looks like.
+    /// Look of our own name.
     own_look: Look,
-    /// Who has which slot.
+    /// The peer in each slot of the offer table.
     slots: Vec<Option<PeerId>>,
     offers: Offers,
     banned: BTreeSet<PeerId>,
+    /// Message budgets of the addresses of peers.
+    sites: Sites,
 }
 
 impl Roster {
+    /// Returns an empty roster for a peer with this id and name.
     pub fn new(me: PeerId, own_name: &str) -> Self {
         Self {
             me,
@@ -106,10 +123,12 @@ impl Roster {
             slots: Vec::new(),
             offers: Offers::default(),
             banned: BTreeSet::new(),
+            sites: Sites::default(),
         }
     }
 
-    /// Takes a new connection in. A peer that is known keeps its library and interests, whatever its address.
+    /// Decides about a new connection, and enters it if it is admitted. A known peer keeps its library and interests,
+    /// whatever its address.
     pub fn admit(&mut self, connected: &Connected, now: Time) -> Admission {
         let Connected { conn, peer: id, hello, addr, local_ip, dialled } = connected;
         if self.banned.contains(id) {
@@ -150,8 +169,8 @@ impl Roster {
             self.tell_apart(id);
             return Admission::New;
         };
-        // Both sides must keep the same connection: the one that the smaller id dialled. Otherwise the newer one is
-        // the one that lives, because its peer has just started it.
+        // Both sides must keep the same connection: the one that the smaller id dialled. If they did not dial at
+        // once, the newer connection is the live one, because the peer has just opened it.
         let at_once = known.dialled != *dialled && now.since(known.connected_at) < SIMULTANEOUS;
         if at_once && *dialled != (self.me < *id) {
             return Admission::Redundant;
@@ -174,7 +193,8 @@ impl Roster {
         Admission::Replaces(old)
     }
 
-    /// Puts the short key beside the name of a peer and of those whose names look like it, or like our own.
+    /// Appends the short key to the name of a peer, and to all names that look like it, unless it is unlike every
+    /// other name and our own.
     fn tell_apart(&mut self, id: &PeerId) {
         let Some(look) = self.peers.get(id).map(|peer| peer.look.clone()) else { return };
         let alike: Vec<PeerId> =
@@ -191,7 +211,7 @@ impl Roster {
         }
     }
 
-    /// Forgets a peer whose connection ended. `None` when the connection is not its current one.
+    /// Removes the peer whose connection ended. Returns `None` if this was not the peer's current connection.
     pub fn remove_conn(&mut self, conn: ConnId) -> Option<RemotePeer> {
         let id = self.by_conn.remove(&conn)?;
         let peer = self.peers.remove(&id)?;
@@ -200,8 +220,7 @@ impl Roster {
         Some(peer)
     }
 
-    /// Keeps a peer out. A room has a handful of liars at most; beyond the number of peers that are let in at
-    /// all, one is let back in.
+    /// Bans a peer. A room has a handful of liars at most, so beyond `PEERS_MAX` banned peers one is let back in.
     pub fn ban(&mut self, peer: PeerId) {
         if self.banned.len() >= PEERS_MAX {
             self.banned.pop_first();
@@ -209,43 +228,56 @@ impl Roster {
         self.banned.insert(peer);
     }
 
+    /// Returns the peer whose current connection this is.
     pub fn by_conn(&self, conn: ConnId) -> Option<&RemotePeer> {
         self.peers.get(self.by_conn.get(&conn)?)
     }
 
-    pub fn by_conn_mut(&mut self, conn: ConnId) -> Option<&mut RemotePeer> {
-        self.peers.get_mut(self.by_conn.get(&conn)?)
+    /// Notes a message on the current connection of a peer, and charges it to the peer and to its address. Returns the
+    /// peer, and what to do with the message.
+    pub fn heard(&mut self, conn: ConnId, units: u32, now: Time) -> Option<(PeerId, Verdict)> {
+        let peer = self.peers.get_mut(self.by_conn.get(&conn)?)?;
+        (peer.last_heard, peer.pinged) = (now, false);
+        let own = peer.budget.charge(units, now);
+        Some((peer.id, self.sites.charge(peer.addr.ip(), units, now).max(own)))
     }
 
+    /// Returns a connected peer.
     pub fn get(&self, peer: &PeerId) -> Option<&RemotePeer> {
         self.peers.get(peer)
     }
 
+    /// The same, mutable.
     pub fn get_mut(&mut self, peer: &PeerId) -> Option<&mut RemotePeer> {
         self.peers.get_mut(peer)
     }
 
+    /// Returns all connected peers, by id.
     pub fn iter(&self) -> impl Iterator<Item = &RemotePeer> {
         self.peers.values()
     }
 
+    /// The same, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut RemotePeer> {
         self.peers.values_mut()
     }
 
+    /// Returns the number of connected peers.
     pub fn len(&self) -> usize {
         self.peers.len()
     }
 
+    /// Returns true if no peer is connected.
     pub fn is_empty(&self) -> bool {
         self.peers.is_empty()
     }
 
+    /// Returns the peer that accepts connections at this address.
     pub fn at_addr(&self, addr: SocketAddr) -> Option<&RemotePeer> {
         self.peers.values().find(|p| p.addr == addr)
     }
 
-    /// Who announces a game, and what of it, by peer id.
+    /// Returns the peers that announce a game, by id, with their offers.
     pub fn offers<'a>(
         &'a self,
         game: &GameId,
@@ -259,33 +291,41 @@ impl Roster {
         all.into_iter()
     }
 
-    /// What peers announce, by game.
+    /// Returns the offers of all peers, indexed by game.
     pub fn offer_table(&self) -> &Offers {
         &self.offers
     }
 
+    /// Returns the peer's offer of a game.
     pub fn offer(&self, peer: &RemotePeer, game: &GameId) -> Option<&GameOffer> {
         self.offers.of(peer.slot, game)
     }
 
+    /// Returns true if the peer announces this content of the game.
     pub fn offers_content(&self, peer: &RemotePeer, game: &GameId, content: ContentId) -> bool {
-        self.offer(peer, game).is_some_and(|offer| offer.content == content)
+        self.offer(peer, game).is_some_and(|offer| offer.content == content || failpoint!("mix-contents"))
     }
 
-    /// The connected peers that announce this content, by id.
+    /// Returns the peers that announce this content, by id.
     pub fn sources<'a>(
         &'a self,
         game: &GameId,
         content: ContentId,
     ) -> impl Iterator<Item = &'a RemotePeer> + use<'a> {
-        self.offers(game).filter(move |(_, offer)| offer.content == content).map(|(peer, _)| peer)
+        let has_it = move |offer: &GameOffer| offer.content == content || failpoint!("mix-contents");
+        self.offers(game).filter(move |(_, offer)| has_it(offer)).map(|(peer, _)| peer)
     }
 
+    /// Returns the number of games that the peer offers.
     pub fn game_count(&self, peer: &RemotePeer) -> usize {
         self.offers.count(peer.slot)
     }
 
-    /// Applies a library message. Returns whether the library is complete and changed.
+    /// Applies a library message. Returns true if the library is now complete and has changed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the message does not follow the last one, or if the library is too large.
     pub fn update_library(&mut self, id: &PeerId, update: LibraryUpdate) -> Result<bool, LibraryFault> {
         let Some(peer) = self.peers.get_mut(id) else { return Ok(false) };
         let (slot, library, offers) = (peer.slot, &mut peer.library, &mut self.offers);
@@ -310,19 +350,20 @@ impl Roster {
         }
         if is_snapshot {
             library.changed |= offers.end_snapshot(slot);
-            // The first one is news, even of an empty library.
+            // A first snapshot is a change, even if it is empty.
             library.changed |= library.revision == 0;
         }
         library.revision = update.revision;
         Ok(std::mem::take(&mut library.changed) || !is_snapshot)
     }
 
-    /// A peer as the user sees it, with at most so many of its games; how it was found is not known here.
+    /// Returns the state of a peer for the owner. The caller adds how the peer was found.
     pub fn snapshot(&self, peer: &RemotePeer) -> PeerSnapshot {
         self.snapshot_with(peer, self.offers.library(peer.slot))
     }
 
-    /// Everybody as the user sees them. Where they offer more games than a list can hold, each list is cut.
+    /// Returns the state of all peers for the owner. If they offer more than [`LISTED_OFFERS_MAX`] games, each list
+    /// is cut to its share.
     pub fn snapshots(&self) -> Vec<PeerSnapshot> {
         let most = if self.offers.total() <= LISTED_OFFERS_MAX {
             GAMES_PER_PEER_MAX
@@ -348,14 +389,15 @@ impl Roster {
         }
     }
 
-    /// The name to show for a peer that may have left already.
+    /// Returns the name to show for a peer, or its short id if it is not connected.
     pub fn name_of(&self, peer: &PeerId) -> String {
         self.peers.get(peer).map_or_else(|| peer.short(), |p| p.name.clone())
     }
 }
 
 impl RemotePeer {
-    /// Notes that the peer wants to hear what we have of a content.
+    /// Records whether the peer wants to hear which chunks of a content we have. Ignores interests beyond
+    /// `INTERESTS_MAX`.
     pub fn set_interested(&mut self, content: ContentId, interested: bool) {
         if !interested {
             self.interests.remove(&content);
@@ -364,6 +406,7 @@ impl RemotePeer {
         }
     }
 
+    /// Returns true if the peer wants to hear which chunks of this content we have.
     pub fn is_interested(&self, content: ContentId) -> bool {
         self.interests.contains(&content)
     }
@@ -431,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn when_both_dial_at_once_both_keep_what_the_smaller_id_dialled() {
+    fn crossed_dials_keep_the_smaller_ids_connection() {
         for (other, ours_stays) in [(LARGER, true), (SMALLER, false)] {
             for ours_first in [true, false] {
                 let mut roster = Roster::new(ME, "me");
@@ -447,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_connection_takes_the_place_of_a_stale_one() {
+    fn later_connection_replaces_a_stale_one() {
         for later in [3, 60] {
             let mut roster = Roster::new(ME, "me");
             roster.admit(&connected(1, LARGER, 1, true), at(0));
@@ -457,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_banned_stays_out_and_the_number_of_those_is_bounded() {
+    fn banned_peers_stay_out_and_are_bounded() {
         let mut roster = Roster::new(ME, "me");
         let admit = |roster: &mut Roster, peer| roster.admit(&connected(1, peer, 1, true), at(0));
         roster.ban(SMALLER);
@@ -474,19 +517,19 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_found_by_its_connection_and_its_address() {
+    fn peer_is_found_by_connection_and_address() {
         let mut roster = Roster::new(ME, "me");
         roster.admit(&connected(1, LARGER, 4000, true), at(0));
         roster.admit(&connected(2, SMALLER, 5000, true), at(0));
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         assert_eq!(roster.by_conn(ConnId(2)).map(|p| p.id), Some(SMALLER));
-        assert_eq!(roster.by_conn_mut(ConnId(1)).map(|p| p.id), Some(LARGER));
+        assert_eq!(roster.heard(ConnId(1), 1, at(0)).map(|(peer, _)| peer), Some(LARGER));
         assert_eq!(roster.at_addr(addr(4000)).map(|p| p.id), Some(LARGER));
         assert!(roster.by_conn(ConnId(3)).is_none() && roster.at_addr(addr(6000)).is_none());
     }
 
     #[test]
-    fn a_library_that_is_said_again_is_no_change() {
+    fn repeated_library_is_no_change() {
         let mut roster = Roster::new(ME, "me");
         roster.admit(&connected(1, LARGER, 1, true), at(0));
         assert_eq!(
@@ -536,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_peers_and_interests_is_bounded() {
+    fn peers_and_interests_are_bounded() {
         let mut roster = Roster::new(ME, "me");
         for n in 0..PEERS_MAX as u64 + 1 {
             let mut id = [0; 32];

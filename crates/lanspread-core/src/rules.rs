@@ -1,4 +1,4 @@
-//! The house rules of a peer: what its owner decided about the room before it entered.
+//! What the owner of a peer decided about the party before the peer joined it.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,17 @@ use lanspread_types::{CatalogKey, PartyName};
 
 use crate::catalog_sync::TrustedCatalog;
 
+/// Decisions of the owner that hold from the start of the node.
 #[derive(Debug, Clone, Default)]
-pub struct HouseRules {
-    /// The closed party that this peer belongs to; only its guests are let in.
+pub struct OwnerPolicy {
+    /// Closed party that this peer belongs to; only its guests are admitted. `None` for an open peer.
     pub party: Option<PartyName>,
-    /// The organiser whose catalogue counts; instead of `NodeConfig::catalog`.
+    /// Organiser whose catalogue counts. Replaces `NodeConfig::catalog` if present.
     pub trust: Option<TrustedCatalog>,
-    /// Organisers that the owner does not want to be asked about again.
+    /// Organisers about whom the owner does not want to be asked again.
     pub declined: BTreeSet<CatalogKey>,
-    /// The organiser that the invitation names with which this peer came.
+    /// Organiser named by the invitation that came with this program, if any.
     pub invited: Option<CatalogKey>,
-    /// Fetch what others ask everybody to fetch.
+    /// Whether this peer downloads the games that other peers ask everybody to fetch.
     pub accept_wants: bool,
 }

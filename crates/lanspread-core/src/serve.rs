@@ -1,31 +1,33 @@
-//! What may be served: the gates in front of every manifest and every chunk.
+//! The gate in front of every manifest and every chunk: what may be served.
 //!
-//! Requests name chunks of a content, never paths. Which files may stand in a content at all is decided where it is made:
-//! by the store's walk over the folder, and by `Manifest::new`.
+//! Requests name chunks of a content, never paths. Which files a content contains is decided where it is made: by the
+//! store's walk over the folder, and by `Manifest::new`.
 
 use lanspread_types::message::Refusal;
 use lanspread_types::{ContentId, GameId, failpoint};
 
+use crate::api::command::OperationKind;
 use crate::catalog::Catalog;
-use crate::command::OperationKind;
 
-/// What is known of a game at the moment of a request.
+/// State of a game at the moment of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct GameState {
-    /// The sentinel is there.
+    /// Whether its sentinel exists.
     pub downloaded: bool,
     /// Content of the downloaded game, once it is hashed.
     pub committed: Option<ContentId>,
-    /// Content of the download that is under way and has its manifest.
+    /// Content of the download under way, once it has its manifest.
     pub incoming: Option<ContentId>,
+    /// Operation that runs on the game.
     pub operation: Option<OperationKind>,
 }
 
 /// From where a request is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holding {
+    /// From the downloaded game.
     Committed,
-    /// A download that is under way: only its verified chunks.
+    /// From the download under way, so only its verified chunks.
     Incoming,
 }
 
@@ -47,6 +49,9 @@ pub fn admit(
     }
     let updating = state.operation == Some(OperationKind::Downloading);
     if state.downloaded && updating && failpoint!("serve-nothing-while-updating") {
+        return Err(Refusal::UnderOperation);
+    }
+    if state.downloaded && failpoint!("serve-nothing") {
         return Err(Refusal::UnderOperation);
     }
     if state.downloaded && state.committed == Some(content) {
@@ -123,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_under_way_serves_what_it_has_beside_the_old_version() {
+    fn update_serves_both_its_chunks_and_the_old_version() {
         let updating = GameState {
             committed: Some(OTHER),
             incoming: Some(ASKED),

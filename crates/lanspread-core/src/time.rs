@@ -1,26 +1,29 @@
-//! Time as an input.
+//! Time as an input of the core.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment, as the time since the node was made. Only differences mean anything.
+/// A moment, measured from the creation of the node. Only differences between moments have a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(Duration);
 
 impl Time {
+    /// The creation of the node.
     pub const START: Self = Self(Duration::ZERO);
-    /// A time that never comes.
+    /// A moment that never comes.
     pub const MAX: Self = Self(Duration::MAX);
 
+    /// Returns the moment `elapsed` after the creation of the node.
     pub const fn from_start(elapsed: Duration) -> Self {
         Self(elapsed)
     }
 
+    /// Returns the time since the creation of the node.
     pub const fn since_start(self) -> Duration {
         self.0
     }
 
-    /// Time passed since `earlier`; zero if that is later.
+    /// Returns the time that passed since `earlier`, or zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }

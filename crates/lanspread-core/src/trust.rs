@@ -1,8 +1,9 @@
 //! How far a content can be relied on, and what the owner is asked before it counts.
 //!
-//! Pure functions of what the node knows: no state, no clock. Owns the kinds of support, what counts as an independent
-//! voice, and which versions are dated too far ahead. Choosing among several contents is [`crate::agreement`]'s concern.
-//! The invariant: a content with [`Support::Single`] never takes the place of what is here by itself.
+//! Pure functions of what the node knows: no state, no clock. Owns the kinds of support, what counts as an
+//! independent voice, and which versions are dated too far ahead. [`crate::agreement`] chooses among several
+//! contents. The invariant: a content with [`Support::Single`] never replaces what is here without the owner's
+//! confirmation.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,29 +12,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{CONFIRMED_STARTS_PER_GAME_MAX, ORIGINS_PER_GAME_MAX, SUPPLIERS_RECORDED_MAX};
 
-/// Who stands behind a content. The later ones are the stronger ones.
+/// What supports a content, from the weakest to the strongest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Support {
-    /// One voice in the room offers it, and nobody confirms it.
+    /// One voice in the room offers it, and nothing else confirms it.
     Single,
     /// Several independent voices offer it, or it is here already.
     Agreed,
-    /// The catalogue that this peer goes by names this very content.
+    /// The catalogue that counts names this content.
     Pinned,
 }
 
 /// What is known about one content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Evidence {
-    /// The catalogue names it.
+    /// Whether the catalogue names it.
     pub pinned: bool,
     /// Independent voices that offer it.
     pub voices: usize,
-    /// This peer has it, downloaded or installed.
+    /// Whether this peer has it, downloaded or installed.
     pub held: bool,
 }
 
 impl Support {
+    /// Returns the strongest support that the evidence allows.
     pub fn of(evidence: Evidence) -> Self {
         match evidence {
             Evidence { pinned: true, .. } => Self::Pinned,
@@ -46,15 +48,18 @@ impl Support {
 
 /// One voice in the room: an address, since keys cost nothing and addresses cost a little.
 ///
-/// All of an IPv6 /64 is one voice, because one machine may use any address in it. The default loopback address is what
-/// a whole party on one machine shares for trial, so there each port is a voice.
+/// All of an IPv6 /64 is one voice, because one machine may use any address in it. At the default loopback address,
+/// where a whole party on one machine may run for trial, each port is a voice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Voice {
+    /// An IPv4 address or an IPv6 /64.
     Address(lanspread_types::Origin),
+    /// A port of this machine.
     OnThisMachine(SocketAddr),
 }
 
 impl Voice {
+    /// Returns the voice of a peer that accepts connections at this address.
     pub fn of(addr: SocketAddr) -> Self {
         match addr.ip().to_canonical() {
             _ if failpoint!("count-ports-as-voices") => Self::OnThisMachine(addr),
@@ -64,19 +69,20 @@ impl Voice {
     }
 }
 
-/// A day, as the runtime's clock has it (UTC).
+/// A day by the runtime's clock (UTC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CalendarDate {
-    /// Since 1970-01-01.
+    /// Days since 1970-01-01.
     days: u32,
 }
 
 impl CalendarDate {
+    /// Returns the day of a Unix time in seconds.
     pub fn from_unix_seconds(seconds: u64) -> Self {
         Self { days: u32::try_from(seconds / 86_400).unwrap_or(u32::MAX) }
     }
 
-    /// The date as versions are written, `YYYYMMDD`.
+    /// Returns the date in the form of versions, `YYYYMMDD`.
     pub fn stamp(self) -> u32 {
         // Days to a civil date, by Howard Hinnant's algorithm; eras of 400 years that begin on 1 March.
         let days = u64::from(self.days) + 719_468;
@@ -90,12 +96,14 @@ impl CalendarDate {
         u32::try_from(year * 10_000 + month * 100 + day).unwrap_or(u32::MAX)
     }
 
+    /// Returns the next day.
     pub fn tomorrow(self) -> Self {
         Self { days: self.days.saturating_add(1) }
     }
 }
 
-/// Whether a version is dated after tomorrow. By UTC no zone is more than a day ahead. Without a date none is.
+/// Returns true if a version is dated after tomorrow; without a date, never. One day of tolerance suffices, because
+/// no time zone is more than a day ahead of UTC.
 pub fn is_dated_ahead(version: GameVersion, today: Option<CalendarDate>) -> bool {
     let ahead = today.is_some_and(|today| version.stamp() > today.tomorrow().stamp());
     ahead && !failpoint!("believe-any-date")
@@ -104,22 +112,27 @@ pub fn is_dated_ahead(version: GameVersion, today: Option<CalendarDate>) -> bool
 /// A peer that offered a content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Supplier {
+    /// Proven identity.
     pub peer: PeerId,
+    /// Its name at that time.
     pub name: String,
 }
 
-/// Where a content came from: recorded when it is downloaded or installed from the room.
+/// Where a content came from, recorded when it is downloaded or installed from the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
+    /// Content that was chosen.
     pub content: ContentId,
+    /// Version of that content.
     pub version: GameVersion,
     /// Its support when it was chosen.
     pub support: Support,
-    /// Peers that offered it then, the first few of them.
+    /// Peers that offered it then, at most [`SUPPLIERS_RECORDED_MAX`] of them.
     pub suppliers: Vec<Supplier>,
 }
 
 impl Origin {
+    /// Returns an origin with the first few suppliers.
     pub fn new(
         content: ContentId,
         version: GameVersion,
@@ -131,19 +144,20 @@ impl Origin {
     }
 }
 
-/// What is recorded about one game: where its contents came from, and which of them the owner has let start.
+/// What is recorded about one game: the origins of its contents, and which of them the owner has let start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The latest first.
+    /// Sorted by time of arrival, the latest first.
     origins: Vec<Origin>,
     /// Contents of installed folders, by the folder's identity.
     installed: Vec<(u64, ContentId)>,
-    /// The latest first.
+    /// Contents that the owner has let start, the latest first.
     confirmed: Vec<ContentId>,
 }
 
 impl Provenance {
-    /// Whoever supplied a content first stays its supplier: a repair brings the same bytes from others.
+    /// Records an origin. The first suppliers of a content stay its suppliers: a repair brings the same bytes from
+    /// other peers.
     pub fn note_origin(&mut self, origin: Origin) {
         let known = self.origins.iter().position(|known| known.content == origin.content);
         let origin = known.map_or(origin, |at| self.origins.remove(at));
@@ -151,51 +165,57 @@ impl Provenance {
         self.origins.truncate(ORIGINS_PER_GAME_MAX);
     }
 
-    /// Takes a note back whose content did not come to be here.
+    /// Forgets the origin of a content that did not arrive after all.
     pub fn forget_origin(&mut self, content: ContentId) {
         self.origins.retain(|known| known.content != content);
     }
 
+    /// Returns the recorded origin of a content.
     pub fn origin(&self, content: ContentId) -> Option<&Origin> {
         self.origins.iter().find(|origin| origin.content == content)
     }
 
-    /// The content that came last in this version.
+    /// Returns the latest recorded content of a version.
     pub fn content_of_version(&self, version: GameVersion) -> Option<ContentId> {
         self.origins.iter().find(|origin| origin.version == version).map(|origin| origin.content)
     }
 
-    /// Notes what a folder that becomes `local/` holds.
+    /// Records the content of a folder that becomes `local/`; `folder` is its identity on disk.
     pub fn note_installed(&mut self, folder: u64, content: ContentId) {
         self.installed.retain(|(known, _)| *known != folder);
         self.installed.insert(0, (folder, content));
         self.installed.truncate(ORIGINS_PER_GAME_MAX);
     }
 
+    /// Returns the content of the folder with this identity, if recorded.
     pub fn installed(&self, folder: u64) -> Option<ContentId> {
         self.installed.iter().find(|(known, _)| *known == folder).map(|(_, content)| *content)
     }
 
+    /// Records that the owner has let a content start.
     pub fn note_confirmed(&mut self, content: ContentId) {
         self.confirmed.retain(|known| *known != content);
         self.confirmed.insert(0, content);
         self.confirmed.truncate(CONFIRMED_STARTS_PER_GAME_MAX);
     }
 
+    /// Returns true if the owner has let this content start.
     pub fn is_confirmed(&self, content: ContentId) -> bool {
         self.confirmed.contains(&content)
     }
 }
 
-/// A content that decides what a start runs: the installed one, or the one that names the program.
+/// A content that decides what a start runs: the installed one, or the one whose file names the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartedContent {
+    /// Content that was installed or downloaded.
     pub content: ContentId,
-    /// The owner let it start before.
+    /// Whether the owner let it start before.
     pub confirmed: bool,
 }
 
-/// The content that the owner is to be asked about before the start; `None` if there is nothing to ask.
+/// Returns the content about which the owner must be asked before the start, or `None`. `word` is the content that
+/// the owner has just confirmed.
 pub fn unconfirmed_start(
     involved: impl IntoIterator<Item = StartedContent>,
     pinned: Option<ContentId>,
@@ -221,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_catalogue_counts_most_and_one_voice_least() {
+    fn catalogue_counts_most_and_one_voice_least() {
         let of = |pinned, voices, held| Support::of(Evidence { pinned, voices, held });
         assert_eq!(of(true, 0, false), Support::Pinned);
         assert_eq!(of(true, 9, true), Support::Pinned);
@@ -257,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dated_after_tomorrow_is_ahead() {
+    fn version_after_tomorrow_is_dated_ahead() {
         let new_years_eve = CalendarDate::from_unix_seconds(20_818 * 86_400);
         assert_eq!(new_years_eve.stamp(), 20_261_231);
         let ahead = |stamp| is_dated_ahead(version(stamp), Some(new_years_eve));
@@ -266,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_is_bounded_and_the_latest_stays() {
+    fn records_are_bounded_and_the_latest_stay() {
         let mut known = Provenance::default();
         let suppliers: Vec<Supplier> =
             (0..20).map(|n| Supplier { peer: PeerId([n; 32]), name: "guest".to_owned() }).collect();
@@ -288,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_is_asked_about_once_per_content_and_never_if_pinned() {
+    fn start_is_confirmed_once_per_content_unless_pinned() {
         let started = |byte, confirmed| StartedContent { content: content(byte), confirmed };
         let ask = |involved: &[StartedContent], pinned: Option<u8>, word: Option<u8>| {
             unconfirmed_start(involved.iter().copied(), pinned.map(content), word.map(content))

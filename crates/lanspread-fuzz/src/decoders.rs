@@ -1,4 +1,4 @@
-//! Decoders of what comes over the network, from scripts and from people.
+//! Targets that decode bytes from the network, from scripts and from people.
 
 use lanspread_api::parse_request;
 use lanspread_peer::{catalog_file, signed_catalog};
@@ -11,7 +11,7 @@ use lanspread_types::{GameVersion, RelPath};
 
 use crate::Reached;
 
-/// Bytes that come in pieces, as each kind of connection. Whatever is read must be written the same.
+/// A stream of bytes that arrives in pieces, for each kind of connection. Decoded frames must be encoded the same.
 pub fn frames(bytes: &[u8]) -> Reached {
     let Some((&first, rest)) = bytes.split_first() else { return Reached(0) };
     let piece = usize::from(first >> 2) + 1;
@@ -54,7 +54,7 @@ fn check_round_trip<T: Frame + PartialEq + std::fmt::Debug>(value: &T) {
     }
 }
 
-/// One frame of each kind, with a right length in front of it.
+/// The rest of one frame after a correct length field, for each kind of connection.
 pub fn messages(bytes: &[u8]) -> Reached {
     let mut framed = Vec::with_capacity(bytes.len() + 4);
     framed.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
@@ -69,7 +69,7 @@ pub fn messages(bytes: &[u8]) -> Reached {
     Reached::of(&(control.err(), request, response))
 }
 
-/// The beginning of a connection.
+/// Beginning of a connection: preamble and hello.
 pub fn hello(bytes: &[u8]) -> Reached {
     let role = preamble::split(bytes);
     let greeting = hello::split(bytes);
@@ -79,7 +79,7 @@ pub fn hello(bytes: &[u8]) -> Reached {
     Reached::of(&(role, greeting.map(|found| found.map(|(greeting, _)| std::mem::discriminant(&greeting)))))
 }
 
-/// A datagram that claims to be a beacon. What is understood must be said again in the same way.
+/// A datagram that claims to be a beacon. A decoded beacon must be encoded the same.
 pub fn beacon(bytes: &[u8]) -> Reached {
     match beacons::decode(bytes) {
         Ok(beacon) => {
@@ -91,7 +91,7 @@ pub fn beacon(bytes: &[u8]) -> Reached {
     }
 }
 
-/// A manifest. What is read must be written byte by byte the same, or it would have two content ids.
+/// A manifest. A decoded manifest must be encoded to the same bytes: each content has exactly one encoding.
 pub fn manifest(bytes: &[u8]) -> Reached {
     match manifests::decode(bytes) {
         Ok(content) => {
@@ -103,7 +103,7 @@ pub fn manifest(bytes: &[u8]) -> Reached {
     }
 }
 
-/// A catalogue, signed or not.
+/// A catalogue, signed or not. A valid catalogue must be written the same.
 pub fn catalogue(bytes: &[u8]) -> Reached {
     let signed = signed_catalog::open(bytes.to_vec());
     let text = catalog_file::parse(signed_catalog::body(bytes));
@@ -116,7 +116,7 @@ pub fn catalogue(bytes: &[u8]) -> Reached {
     Reached::of(&(signed.err(), catalog.map(|c| c.map(|c| c.games().count().min(3)))))
 }
 
-/// A line of a script.
+/// A command line of a script.
 pub fn jsonl(bytes: &[u8]) -> Reached {
     match parse_request(bytes) {
         Ok((_, request)) => Reached::hash(request.name().as_str().as_bytes()),
@@ -124,7 +124,7 @@ pub fn jsonl(bytes: &[u8]) -> Reached {
     }
 }
 
-/// The sentinel of a game.
+/// Sentinel of a game.
 pub fn version_ini(bytes: &[u8]) -> Reached {
     match GameVersion::parse_sentinel(bytes) {
         Ok(version) => {
@@ -135,7 +135,7 @@ pub fn version_ini(bytes: &[u8]) -> Reached {
     }
 }
 
-/// A path from outside. What passes must stay inside.
+/// A path from outside. An accepted path must stay below its root.
 pub fn paths(bytes: &[u8]) -> Reached {
     let Ok(text) = std::str::from_utf8(bytes) else { return Reached(0) };
     match RelPath::from_foreign(text) {

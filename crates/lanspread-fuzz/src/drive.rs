@@ -1,4 +1,6 @@
-//! The driver for a stable compiler: changes inputs, runs a target on them, and keeps those that reach something new.
+//! Driver for a stable compiler: changes inputs, runs a target on them, and keeps those that reach something new.
+//!
+//! The same seed gives the same inputs, except that the time limit decides how many of them run.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -7,29 +9,34 @@ use std::time::{Duration, Instant};
 
 use crate::Target;
 
-/// Longest input that changes may lead to.
+/// Longest input that the driver makes, in bytes.
 const BYTES_MAX: usize = 8 << 10;
-/// Inputs that are kept because they reached something new.
+/// Most inputs that are kept because they reached something new.
 const KEPT_MAX: usize = 2048;
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Debug, Clone)]
 pub struct Report {
+    /// Number of inputs.
     pub executions: u64,
-    /// Different outcomes.
+    /// Number of different outcomes.
     pub reached: usize,
+    /// Longest time of one input.
     pub slowest: Duration,
+    /// First input on which the target panicked; the run ends with it.
     pub finding: Option<Finding>,
 }
 
 /// An input on which a target panicked.
 #[derive(Debug, Clone)]
 pub struct Finding {
+    /// The input.
     pub input: Vec<u8>,
+    /// Text of the panic.
     pub message: String,
 }
 
-/// Runs a target on the corpus and its seeds, then on changes of them until the time is over, but on at least
+/// Runs a target on the corpus and on its seeds, then on changed copies of them until `time` is over, but on at least
 /// `executions_min` inputs.
 pub fn drive(target: Target, corpus: Vec<Vec<u8>>, seed: u64, time: Duration, executions_min: u64) -> Report {
     let mut report = Report { executions: 0, reached: 0, slowest: Duration::ZERO, finding: None };
@@ -55,7 +62,7 @@ pub fn drive(target: Target, corpus: Vec<Vec<u8>>, seed: u64, time: Duration, ex
     report
 }
 
-/// Whether the input reached something new.
+/// Runs the target on one input and returns true if it reached something new.
 fn run(target: Target, input: &[u8], report: &mut Report, reached: &mut BTreeSet<crate::Reached>) -> bool {
     let began = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
@@ -79,7 +86,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default()
 }
 
-/// xorshift64* (Vigna, 2016): any will do, as long as the same seed gives the same inputs.
+/// Random numbers by xorshift64* (Vigna, 2016). Any generator will do if the same seed gives the same inputs.
 struct Dice(u64);
 
 impl Dice {
@@ -94,7 +101,7 @@ impl Dice {
         (self.next() >> 33) as usize % end.max(1)
     }
 
-    /// One of the inputs, changed in a few places.
+    /// Returns a copy of one of the inputs, changed in a few places.
     fn changed(&mut self, kept: &[Vec<u8>]) -> Vec<u8> {
         let mut input = kept[self.below(kept.len())].clone();
         for _ in 0..=self.below(5) {

@@ -1,4 +1,5 @@
-//! Decoders of what lies on the disk: our own files, which a crash or a failing disk may have changed, and archives.
+//! Targets that decode files on the disk: files of lanspread, which a crash or a failing disk may have damaged, and
+//! archives.
 
 use std::io::{self, Cursor, Write};
 
@@ -10,12 +11,15 @@ use lanspread_types::{ContentId, RelPath};
 
 use crate::Reached;
 
+/// Content that the have journals of the seeds belong to.
 pub(crate) const CONTENT: ContentId = ContentId([7; 32]);
 
+/// A record of the journal, also without its checksum.
 pub fn journal(bytes: &[u8]) -> Reached {
     sealed(Sealed::Journal, bytes)
 }
 
+/// The hash index of a game, also without its checksum.
 pub fn index(bytes: &[u8]) -> Reached {
     sealed(Sealed::Index, bytes)
 }
@@ -25,6 +29,7 @@ fn sealed(kind: Sealed, bytes: &[u8]) -> Reached {
     Reached::hash(&[u8::from(whole), u8::from(payload), bytes.len().min(255) as u8 / 16])
 }
 
+/// The journal of the chunks that a download has.
 pub fn have_journal(bytes: &[u8]) -> Reached {
     match fuzzing::have_journal(bytes, CONTENT) {
         None => Reached(0),
@@ -35,7 +40,7 @@ pub fn have_journal(bytes: &[u8]) -> Reached {
     }
 }
 
-/// The peers of the last party.
+/// The stored peers of the last party. Decoded peers must be encoded the same.
 pub fn peers(bytes: &[u8]) -> Reached {
     let Some(known) = remembered::decode(bytes) else { return Reached(0) };
     assert!(known.len() <= REMEMBERED_MAX);
@@ -47,7 +52,7 @@ pub fn peers(bytes: &[u8]) -> Reached {
     Reached::hash(&kinds)
 }
 
-/// Lists an archive and unpacks it into nothing.
+/// A RAR archive: lists it, and unpacks it without storing anything.
 pub fn archive(bytes: &[u8]) -> Reached {
     let limits = UnpackLimits { output_bytes: 4 << 20, entries: 256, dictionary_bytes: 4 << 20 };
     let read = || Box::new(Cursor::new(bytes.to_vec()));
@@ -61,7 +66,7 @@ pub fn archive(bytes: &[u8]) -> Reached {
     Reached::of(&(listing, unpacked))
 }
 
-/// Counts and forgets.
+/// Counts the entries and drops their bytes.
 struct Nowhere {
     entries: u64,
 }

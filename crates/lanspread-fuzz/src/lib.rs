@@ -1,9 +1,9 @@
-//! Fuzz targets: every decoder that bytes from outside reach, and sequences of operations on the whole node.
+//! Fuzz targets for every decoder that bytes from outside reach, and for sequences of operations on the whole node.
 //!
-//! A target takes bytes and must neither panic nor hang, nor take much memory; what it returns tells apart how far the
-//! bytes came, so that the driver can keep those that came somewhere new. The driver is
-//! here ([`drive`]), which needs a stable compiler only and runs in CI for a bounded time over a committed corpus; another,
-//! guided by coverage, needs one line for each. See `docs/fuzzing.md`.
+//! A target takes bytes. It must not panic, hang or take much memory, and it returns how far the bytes came, so that
+//! the driver can keep inputs that reached something new. The driver in [`drive`] needs only a stable compiler and
+//! runs in CI over a committed corpus, for a bounded time. A driver that is guided by coverage needs one line for
+//! each target. See `docs/testing/fuzzing.md`.
 
 pub mod decoders;
 pub mod drive;
@@ -11,26 +11,30 @@ pub mod files;
 pub mod operations;
 pub mod seeds;
 
-/// One target.
+/// One fuzz target.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
+    /// Name of the target, and of its folder in the corpus.
     pub name: &'static str,
+    /// Runs the target on one input; panics on a finding.
     pub run: fn(&[u8]) -> Reached,
-    /// What to begin with, besides the corpus.
+    /// Makes inputs to begin with, besides the corpus.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// How far an input came: two inputs with the same value are much alike.
+/// How far an input came. Inputs with the same value reached much the same code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reached(pub u64);
 
 impl Reached {
-    /// The kind of an outcome: digits and names are left out, so that only the words count.
+    /// Makes a value from the words of an outcome's debug text. Digits are left out, so numbers do not count, and
+    /// neither does the text after 60 characters.
     pub fn of(outcome: &impl std::fmt::Debug) -> Self {
         let text: String = format!("{outcome:?}").chars().filter(|c| !c.is_ascii_digit()).take(60).collect();
         Self::hash(text.as_bytes())
     }
 
+    /// Makes a value from bytes that describe an outcome.
     pub fn hash(bytes: &[u8]) -> Self {
         let hash = blake3::hash(bytes);
         Self(hash.as_bytes().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte)))

@@ -1,8 +1,8 @@
-//! Sequences of operations on one node: connections, any message, requests, commands, reports of the disk and the
-//! passing of time, in any order, as the bytes say.
+//! Target that drives one node: connections, messages, requests, commands, disk reports and the passing of time, in
+//! the order that the bytes of the input choose.
 //!
-//! Whatever comes, the node comes to rest, answers every command at most once, sends only what can be encoded, and
-//! keeps what others can make it remember within bounds.
+//! Whatever happens, the node comes to rest, answers every command at most once, and sends only messages that can be
+//! encoded. The target plays the runtime, the disk and the other peers; it checks no decision of the node.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use lanspread_core::catalog::Catalog;
 use lanspread_core::command::{Command, CommandId, RateLimits};
-use lanspread_core::finding::Finding;
+use lanspread_core::discovery::DiscoverySettings;
 use lanspread_core::io::{
     CloseReason, ConnId, Connected, DialFailure, DiskError, DiskJob, DiskReport, FileStamp, Input, LinkId,
     NetInput, Output, RequestFailure, Scan, ScannedGame,
 };
 use lanspread_core::refusals::RefusalCause;
-use lanspread_core::rules::HouseRules;
+use lanspread_core::rules::OwnerPolicy;
 use lanspread_core::time::Time;
 use lanspread_core::{Node, NodeConfig};
 use lanspread_proto::{encode, split};
@@ -28,11 +28,12 @@ use lanspread_types::{
 
 use crate::Reached;
 
-/// Most operations of one run.
+/// Most operations in one run.
 const OPERATIONS_MAX: usize = 400;
-/// Most outputs that one input may have.
+/// Most outputs that one input of the node may cause.
 const OUTPUTS_MAX: usize = 5000;
 
+/// Runs one node on the operations in `bytes`, and then for two more minutes.
 pub fn node(bytes: &[u8]) -> Reached {
     let mut play = Play::new();
     let mut script = Script(bytes);
@@ -48,7 +49,7 @@ pub fn node(bytes: &[u8]) -> Reached {
     Reached::hash(&kinds)
 }
 
-/// The bytes of a run, read from the front.
+/// Bytes of a run, read from the front.
 struct Script<'a>(&'a [u8]);
 
 impl Script<'_> {
@@ -101,10 +102,10 @@ impl Play {
             games_dir: "games".into(),
             catalog: Catalog::Open,
             limits: RateLimits::default(),
-            rules: HouseRules { accept_wants: true, ..HouseRules::default() },
+            rules: OwnerPolicy { accept_wants: true, ..OwnerPolicy::default() },
             seed: 1,
         });
-        let finding = Finding { introductions: true, remembered: Vec::new(), remember: true };
+        let finding = DiscoverySettings { introductions: true, remembered: Vec::new(), remember: true };
         node.find_peers(Time::START, finding);
         Self {
             node,
@@ -145,7 +146,7 @@ impl Play {
         }
     }
 
-    /// Somebody is heard of, or a dial has come to an end.
+    /// Another peer is heard of, or a dial ends.
     fn meet(&mut self, script: &mut Script<'_>) {
         let (n, dialled) = (script.small(6), script.small(2) == 0);
         let (addr, failure) = (addr(n), DialFailure::Unreachable(String::new()));
@@ -188,7 +189,7 @@ impl Play {
         }));
     }
 
-    /// Any message that passes the decoder.
+    /// A peer sends any message that the decoder accepts.
     fn message(&mut self, script: &mut Script<'_>) {
         let conn = self.conn(script.small(8));
         let len = usize::from(script.byte().unwrap_or(0));
@@ -238,7 +239,7 @@ impl Play {
         self.input(Input::Command { id, command });
     }
 
-    /// The disk has done the oldest job, well or not.
+    /// The disk finishes the oldest job, with success or not.
     fn disk(&mut self, script: &mut Script<'_>) {
         let well = script.small(3) > 0;
         if self.jobs.is_empty() {
@@ -278,7 +279,7 @@ impl Play {
         self.net(NetInput::Closed { conn, reason });
     }
 
-    /// A source answers, or it does not; sometimes one that was not asked.
+    /// A source answers a request or fails, at times under a number that was never used.
     fn answer_request(&mut self, script: &mut Script<'_>) {
         let stray = (peer(script.small(6)), RequestId(u64::from(script.small(16))));
         let (from, id) =
@@ -298,7 +299,7 @@ impl Play {
         }
     }
 
-    /// Carries out what the node says, as far as it needs hands.
+    /// Carries out the node's outputs as far as the target needs a runtime.
     fn settle(&mut self, kinds: &mut BTreeSet<u8>) {
         for count in 0.. {
             assert!(count < OUTPUTS_MAX, "one input has no end of outputs");
@@ -360,5 +361,5 @@ fn scan(script: &mut Script<'_>) -> Scan {
     Scan { games, ..Scan::default() }
 }
 
-/// A game that others offer in the seeds.
+/// Content of the game that peers offer in the seeds.
 pub(crate) const CONTENT: ContentId = ContentId([7; 32]);

@@ -1,4 +1,4 @@
-//! What the targets begin with: one good input of every kind, made by the product itself.
+//! Seeds of the targets: valid inputs of every kind, made by the product itself.
 
 use std::io::Cursor;
 
@@ -11,8 +11,8 @@ use lanspread_proto::preamble::{self, Role};
 use lanspread_proto::{Frame, encode, hello as hellos, manifest as manifests};
 use lanspread_store::fuzzing;
 use lanspread_types::message::{
-    ChunkRequest, DownloadState, GameOffer, HaveMap, Hello, Introduction, LibraryUpdate, Message, PeerState,
-    Refusal, Request, RequestId, Response,
+    ChunkRequest, DownloadState, FollowRequest, GameOffer, HaveMap, Hello, Introduction, LibraryUpdate,
+    Message, PeerState, Place, PlaceWanted, Refusal, Request, RequestId, Response,
 };
 use lanspread_types::{
     CatalogKey, ChunkHash, ChunkIndex, FileEntry, GameContent, GameId, GameVersion, KnownPeer, Manifest,
@@ -30,7 +30,8 @@ fn version() -> Option<GameVersion> {
     GameVersion::new(20_250_101).ok()
 }
 
-/// Nothing of this can fail; if it did, there would be no seeds, and a test says so.
+/// Returns the seeds that `make` makes. It cannot fail; if it did, there would be no seeds, and a test checks that
+/// there are some.
 fn all<T>(make: impl FnOnce() -> Option<Vec<T>>) -> Vec<T> {
     make().unwrap_or_default()
 }
@@ -73,16 +74,31 @@ fn control() -> Vec<Message> {
             Message::Interested { game: game()?, content: CONTENT },
             Message::NotInterested { content: CONTENT },
             Message::HaveMap(HaveMap::All { content: CONTENT }),
+            Message::HaveMap(HaveMap::None { content: CONTENT }),
             Message::HaveMap(HaveMap::Part { content: CONTENT, first: ChunkIndex(0), bits: vec![0xff, 1] }),
             Message::Have { content: CONTENT, chunks: vec![ChunkIndex(1), ChunkIndex(300)] },
+            Message::Progress { content: CONTENT, below: ChunkIndex(300) },
+            Message::ProgressWanted { content: CONTENT },
+            Message::PlaceWanted(PlaceWanted {
+                content: CONTENT,
+                below: ChunkIndex(300),
+                upload_limit: Some(1_000_000),
+                instead_of: Some(PeerId([3; 32])),
+            }),
+            Message::Place(Place {
+                content: CONTENT,
+                upstreams: vec![PeerId([3; 32]), PeerId([4; 32])],
+                ask: Some(PeerId([5; 32])),
+            }),
             Message::Introduce { peers: vec![introduction] },
             Message::CatalogOffer { key, serial: 3, bytes: 4 },
             Message::CatalogWanted { key, serial: 3, offset: 0 },
             Message::CatalogPart { serial: 3, offset: 0, part: vec![1, 2, 3, 4] },
             Message::StateWanted,
             Message::State(state),
-            Message::FetchWanted { game: game()? },
+            Message::DownloadWanted { game: game()? },
             Message::Ping { nonce: 1 },
+            Message::Pong { nonce: 1 },
             Message::Goodbye,
         ])
     })
@@ -95,6 +111,13 @@ fn requests() -> Vec<Request> {
             Request::Manifest { id: RequestId(1), game: game()?, content: CONTENT },
             Request::Chunk(chunk),
             Request::Cancel { id: RequestId(2) },
+            Request::Follow(FollowRequest {
+                first: RequestId(3),
+                game: game()?,
+                content: CONTENT,
+                placer: PeerId([3; 32]),
+                chunks: vec![ChunkIndex(5), ChunkIndex(6), ChunkIndex(300)],
+            }),
         ])
     })
 }
@@ -123,7 +146,7 @@ fn written<T: Frame>(frames: &[T]) -> Vec<Vec<u8>> {
     frames.iter().filter_map(|frame| encode(frame).ok()).collect()
 }
 
-/// Streams of each kind, in pieces of three bytes.
+/// A stream of frames for each kind of connection, to be read in pieces of three bytes.
 pub fn frames() -> Vec<Vec<u8>> {
     let kinds = [written(&control()), written(&requests()), written(&responses()), written(&party())];
     let stream = |(kind, frames): (u8, Vec<Vec<u8>>)| {
@@ -134,11 +157,13 @@ pub fn frames() -> Vec<Vec<u8>> {
     (0u8..).zip(kinds).map(stream).collect()
 }
 
+/// Single frames of all kinds, without their length fields.
 pub fn messages() -> Vec<Vec<u8>> {
     let all = [written(&control()), written(&requests()), written(&responses())].concat();
     all.into_iter().map(|frame| frame[4..].to_vec()).collect()
 }
 
+/// Hellos and preambles.
 pub fn hello() -> Vec<Vec<u8>> {
     all(|| {
         let name = PeerName::new("ann").ok()?;
@@ -153,6 +178,7 @@ pub fn hello() -> Vec<Vec<u8>> {
     })
 }
 
+/// Beacons of an open peer, of a peer without a name, and of a peer that leaves.
 pub fn beacon() -> Vec<Vec<u8>> {
     all(|| {
         let name = Some(PeerName::new("ann").ok()?);
@@ -170,6 +196,7 @@ pub fn beacon() -> Vec<Vec<u8>> {
     })
 }
 
+/// An encoded manifest.
 pub fn manifest() -> Vec<Vec<u8>> {
     all(|| {
         let file = |path: &str, text: &[u8]| {
@@ -184,6 +211,7 @@ pub fn manifest() -> Vec<Vec<u8>> {
     })
 }
 
+/// A catalogue, unsigned, with a false signature, and as the product writes it.
 pub fn catalogue() -> Vec<Vec<u8>> {
     let text = "title = \"Friday\"\nserial = 3\n\n[[game]]\nid = \"ggoo\"\nversion = \"20250101\"\ntitle = \"G\"\n\
                 players = \"2-16\"\ngenre = \"shooter\"\ncover = \"data:image/png;base64,AAAA\"\nstart = \"x.exe\"\n\n[[group]]\nname = \"Row A\"\ncidrs = [\"10.1.0.0/24\", \"2001:db8::/48\"]\n";
@@ -192,6 +220,7 @@ pub fn catalogue() -> Vec<Vec<u8>> {
     [text.to_owned(), header + text].into_iter().chain(parsed).map(String::into_bytes).collect()
 }
 
+/// Command lines of a script.
 pub fn jsonl() -> Vec<Vec<u8>> {
     let lines = [
         r#"{"cmd":"status","id":1}"#,
@@ -207,31 +236,36 @@ pub fn jsonl() -> Vec<Vec<u8>> {
     lines.map(|line| line.as_bytes().to_vec()).to_vec()
 }
 
+/// Sentinels in all forms that are read.
 pub fn version_ini() -> Vec<Vec<u8>> {
     ["20250101", "\u{feff}20250101\r\n", "[game]\nversion = 20250101\n", "; note\nversion=\"20250101\"\n"]
         .map(|text| text.as_bytes().to_vec())
         .to_vec()
 }
 
+/// Good paths and hostile ones.
 pub fn paths() -> Vec<Vec<u8>> {
     ["data/a.bin", "a\\b\\c.txt", "../x", "C:\\x", "con.txt", "file.txt:ads", "a/./b", "\u{fc}/u\u{308}"]
         .map(|text| text.as_bytes().to_vec())
         .to_vec()
 }
 
+/// A record of the journal, without its checksum.
 pub fn journal() -> Vec<Vec<u8>> {
     game().map(|game| fuzzing::journal_payload(&game)).into_iter().collect()
 }
 
-/// An empty index, and one that claims a lot.
+/// Payloads of an index: an empty one, one that claims a huge length, and one with a file.
 pub fn index() -> Vec<Vec<u8>> {
     vec![vec![0, 0], vec![0xff, 0xff, 0xff, 0x7f, 0], vec![1, 5, b'a', b'.', b'e', b't', b'i', 9, 9, 9, 9]]
 }
 
+/// Have journals without chunks and with 40.
 pub fn have_journal() -> Vec<Vec<u8>> {
     vec![fuzzing::have_image(files::CONTENT, 0), fuzzing::have_image(files::CONTENT, 40)]
 }
 
+/// Stored peers: two, and none.
 pub fn peers() -> Vec<Vec<u8>> {
     all(|| {
         let name = Some(PeerName::new("ann").ok()?);
@@ -244,6 +278,7 @@ pub fn peers() -> Vec<Vec<u8>> {
     })
 }
 
+/// An archive with a folder and two files.
 pub fn archive() -> Vec<Vec<u8>> {
     all(|| {
         let mut packer = Packer::new(Cursor::new(Vec::new())).ok()?;
@@ -254,7 +289,7 @@ pub fn archive() -> Vec<Vec<u8>> {
     })
 }
 
-/// Two peers come, one offers a game, it is downloaded, time passes, one goes.
+/// Scripts for the node: two peers connect, one offers a game, the game is downloaded, time passes, a peer leaves.
 pub fn operations() -> Vec<Vec<u8>> {
     let mut script = vec![7, 1, 2, 5, 6, 0, 0, 0, 0, 1, 1];
     for message in messages() {

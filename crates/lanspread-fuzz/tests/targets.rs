@@ -1,5 +1,8 @@
-//! Every target, for a bounded time, over the committed corpus. `LANSPREAD_FUZZ_SECONDS` is the time of each target (1.5 by
-//! default), `LANSPREAD_FUZZ_SEED` another course, `LANSPREAD_FUZZ_CORPUS=write` writes the seeds into the corpus.
+//! Runs every target for a bounded time over the committed corpus.
+//!
+//! `LANSPREAD_FUZZ_SECONDS` sets the time of each target (1.5 by default), `LANSPREAD_FUZZ_SEED` the seed of the
+//! changes, `LANSPREAD_FUZZ_TARGET` the only target to run. `LANSPREAD_FUZZ_CORPUS=write` writes the seeds into the
+//! corpus.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,9 +13,9 @@ use std::time::Duration;
 use lanspread_fuzz::drive::drive;
 use lanspread_fuzz::{Reached, TARGETS, Target};
 
-/// Fewer would prove nothing, whatever the machine is doing.
+/// Fewest inputs of each target, even on a busy machine: fewer would prove nothing.
 const EXECUTIONS_MIN: u64 = 300;
-/// An input that takes so long is a hang, even where ten builds run at the same time.
+/// Longest time of one input. A slower input is a hang, even where ten builds run at the same time.
 const SLOWEST_MAX: Duration = Duration::from_secs(20);
 
 fn corpus_dir(target: &str) -> PathBuf {
@@ -38,7 +41,7 @@ fn number(name: &str, default: f64) -> f64 {
 }
 
 #[test]
-fn nothing_panics_hangs_or_contradicts_itself() {
+fn no_target_panics_or_hangs() {
     let time = Duration::from_secs_f64(number("LANSPREAD_FUZZ_SECONDS", 1.5));
     let seed = number("LANSPREAD_FUZZ_SEED", 1.0) as u64;
     let only = std::env::var("LANSPREAD_FUZZ_TARGET").ok();
@@ -58,7 +61,7 @@ fn nothing_panics_hangs_or_contradicts_itself() {
     }
 }
 
-/// A driver that finds nothing in a target with a fault finds nothing in the others either.
+/// A driver that finds nothing in a target with a fault would find nothing in any other target.
 #[test]
 fn a_fault_is_found() {
     fn faulty(bytes: &[u8]) -> Reached {
@@ -76,7 +79,7 @@ fn a_fault_is_found() {
 }
 
 #[test]
-fn every_target_has_seeds_that_come_far() {
+fn every_target_has_valid_seeds() {
     for target in TARGETS {
         assert!(!(target.seeds)().is_empty(), "{} has no seeds", target.name);
     }

@@ -1,4 +1,7 @@
-//! A control connection: messages both ways, in order, until somebody ends it.
+//! A control connection: messages in both directions, in order, until one side ends it.
+//!
+//! The task sends the frames of its [`Outbox`] and reports each message that arrives. `Connected` is the first event of
+//! a connection and `Closed` the last.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,15 +10,15 @@ use lanspread_proto::Decoder;
 use lanspread_types::message::Message;
 use tokio::time::Instant;
 
+use crate::connect::handshake::Greeted;
 use crate::event::{CloseReason, ConnKey, NetEvent};
-use crate::handshake::Greeted;
 use crate::inbox::{Outbox, Phase, lock};
 use crate::limits::{CLOSE_TIME_MAX, OUTGOING_LOW_BYTES};
 use crate::shared::Shared;
-use crate::stream::{StreamError, TlsStream};
 use crate::tasks::Stop;
+use crate::tls::tls_stream::{StreamError, TlsStream};
 
-/// Serves the connection until it ends. Reports its beginning and its end.
+/// Runs the connection until it ends, and reports its beginning and its end.
 pub(crate) async fn run(shared: Arc<Shared>, greeted: Greeted, addr: SocketAddr, dialled: bool) {
     let mut stop = shared.tasks.stop_signal();
     let conn = ConnKey(shared.next_key());
@@ -38,18 +41,20 @@ pub(crate) async fn run(shared: Arc<Shared>, greeted: Greeted, addr: SocketAddr,
     }
 }
 
+/// State of the connection's task.
 struct Control<'a> {
     shared: &'a Shared,
     stop: Stop,
     conn: ConnKey,
     stream: TlsStream,
     decoder: Decoder<Message>,
+    /// The peer said goodbye, so every end that follows is a polite one.
     said_goodbye: bool,
 }
 
 impl Control<'_> {
     async fn converse(&mut self, outbox: &Outbox) -> CloseReason {
-        // From when on the end is only waited for.
+        // Deadline for sending what is queued, once the connection is closing.
         let mut close_by: Option<Instant> = None;
         loop {
             if let Err(reason) = self.pass_messages_on(outbox).await {
@@ -81,7 +86,8 @@ impl Control<'_> {
         }
     }
 
-    /// Opens what has arrived and reports each message, until we are done with this peer: it may have said much more.
+    /// Decodes what has arrived and reports each message. Once the connection is closing, messages are decoded but
+    /// dropped, because the peer may have sent many more.
     async fn pass_messages_on(&mut self, outbox: &Outbox) -> Result<(), CloseReason> {
         loop {
             while let Some(message) = self.decoder.next().map_err(CloseReason::Protocol)? {
@@ -104,6 +110,7 @@ impl Control<'_> {
         }
     }
 
+    /// Returns why the connection ended, given the error of its stream.
     fn reason(&self, error: StreamError) -> CloseReason {
         match error {
             _ if self.said_goodbye => CloseReason::Goodbye,
@@ -115,7 +122,7 @@ impl Control<'_> {
     }
 }
 
-/// Never, without a time.
+/// Sleeps until `deadline`, or forever if there is none.
 pub(crate) async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,

@@ -1,8 +1,8 @@
-//! The endpoint: one listening port, and everything that is said over it.
+//! The endpoint: one listening port, and all connections of this peer.
 //!
-//! Calls return at once; what comes of them is reported as a [`NetEvent`], and payloads through a channel of their
-//! own. Each connection is one task. Both channels are bounded by the caller: when they are full, connections stop
-//! reading, and TCP slows the other side down.
+//! Calls return at once. Their outcome is reported as a [`NetEvent`], and payloads arrive through a channel of their
+//! own. Each connection is one task. The caller bounds both channels: while one is full, connections stop reading, and
+//! TCP slows the other side down.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,48 +15,63 @@ use lanspread_types::{Party, PeerId, PeerName};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use crate::connect::dial;
+use crate::connect::handshake::Local;
+use crate::connect::listen;
+use crate::data::answer::{Answer, Body, PayloadSource};
+use crate::data::source_conn as fetch;
 use crate::discovery::{self, DiscoveryConfig};
 use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
-use crate::handshake::Local;
-use crate::identity::Identity;
 use crate::inbox::{Inbox, lock};
 use crate::limits::{REQUESTS_PER_LINK_MAX, SHUTDOWN_TIME_MAX};
-use crate::link::{Answer, Body, PayloadSource};
-use crate::party::{Door, DoorError};
+use crate::party::secrets::{Door, DoorError};
 use crate::shared::Shared;
-use crate::tls::TlsConfigs;
-use crate::{dial, fetch, listen};
+use crate::tls::config::TlsConfigs;
+use crate::tls::identity::Identity;
 
+/// Settings of an endpoint.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
+    /// Key pair of this peer. Its public key is the peer id.
     pub identity: Identity,
-    /// Where to listen.
+    /// Address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Take any free port if that one is taken.
+    /// Take any free port if the wanted one is in use.
     pub port_fallback: bool,
-    /// How this peer introduces itself.
+    /// Name that this peer tells other peers.
     pub name: PeerName,
     /// Version of the program, for people to read; at most 128 bytes.
     pub program: String,
-    /// Let in only who knows this party's pass phrase; everybody if there is none.
+    /// Closed party of this peer: only peers that know its passphrase are let in. `None` for an open peer.
     pub party: Option<Party>,
 }
 
+/// Why an endpoint could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
+    /// The listening socket cannot be opened.
     #[error("cannot listen on {addr}: {source}")]
-    Listen { addr: SocketAddr, source: io::Error },
+    Listen {
+        /// Address that was asked for.
+        addr: SocketAddr,
+        /// Failure of the socket.
+        source: io::Error,
+    },
+    /// rustls does not accept the key pair or the settings.
     #[error("the identity cannot be used for TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// The hello does not fit its frame, for example because `program` is too long.
     #[error("the hello cannot be written: {0}")]
     Hello(#[from] lanspread_proto::EncodeError),
+    /// The passphrase cannot be stretched, or the welcome cannot be encoded.
     #[error("the closed party cannot be joined: {0}")]
     Party(#[from] DoorError),
+    /// The runtime ended while the passphrase was being stretched.
     #[error("the program is ending")]
     Stopped,
 }
 
-/// A running endpoint. Dropping it ends every connection without a word; [`Endpoint::shutdown`] says goodbye.
+/// A running endpoint. Dropping it ends every connection without a goodbye; [`Endpoint::shutdown`] says goodbye first.
 #[derive(Debug)]
 pub struct Endpoint {
     shared: Arc<Shared>,
@@ -64,7 +79,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Starts to listen. To be called within a tokio runtime.
+    /// Starts to listen. Must be called within a tokio runtime.
+    ///
+    /// For a closed party this first stretches the passphrase, which takes a moment and 64 MiB.
     pub async fn bind(
         config: EndpointConfig,
         events: mpsc::Sender<NetEvent>,
@@ -73,7 +90,7 @@ impl Endpoint {
         Self::bind_version(config, events, payloads, PROTOCOL_VERSION).await
     }
 
-    /// The same, posing as a peer of another version.
+    /// Does the same as [`Self::bind`], but states another protocol version, for tests.
     pub(crate) async fn bind_version(
         config: EndpointConfig,
         events: mpsc::Sender<NetEvent>,
@@ -108,39 +125,42 @@ impl Endpoint {
         Ok(Self { shared, local_addr })
     }
 
-    /// Where this peer listens.
+    /// Returns the address and port that this peer listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
+    /// Returns this peer's id.
     pub fn peer_id(&self) -> PeerId {
         self.shared.local.peer
     }
 
-    /// Opens a control connection. `Connected`, `Incompatible` or `DialFailed` follows within seconds.
+    /// Opens a control connection to whichever peer answers at `addr`. `Connected`, `Incompatible`, `OtherParty` or
+    /// `DialFailed` follows within seconds.
     pub fn dial(&self, addr: SocketAddr) {
         self.shared.tasks.spawn(dial::one(Arc::clone(&self.shared), addr));
     }
 
-    /// Opens a control connection to a peer at one of its addresses, in this order; see [`dial`]. `Connected`,
-    /// `Incompatible` or `PeerDialFailed` follows.
+    /// Opens a control connection to a peer at one of its addresses, tried in this order; see [`dial`]. `Connected`,
+    /// `Incompatible`, `OtherParty` or `PeerDialFailed` follows. If a different peer answers, its own event and
+    /// `PeerDialFailed` follow.
     pub fn dial_peer(&self, peer: PeerId, addrs: Vec<SocketAddr>) {
         self.shared.tasks.spawn(dial::peer(Arc::clone(&self.shared), peer, addrs));
     }
 
-    /// Finds out whether this very peer's listener answers there. `Reached` follows, or nothing.
+    /// Checks whether the listener of exactly this peer answers at `addr`. `Reached` follows, or nothing.
     pub fn probe(&self, peer: PeerId, addr: SocketAddr) {
         self.shared.tasks.spawn(dial::probe(Arc::clone(&self.shared), peer, addr));
     }
 
-    /// Starts to announce this peer and to listen for others, until the endpoint shuts down. `Sighted` and `Subnets`
-    /// follow.
+    /// Starts to announce this peer and to listen for other peers, until the endpoint shuts down. `Sighted` and
+    /// `Subnets` events follow.
     pub fn discover(&self, config: DiscoveryConfig) {
         discovery::start(&self.shared, self.local_addr, config);
     }
 
-    /// Sends a message. If more than a mebibyte waits for the peer, the connection is closed as too slow. A connection
-    /// that has ended takes no messages: its `Closed` is on the way.
+    /// Queues a message. If more than 1 MiB waits for the peer, the connection is closed as too slow. A message for a
+    /// connection that has ended is dropped; its `Closed` is on the way.
     pub fn send(&self, conn: ConnKey, message: &Message) {
         let outbox = lock(&self.shared.routes.conns).get(&conn).cloned();
         if let Some(outbox) = outbox
@@ -152,16 +172,16 @@ impl Endpoint {
         }
     }
 
-    /// Ends a control connection once what is queued is sent, or a short time has passed. `Closed` follows.
+    /// Ends a control connection once everything queued is sent, or after two seconds. `Closed` follows.
     pub fn close(&self, conn: ConnKey, say_goodbye: bool) {
         if let Some(outbox) = lock(&self.shared.routes.conns).get(&conn) {
             outbox.close(say_goodbye);
         }
     }
 
-    /// Asks a peer on the data connection to it, which is opened to its listener at `addr` if there is none. Only that
-    /// very peer may answer. `ChunkStarted` and a [`Payload`], or `RequestFailed` follow; nothing for a `Cancel`.
-    /// Numbers of open requests must differ.
+    /// Sends a request over the data connection to a peer, and first opens one to its listener at `addr` if there is
+    /// none. Only that peer may answer. Every request ends with a [`Payload`] or `RequestFailed`; `ChunkStarted` or
+    /// `ManifestStarted` may come before. A `Cancel` has no event of its own. Ids of open requests must differ.
     pub fn request(&self, peer: PeerId, addr: SocketAddr, request: Request) {
         let mut sources = lock(&self.shared.routes.sources);
         let request = match sources.get(&peer).map(|inbox| inbox.push(request.clone())) {
@@ -170,7 +190,7 @@ impl Endpoint {
             None => request,
         };
         if matches!(request, Request::Cancel { .. }) {
-            // What it cancels went down with its connection.
+            // The request to cancel ended with its connection.
             return;
         }
         let inbox = Arc::new(Inbox::new(REQUESTS_PER_LINK_MAX));
@@ -180,21 +200,22 @@ impl Endpoint {
         }
     }
 
-    /// Ends our data connection to a peer, if there is one: every open request fails.
+    /// Ends the outbound data connection to a peer, if there is one. Every open request on it fails.
     pub fn drop_source(&self, peer: PeerId) {
         if let Some(inbox) = lock(&self.shared.routes.sources).get(&peer) {
             inbox.end();
         }
     }
 
-    /// Ends a data connection on which we are asked. `LinkClosed` follows.
+    /// Ends an inbound data connection. `LinkClosed` follows.
     pub fn drop_link(&self, link: LinkKey) {
         if let Some(inbox) = lock(&self.shared.routes.links).get(&link) {
             inbox.end();
         }
     }
 
-    /// Answers with bytes from memory, as many as the head says. `Served` follows, or `LinkClosed` if the link is gone.
+    /// Answers with bytes from memory, exactly as many as the head states. `Served` follows, or `LinkClosed` if the
+    /// link is gone.
     pub fn serve_bytes(
         &self,
         link: LinkKey,
@@ -204,7 +225,7 @@ impl Endpoint {
         self.answer(link, Answer { head, body: Body::Bytes(Box::new(payload)) });
     }
 
-    /// Answers with bytes that are read when their turn comes, as many as the head says. `Served` follows, or
+    /// Answers with bytes that are read when their turn comes, as many as the head states. `Served` follows, or
     /// `LinkClosed` if the link is gone.
     pub fn serve_source(&self, link: LinkKey, head: Response, source: Box<dyn PayloadSource>) {
         self.answer(link, Answer { head, body: Body::Source(source) });
@@ -217,12 +238,12 @@ impl Endpoint {
 
     fn answer(&self, link: LinkKey, answer: Answer) {
         let inbox = lock(&self.shared.routes.links).get(&link).cloned();
-        // A link that is gone has told so, or is about to.
+        // If the link is gone, its `LinkClosed` has been reported or is about to be.
         let _ = inbox.map(|inbox| inbox.push(answer));
     }
 
     /// Says goodbye on every control connection, ends all connections and waits until no task is left. Takes a few
-    /// seconds at most. Events may still come until it returns.
+    /// seconds at most. Events may still arrive until it returns.
     pub async fn shutdown(&self) {
         self.shared.tasks.shut_down(SHUTDOWN_TIME_MAX).await;
     }
@@ -234,7 +255,7 @@ impl Drop for Endpoint {
     }
 }
 
-/// The port is in use, or Windows keeps it for something else.
+/// Returns true if the port is in use, or if Windows reserves it for something else.
 fn is_taken(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }

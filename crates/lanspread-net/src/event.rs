@@ -1,4 +1,7 @@
-//! What the network reports, and the words it uses.
+//! Events that an endpoint reports, and the types that they carry.
+//!
+//! Events of one connection come in order. `Closed` is the last event of a control connection, `LinkClosed` that of an
+//! inbound data connection.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,130 +9,176 @@ use lanspread_proto::DecodeError;
 use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, PartyMismatch, PeerId, Sighting, Subnet};
 
-use crate::pool::PooledBuf;
+use crate::data::pool::PooledBuf;
 
-/// A control connection; a number is never used twice by an endpoint.
+/// Number of a control connection. An endpoint uses each number once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnKey(pub u64);
 
-/// A data connection on which another peer asks us; a number is never used twice by an endpoint.
+/// Number of an inbound data connection, on which another peer sends requests. An endpoint uses each number once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkKey(pub u64);
 
-/// Something happened. Events of one connection come in order.
+/// An event of the network. Events of one connection come in order.
 #[derive(Debug)]
 pub enum NetEvent {
-    /// A control connection stands: the peer has proven its key and said hello. Exactly one `Closed` follows.
+    /// A control connection is established: the peer has proved its key and said hello. Exactly one `Closed` follows.
     Connected {
+        /// Number of the new connection.
         conn: ConnKey,
+        /// The proved key of the peer.
         peer: PeerId,
+        /// What the peer states about itself.
         hello: Hello,
-        /// Where the peer accepts connections: the address that was dialled, or the one it came from with the port
+        /// Where the peer accepts connections: the address that was dialled, or the address it came from with the port
         /// that its hello states.
         addr: SocketAddr,
         /// This peer's own address on the connection, if the system tells it.
         local_ip: Option<IpAddr>,
-        /// We dialled, they accepted.
+        /// True if we dialled and the peer accepted.
         dialled: bool,
     },
-    /// Somebody speaks another protocol version. For a dial this is its end.
+    /// A peer speaks another protocol version. A dial ends with this event.
     Incompatible {
+        /// Where the peer accepts connections.
         addr: SocketAddr,
+        /// The proved key of the peer.
         peer: PeerId,
+        /// The peer's protocol version.
         theirs: u16,
+        /// True if we dialled.
         dialled: bool,
     },
-    /// Somebody is no guest of this party, or we are none of theirs. For a dial this is its end.
+    /// A peer is not a guest of our party, or we are not a guest of its party. A dial ends with this event.
     OtherParty {
+        /// Where the peer accepts connections.
         addr: SocketAddr,
+        /// The proved key of the peer.
         peer: PeerId,
+        /// Why the two peers do not meet.
         mismatch: PartyMismatch,
+        /// True if we dialled.
         dialled: bool,
     },
-    /// Somebody did what no peer does, and its connection has ended. Not every such thing is reported when there are
-    /// many.
+    /// A peer, or a program that is not a peer, broke the protocol, and its connection has ended. Reports are
+    /// rate-limited.
     Misbehaved {
-        /// Where it came from, or where it listens.
+        /// Where the connection came from, or the listener that we dialled.
         addr: SocketAddr,
-        /// Who it is, if it proved that.
+        /// The key of the peer, if it proved one.
         peer: Option<PeerId>,
+        /// What it did.
         how: Misbehaviour,
     },
+    /// A dial by `Endpoint::dial` has failed.
     DialFailed {
+        /// The address that was dialled.
         addr: SocketAddr,
+        /// What was found there.
         failure: DialFailure,
     },
-    /// None of a peer's addresses led to it; each with what was found there.
+    /// None of a peer's addresses led to it.
     PeerDialFailed {
+        /// The peer that was dialled.
         peer: PeerId,
+        /// What was found at each address.
         failures: Vec<(SocketAddr, DialFailure)>,
     },
-    /// A peer's listener answered there, with its key.
+    /// The listener of a probed peer answered and proved its key.
     Reached {
+        /// The probed peer.
         peer: PeerId,
+        /// Where it answered.
         addr: SocketAddr,
     },
-    /// Somebody was heard of. Nothing of it is proven.
+    /// Discovery heard of a peer. Nothing in the sighting is proven.
     Sighted(Sighting),
-    /// The networks that this machine is in: at the start of discovery and whenever they change.
+    /// The networks that this machine is in, at the start of discovery and whenever they change.
     Subnets(Vec<Subnet>),
+    /// The last event of a control connection.
     Closed {
+        /// The connection that ended.
         conn: ConnKey,
+        /// Why it ended.
         reason: CloseReason,
     },
+    /// A message arrived on a control connection.
     Message {
+        /// The connection that it came by.
         conn: ConnKey,
+        /// The message, decoded and within its bounds.
         message: Message,
     },
 
-    /// Somebody asks us. To be answered once with `serve_*` or `refuse`, except for `Request::Cancel`.
+    /// Another peer sent a request. Each of its ids must be answered once, by `serve_*` or `refuse`. A
+    /// `Request::Cancel` has none.
     Requested {
+        /// The inbound data connection, which the answer names.
         link: LinkKey,
+        /// The proved key of the receiver.
         peer: PeerId,
+        /// The request, decoded and within its bounds.
         request: Request,
     },
-    /// An answer given by `serve_*` is in the socket's hands with this many bytes of payload, or has failed.
+    /// The socket has taken the whole of an answer that `serve_*` gave, or the answer has failed.
     Served {
+        /// The inbound data connection.
         link: LinkKey,
+        /// The id that was answered.
         id: RequestId,
+        /// Length of the payload in bytes; 0 if it failed.
         bytes: u64,
+        /// True if the whole answer was sent.
         ok: bool,
     },
-    /// The last event of a link; unanswered requests need no answer any more.
+    /// The last event of an inbound data connection. Requests that are still unanswered need no answer any more.
     LinkClosed {
+        /// The connection that ended.
         link: LinkKey,
     },
 
-    /// The source has chosen this chunk; its [`Payload`] or `RequestFailed` follows.
+    /// A source has begun to send a chunk. Its [`Payload`] or `RequestFailed` follows.
     ChunkStarted {
+        /// The source.
         peer: PeerId,
+        /// The id of our request.
         id: RequestId,
+        /// The requested chunk.
         chunk: ChunkIndex,
-        len: u32,
     },
-    /// A source has begun to send a manifest; its [`Payload`] or `RequestFailed` follows.
+    /// A source has begun to send a manifest. Its [`Payload`] or `RequestFailed` follows.
     ManifestStarted {
+        /// The source.
         peer: PeerId,
+        /// The id of our request.
         id: RequestId,
+        /// Length of the encoded manifest in bytes, as the source states it.
         len: u32,
     },
     /// No payload will come for this request.
     RequestFailed {
+        /// The source.
         peer: PeerId,
+        /// The id of our request.
         id: RequestId,
+        /// Why it failed.
         failure: RequestFailure,
     },
 }
 
-/// What somebody did.
+/// An offence against the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Misbehaviour {
+    /// The handshake failed, so this is probably not a lanspread peer.
     #[error("it does not speak the protocol: {0}")]
     NotAPeer(String),
+    /// A lanspread peer sent what the protocol forbids.
     #[error("it broke the protocol: {0}")]
     Protocol(String),
+    /// It did not finish a handshake, a request or an answer in time, or did not read what it asked for.
     #[error("it was too slow: {0}")]
     TooSlow(&'static str),
+    /// Its address opened more connections than one address may have, or opened them too fast.
     #[error("it opened too many connections")]
     TooManyConnections,
 }
@@ -137,14 +186,19 @@ pub enum Misbehaviour {
 /// Why a dial did not lead to a connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DialFailure {
-    #[error("nothing answers there: {0}")]
+    /// No TCP connection came about.
+    #[error("no answer: {0}")]
     Unreachable(String),
+    /// Connection or handshake took longer than `HANDSHAKE_TIME_MAX`.
     #[error("no answer within the time limit")]
     TimedOut,
-    #[error("that is this very peer")]
+    /// This peer itself answers at the address.
+    #[error("that is our own address")]
     OwnAddress,
-    #[error("whatever answers there is not a lanspread peer: {0}")]
+    /// The handshake failed.
+    #[error("not a lanspread peer: {0}")]
     NotAPeer(String),
+    /// A lanspread peer answers, but not the one that was dialled.
     #[error("another peer answers there")]
     OtherPeer,
 }
@@ -155,12 +209,13 @@ pub enum CloseReason {
     /// The peer said goodbye.
     #[error("it said goodbye")]
     Goodbye,
-    /// The connection broke, or the peer ended it without a word.
+    /// The connection broke, or the peer ended it without a goodbye.
     #[error("the connection was lost: {0}")]
     Lost(String),
-    /// The peer does not take what is sent to it.
+    /// More bytes waited for the peer than the queue holds, or it took none for too long.
     #[error("it reads too slowly")]
     TooSlow,
+    /// The peer sent bytes that are not a valid message.
     #[error("it broke the protocol: {0}")]
     Protocol(DecodeError),
     /// We closed it, by `close` or `shutdown`.
@@ -168,11 +223,13 @@ pub enum CloseReason {
     Local,
 }
 
-/// Why no payload comes.
+/// Why no payload comes for a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestFailure {
+    /// The source refused the request.
     #[error("{0}")]
     Refused(Refusal),
+    /// The data connection could not be opened, or it ended first.
     #[error("the data connection failed: {0}")]
     Lost(String),
 }
@@ -180,14 +237,21 @@ pub enum RequestFailure {
 /// The whole answer to a request, not yet verified.
 #[derive(Debug)]
 pub struct Payload {
+    /// The source.
     pub peer: PeerId,
+    /// The id of our request.
     pub id: RequestId,
+    /// What the bytes are; always what was requested.
     pub what: PayloadKind,
+    /// The bytes, as the source sent them.
     pub bytes: PooledBuf,
 }
 
+/// Kind of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayloadKind {
+    /// The bytes of one chunk.
     Chunk(ChunkIndex),
+    /// An encoded manifest.
     Manifest,
 }

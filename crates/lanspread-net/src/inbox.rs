@@ -1,5 +1,6 @@
-//! What others hand to a connection's task without waiting: bytes for a control connection, requests and answers for
-//! data connections. Both are bounded, and both can be closed from either side without losing what is inside.
+//! Queues in front of a connection's task: frames for a control connection, requests and answers for data connections.
+//!
+//! Pushing never waits. Both kinds of queue are bounded, and either side can close them without losing their contents.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::limits::OUTBOX_BYTES_MAX;
 
-/// Locks; a panic elsewhere does not make plain data unusable.
+/// Locks the mutex, also after a panic elsewhere: plain data stays usable.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -27,17 +28,19 @@ struct OutboxState {
     phase: Phase,
 }
 
+/// Whether a control connection goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Phase {
     #[default]
     Open,
-    /// What is inside is to be sent, then the connection is to be closed.
+    /// The task sends the queued frames, then closes the connection.
     Closing,
-    /// More was sent than the peer took.
+    /// The queue exceeded its bound because the peer reads too slowly.
     Overflowed,
 }
 
 impl Outbox {
+    /// Queues a message. Drops it if the connection no longer goes on.
     pub(crate) fn push(&self, message: &Message) -> Result<(), EncodeError> {
         let frame = lanspread_proto::encode(message)?;
         let mut state = lock(&self.state);
@@ -53,10 +56,10 @@ impl Outbox {
         Ok(())
     }
 
-    /// Ends the connection after what is inside.
+    /// Ends the connection once the queued frames are sent.
     pub(crate) fn close(&self, say_goodbye: bool) {
         if say_goodbye && !lanspread_types::failpoint!("forget-goodbye") {
-            // A goodbye is five bytes and can always be encoded; if the queue is full, the peer does not read anyway.
+            // A goodbye is five bytes and can always be encoded. If the queue is full, the peer does not read anyway.
             let _ = self.push(&Message::Goodbye);
         }
         let mut state = lock(&self.state);
@@ -66,12 +69,13 @@ impl Outbox {
         self.changed.notify_one();
     }
 
-    /// Whether the connection is to end.
+    /// Returns true once the connection no longer goes on.
     pub(crate) fn is_ending(&self) -> bool {
         lock(&self.state).phase != Phase::Open
     }
 
-    /// Takes up to about `limit` bytes. Frames may be cut: they are bytes of one stream.
+    /// Takes up to `limit` bytes. Frames may be cut, since they are bytes of one stream. While bytes remain, the phase
+    /// returned is `Open`.
     pub(crate) fn take(&self, limit: usize) -> (Vec<u8>, Phase) {
         let mut state = lock(&self.state);
         let phase = state.phase;
@@ -82,12 +86,13 @@ impl Outbox {
         (std::mem::replace(&mut state.frames, rest), Phase::Open)
     }
 
+    /// Resolves when the queue or the phase has changed.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 }
 
-/// Items that wait for a task.
+/// Requests or answers that wait for a data connection's task.
 #[derive(Debug)]
 pub(crate) struct Inbox<T> {
     state: Mutex<InboxState<T>>,
@@ -98,19 +103,20 @@ pub(crate) struct Inbox<T> {
 #[derive(Debug)]
 struct InboxState<T> {
     items: Vec<T>,
-    /// The task takes no more; it has ended or is about to.
+    /// The task takes no more, because it has ended or is about to.
     closed: bool,
-    /// Somebody wants the task to end.
+    /// The task should end.
     ending: bool,
 }
 
 impl<T> Inbox<T> {
+    /// Makes an empty queue of at most `items_max` items.
     pub(crate) fn new(items_max: usize) -> Self {
         let state = InboxState { items: Vec::new(), closed: false, ending: false };
         Self { state: Mutex::new(state), changed: Notify::new(), items_max }
     }
 
-    /// Gives the item back when the task takes no more. More items than the bound make the task end, with all of them.
+    /// Queues an item, or gives it back if the task takes no more. More items than the bound make the task end.
     pub(crate) fn push(&self, item: T) -> Result<(), T> {
         let mut state = lock(&self.state);
         if state.closed {
@@ -128,19 +134,20 @@ impl<T> Inbox<T> {
         self.changed.notify_one();
     }
 
-    /// Takes what is there; `None` if the task is to end.
+    /// Takes all queued items, or returns `None` if the task should end.
     pub(crate) fn take(&self) -> Option<Vec<T>> {
         let mut state = lock(&self.state);
         (!state.ending).then(|| std::mem::take(&mut state.items))
     }
 
-    /// Takes what is there and refuses everything from now on.
+    /// Takes all queued items and refuses further ones. For the task's end.
     pub(crate) fn close(&self) -> Vec<T> {
         let mut state = lock(&self.state);
         state.closed = true;
         std::mem::take(&mut state.items)
     }
 
+    /// Resolves when an item was queued or the task should end.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }

@@ -1,45 +1,36 @@
-//! The network: this peer's identity, and TLS connections to other peers.
+//! Network layer: this peer's identity, and TLS connections to other peers.
 //!
-//! An [`Endpoint`] listens on one port and opens two kinds of connections: control connections for messages, and data
-//! connections for requests and payloads. It authenticates, frames and bounds; what is said, and to whom, is decided
-//! above. Payloads are handed up unverified. [`discovery`] announces the endpoint and hears of others.
+//! An [`Endpoint`] listens on one TCP port and opens two kinds of connections: control connections for messages, and
+//! data connections for requests and payloads. It authenticates peers, frames messages, and bounds time, memory and
+//! connections; its caller decides what to send to which peer. Payloads are handed up unverified. [`discovery`]
+//! announces the endpoint and listens for other peers.
 
-mod admission;
-mod complaints;
+#![warn(missing_docs)]
+
+mod connect;
 mod control;
-mod descriptors;
-mod dial;
+mod data;
 pub mod discovery;
 mod endpoint;
-mod entry;
 mod event;
-mod fetch;
-mod guesses;
-mod handshake;
-mod identity;
 mod inbox;
 mod limits;
-mod link;
-mod link_places;
-mod listen;
-mod outgoing;
 mod party;
-mod pool;
-mod queue;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod shared;
-mod stream;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod tls;
 
-pub use descriptors::raise_file_limit;
+pub use connect::descriptors::raise_file_limit;
+pub use data::answer::PayloadSource;
+pub use data::pool::PooledBuf;
 pub use endpoint::{BindError, Endpoint, EndpointConfig};
 pub use event::{
     CloseReason, ConnKey, DialFailure, LinkKey, Misbehaviour, NetEvent, Payload, PayloadKind, RequestFailure,
 };
-pub use identity::{Identity, IdentityError, KEY_FILE};
-/// Every bound of this crate, for `docs/limits.md`.
+/// Every bound of this crate; `docs/limits.md` is generated from it.
 pub use limits::TABLE as LIMITS;
-pub use link::PayloadSource;
-pub use pool::PooledBuf;
+pub use tls::identity::{Identity, IdentityError, KEY_FILE};

@@ -1,4 +1,6 @@
-//! What the tasks of an endpoint share: who we are, where to report, and which connections there are.
+//! State that the tasks of an endpoint share: this peer's identity, the event channels, the open connections, budgets.
+//!
+//! Maps are locked only for a moment and never across an await.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,40 +13,46 @@ use lanspread_types::message::Request;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use crate::complaints::Complaints;
+use crate::connect::handshake::Local;
+use crate::connect::misbehaviour::MisbehaviourReports;
+use crate::data::answer::Answer;
+use crate::data::link_places::LinkPlaces;
+use crate::data::pool::Pool;
 use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
-use crate::handshake::Local;
 use crate::inbox::{Inbox, Outbox};
 use crate::limits::{DIALS_MAX, MANIFEST_POOL_BYTES_MAX, POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX};
-use crate::link::Answer;
-use crate::link_places::LinkPlaces;
-use crate::pool::Pool;
 use crate::tasks::{Stop, Tasks};
 
+/// State shared by all tasks of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) local: Local,
-    /// The address that we listen on, if it is a certain one.
+    /// The address that the listener is bound to; `None` if it listens on all addresses.
     pub(crate) listen_ip: Option<IpAddr>,
     pub(crate) routes: Routes,
     pub(crate) tasks: Tasks,
+    /// Buffers and budget for chunks.
     pub(crate) pool: Pool,
-    /// The budget of manifests, which is taken as they arrive.
+    /// Budget for manifests, which is taken as their bytes arrive.
     pub(crate) manifests: Pool,
+    /// Permits for dials at a time.
     pub(crate) dials: Semaphore,
-    pub(crate) complaints: Complaints,
+    pub(crate) complaints: MisbehaviourReports,
     pub(crate) payloads: mpsc::Sender<Payload>,
     pub(crate) events: mpsc::Sender<NetEvent>,
     last_key: AtomicU64,
 }
 
-/// The connections that can be spoken to.
+/// Queues of the open connections.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
+    /// Control connections.
     pub(crate) conns: Mutex<HashMap<ConnKey, Arc<Outbox>>>,
+    /// Inbound data connections.
     pub(crate) links: Mutex<HashMap<LinkKey, Arc<Inbox<Answer>>>>,
+    /// Outbound data connections, at most one for each source.
     pub(crate) sources: Mutex<HashMap<PeerId, Arc<Inbox<Request>>>>,
-    /// How many of the links belong to each key.
+    /// The links of each key.
     pub(crate) link_places: LinkPlaces,
 }
 
@@ -63,19 +71,20 @@ impl Shared {
             pool: Pool::new(POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX),
             manifests: Pool::new(MANIFEST_POOL_BYTES_MAX, 0),
             dials: Semaphore::new(DIALS_MAX),
-            complaints: Complaints::default(),
+            complaints: MisbehaviourReports::default(),
             payloads,
             events,
             last_key: AtomicU64::new(0),
         }
     }
 
-    /// A number for a new connection.
+    /// Returns an unused number for a new connection.
     pub(crate) fn next_key(&self) -> u64 {
         self.last_key.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Reports, waiting for room; once the endpoint stops, only for a moment, because the reader may be gone.
+    /// Reports an event and waits for room in the channel. Once the endpoint stops, it waits only 200 ms, because the
+    /// reader may be gone.
     pub(crate) async fn report(&self, stop: &mut Stop, event: NetEvent) {
         let permit = tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! The tasks of an endpoint: counted, stopped together, none left behind.
+//! Tasks of an endpoint: started in one place and stopped together, so that none outlives a shutdown.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,18 +9,19 @@ use tokio::time::timeout;
 
 use crate::inbox::lock;
 
+/// All tasks of an endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Tasks {
     set: Arc<Mutex<JoinSet<()>>>,
     stop: Arc<watch::Sender<bool>>,
 }
 
-/// Tells a task that all are to end.
+/// Stop signal of an endpoint, as one task sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// Resolves when the endpoint stops, and at once ever after.
+    /// Resolves when the endpoint stops, and at once from then on.
     pub(crate) async fn stopped(&mut self) {
         // An error means that the sender is gone, and with it the endpoint.
         let _ = self.0.wait_for(|stop| *stop).await;
@@ -32,11 +33,12 @@ impl Tasks {
         Self { set: Arc::default(), stop: Arc::new(watch::Sender::new(false)) }
     }
 
+    /// Returns a stop signal for a task.
     pub(crate) fn stop_signal(&self) -> Stop {
         Stop(self.stop.subscribe())
     }
 
-    /// Starts a task, unless all are to end.
+    /// Starts a task, unless the endpoint is stopping.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut set = lock(&self.set);
         while set.try_join_next().is_some() {}
@@ -49,7 +51,7 @@ impl Tasks {
     pub(crate) async fn shut_down(&self, limit: Duration) {
         let mut set = {
             let mut set = lock(&self.set);
-            // Under the lock, so that nothing is spawned after it.
+            // Under the lock, so that no task is spawned afterwards.
             self.stop.send_replace(true);
             std::mem::take(&mut *set)
         };
@@ -59,7 +61,7 @@ impl Tasks {
         }
     }
 
-    /// Ends all tasks where they stand.
+    /// Aborts all tasks at their next await.
     pub(crate) fn abort(&self) {
         let mut set = lock(&self.set);
         self.stop.send_replace(true);

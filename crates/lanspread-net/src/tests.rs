@@ -1,4 +1,4 @@
-//! Endpoints on real loopback sockets, in one process.
+//! Tests of whole endpoints on real loopback sockets, in one process.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,14 +14,14 @@ mod closed;
 mod control;
 mod data;
 
-/// Longer than anything takes; only a failing test waits for it.
+/// Longer than any step takes; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Peer {
     endpoint: Endpoint,
     events: mpsc::Receiver<NetEvent>,
     payloads: mpsc::Receiver<Payload>,
-    /// What was said of others' behaviour meanwhile.
+    /// Reports of misbehaviour that arrived between other events.
     complaints: Vec<Misbehaviour>,
 }
 
@@ -56,7 +56,7 @@ impl Peer {
         self.endpoint.peer_id()
     }
 
-    /// The next event but for complaints, which are kept.
+    /// Returns the next event. Reports of misbehaviour go to `complaints` instead.
     async fn event(&mut self) -> NetEvent {
         loop {
             let event = timeout(PATIENCE, self.events.recv()).await;
@@ -79,7 +79,7 @@ impl Peer {
     }
 }
 
-/// Two peers with a control connection that the first has dialled.
+/// Returns two peers with a control connection, which the first has dialled.
 async fn pair() -> (Peer, ConnKey, Peer, ConnKey) {
     let (mut ann, mut bob) = (Peer::new("Ann").await, Peer::new("Bob").await);
     ann.endpoint.dial(bob.addr());

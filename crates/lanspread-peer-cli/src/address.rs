@@ -1,9 +1,11 @@
-//! An address that can be told to others.
+//! The address under which this peer can be reached.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The address at which a listener on `bound` can be reached: `bound` itself, unless it listens on all addresses; then
-/// the host's address on its way out or, without one, the loopback address.
+/// Returns an address at which other hosts reach a listener on `bound`.
+///
+/// This is `bound` itself unless it is the unspecified address. In that case it is the address that the host sends
+/// from or, if there is none, the loopback address.
 pub fn reachable(bound: SocketAddr) -> SocketAddr {
     if !bound.ip().is_unspecified() {
         return bound;
@@ -20,8 +22,9 @@ pub fn reachable(bound: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, bound.port())
 }
 
-/// Which own address the system would send from. Connecting a UDP socket sends nothing; the target is an address that
-/// is reserved for documentation (RFC 5737, RFC 3849).
+/// Returns the local address that the system would send from.
+///
+/// Connecting a UDP socket sends nothing. The target is an address reserved for documentation (RFC 5737, RFC 3849).
 fn outward(from: SocketAddr, to: SocketAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind(from).ok()?;
     socket.connect(to).ok()?;
@@ -34,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_stays_and_all_addresses_become_one() {
+    fn unspecified_address_becomes_a_specific_one() {
         let own: SocketAddr = "127.3.2.1:77".parse().unwrap();
         assert_eq!(reachable(own), own);
         for all in ["0.0.0.0:77", "[::]:77"] {

@@ -1,15 +1,16 @@
-//! The input side of a run: from lines to commands of the peer.
+//! Input side of a run: turns lines of standard input into commands of the peer.
 //!
-//! Two tasks. The [`Intake`] reads standard input and never waits for anything else, so that `shutdown` and the end of
-//! input are always seen. The [`Submitter`] gives the commands to the peer in the order of their lines. What lies between
-//! them, and what waits for an answer, is bounded; beyond the bound a command is refused with `too-many-commands`.
+//! The [`Intake`] reads standard input and waits for nothing else, so it always sees `shutdown` and the end of input.
+//! The [`Submitter`] gives the commands to the peer in the order of their lines. Both the backlog between them and
+//! the number of unanswered commands are bounded; a command beyond a bound is refused with `too-many-commands`.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use lanspread_api::parse::{Rejected, parse_request, reject_long_line};
-use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Id, Line, ReplyData, Request, ResultLine, render};
+use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Id, Line, ReplyData, Request, ResultLine};
 use lanspread_peer::PeerHandle;
+use lanspread_peer::contract;
 use lanspread_types::failpoint;
 use tokio::io::AsyncRead;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -19,19 +20,19 @@ use crate::address::reachable;
 use crate::input::{InputLine, LineReader};
 use crate::limits::{ANSWERS_WAITING_MAX, BACKLOG_BYTES_MAX, BACKLOG_STALL_MAX, WAITS_MAX};
 
-/// What a command costs beside its line, in bytes.
+/// Bytes that a command costs in the backlog besides its line.
 const COMMAND_BYTES: u32 = 512;
 
-/// How the commands ended.
+/// Why no further commands come.
 #[derive(Debug, PartialEq)]
 pub enum InputEnd {
-    /// By a `shutdown` with this id.
+    /// The command `shutdown` with this id.
     Shutdown(Option<Id>),
-    /// By the end of the stream, or because it could not be read.
+    /// The end of standard input, or an error while reading it.
     Closed,
 }
 
-/// A line that was read, until it is the submitter's turn.
+/// A parsed line that waits for the submitter. It holds its share of the backlog until it is dropped.
 #[derive(Debug)]
 struct Taken {
     what: Result<(Option<Id>, Request), Rejected>,
@@ -42,26 +43,27 @@ struct Taken {
 #[derive(Debug)]
 pub struct Backlog(mpsc::UnboundedReceiver<Taken>);
 
-/// Reads standard input.
+/// Task that reads standard input.
 #[derive(Debug)]
 pub struct Intake {
     answer: mpsc::Sender<Line>,
     to: mpsc::UnboundedSender<Taken>,
     room: Arc<Semaphore>,
-    /// The backlog was full for a while, and nothing has moved since.
+    /// True while the backlog is full and has not moved for `BACKLOG_STALL_MAX`.
     stalled: bool,
-    /// Commands that were neither taken nor refused, because not even a refusal could be printed.
+    /// Commands that were dropped because not even a refusal could be queued for printing.
     untold: u64,
 }
 
 impl Intake {
+    /// Returns an intake and the backlog that it fills. Refusals go to `answer`.
     pub fn new(answer: mpsc::Sender<Line>) -> (Self, Backlog) {
         let (to, backlog) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(BACKLOG_BYTES_MAX as usize));
         (Self { answer, to, room, stalled: false, untold: 0 }, Backlog(backlog))
     }
 
-    /// Reads until no further commands come.
+    /// Reads commands until `shutdown` or the end of input.
     pub async fn read(mut self, mut lines: LineReader<impl AsyncRead + Unpin>) -> InputEnd {
         loop {
             let line = match lines.next().await {
@@ -91,13 +93,13 @@ impl Intake {
     async fn take(&mut self, bytes: usize, what: Result<(Option<Id>, Request), Rejected>) {
         let weight = u32::try_from(bytes).unwrap_or(BACKLOG_BYTES_MAX).saturating_add(COMMAND_BYTES);
         match self.acquire(weight.min(BACKLOG_BYTES_MAX)).await {
-            // Without a submitter the session is over.
+            // The send fails only if the submitter is gone, when the session is over.
             Some(room) => drop(self.to.send(Taken { what, _room: room })),
             None => self.refuse(what),
         }
     }
 
-    /// Room in the backlog. While it moves, it is waited for.
+    /// Waits for room in the backlog as long as the backlog moves. Returns `None` if there is none.
     async fn acquire(&mut self, weight: u32) -> Option<OwnedSemaphorePermit> {
         let at_once = self.room.clone().try_acquire_many_owned(weight).ok();
         let room = match at_once {
@@ -130,7 +132,7 @@ impl Intake {
     }
 }
 
-/// Gives commands to the peer.
+/// Task that gives commands to the peer.
 #[derive(Debug)]
 pub struct Submitter {
     handle: PeerHandle,
@@ -141,12 +143,13 @@ pub struct Submitter {
 }
 
 impl Submitter {
+    /// Returns a submitter. Answers go to `answer`.
     pub fn new(handle: PeerHandle, answer: mpsc::Sender<Line>, state_dir: Arc<Path>) -> Self {
         let (waits, answers) = (Semaphore::new(WAITS_MAX), Semaphore::new(ANSWERS_WAITING_MAX));
         Self { handle, answer, state_dir, waits: Arc::new(waits), answers: Arc::new(answers) }
     }
 
-    /// Submits what comes, until the intake has ended or the session is over.
+    /// Submits commands in order until the intake has ended or the session is over.
     pub async fn run(self, mut backlog: Backlog) {
         while let Some(Taken { what, _room }) = backlog.0.recv().await {
             let submitted = match what {
@@ -159,15 +162,15 @@ impl Submitter {
         }
     }
 
-    /// Fails when the session is over.
+    /// Prints a refusal. Fails if the session is over.
     async fn refuse(&self, line: ErrorLine) -> Result<(), ()> {
         self.answer.send(Line::Error(line)).await.map_err(|_| ())
     }
 
-    /// Gives a command to the peer; its answer is printed when it is there. Fails when the session is over.
+    /// Gives a command to the peer and prints its answer once it comes. Fails if the session is over.
     async fn submit(&self, id: Option<Id>, request: Request) -> Result<(), ()> {
         let cmd = Some(request.name().as_str().to_owned());
-        let command = match request.to_command() {
+        let command = match contract::to_command(&request) {
             Ok(command) => command,
             Err(error) => return self.refuse(ErrorLine { id, cmd, error }).await,
         };
@@ -179,52 +182,27 @@ impl Submitter {
         let answered = self.handle.submit(command).await;
         let (answer, state_dir) = (self.answer.clone(), self.state_dir.clone());
         tokio::spawn(async move {
-            let mut line = render::answer(id, &request, answered.await, &state_dir);
+            let mut line = contract::answer(id, &request, answered.await, &state_dir);
             if let Line::Result(ResultLine { reply: ReplyData::Status(status), .. }) = &mut line {
                 status.addr = reachable(status.addr);
             }
-            // If the session is over, nobody waits for the answer.
+            // The send fails only if the session is over, when nobody waits for the answer.
             let _ = answer.send(line).await;
             drop(place);
         });
         Ok(())
     }
 
-    /// A place among the commands that wait for an answer. `None` if the command may wait for long and all those places
-    /// are taken; the others are free again in a moment, unless nobody reads the output.
+    /// Takes a place among the unanswered commands.
+    ///
+    /// Returns `None` if the command may wait for a long time and all places of such commands are taken. Places of
+    /// other commands become free within a moment, unless nobody reads the output.
     async fn place(&self, request: &Request) -> Option<OwnedSemaphorePermit> {
-        if may_wait(request) && !failpoint!("queue-behind-waits") {
+        if request.name().is_late() && !failpoint!("queue-behind-waits") {
             return self.waits.clone().try_acquire_owned().ok();
         }
-        // Never closed.
+        // The semaphore is never closed.
         self.answers.clone().acquire_owned().await.ok()
-    }
-}
-
-/// Whether the peer answers such a command only when something has happened.
-fn may_wait(request: &Request) -> bool {
-    match request {
-        Request::WaitPeers { .. }
-        | Request::Connect { .. }
-        | Request::Play { .. }
-        | Request::Room
-        | Request::SetGameDir { .. } => true,
-        Request::Status
-        | Request::ListPeers
-        | Request::ListGames
-        | Request::Download { .. }
-        | Request::CancelDownload { .. }
-        | Request::Install { .. }
-        | Request::Uninstall { .. }
-        | Request::RemoveDownload { .. }
-        | Request::StreamInstall { .. }
-        | Request::Verify { .. }
-        | Request::SetLimits { .. }
-        | Request::SetPriority { .. }
-        | Request::WantGame { .. }
-        | Request::TrustCatalog { .. }
-        | Request::DeclineCatalog { .. }
-        | Request::Shutdown => false,
     }
 }
 
@@ -232,7 +210,7 @@ fn may_wait(request: &Request) -> bool {
 mod tests {
     use super::*;
 
-    /// Reads these lines with nobody who takes them, and answers that nobody prints.
+    /// Reads lines without a submitter and without a printer of answers.
     async fn read(lines: String, answers: usize) -> (InputEnd, mpsc::Receiver<Line>, Backlog) {
         let (answer, printed) = mpsc::channel(answers);
         let (intake, backlog) = Intake::new(answer);
@@ -241,14 +219,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shutdown_is_seen_behind_any_number_of_commands() {
+    async fn shutdown_is_seen_behind_a_full_backlog() {
         let many = "{\"cmd\":\"status\",\"id\":7}\n".repeat(20_000);
         let (end, mut printed, backlog) = read(many + "{\"cmd\":\"shutdown\",\"id\":1}\n", 4).await;
-        assert_eq!(end, InputEnd::Shutdown(Some(Id::Number(1.into()))));
+        assert_eq!(end, InputEnd::Shutdown(Some(Id::from_json(&1.into()))));
         assert!(backlog.0.len() > 5000, "a burst is taken in");
         let Some(Line::Error(refused)) = printed.recv().await else { panic!("no refusal") };
         assert_eq!(refused.error.code, ErrorCode::TooManyCommands);
-        assert_eq!(refused.id, Some(Id::Number(7.into())));
+        assert_eq!(refused.id, Some(Id::from_json(&7.into())));
         assert_eq!(refused.cmd.as_deref(), Some("status"));
     }
 

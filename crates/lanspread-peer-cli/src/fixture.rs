@@ -1,4 +1,4 @@
-//! Tiny games for scripts that need one and have none: `--fixture GAME_ID`.
+//! Tiny games for scripts that have none: the flag `--fixture GAME_ID`.
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Write};
@@ -10,19 +10,27 @@ use lanspread_peer::pack::{PackError, Packer};
 use lanspread_types::manifest::SENTINEL;
 use lanspread_types::{GameId, GameVersion, RelPath, failpoint};
 
-/// Version of a tiny game that the catalogue does not list.
+/// Version of a tiny game that is not in the catalogue.
 const VERSION: &str = "20250101";
-/// Time stamp of the archive's members, in seconds since 1970: the same always, so that two peers seed the same bytes.
+/// Time stamp of the archive's members, in seconds since 1970. It is constant, so that two peers make the same bytes.
 const MTIME: u32 = 1_735_689_600;
 
+/// Why a tiny game could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum FixtureError {
+    /// The catalogue does not list the game, so it could be neither offered nor installed.
+    #[error("the tiny game {0} is not made: the catalogue does not list it")]
+    Uncatalogued(GameId),
+    /// A file with other content is in the way.
     #[error("the tiny game {game} is not made: {path} is there already, and no file is written over")]
     InTheWay { game: GameId, path: PathBuf },
+    /// A file or folder cannot be written.
     #[error("the tiny game {path} cannot be written: {source}")]
     Write { path: PathBuf, source: io::Error },
+    /// The archive cannot be packed.
     #[error("the archive {path} cannot be written: {source}")]
     Pack { path: PathBuf, source: PackError },
+    /// A path within the game is not valid.
     #[error("{0}")]
     Path(#[from] lanspread_types::path::RelPathError),
 }
@@ -30,6 +38,7 @@ pub enum FixtureError {
 impl From<&FixtureError> for ErrorBody {
     fn from(error: &FixtureError) -> Self {
         let code = match error {
+            FixtureError::Uncatalogued(_) => ErrorCode::FixtureUncatalogued,
             FixtureError::InTheWay { .. } => ErrorCode::FixtureInTheWay,
             FixtureError::Write { .. } | FixtureError::Pack { .. } | FixtureError::Path(_) => {
                 ErrorCode::GamesDirUnusable
@@ -39,12 +48,20 @@ impl From<&FixtureError> for ErrorBody {
     }
 }
 
-/// Puts a tiny game into the library, unless it is downloaded there already. The same id and version always give the same
-/// bytes. The games folder must be this process's (`lock_games_dir`).
+/// Creates a tiny game in the library unless it is already downloaded there.
 ///
-/// A file that is there stays as it is: the bytes that an interrupted call has left count as written, anything else is an
-/// error.
+/// The same id and version always give the same bytes. The caller must hold the games folder (`lock_games_dir`).
+///
+/// # Errors
+///
+/// Fails if the catalogue does not list the game.
+///
+/// An existing file is never overwritten. If its bytes are those of an interrupted earlier call it counts as written;
+/// otherwise the call fails.
 pub fn seed(games_dir: &Path, game: &GameId, catalog: &Catalog) -> Result<(), FixtureError> {
+    if !catalog.knows(game) {
+        return Err(FixtureError::Uncatalogued(game.clone()));
+    }
     let root = games_dir.join(game.as_str());
     let sentinel = root.join(SENTINEL);
     if fs::symlink_metadata(&sentinel).is_ok() {
@@ -58,7 +75,7 @@ pub fn seed(games_dir: &Path, game: &GameId, catalog: &Catalog) -> Result<(), Fi
     write_new(&sentinel, format!("{version}\n").as_bytes(), game)
 }
 
-/// Writes a file that is not there yet.
+/// Writes a new file.
 fn write_new(path: &Path, bytes: &[u8], game: &GameId) -> Result<(), FixtureError> {
     let failed = |source| FixtureError::Write { path: path.to_owned(), source };
     let created =
@@ -75,7 +92,7 @@ fn write_new(path: &Path, bytes: &[u8], game: &GameId) -> Result<(), FixtureErro
     }
 }
 
-/// The bytes of the archive.
+/// Returns the bytes of the archive.
 fn packed(archive: &Path, game: &GameId, version: &str) -> Result<Vec<u8>, FixtureError> {
     let failed = |source| FixtureError::Pack { path: archive.to_owned(), source };
     let mut bytes = Cursor::new(Vec::new());
@@ -103,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_game_has_the_same_bytes_everywhere_and_the_version_of_the_catalogue() {
+    fn same_game_has_same_bytes_and_catalogue_version() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let entry = CatalogEntry {
             version: GameVersion::new(20_240_229).unwrap(),
@@ -114,7 +131,7 @@ mod tests {
         let catalog = Catalog::of_games(BTreeMap::from([(game("ggoo"), entry)]));
         for dir in [&one, &two] {
             seed(dir.path(), &game("ggoo"), &catalog).unwrap();
-            seed(dir.path(), &game("other"), &catalog).unwrap();
+            seed(dir.path(), &game("other"), &Catalog::Open).unwrap();
         }
         let read = |dir: &tempfile::TempDir, path: &str| fs::read(dir.path().join(path)).unwrap();
         assert_eq!(read(&one, "ggoo/ggoo.eti"), read(&two, "ggoo/ggoo.eti"));
@@ -124,7 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_stays() {
+    fn game_that_the_catalogue_lacks_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = seed(dir.path(), &game("other"), &Catalog::of_games(BTreeMap::new())).unwrap_err();
+        assert_eq!(ErrorBody::from(&error).code, ErrorCode::FixtureUncatalogued);
+        assert!(!dir.path().join("other").exists());
+    }
+
+    #[test]
+    fn downloaded_game_stays_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("ggoo")).unwrap();
         fs::write(dir.path().join("ggoo/version.ini"), "20200202").unwrap();
@@ -133,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_written_over() {
+    fn existing_file_is_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let archive = dir.path().join("ggoo/ggoo.eti");
         fs::create_dir(dir.path().join("ggoo")).unwrap();
@@ -146,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_seed_is_completed() {
+    fn interrupted_creation_is_completed() {
         let dir = tempfile::tempdir().unwrap();
         seed(dir.path(), &game("ggoo"), &Catalog::Open).unwrap();
         let sentinel = dir.path().join("ggoo/version.ini");

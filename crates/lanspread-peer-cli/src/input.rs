@@ -1,39 +1,42 @@
-//! Lines from standard input, in bounded memory: what is longer than a line may be is skipped to its end.
+//! Lines of standard input in bounded memory. The rest of a line that is too long is skipped.
 
 use std::io;
 
 use lanspread_api::parse::LINE_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How much of a line that is too long is kept, so that its `id` can be read if it stands near the start.
+/// Bytes that are kept of a line that is too long, so that an `id` near its start can be read.
 const START_KEPT_BYTES: usize = 4096;
-/// Bytes that are read at once.
+/// Size of one read, in bytes.
 const READ_BYTES: usize = 64 << 10;
 
-/// What stood on a line.
+/// One line of input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum InputLine {
+    /// A whole line.
     Whole(Vec<u8>),
-    /// Only the start of it.
+    /// The start of a line that is too long.
     TooLong(Vec<u8>),
 }
 
-/// Cuts a stream into lines.
+/// Splits a stream into lines.
 #[derive(Debug)]
 pub struct LineReader<R> {
     from: R,
     buffer: Vec<u8>,
-    /// What is read and not yet cut: `buffer[at..]`.
+    /// Start of the bytes in `buffer` that are not split yet.
     at: usize,
     ended: bool,
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
+    /// Returns a reader of `from`.
     pub fn new(from: R) -> Self {
         Self { from, buffer: Vec::new(), at: 0, ended: false }
     }
 
-    /// The next line that is not blank, without its line feed; `None` at the end. A last line without a line feed counts.
+    /// Returns the next line that is not blank, without its line feed, or `None` at the end. The last line needs no
+    /// line feed.
     pub async fn next(&mut self) -> io::Result<Option<InputLine>> {
         let mut line = Vec::new();
         let mut too_long = false;
@@ -86,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives its bytes in pieces of a size.
+    /// Stream that gives its bytes in pieces of a fixed size.
     struct Pieces(Vec<u8>, usize);
 
     impl AsyncRead for Pieces {
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_cut_wherever_the_reads_fall() {
+    async fn lines_are_split_wherever_reads_end() {
         for piece in [1, 2, 3, 7, 1000] {
             let got = lines(b"one\n\n  \r\ntwo\r\nthree", piece).await;
             assert_eq!(got, [whole("one"), whole("two\r"), whole("three")], "pieces of {piece}");
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_longest_line_passes_and_one_byte_more_does_not() {
+    async fn longest_line_passes_and_one_byte_more_does_not() {
         let longest = "x".repeat(LINE_BYTES_MAX);
         let text = format!("{longest}\n{longest}y\nshort\n");
         for piece in [999, READ_BYTES, 10 * READ_BYTES] {
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ten_megabytes_are_skipped_in_little_memory() {
+    async fn long_line_is_skipped_in_little_memory() {
         let mut reader = LineReader::new(tokio::io::repeat(b'x').take(10_000_000).chain(&b"\n{}\n"[..]));
         assert!(
             matches!(reader.next().await.unwrap(), Some(InputLine::TooLong(s)) if s.capacity() <= 2 * START_KEPT_BYTES)
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_and_never_ends_is_told_of_at_the_end() {
+    async fn unterminated_long_line_is_reported_at_the_end() {
         let mut reader = LineReader::new(tokio::io::repeat(b'x').take(LINE_BYTES_MAX as u64 + 1));
         assert!(matches!(reader.next().await.unwrap(), Some(InputLine::TooLong(_))));
         assert_eq!(reader.next().await.unwrap(), None);

@@ -1,4 +1,6 @@
-//! Bounds of the harness: commands that wait, answers that nobody reads, the time for an orderly end.
+//! Bounds of this program: waiting commands, unread answers, and the time of an orderly end.
+//!
+//! `docs/limits.md` is generated from these constants and their doc comments.
 
 use std::time::Duration;
 

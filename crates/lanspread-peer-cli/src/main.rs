@@ -1,6 +1,6 @@
-//! `lanspread-peer-cli`: a peer for scripts. One JSON command per line of standard input, JSON lines on standard output.
+//! `lanspread-peer-cli`: a peer for scripts. It reads one JSON command per line and prints JSON lines.
 //!
-//! The contract is `lanspread-api`; this program only joins it to a process: flags, lines, signals, exit codes.
+//! `lanspread-api` defines the contract. This program connects it to a process: flags, lines, signals and exit codes.
 
 mod address;
 mod args;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         }
     };
     let exit = runtime.block_on(session::run(args));
-    // A thread may still be reading standard input; nobody waits for it.
+    // A thread may still be blocked in a read of standard input, so this does not wait for it.
     runtime.shutdown_background();
     ExitCode::from(exit.code())
 }

@@ -1,7 +1,7 @@
-//! One run: a peer, the commands that come in, the lines that go out, and an ordered end.
+//! One run: the peer, the incoming commands, the printed lines, and an orderly end.
 //!
-//! Commands are submitted in the order of their lines and answered when their answers are there; a slow one holds up no
-//! other. An event that precedes an answer inside the peer is printed before it. The answer to `shutdown` is the last
+//! Commands are submitted in the order of their lines. Each answer is printed when it comes, so a slow command delays
+//! no other. An event that the peer emits before an answer is printed before it. The answer to `shutdown` is the last
 //! line.
 
 use std::io;
@@ -9,9 +9,10 @@ use std::path::PathBuf;
 
 use lanspread_api::event::Event;
 use lanspread_api::reply::Empty;
-use lanspread_api::{ErrorBody, ErrorLine, ExitCode, Line, ReplyData, ResultLine, render};
+use lanspread_api::{ErrorBody, ErrorLine, ExitCode, Line, ReplyData, ResultLine};
 use lanspread_peer::catalog_choice::{self, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
+use lanspread_peer::contract::ToContract;
 use lanspread_peer::{EventStream, PeerConfig, PeerHandle, RunningPeer, Streamed, pass_phrase};
 use tokio::io::Stdout;
 use tokio::sync::mpsc;
@@ -29,11 +30,11 @@ use crate::limits::{CHUNKS_TOGETHER, LAST_COMMANDS_MAX, LAST_LINES_MAX, LINES_WA
 use crate::output::LineWriter;
 use crate::signals::Signals;
 
-/// Runs a peer until it is told to end, by `shutdown`, by the end of standard input, by a signal, or because nobody reads
-/// its output any more.
+/// Runs a peer until `shutdown`, the end of standard input or a signal, or until its output has no reader any more.
+/// Returns the exit code of the process.
 pub async fn run(args: Args) -> ExitCode {
     let mut out = LineWriter::new(tokio::io::stdout());
-    out.push(&Line::Event(render::contract(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))));
+    out.push(&Line::Event(Event::contract(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))));
     let mut signals = match Signals::catch() {
         Ok(signals) => signals,
         Err(error) => {
@@ -44,11 +45,11 @@ pub async fn run(args: Args) -> ExitCode {
     let state_dir = args.state_dir.clone();
     let _ours = match lanspread_peer::lock_state_dir(&state_dir) {
         Ok(lock) => lock,
-        Err(error) => return cannot_start(out, ErrorBody::from(&error)).await,
+        Err(error) => return cannot_start(out, error.to_contract()).await,
     };
     let started = tokio::select! {
         biased;
-        // A start that is cut off leaves what a crash would leave.
+        // An interrupted start leaves the same state as a crash.
         () = signals.next() => return ExitCode::Success,
         started = start(args) => started,
     };
@@ -62,7 +63,7 @@ async fn cannot_start(mut out: LineWriter<Stdout>, error: ErrorBody) -> ExitCode
     tracing::error!("{error}");
     let exit = error.exit();
     out.push(&Line::Error(ErrorLine { id: None, cmd: None, error }));
-    // Who reads nothing still gets the exit code.
+    // If nobody reads the output, the exit code still tells.
     let _ = out.flush().await;
     exit
 }
@@ -70,17 +71,17 @@ async fn cannot_start(mut out: LineWriter<Stdout>, error: ErrorBody) -> ExitCode
 async fn start(args: Args) -> Result<RunningPeer, ErrorBody> {
     let find = args.find();
     let wish = CatalogWish { file: args.catalog, key: args.catalog_key, none: args.no_catalog };
-    let catalog = catalog_choice::choose(&args.state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
+    let catalog = catalog_choice::choose(&args.state_dir, &wish).map_err(|e| e.to_contract())?;
     let party = match (args.party, &args.party_secret_file) {
         (Some(name), Some(path)) => {
-            let phrase = pass_phrase::load(path).map_err(|e| ErrorBody::from(&e))?;
-            Some(pass_phrase::join(name, phrase).map_err(|e| ErrorBody::from(&e))?)
+            let phrase = pass_phrase::load(path).map_err(|e| e.to_contract())?;
+            Some(pass_phrase::join(name, phrase).map_err(|e| e.to_contract())?)
         }
         _ => None,
     };
     if !args.fixtures.is_empty() {
-        // A folder in use is not touched: its owner would offer what is put into it.
-        let _ours = lanspread_peer::lock_games_dir(&args.games_dir).map_err(|e| ErrorBody::from(&e))?;
+        // A folder in use is not changed, because its owner would offer the new games.
+        let _ours = lanspread_peer::lock_games_dir(&args.games_dir).map_err(|e| e.to_contract())?;
         for game in &args.fixtures {
             fixture::seed(&args.games_dir, game, &catalog.catalog()).map_err(|e| ErrorBody::from(&e))?;
         }
@@ -98,7 +99,7 @@ async fn start(args: Args) -> Result<RunningPeer, ErrorBody> {
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
         find,
     };
-    lanspread_peer::start(config).await.map_err(|e| ErrorBody::from(&e))
+    lanspread_peer::start(config).await.map_err(|e| e.to_contract())
 }
 
 /// The output side of a run.
@@ -111,14 +112,14 @@ struct Session {
     ending: Ending,
 }
 
-/// Something to react to.
+/// Something that the session reacts to.
 enum Happening {
     Event(Streamed),
     Answer(Line),
-    /// No further commands come: the peer is to end.
+    /// No further commands come, so the peer ends.
     InputEnded(InputEnd),
     PeerEnded,
-    /// The time for an orderly end is over.
+    /// The time for an orderly end has passed.
     Overdue,
 }
 
@@ -137,7 +138,7 @@ async fn converse(
     let submitter = Submitter::new(handle.clone(), answer, state_dir.into());
     let submitting = tokio::spawn(submitter.run(backlog));
     let (to_end, asked) = (handle.clone(), ending.clone());
-    // Apart from the session, which may be waiting for somebody to read its output.
+    // Input is read in its own task, because the session may be blocked on an output that nobody reads.
     let reading = tokio::spawn(async move {
         let end = intake.read(LineReader::new(tokio::io::stdin())).await;
         asked.ask();
@@ -184,7 +185,7 @@ impl Session {
                 printed = self.print(printing) => printed,
             };
             if printed.is_err() {
-                // Nobody reads any more, so there is nothing left to run for.
+                // The reader of the output is gone, so the run has no purpose any more.
                 self.ending.ask();
                 tokio::spawn(shut_down_after(None, self.handle));
                 tokio::select! {
@@ -196,18 +197,16 @@ impl Session {
         }
         reading.abort();
         let (asked, in_time) = (self.ending.is_asked(), self.ended.is_finished());
-        // Whether anybody has read the last lines makes no difference to the end.
+        // The end does not depend on whether anybody reads the last lines.
         let _ = timeout(LAST_LINES_MAX, self.print_the_rest(input_end)).await;
         match (asked, in_time) {
             (true, true) => ExitCode::Success,
             (true, false) => {
-                tracing::error!(
-                    "the peer did not end in time; the next start makes good what is left undone"
-                );
+                tracing::error!("the peer did not stop in time; the next start recovers unfinished work");
                 ExitCode::Internal
             }
             (false, _) => {
-                tracing::error!("the peer ended by itself");
+                tracing::error!("the peer stopped unexpectedly");
                 ExitCode::Internal
             }
         }
@@ -224,8 +223,8 @@ impl Session {
         self.out.flush().await
     }
 
-    /// What is left to print once the peer has ended: every command that still waited is answered by then. Of a peer that
-    /// did not end in time, what is there.
+    /// Prints the rest once the peer has ended: by then every waiting command is answered. If the peer did not end in
+    /// time, prints the answers that are there.
     async fn print_the_rest(mut self, input: Option<InputEnd>) -> io::Result<()> {
         let in_time = self.ended.is_finished();
         loop {
@@ -241,18 +240,18 @@ impl Session {
         self.out.flush().await
     }
 
-    /// An answer, and before it whatever the peer emitted before it answered.
+    /// Adds an answer, after all events that the peer emitted before it.
     async fn push_answer(&mut self, line: &Line) -> io::Result<()> {
         self.push_ready_events().await?;
         self.out.push(line);
         Ok(())
     }
 
-    /// The events that are there now. Those that come meanwhile have to wait: a room that talks without pause must not
-    /// keep the session from its input.
+    /// Adds the events that are there now. Later ones wait, because a busy room must not keep the session from its
+    /// input.
     async fn push_ready_events(&mut self) -> io::Result<()> {
         for _ in 0..self.events.waiting() {
-            // Without a budget: an exhausted one would make a full stream look empty.
+            // Without tokio's task budget, because an exhausted budget would make a full stream look empty.
             let Some(event) = unconstrained(ready_event(&mut self.events)).await else { break };
             self.out.push(&event_line(&event));
             self.out.flush_if_large().await?;
@@ -267,12 +266,12 @@ enum Printing {
     Answer(Line),
 }
 
-/// Whether the event reports a chunk. These come in hundreds a second.
+/// Returns whether the event reports a chunk. There are hundreds of these a second.
 fn is_chunk(event: &Streamed) -> bool {
     matches!(event, Streamed::Event(lanspread_peer::event::Event::DownloadChunkFinished { .. }))
 }
 
-/// The next event, but none before this time.
+/// Returns the next event, but not before `quiet_until`.
 async fn next_after(quiet_until: Option<Instant>, events: &mut EventStream) -> Option<Streamed> {
     if let Some(until) = quiet_until {
         sleep_until(until).await;
@@ -280,7 +279,7 @@ async fn next_after(quiet_until: Option<Instant>, events: &mut EventStream) -> O
     events.next().await
 }
 
-/// The next event, if it is there already.
+/// Returns the next event if it is there already.
 async fn ready_event(events: &mut EventStream) -> Option<Streamed> {
     tokio::select! {
         biased;
@@ -290,14 +289,14 @@ async fn ready_event(events: &mut EventStream) -> Option<Streamed> {
 }
 
 fn event_line(event: &Streamed) -> Line {
-    let mut event = render::streamed(event);
+    let mut event = event.to_contract();
     if let Event::LocalPeerReady { addr, .. } = &mut event {
         *addr = reachable(*addr);
     }
     Line::Event(event)
 }
 
-/// The first signal asks for an ordered end, the second one does not ask.
+/// Ends the run in order on the first signal, and at once on the second.
 async fn end_on_signal(mut signals: Signals, handle: PeerHandle, ending: Ending) {
     signals.next().await;
     ending.ask();
@@ -306,11 +305,11 @@ async fn end_on_signal(mut signals: Signals, handle: PeerHandle, ending: Ending)
     std::process::exit(i32::from(ExitCode::Internal.code()));
 }
 
-/// Asks the peer to end, once it has got the commands before that.
+/// Shuts the peer down once it has received the commands before the end.
 async fn shut_down_after(submitting: Option<JoinHandle<()>>, handle: PeerHandle) {
     if let Some(submitting) = submitting {
         let _ = timeout(LAST_COMMANDS_MAX, submitting).await;
     }
-    // An error says that the peer is ending already.
+    // An error means that the peer is ending already.
     let _ = handle.command(Command::Shutdown).await;
 }

@@ -1,8 +1,10 @@
-//! Being asked to end by the system. Also as pid 1 of a container, which no signal ends that is not handled.
+//! Signals of the system that ask the process to end.
+//!
+//! They are caught explicitly, because a process with pid 1 in a container gets only signals that it handles.
 
 use std::io;
 
-/// Waits for Ctrl-C, SIGTERM or SIGHUP.
+/// Receiver of SIGINT (Ctrl-C), SIGTERM and SIGHUP.
 #[cfg(unix)]
 pub struct Signals {
     term: tokio::signal::unix::Signal,
@@ -12,7 +14,7 @@ pub struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// From now on these signals no longer end the process by themselves.
+    /// Catches the signals. From then on they no longer end the process by themselves.
     pub fn catch() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
@@ -22,6 +24,7 @@ impl Signals {
         })
     }
 
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
@@ -31,7 +34,7 @@ impl Signals {
     }
 }
 
-/// Waits for Ctrl-C, Ctrl-Break or the closing of the console.
+/// Receiver of Ctrl-C, Ctrl-Break and the closing of the console.
 #[cfg(windows)]
 pub struct Signals {
     ctrl_c: tokio::signal::windows::CtrlC,
@@ -41,12 +44,13 @@ pub struct Signals {
 
 #[cfg(windows)]
 impl Signals {
-    /// From now on these events no longer end the process by themselves.
+    /// Catches these events. From then on they no longer end the process by themselves.
     pub fn catch() -> io::Result<Self> {
         use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close};
         Ok(Self { ctrl_c: ctrl_c()?, ctrl_break: ctrl_break()?, close: ctrl_close()? })
     }
 
+    /// Waits for the next event.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.ctrl_c.recv() => {}

@@ -1,4 +1,5 @@
-//! What a serving peer needs for a full room: two hundred peers connected, each with chunks on the way.
+//! Memory of a serving peer in a full room: two hundred connected peers with chunks on the way, or with full
+//! libraries.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -21,13 +22,13 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const PEERS: usize = 200;
-/// Requests of each peer: all that one may have waiting at one source.
+/// Requests of each peer: as many as may wait at one source.
 const REQUESTS: u64 = REQUESTS_PER_SOURCE_MAX as u64;
-/// The bound that ARCHITECTURE.md states for a serving peer with this room, in KiB.
+/// The bound that docs/memory.md states for a serving peer with this room, in KiB.
 const BOUND_KIB: u64 = 64 << 10;
 
 #[test]
-fn two_hundred_peers_fit_into_the_stated_memory() {
+fn two_hundred_receivers_fit_into_64_mib() {
     let root = tempfile::tempdir().unwrap();
     let mut server = Server::start(root.path());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -53,11 +54,11 @@ fn two_hundred_peers_fit_into_the_stated_memory() {
     server.stop();
 }
 
-/// What 200 identities announce that share no game, each as much as the protocol allows.
+/// Bound with 200 identities that share no game and announce as many as the protocol allows, in KiB.
 const OFFERS_BOUND_KIB: u64 = 64 << 10;
 
 #[test]
-fn libraries_of_two_hundred_strangers_fit_into_the_stated_memory() {
+fn two_hundred_full_libraries_fit_into_64_mib() {
     let root = tempfile::tempdir().unwrap();
     let mut server = Server::start(root.path());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -112,7 +113,7 @@ impl Server {
         wait_for("local-library-changed", &|line| {
             line["games"].as_array().is_some_and(|games| games.len() == 1)
         });
-        // The rest is read so that the peer is never stopped by a full pipe.
+        // The rest of the output is read so that a full pipe never blocks the peer.
         std::thread::spawn(move || lines.for_each(drop));
         let text = |key: &str| ready[key].as_str().unwrap().to_owned();
         Self { process, peer: text("peer_id").parse().unwrap(), addr: text("addr").parse().unwrap() }
@@ -132,7 +133,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Already ended when all went well.
+        // After a successful test the process has already ended.
         let _ = self.process.kill();
     }
 }
@@ -176,7 +177,7 @@ impl Guest {
         Self { endpoint, server, addr, conn, content, events, payloads }
     }
 
-    /// Announces as many games as it may, with the longest names there are, that nobody else has.
+    /// Announces as many games as the protocol allows, with the longest possible names, that no other peer has.
     fn announce(&self, guest: usize) {
         let offer = |n: usize| GameOffer {
             game: GameId::new(format!("{guest:03}-{n:060}")).unwrap(),
@@ -193,7 +194,7 @@ impl Guest {
             let update = LibraryUpdate { revision: 1, base: 0, more, games, removed: Vec::new() };
             self.endpoint.send(self.conn, &Message::Library(update));
         }
-        // The answer comes when all of that was looked at.
+        // The answer to this ping comes once the server has handled the whole library.
         self.endpoint.send(self.conn, &Message::Ping { nonce: 1 });
     }
 
@@ -219,7 +220,7 @@ impl Guest {
         }
     }
 
-    /// Every request ends: with its chunk, or turned away because there is a crowd.
+    /// Waits until every request has ended: with its chunk, or with a refusal because the server is crowded.
     async fn take_all(&mut self) {
         let mut ended = 0;
         while ended < REQUESTS {

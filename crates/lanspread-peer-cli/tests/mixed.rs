@@ -1,8 +1,8 @@
-//! A mixed party: a peer built for Windows (under Wine) and one built for this system fetch each other's games, install
-//! them, and have the same bytes afterwards.
+//! A mixed party: a peer built for Windows (under Wine) and a native one download each other's games, install them,
+//! and end up with the same bytes.
 //!
-//! Needs the other program: `tools/windows.sh mixed` builds it, says where it is, and runs this. Without it the test is
-//! shown as left out, with the reason.
+//! `tools/windows.sh mixed` builds the Windows program and runs this test with its path. Without that program the
+//! test is listed as ignored, with the reason.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
-/// The peer for Windows.
+/// Environment variable with the path of the Windows program.
 const VARIABLE: &str = "LANSPREAD_WINDOWS_PEER";
-/// Nothing here takes longer, unless it hangs.
+/// Longest time that a step may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
@@ -49,7 +49,7 @@ fn exchange(program: &Path) {
     write_game(&there.join("games/windows-made"), "\r\n");
 
     let mut ours = Peer::start(Command::new(env!("CARGO_BIN_EXE_lanspread-peer-cli")), &here, &text(&here));
-    // Under Wine the whole of this system is drive Z.
+    // Under Wine drive Z is the root of this system.
     let mut wine = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/windows.sh"));
     wine.arg("wine").arg(program);
     let mut theirs = Peer::start(wine, &there, &format!("Z:{}", text(&there).replace('/', r"\")));
@@ -67,7 +67,7 @@ fn exchange(program: &Path) {
         assert_eq!(shared(&here, game), shared(&there, game), "{game}");
     }
 
-    // Both install what the other one has installed, and take it out again.
+    // Each peer installs the game that the other one has installed, and both uninstall again.
     for (peer, game) in [(&mut ours, "bf1942"), (&mut theirs, "cnctw")] {
         peer.ask(&json!({"cmd": "install", "game_id": game}));
         peer.event("install-finished", game);
@@ -96,7 +96,7 @@ fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Files of odd sizes, names and line endings.
+/// Writes a game with files of odd sizes, names and line endings.
 fn write_game(folder: &Path, line_end: &str) {
     const CHUNK: usize = lanspread_types::limits::CHUNK_BYTES_MIN as usize;
     let noise = |bytes: usize| (0..bytes).map(|i| (i * i / 251) as u8).collect::<Vec<u8>>();
@@ -128,7 +128,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Every file below a folder, with its content.
+/// Returns every file below a folder, with its content.
 fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
@@ -143,7 +143,7 @@ fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// What a peer has of a game without its installation.
+/// Returns a peer's files of a game without those that are installed.
 fn shared(peer: &Path, game: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = tree(&peer.join("games").join(game));
     files.retain(|path, _| !path.starts_with("local"));
@@ -160,7 +160,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// Starts a peer and waits until it is ready; `spelled` is its folder in the program's own words.
+    /// Starts a peer and waits until it is ready. `spelled` is its folder as the program spells it.
     fn start(mut command: Command, folder: &Path, spelled: &str) -> Self {
         let name = folder.file_name().unwrap();
         command.args(["--listen", "127.0.0.1:0", "--name"]).arg(name);
@@ -169,7 +169,7 @@ impl Peer {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (to, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        // Ends with the program, or with the test.
+        // The thread ends with the program or with the test.
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
                 let Ok(line) = serde_json::from_str(&line) else { return };
@@ -216,7 +216,7 @@ impl Peer {
         self.wait(&format!("{event} {game}"), |line| line["event"] == event && line["game_id"] == game);
     }
 
-    /// Waits until somebody offers the game.
+    /// Waits until another peer offers the game.
     fn offered(&mut self, game: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -239,7 +239,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Already ended when all went well.
+        // After a successful test the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,13 +1,14 @@
-//! The date, as far as the system's clock can be believed.
+//! Today's date, if the system's clock is plausible.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lanspread_core::trust::CalendarDate;
 
-/// A clock before 2025-01-01 is wrong, since this program is younger: its battery is empty, or nobody has set it.
+/// Earliest plausible time, counted from the Unix epoch: 2025-01-01, since this program is younger. A clock before it
+/// has an empty battery or was never set.
 pub const CLOCK_MIN: Duration = Duration::from_secs(1_735_689_600);
 
-/// Today's date; `None` while the clock is certainly wrong.
+/// Returns today's date (UTC), or `None` while the clock is certainly wrong.
 pub fn today() -> Option<CalendarDate> {
     date_at(SystemTime::now())
 }
@@ -22,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_certainly_wrong_gives_no_date() {
+    fn implausible_clock_gives_no_date() {
         assert_eq!(date_at(UNIX_EPOCH), None);
         assert_eq!(date_at(UNIX_EPOCH + CLOCK_MIN).map(CalendarDate::stamp), Some(20_250_101));
     }

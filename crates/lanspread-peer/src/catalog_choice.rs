@@ -1,7 +1,7 @@
-//! By which catalogue a peer goes: what it is told at its start, and what it was told once before.
+//! Choice of the catalogue at a peer's start, from the owner's wish and from what the state folder remembers.
 //!
-//! Who trusts an organiser's key trusts it until told otherwise: the key and the newest catalogue of it are kept in the
-//! state folder.
+//! Trust in an organiser's key lasts until the owner ends it: the key and the newest catalogue signed by it are kept in
+//! the state folder. Catalogues that arrive from other peers are the node's concern; this module only keeps them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,31 +12,33 @@ use lanspread_core::catalog_sync::{DECLINED_KEYS_MAX, TrustedCatalog};
 use lanspread_types::CatalogKey;
 
 use crate::catalog_file::{self, CatalogError};
-use crate::{signed_catalog, whole_file};
+use crate::{atomic_file, signed_catalog};
 
-/// The newest signed catalogue, in the state folder.
+/// File in the state folder with the newest signed catalogue.
 const KEPT_FILE: &str = "catalogue.toml";
-/// The trusted key, in the state folder.
+/// File in the state folder with the trusted key.
 const KEY_FILE: &str = "catalogue.key";
 
-/// Keys that the owner declined, in the state folder, one a line.
+/// File in the state folder with the keys that the owner declined, one per line.
 const DECLINED_FILE: &str = "catalogue.declined";
 
-/// What the owner says at the start.
+/// The owner's wish at a start. The default keeps what was chosen before.
 #[derive(Debug, Clone, Default)]
 pub struct CatalogWish {
+    /// Catalogue file to use, with or without a signature.
     pub file: Option<PathBuf>,
+    /// Organiser to trust. A `file` must be signed by this key.
     pub key: Option<CatalogKey>,
-    /// Go without, and forget the organiser.
+    /// Use no catalogue, and forget the trusted organiser. Wins over the other fields.
     pub none: bool,
 }
 
-/// What is gone by.
+/// The catalogue that a peer uses.
 #[derive(Debug, Clone)]
 pub enum CatalogChoice {
-    /// Open, or an unsigned list.
+    /// No catalogue, or an unsigned file.
     Plain(Catalog),
-    /// An organiser's, as far as it is here.
+    /// The catalogue of a trusted organiser, which may still have to arrive.
     Trusted(TrustedCatalog),
 }
 
@@ -47,7 +49,7 @@ impl From<Catalog> for CatalogChoice {
 }
 
 impl CatalogChoice {
-    /// The list itself.
+    /// Returns the list of games. It is empty while an organiser's catalogue has not arrived.
     pub fn catalog(&self) -> Catalog {
         match self {
             Self::Plain(catalog) => catalog.clone(),
@@ -58,7 +60,9 @@ impl CatalogChoice {
     }
 }
 
-/// Decides. A signed file makes its key trusted; a file without a signature is gone by as long as it is given.
+/// Chooses the catalogue, and keeps the choice for the next start. A signed file makes its key trusted; an unsigned
+/// file counts only for this start. Fails if a file cannot be read or written, or if the given file is not signed by
+/// the given key.
 pub fn choose(state_dir: &Path, wish: &CatalogWish) -> Result<CatalogChoice, CatalogError> {
     if wish.none {
         forget(state_dir)?;
@@ -93,12 +97,13 @@ pub fn choose(state_dir: &Path, wish: &CatalogWish) -> Result<CatalogChoice, Cat
     Ok(CatalogChoice::Trusted(TrustedCatalog { key, held }))
 }
 
-/// Keeps the newest catalogue for the next start.
+/// Keeps a signed catalogue for the next start, in place of an older one.
 pub fn keep(state_dir: &Path, catalog: &SignedCatalog) -> Result<(), CatalogError> {
     write(&state_dir.join(KEPT_FILE), &catalog.bytes)
 }
 
-/// Keeps whose catalogue is trusted. A catalogue of another organiser goes, and so does the word that this one was declined.
+/// Keeps the trusted organiser's key for the next start, and forgets that this key was declined. A kept catalogue of
+/// another organiser no longer counts.
 pub fn keep_organiser(state_dir: &Path, key: CatalogKey) -> Result<(), CatalogError> {
     let mut declined = declined(state_dir);
     if declined.remove(&key) {
@@ -107,14 +112,14 @@ pub fn keep_organiser(state_dir: &Path, key: CatalogKey) -> Result<(), CatalogEr
     keep_key(state_dir, key)
 }
 
-/// Whom the owner does not want to be asked about again. A line that is no key counts for nothing.
+/// Returns the keys that the owner does not want to be asked about again. Ignores lines that are not keys.
 pub fn declined(state_dir: &Path) -> BTreeSet<CatalogKey> {
     let bytes = catalog_file::read(&state_dir.join(DECLINED_FILE)).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).into_owned();
     text.lines().filter_map(|line| line.trim().parse().ok()).take(DECLINED_KEYS_MAX).collect()
 }
 
-/// Keeps whom the owner does not want to be asked about again.
+/// Keeps the keys that the owner does not want to be asked about again.
 pub fn keep_declined(state_dir: &Path, declined: &BTreeSet<CatalogKey>) -> Result<(), CatalogError> {
     let lines: String = declined.iter().map(|key| format!("{key}\n")).collect();
     write(&state_dir.join(DECLINED_FILE), lines.as_bytes())
@@ -127,9 +132,10 @@ fn keep_key(state_dir: &Path, key: CatalogKey) -> Result<(), CatalogError> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), CatalogError> {
-    whole_file::write(path, bytes).map_err(|source| CatalogError::Write { path: path.to_owned(), source })
+    atomic_file::write(path, bytes).map_err(|source| CatalogError::Write { path: path.to_owned(), source })
 }
 
+/// Forgets the trusted key and the kept catalogue.
 fn forget(state_dir: &Path) -> Result<(), CatalogError> {
     for name in [KEY_FILE, KEPT_FILE] {
         let path = state_dir.join(name);
@@ -153,7 +159,7 @@ fn kept_key(state_dir: &Path) -> Option<CatalogKey> {
     std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
 }
 
-/// What was kept, if it is by this key and undamaged; otherwise the room is going to bring it again.
+/// Returns the kept catalogue if it is undamaged and signed by this key. Otherwise a peer will send it again.
 fn kept_catalog(state_dir: &Path, key: CatalogKey) -> Option<Arc<SignedCatalog>> {
     let kept = signed_catalog::load(&state_dir.join(KEPT_FILE)).ok()?;
     (kept.key == key).then_some(kept)
@@ -204,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_told_once_needs_not_be_told_again() {
+    fn choice_is_kept_until_it_is_revoked() {
         let desk = Desk::new();
         assert_eq!(desk.serial(None, None), None, "open from the start");
         assert_eq!(desk.serial(Some(desk.edition(3)), None), Some(3));
@@ -217,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_alone_waits_for_the_catalogue() {
+    fn key_without_catalogue_lists_no_games() {
         let desk = Desk::new();
         assert_eq!(desk.serial(None, Some(desk.key.public())), Some(0));
         assert_eq!(desk.serial(None, None), Some(0));
@@ -252,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_keep_is_as_good_as_none() {
+    fn damaged_kept_catalogue_is_ignored() {
         let desk = Desk::new();
         desk.serial(Some(desk.edition(3)), None);
         std::fs::write(desk.state().join(KEPT_FILE), "garbage").unwrap();

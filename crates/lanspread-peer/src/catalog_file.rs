@@ -1,13 +1,15 @@
-//! The catalogue as a TOML file; the format is explained in `docs/catalogue.md`.
+//! The catalogue as a TOML file: reading, checking and writing. Signatures are checked in `signed_catalog`.
+//!
+//! An unknown field is an error, so that a typing mistake cannot remove a pin. `docs/catalogue.md` explains the format:
 //!
 //! ```toml
 //! title = "Friday"                  # optional
-//! serial = 3                        # the edition; needed if it is to be signed
+//! serial = 3                        # the edition; required for a signature
 //!
 //! [[game]]
 //! id = "ggoo"
 //! version = "20250101"
-//! title = "Great Game of Old"       # this and what follows is optional
+//! title = "Great Game of Old"       # optional, like every field below
 //! content = "cb4d…"                 # pins the content id, 64 hexadecimal digits
 //! players = "2-16"
 //! genre = "shooter"
@@ -28,63 +30,85 @@ use lanspread_types::limits::{CATALOG_BYTES_MAX, GAMES_PER_PEER_MAX};
 use lanspread_types::{ContentId, GameId, GameVersion};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog_group::{GroupText, to_groups};
+use crate::catalog_group::{GroupText, one_line, to_groups};
 
+/// Longest title or genre, in characters.
 const TEXT_CHARS_MAX: usize = 200;
+/// Longest start command, in characters.
 const START_CHARS_MAX: usize = 512;
-/// Longest cover, as text: a picture of some 48 KiB.
+/// Longest cover, in characters of its text: a picture of some 48 KiB.
 const COVER_CHARS_MAX: usize = 64 << 10;
 
+/// Why a catalogue, or a key for one, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
+    /// A file cannot be read.
     #[error("cannot read the catalogue {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
+    /// A file is too large for a catalogue.
     #[error("the catalogue {path} is larger than {CATALOG_BYTES_MAX} bytes")]
     TooLarge { path: PathBuf },
+    /// A file is not a catalogue, breaks a bound, or has a wrong signature.
     #[error("the catalogue {path} is not valid: {reason}")]
     Invalid { path: PathBuf, reason: String },
+    /// The file has no signature, or one by another key than the owner trusts.
     #[error("the catalogue {path} is not signed by the key {key}: {reason}")]
     NotSigned { path: PathBuf, key: String, reason: String },
+    /// A file cannot be written.
     #[error("cannot write {path}: {source}")]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("{path} holds no key of a catalogue: {reason}")]
+    /// An organiser's key file holds no key, or no key can be made.
+    #[error("{path} is not a catalogue key: {reason}")]
     Key { path: PathBuf, reason: String },
 }
 
-/// A catalogue as it is written.
+/// A catalogue as it stands in its file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogText {
+    /// Name of the catalogue, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// Edition, at least 1; the higher one is the newer one. A signature requires it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<u64>,
+    /// Games of the party.
     #[serde(default)]
     pub game: Vec<GameText>,
+    /// Named networks of a room with several switches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub group: Vec<GroupText>,
 }
 
+/// A game as it stands in a catalogue file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GameText {
+    /// Id of the game, which is the name of its folder.
     pub id: GameId,
+    /// Version that counts.
     pub version: GameVersion,
+    /// Name for people; one line of at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// Content id, 64 hexadecimal digits, which pins the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// Number of players, such as `4` or `2-16`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub players: Option<String>,
+    /// Kind of game; one line of at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub genre: Option<String>,
+    /// Picture as a `data:` URL, or `blake3:` and the hash of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cover: Option<String>,
+    /// Command that starts the game, below its `local/`; one line of at most 512 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
 }
 
-/// Reads a file, as far as a catalogue may reach.
+/// Reads a whole file. Fails if it is larger than a catalogue may be.
 pub fn read(path: &Path) -> Result<Vec<u8>, CatalogError> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
@@ -96,21 +120,22 @@ pub fn read(path: &Path) -> Result<Vec<u8>, CatalogError> {
     Ok(bytes)
 }
 
-/// Reads a catalogue file, whoever wrote it: a signature is not looked at.
+/// Reads a catalogue file. Does not check its signature.
 pub fn load(path: &Path) -> Result<Catalog, CatalogError> {
     let bytes = read(path)?;
     let parsed = parse(&bytes).and_then(|text| text.to_catalog());
     parsed.map_err(|reason| CatalogError::Invalid { path: path.to_owned(), reason })
 }
 
-/// Reads the text; nothing in it is checked but its form.
+/// Parses the text of a catalogue. Checks only its form; [`CatalogText::to_catalog`] checks the bounds. The error
+/// says why.
 pub fn parse(bytes: &[u8]) -> Result<CatalogText, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     toml::from_str(text).map_err(|e| e.to_string())
 }
 
 impl CatalogText {
-    /// The list that a peer goes by.
+    /// Checks the bounds and returns the list that a peer uses. The error says which entry is wrong.
     pub fn to_catalog(&self) -> Result<Catalog, String> {
         bounded("title", &self.title, TEXT_CHARS_MAX)?;
         if self.game.len() > GAMES_PER_PEER_MAX {
@@ -126,7 +151,7 @@ impl CatalogText {
         Ok(Catalog::Listed { games, groups: to_groups(&self.group)? })
     }
 
-    /// The same, written anew: always the same bytes for the same content.
+    /// Writes the catalogue as TOML: the same bytes for the same content.
     pub fn to_toml(&self) -> Result<String, String> {
         toml::to_string(self).map_err(|e| e.to_string())
     }
@@ -149,20 +174,12 @@ impl GameText {
     }
 }
 
+/// Checks an optional text with [`one_line`].
 fn bounded(what: &str, text: &Option<String>, max: usize) -> Result<(), String> {
     text.as_deref().map_or(Ok(()), |text| one_line(what, text, max))
 }
 
-/// Checks that a text is one line of visible characters.
-pub(crate) fn one_line(what: &str, text: &str, max: usize) -> Result<(), String> {
-    if text.is_empty() || text.chars().count() > max || lanspread_types::name::first_invisible(text).is_some()
-    {
-        return Err(format!("{what} is one line of 1 to {max} visible characters"));
-    }
-    Ok(())
-}
-
-/// `4` or `2-16`.
+/// Parses a number of players, such as `4` or `2-16`.
 fn players(text: &str) -> Result<(u16, u16), String> {
     let number = |text: &str| text.parse::<u16>().ok().filter(|&n| n > 0);
     let range = match text.split_once('-') {
@@ -174,7 +191,7 @@ fn players(text: &str) -> Result<(u16, u16), String> {
         .ok_or_else(|| "players is a number or a range, such as 2-16".to_owned())
 }
 
-/// A picture that cannot be anything else, or the hash of one.
+/// Checks a cover: an embedded picture, in a format that cannot contain a script, or the hash of a picture.
 fn cover(text: &str) -> Result<String, String> {
     let is_base64 = |data: &str| {
         let digits = data.trim_end_matches('=');
@@ -215,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let twice = "[[game]]\nid='a'\nversion='20250101'\n[[game]]\nid='a'\nversion='20250102'";
         let with = |line: &str| format!("[[game]]\nid='a'\nversion='20250101'\n{line}");
         let bad_cover = |cover: &str| (with(&format!("cover='{cover}'")), "cover is");
@@ -241,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_the_same() {
+    fn written_catalogue_reads_the_same() {
         let text = "title = 'Friday'\nserial = 3\n[[game]]\nid='b'\nversion='20250101'\ncontent='".to_owned()
             + &"ab".repeat(32)
             + "'\n[[game]]\nid='a'\nversion='20250102'\nplayers='4'\n[[group]]\nname='Row A'\ncidrs=['10.1.0.0/24', '2001:db8::/48']\n";

@@ -1,4 +1,5 @@
-//! The groups of a catalogue: names for the networks of a room with several switches.
+//! Groups in a catalogue: names for the networks of a room with several switches. What a group does is the core's
+//! concern.
 //!
 //! ```toml
 //! [[group]]
@@ -13,17 +14,17 @@ use lanspread_core::groups::Groups;
 use lanspread_types::limits::GROUP_NAME_CHARS_MAX;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog_file::one_line;
-
-/// A group as it is written.
+/// A group as it stands in a catalogue file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupText {
+    /// Name for people; one line of at most 32 characters, unique in the catalogue.
     pub name: String,
+    /// Networks of the group, at least one. No two groups share a network.
     pub cidrs: Vec<Cidr>,
 }
 
-/// A network as `ADDRESS/PREFIX`, without host bits. One of IPv4-mapped addresses becomes their IPv4 network.
+/// A network as `ADDRESS/PREFIX`, without host bits. A network of IPv4-mapped addresses becomes the IPv4 network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cidr(pub IpNet);
@@ -53,13 +54,22 @@ impl From<Cidr> for String {
     }
 }
 
-/// Checks the groups of a catalogue.
+/// Checks the groups of a catalogue and returns them. The error says which group is wrong.
 pub(crate) fn to_groups(groups: &[GroupText]) -> Result<Groups, String> {
     for group in groups {
         one_line("the name of a group", &group.name, GROUP_NAME_CHARS_MAX)?;
     }
     let networks = |group: &GroupText| group.cidrs.iter().map(|cidr| cidr.0).collect();
     Groups::new(groups.iter().map(|group| (group.name.clone(), networks(group)))).map_err(|e| e.to_string())
+}
+
+/// Checks that a text is one line of 1 to `max` visible characters.
+pub(crate) fn one_line(what: &str, text: &str, max: usize) -> Result<(), String> {
+    if text.is_empty() || text.chars().count() > max || lanspread_types::name::first_invisible(text).is_some()
+    {
+        return Err(format!("{what} is one line of 1 to {max} visible characters"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -97,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_networks_are_told_with_their_line() {
+    fn mistakes_in_networks_name_their_line() {
         for (cidr, part) in [
             ("'10.1.0.0/33'", "is no network"),
             ("'10.1.0.0'", "is no network"),
@@ -110,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_groups_are_told() {
+    fn mistakes_in_groups_are_reported() {
         let named = |name: &str| format!("[[group]]\nname='{name}'\ncidrs=['10.2.0.0/24']\n");
         for (text, part) in [
             (row_a("'10.1.0.0/24'") + &row_a("'10.2.0.0/24'"), "the group Row A is listed twice"),

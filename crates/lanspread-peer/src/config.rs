@@ -1,4 +1,4 @@
-//! What a peer is started with.
+//! Settings that a peer is started with.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,46 +8,49 @@ use lanspread_types::{CatalogKey, Party, PeerName};
 
 use crate::catalog_choice::CatalogChoice;
 
+/// Settings of a peer.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
-    /// The library: one folder for each game.
+    /// Games folder: the library, one folder for each game. Must exist.
     pub games_dir: PathBuf,
-    /// Identity key and settings.
+    /// State folder: identity key, catalogue, remembered peers. Made if it does not exist.
     pub state_dir: PathBuf,
     /// Address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Take any free port if the asked-for one is in use.
+    /// Take any free port if the wanted one is in use.
     pub port_fallback: bool,
-    /// What other peers show; the host's name when `None`.
+    /// Name that other peers show; `None` takes the computer's name.
     pub name: Option<PeerName>,
+    /// Catalogue to use.
     pub catalog: CatalogChoice,
-    /// The organiser that the invitation names with which this peer came: suggested, not trusted.
+    /// Organiser named by the invitation that brought the program here: suggested to the owner, not trusted.
     pub invited: Option<CatalogKey>,
-    /// Fetch what others ask everybody to fetch.
+    /// Grant wishes: download what a peer asks everybody to download, if the catalogue pins its content.
     pub accept_wants: bool,
-    /// The closed party that this peer belongs to; without one it meets everybody who is open, too.
+    /// Closed party that this peer belongs to. `None` for an open peer, which meets other open peers.
     pub party: Option<Party>,
-    /// Limits from the start; they can be changed while the peer runs.
+    /// Rate limits at the start. They can be changed while the peer runs.
     pub limits: RateLimits,
-    /// How others are found, beyond typed addresses.
+    /// How the peer finds other peers, beyond typed addresses.
     pub find: Find,
 }
 
-/// How a peer finds others by itself.
+/// Means by which a peer finds other peers by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Find {
     /// Announce and listen by multicast DNS.
     pub mdns: bool,
     /// Announce and listen by UDP broadcast.
     pub broadcast: bool,
-    /// Introduce peers to each other, and dial those who are introduced.
+    /// Introduce peers to each other, and dial peers that were introduced.
     pub introductions: bool,
-    /// Keep in the state folder who was here, and try them first at the next start.
+    /// Keep the peers of this party in the state folder, and dial them at the next start.
     pub remembered: bool,
 }
 
 impl Find {
+    /// All means.
     pub const EVERYBODY: Self = Self { mdns: true, broadcast: true, introductions: true, remembered: true };
-    /// Only typed addresses.
+    /// No means: only typed addresses.
     pub const NOBODY: Self = Self { mdns: false, broadcast: false, introductions: false, remembered: false };
 }

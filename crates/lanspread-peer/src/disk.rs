@@ -1,6 +1,7 @@
-//! The disk's jobs: each runs on a blocking thread and ends with one report to the loop.
+//! Disk jobs: each runs on a blocking thread and ends with one report to the loop.
 //!
-//! Owns which jobs run and how they are cancelled. What a job means is the store's concern.
+//! Owns which jobs run, how they are cancelled, and when the library is scanned. What a job does to files is the
+//! store's concern. A scan that ran beside a job that changes game folders is never reported; it is done again.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,30 +11,32 @@ use std::time::{Duration, Instant};
 
 use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, Input, Scan};
 use lanspread_core::trust::Origin;
-use lanspread_store::{Cancel, Passed, RarUnpacker, Spool, Store, Watch};
+use lanspread_store::{Cancel, RarUnpacker, ReleasedChunks, Spool, Store, Watch};
 use lanspread_types::{ContentId, GameContent, GameId, failpoint};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::upkeep;
 
-/// Progress of hashing and unpacking is told at most this often.
+/// Shortest time between two reports of a job's progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Where jobs report to.
+/// Channel by which jobs report to the loop.
 pub(crate) type Reports = mpsc::UnboundedSender<Input>;
 
-/// Runs the disk's jobs.
+/// Runner of disk jobs.
 #[derive(Debug)]
 pub(crate) struct Disk {
     store: Arc<Store>,
     reports: Reports,
     tasks: TaskTracker,
-    /// Tokens of the jobs that can be cancelled.
+    /// Cancellation token of each game's latest cancellable job.
     cancels: HashMap<GameId, Cancel>,
+    /// Cancellation token of all jobs that hash.
     index_cancel: Cancel,
     scans: Arc<Scans>,
-    /// Replaced together with the folder; what a late thread of the old folder puts in goes with it.
+    /// Watch of the games folder. The whole slot is replaced with the folder, so that a late thread of the old folder
+    /// cannot put its watch into the new slot.
     watch: Arc<Mutex<Option<Watch>>>,
 }
 
@@ -41,12 +44,14 @@ pub(crate) struct Disk {
 #[derive(Debug, Default)]
 struct Scans {
     running: AtomicBool,
+    /// A scan was requested and has not begun.
     again: AtomicBool,
-    /// Counts the changes made by jobs; a scan that one of them ran into is not to be trusted.
+    /// Number of jobs that have changed game folders. A scan during which it changed is not reported.
     changes: AtomicU64,
 }
 
 impl Disk {
+    /// Starts to watch the folder of `store`. Must be called within a tokio runtime.
     pub fn new(store: Arc<Store>, reports: Reports) -> Self {
         let mut disk = Self {
             store,
@@ -61,16 +66,17 @@ impl Disk {
         disk
     }
 
+    /// Returns the store of the current games folder.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
     }
 
-    /// Runs `work` on a blocking thread that the end of the peer waits for.
+    /// Runs `work` on a blocking thread, which [`Self::finish`] waits for.
     pub fn spawn(&self, work: impl FnOnce() + Send + 'static) {
         self.tasks.spawn_blocking(work);
     }
 
-    /// Waits for all jobs; those that can be are cancelled.
+    /// Cancels the jobs that can be cancelled, and waits for all jobs.
     pub async fn finish(mut self) {
         self.watch = Arc::default();
         self.index_cancel.cancel();
@@ -79,6 +85,7 @@ impl Disk {
         self.tasks.wait().await;
     }
 
+    /// Starts a job. It ends with one report, except for jobs that are done at once.
     pub fn start(&mut self, job: DiskJob) {
         match job {
             DiskJob::Scan => self.scan(),
@@ -140,7 +147,7 @@ impl Disk {
         }
     }
 
-    /// A token for the job that now runs on a game.
+    /// Makes the cancellation token of a game's new job.
     fn cancellable(&mut self, game: &GameId) -> Cancel {
         let cancel = Cancel::new();
         self.cancels.insert(game.clone(), cancel.clone());
@@ -180,7 +187,8 @@ impl Disk {
         });
     }
 
-    /// What is unpacked ahead stands in the store before the job begins, so that no commit and no cancel overtakes it.
+    /// Unpacks a download while it arrives. The store knows of this before the job begins, so that no commit and no
+    /// cancellation can overtake it.
     fn unpack_ahead(&mut self, content: &GameContent) {
         let game = content.manifest().game().clone();
         let cancel = Cancel::new();
@@ -209,7 +217,8 @@ impl Disk {
         });
     }
 
-    /// Opening another folder is quick, and nothing else may run on the disk meanwhile, so it is done in place.
+    /// Opens another games folder. This is quick, and no other job may run meanwhile, so it happens on the loop's
+    /// thread.
     fn change_games_dir(&mut self, path: PathBuf) {
         let result = match Store::open(&path) {
             Ok(store) => {
@@ -225,9 +234,9 @@ impl Disk {
         report(&self.reports, DiskReport::GamesDirChanged { result });
     }
 
-    /// Asks for scans whenever the folder changes, and for one when that begins, for what changed until then. Where
-    /// watching is impossible (a network drive), the slow regular scan has to do. Setting up a watch for each of a
-    /// thousand games takes a while, so nothing waits for it.
+    /// Watches the games folder and requests a scan at each change, and one at the start of the watch for earlier
+    /// changes. Where watching is impossible (a network drive), only the regular scans see changes. Setting up a watch
+    /// for each of a thousand games takes a while, so it happens on a thread of its own.
     fn watch(&mut self) {
         self.watch = Arc::default();
         let (scanner, slot, store) = (self.scanner(), self.watch.clone(), self.store.clone());
@@ -239,13 +248,13 @@ impl Disk {
                     scanner.request();
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the games folder cannot be watched; changes are seen late");
+                    tracing::warn!(%error, "cannot watch the games folder; changes are noticed only by the regular scan");
                 }
             }
         });
     }
 
-    /// Scans the library; while a scan runs, asks for another one after it.
+    /// Scans the library, or requests another scan if one is running.
     pub fn scan(&self) {
         self.scanner().request();
     }
@@ -260,6 +269,7 @@ impl Disk {
         }
     }
 
+    /// Runs a job on a blocking thread and reports its result.
     fn report_from(&self, job: impl FnOnce(&Store, &Reports) -> DiskReport + Send + 'static) {
         let (store, reports) = (self.store.clone(), self.reports.clone());
         self.spawn(move || {
@@ -268,7 +278,8 @@ impl Disk {
         });
     }
 
-    /// A job that changes game folders: scans that it ran into are done again.
+    /// Does the same as [`Self::report_from`] for a job that changes game folders. A scan that runs meanwhile is done
+    /// again.
     fn change(&self, job: impl FnOnce(&Store, &Reports) -> DiskReport + Send + 'static) {
         let scans = self.scans.clone();
         self.report_from(move |store, reports| {
@@ -279,13 +290,14 @@ impl Disk {
     }
 }
 
+/// Sends a report to the loop.
 pub(crate) fn report(reports: &Reports, report: DiskReport) {
-    // The loop has ended: nobody wants to know.
+    // If this fails, the loop has ended and needs no report.
     let _ = reports.send(Input::Disk(report));
 }
 
-/// Tells the loop how far archives are unpacked.
-fn passed(reports: &Reports, game: &GameId) -> Passed {
+/// Returns a callback that reports how far archives are unpacked.
+fn passed(reports: &Reports, game: &GameId) -> ReleasedChunks {
     let (reports, game) = (reports.clone(), game.clone());
     Box::new(move |below| report(&reports, DiskReport::Unpacked { game: game.clone(), below }))
 }
@@ -296,7 +308,8 @@ fn commit(store: &Store, content: &Arc<GameContent>, origin: Option<&Origin>) ->
     DiskReport::Committed { game: game.clone(), result: committed.map(|stamp| CommittedGame { stamp }) }
 }
 
-/// Brings a content here, whose origin is recorded before. If that fails, the record is taken back.
+/// Records the origin of a content, then runs `bring`, which puts the content in place. If `bring` fails, the record is
+/// withdrawn.
 fn from_origin<T>(
     store: &Store,
     game: &GameId,
@@ -314,7 +327,7 @@ fn drop_incoming(store: &Store, game: &GameId, content: ContentId) {
     }
 }
 
-/// Starts scans, one at a time. The watcher has one, too, so it is apart from the loop.
+/// Starts scans, one at a time. Separate from [`Disk`], because the watch's thread has one, too.
 #[derive(Clone)]
 struct Scanner {
     store: Arc<Store>,
@@ -335,6 +348,7 @@ impl Scanner {
     }
 }
 
+/// Scans until no further scan is requested.
 fn scan_until_quiet(store: &Store, reports: &Reports, scans: &Scans) {
     loop {
         while scans.again.swap(false, Ordering::SeqCst) {
@@ -342,7 +356,7 @@ fn scan_until_quiet(store: &Store, reports: &Reports, scans: &Scans) {
             let found = match store.scan() {
                 Ok(scan) => DiskReport::Scanned(scan),
                 Err(error) if error.is_gone() || failpoint!("unreadable-is-empty") => {
-                    tracing::warn!(%error, "there is no library any more");
+                    tracing::warn!(%error, "the games folder is gone");
                     DiskReport::Scanned(Scan::default())
                 }
                 Err(error) => DiskReport::ScanFailed { error: error.into() },
@@ -354,24 +368,27 @@ fn scan_until_quiet(store: &Store, reports: &Reports, scans: &Scans) {
             }
         }
         scans.running.store(false, Ordering::SeqCst);
-        // A request that came between the last look and the line above must not be lost.
+        // A request between the end of the loop above and the store must not be lost.
         if !scans.again.load(Ordering::SeqCst) || scans.running.swap(true, Ordering::SeqCst) {
             return;
         }
     }
 }
 
-/// Passes on a figure now and then, and always the last one.
+/// Passes on progress at most every [`PROGRESS_INTERVAL`], and always the last figure.
 pub(crate) struct Throttled<F: FnMut(u64, u64)> {
     tell: F,
+    /// When progress was last passed on; at first, when the job began.
     told: Option<Instant>,
 }
 
 impl<F: FnMut(u64, u64)> Throttled<F> {
+    /// Passes progress to `tell`, for the first time after one interval.
     pub fn new(tell: F) -> Self {
         Self { tell, told: Some(Instant::now()) }
     }
 
+    /// Takes a figure, which is passed on if it is the last or the interval is over.
     pub fn tell(&mut self, done: u64, total: u64) {
         if done == total || self.told.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
             self.told = Some(Instant::now());

@@ -1,4 +1,5 @@
-//! How the programs talk to a running peer.
+//! Handle of a running peer: commands in, answers and events out. It holds no state of the peer and does not keep it
+//! alive.
 
 use lanspread_core::command::{Command, CommandError, CommandId, Reply};
 use lanspread_core::event::Event;
@@ -8,35 +9,37 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 #[derive(Debug, Clone)]
 pub struct PeerHandle {
     pub(crate) commands: mpsc::Sender<Commanded>,
-    /// Weak, so that a handle that is kept does not keep the streams from ending.
+    /// Weak, so that event streams end with the peer although a handle still exists.
     pub(crate) events: broadcast::WeakSender<Event>,
 }
 
 /// A command on its way into the loop.
 #[derive(Debug)]
 pub(crate) struct Commanded {
+    /// The command.
     pub command: Command,
+    /// Where its answer goes.
     pub answer: oneshot::Sender<Result<Reply, CommandError>>,
 }
 
 impl PeerHandle {
-    /// Gives a command and waits for its answer.
+    /// Submits a command and waits for its answer. After the peer's end, that is [`CommandError::ShuttingDown`].
     pub async fn command(&self, command: Command) -> Result<Reply, CommandError> {
         self.submit(command).await.await
     }
 
-    /// Gives a command; its answer is waited for apart. Commands are taken in the order in which they were submitted.
+    /// Submits a command and returns a future of its answer. The peer takes commands in the order of submission.
     pub async fn submit(
         &self,
         command: Command,
     ) -> impl Future<Output = Result<Reply, CommandError>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
-        // When the peer has ended, the sender is dropped with the command, and the answer says so.
+        // If the peer has ended, `answer` is dropped with the command, and the future yields `ShuttingDown`.
         let _ = self.commands.send(Commanded { command, answer }).await;
         async { answered.await.unwrap_or(Err(CommandError::ShuttingDown)) }
     }
 
-    /// All events from now on; none when the peer has ended.
+    /// Returns the stream of all events from now on. It is empty if the peer has ended.
     pub fn subscribe(&self) -> EventStream {
         let ended = || broadcast::channel(1).1;
         EventStream(self.events.upgrade().map_or_else(ended, |events| events.subscribe()))
@@ -47,21 +50,22 @@ impl PeerHandle {
 #[derive(Debug)]
 pub struct EventStream(pub(crate) broadcast::Receiver<Event>);
 
-/// What an event stream yields.
+/// Item of an event stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Streamed {
+    /// The next event.
     Event(Event),
-    /// The reader was too slow, and this many events are lost to it.
+    /// The reader was too slow: this many events were dropped.
     Lost(u64),
 }
 
 impl EventStream {
-    /// How many events are there and not yet read, those that are lost included.
+    /// Returns the number of unread events, dropped ones included.
     pub fn waiting(&self) -> usize {
         self.0.len()
     }
 
-    /// The next event; `None` when the peer has ended and everything is read.
+    /// Returns the next item, or `None` when the peer has ended and all events are read.
     pub async fn next(&mut self) -> Option<Streamed> {
         match self.0.recv().await {
             Ok(event) => Some(Streamed::Event(event)),
@@ -71,11 +75,12 @@ impl EventStream {
     }
 }
 
-/// Numbers commands.
+/// Counter of commands.
 #[derive(Debug, Default)]
 pub(crate) struct CommandIds(u64);
 
 impl CommandIds {
+    /// Returns a new id.
     pub fn next(&mut self) -> CommandId {
         self.0 += 1;
         CommandId(self.0)

@@ -1,14 +1,15 @@
-//! Starting a game: its program, in its own folder, with nothing in between that would read its name as a command.
+//! Starting a game's program in its own folder. Its path is passed as one argument, so that no shell reads it as a
+//! command.
 //!
-//! A game outlives the peer. Its standard streams lead nowhere, and it is out of the way of a Ctrl-C that is meant for
-//! the peer: on Unix in a process group, on Windows in a console group of its own.
+//! A game outlives the peer. Its standard streams go nowhere, and a Ctrl-C for the peer does not reach it: on Unix it
+//! has a process group of its own, on Windows a console group.
 //!
 //! | what | on Windows | elsewhere |
 //! | --- | --- | --- |
-//! | `.exe` | started; through the shell where Windows wants to ask for more rights | Wine, or Proton |
-//! | `.cmd`, `.bat` | started, which `std` does through `cmd.exe` and quotes for | Wine |
+//! | `.exe` | started; through the shell if Windows has to ask the user for more rights | Wine, or Proton |
+//! | `.cmd`, `.bat` | started; `std` uses `cmd.exe` and quotes the arguments for it | Wine |
 //! | `.lnk` | through the shell, which follows it | Wine |
-//! | anything else | through the shell | started, and made executable before |
+//! | anything else | through the shell | made executable and started |
 
 #[cfg(windows)]
 mod shell;
@@ -22,19 +23,22 @@ use std::time::{Duration, Instant};
 
 use lanspread_store::Program;
 
+/// Why a game could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
+    /// A Windows program on another system, without Wine or Proton.
     #[cfg(not(windows))]
     #[error(
         "{} is a Windows program, and there is neither Wine nor Steam's Proton to run it with",
         .0.display()
     )]
     NoWine(PathBuf),
+    /// The system refused to start the program.
     #[error("{} could not be started: {source}", path.display())]
     Failed { path: PathBuf, source: io::Error },
 }
 
-/// Starts a program and does not wait for it; tells when it has ended, and how long it ran.
+/// Starts a program without waiting for it. Calls `ended` with its running time when it has ended.
 pub(crate) fn launch(
     program: &Program,
     ended: impl FnOnce(Duration) + Send + 'static,
@@ -58,7 +62,7 @@ pub(crate) fn launch(
     }
 }
 
-/// Starts it in its folder, with streams that lead nowhere.
+/// Starts the command in the program's folder, with standard streams that go nowhere.
 fn spawn(
     mut command: Command,
     program: &Program,
@@ -73,7 +77,7 @@ fn spawn(
     #[cfg(windows)]
     std::os::windows::process::CommandExt::creation_flags(&mut command, shell::OWN_CONSOLE_GROUP);
     let mut child = command.spawn()?;
-    // Somebody has to take its end, or it stays in the process table.
+    // Without a wait, the ended program would stay in the process table.
     let begun = Instant::now();
     std::thread::spawn(move || {
         let _ = child.wait();
@@ -92,7 +96,7 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     extensions.iter().any(|e| e.eq_ignore_ascii_case(extension))
 }
 
-/// Archives do not keep the permission to run.
+/// Makes a file executable, because archives do not keep that permission.
 #[cfg(unix)]
 fn make_executable(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -107,7 +111,7 @@ fn make_executable(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// What a started program writes beside itself, when it has written all of it.
+    /// Returns what a started program writes beside itself, once it has written all of it.
     fn told(folder: &Path) -> String {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -121,7 +125,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_native_program_runs_in_its_own_folder() {
+    fn native_program_runs_in_its_folder() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("go");
         std::fs::write(&path, b"#!/bin/sh\npwd > where.tmp\necho \"$1\" >> where.tmp\nmv where.tmp where\n")
@@ -136,7 +140,7 @@ mod tests {
 
     #[cfg(windows)]
     #[test]
-    fn a_batch_file_runs_in_its_own_folder() {
+    fn batch_file_runs_in_its_folder() {
         for name in ["go.bat", "a game & more.CMD"] {
             let dir = tempfile::tempdir().unwrap();
             let folder = dir.path().join("bin (x86)");
@@ -153,7 +157,7 @@ mod tests {
 
     #[cfg(windows)]
     #[test]
-    fn a_program_that_is_not_there_is_an_error() {
+    fn missing_program_is_an_error() {
         for name in ["no.exe", "no.bat", "no.lnk"] {
             let program = Program { path: Path::new(r"C:\nowhere").join(name), args: Vec::new() };
             assert!(launch(&program, |_| {}).is_err(), "{name}");

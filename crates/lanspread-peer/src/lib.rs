@@ -1,12 +1,18 @@
-//! The runtime: one loop that joins the brain (`lanspread-core`), the disk (`lanspread-store`) and the network
-//! (`lanspread-net`), and a handle for those who command it.
+//! The runtime: one loop between the core (`lanspread-core`), the disk (`lanspread-store`) and the network
+//! (`lanspread-net`), and the handle through which programs command it.
+//!
+//! [`start`] opens folders and port and returns a [`RunningPeer`]. The core's node takes every decision; the runtime
+//! carries out its outputs and feeds results back as inputs. It also reads and writes what the node cannot: catalogues,
+//! passphrases, remembered peers, and the doctor's checks.
 
+pub mod atomic_file;
 pub mod calendar;
 pub mod catalog_choice;
 pub mod catalog_file;
 pub mod catalog_group;
 pub mod catalog_make;
 pub mod config;
+pub mod contract;
 mod disk;
 pub mod doctor;
 pub mod handle;
@@ -18,12 +24,11 @@ mod runtime;
 #[cfg(feature = "sabotage")]
 mod sabotage;
 pub mod signed_catalog;
-pub mod whole_file;
 
 pub use config::{Find, PeerConfig};
 pub use handle::{EventStream, PeerHandle, Streamed};
 pub use lanspread_core::{
-    catalog, catalog_sync, command, event, finding, groups, io, refusals, room, snapshot, trust,
+    catalog, catalog_sync, command, discovery, event, groups, io, refusals, room, snapshot, trust,
 };
 pub use lanspread_net::raise_file_limit;
 pub use lanspread_store::{FolderLock, GAME_FILE, GameFile, GameFileError, Holder, pack};

@@ -1,4 +1,7 @@
-//! Manifests for others: each content is encoded once for all who are being sent it, one after the other on one thread.
+//! Encoded manifests for other peers.
+//!
+//! While a manifest is being sent, it is in memory once, however many receivers it goes to. Manifests are encoded one
+//! after the other on one thread. The node bounds how many are being sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,14 +13,14 @@ use lanspread_types::{ContentId, GameContent, failpoint};
 
 use crate::disk::{Disk, Reports};
 
-/// Largest encoded manifest, in bytes, that stays in memory when nobody is being sent it: that of a game of 80,000 files,
-/// so that guests who come one by one do not have it encoded each time.
+/// Largest encoded manifest, in bytes, that stays in memory when it is not being sent: that of a game of 80,000
+/// files. It need not be encoded again for each of several receivers that come one by one.
 const KEPT_BYTES_MAX: usize = 8 << 20;
 
 /// An encoded manifest.
 type Encoded = Arc<Vec<u8>>;
 
-/// Encodes manifests and hands them to the network. What is on its way is bounded by who calls it: the node.
+/// Encodes manifests and hands them to the network.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifests {
     endpoint: Arc<Endpoint>,
@@ -27,12 +30,13 @@ pub(crate) struct Manifests {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Those that are being sent to somebody.
+    /// Manifests that are being sent.
     in_use: HashMap<ContentId, Weak<Vec<u8>>>,
-    /// The one that was sent last.
+    /// The manifest that was encoded last, if it is small enough to keep.
     kept: Option<Encoded>,
+    /// Requests whose manifest is not encoded yet.
     waiting: VecDeque<(LinkKey, RequestId, Arc<GameContent>)>,
-    /// A thread is encoding, and looks again when it is done.
+    /// A thread is encoding, and will look at `waiting` again when it is done.
     encoding: bool,
 }
 
@@ -46,12 +50,13 @@ impl AsRef<[u8]> for Shared {
 }
 
 impl Manifests {
+    /// Makes an empty store of manifests that answers through `endpoint`.
     pub fn new(endpoint: Arc<Endpoint>, reports: Reports) -> Self {
         Self { endpoint, reports, state: Arc::default() }
     }
 
-    /// Answers a request, at once if the manifest is in memory. One that cannot be encoded is refused and reported as
-    /// served in vain.
+    /// Answers a request, at once if the manifest is in memory. A manifest that cannot be encoded is refused and
+    /// reported as a failed `Served`.
     pub fn serve(&self, disk: &Disk, link: LinkKey, id: RequestId, content: Arc<GameContent>) {
         if failpoint!("unbounded-manifests") {
             let manifests = self.clone();
@@ -69,6 +74,7 @@ impl Manifests {
         }
     }
 
+    /// Answers the waiting requests until none is left.
     fn encode_waiting(&self) {
         loop {
             let mut state = self.lock();
@@ -83,6 +89,7 @@ impl Manifests {
         }
     }
 
+    /// Encodes a manifest and remembers it for further receivers.
     fn encode(&self, content: &GameContent) -> Option<Encoded> {
         let encoded = encode(content)?;
         let mut state = self.lock();
@@ -100,7 +107,7 @@ impl Manifests {
         }
         self.endpoint.refuse(link, id, Refusal::ReadFailed);
         let link = lanspread_core::io::LinkId(link.0);
-        // The loop has ended: nobody wants to know.
+        // If this fails, the loop has ended and needs no report.
         let _ = self.reports.send(Input::Net(NetInput::Served { link, id, bytes: 0, ok: false }));
     }
 

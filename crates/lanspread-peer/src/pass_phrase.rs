@@ -1,5 +1,7 @@
-//! The pass phrase of a closed party: read from a file, because arguments can be read by every program of the machine, and
-//! refused with a better one if it is easy to guess.
+//! The passphrase of a closed party: reading it from a file, and refusing one that is easy to guess.
+//!
+//! It comes from a file because every program on the machine can read the arguments of others. A refusal suggests a
+//! better passphrase.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,25 +12,31 @@ use lanspread_types::party::{PassPhraseError, WeakPassPhrase};
 use lanspread_types::{Party, PartyName, PassPhrase};
 use ring::rand::{SecureRandom, SystemRandom};
 
+/// Why a file gives no passphrase.
 #[derive(Debug, thiserror::Error)]
 pub enum PassPhraseFileError {
-    #[error("cannot read the pass phrase from {path}: {source}")]
+    /// The file cannot be read.
+    #[error("cannot read the passphrase from {path}: {source}")]
     Read { path: PathBuf, source: io::Error },
+    /// The file is not UTF-8 text.
     #[error("{path} does not hold one line of UTF-8 text")]
     NotText { path: PathBuf },
-    #[error("the pass phrase in {path} is not valid: {source}")]
+    /// The text is too short, too long, or more than one line.
+    #[error("the passphrase in {path} is not valid: {source}")]
     Invalid { path: PathBuf, source: PassPhraseError },
 }
 
-/// A pass phrase that is refused because it is easy to guess, and one that is not.
+/// Refusal of a passphrase that is easy to guess.
 #[derive(Debug, thiserror::Error)]
-#[error("{weak}. A good one: {suggestion}")]
+#[error("{weak}. Suggestion: {suggestion}")]
 pub struct WeakPhraseError {
+    /// Why the passphrase is easy to guess.
     pub weak: WeakPassPhrase,
+    /// A random passphrase that is not.
     pub suggestion: String,
 }
 
-/// Makes a member of a party, if its pass phrase is not easy to guess.
+/// Returns the party with this passphrase, or an error if the passphrase is easy to guess.
 pub fn join(name: PartyName, phrase: PassPhrase) -> Result<Party, WeakPhraseError> {
     match phrase.check_strength(&name) {
         Ok(()) => Ok(Party { name, phrase }),
@@ -36,30 +44,30 @@ pub fn join(name: PartyName, phrase: PassPhrase) -> Result<Party, WeakPhraseErro
     }
 }
 
-/// Without `0`, `1`, `l` and `o`, which look alike.
+/// Letters and digits of suggested passphrases, without `0`, `1`, `l` and `o`, which look alike.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// Makes a pass phrase of 60 random bits that can be read aloud, such as `k7mq-x2fd-9rtw`.
+/// Returns a new passphrase of 60 random bits that can be read aloud, such as `k7mq-x2fd-9rtw`.
 pub fn suggest() -> String {
     let mut random = [0; 12];
-    // Without random numbers there is no peer either: its key needs them.
+    // Without random numbers no peer would run, because its key needs them.
     let _ = SystemRandom::new().fill(&mut random);
     let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte % 32)]);
     let groups: Vec<String> = random.chunks(4).map(|group| group.iter().map(letter).collect()).collect();
     groups.join("-")
 }
 
-/// Reads the file, which holds the pass phrase and nothing else.
+/// Reads a file that holds the passphrase and nothing else. Does not check its strength.
 pub fn load(path: &Path) -> Result<PassPhrase, PassPhraseFileError> {
     let at = || path.to_owned();
     let mut bytes = Vec::new();
-    // One byte more, and a line's end, so that a longer file is found to be too long.
+    // One byte more than allowed, and the end of a line, so that a longer file is recognised as too long.
     let limit = PASS_PHRASE_BYTES_MAX as u64 + 3;
     File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
         .map_err(|source| PassPhraseFileError::Read { path: at(), source })?;
     let text = std::str::from_utf8(&bytes).map_err(|_| PassPhraseFileError::NotText { path: at() })?;
-    // Editors on Windows like to begin a file with a byte order mark.
+    // Editors on Windows often begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     PassPhrase::new(text).map_err(|source| PassPhraseFileError::Invalid { path: at(), source })
 }
@@ -69,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_holds_a_phrase_whoever_wrote_it() {
+    fn phrase_is_read_whichever_editor_wrote_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("phrase");
         for good in ["correct horse battery", "correct horse battery\r\n", "\u{feff}correct horse battery\n"]

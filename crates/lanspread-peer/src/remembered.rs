@@ -1,7 +1,7 @@
-//! The peers of the last party: `peers.json` in the state folder.
+//! Peers of the last party: `peers.json` in the state folder.
 //!
-//! Written whole or not at all. One that is missing, damaged or of another format counts as empty: nothing depends on
-//! it but the speed of finding each other.
+//! The file is written whole or not at all. A file that is missing, damaged or of another format counts as empty, since
+//! only the speed of finding peers depends on it.
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use lanspread_types::limits::{ADDRS_PER_PEER_MAX, REMEMBERED_MAX};
 use lanspread_types::{KnownPeer, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
-use crate::whole_file;
+use crate::atomic_file;
 
 const FILE_NAME: &str = "peers.json";
 /// Format of `peers.json`.
@@ -19,12 +19,14 @@ const FORMAT: u32 = 1;
 /// Largest `peers.json` that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 256 << 10;
 
+/// Content of `peers.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
     format: u32,
     peers: Vec<Row>,
 }
 
+/// One peer in `peers.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Row {
     peer: String,
@@ -32,7 +34,7 @@ struct Row {
     addrs: Vec<SocketAddr>,
 }
 
-/// Reads who was here.
+/// Reads the remembered peers.
 pub(crate) fn read(state_dir: &Path) -> Vec<KnownPeer> {
     let mut bytes = Vec::new();
     let read = std::fs::File::open(state_dir.join(FILE_NAME))
@@ -46,7 +48,8 @@ pub(crate) fn read(state_dir: &Path) -> Vec<KnownPeer> {
     })
 }
 
-/// What the file says; `None` if it is damaged or of another format.
+/// Decodes the file, or returns `None` if it is damaged or of another format. Skips rows without a valid peer id, and
+/// everything beyond the bounds.
 pub fn decode(bytes: &[u8]) -> Option<Vec<KnownPeer>> {
     let file = serde_json::from_slice::<File>(bytes).ok().filter(|file| file.format == FORMAT)?;
     Some(file.peers.into_iter().filter_map(known).take(REMEMBERED_MAX).collect())
@@ -58,14 +61,14 @@ fn known(row: Row) -> Option<KnownPeer> {
     Some(KnownPeer { peer, name: row.name.and_then(|name| PeerName::new(name).ok()), addrs })
 }
 
-/// Writes who is here, in place of who was.
+/// Replaces the remembered peers. A failure is only logged.
 pub(crate) fn write(state_dir: &Path, peers: &[KnownPeer]) {
     if let Err(error) = replace(state_dir, peers) {
         tracing::warn!(%error, "{FILE_NAME} could not be written");
     }
 }
 
-/// What [`decode`] reads.
+/// Encodes the file that [`decode`] reads.
 pub fn encode(peers: &[KnownPeer]) -> serde_json::Result<Vec<u8>> {
     let row = |peer: &KnownPeer| Row {
         peer: peer.peer.to_string(),
@@ -79,7 +82,7 @@ pub fn encode(peers: &[KnownPeer]) -> serde_json::Result<Vec<u8>> {
 }
 
 fn replace(state_dir: &Path, peers: &[KnownPeer]) -> io::Result<()> {
-    whole_file::write(&state_dir.join(FILE_NAME), &encode(peers)?)
+    atomic_file::write(&state_dir.join(FILE_NAME), &encode(peers)?)
 }
 
 #[cfg(test)]
@@ -87,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_was_here_is_known_at_the_next_start() {
+    fn peers_are_known_at_the_next_start() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read(dir.path()), []);
         let peers = vec![
@@ -105,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_counts_as_empty() {
+    fn damaged_file_counts_as_empty() {
         let dir = tempfile::tempdir().unwrap();
         for text in ["", "{", r#"{"format":2,"peers":[]}"#, "\u{0}\u{0}"] {
             std::fs::write(dir.path().join(FILE_NAME), text).unwrap();

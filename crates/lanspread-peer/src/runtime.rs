@@ -1,5 +1,6 @@
-//! The loop: takes one thing that happened, lets the node decide, carries out what it says. Nothing is awaited while
-//! the node's state is half changed; slow work leaves the loop and comes back as an input.
+//! The loop: takes one input, lets the node decide, and carries out its outputs.
+//!
+//! Nothing is awaited while an input is being handled. Slow work leaves the loop and comes back as an input.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lanspread_core::command::{CommandError, CommandId, Reply};
+use lanspread_core::discovery::DiscoverySettings;
 use lanspread_core::event::Event;
-use lanspread_core::finding::Finding;
 use lanspread_core::io::{
     self, CloseReason, ConnId, Connected, DiskReport, Input, LinkId, NetInput, Output, RequestFailure,
     Serving,
@@ -32,26 +33,29 @@ use crate::remembered;
 use crate::traffic::{self, Traffic};
 use crate::{catalog_choice, signed_catalog};
 
-/// The library is looked through this often even if no change was seen: network drives send no events.
+/// Time between scans of the library when no change is seen, because network drives report none.
 const RESCAN_INTERVAL: Duration = Duration::from_secs(60);
-/// The same after a look that failed: what was missing for it may be there again soon.
+/// Time until the next scan after one that failed, whose cause may be gone soon.
 const RESCAN_AFTER_FAULT: Duration = Duration::from_secs(5);
-/// How long the node may sleep when nothing is due.
+/// Longest sleep when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
-/// Sleep while the node asks to be woken again and again, so that such a bug does not occupy a processor.
+/// Sleep while the node asks to be woken again at once, so that such a bug does not occupy a processor.
 const SPIN_PAUSE: Duration = Duration::from_millis(20);
 
 type Answered = Result<Reply, CommandError>;
 type Answer = oneshot::Sender<Answered>;
 
-/// Everything that the loop listens to.
+/// Channels that the loop reads.
 pub(crate) struct Inputs {
+    /// Commands of the programs.
     pub commands: mpsc::Receiver<Commanded>,
+    /// Events of the endpoint.
     pub net: mpsc::Receiver<NetEvent>,
+    /// Results of disk jobs and workers, and failures that the loop reports to itself.
     pub reports: mpsc::UnboundedReceiver<Input>,
 }
 
-/// The node with its hands.
+/// The node, and everything that carries out its outputs.
 pub(crate) struct Runtime {
     node: Node,
     started: Instant,
@@ -63,19 +67,23 @@ pub(crate) struct Runtime {
     events: broadcast::Sender<Event>,
     state_dir: PathBuf,
     ids: CommandIds,
+    /// Where the answers to open commands go.
     answers: HashMap<CommandId, Answer>,
     peers: Peers,
-    /// As the node was told last.
+    /// The date that the node was told last.
     today: Option<CalendarDate>,
+    /// The node has stopped.
     stopped: bool,
+    /// Answers to `Shutdown` commands, which are sent when everything has ended.
     last_answers: Vec<(CommandId, Answered)>,
     #[cfg(feature = "sabotage")]
     saboteur: crate::sabotage::Saboteur,
 }
 
 impl Runtime {
+    /// Starts the node. The loop does not run yet.
     pub fn new(
-        (config, finding): (NodeConfig, Finding),
+        (config, finding): (NodeConfig, DiscoverySettings),
         endpoint: Arc<Endpoint>,
         disk: Disk,
         traffic: Traffic,
@@ -108,7 +116,7 @@ impl Runtime {
         }
     }
 
-    /// Runs until the node stops; then ends connections and jobs, and answers those who asked for the end.
+    /// Runs until the node stops. Then ends connections and jobs, and answers the commands that asked for the end.
     pub async fn run(mut self, mut inputs: Inputs) {
         let mut rescan = tokio::time::interval_at(Moment::now() + RESCAN_INTERVAL, RESCAN_INTERVAL);
         self.tell_date();
@@ -119,7 +127,7 @@ impl Runtime {
             let due = self.node.next_wakeup(now);
             let sleep = match woken_at.take() {
                 Some(woken) if due.is_some_and(|due| due <= woken) => {
-                    // Once: a spin that a stranger causes must not fill the log.
+                    // Logged once, so that a spin that a stranger causes does not fill the log.
                     if !std::mem::replace(&mut spin_reported, true) {
                         tracing::error!("the node was woken and wants to be woken again at once");
                     }
@@ -156,7 +164,7 @@ impl Runtime {
         Time::from_start(self.started.elapsed())
     }
 
-    /// Tells the node the date when it has changed.
+    /// Tells the node the date if it has changed.
     fn tell_date(&mut self) {
         let today = calendar::today().filter(|today| self.today != Some(*today));
         if let Some(today) = today {
@@ -165,12 +173,14 @@ impl Runtime {
         }
     }
 
+    /// Numbers a command and keeps the channel for its answer.
     fn take_command(&mut self, Commanded { command, answer }: Commanded) -> Input {
         let id = self.ids.next();
         self.answers.insert(id, answer);
         Input::Command { id, command }
     }
 
+    /// Gives an input to the node and carries out what follows from it.
     fn apply(&mut self, input: Input) {
         #[cfg(feature = "sabotage")]
         let Some(input) = self.saboteur.input(input) else { return };
@@ -224,7 +234,7 @@ impl Runtime {
                 let reports = self.reports.clone();
                 self.disk.spawn(move || {
                     let result = signed_catalog::open(bytes).map_err(|error| error.to_string());
-                    // The loop itself holds the other end.
+                    // Cannot fail while the loop runs, which holds the receiver.
                     let _ = reports.send(Input::CatalogChecked { peer, result });
                 });
             }
@@ -254,10 +264,10 @@ impl Runtime {
                 });
             }
             Output::Event(event) => {
-                // Nobody listens: then nobody misses it.
+                // Fails only while there is no subscriber.
                 let _ = self.events.send(event);
             }
-            // Who asked for the end is answered after it.
+            // A `Shutdown` is answered when everything has ended.
             Output::Reply { id, result } if self.stopped => self.last_answers.push((id, result)),
             Output::Reply { id, result } => self.answer(id, result),
             Output::Stopped => self.stopped = true,
@@ -266,11 +276,12 @@ impl Runtime {
 
     fn answer(&mut self, id: CommandId, result: Answered) {
         if let Some(answer) = self.answers.remove(&id) {
-            // Who asked may have stopped waiting.
+            // The caller may have stopped waiting.
             let _ = answer.send(result);
         }
     }
 
+    /// Sends a request to a source, or reports it as failed if the source is gone or the download is given up.
     fn request(&mut self, peer: PeerId, request: Request) {
         let addr = self.peers.addr_of(&peer);
         match addr.filter(|_| self.traffic.note(peer, &request, self.disk.store())) {
@@ -278,14 +289,14 @@ impl Runtime {
             None => {
                 for id in request.ids() {
                     let failure = RequestFailure::Lost("there is no connection to that peer".to_owned());
-                    // The loop itself holds the other end.
+                    // Cannot fail, because the loop itself holds the receiver.
                     let _ = self.reports.send(Input::Net(NetInput::RequestFailed { peer, id, failure }));
                 }
             }
         }
     }
 
-    /// What the network reports, in the node's words.
+    /// Translates an event of the network into an input of the node.
     fn translate(&mut self, event: NetEvent) -> Option<Input> {
         Some(Input::Net(match event {
             NetEvent::Connected { conn, peer, hello, addr, local_ip, dialled } => {
@@ -336,7 +347,7 @@ impl Runtime {
             NetEvent::ManifestStarted { peer, id, len } => {
                 NetInput::ManifestStarted { peer, id, bytes: len.into() }
             }
-            NetEvent::ChunkStarted { peer, id, chunk, .. } => NetInput::ChunkStarted { peer, id, chunk },
+            NetEvent::ChunkStarted { peer, id, chunk } => NetInput::ChunkStarted { peer, id, chunk },
             NetEvent::RequestFailed { peer, id, failure } => {
                 self.traffic.forget(peer, id);
                 NetInput::RequestFailed { peer, id, failure: request_failure(failure) }
@@ -344,7 +355,7 @@ impl Runtime {
         }))
     }
 
-    /// Why a peer was dropped, if that was its fault.
+    /// Tells the node why a peer was dropped, if that was the peer's fault.
     fn tell_breach(&mut self, conn: ConnId, reason: &lanspread_net::CloseReason) {
         let cause = match reason {
             lanspread_net::CloseReason::Protocol(error) => RefusalCause::Protocol(error.to_string()),
@@ -360,7 +371,7 @@ impl Runtime {
         }
     }
 
-    /// Ends everything in order: connections first, so that nobody asks any more, then the jobs, then the store.
+    /// Ends connections first, so that no peer sends requests any more, then disk jobs and the store, then answers.
     async fn end(self, inputs: Inputs) {
         let Self { endpoint, disk, mut answers, last_answers, .. } = self;
         drop(inputs);
@@ -374,6 +385,7 @@ impl Runtime {
     }
 }
 
+/// Returns true for a scan that failed, in whole or in part.
 fn is_faulty_scan(report: &Input) -> bool {
     match report {
         Input::Disk(DiskReport::ScanFailed { .. }) => true,
@@ -382,7 +394,7 @@ fn is_faulty_scan(report: &Input) -> bool {
     }
 }
 
-/// Where the connected peers accept data connections.
+/// Addresses at which the connected peers accept data connections.
 #[derive(Debug, Default)]
 struct Peers {
     by_conn: HashMap<ConnId, PeerId>,
@@ -418,7 +430,7 @@ fn dial_failure(failure: lanspread_net::DialFailure) -> io::DialFailure {
     }
 }
 
-/// What was found at each of a peer's addresses.
+/// Lists what was found at each of a peer's addresses.
 fn reasons(failures: &[(SocketAddr, lanspread_net::DialFailure)]) -> String {
     let each: Vec<String> = failures.iter().map(|(addr, failure)| format!("{addr}: {failure}")).collect();
     each.join("; ")

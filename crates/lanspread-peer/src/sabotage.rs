@@ -1,7 +1,7 @@
-//! Faults that show at the border between the brain and its hands: lies, silence, repetition, and what is not done.
+//! Faults for tests at the border between the node and the runtime: lies, silence, repetition and omissions.
 //!
-//! Only in builds with the feature `sabotage`. It stands in the runtime's way and changes what passes; faults in
-//! decisions are failpoints beside the decision. Each is named by a scenario that must notice it.
+//! Built only with the feature `sabotage`. The saboteur sees every input and output and changes some of them; faults in
+//! decisions are failpoints beside the decision. A scenario names each fault and must notice it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -10,34 +10,45 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lanspread_core::command::{Command, CommandError, CommandId, OperationKind, Reply};
-use lanspread_core::event::{DownloadFailure, Event, TransferTotals};
+use lanspread_core::event::{DownloadFailure, DownloadTotals, Event};
 use lanspread_core::io::{CloseReason, ConnId, DiskReport, Input, NetInput, Output, Serving};
 use lanspread_core::snapshot::{Availability, GameSnapshot, PeerSnapshot, StatusSnapshot};
 use lanspread_types::manifest::{LOCAL_FOLDER, is_archive};
 use lanspread_types::message::{ChunkRequest, LibraryUpdate, Message, Request, RequestId};
 use lanspread_types::{GameId, PeerId, RelPath, failpoint};
 
-/// Stands between the node and the rest of the runtime.
+/// Filter between the node and the rest of the runtime.
 pub(crate) struct Saboteur {
     games_dir: PathBuf,
+    /// The first scan has been reported.
     scanned: bool,
-    /// Games that this run has downloaded, and those that it has sent chunks of.
+    /// Games that this run has downloaded.
     committed: BTreeSet<GameId>,
+    /// Games of which this run has sent chunks.
     served: BTreeSet<GameId>,
+    /// A streamed install has succeeded.
     streamed: bool,
+    /// A receiver has cancelled a request.
     cancelled: bool,
+    /// A download that was cancelled here.
+    given_up: Option<GameId>,
     /// Kinds of events that were swallowed once.
     swallowed: Vec<Discriminant<Event>>,
+    /// An event of a chunk was doubled once.
     doubled: bool,
-    /// What `list-games` once showed.
+    /// Games of other peers as `list-games` once showed them, with the highest number of peers.
     shown: BTreeMap<GameId, GameSnapshot>,
+    /// Games that are being downloaded.
     downloading: BTreeSet<GameId>,
+    /// Number of chunks that each source has served.
+    chunks_from: BTreeMap<PeerId, u64>,
     conns: HashMap<ConnId, PeerId>,
-    /// Downloads that were asked for, by command.
+    /// Games of the `Download` commands, by command.
     asked: HashMap<CommandId, GameId>,
 }
 
 impl Saboteur {
+    /// Makes a saboteur that may also change files in this games folder.
     pub fn new(games_dir: PathBuf) -> Self {
         Self {
             games_dir,
@@ -46,16 +57,18 @@ impl Saboteur {
             served: BTreeSet::new(),
             streamed: false,
             cancelled: false,
+            given_up: None,
             swallowed: Vec::new(),
             doubled: false,
             shown: BTreeMap::new(),
             downloading: BTreeSet::new(),
+            chunks_from: BTreeMap::new(),
             conns: HashMap::new(),
             asked: HashMap::new(),
         }
     }
 
-    /// What the node is to hear of it.
+    /// Returns the input that the node gets instead, if any.
     pub fn input(&mut self, mut input: Input) -> Option<Input> {
         let heard = match &mut input {
             Input::Net(net) => self.net(net),
@@ -74,6 +87,7 @@ impl Saboteur {
         heard.then_some(input)
     }
 
+    /// Returns true if the node gets the input.
     fn net(&mut self, net: &NetInput) -> bool {
         match net {
             NetInput::Connected(connected) => {
@@ -93,13 +107,14 @@ impl Saboteur {
         true
     }
 
+    /// Changes a report; returns true if the node gets it.
     fn disk(&mut self, report: &mut DiskReport) -> bool {
         match report {
             DiskReport::Scanned(scan) => {
                 if self.scanned && failpoint!("never-rescan") {
                     return false;
                 }
-                // A look at the disk would end this lie of the node's.
+                // A scan would correct the false offer of the streamed game.
                 if self.streamed && failpoint!("offer-streamed") {
                     return false;
                 }
@@ -128,6 +143,7 @@ impl Saboteur {
         true
     }
 
+    /// Damages the files of a fresh install.
     fn spoil_install(&self, game: &GameId) {
         let files = files_below(&self.folder(game).join(LOCAL_FOLDER));
         let Some(last) = files.iter().rfind(|path| fs::metadata(path).is_ok_and(|m| m.len() > 0)) else {
@@ -147,6 +163,7 @@ impl Saboteur {
         }
     }
 
+    /// Leaves files behind after an uninstall, or removes too many.
     fn spoil_uninstall(&self, game: &GameId) {
         let folder = self.folder(game);
         let left = folder.join(LOCAL_FOLDER);
@@ -168,13 +185,13 @@ impl Saboteur {
         self.games_dir.join(game.as_str())
     }
 
-    /// What becomes of it.
+    /// Returns the outputs that are carried out instead.
     pub fn output(&mut self, mut output: Output) -> Vec<Output> {
         match &mut output {
             Output::Request { peer, request: Request::Chunk(ask) }
                 if ask.chunk.0 % 8 == 0 && failpoint!("ask-twice") =>
             {
-                // Another number, so that it is another request.
+                // With another id, so that it counts as another request.
                 let again = ChunkRequest { id: RequestId(ask.id.0 | 1 << 40), ..ask.clone() };
                 let again = Output::Request { peer: *peer, request: Request::Chunk(again) };
                 return vec![output, again];
@@ -207,7 +224,7 @@ impl Saboteur {
         vec![output]
     }
 
-    /// Whether the message goes out.
+    /// Changes a message; returns true if it goes out.
     fn message(&self, message: &mut Message) -> bool {
         match message {
             Message::Library(update) => {
@@ -233,6 +250,9 @@ impl Saboteur {
     }
 
     fn reply(&mut self, id: CommandId, result: &mut Result<Reply, CommandError>) {
+        if matches!(result, Err(CommandError::NoSource { .. })) && failpoint!("refuse-late") {
+            std::thread::sleep(Duration::from_secs(3));
+        }
         match result {
             Ok(Reply::Status(status)) => self.status(status),
             Ok(Reply::Games(list)) => self.games(&mut list.games),
@@ -306,11 +326,21 @@ impl Saboteur {
         }
     }
 
-    /// What is told instead of the event.
+    /// Returns the events that are emitted instead.
     fn event(&mut self, event: &mut Event) -> Vec<Event> {
         self.lie(event);
         if self.is_swallowed(event) {
             return Vec::new();
+        }
+        match event {
+            Event::DownloadFinished { game, .. } | Event::InstallFinished { game }
+                if failpoint!("fail-unasked") =>
+            {
+                let (game, failure) = (game.clone(), DownloadFailure::NoSource);
+                let failed = Event::DownloadFailed { game, failure, totals: DownloadTotals::default() };
+                return vec![event.clone(), failed];
+            }
+            _ => {}
         }
         let twice = match event {
             Event::DownloadChunkFinished { .. } => !self.doubled && failpoint!("duplicate-event-chunk"),
@@ -319,7 +349,22 @@ impl Saboteur {
         };
         self.doubled |= twice;
         let twice = twice || (!is_progress(event) && failpoint!("duplicate-event"));
-        vec![event.clone(); 1 + usize::from(twice)]
+        let mut events = vec![event.clone(); 1 + usize::from(twice)];
+        events.extend(self.late_failure(event));
+        events
+    }
+
+    /// Returns the failure of a cancelled download that still minds the loss of a peer.
+    fn late_failure(&mut self, event: &Event) -> Option<Event> {
+        match event {
+            Event::DownloadCancelled { game, .. } => self.given_up = Some(game.clone()),
+            Event::PeerLost { .. } if self.given_up.is_some() && failpoint!("cancel-fails-later") => {
+                let (failure, totals) = (DownloadFailure::SourcesGone, DownloadTotals::default());
+                return self.given_up.take().map(|game| Event::DownloadFailed { game, failure, totals });
+            }
+            _ => {}
+        }
+        None
     }
 
     fn is_swallowed(&mut self, event: &Event) -> bool {
@@ -333,12 +378,25 @@ impl Saboteur {
         };
         let kind = discriminant(event);
         let first = !self.swallowed.contains(&kind) && !is_progress(event);
-        // Nothing could begin without it.
+        // Without `LocalPeerReady` no scenario could begin.
         let first = first && !matches!(event, Event::LocalPeerReady { .. }) && failpoint!("drop-event");
         if first {
             self.swallowed.push(kind);
         }
         always || first
+    }
+
+    /// Returns the source that has served the fewest chunks.
+    fn idle_source(&self) -> Option<PeerId> {
+        self.chunks_from.iter().min_by_key(|(_, chunks)| **chunks).map(|(peer, _)| *peer)
+    }
+
+    /// Counts a chunk for its source. Returns whether another source gets the credit: for one in 2 MiB, so that it is
+    /// little in all.
+    fn is_credited_to_idle(&mut self, offset: u64, peer: &PeerId) -> bool {
+        *self.chunks_from.entry(*peer).or_default() += 1;
+        let other = self.idle_source().is_some_and(|idle| idle != *peer);
+        other && offset.is_multiple_of(2 << 20) && failpoint!("credit-idle-source")
     }
 
     fn lie(&mut self, event: &mut Event) {
@@ -355,6 +413,9 @@ impl Saboteur {
             }
             Event::DownloadBegin { had_bytes, .. } if *had_bytes > 0 && failpoint!("lie-about-had-bytes") => {
                 *had_bytes += 1 << 16;
+            }
+            Event::DownloadChunkFinished { offset, peer, .. } if self.is_credited_to_idle(*offset, peer) => {
+                *peer = self.idle_source().unwrap_or(*peer);
             }
             Event::DownloadChunkFinished { game, .. }
                 if self.downloading.len() > 1 && failpoint!("mix-up-games") =>
@@ -381,7 +442,7 @@ impl Saboteur {
     }
 }
 
-fn lie_about(totals: &mut TransferTotals) {
+fn lie_about(totals: &mut DownloadTotals) {
     if totals.chunks == 0 {
         return;
     }
@@ -397,12 +458,12 @@ fn lie_about(totals: &mut TransferTotals) {
     }
 }
 
-/// Events that come as often as it suits.
+/// Returns true for events whose number is not fixed.
 fn is_progress(event: &Event) -> bool {
     matches!(event, Event::DownloadProgress(_) | Event::IndexProgress { .. } | Event::InstallProgress { .. })
 }
 
-/// All files below a folder, sorted.
+/// Returns all files below a folder, sorted.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

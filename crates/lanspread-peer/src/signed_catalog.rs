@@ -1,8 +1,8 @@
-//! A catalogue with its organiser's signature.
+//! A catalogue with its organiser's signature: signing it and checking it. Which key to trust is decided elsewhere.
 //!
-//! A signed catalogue is one line and the catalogue. The line is a comment of TOML, so the whole is still a catalogue
-//! file; what is signed are the bytes after the line feed, as they are, so nothing has to be brought into a normal form,
-//! and nothing has to be understood before the signature is checked:
+//! A signed catalogue is one line and the catalogue. The line is a TOML comment, so the whole is still a catalogue
+//! file. The signature covers the exact bytes after the line feed, so no normal form is needed, and nothing is parsed
+//! before the signature is checked:
 //!
 //! ```text
 //! #lanspread-catalogue-1 key=<64 hexadecimal digits> signature=<128 hexadecimal digits>
@@ -24,23 +24,32 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 use crate::catalog_file::{CatalogError, parse};
 
+/// Beginning of the line with the signature.
 const HEADER: &str = "#lanspread-catalogue-1 ";
-/// Signed before the catalogue, so that the signature is worth nothing elsewhere.
+/// Signed in front of the catalogue, so that the signature is valid for no other purpose.
 const DOMAIN: &[u8] = b"lanspread catalogue 1\n";
+/// Most bytes read from a key file.
 const KEY_FILE_BYTES_MAX: u64 = 1024;
 
+/// Why a catalogue cannot be signed, or its signature does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
+    /// The file, with its signature, is too large for a catalogue.
     #[error("it is larger than {CATALOG_BYTES_MAX} bytes")]
     TooLarge,
+    /// The first line is not that of a signature.
     #[error("it has no signature")]
     Unsigned,
+    /// The first line holds no valid key and signature.
     #[error("its first line is damaged")]
     Header,
-    #[error("its signature does not fit: something was changed after it was signed")]
+    /// The signature is not that of this catalogue by this key.
+    #[error("the signature does not match: the file was changed after signing")]
     Mismatch,
+    /// The catalogue has no edition, or edition 0.
     #[error("it has no serial number; write one, such as `serial = 1`, above the first game")]
     NoSerial,
+    /// The signed text is not a valid catalogue, for this reason.
     #[error("{0}")]
     Invalid(String),
 }
@@ -55,7 +64,7 @@ impl fmt::Debug for OrganiserKey {
 }
 
 impl OrganiserKey {
-    /// Makes a key and writes it to a file that must not be there yet; only its owner may read it.
+    /// Makes a key and writes it to a new file that, on Unix, only its owner may read. Fails if the file exists.
     pub fn create(path: &Path) -> Result<Self, CatalogError> {
         let at = || path.to_owned();
         let no_key = |reason: &str| CatalogError::Key { path: at(), reason: reason.to_owned() };
@@ -76,6 +85,7 @@ impl OrganiserKey {
         Self::from_pkcs8(pkcs8.as_ref()).ok_or_else(|| no_key("it was damaged while it was made"))
     }
 
+    /// Reads a key that [`Self::create`] has written.
     pub fn load(path: &Path) -> Result<Self, CatalogError> {
         let mut bytes = Vec::new();
         File::open(path)
@@ -89,13 +99,14 @@ impl OrganiserKey {
         Ed25519KeyPair::from_pkcs8(bytes).ok().map(Self)
     }
 
+    /// Returns the public key, which guests trust.
     pub fn public(&self) -> CatalogKey {
         let mut key = [0; 32];
         key.copy_from_slice(self.0.public_key().as_ref());
         CatalogKey(key)
     }
 
-    /// Signs a catalogue, which must be valid and have a serial number. An older signature is replaced.
+    /// Signs a catalogue, which must be valid and have a serial number. Replaces an older signature.
     pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, SignatureError> {
         let body = body(bytes);
         understand(body)?;
@@ -110,7 +121,7 @@ impl OrganiserKey {
     }
 }
 
-/// The catalogue without its signature.
+/// Returns the catalogue without its signature.
 pub fn body(bytes: &[u8]) -> &[u8] {
     if !bytes.starts_with(HEADER.as_bytes()) {
         return bytes;
@@ -118,7 +129,7 @@ pub fn body(bytes: &[u8]) -> &[u8] {
     bytes.iter().position(|&b| b == b'\n').map_or(&[], |at| &bytes[at + 1..])
 }
 
-/// Checks a signed catalogue: first the signature, then what it says.
+/// Checks a signed catalogue: first the signature, then the content.
 pub fn open(bytes: Vec<u8>) -> Result<Arc<SignedCatalog>, SignatureError> {
     if bytes.len() > CATALOG_BYTES_MAX {
         return Err(SignatureError::TooLarge);
@@ -132,6 +143,7 @@ pub fn open(bytes: Vec<u8>) -> Result<Arc<SignedCatalog>, SignatureError> {
     Ok(Arc::new(SignedCatalog { key, serial, title, catalog, bytes }))
 }
 
+/// Serial number, title and list of a valid catalogue.
 type Understood = (u64, Option<String>, lanspread_core::catalog::Catalog);
 
 fn understand(body: &[u8]) -> Result<Understood, SignatureError> {
@@ -141,7 +153,7 @@ fn understand(body: &[u8]) -> Result<Understood, SignatureError> {
     Ok((serial, text.title, catalog))
 }
 
-/// The key and the signature of the first line.
+/// Parses the key and the signature in the first line.
 fn header(bytes: &[u8]) -> Result<(CatalogKey, Vec<u8>), SignatureError> {
     let rest = bytes.strip_prefix(HEADER.as_bytes()).ok_or(SignatureError::Unsigned)?;
     let line = rest.split(|&b| b == b'\n').next().unwrap_or_default();
@@ -164,7 +176,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     (text.len() == 128).then(|| text.as_bytes().chunks_exact(2).map(pair).collect())?
 }
 
-/// Reads a file that must be signed.
+/// Reads and checks a signed catalogue, whichever key signed it.
 pub fn load(path: &Path) -> Result<Arc<SignedCatalog>, CatalogError> {
     let bytes = crate::catalog_file::read(path)?;
     open(bytes).map_err(|e| CatalogError::Invalid { path: path.to_owned(), reason: e.to_string() })
@@ -182,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_catalogue_is_opened_and_is_still_a_catalogue() {
+    fn signed_catalogue_is_still_a_catalogue() {
         let dir = tempfile::tempdir().unwrap();
         let key = key(&dir);
         let signed = key.sign(BODY.as_bytes()).unwrap();
@@ -211,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_by_another_key_under_this_ones_name_is_none() {
+    fn signature_by_another_key_is_refused() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (one, two) = (key(&one), key(&two));
         let forged = String::from_utf8(two.sign(BODY.as_bytes()).unwrap()).unwrap();
@@ -220,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_by_a_fool_is_still_checked() {
+    fn content_is_checked_before_signing() {
         let dir = tempfile::tempdir().unwrap();
         let key = key(&dir);
         assert_eq!(key.sign(b"[[game]]\nid='a'\nversion='20250101'"), Err(SignatureError::NoSerial));

@@ -1,4 +1,6 @@
-//! Starting and ending a peer.
+//! Starting a peer: takes the folders, opens the port, and starts the loop.
+//!
+//! Two peers never share a games folder or, if the program takes [`lock_state_dir`], an identity.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -6,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanspread_core::NodeConfig;
-use lanspread_core::finding::Finding;
-use lanspread_core::rules::HouseRules;
+use lanspread_core::discovery::DiscoverySettings;
+use lanspread_core::rules::OwnerPolicy;
 use lanspread_net::discovery::{BEACON_PORT, DiscoveryConfig};
 use lanspread_net::{BindError, Endpoint, EndpointConfig, Identity};
 use lanspread_store::{FolderLock, FolderLockError, Holder, OpenError, Store};
@@ -22,49 +24,58 @@ use crate::remembered;
 use crate::runtime::{Inputs, Runtime};
 use crate::traffic::{self, Traffic};
 
-/// Events that a slow reader may fall behind before it loses some: every chunk of a large game, several times over.
+/// Events that a slow reader may fall behind before some are dropped: about as many as a large game has chunks.
 const EVENTS_KEPT: usize = 16_384;
-/// Commands that wait for the loop.
+/// Most commands that wait for the loop.
 const COMMANDS_WAITING: usize = 64;
-/// Network events that wait for the loop; beyond that, sockets are not read.
+/// Most network events that wait for the loop; beyond that, sockets are not read.
 const NET_EVENTS_WAITING: usize = 1024;
-/// Verified-to-be payloads that wait for a worker; beyond that, sockets are not read.
+/// Most unverified payloads that wait for a worker; beyond that, sockets are not read.
 const PAYLOADS_WAITING: usize = 4;
 
 /// A peer that runs until it is told to shut down.
 #[derive(Debug)]
 pub struct RunningPeer {
+    /// Handle for commands and further event streams.
     pub handle: PeerHandle,
-    /// Everything from the start on, the first event included.
+    /// All events since the start, the first included.
     pub events: EventStream,
+    /// This peer's id.
     pub peer: PeerId,
-    /// Where others reach this peer.
+    /// Address at which other peers most likely reach this peer.
     pub addr: SocketAddr,
     pub(crate) done: tokio::task::JoinHandle<()>,
 }
 
 impl RunningPeer {
-    /// Waits for the end of the peer, after a `Shutdown` command.
+    /// Waits until the peer has ended, which a `Shutdown` command brings about.
     pub async fn ended(self) {
-        // An error would be a panic in the loop, which has been printed already.
+        // An error means that the loop panicked, which has been printed already.
         let _ = self.done.await;
     }
 }
 
+/// Why a peer could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The games folder does not exist, or cannot be read or written.
     #[error("the games folder {path} cannot be used: {reason}")]
     GamesDir { path: PathBuf, reason: String },
+    /// The state folder cannot be made, or the identity in it cannot be used.
     #[error("the state folder {path} cannot be used: {reason}")]
     StateDir { path: PathBuf, reason: String },
+    /// Another process has the games folder; `holder` says which, if it is known.
     #[error("the games folder {} is in use by {}", path.display(), by(holder.as_ref()))]
     GamesDirInUse { path: PathBuf, holder: Option<Holder> },
+    /// Another process has the state folder; `holder` says which, if it is known.
     #[error("the state folder {} is in use by {}", path.display(), by(holder.as_ref()))]
     StateDirInUse { path: PathBuf, holder: Option<Holder> },
+    /// The endpoint could not be started, most often because the port is in use.
     #[error("cannot listen on {addr}: {reason}")]
     Listen { addr: SocketAddr, reason: String },
 }
 
+/// Names the process that has a folder.
 fn by(holder: Option<&Holder>) -> String {
     holder.map_or_else(|| "another lanspread".to_owned(), Holder::to_string)
 }
@@ -78,8 +89,8 @@ impl StartError {
     }
 }
 
-/// Takes the state folder for this process, as long as the lock lives. Two peers on one state folder would be one identity
-/// twice. Makes the folder if it is not there.
+/// Locks the state folder for this process until the lock is dropped, because two peers on one state folder would have
+/// the same identity. Makes the folder if it does not exist.
 pub fn lock_state_dir(state_dir: &Path) -> Result<FolderLock, StartError> {
     let path = || state_dir.to_owned();
     std::fs::create_dir_all(state_dir)
@@ -90,14 +101,14 @@ pub fn lock_state_dir(state_dir: &Path) -> Result<FolderLock, StartError> {
     })
 }
 
-/// Takes the games folder for this process before a peer is started on it, for whoever puts something into it. To be
-/// dropped before [`start`], which takes it itself.
+/// Locks the games folder for a caller that puts games into it before a peer runs on it. The lock must be dropped
+/// before [`start`], which takes it itself.
 pub fn lock_games_dir(games_dir: &Path) -> Result<FolderLock, StartError> {
     Store::lock(games_dir).map_err(|error| StartError::of_games_dir(games_dir.to_owned(), error))
 }
 
-/// Opens the library, listens, and starts the loop. The library's scan goes on in the background; the event
-/// `LocalPeerReady` tells when it is done.
+/// Opens the library, listens, and starts the loop. The first scan of the library goes on in the background; the event
+/// `LocalPeerReady` says that it is done.
 pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
     let PeerConfig {
         games_dir,
@@ -132,7 +143,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
     let endpoint = Arc::new(endpoint);
     let (peer, addr) = (endpoint.peer_id(), reachable(endpoint.local_addr()));
 
-    // What waits here is bounded by what was asked for: a report for each job and one for each expected payload.
+    // Unbounded, but each job and each expected payload makes one report, and the node bounds those.
     let (reports, reported) = mpsc::unbounded_channel();
     let traffic = Traffic::default();
     let taking_in = tokio::spawn(traffic::take_in(arrived, traffic.clone(), reports.clone()));
@@ -150,7 +161,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         games_dir,
         catalog: catalog.catalog(),
         limits,
-        rules: HouseRules {
+        rules: OwnerPolicy {
             party: party.map(|party| party.name),
             trust,
             declined: catalog_choice::declined(&state_dir),
@@ -172,7 +183,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
     let inputs = Inputs { commands: commanded, net, reports: reported };
     let done = tokio::spawn(async move {
         runtime.run(inputs).await;
-        // The endpoint is gone and with it the sender of payloads, so this ends, too.
+        // The endpoint is gone, and with it the sender of payloads, so this ends, too.
         let _ = taking_in.await;
     });
     let handle = PeerHandle { commands, events: events.downgrade() };
@@ -180,15 +191,15 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
     Ok(RunningPeer { handle, events: EventStream(stream), peer, addr, done })
 }
 
-/// What the node is told about finding others.
-async fn finding(find: Find, state_dir: PathBuf) -> Finding {
+/// Returns the node's settings for finding other peers, with the remembered peers.
+async fn finding(find: Find, state_dir: PathBuf) -> DiscoverySettings {
     let remembered = if find.remembered {
-        // A file that cannot be read is no reason not to start.
+        // A file that cannot be read must not prevent the start.
         tokio::task::spawn_blocking(move || remembered::read(&state_dir)).await.unwrap_or_default()
     } else {
         Vec::new()
     };
-    Finding { introductions: find.introductions, remembered, remember: find.remembered }
+    DiscoverySettings { introductions: find.introductions, remembered, remember: find.remembered }
 }
 
 fn bind_reason(error: BindError) -> String {
@@ -219,7 +230,7 @@ async fn open_store(games_dir: PathBuf) -> Result<Arc<Store>, StartError> {
     }
 }
 
-/// The computer's name, as a first guess at what its owner wants to be called.
+/// Returns the computer's name as a first guess at the owner's, or a name made from the peer id.
 fn host_name(peer: PeerId) -> PeerName {
     let from_env = ["COMPUTERNAME", "HOSTNAME"].iter().filter_map(|key| std::env::var(key).ok());
     let from_file = std::fs::read_to_string("/etc/hostname").ok();
@@ -227,12 +238,14 @@ fn host_name(peer: PeerId) -> PeerName {
     named.unwrap_or_else(|| peer.guest_name())
 }
 
-/// The address to tell others: when listening on every interface, the one that packets to elsewhere leave from.
+/// Returns the address to show as this peer's: if it listens on every interface, the address that packets to other
+/// networks leave from.
 fn reachable(addr: SocketAddr) -> SocketAddr {
     if !addr.ip().is_unspecified() {
         return addr;
     }
-    // RFC 5737 and RFC 3849 addresses: nothing is sent, the system only chooses a route.
+    // Documentation addresses (RFC 5737, RFC 3849). Connecting a UDP socket sends nothing; the system only chooses a
+    // route.
     let (any, elsewhere, loopback): (IpAddr, &str, IpAddr) = match addr {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), "192.0.2.1:9", Ipv4Addr::LOCALHOST.into()),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), "[2001:db8::1]:9", Ipv6Addr::LOCALHOST.into()),
@@ -244,7 +257,7 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(routed.map_or(loopback, |local| local.ip()), addr.port())
 }
 
-/// Seeds the brain: unpredictable enough that two peers break ties differently.
+/// Returns a seed for the node, random enough that two peers break ties differently.
 fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }

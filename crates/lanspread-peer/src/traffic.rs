@@ -1,4 +1,7 @@
-//! Bytes between network and disk: payloads are verified and written, chunks are read and sent, off the loop.
+//! Bytes between network and disk: verifies and writes payloads, and reads and sends chunks, off the loop.
+//!
+//! A chunk is reported as arrived only after it was verified and written. A payload without a noted request is dropped.
+//! The network and the node bound how many bytes are on their way.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,21 +16,22 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::disk::Reports;
 
-/// What the answer to a request will be held against.
+/// What the answer to a request must be.
 #[derive(Debug, Clone)]
 enum Expected {
-    Chunk(Place),
+    Chunk(ChunkTarget),
     Manifest(ContentId),
 }
 
-/// Where the chunks of a content go.
+/// Where the chunks of a content are written.
 #[derive(Debug, Clone)]
-enum Place {
+enum ChunkTarget {
     Download(Arc<Incoming>),
     Stream(Arc<Spool>),
 }
 
-impl Place {
+impl ChunkTarget {
+    /// Returns the open place of this content, or `None` if its download or streamed install is given up.
     fn of(store: &Store, game: &GameId, content: ContentId) -> Option<Self> {
         let download = || store.incoming(game).filter(|incoming| incoming.content().content_id() == content);
         let stream = store.spool(game).filter(|spool| spool.content().content_id() == content);
@@ -49,16 +53,16 @@ impl Place {
     }
 }
 
-/// What the loop, which asks and serves, shares with the workers, which take answers in.
+/// State that the loop, which sends requests and serves, shares with the workers, which take in answers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Traffic {
-    /// The answers that are expected.
+    /// Expected answers.
     expected: Arc<Mutex<HashMap<(PeerId, RequestId), Expected>>>,
     recent: Arc<Mutex<Recent>>,
 }
 
 impl Traffic {
-    /// Notes a request before it goes out. `false` when it makes no sense any more: the download is given up.
+    /// Notes a request before it goes out. Returns false if it is obsolete, because the download is given up.
     pub fn note(&self, peer: PeerId, request: &Request, store: &Store) -> bool {
         let (game, content) = match request {
             Request::Cancel { .. } => return true,
@@ -69,12 +73,13 @@ impl Traffic {
             Request::Chunk(request) => (&request.game, request.content),
             Request::Follow(request) => (&request.game, request.content),
         };
-        let Some(place) = Place::of(store, game, content) else { return false };
+        let Some(place) = ChunkTarget::of(store, game, content) else { return false };
         let expected = request.ids().into_iter().map(|id| ((peer, id), Expected::Chunk(place.clone())));
         self.lock().extend(expected);
         true
     }
 
+    /// Forgets a request that has failed.
     pub fn forget(&self, peer: PeerId, id: RequestId) {
         self.lock().remove(&(peer, id));
     }
@@ -99,7 +104,7 @@ impl Traffic {
         content: &GameContent,
         chunk: ChunkIndex,
     ) -> bool {
-        // Both faults are committed where chunks are read from disk.
+        // Both failpoints act where chunks are read from disk.
         if failpoint!("never-serve-incoming") {
             return false;
         }
@@ -116,10 +121,10 @@ impl Traffic {
     }
 }
 
-/// Bytes of chunks that are kept after they were verified: sixteen at least of a game up to 2 GiB.
+/// Most bytes of verified chunks that are kept in memory: at least sixteen chunks of a game of up to 2 GiB.
 const RECENT_BYTES_MAX: usize = 4 << 20;
 
-/// The chunks that arrived last. A follower usually awaits each of them already, so they need not be read from disk.
+/// Chunks that arrived last. A follower usually awaits each of them already, so they need not be read from disk.
 #[derive(Debug, Default)]
 struct Recent {
     chunks: VecDeque<(ContentId, ChunkIndex, Arc<PooledBuf>)>,
@@ -143,6 +148,7 @@ impl Recent {
     }
 }
 
+/// Bytes of a chunk that several answers share.
 struct SharedBytes(Arc<PooledBuf>);
 
 impl AsRef<[u8]> for SharedBytes {
@@ -151,15 +157,18 @@ impl AsRef<[u8]> for SharedBytes {
     }
 }
 
-/// Chunks up to this size are read in one piece, which wakes one thread instead of two. Sixteen are sent at once: 4 MiB.
+/// Largest chunk, in bytes, that is read in one piece, which wakes one thread instead of two. Sixteen are sent at once:
+/// 4 MiB.
 const READ_AT_ONCE_BYTES: u64 = 256 << 10;
 
-/// Manifests that are decoded at once: a large one takes a second and three times its bytes.
+/// Most manifests that are decoded at once. A large one takes a second, and memory of three times its size.
 const MANIFESTS_DECODED_MAX: usize = 1;
 
-/// Takes payloads in until the endpoint is gone. One thread takes each payload and verifies and writes it itself, because
-/// waking a thread costs more than hashing a small chunk. While more payloads wait, it hands them to other threads that are
-/// idle. There are as many threads as processors, and at least four, because some may wait for the disk.
+/// Takes in payloads until the endpoint is gone.
+///
+/// One thread receives each payload, and verifies and writes it itself, because waking another thread costs more than
+/// hashing a small chunk. While more payloads wait, it hands payloads to idle threads. There are as many threads as
+/// processors, and at least four, because some may wait for the disk.
 pub(crate) async fn take_in(mut payloads: mpsc::Receiver<Payload>, traffic: Traffic, reports: Reports) {
     let at_once = std::thread::available_parallelism().map_or(4, |processors| processors.get().max(4));
     let worker = Worker {
@@ -168,7 +177,7 @@ pub(crate) async fn take_in(mut payloads: mpsc::Receiver<Payload>, traffic: Traf
         decoding: Arc::new(Semaphore::new(MANIFESTS_DECODED_MAX)),
         runtime: tokio::runtime::Handle::current(),
     };
-    // The channel holds nothing: a payload is handed over only to an idle thread.
+    // A channel of capacity zero hands a payload over only to an idle thread.
     let (handed, taken) = crossbeam_channel::bounded::<Payload>(0);
     let mut threads = tokio::task::JoinSet::new();
     for _ in 1..at_once {
@@ -190,7 +199,7 @@ pub(crate) async fn take_in(mut payloads: mpsc::Receiver<Payload>, traffic: Traf
     while threads.join_next().await.is_some() {}
 }
 
-/// What a thread needs to take payloads in.
+/// What a thread needs to take in payloads.
 #[derive(Clone)]
 struct Worker {
     traffic: Traffic,
@@ -200,10 +209,11 @@ struct Worker {
 }
 
 impl Worker {
+    /// Verifies and writes a chunk, or has a manifest decoded, and reports the result.
     fn take(&self, payload: Payload) {
         let Some(expected) = self.traffic.take(payload.peer, payload.id) else { return };
         if matches!(payload.what, PayloadKind::Manifest) {
-            // How many wait is bounded by the network's budget for manifests.
+            // The network's budget for manifests bounds how many wait.
             self.runtime.spawn(decode(payload, expected, self.reports.clone(), self.decoding.clone()));
         } else if let Some(input) = check(&payload, &expected) {
             if let NetInput::ChunkEnded { chunk, result: Ok(()), .. } = input
@@ -211,12 +221,13 @@ impl Worker {
             {
                 self.traffic.recent().put(place.content(), chunk, payload.bytes);
             }
-            // The loop has ended: nobody wants to know.
+            // If this fails, the loop has ended and needs no report.
             let _ = self.reports.send(Input::Net(input));
         }
     }
 }
 
+/// Decodes a manifest on a blocking thread when a permit is free, and reports it.
 async fn decode(payload: Payload, expected: Expected, reports: Reports, decoding: Arc<Semaphore>) {
     let Ok(permit) = decoding.acquire_owned().await else { return };
     tokio::task::spawn_blocking(move || {
@@ -227,6 +238,7 @@ async fn decode(payload: Payload, expected: Expected, reports: Reports, decoding
     });
 }
 
+/// Verifies a payload against what was expected; a chunk is written, too. Returns the input for the node.
 fn check(payload: &Payload, expected: &Expected) -> Option<NetInput> {
     let Payload { peer, id, what, ref bytes } = *payload;
     match (what, expected) {
@@ -246,13 +258,13 @@ fn check(payload: &Payload, expected: &Expected) -> Option<NetInput> {
                 result: expected.map(Arc::new).map_err(ManifestFault),
             })
         }
-        // The endpoint lets no answer of another kind than the request's through.
+        // Cannot happen: the endpoint passes on only answers of the requested kind.
         _ => None,
     }
 }
 
-/// Answers a request for a chunk, on a blocking thread. An answer that is not even begun is refused and reported as served
-/// in vain.
+/// Answers a request for a chunk, on a blocking thread. A chunk that cannot be read is refused and reported as a failed
+/// `Served`.
 pub(crate) fn serve(
     endpoint: &Endpoint,
     store: &Store,
@@ -269,6 +281,7 @@ pub(crate) fn serve(
     }
 }
 
+/// Gives the answer to the endpoint. Returns false if the chunk cannot be read.
 fn serve_chunk(
     endpoint: &Endpoint,
     store: &Store,
@@ -280,7 +293,7 @@ fn serve_chunk(
     let Some(place) = content.manifest().place(chunk) else { return false };
     let reader = match store.chunk_reader(content, incoming, chunk) {
         Ok(reader) => reader,
-        // Given up since it was chosen: a window has moved on.
+        // The chunk was dropped since it was chosen, because the window of a streamed install has moved on.
         Err(ReadError::NoSuchChunk(_)) => return false,
         Err(error) => {
             tracing::warn!(game = %content.manifest().game(), %chunk, %error, "a chunk cannot be read");
@@ -302,6 +315,7 @@ fn serve_chunk(
     true
 }
 
+/// A chunk on disk as the source of a payload.
 struct FromDisk(ChunkReader);
 
 impl PayloadSource for FromDisk {

@@ -1,5 +1,6 @@
-//! The disk's longer jobs on a game that is here: taking over from the old version, verifying, replacing what is
-//! installed, and the first start.
+//! Longer disk jobs on a game: reusing the old version's files, verifying, replacing an install, and starting.
+//!
+//! Each function runs as one job of [`crate::disk::Disk`], may report progress, and returns its final report.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use lanspread_types::{GameContent, GameId};
 use crate::disk::{Reports, Throttled, report};
 use crate::launch;
 
-/// Prepares the place of a download; what the old version gave is reported first.
+/// Prepares the place of a download. Reports first how much of it the old version of the game provided.
 pub(crate) fn open_incoming(
     store: &Store,
     reports: &Reports,
@@ -30,6 +31,7 @@ pub(crate) fn open_incoming(
     DiskReport::IncomingOpened { game, result }
 }
 
+/// Reads every file of a game and compares it with its content. Records the content if files are broken.
 pub(crate) fn verify(store: &Store, reports: &Reports, game: GameId, cancel: &Cancel) -> DiskReport {
     let mut progress = Throttled::new(|done, total| {
         report(reports, DiskReport::VerifyProgress { game: game.clone(), done, total });
@@ -43,7 +45,7 @@ pub(crate) fn verify(store: &Store, reports: &Reports, game: GameId, cancel: &Ca
     DiskReport::Verified { game: game.clone(), result: result.map_err(DiskError::from) }
 }
 
-/// Records what a broken game should be, so that the next start knows what repairs it.
+/// Records the content that a broken game should have, so that the next start knows what repairs it.
 fn remember_whole(store: &Store, game: &GameId, content: &GameContent) {
     let version = content.manifest().version();
     let origin = Origin::new(content.content_id(), version, Support::Agreed, Vec::new());
@@ -52,6 +54,7 @@ fn remember_whole(store: &Store, game: &GameId, content: &GameContent) {
     }
 }
 
+/// Replaces an installed game by the downloaded version. Reports the files of the user that stay.
 pub(crate) fn reinstall(store: &Store, reports: &Reports, game: GameId, cancel: &Cancel) -> DiskReport {
     let (to, of) = (reports.clone(), game.clone());
     let mut progress = Throttled::new(move |done, total| {
@@ -66,20 +69,20 @@ pub(crate) fn reinstall(store: &Store, reports: &Reports, game: GameId, cancel: 
     DiskReport::Installed { game, result: result.map_err(DiskError::from) }
 }
 
-/// Finds out what a start would run.
+/// Finds out what a start of the game would run.
 pub(crate) fn look_at_start(store: &Store, game: GameId, start: Option<&StartCommand>) -> DiskReport {
     let result = store.look_at_start(&game, start).map_err(DiskError::from);
     DiskReport::StartLookedAt { game, result }
 }
 
-/// Stamps a game and, if that is wanted, starts it.
+/// Writes name and language into an installed game and, if requested, starts it.
 pub(crate) fn stamp(
     store: &Store,
     reports: &Reports,
     game: &GameId,
     play: &Play,
 ) -> Result<Stamped, DiskError> {
-    // Whether it can be started is known before anything is written.
+    // The program is looked for first, so that nothing is written if the game cannot be started.
     let program = store.program(game, play.start.as_ref());
     let program = if play.launch { Some(program?) } else { program.ok() };
     let mut stamped = store.stamp(game, play)?;

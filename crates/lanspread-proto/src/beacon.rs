@@ -1,47 +1,54 @@
-//! The beacon: one datagram by which a peer makes itself known where multicast does not pass.
+//! Beacon: the datagram by which a peer announces itself where multicast does not pass.
 //!
 //! `LSPB`, one byte of format version, one byte of flags, protocol version and listening port as `u16`, the 32 bytes
-//! of the peer id, one byte of name length, the name in UTF-8. Little-endian, at most [`BEACON_BYTES_MAX`] bytes.
-//! Everything up to the peer id is frozen for all formats, so that any two versions can name each other; what follows
-//! the fields that a reader knows is left unread.
+//! of the peer id, one byte of name length, the name in UTF-8. Integers are little-endian, and the whole has at most
+//! [`BEACON_BYTES_MAX`] bytes. Everything up to the peer id is frozen for all formats, so that peers of any two
+//! versions can name each other. A reader ignores the bytes after the fields that it knows.
 
 use lanspread_types::limits::BEACON_BYTES_MAX;
 use lanspread_types::{PeerId, PeerName};
 
+/// First bytes of every beacon.
 pub const MAGIC: [u8; 4] = *b"LSPB";
-/// Format that this version writes.
+/// Format version that this crate writes.
 pub const FORMAT: u8 = 1;
 
 const ASKS: u8 = 0b01;
 const LEAVES: u8 = 0b10;
 
-/// What a beacon says.
+/// Content of a beacon. Nothing in it is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beacon {
+    /// Id that the sender claims to have.
     pub peer: PeerId,
     /// Protocol version of the sender.
     pub protocol: u16,
-    /// The port on which the sender accepts connections, at the address that the datagram comes from; 0 if on none.
+    /// Port on which the sender accepts connections, at the address that the datagram comes from; 0 if it accepts
+    /// none.
     pub listen_port: u16,
-    /// The sender wants to hear others soon.
+    /// True if receivers should send their own beacons soon.
     pub asks: bool,
-    /// The sender goes.
+    /// True if the sender leaves the network.
     pub leaves: bool,
+    /// Name of the sender; absent if it states none.
     pub name: Option<PeerName>,
 }
 
-/// Why a datagram is no beacon.
+/// Why a datagram is not a beacon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BeaconError {
+    /// The datagram has more than [`BEACON_BYTES_MAX`] bytes.
     #[error("it is too long for a beacon")]
     TooLong,
+    /// The datagram does not begin with [`MAGIC`].
     #[error("it does not begin like a beacon")]
     NotABeacon,
+    /// The datagram ends before the peer id does.
     #[error("it is shorter than a beacon")]
     TooShort,
 }
 
-/// Writes a beacon. A name is at most 64 bytes long, so it always fits.
+/// Encodes a beacon. It always fits, because a name has at most 64 bytes.
 pub fn encode(beacon: &Beacon) -> Vec<u8> {
     let name = beacon.name.as_ref().map_or("", PeerName::as_str).as_bytes();
     let mut bytes = Vec::with_capacity(BEACON_BYTES_MAX);
@@ -56,7 +63,8 @@ pub fn encode(beacon: &Beacon) -> Vec<u8> {
     bytes
 }
 
-/// Reads a datagram. A name that is missing, cut off or not valid is no name: the rest counts all the same.
+/// Decodes a datagram. If the name is missing, cut off or not valid, the beacon has no name, and the rest still
+/// counts.
 pub fn decode(bytes: &[u8]) -> Result<Beacon, BeaconError> {
     if bytes.len() > BEACON_BYTES_MAX {
         return Err(BeaconError::TooLong);

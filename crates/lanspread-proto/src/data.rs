@@ -1,5 +1,6 @@
-//! Frames of a data connection: requests one way, heads of answers the other. The payload of an answer is no frame;
-//! its `len` raw bytes follow the head.
+//! Frames of a data connection: requests of the receiver, and heads of the source's answers.
+//!
+//! The payload of an answer is not part of a frame: its `len` raw bytes follow the head.
 
 use lanspread_types::limits::{CHUNK_BYTES_MAX, CHUNKS_PER_FOLLOW_MAX, MANIFEST_BYTES_MAX};
 use lanspread_types::message::{Request, Response};

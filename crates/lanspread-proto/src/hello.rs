@@ -1,10 +1,10 @@
-//! The hello: first frame of each side on a control connection.
+//! Hello: the first frame of each side on a control connection.
 //!
-//! Its beginning is frozen for all versions of the protocol, so that peers of different versions can name each
-//! other's version and find each other's listener: frame number [`registry::HELLO`], seven bytes `LANSPRD`, the
-//! protocol version and the listening port as `u16`, little-endian. What follows belongs to the version: in this one,
-//! in postcard, name and program of an open peer, or the name of a closed party, whose guests say no more until the
-//! other side has proved that it knows the pass phrase (`crate::party`).
+//! Its beginning is frozen for all versions of the protocol, so that peers of different versions can learn each
+//! other's version and listening port: frame number [`registry::HELLO`], seven bytes `LANSPRD`, then protocol version
+//! and listening port as `u16`, little-endian. The rest belongs to the version. In this version it is, in postcard,
+//! name and program of an open peer, or the name of a closed party. A guest of a closed party says no more before the
+//! other side has proved that it knows the passphrase (`crate::party`).
 
 use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::Hello;
@@ -14,47 +14,60 @@ use serde::{Deserialize, Serialize};
 use crate::frame::{DecodeError, EncodeError, Limit, RawFrame, append, fields, finish};
 use crate::registry;
 
-/// Frozen first bytes of the payload.
+/// First bytes of the payload. Frozen.
 pub const MAGIC: [u8; 7] = *b"LANSPRD";
 /// Largest hello of any version in bytes, length field included. Frozen.
 pub const HELLO_FRAME_BYTES_MAX: usize = 1024;
-/// Longest description of the program, in bytes.
+/// Longest name of a program with its version, in bytes.
 pub const PROGRAM_BYTES_MAX: usize = 128;
 
-/// What a first frame says.
+/// Content of a first frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Greeting {
-    /// The sender speaks our version.
+    /// The sender is an open peer and speaks this version.
     Hello(Hello),
-    /// The sender speaks our version and belongs to a closed party.
-    Closed { listen_port: u16, party: PartyName },
-    /// The sender speaks another one; more cannot be known.
-    OtherVersion { protocol: u16, listen_port: u16 },
+    /// The sender belongs to the closed party `party` and speaks this version.
+    Closed {
+        /// TCP port on which the sender listens.
+        listen_port: u16,
+        /// Name of the closed party.
+        party: PartyName,
+    },
+    /// The sender speaks another version. More cannot be known.
+    OtherVersion {
+        /// Protocol version of the sender.
+        protocol: u16,
+        /// TCP port on which the sender listens.
+        listen_port: u16,
+    },
 }
 
+/// Why the first bytes of a control connection are not a hello.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HelloError {
+    /// The bytes are not a hello of any version.
     #[error("the first frame is not a hello")]
     NotAHello,
+    /// The part that belongs to this version cannot be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
 }
 
-/// What belongs to this version.
+/// Part of the hello that belongs to this version.
 #[derive(Serialize, Deserialize)]
 enum Opening {
     Open(PeerName, String),
     Closed(PartyName),
 }
 
-/// Writes the hello of an open peer.
+/// Encodes the hello of an open peer.
 pub fn encode(hello: &Hello) -> Result<Vec<u8>, EncodeError> {
     Limit::check("bytes of program", hello.program.len(), 0, PROGRAM_BYTES_MAX)?;
     let opening = Opening::Open(hello.name.clone(), hello.program.clone());
     write(hello.protocol, hello.listen_port, &opening)
 }
 
-/// Writes the hello of a guest of a closed party.
+/// Encodes the hello of a guest of a closed party.
 pub fn encode_closed(protocol: u16, listen_port: u16, party: &PartyName) -> Result<Vec<u8>, EncodeError> {
     write(protocol, listen_port, &Opening::Closed(party.clone()))
 }
@@ -67,7 +80,8 @@ fn write(protocol: u16, listen_port: u16, opening: &Opening) -> Result<Vec<u8>, 
     finish(append(opening, bytes)?, HELLO_FRAME_BYTES_MAX)
 }
 
-/// Takes a hello from the front of `bytes` and tells how many bytes it took; `None` while bytes are missing.
+/// Decodes the hello at the front of `bytes` and returns it with its length in bytes. Returns `None` if it is not
+/// complete yet.
 pub fn split(bytes: &[u8]) -> Result<Option<(Greeting, usize)>, HelloError> {
     let raw = RawFrame::split(bytes, HELLO_FRAME_BYTES_MAX).map_err(|_| HelloError::NotAHello)?;
     let Some(raw) = raw else { return Ok(None) };

@@ -1,9 +1,12 @@
-//! Bytes to messages and back: what peers write to each other, bit for bit.
+//! Wire format: bytes to messages and back.
 //!
-//! The words themselves live in `lanspread_types::message`; this crate owns their numbers ([`registry`]), the frame
-//! around them ([`frame`]), the first frame of a connection ([`hello`]) and the encoding of a game's manifest
-//! ([`manifest`]). It is synchronous, does no IO, and allocates nothing that the bytes at hand do not justify.
-//! The specification for readers is `docs/protocol.md`.
+//! The messages themselves are defined in `lanspread_types::message`. This crate owns their numbers ([`registry`]),
+//! the frame around them ([`frame`]), the first bytes of a connection ([`preamble`], [`hello`], [`party`]), the
+//! encoding of a game's manifest ([`manifest`]) and the datagram that announces a peer ([`beacon`]). It is
+//! synchronous and does no IO. What it allocates is in proportion to the bytes at hand, whatever lengths these bytes
+//! state. The specification for people is `docs/protocol.md`.
+
+#![warn(missing_docs)]
 
 pub mod beacon;
 mod data;

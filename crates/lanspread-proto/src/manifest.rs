@@ -1,7 +1,8 @@
-//! A game's manifest and chunk hashes as one blob, the payload of a manifest answer.
+//! Encoding of a game's manifest with its chunk hashes: the payload of a manifest answer.
 //!
-//! In postcard: game, version, list of files (path, size, root), list of chunk hashes. The hashes are those of files
-//! with more than one chunk, in manifest order; the only chunk of a smaller file hashes to the file's root.
+//! In postcard: game, version, list of files (path, size, root), list of chunk hashes. The hashes are those of the
+//! files with more than one chunk, in manifest order; a smaller file has its root as its only chunk hash. Each
+//! content has exactly one encoding.
 
 use lanspread_types::limits::{FILES_PER_GAME_MAX, MANIFEST_BYTES_MAX};
 use lanspread_types::manifest::ManifestError;
@@ -10,27 +11,45 @@ use serde::de::DeserializeOwned;
 
 use crate::frame::{EncodeError, append};
 
-/// Bytes of a hash.
+/// Size of a hash, in bytes.
 const HASH_BYTES: usize = 32;
 
+/// Why bytes are not the encoding of a valid manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestDecodeError {
+    /// There are too many bytes; holds their number.
     #[error("a manifest has at most {MANIFEST_BYTES_MAX} bytes, this one has {0}")]
     TooLarge(usize),
+    /// The bytes are not valid postcard.
     #[error("it is malformed: {0}")]
     Malformed(#[from] postcard::Error),
+    /// The encoding states too many files.
     #[error("it states {stated} files, at most {FILES_PER_GAME_MAX} are allowed")]
-    Files { stated: u32 },
+    Files {
+        /// Number of files that the encoding states.
+        stated: u32,
+    },
+    /// The stated number of hashes does not match the files, or the bytes after it.
     #[error("it states {stated} chunk hashes, its files call for {called_for} and {bytes} bytes are there")]
-    Hashes { stated: u32, called_for: u32, bytes: usize },
+    Hashes {
+        /// Number of hashes that the encoding states.
+        stated: u32,
+        /// Number of hashes that the files need.
+        called_for: u32,
+        /// Bytes that are there for the hashes.
+        bytes: usize,
+    },
+    /// A number is written in a longer form than necessary.
     #[error(
         "a number in it is written longer than need be, so that one content would have several encodings"
     )]
     NotCanonical,
+    /// The bytes can be decoded, but the manifest or its hashes are not valid.
     #[error(transparent)]
     Invalid(#[from] ManifestError),
 }
 
+/// Encodes a manifest and its chunk hashes.
 pub fn encode(content: &GameContent) -> Result<Vec<u8>, EncodeError> {
     encode_within(MANIFEST_BYTES_MAX, content)
 }
@@ -50,8 +69,9 @@ fn encode_within(max: usize, content: &GameContent) -> Result<Vec<u8>, EncodeErr
     }
 }
 
-/// Reads and checks a manifest. Allocates in proportion to `bytes`, whatever counts they state. Whether it is the one
-/// that was asked for is for the caller to check with [`GameContent::expect`].
+/// Decodes and checks a manifest. Allocates in proportion to `bytes`, whatever counts they state.
+///
+/// It does not know which content was asked for: the caller checks that with [`GameContent::expect`].
 pub fn decode(bytes: &[u8]) -> Result<GameContent, ManifestDecodeError> {
     decode_within(MANIFEST_BYTES_MAX, bytes)
 }
@@ -73,7 +93,7 @@ fn decode_within(max: usize, bytes: &[u8]) -> Result<GameContent, ManifestDecode
     let manifest = Manifest::new(game, version, files)?;
     let hashes = take_hashes(&manifest, rest)?;
     let content = GameContent::new(manifest, hashes)?;
-    // postcard's varints may have trailing zero groups; all else has one form.
+    // A varint of postcard may have trailing zero groups. Everything else has only one form.
     match encode(&content) {
         Ok(canonical) if canonical == bytes => Ok(content),
         _ => Err(ManifestDecodeError::NotCanonical),
@@ -86,7 +106,7 @@ fn take<T: DeserializeOwned>(rest: &mut &[u8]) -> Result<T, postcard::Error> {
     Ok(value)
 }
 
-/// The hash of each chunk of all files, from the list of those that do not follow from the roots.
+/// Returns the hashes of all chunks: those in the list, and the roots of files with one chunk.
 fn take_hashes(manifest: &Manifest, mut rest: &[u8]) -> Result<Vec<ChunkHash>, ManifestDecodeError> {
     let stated: u32 = take(&mut rest)?;
     let called_for = stated_hashes(manifest);
@@ -106,6 +126,7 @@ fn take_hashes(manifest: &Manifest, mut rest: &[u8]) -> Result<Vec<ChunkHash>, M
     Ok(hashes)
 }
 
+/// Returns the number of hashes in the encoding: those of files with more than one chunk.
 fn stated_hashes(manifest: &Manifest) -> u32 {
     let lists = (0..manifest.files().len()).map(|at| manifest.chunks_of(at).len() as u32);
     lists.filter(|&chunks| chunks > 1).sum()
@@ -118,9 +139,9 @@ mod tests {
     use lanspread_types::tree::ChunkPosition;
     use lanspread_types::{ChunkHash, RelPath};
 
-    /// So many files, all of them empty, the sentinel among them.
+    /// A manifest of `count` empty files, the sentinel among them.
     fn files(count: usize) -> GameContent {
-        let root = ChunkHash::of(ChunkPosition { offset: 0, whole_file: true }, b"");
+        let root = ChunkHash::of(ChunkPosition { offset: 0, atomic_file: true }, b"");
         let entry = |path: &str| FileEntry { path: RelPath::new(path).unwrap(), size: 0, root };
         let mut files: Vec<_> = (1..count).map(|n| entry(&format!("{n:06}"))).collect();
         files.push(entry(SENTINEL));
@@ -130,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_may_be_as_large_as_the_limit_and_no_larger() {
+    fn manifests_above_the_byte_limit_are_refused() {
         let content = files(3);
         let bytes = encode(&content).unwrap();
         assert!(bytes.len() as u64 <= content.encoded_bytes_max());
@@ -144,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_may_state_as_many_files_as_the_limit_and_no_more() {
+    fn manifests_above_the_file_limit_are_refused() {
         let most = files(FILES_PER_GAME_MAX);
         assert_eq!(decode(&encode(&most).unwrap()), Ok(most));
         for stated in [FILES_PER_GAME_MAX as u32 + 1, u32::MAX] {

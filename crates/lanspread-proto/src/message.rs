@@ -1,4 +1,4 @@
-//! Frames of a control connection.
+//! Frames of a control connection: one for each [`Message`].
 
 use lanspread_types::limits::{
     CATALOG_PART_BYTES_MAX, CHUNKS_PER_HAVE_MAX, CONTROL_FRAME_BYTES_MAX, DOWNLOADS_PER_STATE_MAX,
@@ -29,7 +29,7 @@ impl Frame for Message {
             Self::CatalogPart { .. } => number::CATALOG_PART,
             Self::StateWanted => number::STATE_WANTED,
             Self::State(_) => number::STATE,
-            Self::FetchWanted { .. } => number::FETCH_WANTED,
+            Self::DownloadWanted { .. } => number::DOWNLOAD_WANTED,
             Self::Ping { .. } => number::PING,
             Self::Pong { .. } => number::PONG,
             Self::Goodbye => number::GOODBYE,
@@ -60,7 +60,7 @@ impl Frame for Message {
             | Self::CatalogOffer { .. }
             | Self::CatalogWanted { .. }
             | Self::StateWanted
-            | Self::FetchWanted { .. }
+            | Self::DownloadWanted { .. }
             | Self::HaveMap(HaveMap::All { .. } | HaveMap::None { .. })
             | Self::Interested { .. }
             | Self::NotInterested { .. }
@@ -87,7 +87,7 @@ impl Frame for Message {
             Self::CatalogPart { serial, offset, part } => append(&(serial, offset, part), out),
             Self::StateWanted => Ok(out),
             Self::State(state) => append(state, out),
-            Self::FetchWanted { game } => append(game, out),
+            Self::DownloadWanted { game } => append(game, out),
             Self::Ping { nonce } | Self::Pong { nonce } => append(nonce, out),
             Self::Goodbye => Ok(out),
         }
@@ -131,7 +131,7 @@ impl Frame for Message {
                 Self::StateWanted
             }
             number::STATE => Self::State(fields(number, payload)?),
-            number::FETCH_WANTED => Self::FetchWanted { game: fields(number, payload)? },
+            number::DOWNLOAD_WANTED => Self::DownloadWanted { game: fields(number, payload)? },
             number::PING => Self::Ping { nonce: fields(number, payload)? },
             number::PONG => Self::Pong { nonce: fields(number, payload)? },
             number::GOODBYE => {

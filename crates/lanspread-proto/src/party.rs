@@ -1,6 +1,8 @@
-//! What the two ends of a control connection of a closed party say to each other before anything else: each proves to
-//! the other that it knows the pass phrase, then they introduce themselves. How the proof is computed is the network
-//! crate's concern; here are its bytes.
+//! Frames by which two peers of a closed party prove to each other that they know the passphrase.
+//!
+//! They come between the hellos and the first message of a control connection. After the proof both peers introduce
+//! themselves with [`PartyFrame::Welcome`]. This module owns the bytes; the proof itself is computed in
+//! `lanspread-net`.
 
 use lanspread_types::PeerName;
 use serde::{Deserialize, Serialize};
@@ -9,25 +11,33 @@ use crate::frame::{DecodeError, Frame, Limit, append, fields};
 use crate::hello::PROGRAM_BYTES_MAX;
 use crate::registry as number;
 
-/// A SPAKE2 message: one byte for the side, a compressed point of Edwards25519.
+/// Size of a SPAKE2 message in bytes: one for the side, 32 for a compressed point of Edwards25519.
 pub const SHARE_BYTES: usize = 33;
 
-/// A frame between the hellos and the first message of a closed party.
+/// Frame between the hellos and the first message of a closed party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartyFrame {
-    /// The sender's half of the key exchange.
+    /// Sender's half of the key exchange.
     Share([u8; SHARE_BYTES]),
-    /// Shows that the sender has the same key, hence the same pass phrase.
+    /// Proof that the sender has the same key and so the same passphrase.
     Confirm([u8; 32]),
-    /// What an open peer says in its hello.
-    Welcome { name: PeerName, program: String },
-    /// The last frame to whom the sender does not let in.
+    /// Introduction of the sender, with what an open peer says in its hello.
+    Welcome {
+        /// Name of the sender, for people.
+        name: PeerName,
+        /// Program of the sender with its version, for people; at most [`PROGRAM_BYTES_MAX`] bytes.
+        program: String,
+    },
+    /// Last frame to a peer that the sender does not let in.
     Rejected(Rejection),
 }
 
+/// Why the sender does not let the other peer in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rejection {
+    /// The proof failed: the passphrases differ.
     WrongPassPhrase,
+    /// Too many wrong passphrases came lately, so the sender did not look at this one.
     TooManyTries,
 }
 
@@ -76,7 +86,7 @@ impl Frame for PartyFrame {
     }
 }
 
-/// A payload that is so many bytes and nothing else.
+/// Reads a payload of exactly `N` bytes.
 fn exactly<const N: usize>(number: u8, payload: &[u8]) -> Result<[u8; N], DecodeError> {
     let (bytes, trailing) = payload
         .split_first_chunk()

@@ -1,30 +1,37 @@
-//! What the dialling side writes first, before any frame. Frozen: the same in every version of the protocol.
+//! Preamble: the bytes that the dialling side writes before any frame. Frozen for all versions of the protocol.
 //!
-//! Byte 0 is the role of the connection; on a data connection the dialler's protocol version follows as `u16`,
+//! Byte 0 is the role of the connection. On a data connection the dialler's protocol version follows as `u16`,
 //! little-endian. On a control connection the hellos carry the versions.
 
 use lanspread_types::limits::PROTOCOL_VERSION;
 
-/// What a connection is for.
+/// Purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Messages in both directions.
     Control,
-    /// Requests from the dialler, answers from the other side.
+    /// Requests from the dialler, answers from the acceptor.
     Data,
 }
 
 /// Longest preamble, in bytes.
 pub const PREAMBLE_BYTES_MAX: usize = 3;
 
+/// Why the first bytes of a connection are not a preamble of this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PreambleError {
+    /// There is no role with this number.
     #[error("there is no connection role {0}")]
     UnknownRole(u8),
+    /// The data connection is of protocol version `theirs`.
     #[error("the data connection is of protocol version {theirs}, this peer speaks {PROTOCOL_VERSION}")]
-    OtherVersion { theirs: u16 },
+    OtherVersion {
+        /// Protocol version of the other peer.
+        theirs: u16,
+    },
 }
 
+/// Encodes the preamble of a connection with this role.
 pub fn encode(role: Role) -> Vec<u8> {
     match role {
         Role::Control => vec![0],
@@ -35,7 +42,8 @@ pub fn encode(role: Role) -> Vec<u8> {
     }
 }
 
-/// Reads a preamble and tells how many bytes it took; `None` while bytes are missing.
+/// Decodes the preamble at the front of `bytes` and returns the role and the preamble's length in bytes. Returns
+/// `None` if it is not complete yet.
 pub fn split(bytes: &[u8]) -> Result<Option<(Role, usize)>, PreambleError> {
     match *bytes {
         [0, ..] => Ok(Some((Role::Control, 1))),

@@ -1,4 +1,4 @@
-//! The beacon, byte for byte, and what a reader makes of anything else.
+//! Golden bytes of the beacon, and how the reader treats other datagrams.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -33,7 +33,7 @@ fn golden_bytes() {
 }
 
 #[test]
-fn a_later_format_can_still_be_named() {
+fn later_format_is_still_read() {
     let mut bytes = encode(&Beacon { protocol: 77, ..beacon() });
     bytes[4] = 9;
     bytes.extend_from_slice(b"what this version does not know");
@@ -41,7 +41,7 @@ fn a_later_format_can_still_be_named() {
 }
 
 #[test]
-fn what_is_no_beacon_is_told_apart() {
+fn other_datagrams_are_refused() {
     let bytes = encode(&beacon());
     assert_eq!(decode(b"M-SEARCH * HTTP/1.1"), Err(BeaconError::NotABeacon));
     assert_eq!(decode(&bytes[..41]), Err(BeaconError::TooShort));
@@ -59,7 +59,7 @@ fn what_is_no_beacon_is_told_apart() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), real: bool) {
+    fn decoder_survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300), real: bool) {
         let bytes = if real { [b"LSPB".as_slice(), &bytes].concat() } else { bytes };
         if let Ok(beacon) = decode(&bytes) {
             prop_assert_eq!(decode(&encode(&beacon)), Ok(beacon));

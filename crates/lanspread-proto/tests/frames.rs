@@ -1,4 +1,4 @@
-//! The wire, byte for byte, and what becomes of bytes that are not of this wire.
+//! Golden bytes of every frame, and how the readers treat wrong bytes.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -94,7 +94,7 @@ fn messages() -> Vec<(Message, String)> {
             Message::State(state),
             format!("5a0000001e01{}0301010467676f6f083230323530313031{c}0102ac02ac0205", "dd".repeat(32)),
         ),
-        (Message::FetchWanted { game: game() }, "060000001f0467676f6f".into()),
+        (Message::DownloadWanted { game: game() }, "060000001f0467676f6f".into()),
         (Message::Progress { content: CONTENT, below: ChunkIndex(300) }, format!("2300000040{c}ac02")),
         (Message::ProgressWanted { content: CONTENT }, format!("2100000041{c}")),
         (
@@ -166,7 +166,7 @@ fn responses() -> Vec<(Response, String)> {
     all
 }
 
-/// Pins the bytes, reads them back, cuts them short, lengthens them, and feeds them byte by byte.
+/// Checks each frame against its golden bytes, reads it back, cuts it short, lengthens it, and feeds it byte by byte.
 fn check<T: Frame + PartialEq + std::fmt::Debug>(frames: Vec<(T, String)>) {
     let mut decoder = Decoder::new();
     for (value, golden) in frames {
@@ -230,7 +230,7 @@ fn golden_bytes_of_the_hello() {
 }
 
 #[test]
-fn the_version_is_readable_whatever_follows() {
+fn version_is_readable_before_unknown_bytes() {
     let mut bytes = hello::encode(&a_hello(700)).unwrap();
     let other = Greeting::OtherVersion { protocol: 700, listen_port: 4242 };
     let at = bytes.len();
@@ -260,7 +260,7 @@ fn limits_hold_in_both_directions() {
     assert!(encode(&follow(u64::MAX - 64, 64)).is_ok());
     let wrong = [follow(1, 0), follow(1, 65), follow(u64::MAX - 63, 1)];
     assert!(wrong.iter().all(|request| matches!(encode(request), Err(EncodeError::Limit(_)))));
-    // No chunks, as a peer without this check would write it.
+    // A request without chunks, as a peer without this check would write it.
     let none = [b"\x48\x00\x00\x00\x23\x08\x04ggoo".as_slice(), &[0xcc; 32], &[0xee; 32], &[0]].concat();
     assert!(matches!(split::<Request>(&none), Err(DecodeError::Limit { .. })));
     assert!(matches!(split::<Response>(b"\x04\x00\x00\x00\x30\x08\x05\x00"), Err(DecodeError::Limit { .. })));
@@ -275,7 +275,7 @@ fn limits_hold_in_both_directions() {
 }
 
 #[test]
-fn a_welcome_states_a_program_of_limited_length() {
+fn welcome_with_a_long_program_is_refused() {
     let welcome = |len| PartyFrame::Welcome { name: PeerName::new("Ann").unwrap(), program: "x".repeat(len) };
     let longest = encode(&welcome(PROGRAM_BYTES_MAX)).unwrap();
     assert_eq!(split(&longest), Ok(Some((welcome(PROGRAM_BYTES_MAX), longest.len()))));
@@ -283,7 +283,7 @@ fn a_welcome_states_a_program_of_limited_length() {
 }
 
 #[test]
-fn a_decoder_says_how_much_it_holds() {
+fn decoder_counts_the_bytes_it_holds() {
     let goodbye = encode(&Message::Goodbye).unwrap();
     let mut decoder = Decoder::<Message>::new();
     decoder.push(&[&goodbye[..], &goodbye[..3]].concat());
@@ -298,7 +298,7 @@ fn a_decoder_says_how_much_it_holds() {
 }
 
 #[test]
-fn a_decoder_stays_failed() {
+fn decoder_stays_failed() {
     let mut decoder = Decoder::<Message>::new();
     decoder.push(&encode(&Message::Goodbye).unwrap());
     decoder.push(&[1, 0, 0, 0, 0x77]);
@@ -325,7 +325,7 @@ fn content() -> GameContent {
         entry("version.ini", b"20250101"),
     ];
     let at =
-        |offset: usize| lanspread_types::tree::ChunkPosition { offset: offset as u64, whole_file: false };
+        |offset: usize| lanspread_types::tree::ChunkPosition { offset: offset as u64, atomic_file: false };
     let mut hashes = vec![root(b"x")];
     hashes.extend(
         (0..3).map(|i| ChunkHash::of(at(i * chunk), &big[i * chunk..big.len().min((i + 1) * chunk)])),
@@ -335,13 +335,13 @@ fn content() -> GameContent {
     GameContent::new(manifest, hashes).unwrap()
 }
 
-/// The ordinary hash, by the chunk hash of a whole file.
+/// The ordinary BLAKE3 hash: the chunk hash of a whole file.
 fn blake3_of(bytes: &[u8]) -> ChunkHash {
-    ChunkHash::of(lanspread_types::tree::ChunkPosition { offset: 0, whole_file: true }, bytes)
+    ChunkHash::of(lanspread_types::tree::ChunkPosition { offset: 0, atomic_file: true }, bytes)
 }
 
 #[test]
-fn manifests_round_trip_and_nothing_else_passes() {
+fn only_canonical_manifests_decode() {
     let content = content();
     let bytes = manifest::encode(&content).unwrap();
     assert_eq!(manifest::decode(&bytes), Ok(content));
@@ -385,7 +385,7 @@ fn stated_counts_are_not_believed() {
 
 proptest! {
     #[test]
-    fn garbage_neither_panics_nor_piles_up(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..20)) {
+    fn garbage_does_not_accumulate(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..20)) {
         let mut decoder = Decoder::<Message>::new();
         for piece in &pieces {
             decoder.push(piece);

@@ -1,7 +1,7 @@
-//! What handling each kind of control message takes: the measurement behind `lanspread_core::budget::cost`.
+//! Measures the cost of handling each kind of control message: the figures behind `lanspread_core::budget::cost`.
 //!
-//! `cargo run --release -p lanspread-sim --example message_costs` prints microseconds of the node's thread for each, with
-//! 200 peers connected, decoding included, beside the price in units.
+//! `cargo run --release -p lanspread-sim --example message_costs` prints microseconds of the node's thread for each
+//! kind, including decoding, with 200 peers connected, beside the price in units.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use lanspread_core::budget::cost;
 use lanspread_core::catalog::Catalog;
 use lanspread_core::command::RateLimits;
-use lanspread_core::finding::Finding;
+use lanspread_core::discovery::DiscoverySettings;
 use lanspread_core::groups::Group;
 use lanspread_core::io::{ConnId, Connected, Input, NetInput};
-use lanspread_core::rules::HouseRules;
+use lanspread_core::rules::OwnerPolicy;
 use lanspread_core::swarm::Lines;
 use lanspread_core::time::Time;
 use lanspread_core::{Node, NodeConfig};
@@ -24,7 +24,7 @@ use lanspread_types::message::{
 use lanspread_types::{CatalogKey, ChunkIndex, ContentId, GameId, GameVersion, PeerId, PeerName};
 
 const PEERS: u64 = 200;
-/// Messages of each kind: spread over the peers and over time, so that no budget is used up.
+/// Messages of each kind, spread over the peers and over time so that no rate limit is reached.
 const TIMES: u64 = 2000;
 
 fn main() -> anyhow::Result<()> {
@@ -76,7 +76,7 @@ fn main() -> anyhow::Result<()> {
     fixed("state, 64 downloads", Message::State(state));
     fixed("pong", Message::Pong { nonce: 1 });
     fixed("ping", Message::Ping { nonce: 1 });
-    measured.push(("fetch wanted", rounds(&|round| Ok(Message::FetchWanted { game: game(round)? }))?));
+    measured.push(("fetch wanted", rounds(&|round| Ok(Message::DownloadWanted { game: game(round)? }))?));
     for (name, messages) in measured {
         print(name, &messages)?;
     }
@@ -84,7 +84,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A node without games places nobody, so the line is measured by itself: with as many members as a peer has connections.
+/// Measures the line by itself, because a node without games places nobody. It has as many members as a peer has
+/// connections.
 #[expect(clippy::print_stdout, reason = "the program's result")]
 fn print_placing(content: ContentId) {
     let mut lines = Lines::default();
@@ -115,7 +116,7 @@ fn addr_of(n: u64) -> SocketAddr {
     SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 24_930))
 }
 
-/// A node with two hundred peers.
+/// Returns a node with two hundred peers.
 fn node() -> anyhow::Result<Node> {
     let mut node = Node::new(NodeConfig {
         me: PeerId([5; 32]),
@@ -124,10 +125,10 @@ fn node() -> anyhow::Result<Node> {
         games_dir: "games".into(),
         catalog: Catalog::Open,
         limits: RateLimits::default(),
-        rules: HouseRules::default(),
+        rules: OwnerPolicy::default(),
         seed: 1,
     });
-    node.find_peers(Time::START, Finding { introductions: true, ..Finding::default() });
+    node.find_peers(Time::START, DiscoverySettings { introductions: true, ..DiscoverySettings::default() });
     for n in 0..PEERS {
         let hello = Hello {
             protocol: PROTOCOL_VERSION,
@@ -150,7 +151,8 @@ fn print(name: &str, messages: &[Message]) -> anyhow::Result<()> {
     let encoded = messages.iter().map(lanspread_proto::encode).collect::<Result<Vec<_>, _>>()?;
     let mut took = Duration::ZERO;
     for (round, bytes) in encoded.iter().enumerate() {
-        // A second apart, a peer after the other: every budget is full, and nobody is silent for long.
+        // One peer after the other, with 10 s between two messages of the same peer: no budget is short, and no peer
+        // is silent for long.
         let now = Time::from_start(Duration::from_millis(50 * round as u64));
         let began = Instant::now();
         let mut decoder = lanspread_proto::Decoder::<Message>::new();

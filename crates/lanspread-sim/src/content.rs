@@ -1,19 +1,23 @@
-//! The game that a party copies. No bytes stand behind it: hashes are random, and they merge to the roots all the same.
+//! The game that a simulated party downloads: a manifest with random hashes and no bytes behind them.
+//!
+//! The chunk hashes merge to the files' roots, so every check of the manifest passes.
 
 use lanspread_core::swarm::Rng;
 use lanspread_types::manifest::{FileEntry, SENTINEL};
 use lanspread_types::tree::root_of;
 use lanspread_types::{ChunkHash, ChunkSize, GameContent, GameId, GameVersion, Manifest, RelPath};
 
+/// Returns the id of the game.
 pub fn game_id() -> GameId {
     GameId::new("game").expect("a constant id")
 }
 
+/// Returns 32 random bytes, for a hash or a peer id.
 pub fn random_32(rng: &mut Rng) -> [u8; 32] {
     std::array::from_fn(|_| rng.next_u64() as u8)
 }
 
-/// A game of one archive and its sentinel.
+/// Returns a game of `bytes` bytes: one archive and its sentinel.
 pub fn content_of(bytes: u64, rng: &mut Rng) -> GameContent {
     let sentinel = 8;
     let chunk = ChunkSize::for_game(bytes.max(sentinel));

@@ -1,4 +1,7 @@
-//! One PC of a party: a whole node, the disk under it, and whether it is switched on.
+//! One PC of a party: a node, the model of its disk, and whether the process runs.
+//!
+//! The node is the product's. [`Disk`] answers its jobs without storing bytes; it survives a crash, the node does
+//! not.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,35 +15,45 @@ use lanspread_core::time::Time;
 use lanspread_core::{Node, NodeConfig};
 use lanspread_types::{ChunkSet, GameContent, PeerId};
 
-/// What a job takes that moves no chunk: some file operations.
+/// Duration of a disk job that moves no chunk: some file operations.
 const JOB_TAKES: Duration = Duration::from_millis(1);
 
+/// One PC of a party.
 #[derive(Debug)]
 pub struct Guest {
+    /// Identity; stays the same after a restart.
     pub id: PeerId,
+    /// Address; its subnet is the guest's group.
     pub addr: SocketAddr,
+    /// The node of the current life.
     pub node: Node,
+    /// The disk, which all lives share.
     pub disk: Disk,
+    /// True while the process runs.
     pub alive: bool,
-    /// Counts lives: what an earlier one waited for is not told to the next.
+    /// Number of crashes so far. Events that were planned for an earlier life are not delivered.
     pub life: u32,
+    /// When the node is woken next; `None` if no wake-up is planned.
     pub wake_planned: Option<Time>,
 }
 
-/// What survives the process.
+/// Model of a disk. It survives a crash of the process.
 #[derive(Debug)]
 pub struct Disk {
-    /// Verified chunks, of the committed game or of the download.
+    /// Verified chunks of the download or, once `committed`, of the game.
     pub had: ChunkSet,
+    /// True once the download was committed.
     pub committed: bool,
-    /// A download may write.
+    /// True while a download may write chunks.
     open: bool,
-    /// Bytes per second that are hashed and written.
+    /// Bytes per second that are verified and written.
     rate: f64,
+    /// When everything accepted so far is written.
     free_at: Time,
 }
 
 impl Guest {
+    /// Returns a running guest with number `at` in the party.
     pub fn new(at: usize, group: usize, id: PeerId, disk: Disk, seed: u64, tuning: &Tuning) -> Self {
         let addr = addr_of(at, group);
         Self {
@@ -54,13 +67,13 @@ impl Guest {
         }
     }
 
-    /// The process ends: what is on disk stays.
+    /// Ends the process. What is on disk stays.
     pub fn crash(&mut self) {
         (self.alive, self.life, self.wake_planned) = (false, self.life + 1, None);
         (self.disk.open, self.disk.free_at) = (false, Time::START);
     }
 
-    /// It is started again.
+    /// Starts the process again, with a new node.
     pub fn restart(&mut self, at: usize, seed: u64, tuning: &Tuning) {
         self.node = node(at, self.addr, self.id, seed, tuning);
         self.alive = true;
@@ -75,22 +88,24 @@ fn node(at: usize, addr: SocketAddr, me: PeerId, seed: u64, tuning: &Tuning) -> 
         games_dir: "games".into(),
         catalog: Catalog::Open,
         limits: RateLimits::default(),
-        rules: lanspread_core::rules::HouseRules::default(),
+        rules: lanspread_core::rules::OwnerPolicy::default(),
         seed,
     });
     node.set_tuning(tuning.clone());
     node
 }
 
+/// Returns the name of a guest.
 pub fn name_of(at: usize) -> String {
     format!("guest {at}")
 }
 
-/// The address of a guest: its group is the subnet, its number the rest.
+/// Returns the address of a guest: its group is the subnet, its number the rest.
 fn addr_of(at: usize, group: usize) -> SocketAddr {
     SocketAddr::from(([10, group as u8, (at >> 8) as u8, at as u8], 4000))
 }
 
+/// Returns the number of the guest with an address, or `usize::MAX` for an IPv6 address.
 pub fn guest_at(addr: SocketAddr) -> usize {
     match addr {
         SocketAddr::V4(v4) => {
@@ -102,27 +117,30 @@ pub fn guest_at(addr: SocketAddr) -> usize {
 }
 
 impl Disk {
+    /// Returns a disk with these chunks that verifies and writes `rate` bytes per second. With all chunks, the game
+    /// is committed.
     pub fn new(had: ChunkSet, rate: f64) -> Self {
         Self { committed: had.is_full(), had, open: false, rate, free_at: Time::START }
     }
 
-    /// When a chunk that arrives now is hashed and written: one after the other.
+    /// Accepts a chunk that arrives now and returns when it is verified and written. Chunks are written one after the
+    /// other.
     pub fn write(&mut self, bytes: u64, now: Time) -> Time {
         self.free_at = self.free_at.max(now) + Duration::from_secs_f64(bytes as f64 / self.rate);
         self.free_at
     }
 
-    /// Whether there is a place to write to.
+    /// Returns whether a download may write chunks.
     pub fn is_open(&self) -> bool {
         self.open
     }
 
-    /// When a job that is given now is done: jobs of one game do not overtake its writes.
+    /// Returns when a job that is submitted now is done. Jobs do not overtake writes.
     pub fn job_done_at(&self, now: Time) -> Time {
         self.free_at.max(now) + JOB_TAKES
     }
 
-    /// Does a job. `None` for what a party never asks for.
+    /// Performs a job and returns its report, or `None` for jobs that no party needs.
     pub fn perform(&mut self, job: DiskJob, content: &Arc<GameContent>) -> Option<DiskReport> {
         Some(match job {
             DiskJob::Scan => DiskReport::Scanned(self.scan(content)),
@@ -172,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_is_a_subnet_of_its_own() {
+    fn each_group_is_a_subnet() {
         assert_eq!(addr_of(300, 3), SocketAddr::from(([10, 3, 1, 44], 4000)));
         assert_eq!(guest_at(addr_of(300, 3)), 300);
     }

@@ -1,7 +1,8 @@
-//! A room that fills up: whole nodes that start within some seconds, find each other and exchange their libraries.
+//! A room that fills up: nodes start within some seconds, find each other and exchange their libraries.
 //!
-//! No games are fetched, so the network is a latency; what is counted is when everybody knows everybody with all games,
-//! and how many bytes of control messages that took.
+//! Nobody downloads, so the network is a latency alone. [`fill`] measures how long it takes until every guest is
+//! connected to every other guest and knows all their games, and how many bytes of control messages that costs. The
+//! parties with downloads are in `world`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use lanspread_core::budget::cost;
 use lanspread_core::catalog::Catalog;
 use lanspread_core::command::{Command, CommandId, RateLimits, Reply};
-use lanspread_core::finding::Finding;
+use lanspread_core::discovery::DiscoverySettings;
 use lanspread_core::io::{
     CloseReason, ConnId, Connected, DiskJob, DiskReport, FileStamp, Input, NetInput, Output, Scan,
     ScannedGame,
@@ -32,45 +33,54 @@ use crate::content::random_32;
 use crate::queue::EventQueue;
 use crate::spending::{Spending, Spent};
 
+/// One-way latency between two guests.
 const LATENCY: Duration = Duration::from_micros(300);
-/// TCP, TLS and the hellos.
+/// Time of a handshake: TCP, TLS and the hellos.
 const HANDSHAKE: Duration = Duration::from_millis(3);
-/// An announcement is heard within this time.
+/// Latest time after which a multicast announcement is heard.
 const HEARD_WITHIN: Duration = Duration::from_millis(500);
-/// Whoever has not met everybody so long after the last start never will.
+/// A room that is not complete this long after the last start never will be.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How the guests hear of each other.
+/// How guests learn of each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hearsay {
-    /// Everybody hears the announcements of everybody.
+    /// Every guest hears the announcements of every other guest.
     Multicast,
-    /// Nobody hears anything; each one connects to the first guest.
+    /// No announcement is heard; each guest connects to the first one, which introduces the others.
     Introductions,
 }
 
+/// Description of a room that fills up.
 #[derive(Debug, Clone, Copy)]
 pub struct Filling {
+    /// Number of guests.
     pub guests: usize,
+    /// Guests start at random moments within this time; the first one starts at once.
     pub within: Duration,
-    /// Games that each guest offers.
+    /// Games that each guest offers; all offer the same.
     pub games: usize,
+    /// How guests learn of each other.
     pub hearsay: Hearsay,
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
-/// What came of it.
+/// Result of a room that filled up.
 #[derive(Debug, Clone)]
 pub struct Filled {
-    /// From the last start until everybody was connected to everybody and knew all their games.
+    /// Time from the last start until every guest was connected to all others and knew all their games, to within 50
+    /// ms.
     pub converged: Duration,
-    /// Control bytes that each guest had sent by then, smallest first, and what each had sent of introductions.
+    /// Control bytes that each guest had sent by then, smallest first.
     pub sent: Vec<u64>,
+    /// Bytes of introductions among them, smallest first.
     pub introduced: Vec<u64>,
-    /// Control connections that were opened, and how many a full mesh needs.
+    /// Control connections that were opened.
     pub connections: usize,
+    /// Control connections that a full mesh needs.
     pub pairs: usize,
-    /// Most that the control messages of one connection cost their receiver.
+    /// Largest cost of the control messages of one connection, to their receiver.
     pub spent: Spent,
 }
 
@@ -96,22 +106,24 @@ struct Room {
     guests: Vec<Guest>,
     contents: BTreeMap<GameId, Arc<GameContent>>,
     by_id: BTreeMap<PeerId, usize>,
-    /// Owner, other end, dialled, open; the two ends of a connection are 2n and 2n + 1.
+    /// Ends of the control connections: owner, other guest, whether the owner dialled, whether it is open. The two
+    /// ends of a connection have the numbers 2n and 2n + 1.
     ends: Vec<(usize, usize, bool, bool)>,
     queue: EventQueue<Event>,
     now: Time,
     rng: Rng,
+    /// Guests, from the first on, that have seen all others with all games.
     full: usize,
     checks: u64,
     spending: Spending,
 }
 
-/// Plays it. `None` if the room never came together.
+/// Plays a room. Returns `None` if it was not complete in time.
 pub fn fill(filling: Filling) -> Option<Filled> {
     let mut room = Room::new(filling);
     let last_start = room.plan_starts();
     let limit = last_start + PATIENCE;
-    // Looking at everybody is dear, so it is done in steps of this size.
+    // Asking every node is expensive, so the room is checked in steps of this size.
     let step = Duration::from_millis(50);
     let mut look_at = last_start;
     while let Some((at, event)) = room.queue.pop() {
@@ -125,7 +137,7 @@ pub fn fill(filling: Filling) -> Option<Filled> {
         if room.now > limit {
             return None;
         }
-        room.happen(event);
+        room.handle_event(event);
     }
     None
 }
@@ -177,7 +189,7 @@ impl Room {
     fn plan_starts(&mut self) -> Time {
         let mut last = Time::START;
         for guest in 0..self.guests.len() {
-            // The first one is who everybody is told of.
+            // In `Hearsay::Introductions` everybody connects to the first guest, so it starts first.
             let within = if guest == 0 { Duration::ZERO } else { self.filling.within };
             let at = Time::from_start(Duration::from_micros(self.rng.below(within.as_micros() as u64 + 1)));
             last = last.max(at);
@@ -186,7 +198,7 @@ impl Room {
         last
     }
 
-    fn happen(&mut self, event: Event) {
+    fn handle_event(&mut self, event: Event) {
         match event {
             Event::Start(guest) => self.start(guest),
             Event::Sighted { by, other } => {
@@ -222,10 +234,10 @@ impl Room {
             games_dir: "games".into(),
             catalog: Catalog::Open,
             limits: RateLimits::default(),
-            rules: lanspread_core::rules::HouseRules::default(),
+            rules: lanspread_core::rules::OwnerPolicy::default(),
             seed: self.rng.next_u64(),
         });
-        node.find_peers(self.now, Finding { introductions: true, ..Finding::default() });
+        node.find_peers(self.now, DiscoverySettings { introductions: true, ..DiscoverySettings::default() });
         self.guests[guest].node = Some(node);
         self.input(guest, Input::Wake);
         match self.filling.hearsay {
@@ -368,7 +380,7 @@ impl Room {
         self.input(guest, Input::Disk(report));
     }
 
-    /// Whether everybody sees everybody with all games. Who did once is not asked again.
+    /// Returns whether every guest sees all others with all games. A guest that did once is not asked again.
     fn is_complete(&mut self) -> bool {
         while self.full < self.guests.len() && self.sees_all(self.full) {
             self.full += 1;

@@ -1,8 +1,11 @@
-//! Whole parties in one thread, from a seed, in virtual time.
+//! Simulator: plays a whole LAN party in one thread, in virtual time, from one seed.
 //!
-//! A [`Party`] says who is there, over which links, and what goes wrong; [`World::run`] plays it with the real
-//! nodes (`lanspread_core::Node`) over a fluid model of the network and a disk with a rate, with checkers after every step,
-//! and gives a [`Report`]. The same party and seed give the same report on every machine.
+//! A [`Party`] describes the peers, their links and the faults. [`World::run`] plays it with real nodes
+//! (`lanspread_core::Node`) over a fluid model of the network and a model of each disk, checks rules after every
+//! step, and returns a [`Report`]. The same party and seed give the same report on every machine.
+//!
+//! [`structure`] is a separate, simpler model that compares ways to spread a game; it shares no code with the
+//! product.
 
 pub mod check;
 pub mod content;

@@ -1,4 +1,4 @@
-//! Plays parties of many peers in virtual time and prints what came out.
+//! Command line of the simulator: plays mass starts and prints the results, or draws the charts of the docs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,9 +16,10 @@ struct Options {
     /// Receivers that click at the same moment; there is one seed more.
     #[arg(long, default_value_t = 6)]
     peers: usize,
+    /// Seed of the first run.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds of randomness to play, from --seed on.
+    /// Number of runs; each takes the next seed.
     #[arg(long, default_value_t = 1)]
     runs: u64,
     /// Mbit/s of every link.
@@ -27,71 +28,76 @@ struct Options {
     /// Size of the game in MiB.
     #[arg(long, default_value_t = 256)]
     mib: u64,
-    /// Announcements are collected for so many milliseconds.
+    /// Milliseconds for which a receiver collects new chunks before it announces them.
     #[arg(long)]
     have_ms: Option<u64>,
-    /// One way from a peer to the switch, in microseconds.
+    /// One-way latency from a peer to its switch, in microseconds.
     #[arg(long, default_value_t = 200)]
     latency_us: u64,
-    /// Switches behind one core switch; receivers are spread over them, the seed is at the first.
+    /// Switches behind one core switch. Receivers are spread over them; the seed is at the first.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
     groups: u64,
-    /// Mbit/s of each switch's uplink, in each direction; without it, that of one host.
+    /// Mbit/s of each switch's uplink, in each direction; the rate of one host if not given.
     #[arg(long)]
     uplink_mbit: Option<f64>,
-    /// Receivers go to the groups in turn instead of in blocks.
+    /// Assign receivers to the switches in turn instead of in blocks.
     #[arg(long)]
     interleaved: bool,
-    /// What is out of the ordinary.
+    /// Deviation from a plain mass start.
     #[arg(long, value_enum, default_value = "mass-start")]
     situation: Situation,
-    /// Draws the three charts of the docs into this folder instead.
+    /// Draw the charts of the docs into this folder instead of printing results.
     #[arg(long)]
     plots: Option<PathBuf>,
-    /// With uneven shares and buffers, as TCP has them.
+    /// Model TCP: flows share links unevenly, and senders buffer 128 KiB for each connection.
     #[arg(long)]
     tcp: bool,
-    /// Without the relay line: everybody exchanges chunks with everybody.
+    /// Turn the relay line off: every peer exchanges chunks with every other peer.
     #[arg(long)]
     no_line: bool,
-    /// KiB that a sender's system takes ahead on each connection.
+    /// KiB that a sender's operating system buffers for each connection.
     #[arg(long)]
     ahead_kib: Option<u64>,
-    /// Milliseconds for which messages and requests wait at most behind the bulk on a full uplink.
+    /// Longest time in milliseconds for which a message or a request waits behind bulk on a full uplink.
     #[arg(long, default_value_t = 0.0)]
     queue_ms: f64,
-    /// With noise: times of blocks deviate by 30 %, and each PC stalls for 100 ms every 10 s.
+    /// Add noise: transfer times deviate by 30 %, and each PC stalls for 100 ms every 10 s.
     #[arg(long)]
     jitter: bool,
-    /// How unevenly flows share a link.
+    /// Unevenness of the shares of flows on a link: standard deviation of the logarithm of their weights.
     #[arg(long)]
     unfairness: Option<f64>,
+    /// Chunks from the first missing one on that a receiver may request.
     #[arg(long)]
     window: Option<u32>,
+    /// Requests by name that a receiver keeps in flight to other receivers, at the least.
     #[arg(long)]
     swarm_requests: Option<usize>,
+    /// Pause after a busy source refused, in chunk times of a typical source.
     #[arg(long)]
     pause: Option<f64>,
+    /// Requests that a receiver keeps in flight to one source, at the least.
     #[arg(long)]
     depth: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Situation {
+    /// All receivers click at once.
     MassStart,
-    /// Everybody clicks five seconds after the one before.
+    /// Each receiver clicks five seconds after the one before.
     Staggered,
-    /// The last guest has a fifth of the rate.
+    /// The last receiver has a fifth of the rate.
     Slow,
-    /// The last guest has ten times the rate.
+    /// The last receiver has ten times the rate.
     Fast,
-    /// One guest dies at half time.
+    /// The last receiver crashes at half of the bound.
     Killed,
-    /// One guest sends nothing that verifies.
+    /// No chunk that the last receiver sends verifies.
     Liar,
-    /// One source more has the whole game, and every chunk of it is wrong.
+    /// One more seed joins, and no chunk that it sends verifies.
     FalseSeed,
-    /// The last guest clicks at half time.
+    /// The last receiver clicks at half of the bound.
     Late,
 }
 
@@ -184,7 +190,7 @@ fn draw(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
     let no_line = Tuning { relay_line: false, ..Tuning::default() };
     let line = |name: &str, points: Vec<(f64, f64)>| Line { name: name.into(), points };
     let mut lines = Vec::new();
-    // Without a line, more receivers take minutes.
+    // Without the line, a simulation of more receivers takes minutes.
     for (name, tuning, most) in [("line", Tuning::default(), 64), ("without a line", no_line, 16)] {
         let (mut last, mut playable) = (Vec::new(), Vec::new());
         for peers in [2, 4, 6, 8, 12, 16, 24, 32, 48, 64].into_iter().filter(|peers| *peers <= most) {

@@ -1,10 +1,12 @@
-//! Bulk transfers through one switch that never blocks, or through the switches of several groups of peers.
+//! Bulk transfers between peers, over one switch that never blocks or over one switch for each group of peers.
 //!
-//! Transfers are fluid: at every moment each has its weighted max-min fair share of its sender's uplink and its
-//! receiver's downlink, and of the uplinks of both groups' switches, which is what TCP flows over one switch settle on (they find it in a few round trips, far below
-//! the time of a chunk). Real flows do not share evenly: who has just lost a packet has less. So each transfer brings a
-//! weight. Two transfers between the same two peers share one connection, so they run one after the other; and the
-//! sender's system takes some bytes ahead of what has left: a transfer is *handed over* some time before it has *ended*.
+//! The model is fluid: at every moment each transfer has its weighted max-min fair share of the sender's uplink, the
+//! receiver's downlink and, between groups, the switches' uplinks. TCP flows over one switch settle on these shares
+//! within a few round trips, far below the time of a chunk. Real flows do not share evenly (a flow that has just lost
+//! a packet gets less), so each transfer has a weight.
+//!
+//! Transfers between the same two peers share one connection and run one after the other. A sender's operating system
+//! buffers some bytes that have not left, so a transfer is *handed over* some time before it has *ended*.
 
 mod shares;
 #[cfg(test)]
@@ -17,18 +19,20 @@ use lanspread_core::time::Time;
 
 use self::shares::Shares;
 
-/// Rates of one peer's full-duplex link, in bytes per second.
+/// Rates of a full-duplex link, in bytes per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinkRate {
+    /// From the host, or from a group's switch, to the network.
     pub up: f64,
+    /// From the network to the host or to a group's switch.
     pub down: f64,
 }
 
-/// One direction of a link: those of link `n` are `2n` (up) and `2n + 1` (down).
+/// One direction of a link. Link `n` has the ends `2n` (up) and `2n + 1` (down).
 pub type End = usize;
 
-/// The ends that something passes from one peer to another: its sender's and its receiver's, and those of the uplinks
-/// between two groups.
+/// The ends on the way from one peer to another: the sender's uplink, the receiver's downlink and, between two
+/// groups, the uplinks of their switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Path {
     ends: [End; 4],
@@ -36,28 +40,33 @@ pub struct Path {
 }
 
 impl Path {
+    /// Returns the ends; each link counts in one direction only.
     pub fn ends(&self) -> &[End] {
         &self.ends[..self.len]
     }
 }
 
-/// One chunk on its way.
+/// One answer on its way, such as a chunk.
 #[derive(Debug, Clone)]
 pub struct Transfer<T> {
+    /// Sending peer.
     pub from: usize,
+    /// Receiving peer.
     pub to: usize,
+    /// Size of the payload.
     pub bytes: u64,
-    /// Its share where links are contended, against those of others.
+    /// Weight of its share where transfers contend for a link; 1 is usual.
     pub weight: f64,
+    /// What the transfer carries; opaque here.
     pub tag: T,
 }
 
-/// What has come of a transfer.
+/// A step of a transfer.
 #[derive(Debug)]
 pub enum Progress<T> {
-    /// The sender's system has all of it.
+    /// The sender's operating system has taken all bytes.
     HandedOver(Transfer<T>),
-    /// The last byte has left.
+    /// The last byte has left the sender.
     Ended(Transfer<T>),
 }
 
@@ -66,15 +75,15 @@ pub enum Progress<T> {
 struct Flow<T> {
     from: usize,
     to: usize,
-    /// The first runs, the others wait for it to end.
+    /// Transfers in order; the first one runs, the rest wait.
     queue: VecDeque<Transfer<T>>,
-    /// So many of the queue, from the front, are handed over.
+    /// Number of transfers, from the front of the queue, that are handed over.
     handed: usize,
 }
 
 impl<T> Flow<T> {
-    /// What remains of the first transfer when the next one that is not handed over will be; `None` if all are, or if
-    /// it will not be before the first has ended.
+    /// Returns how many bytes of the first transfer remain when the next transfer is handed over. Returns `None` if
+    /// all are handed over, or if the first one ends before.
     fn hands_over_at(&self, ahead: f64) -> Option<f64> {
         let waiting = self.queue.iter().take(self.handed + 1).skip(1);
         let at = ahead - waiting.map(|transfer| transfer.bytes as f64).sum::<f64>();
@@ -82,27 +91,31 @@ impl<T> Flow<T> {
     }
 }
 
-/// What remains of a transfer is compared with this, in bytes: sums of floats are not exact.
+/// A transfer with this many bytes left counts as ended, because sums of floats are not exact.
 const DONE: f64 = 0.5;
 
-/// Flows have the same index in `flows`, `remaining`, `until`, `pace` and `shares`: what every step looks at lies side by
-/// side.
+/// Network with the transfers that are under way.
+///
+/// A flow has the same index in `flows`, `remaining`, `until`, `pace` and `shares`, so that the values that each step
+/// reads lie side by side.
 #[derive(Debug)]
 pub struct Network<T> {
-    /// The group of each peer, and the uplink of the first group; nobody has a group if there is one switch.
+    /// The group of each peer; empty if there is only one switch.
     group_of: Vec<usize>,
+    /// Link number of the first group's uplink.
     first_uplink: usize,
     flows: Vec<Flow<T>>,
     index: HashMap<(usize, usize), usize>,
     /// Bytes of each flow's first transfer that have not left.
     remaining: Vec<f64>,
-    /// What remains when something next comes of the flow.
+    /// The value of `remaining` at which the flow's next step happens.
     until: Vec<f64>,
-    /// How much of its share a flow makes use of: its sender's pace.
+    /// Factor on each flow's share: the pace of its sender.
     pace: Vec<f64>,
+    /// The pace of each peer.
     pace_of: Vec<f64>,
     shares: Shares,
-    /// Bytes that a connection takes ahead of what has left.
+    /// Bytes that a sender's operating system buffers for each connection.
     ahead: f64,
     now: Time,
     stale: bool,
@@ -110,6 +123,8 @@ pub struct Network<T> {
 }
 
 impl<T: Clone> Network<T> {
+    /// Returns an idle network of peers with these links. `ahead` is the number of bytes that a sender's operating
+    /// system buffers for each connection.
     pub fn new(links: Vec<LinkRate>, ahead: u64) -> Self {
         Self {
             group_of: Vec::new(),
@@ -135,7 +150,7 @@ impl<T: Clone> Network<T> {
         self
     }
 
-    /// What lies between two peers.
+    /// Returns the ends on the way from one peer to another.
     pub fn path(&self, from: usize, to: usize) -> Path {
         let (mut ends, mut len) = ([from * 2, to * 2 + 1, 0, 0], 2);
         if let (Some(a), Some(b)) = (self.group_of.get(from), self.group_of.get(to))
@@ -146,7 +161,7 @@ impl<T: Clone> Network<T> {
         Path { ends, len }
     }
 
-    /// Adds a transfer. Returns whether it runs at once.
+    /// Adds a transfer. Returns true if it runs at once, false if it waits for others on its connection.
     pub fn start(&mut self, transfer: Transfer<T>, now: Time) -> bool {
         self.settle(now);
         self.stale = true;
@@ -167,7 +182,8 @@ impl<T: Clone> Network<T> {
         true
     }
 
-    /// Ends all transfers between some peers, unfinished. Returns those that ran, with the bytes that had left.
+    /// Aborts all transfers between the peers that `between` selects. Returns the transfers that ran, each with the
+    /// number of bytes that had left.
     pub fn cut(&mut self, between: impl Fn(usize, usize) -> bool, now: Time) -> Vec<(Transfer<T>, u64)> {
         self.settle(now);
         self.stale = true;
@@ -191,15 +207,15 @@ impl<T: Clone> Network<T> {
         ran
     }
 
-    /// Changes the rate of a link: a peer's, or the uplink of a group, which follow those of the peers.
+    /// Changes the rate of a link: of a peer or, at the numbers after the peers, of a group's uplink.
     pub fn set_rate(&mut self, link: usize, rate: LinkRate, now: Time) {
         self.settle(now);
         self.shares.set_rate(link, rate);
         self.stale = true;
     }
 
-    /// Sets how much a sender makes of its share of each link, for better or worse. What it does not use is left to nobody, and
-    /// what it has beyond is taken from nobody: a block of bytes is slow or fast on all links that it passes.
+    /// Sets the factor on a sender's shares. A pace below 1 leaves nothing to other flows, and a pace above 1 takes
+    /// nothing from them, because it models bytes that are slow or fast on all links of their way.
     pub fn set_pace(&mut self, peer: usize, pace: f64, now: Time) {
         self.pace_of[peer] = pace;
         if self.shares.flows(peer * 2).is_empty() {
@@ -212,14 +228,16 @@ impl<T: Clone> Network<T> {
         self.stale = true;
     }
 
-    /// Stops the link of a peer in both directions, or lets it go on. What others cannot send there is left to their other flows.
+    /// Stops the link of a peer in both directions, or starts it again. Peers that cannot send to a stalled peer use
+    /// that share for their other flows.
     pub fn set_stalled(&mut self, peer: usize, stalled: bool, now: Time) {
         self.settle(now);
         self.shares.set_stalled(peer, stalled);
         self.stale = true;
     }
 
-    /// When something next comes of a transfer, if nothing changes until then.
+    /// Returns when the next step of any transfer happens if nothing changes until then; `None` if there are no
+    /// transfers.
     pub fn next_done(&mut self) -> Option<Time> {
         if self.stale {
             self.shares.renew();
@@ -228,7 +246,7 @@ impl<T: Clone> Network<T> {
             let soonest = each
                 .map(|((remaining, until), rate)| (remaining - until).max(0.0) / rate)
                 .fold(f64::INFINITY, f64::min);
-            // Rounded up to the next nanosecond: never a moment too early.
+            // Rounded up, so that no step comes a moment too early.
             let in_nanos = || Duration::from_nanos((soonest * 1e9).ceil().max(0.0) as u64 + 1);
             self.next_done = (!self.flows.is_empty()).then(|| self.now + in_nanos());
             self.stale = false;
@@ -236,13 +254,13 @@ impl<T: Clone> Network<T> {
         self.next_done
     }
 
-    /// Lets time pass and returns what came of transfers. The next one of the same connection runs at once: see
-    /// [`Self::runs`].
+    /// Lets time pass and returns the steps that happened. When a transfer ends, the next one of its connection runs
+    /// at once: see [`Self::runs`].
     pub fn advance(&mut self, now: Time) -> Vec<Progress<T>> {
         self.settle(now);
         let mut done = Vec::new();
         for at in (0..self.flows.len()).rev() {
-            // Something is handed over before it has ended, and more of it remains then.
+            // `until` is the hand-over if there is one before the end, and more bytes remain then.
             if self.remaining[at] > self.until[at] + DONE {
                 continue;
             }
@@ -269,12 +287,13 @@ impl<T: Clone> Network<T> {
         done
     }
 
-    /// The transfer that runs between two peers.
+    /// Returns the transfer that runs from one peer to another.
     pub fn runs(&self, from: usize, to: usize) -> Option<&Transfer<T>> {
         self.flows[*self.index.get(&(from, to))?].queue.front()
     }
 
-    /// How long what is queued at a peer's uplink needs to leave, at most `longest`; nothing unless the uplink is full.
+    /// Returns how long the bytes that are queued at a peer's uplink take to leave, at most `longest`. The result is
+    /// zero unless the uplink is full.
     pub fn backlog(&mut self, peer: usize, longest: Duration, now: Time) -> Duration {
         self.settle(now);
         self.next_done();
@@ -296,12 +315,12 @@ impl<T: Clone> Network<T> {
         Duration::from_secs_f64(bytes / self.shares.capacity(end))
     }
 
-    /// To be called when a flow's queue, or what is handed over of it, has changed.
+    /// Updates `until` of a flow. Call it when the flow's queue or its hand-overs have changed.
     fn look_ahead(&mut self, at: usize) {
         self.until[at] = self.flows[at].hands_over_at(self.ahead).unwrap_or(0.0);
     }
 
-    /// Removes a flow; the last one takes its index.
+    /// Removes a flow. The last flow takes its index.
     fn remove(&mut self, at: usize) {
         let gone = self.flows.swap_remove(at);
         self.index.remove(&(gone.from, gone.to));
@@ -314,7 +333,7 @@ impl<T: Clone> Network<T> {
         self.shares.swap_remove(at);
     }
 
-    /// Brings what remains of each flow up to now.
+    /// Updates `remaining` of each flow to `now`.
     fn settle(&mut self, now: Time) {
         let passed = now.since(self.now).as_secs_f64();
         if passed > 0.0 {
@@ -326,7 +345,7 @@ impl<T: Clone> Network<T> {
     }
 }
 
-/// Keeps the elements that are marked.
+/// Keeps the elements whose entry in `keep` is true.
 fn retain<E>(all: &mut Vec<E>, keep: &[bool]) {
     let mut keep = keep.iter();
     all.retain(|_| keep.next().is_none_or(|&keep| keep));

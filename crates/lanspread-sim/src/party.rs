@@ -1,4 +1,6 @@
-//! Who is there, over which links, and what goes wrong: plain data, so that a party can be printed and played again.
+//! Description of a party: the peers, their links, and what goes wrong.
+//!
+//! Plain data, so that a party can be printed and played again. `world` plays it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,53 +9,60 @@ use lanspread_core::swarm::{Rng, Tuning};
 
 use crate::network::LinkRate;
 
-/// Share of a link's bits that carry payload: Ethernet, IP and TCP headers and the gaps between frames take the rest.
+/// Fraction of a link's bits that carry payload. Ethernet, IP and TCP headers and the gaps between frames take the
+/// rest.
 pub const GOODPUT: f64 = 0.956;
 
+/// One party.
 #[derive(Debug, Clone)]
 pub struct Party {
+    /// Seed of all random numbers.
     pub seed: u64,
     /// Size of the game's one archive, in bytes.
     pub game_bytes: u64,
+    /// The peers; their numbers are indices into this list.
     pub peers: Vec<PeerSpec>,
-    /// Rates of the uplinks from the switches of groups to the core switch; groups without one have an uplink that never
-    /// fills.
+    /// Rates of the groups' uplinks to the core switch. A group without an entry has an uplink that never fills.
     pub uplinks: BTreeMap<usize, LinkRate>,
+    /// Faults; their times count from the first click.
     pub faults: Vec<Fault>,
+    /// Constants of the swarm in all nodes.
     pub tuning: Tuning,
-    /// Bytes that a sender's system takes ahead of what has left, on each connection.
+    /// Bytes that a sender's operating system buffers for each connection.
     pub sent_ahead: u64,
-    /// How much a host's uplink queues while it is full, as the time that it takes to leave. Messages wait for it.
+    /// Queue of a full uplink, as the time that it takes to leave. Messages wait behind it.
     pub queue: Duration,
-    /// How unevenly PCs work; `None` if each works as evenly as its links.
+    /// Noise of the PCs; `None` if each works as evenly as its links.
     pub noise: Option<Noise>,
-    /// How unevenly TCP flows share a link: the standard deviation of the logarithm of their weights.
+    /// Unevenness of the shares of TCP flows on a link: the standard deviation of the logarithm of their weights.
     pub unfairness: f64,
-    /// Given up after so many times the bound.
+    /// The party fails after this many times the bound, plus 90 seconds.
     pub patience: f64,
 }
 
+/// One peer.
 #[derive(Debug, Clone)]
 pub struct PeerSpec {
+    /// Rates of its link.
     pub rate: LinkRate,
-    /// The switch it is plugged into; each group is a subnet of its own.
+    /// Group: the switch that the peer is plugged into. Each group is a subnet.
     pub group: usize,
-    /// One way to the switch, together with what a loaded host takes to react.
+    /// One-way latency to the switch, including the reaction time of a loaded host.
     pub latency: Duration,
-    /// Bytes per second that are hashed and written.
+    /// Bytes per second that are verified and written.
     pub disk: f64,
-    /// Has the whole game.
+    /// True if the peer has the whole game.
     pub seed: bool,
-    /// Share of the chunks that it has from an earlier attempt.
+    /// Fraction of the chunks that the peer has from an earlier attempt.
     pub had: f64,
-    /// When it clicks; `None` for one who wants nothing.
+    /// When the owner clicks, after the first click; `None` if the peer downloads nothing.
     pub joins: Option<Duration>,
-    /// Sends bytes that do not verify, with this probability.
+    /// Probability that a chunk from this peer does not verify.
     pub lies: f64,
 }
 
 impl PeerSpec {
-    /// A peer on a link of so many Mbit/s that clicks at once.
+    /// Returns a receiver on a link of `mbit` Mbit/s that clicks at once.
     pub fn receiver(mbit: f64) -> Self {
         let rate = mbit * 1e6 / 8.0 * GOODPUT;
         Self {
@@ -68,26 +77,27 @@ impl PeerSpec {
         }
     }
 
+    /// Returns a seed on a link of `mbit` Mbit/s.
     pub fn seed(mbit: f64) -> Self {
         Self { seed: true, joins: None, ..Self::receiver(mbit) }
     }
 }
 
-/// How unevenly a PC works: other programs want its links and its processor, too.
+/// Noise of a PC, because other programs use its links and its processor, too.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
-    /// How much the time of a sender's bytes deviates, as a part of that time.
+    /// Standard deviation of the time that a sender's bytes take, as a fraction of that time.
     pub deviation: f64,
-    /// One draw of that holds for what its link carries in this time.
+    /// One draw of the deviation lasts for the bytes that the link carries in this time.
     pub span: Duration,
-    /// Each PC stalls: it neither sends nor receives nor handles anything.
+    /// Length of a stall, in which the PC neither sends nor receives nor handles anything.
     pub stall: Duration,
-    /// Mean time between two stalls.
+    /// Mean time between two stalls of one PC.
     pub stalls_every: Duration,
 }
 
 impl Noise {
-    /// That of decision 0002.
+    /// The noise of decision 0002.
     pub const USUAL: Self = Self {
         deviation: 0.3,
         span: Duration::from_micros(8400),
@@ -96,28 +106,30 @@ impl Noise {
     };
 }
 
-/// How receivers are spread over groups.
+/// How receivers are assigned to groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spread {
-    /// The first so many in the first group, and so on.
+    /// Consecutive receivers share a group.
     Blocks,
-    /// One to each group in turn.
+    /// Receivers are assigned to the groups in turn.
     Interleaved,
 }
 
+/// Something that goes wrong at a given time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// The process dies; what it had on disk stays, and it may come back and go on.
+    /// The process dies. What it had on disk stays, and it may come back and resume.
     Crash { peer: usize, at: Duration, back_after: Option<Duration> },
-    /// All connections between two peers are lost and made anew.
+    /// All connections between two peers are lost and made again.
     ConnectionLost { a: usize, b: usize, at: Duration },
-    /// The peers below `split` and the others do not reach each other.
+    /// Peers with numbers below `split` and the rest cannot reach each other.
     Partition { split: usize, at: Duration, lasts: Duration },
     /// A link changes its rate.
     Rate { peer: usize, at: Duration, rate: LinkRate },
 }
 
 impl Fault {
+    /// Returns the time of the fault, after the first click.
     pub fn at(&self) -> Duration {
         let (Self::Crash { at, .. }
         | Self::ConnectionLost { at, .. }
@@ -128,7 +140,7 @@ impl Fault {
 }
 
 impl Party {
-    /// One seed and so many receivers, all on equal links, all clicking at once.
+    /// Returns a party of one seed (peer 0) and `receivers` receivers on equal links that all click at once.
     pub fn mass_start(receivers: usize, mbit: f64, game_bytes: u64, seed: u64) -> Self {
         let mut peers = vec![PeerSpec::receiver(mbit); receivers + 1];
         peers[0] = PeerSpec::seed(mbit);
@@ -147,7 +159,7 @@ impl Party {
         }
     }
 
-    /// Spreads the receivers over groups behind switches with such uplinks. The seed is in the first group.
+    /// Spreads the receivers over groups behind switches with this uplink. The seed is in the first group.
     pub fn in_groups(mut self, groups: usize, uplink: LinkRate, spread: Spread) -> Self {
         let receivers = self.peers.len() - 1;
         for (at, peer) in self.peers.iter_mut().skip(1).enumerate() {
@@ -160,13 +172,13 @@ impl Party {
         self
     }
 
-    /// With what TCP and the systems under it do to such a room, as far as it was seen on real links: the makespans of
-    /// six and of twelve receivers come out as they were measured there.
+    /// Adds the effects of TCP and the operating systems: buffered bytes and uneven shares. The values reproduce the
+    /// makespans that were measured on real links with six and with twelve receivers.
     pub fn over_tcp(self) -> Self {
         Self { sent_ahead: 128 << 10, unfairness: 0.7, ..self }
     }
 
-    /// A small party with everything that can go wrong, from a seed.
+    /// Returns a small random party with random faults.
     pub fn random(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let receivers = 1 + rng.below(6) as usize;
@@ -197,7 +209,7 @@ impl Party {
             let back = moment(&mut rng, 1.0);
             party.faults.push(match rng.below(4) {
                 0 if a > 0 => Fault::Crash { peer: a, at, back_after: (rng.below(2) == 0).then_some(back) },
-                // The first seed has to come back, or nobody could ever finish.
+                // The first seed must come back, or nobody could ever finish.
                 0 | 1 => Fault::Crash { peer: a, at, back_after: Some(back) },
                 2 => Fault::ConnectionLost { a, b: (a + 1) % (receivers + 1), at },
                 _ => Fault::Partition { split: 1 + a, at, lasts: back },
@@ -206,19 +218,19 @@ impl Party {
         party
     }
 
-    /// How many groups there are, empty ones between them counted.
+    /// Returns the number of groups, including empty ones between others.
     pub fn group_count(&self) -> usize {
         self.peers.iter().map(|peer| peer.group + 1).max().unwrap_or(1)
     }
 
-    /// The uplink of a group.
+    /// Returns the uplink of a group.
     pub fn uplink(&self, group: usize) -> LinkRate {
         let endless = LinkRate { up: f64::INFINITY, down: f64::INFINITY };
         self.uplinks.get(&group).copied().unwrap_or(endless)
     }
 
-    /// The time that one copy of the game takes over the narrowest of the links that it has to pass: that of the widest
-    /// seed, that of the slowest peer who clicks, and the uplink of a group that has no seed.
+    /// Returns the time of one copy over the narrowest link that it must pass: the uplink of the fastest seed, the
+    /// downlink of the slowest receiver, or the uplink of a group without a seed.
     pub fn bound(&self) -> Duration {
         let seeds = || self.peers.iter().filter(|p| p.seed);
         let up = seeds().map(|p| p.rate.up).fold(0.0, f64::max);
@@ -231,7 +243,7 @@ impl Party {
         Duration::from_secs_f64(self.game_bytes as f64 / up.min(down).max(1.0))
     }
 
-    /// The same for one peer alone, from its click.
+    /// Returns the shortest time for one peer alone, from its click: all seeds send to it at once.
     pub fn bound_of(&self, peer: usize) -> Duration {
         let PeerSpec { rate, group, .. } = self.peers[peer];
         let up_of =

@@ -1,21 +1,28 @@
-//! Line charts as SVG, just enough for the docs.
+//! Line charts as SVG, as far as the docs need them.
 
 use std::fmt::Write;
 
-/// A named line of points.
+/// A named line of a chart.
 #[derive(Debug, Clone)]
 pub struct Line {
+    /// Name in the legend.
     pub name: String,
+    /// Points in the order in which they are joined.
     pub points: Vec<(f64, f64)>,
 }
 
+/// A line chart.
 #[derive(Debug, Clone)]
 pub struct Chart {
+    /// Title above the chart.
     pub title: String,
+    /// Label of the x axis.
     pub x: String,
+    /// Label of the y axis.
     pub y: String,
+    /// Lines; colours repeat after four.
     pub lines: Vec<Line>,
-    /// Equal factors take equal space on the x axis.
+    /// True for a logarithmic x axis.
     pub log_x: bool,
 }
 
@@ -28,6 +35,7 @@ const RIGHT: f64 = 20.0;
 const BOTTOM: f64 = 48.0;
 
 impl Chart {
+    /// Returns the chart as an SVG document.
     pub fn svg(&self) -> String {
         let x_of = |x: f64| if self.log_x { x.max(1e-9).log2() } else { x };
         let points = || self.lines.iter().flat_map(|line| &line.points);

@@ -1,4 +1,4 @@
-//! What came out of a party.
+//! Results of a party.
 
 use std::time::Duration;
 
@@ -6,66 +6,83 @@ use lanspread_core::time::Time;
 
 use crate::spending::Spent;
 
+/// Results of one party. Times count from the first click unless stated otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
+    /// Seed of the party.
     pub seed: u64,
+    /// Number of peers that click.
     pub receivers: usize,
+    /// Time of one copy over the narrowest link: see `Party::bound`.
     pub bound: Duration,
-    /// From the first click to the last complete copy.
+    /// Time until the last receiver is complete.
     pub makespan: Duration,
-    /// From the first click until the last guest has unpacked, too.
+    /// Time until the last receiver has unpacked its copy as well.
     pub playable: Duration,
-    /// Copies of the game that the seeds sent, all together.
+    /// Copies of the game that all seeds together sent.
     pub seed_copies: f64,
-    /// Chunks that arrived twice, over all receivers, and chunks that arrived in all.
+    /// Chunks that arrived at a receiver that already had them.
     pub duplicates: u64,
+    /// Chunks that arrived and verified, including duplicates.
     pub delivered: u64,
     /// Chunks that arrived and did not verify.
     pub corrupt: u64,
-    /// Bytes of control messages and requests as they are encoded, and how many of them, for each receiver.
+    /// Encoded bytes of control messages, requests and heads of answers, for each receiver.
     pub control_bytes: u64,
+    /// Number of these messages, for each receiver.
     pub messages: u64,
-    /// What each peer took, from its click, complete and playable; `None` for seeds and those who died.
+    /// Times of each peer; `None` for seeds and for peers that did not finish.
     pub peers: Vec<Option<PeerReport>>,
-    /// What crossed the uplink of each group.
+    /// Traffic over the uplink of each group.
     pub groups: Vec<GroupReport>,
-    /// Chunks had by the slowest, the median and the fastest receiver over time.
+    /// Chunks of the slowest, the median and the fastest receiver over time.
     pub progress: Vec<(Duration, [u32; 3])>,
-    /// Peers that were found lying, by how many.
+    /// Number of times that a receiver rejected a source for bad data.
     pub rejected: usize,
+    /// Most bytes that were in flight to one receiver.
     pub bytes_in_flight_max: u64,
+    /// Events that the simulation handled.
     pub events: u64,
-    /// Most that the control messages of one connection cost their receiver.
+    /// Largest cost of the control messages of one connection, to their receiver.
     pub spent: Spent,
 }
 
+/// Times of one receiver, from its own click.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerReport {
+    /// Time until it is complete.
     pub complete: Duration,
+    /// Time until it has unpacked its copy.
     pub playable: Duration,
-    /// What it could have taken at best.
+    /// Shortest possible time: see `Party::bound_of`.
     pub bound: Duration,
 }
 
-/// Copies of the game that crossed the uplink of a group, counted in bytes of chunks.
+/// Copies of the game that crossed the uplink of a group. Only bytes of chunks count.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct GroupReport {
+    /// Peers in the group.
     pub members: usize,
+    /// Copies that entered the group.
     pub copies_in: f64,
+    /// Copies that left the group.
     pub copies_out: f64,
 }
 
 impl Report {
+    /// Returns the makespan divided by the bound.
     pub fn makespan_ratio(&self) -> f64 {
         self.makespan.as_secs_f64() / self.bound.as_secs_f64()
     }
 
+    /// Returns `playable` divided by the bound.
     pub fn playable_ratio(&self) -> f64 {
         self.playable.as_secs_f64() / self.bound.as_secs_f64()
     }
 }
 
-/// When an unpacker is through that reads the chunks in order, each as soon as it is there, at `rate` bytes per second.
+/// Returns when an unpacker is done that reads the chunks in order at `rate` bytes per second, each as soon as it is
+/// stored. `stored` holds the time and the size of each chunk.
 pub fn unpacked_at(start: Time, stored: &[(Time, u64)], rate: f64) -> Time {
     stored
         .iter()

@@ -1,4 +1,6 @@
-//! What control messages cost their receivers, for each connection: the figures that the product's budgets stand on.
+//! Cost of control messages to their receivers, for each connection.
+//!
+//! The product's rate limits (`lanspread_core::limits`) are derived from these figures.
 
 use std::collections::HashMap;
 
@@ -6,16 +8,16 @@ use lanspread_core::io::ConnId;
 use lanspread_core::limits::UNITS_PER_SECOND;
 use lanspread_core::time::Time;
 
-/// Most that one connection spent.
+/// Largest cost of the messages of one connection, in units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Units within one second.
+    /// Units within one second of virtual time.
     pub second: u64,
-    /// Units that a bucket must hold which is refilled at the product's rate.
+    /// Capacity that a token bucket needs that is refilled with `UNITS_PER_SECOND`.
     pub burst: u64,
 }
 
-/// Adds up what each connection spends.
+/// Sums of each connection's costs, and the largest of them.
 #[derive(Debug, Default)]
 pub struct Spending {
     conns: HashMap<ConnId, Account>,
@@ -31,7 +33,7 @@ struct Account {
 }
 
 impl Spending {
-    /// A message arrives that costs so much.
+    /// Records a message that arrives on `conn` and costs `units`.
     pub fn note(&mut self, conn: ConnId, units: u32, now: Time) {
         let account = self.conns.entry(conn).or_default();
         let second = now.since_start().as_secs();
@@ -46,6 +48,7 @@ impl Spending {
         self.most.burst = self.most.burst.max(account.drawn.ceil() as u64);
     }
 
+    /// Returns the largest values of any connection so far.
     pub fn most(&self) -> Spent {
         self.most
     }
@@ -58,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_and_bursts_are_counted_apart() {
+    fn seconds_and_bursts_are_counted_separately() {
         let mut spending = Spending::default();
         let at = |ms| Time::from_start(Duration::from_millis(ms));
         for ms in [100, 600, 1100, 1600] {

@@ -1,6 +1,7 @@
-//! Who is connected to whom: control connections by number, and the data connections that a receiver opens to a source.
+//! Connections of a party: numbered control connections between guests, and the data connection from each receiver to
+//! a source.
 //!
-//! Owns what is open and what waits for an answer; time and delivery are the world's.
+//! Owns which connections are open and which requests are unanswered. Time and delivery belong to `world`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,48 +12,60 @@ use lanspread_types::message::RequestId;
 /// One end of a control connection. The two ends have the numbers 2n and 2n + 1.
 #[derive(Debug, Clone, Copy)]
 pub struct End {
+    /// Guest at this end.
     pub owner: usize,
+    /// Guest at the other end.
     pub peer: usize,
+    /// True if the owner dialled.
     pub dialled: bool,
-    /// Its node was told of the connection.
+    /// True once the owner's node was told of the connection.
     pub established: bool,
+    /// True until either side closes or the connection is lost.
     pub open: bool,
 }
 
-/// A data connection.
+/// A data connection from a receiver to a source.
 #[derive(Debug)]
 pub struct Link {
+    /// Guest that requests.
     pub receiver: usize,
+    /// Guest that answers.
     pub source: usize,
-    /// Requests do not arrive before this: the connection is being made.
+    /// When the handshake is done; no request arrives before.
     pub ready_at: Time,
+    /// Unanswered requests.
     pub outstanding: BTreeSet<RequestId>,
+    /// True until the receiver closes or the connection is lost.
     pub open: bool,
 }
 
+/// All connections of a party.
 #[derive(Debug, Default)]
 pub struct Wire {
     ends: Vec<End>,
     links: Vec<Link>,
-    /// The open link from receiver to source.
+    /// The open data connection of each receiver and source.
     current: BTreeMap<(usize, usize), LinkId>,
-    /// Control connections between each two guests, the lower one first.
+    /// Control connections of each two guests, the lower number first.
     between: BTreeMap<(usize, usize), Vec<ConnId>>,
 }
 
+/// Returns the other end of a control connection.
 pub fn other(conn: ConnId) -> ConnId {
     ConnId(conn.0 ^ 1)
 }
 
-/// What was between two guests: the ends that were open, and the links with what was asked on them.
+/// Everything that `Wire::sever` closed.
 #[derive(Debug, Default)]
 pub struct Severed {
+    /// Ends of control connections that were open.
     pub ends: Vec<(ConnId, End)>,
+    /// Data connections, each with its unanswered requests.
     pub links: Vec<(LinkId, Vec<RequestId>)>,
 }
 
 impl Wire {
-    /// A new control connection; the end of the one who dials is returned.
+    /// Opens a control connection and returns the end of the guest that dials.
     pub fn connect(&mut self, from: usize, to: usize) -> ConnId {
         let conn = ConnId(self.ends.len() as u64);
         for (owner, peer, dialled) in [(from, to, true), (to, from, false)] {
@@ -62,23 +75,27 @@ impl Wire {
         conn
     }
 
+    /// Returns an end of a control connection.
     pub fn end(&self, conn: ConnId) -> &End {
         &self.ends[conn.0 as usize]
     }
 
+    /// Returns an end of a control connection for changes.
     pub fn end_mut(&mut self, conn: ConnId) -> &mut End {
         &mut self.ends[conn.0 as usize]
     }
 
+    /// Returns a data connection.
     pub fn link(&self, link: LinkId) -> &Link {
         &self.links[link.0 as usize]
     }
 
+    /// Returns a data connection for changes.
     pub fn link_mut(&mut self, link: LinkId) -> &mut Link {
         &mut self.links[link.0 as usize]
     }
 
-    /// The data connection from a receiver to a source, opened when there is none.
+    /// Returns the data connection from a receiver to a source, and opens one if there is none.
     pub fn link_between(&mut self, receiver: usize, source: usize, ready_at: Time) -> LinkId {
         let links = &mut self.links;
         *self.current.entry((receiver, source)).or_insert_with(|| {
@@ -87,13 +104,13 @@ impl Wire {
         })
     }
 
-    /// The open data connection from a receiver to a source.
+    /// Returns the open data connection from a receiver to a source.
     pub fn current_link(&mut self, receiver: usize, source: usize) -> Option<&mut Link> {
         let link = *self.current.get(&(receiver, source))?;
         Some(self.link_mut(link))
     }
 
-    /// Ends the data connection from a receiver to a source; returns it with what was unanswered there.
+    /// Closes the data connection from a receiver to a source and returns it with its unanswered requests.
     pub fn drop_link(&mut self, receiver: usize, source: usize) -> Option<(LinkId, Vec<RequestId>)> {
         let id = self.current.remove(&(receiver, source))?;
         let link = self.link_mut(id);
@@ -101,7 +118,7 @@ impl Wire {
         Some((id, std::mem::take(&mut link.outstanding).into_iter().collect()))
     }
 
-    /// Ends everything between two guests.
+    /// Closes all connections between two guests.
     pub fn sever(&mut self, a: usize, b: usize) -> Severed {
         let mut ends = Vec::new();
         for conn in self.between.remove(&(a.min(b), a.max(b))).unwrap_or_default() {

@@ -1,24 +1,28 @@
-//! Plays a party: carries what each node puts out over a modelled network and disk to whoever it concerns.
+//! Plays a party: carries each node's outputs over a modelled network and disk to the nodes that they concern.
+//!
+//! The world owns the virtual clock, the event queue and the counters. It makes no decision for a node, and reports
+//! each rule that a node breaks as a [`Violation`]. The submodules carry messages and chunks (`carry`), apply faults
+//! and noise, and account for the links' load by control messages (`control_load`, `waits`).
 
 mod carry;
+mod control_load;
 mod faults;
 mod noise;
 mod outcome;
-mod tolls;
 mod waits;
 
+use self::control_load::ControlLoad;
 use self::noise::Disturbances;
 use self::outcome::Crossing;
-use self::tolls::Tolls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_core::budget::cost;
 use lanspread_core::command::{Command, CommandId};
-use lanspread_core::event::Event as Told;
+use lanspread_core::event::Event as NodeEvent;
 use lanspread_core::io::{ConnId, DiskJob, Input, LinkId, NetInput, Output};
-use lanspread_core::swarm::{Download, Rng};
+use lanspread_core::swarm::{Picker, Rng};
 use lanspread_core::time::Time;
 use lanspread_types::message::{Message, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, GameContent, PeerId};
@@ -33,40 +37,43 @@ use crate::report::Report;
 use crate::spending::Spending;
 use crate::wire::Wire;
 
-/// Guests meet so long before the first click: they have read their libraries and shown them to each other.
+/// Time of the first click. Until then the guests read their libraries and exchange them.
 pub const MEETING: Duration = Duration::from_millis(100);
-/// Whoever gets no download (nobody there to ask) clicks again after so long.
+/// A receiver whose download fails, for example for want of a source, clicks again after this time.
 const CLICK_AGAIN: Duration = Duration::from_millis(250);
-/// More events than any party needs: beyond, peers only keep each other busy.
+/// More events than any party needs. Beyond this number peers only keep each other busy.
 const EVENTS_MAX: u64 = 1 << 31;
 
 #[derive(Debug)]
 enum Event {
+    /// The owner of a guest asks for the game.
     Click {
         guest: usize,
         life: u32,
     },
-    /// A connection stands: its node is told.
+    /// A control connection is established at this end.
     Connected(ConnId),
+    /// A message arrives at this end.
     Message(ConnId, Message),
-    /// A node hears something that concerns a data connection, or its end.
+    /// A node hears of a failed dial, of the end of a connection, or of the result of a request or an answer.
     Net {
         to: usize,
         life: u32,
         input: NetInput,
     },
-    /// Something arrives on a data connection while that stands.
+    /// Something arrives on a data connection that is still open.
     OnLink {
         link: LinkId,
         input: NetInput,
     },
-    /// The end of an answer.
+    /// The last byte of a chunk arrives.
     Payload {
         link: LinkId,
         id: RequestId,
         chunk: ChunkIndex,
         true_bytes: bool,
     },
+    /// A chunk is verified and written.
     Written {
         link: LinkId,
         life: u32,
@@ -79,38 +86,42 @@ enum Event {
         life: u32,
         job: DiskJob,
     },
+    /// A node asked to be woken now.
     Wake {
         guest: usize,
         planned: Time,
     },
-    /// The pace of a guest's link is drawn anew.
+    /// The pace of a guest's link changes.
     Pace {
         guest: usize,
     },
+    /// A guest stalls.
     Stall {
         guest: usize,
     },
-    /// Its stall is over.
+    /// A guest's stall is over.
     GoOn {
         guest: usize,
     },
-    /// What was said of late is taken from the links.
-    Toll,
+    /// The rates of the links are reduced by the control messages of the last interval.
+    ControlLoad,
     Fault(Fault),
+    /// A crashed guest starts again.
     Back {
         guest: usize,
     },
 }
 
-/// What a bulk transfer carries.
+/// The answer that a bulk transfer carries.
 #[derive(Debug, Clone)]
 struct Tag {
     link: LinkId,
     id: RequestId,
-    /// `None` is the manifest.
+    /// The chunk; `None` for the manifest.
     chunk: Option<ChunkIndex>,
 }
 
+/// A party that is being played.
 #[derive(Debug)]
 pub struct World {
     party: Party,
@@ -120,26 +131,29 @@ pub struct World {
     watchers: Vec<Watcher>,
     wire: Wire,
     network: Network<Tag>,
-    tolls: Tolls,
+    control_load: ControlLoad,
     disturbances: Disturbances,
     queue: EventQueue<Event>,
-    /// Guests that do not reach those on the other side of a split, and until when.
+    /// Partitions: guests with numbers below the first value cannot reach the rest until the second.
     splits: Vec<(usize, Time)>,
-    /// Crashed guests that will come back.
+    /// Number of planned returns of each guest.
     returning: Vec<u32>,
+    /// When each guest finished its download.
     finished_at: Vec<Option<Time>>,
-    /// When the last message of each guest has left, or will have.
+    /// When the last message of each guest leaves its uplink.
     leaves_at: Vec<Time>,
+    /// True once every guest that can finish has finished.
     over: bool,
     commands: u64,
     manifest_bytes: u64,
-    /// Size of the last announcement: the same one goes to everybody.
+    /// Number of chunks and encoded size of the last `Have` message, because the same one goes to all peers.
     have_size: (usize, u64),
     now: Time,
     rng: Rng,
     tally: Tally,
 }
 
+/// Counters for the report.
 #[derive(Debug, Default)]
 struct Tally {
     seed_bytes: u64,
@@ -148,7 +162,7 @@ struct Tally {
     duplicates: u64,
     delivered: u64,
     corrupt: u64,
-    /// By group.
+    /// Traffic over each group's uplink.
     crossings: Vec<Crossing>,
     rejected: usize,
     bytes_in_flight_max: u64,
@@ -158,6 +172,7 @@ struct Tally {
 }
 
 impl World {
+    /// Returns a party with all clicks and faults planned and all guests dialling each other.
     pub fn new(party: Party) -> Self {
         let mut rng = Rng::new(party.seed ^ 0x5EED);
         let content = Arc::new(content_of(party.game_bytes, &mut rng));
@@ -178,7 +193,7 @@ impl World {
         let uplinks: Vec<_> = (0..party.group_count()).map(|group| party.uplink(group)).collect();
         let mut world = Self {
             by_id: guests.iter().enumerate().map(|(at, guest)| (guest.id, at)).collect(),
-            tolls: Tolls::new(rates.iter().chain(&uplinks).copied().collect()),
+            control_load: ControlLoad::new(rates.iter().chain(&uplinks).copied().collect()),
             disturbances: Disturbances::new(count, party.seed),
             network: Network::new(rates, party.sent_ahead).with_groups(group_of, &uplinks),
             watchers: (0..count).map(|_| Watcher::new(chunks)).collect(),
@@ -206,7 +221,7 @@ impl World {
     fn plan_everything(&mut self) {
         for (at, spec) in self.party.peers.iter().enumerate() {
             if let Some(click) = spec.joins {
-                // Fingers are not synchronous.
+                // People do not click at the same instant.
                 let jitter = Duration::from_micros(self.rng.below(20_000));
                 let at_time = Time::from_start(MEETING + click + jitter);
                 self.queue.plan(at_time, Event::Click { guest: at, life: 0 });
@@ -221,7 +236,11 @@ impl World {
         }
     }
 
-    /// Plays until everybody who can has the game.
+    /// Plays the party until every receiver that can finish has the game.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken, including a party that does not end in time.
     pub fn run(mut self) -> Result<Report, Violation> {
         match self.play() {
             Ok(()) => Ok(self.report()),
@@ -238,7 +257,7 @@ impl World {
             let (next_event, next_done) = (self.queue.next_at(), self.network.next_done());
             self.tally.events += 1;
             match (next_event, next_done) {
-                (None, None) => return Err(format!("nothing happens any more: {}", self.stuck())),
+                (None, None) => return Err(format!("deadlock, no events are left: {}", self.stuck())),
                 (event, Some(done)) if event.is_none_or(|at| done <= at) => {
                     self.now = done;
                     for progress in self.network.advance(done) {
@@ -248,7 +267,7 @@ impl World {
                 _ => {
                     let Some((at, event)) = self.queue.pop() else { continue };
                     self.now = self.now.max(at);
-                    self.happen(event)?;
+                    self.handle_event(event)?;
                 }
             }
             if self.tally.events > EVENTS_MAX {
@@ -261,8 +280,8 @@ impl World {
         Ok(())
     }
 
-    /// To be called when somebody has finished, left or come back.
-    fn see_whether_over(&mut self) {
+    /// Updates `over`. Call it when a guest has finished or crashed.
+    fn update_over(&mut self) {
         let unfinished = |at: usize| {
             let here = self.guests[at].alive || self.returning[at] > 0;
             here && self.party.peers[at].joins.is_some() && self.finished_at[at].is_none()
@@ -272,21 +291,21 @@ impl World {
 
     fn stuck(&self) -> String {
         let one = |(at, guest): (usize, &Guest)| {
-            let swarm = guest.node.fetches().next().and_then(|f| f.transfer()).map(|t| &t.swarm);
+            let picker = guest.node.downloads().next().and_then(|f| f.transfer()).map(|t| &t.picker);
             format!(
                 "{at}{}: {} of {}, {} sources, {} asked, first missing {:?};",
                 if guest.alive { "" } else { " (dead)" },
                 guest.disk.had.count(),
                 guest.disk.had.len(),
-                swarm.map_or(0, Download::source_count),
-                swarm.map_or(0, Download::requests_in_flight),
+                picker.map_or(0, Picker::source_count),
+                picker.map_or(0, Picker::requests_in_flight),
                 guest.disk.had.first_missing().map(|c| c.0),
             )
         };
         self.guests.iter().enumerate().map(one).collect::<Vec<_>>().join(" ")
     }
 
-    fn happen(&mut self, event: Event) -> Result<(), String> {
+    fn handle_event(&mut self, event: Event) -> Result<(), String> {
         let Some(event) = self.unless_stalled(event) else { return Ok(()) };
         match event {
             Event::Click { guest, life } => self.click(guest, life),
@@ -342,13 +361,13 @@ impl World {
                 Ok(())
             }
             Event::GoOn { guest } => self.go_on(guest),
-            Event::Toll => {
-                self.take_tolls();
+            Event::ControlLoad => {
+                self.apply_control_load();
                 Ok(())
             }
             Event::Fault(fault) => self.fault(fault),
             Event::Back { guest } => self.back(guest),
-            // What concerns an earlier life, or a connection that is gone.
+            // Events for an earlier life of a guest or for a closed connection are dropped.
             _ => Ok(()),
         }
     }
@@ -376,7 +395,7 @@ impl World {
         self.carry_out(at)
     }
 
-    /// Does what a node has to say, and plans when to come back.
+    /// Carries out all outputs of a node and plans its next wake-up.
     fn carry_out(&mut self, at: usize) -> Result<(), String> {
         let mut asked = false;
         while let Some(output) = self.guests[at].node.poll_output() {
@@ -398,11 +417,11 @@ impl World {
         Ok(())
     }
 
-    fn told(&mut self, at: usize, event: &Told) -> Result<(), String> {
+    fn told(&mut self, at: usize, event: &NodeEvent) -> Result<(), String> {
         match event {
-            Told::DownloadFinished { .. } => return self.finished(at),
-            Told::DownloadFailed { .. } => self.click_again(at),
-            Told::SourceRejected { .. } => {
+            NodeEvent::DownloadFinished { .. } => return self.finished(at),
+            NodeEvent::DownloadFailed { .. } => self.click_again(at),
+            NodeEvent::SourceRejected { .. } => {
                 self.tally.rejected += 1;
                 self.watchers[at].source_gone();
             }
@@ -417,15 +436,15 @@ impl World {
         }
         self.finished_at[at] = Some(self.now);
         self.note_progress();
-        self.see_whether_over();
+        self.update_over();
         Ok(())
     }
 
     fn check_bounds(&mut self, at: usize) -> Result<(), String> {
-        let Some(transfer) = self.guests[at].node.fetches().next().and_then(|f| f.transfer()) else {
+        let Some(transfer) = self.guests[at].node.downloads().next().and_then(|f| f.transfer()) else {
             return Ok(());
         };
-        let (tuning, in_flight) = (&self.party.tuning, transfer.swarm.bytes_in_flight());
+        let (tuning, in_flight) = (&self.party.tuning, transfer.picker.bytes_in_flight());
         self.tally.bytes_in_flight_max = self.tally.bytes_in_flight_max.max(in_flight);
         let chunk = self.content.manifest().chunk_size().bytes();
         if in_flight > tuning.in_flight_bytes.max(chunk * tuning.in_flight_chunks_min as u64) {

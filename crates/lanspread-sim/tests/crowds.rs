@@ -1,4 +1,4 @@
-//! What a node's views cost whose peers announce as much as they may.
+//! Cost of a node's views when its peers announce as many games as they may.
 //!
 //! `cargo test --release -p lanspread-sim --test crowds -- --nocapture` prints the times.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lanspread_core::catalog::Catalog;
 use lanspread_core::command::{Command, CommandId, RateLimits};
 use lanspread_core::io::{ConnId, Connected, Input, NetInput, Output};
-use lanspread_core::rules::HouseRules;
+use lanspread_core::rules::OwnerPolicy;
 use lanspread_core::time::Time;
 use lanspread_core::{Node, NodeConfig};
 use lanspread_types::limits::{GAMES_PER_PEER_MAX, PROTOCOL_VERSION};
@@ -18,8 +18,8 @@ use lanspread_types::message::{GameOffer, Hello, LibraryUpdate, Message, PeerSta
 use lanspread_types::{ContentId, GameId, GameVersion, PeerId, PeerName};
 
 const CROWD: u8 = 16;
-/// In a release build each answer is below 20 ms; ten times that for a build that is hardly optimised on a machine that does
-/// other things. The view of the room took 7.9 s.
+/// Longest time for a view. In a release build each answer takes less than 20 ms; ten times as much allows for a
+/// build with little optimisation on a busy machine. The view of the room once took 7.9 s.
 const BOUND: Duration = Duration::from_millis(200);
 
 #[test]
@@ -31,7 +31,7 @@ fn views_of_a_crowded_room_are_cheap() {
         let now = Time::from_start(Duration::from_secs(1 + at as u64));
         let began = Instant::now();
         node.handle(now, Input::Command { id: CommandId(at as u64), command });
-        // The room waits for everybody to say how it stands.
+        // The view of the room waits for the state of every peer.
         for peer in 1..=CROWD {
             heard(&mut node, peer, Message::State(PeerState::default()), now);
         }
@@ -47,7 +47,7 @@ fn heard(node: &mut Node, by: u8, message: Message, now: Time) {
     node.handle(now, Input::Net(NetInput::Message { conn: ConnId(by.into()), message }));
 }
 
-/// A node whose sixteen peers announce 4,096 games each that nobody else has.
+/// Returns a node whose sixteen peers announce 4,096 games each that no other peer has.
 fn crowd() -> Node {
     let addr = |n| SocketAddr::from(([10, 0, 0, n], 24_930));
     let mut node = Node::new(NodeConfig {
@@ -57,7 +57,7 @@ fn crowd() -> Node {
         games_dir: "games".into(),
         catalog: Catalog::Open,
         limits: RateLimits::default(),
-        rules: HouseRules::default(),
+        rules: OwnerPolicy::default(),
         seed: 1,
     });
     for by in 1..=CROWD {

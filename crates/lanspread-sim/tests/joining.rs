@@ -1,5 +1,6 @@
-//! Two hundred guests come within ten seconds. The figures stand in docs/discovery.md;
-//! `cargo test -p lanspread-sim --test joining -- --nocapture` prints them.
+//! Two hundred guests start within ten seconds, find each other and exchange their libraries.
+//!
+//! The figures stand in docs/discovery.md. `cargo test -p lanspread-sim --test joining -- --nocapture` prints them.
 
 use std::io::Write;
 use std::time::Duration;
@@ -29,7 +30,7 @@ fn room(hearsay: Hearsay, seed: u64) -> Filled {
 }
 
 #[test]
-fn with_multicast_the_room_is_together_in_three_seconds() {
+fn multicast_joins_the_room_within_three_seconds() {
     let filled = room(Hearsay::Multicast, 1);
     assert!(filled.converged <= Duration::from_secs(3), "{:?}", filled.converged);
     assert!(filled.sent.last().is_some_and(|&bytes| bytes < 3 << 20), "{:?}", filled.sent.last());
@@ -37,7 +38,7 @@ fn with_multicast_the_room_is_together_in_three_seconds() {
 }
 
 #[test]
-fn by_introductions_alone_it_takes_ten() {
+fn introductions_join_the_room_within_ten_seconds() {
     let filled = room(Hearsay::Introductions, 1);
     assert!(filled.converged <= Duration::from_secs(10), "{:?}", filled.converged);
     assert!(filled.sent.last().is_some_and(|&bytes| bytes < 3 << 20), "{:?}", filled.sent.last());

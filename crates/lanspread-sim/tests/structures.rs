@@ -1,7 +1,8 @@
-//! The model of `structure` against the figures of two independent programs, and what each candidate promises.
+//! The structure model against the figures of two independent programs, and the promises of each candidate.
 //!
-//! The reference figures are medians over seeds 1 to 7 (line) and 1 to 5 (cube) of a recurrence for tandem queues and of a
-//! discrete model of a hypercube, both written in Python, for 86 s at full rate with chunk times ± 30 %.
+//! The reference figures are medians over seeds 1 to 7 (line) and 1 to 5 (cube). They come from a recurrence for
+//! tandem queues and from a discrete model of a hypercube, both in Python, for 86 s at full rate with chunk times ±
+//! 30 %.
 
 use lanspread_sim::structure::cube::Choice;
 use lanspread_sim::structure::figures::{Figures, Spread};
@@ -74,7 +75,7 @@ fn same_seed_gives_the_same_figures() {
 }
 
 #[test]
-fn rows_hold_every_receiver_once_and_differ_in_the_last_alone() {
+fn rows_hold_each_receiver_once_in_equal_sizes() {
     for receivers in 1..=500 {
         let rows = layout(receivers, width(receivers));
         let all: Vec<usize> = rows.iter().flatten().copied().collect();
@@ -89,7 +90,7 @@ fn rows_hold_every_receiver_once_and_differ_in_the_last_alone() {
 }
 
 #[test]
-fn everybody_completes_whatever_the_number() {
+fn every_receiver_completes_in_rooms_of_any_size() {
     for receivers in [1, 2, 3, 5, 7, 13, 37] {
         for candidate in
             [Candidate::Line, Candidate::SkippingLine, Candidate::Cube(Choice::Rarest), rows(receivers)]

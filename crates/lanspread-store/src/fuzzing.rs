@@ -1,12 +1,15 @@
-//! The decoders of our files, for the fuzz targets. What is sealed is also read without its checksum, which would keep
-//! nearly every changed byte out.
+//! Decoders of our own files, exposed to the fuzz targets.
+//!
+//! Sealed files can also be decoded without their checksum, which would reject nearly every changed byte.
 
 use lanspread_types::{ContentId, GameId};
 
-use crate::sealed::{seal_payload, unseal};
-use crate::{have, index, journal};
+use crate::change::journal;
+use crate::change::sealed::{seal_payload, unseal};
+use crate::download::have;
+use crate::library::index;
 
-/// Reads a record of the journal, or the hash index of a game; says whether it is one.
+/// Returns whether `bytes` are a valid sealed file of this kind.
 pub fn sealed_file(kind: Sealed, bytes: &[u8]) -> bool {
     match kind {
         Sealed::Journal => unseal::<journal::Payload>(journal::MAGIC, bytes).is_some(),
@@ -14,7 +17,7 @@ pub fn sealed_file(kind: Sealed, bytes: &[u8]) -> bool {
     }
 }
 
-/// The same for a payload without magic number and checksum.
+/// Returns whether a payload is valid once it has the right magic number and checksum.
 pub fn payload(kind: Sealed, payload: &[u8]) -> bool {
     let magic = match kind {
         Sealed::Journal => journal::MAGIC,
@@ -23,24 +26,27 @@ pub fn payload(kind: Sealed, payload: &[u8]) -> bool {
     sealed_file(kind, &seal_payload(magic, payload))
 }
 
+/// Kind of sealed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sealed {
+    /// A journal record.
     Journal,
+    /// The hash index of a game.
     Index,
 }
 
-/// Reads the chunks of a have journal; how many it holds, if it is one.
+/// Returns the number of chunks in a have-journal; `None` if `bytes` are not a journal of this content.
 pub fn have_journal(bytes: &[u8], content: ContentId) -> Option<usize> {
     have::parse(bytes, content).map(|journalled| journalled.chunks.len())
 }
 
-/// A have journal with these chunks.
+/// Returns a have-journal that holds the chunks from 0 to below `chunks`.
 pub fn have_image(content: ContentId, chunks: u32) -> Vec<u8> {
     let chunks: Vec<_> = (0..chunks).map(lanspread_types::ChunkIndex).collect();
     have::HaveJournal::image(content, Some([7; 16]), &chunks)
 }
 
-/// A record of the journal.
+/// Returns the payload of a valid journal record, as a seed for the fuzzer.
 pub fn journal_payload(game: &GameId) -> Vec<u8> {
     postcard::to_stdvec(&journal::sample(game)).unwrap_or_default()
 }

@@ -1,72 +1,50 @@
-//! Everything that a peer keeps on disk: the library, the hash index, downloads under way, and the changes to a game's
-//! folder, which happen wholly or not at all.
+//! Everything that a peer keeps on disk: the library, the hash index, downloads in progress, and changes to a game's
+//! folder.
 //!
-//! The crate is synchronous: calls block, and the runtime makes them on threads of their own. It takes no decisions
-//! about peers or games; what is to be changed in a folder comes as a plan from `lanspread_core::install` and is
-//! executed here step by step. See `docs/disk.md` for the layout and the life of a crash.
+//! The crate decides nothing about peers or games. A change to a folder arrives as a plan from
+//! `lanspread_core::install` and is executed here step by step. Every change happens completely or not at all, even
+//! across a crash.
+//!
+//! All calls block; the runtime makes them on threads of their own. See `docs/disk.md` for the layout and for recovery
+//! after a crash.
 
-mod ahead;
-mod arriving;
-mod cancel;
-mod commit;
-mod execute;
-mod fault;
-mod faulty;
-mod files;
-mod folder_lock;
+#![warn(missing_docs)]
+
+mod archive;
+mod change;
+mod download;
+mod fs;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod game_file;
-mod handles;
-mod hash;
-mod have;
-mod held;
-mod incoming;
-mod index;
 mod install;
-mod installed;
-mod journal;
-mod layout;
-pub mod pack;
-#[cfg(any(test, not(target_os = "linux")))]
-mod parallel;
-mod play;
-mod provenance;
-mod reader;
-mod reinstall;
-mod reuse;
-mod scan;
-mod sealed;
-mod spool;
+mod library;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod store;
-mod stream;
-mod unpack;
-mod verify;
-mod walk;
-mod watch;
 
-pub use ahead::{AheadOutcome, UnpackAhead};
-pub use arriving::Passed;
-pub use cancel::Cancel;
-pub use commit::CommitError;
-pub use fault::Fault;
-pub use folder_lock::{FolderLock, FolderLockError, Holder};
-pub use game_file::{GAME_FILE, GameFile, GameFileError};
-pub use incoming::{Incoming, IncomingError, Opened, WriteError};
-pub use index::IndexError;
-pub use install::{InstallError, RemoveError, UninstallError};
-pub use play::{PlayError, Program};
-pub use reader::{ChunkReader, ReadError};
-pub use scan::ScanError;
-pub use spool::Spool;
-pub use store::{OpenError, Store};
-pub use unpack::gate::TABLE as LIMITS;
-pub use unpack::rar::RarUnpacker;
-pub use unpack::{
+pub use archive::pack;
+pub use archive::unpack::gate::TABLE as LIMITS;
+pub use archive::unpack::rar::RarUnpacker;
+pub use archive::unpack::{
     EntrySink, EntryWriter, Listing, ReadSeek, UnpackError, UnpackLimits, UnpackSummary, Unpacker,
 };
-pub use verify::VerifyError;
-pub use watch::{Watch, WatchError};
+pub use change::folder_lock::{FolderLock, FolderLockError, Holder};
+pub use download::arriving::ReleasedChunks;
+pub use download::commit::CommitError;
+pub use download::incoming::{Incoming, IncomingError, Opened, WriteError};
+pub use download::reader::{ChunkReader, ReadError};
+pub use download::spool::Spool;
+pub use fs::cancel::Cancel;
+pub use fs::fault::Fault;
+pub use install::ahead::{AheadOutcome, UnpackAhead};
+pub use install::errors::{InstallError, RemoveError, UninstallError};
+pub use install::play::{PlayError, Program};
+pub use library::game_file::{GAME_FILE, GameFile, GameFileError};
+pub use library::index::IndexError;
+pub use library::scan::ScanError;
+pub use library::verify::VerifyError;
+pub use library::watch::{Watch, WatchError};
+pub use store::{OpenError, Store};
 
 #[cfg(test)]
 mod tests;

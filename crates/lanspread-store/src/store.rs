@@ -1,4 +1,7 @@
-//! The library as a whole: opening it, and what all operations share.
+//! The open library: locking, recovery at the start, and the state that all operations share.
+//!
+//! Only one process has a library open at a time, and only one change per game's folder runs at a time. Opening the
+//! library first finishes or undoes every change that a crash interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,30 +12,45 @@ use lanspread_core::install::Record;
 use lanspread_core::io::DiskError;
 use lanspread_types::{GameId, failpoint};
 
-use crate::ahead::Ahead;
-use crate::execute::Executor;
-use crate::fault::{Fault, OrFault};
-use crate::files;
-use crate::folder_lock::{FolderLock, FolderLockError, Holder};
-use crate::handles::Handles;
-use crate::incoming::Incoming;
-use crate::journal;
-use crate::layout::Layout;
-use crate::spool::Spool;
+use crate::change::execute::Executor;
+use crate::change::folder_lock::{FolderLock, FolderLockError, Holder};
+use crate::change::journal;
+use crate::download::incoming::Incoming;
+use crate::download::spool::Spool;
+use crate::fs::fault::{Fault, OrFault};
+use crate::fs::files;
+use crate::fs::handles::Handles;
+use crate::fs::layout::Layout;
+use crate::install::ahead::Ahead;
 
-/// What the marker file says.
+/// Content of the marker file: the name and version of the library's format.
 const FORMAT: &str = "lanspread library 1\n";
-/// Most files of games that are kept open for serving.
+/// Maximum number of game files kept open for serving.
 const OPEN_FILES_MAX: usize = 128;
 
+/// Why a library was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// Another process has the folder open.
     #[error("{}", in_use(path, holder.as_ref()))]
-    InUse { path: PathBuf, holder: Option<Holder> },
-    #[error("{0} is there, but was not made by lanspread; move it away")]
+    InUse {
+        /// Games folder.
+        path: PathBuf,
+        /// Process that has the folder open; `None` if its details cannot be read.
+        holder: Option<Holder>,
+    },
+    /// A `.lanspread` folder exists, but lanspread did not create it.
+    #[error("{0} exists but was not created by lanspread; move it elsewhere")]
     NotOurs(PathBuf),
+    /// The marker file names another format.
     #[error("{path} was made by another version of lanspread ({found:?})")]
-    OtherFormat { path: PathBuf, found: String },
+    OtherFormat {
+        /// Path of the marker file.
+        path: PathBuf,
+        /// Content of the marker file, at most 80 characters.
+        found: String,
+    },
+    /// A disk operation failed.
     #[error(transparent)]
     Io(#[from] Fault),
 }
@@ -51,7 +69,7 @@ impl From<OpenError> for DiskError {
     }
 }
 
-/// One library: a games folder with everything of ours in it. Only one process has it open at a time.
+/// One library: a games folder together with the `.lanspread` folder in it. Only one process has it open at a time.
 #[derive(Debug)]
 pub struct Store {
     layout: Layout,
@@ -59,20 +77,20 @@ pub struct Store {
     incoming: Mutex<BTreeMap<GameId, Arc<Incoming>>>,
     /// Downloads that are unpacked while they arrive.
     ahead: Mutex<BTreeMap<GameId, Arc<Ahead>>>,
-    /// Windows of the streamed installs.
+    /// Spools of the streamed installs: the files that hold their chunks until those are unpacked and served.
     spools: Mutex<BTreeMap<GameId, Arc<Spool>>>,
-    /// Bytes that the owners of games allow their archives to unpack to.
+    /// Unpacked size, in bytes, that the owner has allowed for a game's archives.
     consents: Mutex<BTreeMap<GameId, u64>>,
     /// Games whose folder is being changed.
     changing: Mutex<BTreeSet<GameId>>,
-    /// Games with a change that could be ended neither way, and why.
+    /// Games with an interrupted change that could be neither finished nor undone, and why.
     unrecovered: Mutex<BTreeMap<GameId, String>>,
-    /// Locked as long as the store lives.
+    /// Held for the lifetime of the store.
     _lock: FolderLock,
 }
 
 impl Store {
-    /// Opens a library, makes our folder in it if there is none, and ends whatever a crash interrupted.
+    /// Opens a library, creating the `.lanspread` folder if needed, and finishes or undoes every interrupted change.
     pub fn open(games_dir: &Path) -> Result<Self, OpenError> {
         let lock = Self::lock(games_dir)?;
         let layout = Layout::new(games_dir);
@@ -92,8 +110,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Takes a games folder for this process, without opening it: for who prepares it before it is opened. Makes it if it
-    /// is not there.
+    /// Locks a games folder for this process without opening the library, so that a caller can prepare the folder
+    /// first. Creates the folder if it does not exist.
     pub fn lock(games_dir: &Path) -> Result<FolderLock, OpenError> {
         fs::create_dir_all(games_dir).or_fault("make the folder", games_dir)?;
         let layout = Layout::new(games_dir);
@@ -104,36 +122,43 @@ impl Store {
         })
     }
 
+    /// Returns the paths of this library.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
+    /// Returns the game files that are open for serving.
     pub(crate) fn handles(&self) -> &Handles {
         &self.handles
     }
 
+    /// Locks and returns the open downloads, at most one per game.
     pub(crate) fn all_incoming(&self) -> MutexGuard<'_, BTreeMap<GameId, Arc<Incoming>>> {
         whole(&self.incoming)
     }
 
+    /// Locks and returns the downloads that are unpacked while they arrive.
     pub(crate) fn all_ahead(&self) -> MutexGuard<'_, BTreeMap<GameId, Arc<Ahead>>> {
         whole(&self.ahead)
     }
 
+    /// Locks and returns the unpacked sizes, in bytes, that the owner has allowed.
     pub(crate) fn consents(&self) -> MutexGuard<'_, BTreeMap<GameId, u64>> {
         whole(&self.consents)
     }
 
+    /// Locks and returns the spools of the streamed installs.
     pub(crate) fn all_spools(&self) -> MutexGuard<'_, BTreeMap<GameId, Arc<Spool>>> {
         whole(&self.spools)
     }
 
-    /// Why a game's interrupted change could not be ended, if there is one.
+    /// Returns why a game's interrupted change could be neither finished nor undone; `None` if there is no such change.
     pub(crate) fn unrecovered(&self, game: &GameId) -> Option<String> {
         whole(&self.unrecovered).get(game).cloned()
     }
 
-    /// Begins to change a game's folder. What an earlier change left undone is ended first.
+    /// Claims a game's folder for one change, after finishing or undoing an interrupted earlier one. Dropping the
+    /// [`Change`] releases the folder.
     pub(crate) fn begin_change(&self, game: &GameId) -> Result<Change<'_>, ChangeError> {
         if !whole(&self.changing).insert(game.clone()) {
             return Err(ChangeError::Busy);
@@ -145,7 +170,7 @@ impl Store {
         Ok(change)
     }
 
-    /// Deletes what is worthless after a restart, and ends what the journal tells of.
+    /// Deletes files that are worthless after a restart, and finishes or undoes every change in the journal.
     fn recover(&self) -> Result<(), Fault> {
         let layout = &self.layout;
         files::delete_tree(&layout.scratch())?;
@@ -158,7 +183,7 @@ impl Store {
             if failpoint!("recover-nothing") {
                 continue;
             }
-            // Told by the scan; the other games are not held up.
+            // The scan reports a failure; the other games stay usable.
             let _ = self.recover_game(&record);
         }
         self.clear_leftovers(&layout.trash());
@@ -178,7 +203,8 @@ impl Store {
         recovered
     }
 
-    /// Deletes what no record needs. What cannot be deleted now is tried again at the next start.
+    /// Deletes entries that no journal record needs. An entry that cannot be deleted now is tried again at the next
+    /// start.
     fn clear_leftovers(&self, folder: &Path) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let game = entry.file_name().into_string().ok().and_then(|name| GameId::new(name).ok());
@@ -192,7 +218,7 @@ impl Store {
     }
 }
 
-/// A change to a game's folder that is under way; only one per game.
+/// Exclusive right to change one game's folder, released on drop.
 #[derive(Debug)]
 pub struct Change<'a> {
     store: &'a Store,
@@ -206,15 +232,18 @@ impl Drop for Change<'_> {
     }
 }
 
+/// Why a change to a game's folder cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    #[error("another change to the game's folder is under way")]
+    /// Another change to the same folder is running.
+    #[error("the game's folder is being changed; try again when that is done")]
     Busy,
-    #[error("an interrupted change could not be ended: {0}")]
+    /// An interrupted change could be neither finished nor undone, or the journal cannot be read.
+    #[error("an interrupted change could not be finished or undone: {0}")]
     Unrecovered(#[from] Fault),
 }
 
-/// Makes our folder, or makes sure that the one that is there is ours.
+/// Creates the `.lanspread` folder, or checks that the existing one is ours. An empty folder counts as ours.
 fn claim(layout: &Layout) -> Result<(), OpenError> {
     let own = layout.own();
     match fs::create_dir(own) {
@@ -238,13 +267,13 @@ fn check_format(layout: &Layout) -> Result<(), OpenError> {
     let found = String::from_utf8_lossy(&found).into_owned();
     match found.as_str() {
         FORMAT => Ok(()),
-        // A crash between making the file and filling it.
+        // The program died between creating the file and filling it.
         "" => Ok(fs::write(&path, FORMAT).or_fault("write", &path)?),
         _ => Err(OpenError::OtherFormat { path, found: found.trim().chars().take(80).collect() }),
     }
 }
 
-/// The maps behind these locks are whole after every operation, so a panic elsewhere does not spoil them.
+/// Locks a map even if a thread panicked while holding it: every operation leaves the maps in a valid state.
 fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,6 @@
-//! Short forms of long keys and hashes, for people to compare by eye or by ear.
+//! Fingerprints: short forms of long keys and hashes that people compare by eye or by ear.
+//!
+//! A fingerprint is for people. Code compares whole keys wherever it has them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,18 +9,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::CatalogKey;
 
-/// Bytes of a fingerprint. Somebody who wants another key with the same fingerprint has to try 2^64 keys; two keys that
-/// merely resemble each other at both ends are told apart by every group between.
+/// Bytes of a fingerprint. A forger has to try 2^64 keys to find another key with the same fingerprint. Keys that are
+/// alike only in their first and last digits differ in the groups between.
 const FINGERPRINT_BYTES: usize = 8;
-/// Hexadecimal digits of a group.
+/// Hexadecimal digits in each group.
 const GROUP_DIGITS: usize = 4;
 
-/// What people compare of an organiser's key: the first eight bytes of the key's BLAKE3 hash, written as four groups of four
-/// digits, such as `4f3a-91c2-77de-0b12`.
+/// Fingerprint of an organiser's key, which people compare.
+///
+/// The first eight bytes of the key's BLAKE3 hash, written as four groups of four hexadecimal digits, such as
+/// `4f3a-91c2-77de-0b12`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; FINGERPRINT_BYTES]);
 
 impl CatalogKey {
+    /// Returns the fingerprint of the key.
     pub fn fingerprint(&self) -> Fingerprint {
         let hash = blake3::hash(self.as_bytes());
         Fingerprint(std::array::from_fn(|at| hash.as_bytes()[at]))
@@ -37,6 +42,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
+/// A text that is not a fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a fingerprint is sixteen hexadecimal digits, such as 4f3a-91c2-77de-0b12")]
 pub struct FingerprintError;
@@ -44,7 +50,7 @@ pub struct FingerprintError;
 impl FromStr for Fingerprint {
     type Err = FingerprintError;
 
-    /// Reads what people write: with or without hyphens or spaces, in small or capital letters.
+    /// Reads a fingerprint as people type it: with or without hyphens or spaces, in upper or lower case.
     fn from_str(text: &str) -> Result<Self, FingerprintError> {
         let digits = text.chars().filter(|c| !matches!(c, '-' | ' '));
         let digits: Option<Vec<u8>> = digits.map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
@@ -53,16 +59,18 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// An organiser as people name one: by the whole key, or by its fingerprint.
+/// An organiser as people name one: by the whole key or by its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Organiser {
+    /// The whole key.
     Key(CatalogKey),
-    /// Names only a key that was met.
+    /// The fingerprint. It can only stand for a key that this peer has already met.
     Fingerprint(Fingerprint),
 }
 
 impl Organiser {
+    /// Returns true if this names the organiser with that key.
     pub fn is(&self, key: &CatalogKey) -> bool {
         match self {
             Self::Key(named) => named == key,
@@ -80,6 +88,7 @@ impl fmt::Display for Organiser {
     }
 }
 
+/// A text that names no organiser.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an organiser is named by a key of 64 hexadecimal digits or by its fingerprint, such as 4f3a-91c2-77de-0b12"
@@ -112,7 +121,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A long row of ASCII digits in groups of four.
+/// Writes ASCII digits in groups of four, with `between` between the groups.
 pub fn groups(digits: &str, between: &str) -> String {
     let digits: Vec<char> = digits.chars().collect();
     let groups: Vec<String> = digits.chunks(GROUP_DIGITS).map(|group| group.iter().collect()).collect();
@@ -155,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_stand_in_groups_of_four() {
+    fn digits_are_grouped_by_four() {
         assert_eq!(groups("0123456789", " "), "0123 4567 89");
         assert_eq!(groups("", " "), "");
     }

@@ -1,4 +1,8 @@
-//! Identifiers: games, peers, content.
+//! Identifiers of games, peers, organisers and contents, and the name of a peer.
+//!
+//! Each type checks its text when it is made, so a `GameId` is always a valid folder name and a `PeerName` has no
+//! invisible characters. The 32-byte ids are keys or hashes: any bytes are valid, and this module does not verify
+//! whose they are.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,25 +14,33 @@ use crate::limits::{GAME_ID_BYTES_MAX, PEER_NAME_BYTES_MAX};
 use crate::name::first_invisible;
 use crate::path::is_reserved_name;
 
-/// The id of a game, which is also the name of its folder: 1–64 ASCII letters, digits, `-`, `_` or `.`, neither
-/// starting nor ending with a dot and not a name that Windows reserves. Clones share their text.
+/// Id of a game, which is also the name of its folder.
+///
+/// 1–64 ASCII letters, digits, `-`, `_` or `.`; it neither starts nor ends with a dot and is not a name that Windows
+/// reserves. Clones share their text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GameId(Arc<str>);
 
+/// Why a text is not a game id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GameIdError {
+    /// The text is empty or too long; holds its length in bytes.
     #[error("a game id has 1 to {GAME_ID_BYTES_MAX} characters, this one has {0}")]
     Length(usize),
+    /// Holds the first character that is not allowed.
     #[error("a game id consists of ASCII letters, digits, '-', '_' and '.', not {0:?}")]
     Character(char),
+    /// The text starts or ends with a dot.
     #[error("a game id neither starts nor ends with a dot: {0:?}")]
     Dot(String),
+    /// Windows reserves the name for a device.
     #[error("{0:?} is a name that Windows reserves")]
     Reserved(String),
 }
 
 impl GameId {
+    /// Checks a text and returns it as an id.
     pub fn new(id: impl Into<String>) -> Result<Self, GameIdError> {
         let id = id.into();
         if id.is_empty() || id.len() > GAME_ID_BYTES_MAX {
@@ -47,6 +59,7 @@ impl GameId {
         Ok(Self(id.into()))
     }
 
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -84,20 +97,27 @@ impl fmt::Debug for GameId {
     }
 }
 
-/// What a person calls their machine: shown, never trusted, never an identity.
+/// Name that a person gives to their PC.
+///
+/// 1–64 bytes of UTF-8, not blank, without invisible characters. It is shown to people; it is not trusted and is not
+/// an identity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PeerName(String);
 
+/// Why a text is not a peer name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerNameError {
+    /// The text is blank or too long; holds its length in bytes.
     #[error("a name has 1 to {PEER_NAME_BYTES_MAX} bytes, this one has {0}")]
     Length(usize),
+    /// Holds the first character that people cannot see.
     #[error("a name has no invisible characters, such as U+{:04X}", *.0 as u32)]
     Invisible(char),
 }
 
 impl PeerName {
+    /// Checks a text and returns it as a name.
     pub fn new(name: impl Into<String>) -> Result<Self, PeerNameError> {
         let name = name.into();
         if name.trim().is_empty() || name.len() > PEER_NAME_BYTES_MAX {
@@ -109,6 +129,7 @@ impl PeerName {
         Ok(Self(name))
     }
 
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -133,7 +154,7 @@ impl fmt::Display for PeerName {
     }
 }
 
-/// Declares a 32-byte id that is written as 64 lower-case hexadecimal digits.
+/// Declares an id of 32 bytes that is written as 64 lower-case hexadecimal digits.
 macro_rules! id32 {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -141,15 +162,17 @@ macro_rules! id32 {
         pub struct $name(pub [u8; 32]);
 
         impl $name {
+            /// Makes an id from its bytes.
             pub const fn from_bytes(bytes: [u8; 32]) -> Self {
                 Self(bytes)
             }
 
+            /// Returns the bytes of the id.
             pub const fn as_bytes(&self) -> &[u8; 32] {
                 &self.0
             }
 
-            /// The first eight digits: enough to tell apart what stands in one list.
+            /// Returns the first eight hexadecimal digits: enough for people to tell the ids of one list apart.
             pub fn short(&self) -> String {
                 self.to_string()[..8].to_owned()
             }
@@ -178,27 +201,28 @@ macro_rules! id32 {
 pub(crate) use id32;
 
 id32! {
-    /// A peer: its Ed25519 public key (RFC 8032), proven in the TLS handshake.
+    /// Id of a peer: its Ed25519 public key (RFC 8032), proven in the TLS handshake.
     PeerId
 }
 
 impl PeerId {
-    /// A name for a peer that nobody has named.
+    /// Returns a name for a peer that has none: `guest-` and the short id.
     pub fn guest_name(&self) -> PeerName {
         PeerName(format!("guest-{}", self.short()))
     }
 }
 
 id32! {
-    /// Whose catalogue counts: the organiser's Ed25519 public key (RFC 8032).
+    /// Key of an organiser: the Ed25519 public key (RFC 8032) that signs the catalogue.
     CatalogKey
 }
 
 id32! {
-    /// The content of one game version: the BLAKE3 hash of its manifest's canonical encoding.
+    /// Id of the content of one game version: the BLAKE3 hash of its manifest's canonical encoding.
     ContentId
 }
 
+/// A text that is not an id of 64 hexadecimal digits; holds its first 80 characters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an id is written as 64 hexadecimal digits: {0:?}")]
 pub struct HexIdError(String);

@@ -1,11 +1,14 @@
-//! The words of lanspread: identifiers, paths, versions, chunk arithmetic, manifests, limits, and the messages that
-//! peers exchange.
+//! Shared vocabulary of lanspread: identifiers, paths, versions, chunk arithmetic, manifests, limits, and the
+//! messages that peers exchange.
 //!
-//! Everything here is parsed once, at a border, into types that cannot be wrong afterwards. The crate does no IO,
-//! reads no clock and knows no async.
+//! Every value is parsed once, where it enters the program, into a type that cannot hold an invalid value. The crate
+//! does no IO, reads no clock and has no async code. It does not know how messages look on the wire
+//! (`lanspread-proto`) or what a peer decides (`lanspread-core`).
+
+#![warn(missing_docs)]
 
 pub mod chunk;
-pub mod finding;
+pub mod discovery;
 pub mod fingerprint;
 pub mod id;
 mod limit_table;
@@ -19,11 +22,12 @@ pub mod path;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 pub mod set;
+pub mod size;
 pub mod tree;
 pub mod version;
 
 pub use chunk::{ChunkIndex, ChunkSize};
-pub use finding::{Adapter, KnownPeer, Means, Sighting, Subnet};
+pub use discovery::{Adapter, KnownPeer, Means, Sighting, Subnet};
 pub use fingerprint::{Fingerprint, Organiser};
 pub use id::{CatalogKey, ContentId, GameId, PeerId, PeerName};
 pub use limit_table::{Limit, LimitValue};
@@ -32,23 +36,34 @@ pub use origin::Origin;
 pub use party::{Party, PartyMismatch, PartyName, PassPhrase};
 pub use path::RelPath;
 pub use set::ChunkSet;
+pub use size::Size;
 pub use tree::ChunkHash;
 pub use version::GameVersion;
 
-/// Whether the fault of this name is to be committed now: never, but in builds with the feature `sabotage`.
+/// Returns true if the program should commit the fault with this name now. Without the feature `sabotage` it is the
+/// constant `false`.
+///
+/// With a second argument it is a statement that does what the argument says. Such faults stand in the module
+/// `sabotage` of their crate, and without the feature neither of them is compiled.
 #[cfg(not(feature = "sabotage"))]
 #[macro_export]
 macro_rules! failpoint {
     ($name:literal) => {
         false
     };
+    ($name:literal, $fault:expr) => {};
 }
 
-/// Whether the fault of this name is to be committed now; see [`sabotage`].
+/// Returns true if the program should commit the fault with this name now; see [`sabotage`].
 #[cfg(feature = "sabotage")]
 #[macro_export]
 macro_rules! failpoint {
     ($name:literal) => {
         $crate::sabotage::strikes($name)
+    };
+    ($name:literal, $fault:expr) => {
+        if $crate::sabotage::strikes($name) {
+            $fault;
+        }
     };
 }

@@ -1,26 +1,28 @@
-//! Bounds as a table: [`limits!`](crate::limits!) declares constants and lists them, and `docs/limits.md` is written from
-//! the lists. A bound that is declared there cannot be missing from the document, nor differ from it.
+//! Bounds as a table for the documentation.
+//!
+//! [`limits!`](crate::limits!) declares constants and lists them in a `TABLE`; `docs/limits.md` is generated from
+//! these tables. A bound that is declared with the macro cannot be missing from the document or differ from it.
 
 use std::time::Duration;
 
-/// One bound, as the document shows it.
+/// One bound, as `docs/limits.md` shows it.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
     /// Name of the constant.
     pub name: &'static str,
-    /// Its value with a unit that people read.
+    /// Formats the value of the constant with its unit.
     pub value: fn() -> String,
-    /// What it bounds and why, from the constant's own doc comment.
+    /// What the constant bounds and why: its doc comment.
     pub doc: &'static str,
 }
 
-/// Declares constants as they stand, and a `TABLE` of all of them.
+/// Declares constants and a `TABLE: &[Limit]` that lists all of them.
 #[macro_export]
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $vis:vis const $name:ident: $type:ty = $value:expr;)*) => {
         $($(#[doc = $doc])+ $vis const $name: $type = $value;)*
 
-        /// Every bound above, in this order.
+        /// Every bound of this module, in order of declaration.
         pub const TABLE: &[$crate::Limit] = &[$($crate::Limit {
             name: stringify!($name),
             value: || $crate::LimitValue::show(&$name, stringify!($name)),
@@ -29,9 +31,9 @@ macro_rules! limits {
     };
 }
 
-/// What a bound can be: a number, or a time.
+/// Value of a bound: a number or a duration.
 pub trait LimitValue {
-    /// The value with its unit. A number counts bytes where the constant's name says so.
+    /// Formats the value with its unit. A number counts bytes if the constant's name contains `BYTES`.
     fn show(&self, name: &str) -> String;
 }
 
@@ -63,7 +65,7 @@ impl LimitValue for Duration {
     }
 }
 
-/// A number of bytes in the largest binary unit that divides it.
+/// Formats a number of bytes in the largest binary unit that divides it.
 fn bytes(value: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let fits = units.into_iter().find(|(shift, _)| value >> shift > 0 && (value >> shift) << shift == value);
@@ -73,7 +75,7 @@ fn bytes(value: u64) -> String {
     }
 }
 
-/// A number with commas between its thousands.
+/// Formats a number with commas between its thousands.
 fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let comma = |at: usize| at > 0 && (digits.len() - at).is_multiple_of(3);

@@ -1,4 +1,7 @@
-//! One place for every bound that crosses a border. A peer that exceeds one is wrong, not unlucky.
+//! Bounds on everything that crosses a border: names, messages, manifests, libraries.
+//!
+//! A peer that exceeds one of them breaks the protocol. A bound that concerns a single crate stands in that crate
+//! instead. The doc comments below are printed into `docs/limits.md`.
 
 crate::limits! {
 /// Version of the peer protocol. Peers with different numbers show each other, but exchange nothing.
@@ -10,14 +13,14 @@ pub const GAME_ID_BYTES_MAX: usize = 64;
 pub const PEER_NAME_BYTES_MAX: usize = 64;
 /// Longest name of a closed party, in bytes of UTF-8.
 pub const PARTY_NAME_BYTES_MAX: usize = 64;
-/// Longest pass phrase, in bytes of UTF-8.
+/// Longest passphrase, in bytes of UTF-8.
 pub const PASS_PHRASE_BYTES_MAX: usize = 256;
-/// Shortest pass phrase, in characters. Guesses are limited to some hundred an hour, so this is not about computing power.
+/// Shortest passphrase, in characters. Guesses are limited to some hundred an hour, so this is not about computing power.
 pub const PASS_PHRASE_CHARS_MIN: usize = 8;
-/// Fewest letters and digits of a new pass phrase, without common words, the party's name and runs: eight digits make
+/// Fewest letters and digits of a new passphrase, without common words, the party's name and runs: eight digits make
 /// 10^8 guesses, which is 38 years at 300 an hour.
 pub const PASS_PHRASE_COUNTED_MIN: usize = 8;
-/// Fewest different ones among them.
+/// Fewest different letters and digits among those that count in a new passphrase.
 pub const PASS_PHRASE_DISTINCT_MIN: usize = 5;
 /// Longest relative path, in bytes of UTF-8. Windows allows 32,767 UTF-16 units with the `\\?\` prefix.
 pub const REL_PATH_BYTES_MAX: usize = 1024;
@@ -63,7 +66,7 @@ pub const CHUNKS_PER_FOLLOW_MAX: usize = 64;
 pub const AWAITED_PER_SOURCE_MAX: usize = 256;
 /// Most upstreams of one place: the one to follow, and two to turn to.
 pub const UPSTREAMS_MAX: usize = 3;
-/// Most manifests that one receiver may have asked for and not got at one source: more than anybody downloads at once.
+/// Most manifest requests that one receiver may have open at one source: more than anybody downloads at once.
 pub const MANIFESTS_PER_SOURCE_MAX: usize = 8;
 /// Largest encoded manifest (file list and chunk hashes), in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 96 << 20;
@@ -77,7 +80,7 @@ pub const GROUPS_MAX: usize = 64;
 pub const GROUP_NAME_CHARS_MAX: usize = 32;
 /// Most networks of all groups of a catalogue together. Each is compared with an address whose group is looked up.
 pub const GROUP_NETWORKS_MAX: usize = 256;
-/// Most downloads that one peer tells of when it is asked how it stands.
+/// Most downloads in one state message.
 pub const DOWNLOADS_PER_STATE_MAX: usize = 64;
 /// Most addresses in one introduction message.
 pub const INTRODUCTIONS_MAX: usize = 64;
@@ -89,6 +92,6 @@ pub const PEERS_MAX: usize = 512;
 pub const ADDRS_PER_PEER_MAX: usize = 8;
 /// Most peers that are remembered for the next party.
 pub const REMEMBERED_MAX: usize = 64;
-/// Largest beacon, in bytes. Every network carries so much in one piece (RFC 791: 576 bytes, header included).
+/// Largest beacon, in bytes. Every IPv4 host takes a datagram of this size (RFC 791: 576 bytes, header included).
 pub const BEACON_BYTES_MAX: usize = 256;
 }

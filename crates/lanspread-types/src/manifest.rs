@@ -1,4 +1,8 @@
-//! What a game version consists of.
+//! Content of a game version: its file list ([`Manifest`]) and the hashes of its chunks ([`GameContent`]).
+//!
+//! The module checks a file list, divides the files into chunks, and verifies the bytes of a chunk. It reads no
+//! files. A `Manifest` is always valid, and a `GameContent` always has chunk hashes that merge to the roots of its
+//! files, so it does not matter which peer sent it.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,31 +16,33 @@ use crate::path::{PathCollision, RelPath, check_collisions};
 use crate::tree::{ChunkHash, ChunkPosition, root_of};
 use crate::version::GameVersion;
 
-/// Name of the sentinel: the file whose presence says that a game is downloaded.
+/// Name of the sentinel. A game is downloaded if and only if this file is in its folder.
 pub const SENTINEL: &str = "version.ini";
-/// Name of the folder of the installed game, compared without regard to case.
+/// Name of the folder with the installed game; case does not matter.
 pub const LOCAL_FOLDER: &str = "local";
 /// Extension of archives, without the dot.
 pub const ARCHIVE_EXTENSION: &str = "eti";
 
-/// Bytes of a hash.
+/// Size of a hash, in bytes.
 pub(crate) const HASH_BYTES: u64 = 32;
-/// What a file's entry takes in an encoded manifest beside its path: root, size and length of the path, as varints.
+/// Largest size of a file's entry in an encoded manifest without the path itself: root, file size and path length,
+/// the last two as varints.
 pub(crate) const FILE_ENTRY_BYTES_MAX: u64 = HASH_BYTES + 10 + 2;
-/// What stands before and between the lists of an encoded manifest: game, version and two counts.
+/// Largest size of an encoded manifest without its file entries and hashes: game, version and two counts.
 pub(crate) const ENCODED_HEAD_BYTES_MAX: u64 = 128;
 
 /// One file of a game.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
+    /// Path below the game's folder.
     pub path: RelPath,
     /// Size in bytes.
     pub size: u64,
-    /// BLAKE3 hash of the file.
+    /// BLAKE3 hash of the whole file.
     pub root: ChunkHash,
 }
 
-/// The sorted file list of one version of one game.
+/// File list of one version of one game, sorted by path, with its division into chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     game: GameId,
@@ -45,44 +51,58 @@ pub struct Manifest {
     chunk_size: ChunkSize,
     /// First chunk of each file; for an empty file, the number of chunks before it.
     first_chunks: Vec<u32>,
-    /// Position of the first file of each chunk.
+    /// Position of each chunk's first file.
     chunk_files: Vec<u32>,
-    /// Bytes in the files before each file, and the total at the end.
+    /// Number of bytes before each file, and the total at the end.
     byte_starts: Vec<u64>,
-    /// Length of all paths, in bytes.
+    /// Total length of the paths, in bytes.
     path_bytes: u64,
 }
 
+/// Why a file list or its chunk hashes are not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
+    /// The list is not sorted, or names a file twice; holds the second path of the pair.
     #[error("the files are not in strictly ascending order of their paths at {0}")]
     Unsorted(RelPath),
+    /// Two paths cannot exist beside each other on every system.
     #[error(transparent)]
     Collision(#[from] PathCollision),
+    /// The list is empty or too long; holds its length.
     #[error("a game has 1 to {FILES_PER_GAME_MAX} files, this one has {0}")]
     Files(usize),
+    /// The files have too many bytes or too many chunks.
     #[error("a game has at most {GAME_BYTES_MAX} bytes and {CHUNKS_PER_GAME_MAX} chunks")]
     TooLarge,
+    /// The list does not name the sentinel.
     #[error("there is no {SENTINEL} among the files")]
     NoSentinel,
-    #[error("{0} stands in a folder that is never shared")]
+    /// The list names a file that is never shared; see [`is_private`].
+    #[error("{0} is in a folder that is never shared")]
     Private(RelPath),
+    /// The chunk hashes of a file do not merge to its root, or there are hashes after the last file.
     #[error("the chunk hashes do not merge to the root of {0}")]
     HashList(RelPath),
-    #[error("the manifest is {found}, {expected} was asked for")]
-    WrongContent { expected: ContentId, found: ContentId },
+    /// The manifest is valid, but its content id is not the one that was asked for.
+    #[error("the manifest has content id {found}, expected {expected}")]
+    WrongContent {
+        /// Content id that was asked for.
+        expected: ContentId,
+        /// Content id of the manifest.
+        found: ContentId,
+    },
 }
 
-/// Where a chunk stands: in one file, or in a run of whole small files.
+/// Place of a chunk: a part of one file, or a run of whole small files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkPlace {
-    /// Position of its first file in the manifest.
+    /// Position of the first file in the manifest.
     pub file: usize,
-    /// Position after its last file.
+    /// Position after the last file.
     pub end: usize,
     /// Offset in the first file, in bytes; 0 in a run.
     pub offset: u64,
-    /// Length in bytes, over all its files.
+    /// Length in bytes, over all files.
     pub len: u64,
 }
 
@@ -99,12 +119,17 @@ pub struct ChunkPart {
     pub len: u64,
 }
 
-/// A file is small, and shares a chunk with its neighbours, if it fills at most one part in this many of a run, and is no
-/// larger than a chunk.
+/// Divisor that defines small files: a file of at most a run's size divided by this number, and of at most one chunk,
+/// shares a chunk with its neighbours.
 const SMALL_FILE_PART: u64 = 2;
 
 impl Manifest {
-    /// Checks the list: sorted, no collisions, within the limits, with a sentinel, nothing private.
+    /// Checks a file list and divides it into chunks.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the list is not sorted by path, has colliding or private paths, exceeds a limit, or lacks the
+    /// sentinel.
     pub fn new(game: GameId, version: GameVersion, files: Vec<FileEntry>) -> Result<Self, ManifestError> {
         if files.is_empty() || files.len() > FILES_PER_GAME_MAX {
             return Err(ManifestError::Files(files.len()));
@@ -132,42 +157,49 @@ impl Manifest {
         Ok(Self { game, version, files, chunk_size, first_chunks, chunk_files, byte_starts, path_bytes })
     }
 
+    /// Returns the id of the game.
     pub fn game(&self) -> &GameId {
         &self.game
     }
 
+    /// Returns the version of the game.
     pub fn version(&self) -> GameVersion {
         self.version
     }
 
+    /// Returns the files, sorted by path.
     pub fn files(&self) -> &[FileEntry] {
         &self.files
     }
 
+    /// Returns the size of chunks in files that have several.
     pub fn chunk_size(&self) -> ChunkSize {
         self.chunk_size
     }
 
+    /// Returns the size of all files, in bytes.
     pub fn total_bytes(&self) -> u64 {
         self.byte_starts[self.files.len()]
     }
 
+    /// Returns the number of chunks.
     pub fn chunk_count(&self) -> u32 {
         self.chunk_files.len() as u32
     }
 
-    /// The archives, sorted: direct children with the archive extension. The later ones win where they overlap.
+    /// Iterates over the archives, sorted by path. Where two archives contain the same file, the later one wins.
     pub fn archives(&self) -> impl Iterator<Item = &FileEntry> {
         self.files.iter().filter(|f| is_archive(&f.path))
     }
 
-    /// The numbers of a file's chunks. A small file may share its only one with its neighbours; an empty file has none.
+    /// Returns the numbers of a file's chunks. A small file may share its only chunk with its neighbours; an empty
+    /// file has none.
     pub fn chunks_of(&self, file: usize) -> std::ops::Range<u32> {
         let first = self.first_chunks[file];
         first..first + self.chunk_size.chunks_in(self.files[file].size) as u32
     }
 
-    /// Where a chunk stands, or `None` beyond the last one.
+    /// Returns the place of a chunk, or `None` beyond the last chunk.
     pub fn place(&self, chunk: ChunkIndex) -> Option<ChunkPlace> {
         let file = *self.chunk_files.get(chunk.as_usize())? as usize;
         let size = self.files[file].size;
@@ -176,12 +208,12 @@ impl Manifest {
             let len = self.chunk_size.chunk_len(size, index);
             return Some(ChunkPlace { file, end: file + 1, offset: index * self.chunk_size.bytes(), len });
         }
-        // Up to the next chunk's first file; empty files between belong to no chunk, and have no bytes.
+        // A run ends at the next chunk's first file. Empty files between belong to no chunk and have no bytes.
         let end = self.chunk_files.get(chunk.as_usize() + 1).map_or(self.files.len(), |&next| next as usize);
         Some(ChunkPlace { file, end, offset: 0, len: self.byte_starts[end] - self.byte_starts[file] })
     }
 
-    /// The files of a chunk that have bytes in it, in order.
+    /// Iterates over the files that have bytes in a chunk, in order.
     pub fn parts(&self, place: ChunkPlace) -> impl Iterator<Item = ChunkPart> + '_ {
         let whole = self.is_whole_files(place);
         let parts = (place.file..place.end).map(move |file| ChunkPart {
@@ -193,13 +225,15 @@ impl Manifest {
         parts.filter(|part| part.len > 0)
     }
 
-    /// Whether a chunk consists of whole files, so that their roots verify it.
+    /// Returns true if a chunk consists of whole files, so that their roots verify it.
     fn is_whole_files(&self, place: ChunkPlace) -> bool {
         place.len == self.byte_starts[place.end] - self.byte_starts[place.file]
     }
 
-    /// The content id: BLAKE3 in derive-key mode over game, version and, for each file, path, size and root. Lengths
-    /// are little-endian; strings are preceded by their length in bytes as `u32`.
+    /// Computes the content id.
+    ///
+    /// It is BLAKE3 in derive-key mode over game, version and number of files, and the path, size and root of each
+    /// file. Numbers are little-endian; a string is preceded by its length in bytes as `u32`.
     pub fn content_id(&self) -> ContentId {
         let mut hasher = blake3::Hasher::new_derive_key("lanspread 2026-11 manifest v1");
         let text = |hasher: &mut blake3::Hasher, s: &str| {
@@ -223,15 +257,17 @@ impl Manifest {
 pub struct GameContent {
     manifest: Manifest,
     content_id: ContentId,
-    /// The hashes of each file's chunks, one file after the other, as they would be without neighbours.
+    /// Chunk hashes of each file by itself, one file after the other.
     hashes: Vec<ChunkHash>,
-    /// Where the hashes of each file begin.
+    /// Position of each file's first hash.
     first_hashes: Vec<u32>,
 }
 
 impl GameContent {
-    /// Takes the chunk hashes of each file by itself, one file after the other, and checks that they merge to its root. A
-    /// file of one chunk has its root as the only hash, whether it shares that chunk with others or not.
+    /// Checks that chunk hashes merge to the roots of the files.
+    ///
+    /// `hashes` has the chunk hashes of each file by itself, one file after the other. A file of one chunk has one
+    /// hash, its root, even if it shares the chunk with other files.
     pub fn new(manifest: Manifest, hashes: Vec<ChunkHash>) -> Result<Self, ManifestError> {
         let mut first_hashes = Vec::with_capacity(manifest.files.len());
         let mut next = 0;
@@ -251,7 +287,7 @@ impl GameContent {
         Ok(Self { manifest, content_id, hashes, first_hashes })
     }
 
-    /// The same, for a manifest that a peer sent on request.
+    /// Checks that the content is the expected one, for a manifest that a peer sent on request.
     pub fn expect(self, expected: ContentId) -> Result<Self, ManifestError> {
         match self.content_id {
             found if found == expected => Ok(self),
@@ -259,32 +295,34 @@ impl GameContent {
         }
     }
 
+    /// Returns the manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
+    /// Returns the content id of the manifest.
     pub fn content_id(&self) -> ContentId {
         self.content_id
     }
 
-    /// The chunk hashes of all files, as [`Self::new`] takes them.
+    /// Returns the chunk hashes of all files, as [`Self::new`] takes them.
     pub fn hashes(&self) -> &[ChunkHash] {
         &self.hashes
     }
 
-    /// The chunk hashes of one file by itself.
+    /// Returns the chunk hashes of one file by itself.
     pub fn hashes_of(&self, file: usize) -> &[ChunkHash] {
         let first = self.first_hashes[file] as usize;
         &self.hashes[first..first + self.manifest.chunks_of(file).len()]
     }
 
-    /// Bytes that the encoded manifest and its hashes take at the most.
+    /// Returns an upper bound of the size of the encoded manifest and its hashes, in bytes.
     pub fn encoded_bytes_max(&self) -> u64 {
         let files = self.manifest.files.len() as u64 * FILE_ENTRY_BYTES_MAX;
         ENCODED_HEAD_BYTES_MAX + files + self.manifest.path_bytes + self.hashes.len() as u64 * HASH_BYTES
     }
 
-    /// Whether these are the bytes of that chunk.
+    /// Returns true if these are the bytes of that chunk.
     pub fn verifies(&self, chunk: ChunkIndex, bytes: &[u8]) -> bool {
         let Some(place) = self.manifest.place(chunk).filter(|place| place.len == bytes.len() as u64) else {
             return false;
@@ -296,28 +334,29 @@ impl GameContent {
             });
         }
         let index = (place.offset / self.manifest.chunk_size.bytes()) as usize;
-        let position = ChunkPosition { offset: place.offset, whole_file: false };
+        let position = ChunkPosition { offset: place.offset, atomic_file: false };
         ChunkHash::of(position, bytes) == self.hashes_of(place.file)[index]
     }
 
-    /// Whether these are the bytes of a whole file.
+    /// Returns true if these are the bytes of that whole file.
     pub fn verifies_file(&self, file: usize, bytes: &[u8]) -> bool {
-        let whole = ChunkPosition { offset: 0, whole_file: true };
+        let whole = ChunkPosition { offset: 0, atomic_file: true };
         ChunkHash::of(whole, bytes) == self.manifest.files[file].root
     }
 }
 
-/// Divides files into chunks: the first chunk of each file, and the first file of each chunk. `None` for too many chunks.
+/// Divides files into chunks. Returns the first chunk of each file and the first file of each chunk, or `None` if
+/// there are too many chunks.
 ///
-/// A large file has chunks of its own. Small files that follow each other share one, whole, as far as they fit: so a game
-/// of many small files has few chunks. Archives stay alone, because an unpacker reads them while they arrive, and so does
-/// the sentinel, whose arrival is the commit.
+/// A large file has chunks of its own. Consecutive small files share a chunk, as many whole files as fit, so that a
+/// game of many small files has few chunks. Archives share no chunk, because an unpacker reads them while they
+/// arrive. The sentinel shares none, because its arrival is the commit.
 fn lay_out(files: &[FileEntry], chunk_size: ChunkSize) -> Option<(Vec<u32>, Vec<u32>)> {
     let run_bytes = chunk_size.bytes().clamp(RUN_BYTES_MIN, RUN_BYTES_MAX);
-    // With the smallest chunks half a run is more than a chunk; but a file of several chunks has them to itself.
+    // A run may be larger than a chunk, but a file of several chunks has them to itself.
     let small_bytes = chunk_size.bytes().min(run_bytes / SMALL_FILE_PART);
     let (mut first_chunks, mut chunk_files) = (Vec::with_capacity(files.len()), Vec::new());
-    // First file of the run that is open, and its bytes.
+    // First file of the open run, and the bytes in the run.
     let mut run: Option<(usize, u64)> = None;
     for (at, file) in files.iter().enumerate() {
         if file.size == 0 {
@@ -345,13 +384,14 @@ fn lay_out(files: &[FileEntry], chunk_size: ChunkSize) -> Option<(Vec<u32>, Vec<
     Some((first_chunks, chunk_files))
 }
 
-/// Whether a path of a game is never announced, hashed or served: the installed game and our own folders.
+/// Returns true if a path of a game is never announced, hashed or served: it is in the installed game or in a folder
+/// of lanspread itself.
 pub fn is_private(path: &RelPath) -> bool {
     let first = path.components().next().unwrap_or_default();
     first.eq_ignore_ascii_case(LOCAL_FOLDER) || first.to_ascii_lowercase().starts_with(".lanspread")
 }
 
-/// Whether a path names an archive: a direct child of the game's folder with the archive extension.
+/// Returns true if a path names an archive: a direct child of the game's folder with the archive extension.
 pub fn is_archive(path: &RelPath) -> bool {
     let Some((stem, extension)) = path.as_str().rsplit_once('.') else { return false };
     !path.as_str().contains('/') && !stem.is_empty() && extension.eq_ignore_ascii_case(ARCHIVE_EXTENSION)
@@ -447,7 +487,7 @@ mod tests {
         let full = of(chunk);
         assert_eq!(full.chunk_size().bytes(), chunk);
         assert_eq!(layout(&full).iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1, 1]);
-        // A file of two chunks is in no run, though two of them would fit.
+        // A file of two chunks is in no run.
         let large = names.iter().flat_map(|&name| [vec![(name, chunk)], vec![(name, 1)]]);
         let expected: Vec<_> = large.chain([vec![(SENTINEL, 8)]]).collect();
         assert_eq!(layout(&of(chunk + 1)), expected);
@@ -466,7 +506,7 @@ mod tests {
         let names: Vec<String> = (0..600).map(|n| format!("f{n:03}")).collect();
         let m = sized(&names.iter().map(|name| (name.as_str(), 1)).collect::<Vec<_>>());
         assert_eq!(layout(&m).iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 88, 1]);
-        // Chunks of 8 MiB: runs stay at 1 MiB.
+        // Even with chunks of 8 MiB a run has at most 1 MiB.
         let m =
             sized(&[("a", 1 << 40), ("b", 300 << 10), ("c", 300 << 10), ("d", 400 << 10), ("e", 500 << 10)]);
         let of_small = &layout(&m)[1 << 17..];
@@ -543,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_id_covers_every_field() {
+    fn content_id_covers_every_field() {
         let base = manifest(vec![entry("a", b"x"), entry("version.ini", b"20250101")]).unwrap();
         let others = [
             manifest(vec![entry("b", b"x"), entry("version.ini", b"20250101")]).unwrap(),

@@ -1,12 +1,13 @@
-//! Names that strangers choose and people read: which characters they may have, and when two of them look alike.
+//! Names that strangers choose and people read: which characters they may have, and when two names look alike.
 //!
-//! A name is never an identity. What is refused here could hide text, turn it around or paint over what stands beside it.
+//! The characters that are refused could hide text, reverse its direction, or cover the text beside the name. A name
+//! is never an identity, even when no other name looks like it.
 
 use unicode_general_category::{GeneralCategory, get_general_category};
 use unicode_security::confusable_detection::skeleton;
 
-/// The first character of a text that no name may have: controls, format characters (direction marks, joiners, zero-width
-/// spaces, tags), line and paragraph separators, and what is not assigned or private.
+/// Returns the first character that no name may have: a control or format character (direction marks, joiners,
+/// zero-width spaces, tags), a line or paragraph separator, a private or unassigned character, or a blank letter.
 pub fn first_invisible(text: &str) -> Option<char> {
     use GeneralCategory as Category;
     let refused = |c: &char| {
@@ -24,13 +25,14 @@ pub fn first_invisible(text: &str) -> Option<char> {
     text.chars().find(refused)
 }
 
-/// Letters and symbols by their category that show nothing: the Hangul fillers and the empty Braille pattern.
+/// Returns true for characters that show nothing although Unicode counts them as letters or symbols: the Hangul
+/// fillers and the empty Braille pattern.
 fn is_blank(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}')
 }
 
-/// How a name looks, for comparison: by Unicode's skeletons of confusable characters (UTS 39), as it stands and in small
-/// letters.
+/// Appearance of a name, for comparison: its Unicode skeletons of confusable characters (UTS 39), as written and in
+/// lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
     plain: String,
@@ -38,13 +40,14 @@ pub struct Look {
 }
 
 impl Look {
+    /// Returns the appearance of a name. Repeated white space counts as one space.
     pub fn of(name: &str) -> Self {
         let spaced: Vec<&str> = name.split_whitespace().collect();
         let name = spaced.join(" ");
         Self { plain: skeleton(&name).collect(), small: skeleton(&name.to_lowercase()).collect() }
     }
 
-    /// Whether people could take one for the other.
+    /// Returns true if people could take one name for the other.
     pub fn is_like(&self, other: &Self) -> bool {
         self.plain == other.plain || self.small == other.small
     }
@@ -55,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_that_hide_or_turn_text_are_found() {
+    fn characters_that_hide_text_are_found() {
         for bad in [
             "a\u{202e}b",
             "a\u{2066}b",
@@ -80,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn lookalikes_are_told() {
+    fn lookalikes_are_found() {
         let alike = |a: &str, b: &str| Look::of(a).is_like(&Look::of(b));
         for (a, b) in
             [("Ada", "Аdа"), ("paypal", "paypaI"), ("ADA", "ada"), ("Ada  L", "ada l"), ("Zoë", "Zoe\u{308}")]

@@ -1,15 +1,16 @@
-//! What a limit per address counts.
+//! Unit of the limits per address: an IPv4 address or an IPv6 network.
 //!
-//! A host takes as many IPv6 addresses of its network as it likes, so a limit per IPv6 address limits nobody. The unit is
-//! the network of 64 bits that a router hands out (RFC 4291, section 2.5.4).
+//! A host can take any number of IPv6 addresses in its network, so a limit per IPv6 address would limit nobody. The
+//! unit is therefore the /64 that a router hands out (RFC 4291, section 2.5.4). Honest peers may share one.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The IPv4 address, or the /64 of the IPv6 address, that a connection comes from.
+/// Where a connection comes from: an IPv4 address, or the /64 of an IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin(IpAddr);
 
 impl Origin {
+    /// Returns the origin of an address. An IPv4-mapped IPv6 address counts as IPv4, and `::1` stays one address.
     pub fn of(ip: IpAddr) -> Self {
         Self(match ip.to_canonical() {
             IpAddr::V6(ip) if !ip.is_loopback() => {
@@ -19,16 +20,17 @@ impl Origin {
         })
     }
 
-    /// The IPv4 address, or the first address of the network.
+    /// Returns the IPv4 address, or the first address of the network.
     pub fn address(self) -> IpAddr {
         self.0
     }
 
+    /// Returns true if connections come from this machine.
     pub fn is_loopback(&self) -> bool {
         self.0.is_loopback()
     }
 
-    /// Returns true for a whole network, which honest peers may share.
+    /// Returns true for a whole IPv6 network, which honest peers may share.
     pub fn is_network(&self) -> bool {
         self.0.is_ipv6() && !self.is_loopback()
     }
@@ -43,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_counts_by_network_and_ipv4_by_address() {
+    fn ipv6_counts_by_network_ipv4_by_address() {
         assert_eq!(origin("2001:db8:0:7::1"), origin("2001:db8:0:7:ffff:ffff:ffff:ffff"));
         assert_ne!(origin("2001:db8:0:7::1"), origin("2001:db8:0:8::1"));
         assert_eq!(origin("fe80::1"), origin("fe80::2"));

@@ -1,4 +1,7 @@
-//! Closed parties: their names, their pass phrases, and why two peers do not belong to the same one.
+//! Closed parties: their names, their passphrases, and why two peers do not belong to the same party.
+//!
+//! The module checks what people type. It does not prove a passphrase to another peer: that is done in
+//! `lanspread-net`, because a passphrase is never sent.
 
 use std::fmt;
 
@@ -11,22 +14,28 @@ use crate::limits::{
 };
 use crate::name::first_invisible;
 
-/// What a closed party is called. It is shown to everybody on the network, so that somebody who has the wrong pass
-/// phrase is told which one is wanted.
+/// Name of a closed party: 1–64 bytes of UTF-8 in normal form NFC.
+///
+/// Everybody on the network sees it, so that a guest with a wrong passphrase learns which party's passphrase is
+/// wanted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PartyName(String);
 
+/// Why a text is not the name of a party.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PartyNameError {
+    /// The text is empty or too long; holds its length in bytes.
     #[error("a party's name has 1 to {PARTY_NAME_BYTES_MAX} bytes, this one has {0}")]
     Length(usize),
+    /// The text has an invisible character, or white space at an end.
     #[error("a party's name has no invisible characters, and no spaces at its ends")]
     Character,
 }
 
 impl PartyName {
-    /// Two names are the same party only if they are the same characters (in normal form NFC).
+    /// Checks a name and brings it to normal form NFC. Two names mean the same party only if their characters are
+    /// then equal.
     pub fn new(name: impl AsRef<str>) -> Result<Self, PartyNameError> {
         let name: String = name.as_ref().nfc().collect();
         if name.is_empty() || name.len() > PARTY_NAME_BYTES_MAX {
@@ -38,6 +47,7 @@ impl PartyName {
         Ok(Self(name))
     }
 
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -62,24 +72,29 @@ impl fmt::Display for PartyName {
     }
 }
 
-/// What the guests of a closed party know. Never printed, never sent.
+/// Passphrase of a closed party. It is never printed and never sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PassPhrase(String);
 
+/// Why a text is not a passphrase.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PassPhraseError {
+    /// The text has fewer than [`PASS_PHRASE_CHARS_MIN`] characters.
     #[error(
-        "a pass phrase has at least {PASS_PHRASE_CHARS_MIN} characters; three random words are easy to tell"
+        "a passphrase has at least {PASS_PHRASE_CHARS_MIN} characters; three random words are easy to pass on"
     )]
     TooShort,
-    #[error("a pass phrase has at most {PASS_PHRASE_BYTES_MAX} bytes")]
+    /// The text has more than [`PASS_PHRASE_BYTES_MAX`] bytes.
+    #[error("a passphrase has at most {PASS_PHRASE_BYTES_MAX} bytes")]
     TooLong,
-    #[error("a pass phrase is one line without control characters")]
+    /// The text has a control character, such as a line break.
+    #[error("a passphrase is one line without control characters")]
     Character,
 }
 
 impl PassPhrase {
-    /// Spaces at the ends do not count (a file ends with a line feed), and neither does how an accent is encoded.
+    /// Checks a passphrase, without the white space at its ends (a file ends with a line feed) and in normal form
+    /// NFC, so that it does not matter how an accent is encoded.
     pub fn new(phrase: impl AsRef<str>) -> Result<Self, PassPhraseError> {
         let phrase: String = phrase.as_ref().trim().nfc().collect();
         if phrase.len() > PASS_PHRASE_BYTES_MAX {
@@ -94,13 +109,16 @@ impl PassPhrase {
         Ok(Self(phrase))
     }
 
+    /// Returns the passphrase in UTF-8.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-/// What people take for pass phrases first, in lower case and without anything but letters and digits. Longer ones first:
-/// each is taken out of a phrase before it is counted.
+/// Words that people choose first as passphrases, in lower case, letters and digits only.
+///
+/// [`PassPhrase::check_strength`] removes them in this order, so an entry stands before every shorter one that it
+/// contains.
 const COMMON: &[&str] = &[
     "counterstrike",
     "iloveyou",
@@ -159,28 +177,31 @@ const COMMON: &[&str] = &[
     "pass",
 ];
 
-/// A pass phrase that others would soon guess.
+/// A passphrase that others would soon guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the pass phrase is easy to guess: without common words, the party's name and runs such as 1234 it should have at \
+    "the passphrase is easy to guess: without common words, the party's name and sequences such as 1234, it should have at \
      least {PASS_PHRASE_COUNTED_MIN} letters and digits, {PASS_PHRASE_DISTINCT_MIN} of them different; this one has \
      {counted}, {distinct} of them different"
 )]
 pub struct WeakPassPhrase {
+    /// Letters and digits left without common words, the party's name and runs.
     pub counted: usize,
+    /// Number of different letters and digits among the counted ones.
     pub distinct: usize,
 }
 
 impl PassPhrase {
-    /// Says whether the pass phrase is good enough for a new member of this party. One that is kept from before stays
-    /// valid.
+    /// Checks that the passphrase is hard enough to guess for a new member of this party.
+    ///
+    /// Only new passphrases are checked: one that is stored from before stays valid.
     pub fn check_strength(&self, party: &PartyName) -> Result<(), WeakPassPhrase> {
         let folded = |text: &str| -> String {
             text.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect()
         };
         let mut text = folded(&self.0);
         let name = folded(party.as_str());
-        // A very short name stands in many words.
+        // A party's name of one or two letters is part of many words.
         for common in
             [name.as_str()].into_iter().filter(|name| name.chars().count() > 2).chain(COMMON.iter().copied())
         {
@@ -212,26 +233,30 @@ impl fmt::Debug for PassPhrase {
     }
 }
 
-/// A closed party, as one of its guests knows it.
+/// A closed party with its passphrase, as its guests know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {
+    /// Name of the party.
     pub name: PartyName,
+    /// Passphrase of the party.
     pub phrase: PassPhrase,
 }
 
-/// Why a peer was refused, or refused us, before anything was said.
+/// Why two peers ended their connection before they exchanged anything: they do not belong to the same party.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PartyMismatch {
-    /// Theirs is closed and ours is not, or has another name.
-    #[error("it belongs to the closed party {}", .0.as_str())]
+    /// The other peer belongs to the closed party of this name; this peer is open or belongs to another party.
+    #[error("it is in the closed party {}", .0.as_str())]
     Closed(PartyName),
-    /// Ours is closed and theirs is not.
-    #[error("it belongs to no closed party")]
+    /// The other peer is open, and this peer belongs to a closed party.
+    #[error("it is not in a closed party")]
     Open,
-    #[error("its pass phrase is not that of this party")]
+    /// Both belong to parties of the same name, but their passphrases differ.
+    #[error("passphrases differ; check yours")]
     WrongPassPhrase,
-    /// Somebody there, or at this peer's own address, has tried too often of late.
-    #[error("too many wrong pass phrases came of late; it can be tried again in a minute")]
+    /// Too many wrong passphrases came lately, from one address or from all strangers together, so none is looked at
+    /// for now.
+    #[error("too many wrong passphrases; try again in a minute")]
     TooManyTries,
 }
 
@@ -240,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_a_phrase_is_typed_makes_no_difference() {
+    fn spellings_of_one_phrase_are_equal() {
         let composed = PassPhrase::new("f\u{fc}nf tasse kaffee").unwrap();
         assert_eq!(composed, PassPhrase::new(" fu\u{308}nf tasse kaffee\r\n").unwrap());
         assert_ne!(composed, PassPhrase::new("funf tasse kaffee").unwrap());

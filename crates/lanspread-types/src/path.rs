@@ -1,4 +1,8 @@
 //! Relative paths that mean the same on every system.
+//!
+//! [`RelPath`] is the only kind of path that peers, archives and manifests can name. A path from outside either
+//! becomes a `RelPath`, which stays below any root that it is joined to, or is refused. The module does not touch the
+//! disk.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,40 +14,53 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::limits::{PATH_COMPONENT_BYTES_MAX, PATH_DEPTH_MAX, REL_PATH_BYTES_MAX};
 
-/// A path below some root: `/`-separated, Unicode NFC, no `.` or `..`, no drive, no stream, no name that Windows
-/// reserves or would change. What is a `RelPath` can be joined to any root on any system and stays inside it.
+/// Path below a root that means the same on every system.
+///
+/// It is `/`-separated, in Unicode NFC, and has no `.` or `..`, no drive, no stream, and no name that Windows
+/// reserves or would change. Joined to any root on any system, it stays below that root.
 ///
 /// Sources: Microsoft, *Naming Files, Paths, and Namespaces*; Unicode Standard Annex 15.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RelPath(String);
 
+/// Why a path is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RelPathError {
+    /// The path is empty or too long.
     #[error("a path has 1 to {REL_PATH_BYTES_MAX} bytes")]
     Length,
+    /// The path has too many components.
     #[error("a path has at most {PATH_DEPTH_MAX} components")]
     Depth,
+    /// The path is absolute, or is not below the root.
     #[error("{0:?} is not relative to the game's folder")]
     NotRelative(String),
+    /// A component is empty, `.` or `..`.
     #[error("{0:?} has an empty, '.' or '..' component")]
     DotComponent(String),
+    /// A component is too long.
     #[error("a component of {0:?} is longer than {PATH_COMPONENT_BYTES_MAX} bytes")]
     ComponentLength(String),
+    /// A character is a control character, or one that Windows forbids.
     #[error("{0:?} has the character {1:?}, which Windows forbids")]
     Character(String, char),
+    /// A component ends with a dot or a space.
     #[error("a component of {0:?} ends with a dot or a space, which Windows drops")]
     Ending(String),
+    /// Windows reserves the name of a component for a device.
     #[error("{0:?} has a name that Windows reserves")]
     Reserved(String),
+    /// The path is not in NFC.
     #[error("{0:?} is not in Unicode normalisation form C")]
     NotNormal(String),
+    /// A component of a path of this system is not Unicode.
     #[error("the path is not valid Unicode")]
     NotUnicode,
 }
 
 impl RelPath {
-    /// Checks a path in wire form: `/`-separated and already NFC.
+    /// Checks a path in wire form: `/`-separated and already in NFC.
     pub fn new(path: impl Into<String>) -> Result<Self, RelPathError> {
         let path = path.into();
         if path.is_empty() || path.len() > REL_PATH_BYTES_MAX {
@@ -66,13 +83,14 @@ impl RelPath {
         Ok(Self(path))
     }
 
-    /// Takes a path as an archive or a file system spells it: `\` counts as `/`, and the text is brought to NFC.
+    /// Checks a path as an archive or a file system spells it: `\` counts as `/`, a `/` at the end is dropped, and
+    /// the text is brought to NFC.
     pub fn from_foreign(path: &str) -> Result<Self, RelPathError> {
         let path: String = path.nfc().map(|c| if c == '\\' { '/' } else { c }).collect();
         Self::new(path.strip_suffix('/').unwrap_or(&path))
     }
 
-    /// The path of `path` below `root`, where both came from this system.
+    /// Returns the path of `path` below `root`; both are paths of this system.
     pub fn below(root: &Path, path: &Path) -> Result<Self, RelPathError> {
         let relative =
             path.strip_prefix(root).map_err(|_| RelPathError::NotRelative(path.display().to_string()))?;
@@ -89,31 +107,34 @@ impl RelPath {
         Self::new(text.nfc().collect::<String>())
     }
 
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
+    /// Iterates over the components, from the root on.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }
 
+    /// Returns the last component.
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// Joins a further component; the result is checked like any other path.
+    /// Appends a component and checks the result.
     pub fn join(&self, component: &str) -> Result<Self, RelPathError> {
         Self::new(format!("{}/{component}", self.0))
     }
 
-    /// The path in this system's form, below `root`.
+    /// Returns the path below `root` in this system's form.
     pub fn to_path(&self, root: &Path) -> PathBuf {
         let mut path = root.to_path_buf();
         path.extend(self.components());
         path
     }
 
-    /// Equal for paths that a case-insensitive file system takes for the same file.
+    /// Returns a key that is equal for paths that a case-insensitive file system takes for the same file.
     pub fn fold_key(&self) -> String {
         fold(&self.0)
     }
@@ -123,32 +144,37 @@ fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
 }
 
-/// Two paths of one set that cannot live in one folder on every system.
+/// Two paths that cannot exist in one folder on every system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{first} and {second} are the same file, or a file and its folder, on a case-insensitive disk")]
 pub struct PathCollision {
+    /// Path that was there first.
     pub first: RelPath,
+    /// Path that collides with it.
     pub second: RelPath,
 }
 
-/// Checks that no two files of a set collide, and that no file is another one's folder, ignoring case.
+/// Checks that no two files collide and no file is another file's folder, ignoring case.
 pub fn check_collisions<'a>(files: impl IntoIterator<Item = &'a RelPath>) -> Result<(), PathCollision> {
     let mut seen = CollisionSet::default();
     files.into_iter().try_for_each(|path| seen.insert_file(path))
 }
 
-/// Collects the entries of one tree and refuses the first that cannot stand beside the earlier ones.
+/// Collects the entries of one tree and refuses the first entry that collides with an earlier one.
 #[derive(Debug, Default)]
 pub struct CollisionSet {
-    /// Folded path of every file and folder, with its exact spelling and the file that brought it in.
+    /// Folded path of every file and folder, with its exact spelling, whether it is a file, and the path that added
+    /// it.
     seen: HashMap<String, (String, bool, RelPath)>,
 }
 
 impl CollisionSet {
+    /// Adds a file and all folders that contain it.
     pub fn insert_file(&mut self, path: &RelPath) -> Result<(), PathCollision> {
         self.insert(path, true)
     }
 
+    /// Adds a folder and all folders that contain it.
     pub fn insert_folder(&mut self, path: &RelPath) -> Result<(), PathCollision> {
         self.insert(path, false)
     }
@@ -188,7 +214,7 @@ fn component_error(component: &str, path: &str) -> Option<RelPathError> {
     is_reserved_name(component).then(|| RelPathError::Reserved(path()))
 }
 
-/// Device names, with or without an extension: `con`, `NUL.txt`, `COM¹`.
+/// Returns true for a device name of Windows, with or without an extension: `con`, `NUL.txt`, `COM¹`.
 pub(crate) fn is_reserved_name(component: &str) -> bool {
     let stem = component.split('.').next().unwrap_or(component).trim_end();
     let upper = stem.to_uppercase();
@@ -295,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_spelling_is_brought_to_ours() {
+    fn foreign_spelling_is_normalised() {
         assert_eq!(
             RelPath::from_foreign("data\\maps\\e\u{301}.bsp").map(String::from).as_deref(),
             Ok("data/maps/é.bsp")
@@ -321,8 +347,8 @@ mod tests {
         assert!(check(&["x", "x"]).is_err(), "the same file twice");
     }
 
-    /// Names near those that Windows takes for something else: devices in any case, with extensions, spaces and dots
-    /// around them, streams, short names, separators of its own.
+    /// Names close to those that Windows treats specially: device names in any case, with extensions, spaces and dots
+    /// around them, streams, short names, its own separators.
     fn near_windows() -> impl Strategy<Value = String> {
         let device = "(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin[$]|conout[$]|clock[$])";
         let around = "[ .:a]{0,2}";
@@ -334,8 +360,8 @@ mod tests {
             .prop_map(|components| components.join("/"))
     }
 
-    /// What Windows makes of one component of a path, by Microsoft's own words (*Naming Files, Paths, and Namespaces*),
-    /// written down a second time and in another way than the product has it.
+    /// True if Windows keeps a component as it is, according to Microsoft (*Naming Files, Paths, and Namespaces*).
+    /// Written independently of the product's own check.
     fn windows_keeps(component: &str) -> bool {
         let device = |stem: &str| {
             let stem = stem.trim_end_matches([' ', '.']).to_ascii_uppercase();
@@ -352,10 +378,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_windows_would_change_is_refused(text in near_windows()) {
+        fn paths_that_windows_changes_are_refused(text in near_windows()) {
             for path in [RelPath::new(text.clone()), RelPath::from_foreign(&text)].into_iter().flatten() {
                 prop_assert!(path.components().all(windows_keeps), "{path}");
-                // Windows itself, where the test runs there: the path comes back as it went in.
+                // On Windows itself, the path comes back unchanged.
                 #[cfg(windows)]
                 {
                     let root = Path::new(r"C:\games");
@@ -365,7 +391,8 @@ mod tests {
             }
         }
 
-        /// NTFS compares names by the upper case of each character. What is equal by that is a collision here; more may be.
+        /// NTFS compares names by the upper case of each character. Names that are equal by this rule must collide;
+        /// others may.
         #[test]
         fn names_that_differ_in_case_only_collide(text in near_windows(), flips in any::<u64>()) {
             let flip = |(at, c): (usize, char)| {
@@ -381,7 +408,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_accepted_stays_below_its_root(text in "\\PC{0,40}") {
+        fn accepted_paths_stay_below_their_root(text in "\\PC{0,40}") {
             if let Ok(path) = RelPath::from_foreign(&text) {
                 let joined = path.to_path(Path::new("root"));
                 prop_assert!(joined.starts_with("root"));

@@ -1,9 +1,9 @@
-//! Failpoints: faults that the product commits on purpose, so that its tests can show that they would notice.
+//! Failpoints: faults that the program commits on purpose, so that the tests can show that they notice them.
 //!
-//! They exist only in builds with the feature `sabotage`; in every other build [`failpoint!`](crate::failpoint) is the
-//! constant `false`, and not even the names are left in the program. A process commits the one fault that
-//! `LANSPREAD_SABOTAGE` names. On standard error it says `sabotage NAME armed` at the first failpoint that it comes by,
-//! and `sabotage NAME hit` when it first commits the fault.
+//! They exist only in builds with the feature `sabotage`. In every other build [`failpoint!`](crate::failpoint) is
+//! the constant `false`, and the program does not even contain their names. A process commits the one fault that the
+//! environment variable `LANSPREAD_SABOTAGE` names. It prints `sabotage NAME armed` to standard error at the first
+//! failpoint that it reaches, and `sabotage NAME hit` when it first commits the fault.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,9 @@ static ARMED: LazyLock<Option<String>> = LazyLock::new(|| {
 });
 static HIT: AtomicBool = AtomicBool::new(false);
 
-/// Whether the fault is to be committed now. To be asked last, when it would make a difference.
+/// Returns true if the fault with this name should be committed now.
+///
+/// Call it last in a condition, when the fault would make a difference: the first true answer is reported as a hit.
 pub fn strikes(name: &str) -> bool {
     let strikes = ARMED.as_deref() == Some(name);
     if strikes && !HIT.swap(true, Ordering::Relaxed) {

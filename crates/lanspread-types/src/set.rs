@@ -1,10 +1,13 @@
-//! A set of chunks, as a bitmap.
+//! Set of the chunks of a game, stored as a bitmap.
 
 use std::fmt;
 
 use crate::chunk::ChunkIndex;
 
-/// Which of a game's chunks somebody has. The length is fixed when it is made.
+/// Set of chunks of one game, for example those that a peer has.
+///
+/// The number of chunks in the game is fixed when the set is made. The set also counts its members, so
+/// [`count`](Self::count) and [`is_full`](Self::is_full) cost nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChunkSet {
     words: Vec<u64>,
@@ -13,10 +16,12 @@ pub struct ChunkSet {
 }
 
 impl ChunkSet {
+    /// Makes an empty set for a game with `len` chunks.
     pub fn empty(len: u32) -> Self {
         Self { words: vec![0; (len as usize).div_ceil(64)], len, count: 0 }
     }
 
+    /// Makes a set of all `len` chunks of a game.
     pub fn full(len: u32) -> Self {
         let mut set = Self::empty(len);
         (0..len).for_each(|i| {
@@ -25,8 +30,8 @@ impl ChunkSet {
         set
     }
 
-    /// Reads a bitmap of whole bytes, least significant bit first. `None` when the size is wrong or a bit beyond the
-    /// last chunk is set.
+    /// Reads a bitmap of whole bytes, least significant bit first. Returns `None` if the number of bytes is wrong or
+    /// a bit beyond the last chunk is set.
     pub fn from_bytes(len: u32, bytes: &[u8]) -> Option<Self> {
         if bytes.len() != (len as usize).div_ceil(8) {
             return None;
@@ -42,35 +47,39 @@ impl ChunkSet {
         (!beyond).then_some(set)
     }
 
+    /// Writes the bitmap that [`from_bytes`](Self::from_bytes) reads.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes: Vec<u8> = self.words.iter().flat_map(|w| w.to_le_bytes()).collect();
         bytes.truncate((self.len as usize).div_ceil(8));
         bytes
     }
 
-    /// Number of chunks there are, in the set or not.
+    /// Returns the number of chunks of the game, in the set or not.
     pub fn len(&self) -> u32 {
         self.len
     }
 
-    /// Number of chunks in the set.
+    /// Returns the number of chunks in the set.
     pub fn count(&self) -> u32 {
         self.count
     }
 
+    /// Returns true if no chunk is in the set.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
+    /// Returns true if all chunks of the game are in the set.
     pub fn is_full(&self) -> bool {
         self.count == self.len
     }
 
+    /// Returns true if the chunk is in the set.
     pub fn contains(&self, chunk: ChunkIndex) -> bool {
         chunk.0 < self.len && self.words[chunk.as_usize() / 64] >> (chunk.0 % 64) & 1 == 1
     }
 
-    /// Returns whether the chunk was new. A chunk beyond the end is ignored.
+    /// Adds a chunk and returns true if it was not in the set. Ignores a chunk beyond the last one.
     pub fn insert(&mut self, chunk: ChunkIndex) -> bool {
         if chunk.0 >= self.len || self.contains(chunk) {
             return false;
@@ -80,7 +89,7 @@ impl ChunkSet {
         true
     }
 
-    /// Returns whether the chunk was there.
+    /// Removes a chunk and returns true if it was in the set.
     pub fn remove(&mut self, chunk: ChunkIndex) -> bool {
         if !self.contains(chunk) {
             return false;
@@ -90,7 +99,7 @@ impl ChunkSet {
         true
     }
 
-    /// The chunks in the set, in order.
+    /// Iterates over the chunks in the set, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
         self.words
             .iter()
@@ -98,7 +107,7 @@ impl ChunkSet {
             .flat_map(|(at, &word)| bits(word).map(move |b| ChunkIndex(at as u32 * 64 + b)))
     }
 
-    /// The chunks not in the set, in order, from `start` on.
+    /// Iterates over the chunks that are not in the set, in ascending order, from `start` on.
     pub fn missing_from(&self, start: u32) -> impl Iterator<Item = ChunkIndex> + '_ {
         let first = start as usize / 64;
         let words = self.words.iter().enumerate().skip(first);
@@ -110,11 +119,13 @@ impl ChunkSet {
             .take_while(|c| c.0 < self.len)
     }
 
+    /// Returns the first chunk that is not in the set.
     pub fn first_missing(&self) -> Option<ChunkIndex> {
         self.missing_from(0).next()
     }
 }
 
+/// Iterates over the positions of the set bits, in ascending order.
 fn bits(mut word: u64) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let bit = word.trailing_zeros();
@@ -160,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn bitmaps_of_the_wrong_size_or_with_stray_bits_are_refused() {
+    fn malformed_bitmaps_are_refused() {
         assert_eq!(ChunkSet::from_bytes(9, &[0]), None);
         assert_eq!(ChunkSet::from_bytes(9, &[0, 0, 0]), None);
         assert_eq!(ChunkSet::from_bytes(9, &[0, 2]), None);

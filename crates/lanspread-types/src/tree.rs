@@ -1,8 +1,8 @@
-//! Chunk hashes as inner nodes of the ordinary BLAKE3 tree.
+//! Chunk hashes: inner nodes of the ordinary BLAKE3 tree of a file.
 //!
-//! A file's root is what `b3sum` prints. The hash of a chunk is the chaining value of the subtree over its bytes, so
-//! a list of chunk hashes can be merged to the root and needs no signature or further hash of its own. A file of one
-//! chunk is one subtree whose chaining value is the root itself.
+//! A file's root is the hash that `b3sum` prints. The hash of a chunk is the chaining value of the subtree over its
+//! bytes, so the chunk hashes of a file can be merged to its root, and the list needs no signature or hash of its
+//! own. A file of one chunk is one subtree, and its chunk hash is the root itself.
 //!
 //! Source: *BLAKE3: one function, fast everywhere*, section 2; the crate's `hazmat` module.
 
@@ -18,24 +18,24 @@ use std::fmt;
 use std::str::FromStr;
 
 id32! {
-    /// The hash of a chunk, or of a whole file (its root).
+    /// Hash of a chunk, or of a whole file (its root).
     ChunkHash
 }
 
-/// Where a chunk stands in its file, which decides how it is hashed.
+/// Position of a chunk in its file, which decides how it is hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkPosition {
     /// Offset of the chunk in its file, in bytes; a multiple of the chunk size.
     pub offset: u64,
-    /// The chunk is the whole file.
-    pub whole_file: bool,
+    /// True if the chunk is the whole file; its hash is then the root.
+    pub atomic_file: bool,
 }
 
 impl ChunkHash {
     /// Hashes the bytes of one chunk.
     pub fn of(position: ChunkPosition, bytes: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        if position.whole_file {
+        if position.atomic_file {
             return Self(*hasher.update(bytes).finalize().as_bytes());
         }
         hasher.set_input_offset(position.offset);
@@ -44,7 +44,8 @@ impl ChunkHash {
     }
 }
 
-/// Merges the chunk hashes of a file of `size` bytes to its root. `None` if their number does not fit the size.
+/// Merges the chunk hashes of a file of `size` bytes to its root. Returns `None` if the number of hashes does not
+/// match the size.
 pub fn root_of(hashes: &[ChunkHash], chunk: ChunkSize, size: u64) -> Option<ChunkHash> {
     if hashes.len() as u64 != chunk.chunks_in(size) {
         return None;
@@ -60,15 +61,17 @@ pub fn root_of(hashes: &[ChunkHash], chunk: ChunkSize, size: u64) -> Option<Chun
     }
 }
 
-/// Hashes and size of a subtree that is not the root.
+/// Chunk hashes of a subtree that is not the root, and the number of its bytes.
 type Part<'a> = (&'a [ChunkHash], u64);
 
+/// Divides a subtree of more than one chunk into its two children.
 fn split(hashes: &[ChunkHash], chunk: ChunkSize, size: u64) -> (Part<'_>, Part<'_>) {
     let left_bytes = left_subtree_len(size);
     let (left, right) = hashes.split_at((left_bytes / chunk.bytes()) as usize);
     ((left, left_bytes), (right, size - left_bytes))
 }
 
+/// Returns the chaining value of a subtree that is not the root.
 fn subtree((hashes, size): Part<'_>, chunk: ChunkSize) -> ChainingValue {
     match hashes {
         [only] => only.0,
@@ -88,8 +91,8 @@ mod tests {
     }
 
     fn hashes(data: &[u8], chunk: ChunkSize) -> Vec<ChunkHash> {
-        let whole_file = data.len() as u64 <= chunk.bytes();
-        let at = |i: usize| ChunkPosition { offset: i as u64 * chunk.bytes(), whole_file };
+        let atomic_file = data.len() as u64 <= chunk.bytes();
+        let at = |i: usize| ChunkPosition { offset: i as u64 * chunk.bytes(), atomic_file };
         data.chunks(chunk.bytes() as usize).enumerate().map(|(i, c)| ChunkHash::of(at(i), c)).collect()
     }
 
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_the_wrong_length_has_no_root() {
+    fn list_of_the_wrong_length_has_no_root() {
         let chunk = ChunkSize::for_game(0);
         let list = hashes(&bytes(3 * chunk.bytes()), chunk);
         assert_eq!(root_of(&list[..2], chunk, 3 * chunk.bytes()), None);

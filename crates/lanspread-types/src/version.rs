@@ -1,31 +1,39 @@
-//! Game versions: an eight-digit date stamp.
+//! Version of a game: an eight-digit date stamp, read from the sentinel `version.ini`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A version as `version.ini` states it: a date stamp `YYYYMMDD` such as `20250101`.
+/// Version of a game as `version.ini` states it: a date stamp `YYYYMMDD` such as `20250101`. Later dates compare
+/// greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GameVersion(u32);
 
+/// Why a text or a file states no version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
+    /// The text is not a date stamp; holds its first 40 characters.
     #[error("{0:?} is not an eight-digit date stamp such as 20250101")]
     NotADate(String),
+    /// The file states no version.
     #[error("no version found: the file is empty or has no eight-digit date stamp such as 20250101")]
     Missing,
+    /// The file has more than [`SENTINEL_BYTES_MAX`] bytes.
     #[error("version.ini is larger than {SENTINEL_BYTES_MAX} bytes")]
     TooLarge,
+    /// The file states two different versions.
     #[error("version.ini names two versions, {0} and {1}")]
     Two(GameVersion, GameVersion),
 }
 
-/// Largest `version.ini` that is read.
+/// Largest `version.ini` that is read, in bytes.
 pub const SENTINEL_BYTES_MAX: usize = 4096;
 
 impl GameVersion {
+    /// Makes a version from a stamp such as `20_250_101`: year 1970–9999, month 1–12, day 1–31. It does not check the
+    /// length of the month.
     pub fn new(stamp: u32) -> Result<Self, VersionError> {
         let (year, month, day) = (stamp / 10_000, stamp / 100 % 100, stamp % 100);
         if (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day) {
@@ -35,11 +43,16 @@ impl GameVersion {
         }
     }
 
+    /// Returns the date stamp as a number.
     pub const fn stamp(self) -> u32 {
         self.0
     }
 
     /// Reads the content of `version.ini`: the bare stamp, or the value of a `version` key in any section.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file is too large, states no version, or states different ones.
     pub fn parse_sentinel(content: &[u8]) -> Result<Self, VersionError> {
         if content.len() > SENTINEL_BYTES_MAX {
             return Err(VersionError::TooLarge);

@@ -1,16 +1,17 @@
-//! Addresses as people type them.
+//! Parses addresses as people type them, and names the port that `lanspread` uses by default.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use lanspread_api::{ErrorBody, ErrorCode};
 
-/// Where `lanspread` listens if it is not told otherwise: one fixed port, so that a firewall can be told. IANA has
-/// assigned none of the ports 24923 to 24999; they lie below those that Linux (from 32768), Windows and macOS (from
+/// Port that `lanspread` listens on by default: one fixed port, so that a firewall rule can name it. IANA has
+/// assigned none of the ports 24923 to 24999. They lie below those that Linux (from 32768), Windows and macOS (from
 /// 49152) give to outgoing connections, and away from the ports that games are known to use.
 pub const DEFAULT_PORT: u16 = 24930;
 
-/// Resolves `192.168.0.7`, `192.168.0.7:7777`, `fe80::1`, `[fe80::1]:7777`, `ada.local` or `ada.local:7777`; IPv4
-/// first, since it is what people read to each other.
+/// Resolves `192.168.0.7`, `192.168.0.7:7777`, `fe80::1`, `[fe80::1]:7777`, `ada.local` or `ada.local:7777`. Prefers
+/// IPv4, because people read IPv4 addresses to each other. Returns [`ErrorCode::InvalidAddress`] for text that does
+/// not parse or a name that does not resolve.
 pub fn resolve(text: &str) -> Result<SocketAddr, ErrorBody> {
     let text = text.trim();
     if let Ok(addr) = text.parse::<SocketAddr>() {
@@ -20,8 +21,8 @@ pub fn resolve(text: &str) -> Result<SocketAddr, ErrorBody> {
         return Ok(SocketAddr::new(ip, DEFAULT_PORT));
     }
     let invalid =
-        |why: String| ErrorBody::new(ErrorCode::InvalidAddress, format!("{text:?} is no address: {why}"));
-    // Windows takes a name that is left out for its own machine.
+        |why: String| ErrorBody::new(ErrorCode::InvalidAddress, format!("{text:?} is not an address: {why}"));
+    // Windows resolves an empty name to its own machine.
     if text.is_empty() || text.starts_with(':') {
         return Err(invalid("the name is missing".to_owned()));
     }

@@ -1,36 +1,42 @@
-//! `lanspread catalog`: the organiser's tools. They need no running peer, but `make` can ask one.
+//! `lanspread catalog`: the organiser's tools. They need no running peer, but `make` can ask one for its games.
 
 use std::path::{Path, PathBuf};
 
 use lanspread_api::{ErrorBody, ErrorCode, ReplyData, Request};
+use lanspread_peer::atomic_file;
 use lanspread_peer::catalog::{Catalog, CatalogEntry};
 use lanspread_peer::catalog_choice::{self, CatalogWish};
 use lanspread_peer::catalog_file::{self, CatalogError, CatalogText};
 use lanspread_peer::catalog_make::{self, FoundGame};
+use lanspread_peer::contract::ToContract;
 use lanspread_peer::signed_catalog::{self, OrganiserKey};
-use lanspread_peer::whole_file;
 use lanspread_types::{CatalogKey, ContentId, GameId, Organiser};
 
 use crate::cli::CatalogCommand;
 use crate::client::Client;
-use crate::place;
 use crate::show::table::Align::Left;
 use crate::show::{Screen, Table, human};
+use crate::state_dir;
 
+/// Runs one `lanspread catalog` command.
 pub fn run(command: CatalogCommand, state_dir: Option<PathBuf>) -> Result<(), ErrorBody> {
     let screen = Screen::default();
     match command {
         CatalogCommand::Key { file } => {
-            let key = OrganiserKey::create(&file).map_err(|e| ErrorBody::from(&e))?;
+            let key = OrganiserKey::create(&file).map_err(|e| e.to_contract())?;
             screen.say(format!("Public key: {}", key.public()));
             screen.say(format!("Fingerprint, to read out: {}", key.public().fingerprint()));
-            screen.say(format!("Keep {} to yourself; who has it can sign in your name.", file.display()));
+            screen.say(format!("Keep {} secret: anyone who has it can sign in your name.", file.display()));
             Ok(())
         }
         CatalogCommand::Make { games_dir, from, title, out, sign: key } => {
             let found = match games_dir {
-                Some(dir) => in_folder(&dir, &screen)?,
-                None => of_running_peer(state_dir)?,
+                // The peer that runs on the folder has it locked, and knows its games.
+                Some(dir) => match running_on(&dir, state_dir) {
+                    Some(client) => games_of(&client)?,
+                    None => in_folder(&dir, &screen)?,
+                },
+                None => games_of(&Client::find(&state_dir::state_dir(state_dir)?)?)?,
             };
             make(&screen, &found, from.as_deref(), title, &out)?;
             match key {
@@ -43,9 +49,9 @@ pub fn run(command: CatalogCommand, state_dir: Option<PathBuf>) -> Result<(), Er
         }
         CatalogCommand::Trust { key } => trust(&screen, state_dir, key),
         CatalogCommand::Decline { key } => {
-            let client = Client::find(&place::state_dir(state_dir)?)?;
+            let client = Client::find(&state_dir::state_dir(state_dir)?)?;
             client.ask(&Request::DeclineCatalog { key })?;
-            screen.say(format!("You are not asked about {key} again."));
+            screen.say(format!("You will not be asked about {key} again."));
             Ok(())
         }
         CatalogCommand::Sign { file, key } => sign(&screen, &file, &key),
@@ -54,9 +60,10 @@ pub fn run(command: CatalogCommand, state_dir: Option<PathBuf>) -> Result<(), Er
     }
 }
 
-/// The running peer goes by the organiser at once. Where none runs, only a whole key says whom to trust.
+/// Trusts an organiser. A running peer switches to its catalogue at once. Without one, only a full key will do: a
+/// fingerprint does not say which key to keep.
 fn trust(screen: &Screen, state_dir: Option<PathBuf>, organiser: Organiser) -> Result<(), ErrorBody> {
-    let state_dir = place::state_dir(state_dir)?;
+    let state_dir = state_dir::state_dir(state_dir)?;
     let key = match (Client::find(&state_dir), organiser) {
         (Ok(client), organiser) => match client.ask(&Request::TrustCatalog { key: organiser })? {
             ReplyData::TrustCatalog(trusted) => trusted.fingerprint,
@@ -66,14 +73,14 @@ fn trust(screen: &Screen, state_dir: Option<PathBuf>, organiser: Organiser) -> R
             }
         },
         (Err(_), Organiser::Key(key)) => {
-            let _ours = lanspread_peer::lock_state_dir(&state_dir).map_err(|e| ErrorBody::from(&e))?;
+            let _ours = lanspread_peer::lock_state_dir(&state_dir).map_err(|e| e.to_contract())?;
             let wish = CatalogWish { key: Some(key), ..CatalogWish::default() };
-            catalog_choice::choose(&state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
+            catalog_choice::choose(&state_dir, &wish).map_err(|e| e.to_contract())?;
             key.fingerprint().to_string()
         }
         (Err(error), Organiser::Fingerprint(_)) => return Err(error),
     };
-    screen.say(format!("The catalogue of the organiser {key} counts from now on."));
+    screen.say(format!("You trust the organiser {key}. The catalogue is used as soon as it arrives."));
     Ok(())
 }
 
@@ -87,12 +94,20 @@ fn in_folder(dir: &Path, screen: &Screen) -> Result<Vec<FoundGame>, ErrorBody> {
         .map_err(|e| ErrorBody::new(ErrorCode::GamesDirUnusable, e.to_string()))
 }
 
-fn of_running_peer(state_dir: Option<PathBuf>) -> Result<Vec<FoundGame>, ErrorBody> {
-    let games = Client::find(&place::state_dir(state_dir)?)?.games()?;
+/// Returns the peer of this state folder if it runs on the games folder `dir`.
+fn running_on(dir: &Path, state_dir: Option<PathBuf>) -> Option<Client> {
+    let client = Client::find(&state_dir::state_dir(state_dir).ok()?).ok()?;
+    let its_own = client.status().ok()?.games_dir;
+    let same = Path::new(&its_own).canonicalize().ok()? == dir.canonicalize().ok()?;
+    same.then_some(client)
+}
+
+fn games_of(client: &Client) -> Result<Vec<FoundGame>, ErrorBody> {
+    let games = client.games()?;
     let found = |g: lanspread_api::reply::GameInfo| {
         let content: ContentId = g.content_id?.parse().ok()?;
         let version = g.local_version?.parse().ok()?;
-        Some(FoundGame { game: GameId::new(g.game_id).ok()?, version, content })
+        Some(FoundGame { game: GameId::new(g.game_id).ok()?, version, content, title: g.title })
     };
     Ok(games.into_iter().filter(|g| g.downloaded).filter_map(found).collect())
 }
@@ -104,7 +119,8 @@ fn make(
     title: Option<String>,
     out: &Path,
 ) -> Result<(), ErrorBody> {
-    let former = from.map(read_text).transpose()?;
+    // A second edition of the same number would be accepted by nobody who has the first.
+    let former = from.or_else(|| out.exists().then_some(out)).map(read_text).transpose()?;
     let edition = catalog_make::next_edition(former, title, found);
     let toml = edition.to_catalog().and_then(|_| edition.to_toml());
     let toml = toml.map_err(|reason| invalid(out, reason))?;
@@ -116,8 +132,8 @@ fn make(
 }
 
 fn sign(screen: &Screen, file: &Path, key: &Path) -> Result<(), ErrorBody> {
-    let key = OrganiserKey::load(key).map_err(|e| ErrorBody::from(&e))?;
-    let bytes = catalog_file::read(file).map_err(|e| ErrorBody::from(&e))?;
+    let key = OrganiserKey::load(key).map_err(|e| e.to_contract())?;
+    let bytes = catalog_file::read(file).map_err(|e| e.to_contract())?;
     let was_signed = signed_catalog::body(&bytes).len() != bytes.len();
     let changed = was_signed && signed_catalog::open(bytes.clone()).is_err();
     let bytes = if changed { raise_serial(file, &bytes)? } else { bytes };
@@ -128,7 +144,7 @@ fn sign(screen: &Screen, file: &Path, key: &Path) -> Result<(), ErrorBody> {
     Ok(())
 }
 
-/// An edition that was changed must be told from the one that was signed before.
+/// Raises the serial number, which must tell a changed edition from the one signed before.
 fn raise_serial(file: &Path, bytes: &[u8]) -> Result<Vec<u8>, ErrorBody> {
     let mut text = catalog_file::parse(bytes).map_err(|reason| invalid(file, reason))?;
     text.serial = text.serial.map(|serial| serial + 1);
@@ -136,7 +152,7 @@ fn raise_serial(file: &Path, bytes: &[u8]) -> Result<Vec<u8>, ErrorBody> {
 }
 
 fn show(screen: &Screen, file: &Path) -> Result<(), ErrorBody> {
-    let bytes = catalog_file::read(file).map_err(|e| ErrorBody::from(&e))?;
+    let bytes = catalog_file::read(file).map_err(|e| e.to_contract())?;
     let text = read_text(file)?;
     let catalog = text.to_catalog().map_err(|reason| invalid(file, reason))?;
     let signature = match signed_catalog::open(bytes) {
@@ -184,10 +200,10 @@ fn table(catalog: &Catalog) -> Table {
 }
 
 fn verify(screen: &Screen, file: &Path, key: Option<CatalogKey>) -> Result<(), ErrorBody> {
-    let signed = signed_catalog::load(file).map_err(|e| ErrorBody::from(&e))?;
+    let signed = signed_catalog::load(file).map_err(|e| e.to_contract())?;
     if let Some(key) = key.filter(|key| *key != signed.key) {
         let (path, reason) = (file.to_owned(), format!("it is signed by {}", signed.key));
-        return Err((&CatalogError::NotSigned { path, key: key.to_string(), reason }).into());
+        return Err(CatalogError::NotSigned { path, key: key.to_string(), reason }.to_contract());
     }
     let games = human::count(signed.catalog.games().count(), "game");
     screen.say(format!("Valid: edition {} with {games}, signed by {}.", signed.serial, signed.key));
@@ -195,15 +211,15 @@ fn verify(screen: &Screen, file: &Path, key: Option<CatalogKey>) -> Result<(), E
 }
 
 fn read_text(path: &Path) -> Result<CatalogText, ErrorBody> {
-    let bytes = catalog_file::read(path).map_err(|e| ErrorBody::from(&e))?;
+    let bytes = catalog_file::read(path).map_err(|e| e.to_contract())?;
     catalog_file::parse(&bytes).map_err(|reason| invalid(path, reason))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ErrorBody> {
-    let failed = |source| ErrorBody::from(&CatalogError::Write { path: path.to_owned(), source });
-    whole_file::write(path, bytes).map_err(failed)
+    let failed = |source| CatalogError::Write { path: path.to_owned(), source }.to_contract();
+    atomic_file::write(path, bytes).map_err(failed)
 }
 
 fn invalid(path: &Path, reason: String) -> ErrorBody {
-    (&CatalogError::Invalid { path: path.to_owned(), reason }).into()
+    CatalogError::Invalid { path: path.to_owned(), reason }.to_contract()
 }

@@ -1,4 +1,7 @@
-//! The other end of the HTTP interface: how a command talks to the peer that runs.
+//! HTTP client for the commands: talks to the running peer's interface on loopback.
+//!
+//! It finds the peer through the file that the peer leaves in its state folder, and turns every answer into the
+//! contract's types or an error.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -6,22 +9,22 @@ use std::time::Duration;
 
 use lanspread_api::page::{Invitation, InvitationOrder};
 use lanspread_api::reply::{GameInfo, Status};
-use lanspread_api::{ErrorBody, ErrorCode, Event, Line, ReplyData, Request};
+use lanspread_api::{ErrorBody, ErrorCode, Event, Line, ReplyData, Request, Route};
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use crate::http::endpoint;
-use crate::place::ApiFile;
+use crate::state_dir::ApiFile;
 
-/// It is this very machine.
+/// Limit for connecting, which never leaves this machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// An answer may take as long as connecting to a peer that is not there.
+/// Limit for one answer: connecting to an absent peer may take this long.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer, in bytes: 512 peers with 4,096 games each.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
 /// Longest line of the event stream, in bytes.
 const EVENT_BYTES_MAX: u64 = 16 << 20;
 
+/// Connection to the running peer: its address and the token that admits this caller.
 #[derive(Debug, Clone)]
 pub struct Client {
     agent: Agent,
@@ -30,19 +33,19 @@ pub struct Client {
 }
 
 impl Client {
-    /// Whether a program answers for this state folder, be it with a peer or still without.
+    /// Returns whether a program answers for this state folder, with a peer or before one was set up.
     pub fn answers(state_dir: &Path) -> bool {
         Self::find(state_dir).is_ok()
     }
 
-    /// The peer that runs on this state folder.
+    /// Finds the peer that runs on this state folder. Fails with [`ErrorCode::NotRunning`] if none answers.
     pub fn find(state_dir: &Path) -> Result<Self, ErrorBody> {
         let unreadable = |e| {
             let message = format!("the state folder {} cannot be read: {e}", state_dir.display());
             ErrorBody::new(ErrorCode::NotRunning, message)
         };
         let file = ApiFile::read(state_dir).map_err(unreadable)?.ok_or_else(|| not_running(state_dir))?;
-        // What the environment says about proxies does not hold for this machine.
+        // Proxy settings in the environment do not apply to this machine.
         let agent = Agent::config_builder()
             .proxy(None)
             .http_status_as_error(false)
@@ -54,23 +57,23 @@ impl Client {
         let client = Self { agent, base, authorization: format!("Bearer {}", file.token) };
         match client.ask(&Request::Status) {
             Ok(_) => Ok(client),
-            // It is there, and says itself what it lacks.
+            // The program runs and reports itself what it lacks.
             Err(error) if error.code == ErrorCode::NotSetUp => Ok(client),
-            // A crash left the file behind, and the port is nobody's or somebody else's by now.
+            // A crash left the file behind, and by now the port is unused or belongs to another program.
             Err(_) => Err(not_running(state_dir)),
         }
     }
 
-    /// Runs a command; the answer as the contract's line.
+    /// Runs a command and returns the answer as a line of the contract.
     pub fn line(&self, request: &Request) -> Result<Line, ErrorBody> {
-        let Some((path, fields)) = endpoint(request) else {
-            let message = format!("the interface has no {}", request.name().as_str());
-            return Err(ErrorBody::new(ErrorCode::UnknownEndpoint, message));
-        };
-        let url = format!("{}/{path}", self.base);
-        let response = match fields {
-            None => self.configured(self.agent.get(url)).call(),
-            Some(fields) => self.configured(self.agent.post(url)).send_json(fields),
+        let url = |path| format!("{}/{path}", self.base);
+        let response = match request.name().route() {
+            Some(Route::Get(path)) => self.configured(self.agent.get(url(path))).call(),
+            Some(Route::Post(path)) => self.configured(self.agent.post(url(path))).send_json(request),
+            None => {
+                let message = format!("the interface has no {}", request.name().as_str());
+                return Err(ErrorBody::new(ErrorCode::UnknownEndpoint, message));
+            }
         };
         let mut response = response.map_err(broken)?;
         let text =
@@ -78,7 +81,7 @@ impl Client {
         serde_json::from_str(&text).map_err(broken)
     }
 
-    /// Runs a command; its reply, or why it was refused.
+    /// Runs a command and returns its reply, or the error that refused it.
     pub fn ask(&self, request: &Request) -> Result<ReplyData, ErrorBody> {
         match self.line(request)? {
             Line::Result(result) => Ok(result.reply),
@@ -87,6 +90,7 @@ impl Client {
         }
     }
 
+    /// Returns the running peer's status.
     pub fn status(&self) -> Result<Status, ErrorBody> {
         match self.ask(&Request::Status)? {
             ReplyData::Status(status) => Ok(*status),
@@ -94,7 +98,7 @@ impl Client {
         }
     }
 
-    /// Opens or closes the door for guests.
+    /// Starts or stops handing the program out to guests.
     pub fn invite(&self, open: bool) -> Result<Invitation, ErrorBody> {
         let url = format!("{}/invitation", self.base);
         let response = self.configured(self.agent.post(url)).send_json(InvitationOrder { open });
@@ -105,13 +109,14 @@ impl Client {
         }
     }
 
-    /// What the running peer's doctor finds.
+    /// Returns the diagnosis of the running peer's doctor.
     pub fn doctor(&self) -> Result<Line, ErrorBody> {
         let response = self.configured(self.agent.get(format!("{}/doctor", self.base))).call();
         let text = response.map_err(broken)?.body_mut().read_to_string().map_err(broken)?;
         serde_json::from_str(&text).map_err(broken)
     }
 
+    /// Returns the games of the room, as this peer sees them.
     pub fn games(&self) -> Result<Vec<GameInfo>, ErrorBody> {
         match self.ask(&Request::ListGames)? {
             ReplyData::ListGames(list) => Ok(list.games),
@@ -119,13 +124,16 @@ impl Client {
         }
     }
 
-    /// All events from now on: what is commanded after this has returned is not missed.
+    /// Subscribes to all events from now on. Events of a command sent after this returns are not missed.
     pub fn events(&self) -> Result<Events, ErrorBody> {
         let request =
             self.agent.get(format!("{}/events", self.base)).header("Authorization", &self.authorization);
         let response: Response<Body> = request.call().map_err(broken)?;
         if !response.status().is_success() {
-            return Err(ErrorBody::new(ErrorCode::Busy, "the peer gives out no events"));
+            return Err(ErrorBody::new(
+                ErrorCode::Busy,
+                "the peer refused the event stream: too many readers",
+            ));
         }
         Ok(Events(BufReader::new(Box::new(response.into_body().into_reader()))))
     }
@@ -136,13 +144,13 @@ impl Client {
     }
 }
 
-/// Events as they come.
+/// Events in the order in which the peer sends them.
 pub struct Events(BufReader<Box<dyn Read + Send>>);
 
 impl Iterator for Events {
     type Item = Event;
 
-    /// The next event; `None` when the peer has ended.
+    /// Waits for the next event; `None` once the peer has ended.
     fn next(&mut self) -> Option<Event> {
         let mut text = String::new();
         loop {
@@ -150,7 +158,7 @@ impl Iterator for Events {
             if (&mut self.0).take(EVENT_BYTES_MAX).read_line(&mut text).ok()? == 0 {
                 return None;
             }
-            // Events that this version does not know are passed over, and so are the empty lines.
+            // Skips events that this version does not know, and empty lines.
             if let Ok(Line::Event(event)) = serde_json::from_str(&text) {
                 return Some(event);
             }

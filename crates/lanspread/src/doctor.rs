@@ -1,10 +1,11 @@
-//! `lanspread doctor`: asks the running peer to look at itself, or looks at the machine where none runs.
+//! `lanspread doctor`: asks the running peer's doctor, or examines the machine itself if no peer runs.
 
 use std::path::PathBuf;
 
 use lanspread_api::reply::{AbsenceCode, Diagnosis, Health};
-use lanspread_api::{ErrorBody, ErrorCode, Line, ReplyData, ResultLine, render};
+use lanspread_api::{ErrorBody, ErrorCode, ExitCode, Line, ReplyData, ResultLine};
 use lanspread_peer::command::{Command, Reply};
+use lanspread_peer::contract::{self, ToContract};
 use lanspread_peer::doctor::{Patient, examine};
 
 use crate::address::DEFAULT_PORT;
@@ -13,8 +14,8 @@ use crate::client::Client;
 use crate::host::Host;
 use crate::show::Screen;
 
-/// Examines and shows what was found. Bad news are no failure of the program: the exit code says that it has looked.
-pub async fn run(args: DoctorArgs, state_dir: PathBuf, json: bool) -> Result<(), ErrorBody> {
+/// Runs the checks and shows the findings. The exit code tells whether one of them is bad.
+pub async fn run(args: DoctorArgs, state_dir: PathBuf, json: bool) -> Result<ExitCode, ErrorBody> {
     let dir = state_dir.clone();
     let asked = tokio::task::spawn_blocking(move || Client::find(&dir).and_then(|client| client.doctor()));
     let line = match asked.await {
@@ -26,25 +27,36 @@ pub async fn run(args: DoctorArgs, state_dir: PathBuf, json: bool) -> Result<(),
                 default_port: DEFAULT_PORT,
                 ..Patient::default()
             };
-            let diagnosis = render::diagnosis(&examine(patient).await);
+            let diagnosis = contract::diagnosis(&examine(patient).await);
             Line::Result(ResultLine { id: None, reply: ReplyData::Doctor(diagnosis) })
         }
     };
     let screen = if json { Screen::quiet() } else { Screen::default() };
-    match line {
-        line @ Line::Result(_) if json => screen.say(line.to_json()),
+    match &line {
         Line::Result(ResultLine { reply: ReplyData::Doctor(diagnosis), .. }) => {
-            described(&diagnosis).into_iter().for_each(|line| screen.say(line));
+            if json {
+                screen.say(line.to_json());
+            } else {
+                described(diagnosis).into_iter().for_each(|line| screen.say(line));
+            }
+            Ok(exit(diagnosis.health))
         }
-        Line::Error(line) => return Err(line.error),
+        Line::Error(line) => Err(line.error.clone()),
         Line::Result(_) | Line::Event(_) => {
-            return Err(ErrorBody::new(ErrorCode::Internal, "the running peer answered something else"));
+            Err(ErrorBody::new(ErrorCode::Internal, "the running peer answered something else"))
         }
     }
-    Ok(())
 }
 
-/// The running peer, as the doctor wants to know it.
+/// Only what is bad keeps games from being shared.
+fn exit(health: Health) -> ExitCode {
+    match health {
+        Health::Good | Health::Unknown | Health::Poor => ExitCode::Success,
+        Health::Bad => ExitCode::Refused,
+    }
+}
+
+/// Describes the running peer for the doctor.
 pub async fn patient(host: &Host) -> Patient {
     let mut patient = Patient {
         state_dir: host.state_dir().to_owned(),
@@ -52,14 +64,14 @@ pub async fn patient(host: &Host) -> Patient {
         default_port: DEFAULT_PORT,
         ..Patient::default()
     };
-    // The program may run although its peer does not, for want of a library.
+    // The program may run without a peer until a games folder is chosen.
     let Ok(peer) = host.peer() else { return patient };
     if let Ok(Reply::Status(status)) = peer.command(Command::Status).await {
         (patient.games_dir, patient.listening) = (Some(status.games_dir), Some(status.addr));
         patient.library_fault = status.library_fault;
     }
     if let Ok(Reply::Peers(room)) = peer.command(Command::ListPeers).await {
-        let room = render::peer_list(&room);
+        let room = room.to_contract();
         patient.connected = room.peers.len();
         let other = room.others.into_iter().filter(|other| other.reason == AbsenceCode::OtherVersion);
         patient.other_versions =
@@ -68,7 +80,7 @@ pub async fn patient(host: &Host) -> Patient {
     patient
 }
 
-/// The findings for people, each with what to do.
+/// The findings for people, each with its advice.
 pub fn described(diagnosis: &Diagnosis) -> Vec<String> {
     let mut lines = Vec::new();
     for check in &diagnosis.checks {
@@ -85,9 +97,9 @@ pub fn described(diagnosis: &Diagnosis) -> Vec<String> {
     }
     lines.push(String::new());
     lines.push(match diagnosis.health {
-        Health::Good | Health::Unknown => "Nothing stands in the way.".to_owned(),
-        Health::Poor => "It works, or should; see POOR above.".to_owned(),
-        Health::Bad => "Something stands in the way; see BAD above.".to_owned(),
+        Health::Good | Health::Unknown => "No problems found.".to_owned(),
+        Health::Poor => "It should work, but not at its best; see POOR above.".to_owned(),
+        Health::Bad => "Problems found; see BAD above.".to_owned(),
     });
     lines
 }
@@ -99,7 +111,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn findings_come_with_what_to_do() {
+    fn only_a_bad_finding_fails() {
+        let exits =
+            [Health::Good, Health::Unknown, Health::Poor, Health::Bad].map(|health| exit(health).code());
+        assert_eq!(exits, [0, 0, 0, 4]);
+    }
+
+    #[test]
+    fn findings_come_with_advice() {
         let check = |name: &str, health, advice: Option<&str>| Check {
             name: name.to_owned(),
             health,
@@ -115,7 +134,7 @@ mod tests {
                 "BAD   multicast     found",
                 "                    -> open the port",
                 "",
-                "Something stands in the way; see BAD above.",
+                "Problems found; see BAD above.",
             ]
         );
     }

@@ -1,8 +1,10 @@
-//! The peer of this program over its whole life: chosen by the user, started, started anew with another name.
+//! Owns this program's peer over its whole life: what the user chose, which peer runs now, and when to start another.
 //!
-//! The HTTP interface stands before there is a peer (the first-run screen needs it) and stays while one is replaced.
-//! So everything that talks to the peer asks here for the one that runs now. Starting it is `run`'s concern; this says
-//! when, and with what.
+//! The HTTP interface starts before there is a peer (the first-run screen needs it) and stays while a peer is
+//! replaced, so everything that talks to the peer asks here for the current one. `run` starts the peers; this module
+//! says when and with which settings.
+
+mod hold;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,13 +15,14 @@ use lanspread_api::{ErrorBody, ErrorCode};
 use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
 use lanspread_peer::catalog_sync::TrustedCatalog;
 use lanspread_peer::command::{Command, RateLimits, Reply};
+use lanspread_peer::contract::ToContract;
 use lanspread_peer::{PeerConfig, PeerHandle};
 use lanspread_types::{CatalogKey, Party, PeerName};
 use tokio::sync::watch;
 
-use crate::place;
-use crate::quiet::Quiet;
 use crate::settings::{Kept, KeptParty};
+use crate::state_dir;
+use crate::upload_hold::UploadHold;
 
 /// Languages that the page speaks.
 const LANGUAGES: [&str; 2] = ["en", "de"];
@@ -27,7 +30,7 @@ const LANGUAGES: [&str; 2] = ["en", "de"];
 /// How long a command waits for a peer that is being started.
 const STARTING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Cheap to clone; all clones are one.
+/// Shared state of this program's peer. Cheap to clone; all clones share it.
 #[derive(Debug, Clone)]
 pub struct Host(Arc<Inner>);
 
@@ -35,29 +38,34 @@ pub struct Host(Arc<Inner>);
 struct Inner {
     state_dir: PathBuf,
     choices: Mutex<Choices>,
-    quiet: Mutex<Quiet>,
+    quiet: Mutex<UploadHold>,
     running: watch::Sender<Option<PeerHandle>>,
-    /// What is to be run: counts up when the peer is to be started anew.
+    /// What should run; its counter goes up when the peer must be started anew.
     wanted: watch::Sender<Wanted>,
 }
 
-/// What the command line says: counts more than what was chosen before, until something else is chosen, and is not kept.
+/// Settings from the command line. Each overrides the kept choice until the user chooses something else, and is never
+/// written to disk.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
+    /// Games folder.
     pub games_dir: Option<PathBuf>,
+    /// This machine's name for other peers.
     pub name: Option<PeerName>,
+    /// Closed party to join.
     pub party: Option<Party>,
-    /// Belong to no party, whatever was chosen.
+    /// Join no party, even if one is kept.
     pub no_party: bool,
+    /// Download what others ask everyone to download.
     pub accept_wants: bool,
 }
 
-/// What was chosen.
+/// Kept and given settings together.
 #[derive(Debug, Clone, Default)]
 struct Choices {
     kept: Kept,
     given: Given,
-    /// What was chosen on the page; what a peer goes by at first is its configuration's.
+    /// Chosen on the page; `None` until then, and the peer uses the catalogue of its base configuration.
     catalog: Option<CatalogChoice>,
 }
 
@@ -91,7 +99,7 @@ struct Wanted {
 }
 
 impl Host {
-    /// With what was chosen before, and with what the command line says, which counts more and is not kept.
+    /// Reads the kept settings; `given` overrides them and is not kept.
     pub fn new(state_dir: &Path, given: Given) -> Result<Self, ErrorBody> {
         let unreadable = |e: std::io::Error| {
             let message = format!("the settings in {} cannot be read: {e}", state_dir.display());
@@ -107,17 +115,18 @@ impl Host {
         })))
     }
 
+    /// State folder of this program.
     pub fn state_dir(&self) -> &Path {
         &self.0.state_dir
     }
 
-    /// The peer that runs now.
+    /// The running peer; [`ErrorCode::NotSetUp`] if there is none.
     pub fn peer(&self) -> Result<PeerHandle, ErrorBody> {
         let not_yet = || ErrorBody::new(ErrorCode::NotSetUp, "no games folder has been chosen yet");
         self.0.running.borrow().clone().ok_or_else(not_yet)
     }
 
-    /// The peer that runs now or, if it is just being started, in a moment.
+    /// The running peer; waits for it while it is being started.
     pub async fn peer_soon(&self) -> Result<PeerHandle, ErrorBody> {
         if self.games_dir().is_none() || self.0.wanted.borrow().stop {
             return self.peer();
@@ -130,26 +139,28 @@ impl Host {
         }
     }
 
-    /// The peer that runs, and each one after it.
+    /// Subscribes to the running peer and each one after it.
     pub fn peers(&self) -> watch::Receiver<Option<PeerHandle>> {
         self.0.running.subscribe()
     }
 
-    /// Tells everybody which peer runs now.
+    /// Announces the peer that runs now.
     pub fn now_running(&self, peer: Option<PeerHandle>) {
         self.0.running.send_replace(peer);
     }
 
+    /// Settings that hold now: what the command line gives, otherwise what is kept.
     pub fn settings(&self) -> Settings {
         self.choices().settings()
     }
 
+    /// Games folder that holds now; `None` before the first choice.
     pub fn games_dir(&self) -> Option<PathBuf> {
         self.settings().games_dir.map(PathBuf::from)
     }
 
-    /// What to start the next peer with: `base`, and what was chosen. Waits for the choice; `None` when the program is
-    /// to end instead.
+    /// Returns the configuration of the next peer: `base` with the user's choices. Waits until a games folder is
+    /// chosen; `None` once the program must end.
     pub async fn next_config(&self, base: &PeerConfig) -> Option<PeerConfig> {
         let mut wanted = self.0.wanted.subscribe();
         loop {
@@ -181,7 +192,7 @@ impl Host {
         })
     }
 
-    /// An organiser's catalogue may have come in a newer edition since it was read.
+    /// Reads an organiser's catalogue again: a newer edition may have arrived since the choice.
     fn newest(&self, choice: &CatalogChoice) -> CatalogChoice {
         match choice {
             CatalogChoice::Plain(_) => choice.clone(),
@@ -192,12 +203,12 @@ impl Host {
         }
     }
 
-    /// Counts the starts that were asked for; another number after a peer's end means that it is to be started anew.
+    /// Number of restarts asked for so far. If it changed while a peer ran, another peer must start after it.
     pub fn starts(&self) -> u64 {
         self.0.wanted.borrow().starts
     }
 
-    /// Ends the program: the peer says goodbye first, if there is one.
+    /// Ends the program. A running peer says goodbye first.
     pub async fn stop(&self) {
         self.want_stop();
         if let Ok(peer) = self.peer() {
@@ -205,20 +216,20 @@ impl Host {
         }
     }
 
-    /// No other peer is started any more.
+    /// Lets no further peer start.
     pub fn want_stop(&self) {
         self.0.wanted.send_modify(|wanted| wanted.stop = true);
     }
 
-    /// The first choice. The folder is made if it is not there: it was typed into a form that says so.
+    /// Makes the first choice. Creates the folder if it is missing, as the form announces.
     pub fn set_up(&self, setup: &Setup) -> Result<Settings, ErrorBody> {
         if self.games_dir().is_some() {
-            return Err(ErrorBody::new(ErrorCode::Busy, "a games folder is chosen already"));
+            return Err(ErrorBody::new(ErrorCode::Busy, "a games folder is already chosen"));
         }
         let dir = folder(&setup.games_dir)?;
         let name = setup.name.as_deref().map(peer_name).transpose()?;
         let unusable = |e| {
-            let message = format!("the games folder {} cannot be made: {e}", dir.display());
+            let message = format!("the games folder {} cannot be created: {e}", dir.display());
             ErrorBody::new(ErrorCode::GamesDirUnusable, message)
         };
         std::fs::create_dir_all(&dir).map_err(unusable)?;
@@ -230,7 +241,7 @@ impl Host {
         Ok(settings)
     }
 
-    /// Changes what was chosen. Another name means another peer, so nothing may be running then.
+    /// Changes settings. Another name or another answer to wishes needs another peer, so nothing may be running then.
     pub async fn change(&self, change: Settings) -> Result<Settings, ErrorBody> {
         let before = self.settings();
         let name = change.name.as_deref().map(peer_name).transpose()?;
@@ -240,10 +251,7 @@ impl Host {
         if let Some(language) = &change.language
             && !LANGUAGES.contains(&language.as_str())
         {
-            return Err(ErrorBody::new(
-                ErrorCode::InvalidField,
-                format!("there is no language {language:?}"),
-            ));
+            return Err(ErrorBody::new(ErrorCode::InvalidField, format!("unknown language {language:?}")));
         }
         if let Some(dir) = change.games_dir.as_deref().filter(|dir| Some(*dir) != before.games_dir.as_deref())
         {
@@ -272,7 +280,7 @@ impl Host {
         Ok(settings)
     }
 
-    /// Joins a closed party, or leaves the one there is.
+    /// Joins a closed party, or leaves the current one. Nothing may be running.
     pub async fn join_party(&self, party: Option<KeptParty>) -> Result<(), ErrorBody> {
         self.refuse_while_working().await?;
         self.keep(|choices| {
@@ -283,43 +291,46 @@ impl Host {
         Ok(())
     }
 
-    /// Goes by another catalogue from now on.
+    /// Uses another catalogue from now on. Nothing may be running.
     pub async fn go_by(&self, wish: CatalogWish) -> Result<(), ErrorBody> {
         self.refuse_while_working().await?;
-        let choice = catalog_choice::choose(&self.0.state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
+        let choice = catalog_choice::choose(&self.0.state_dir, &wish).map_err(|e| e.to_contract())?;
         self.choices().catalog = Some(choice);
         self.start_another().await;
         Ok(())
     }
 
-    /// The running peer goes by an organiser's catalogue now; so will those that come after it.
+    /// Remembers that the running peer uses this organiser's catalogue, for the peers after it.
     pub fn trusts(&self, key: CatalogKey) {
         self.choices().catalog = Some(CatalogChoice::Trusted(TrustedCatalog { key, held: None }));
     }
 
     async fn refuse_while_working(&self) -> Result<(), ErrorBody> {
         if self.is_working().await? {
-            return Err(ErrorBody::new(ErrorCode::Busy, "this changes when nothing is running"));
+            return Err(ErrorBody::new(
+                ErrorCode::Busy,
+                "a game is being downloaded or installed; try again afterwards",
+            ));
         }
         Ok(())
     }
 
-    /// Another peer takes the place of the one that runs, if one does.
+    /// Replaces the running peer, if there is one.
     async fn start_another(&self) {
         let Ok(peer) = self.peer() else { return };
         self.start_anew();
-        // What is asked from now on waits for the next one, which starts with the limits that were kept.
+        // Requests wait for the next peer from now on. It starts with the kept limits, so no hold on sending remains.
         self.now_running(None);
-        *self.quiet() = Quiet::default();
+        *self.upload_hold() = UploadHold::default();
         let _ = peer.command(Command::Shutdown).await;
     }
 
     /// Whether and why sending is held back.
-    pub fn quiet(&self) -> MutexGuard<'_, Quiet> {
+    pub fn upload_hold(&self) -> MutexGuard<'_, UploadHold> {
         self.0.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the limits for the next start.
+    /// Keeps the limits in bytes per second for the next start.
     pub fn keep_limits(&self, upload: Option<u64>, download: Option<u64>) -> Result<(), ErrorBody> {
         let limits = |choices: &mut Choices| {
             (choices.kept.upload_limit, choices.kept.download_limit) = (upload, download);
@@ -333,7 +344,7 @@ impl Host {
             return Err(ErrorBody::new(ErrorCode::GamesDirUnusable, message));
         }
         let moved = self.peer()?.command(Command::SetGamesDir { path: dir.to_owned() }).await;
-        moved.map(drop).map_err(|e| ErrorBody::from(&e))
+        moved.map(drop).map_err(|e| e.to_contract())
     }
 
     async fn is_working(&self) -> Result<bool, ErrorBody> {
@@ -341,7 +352,7 @@ impl Host {
         match peer.command(Command::Status).await {
             Ok(Reply::Status(status)) => Ok(!status.operations.is_empty()),
             Ok(_) => Ok(false),
-            Err(error) => Err(ErrorBody::from(&error)),
+            Err(error) => Err(error.to_contract()),
         }
     }
 
@@ -349,7 +360,7 @@ impl Host {
         self.0.wanted.send_modify(|wanted| wanted.starts += 1);
     }
 
-    /// Changes what is kept, on disk first.
+    /// Changes the choices, on disk first.
     fn keep(&self, change: impl FnOnce(&mut Choices)) -> Result<Settings, ErrorBody> {
         let mut choices = self.choices();
         let mut changed = choices.clone();
@@ -362,13 +373,14 @@ impl Host {
         Ok(choices.settings())
     }
 
-    /// Nobody holds the lock while something can panic, and the content is whole at any time.
+    /// A poisoned lock is used all the same: no code panics while it holds the lock, and the content is always
+    /// complete.
     fn choices(&self) -> MutexGuard<'_, Choices> {
         self.0.choices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A folder as somebody typed it: absolute, with `~` for the home folder.
+/// Parses a folder as people type it: absolute, with `~` for the home folder.
 pub fn folder(text: &str) -> Result<PathBuf, ErrorBody> {
     let text = text.trim();
     let home = || etcetera::home_dir().ok();
@@ -377,7 +389,7 @@ pub fn folder(text: &str) -> Result<PathBuf, ErrorBody> {
         None => Some(PathBuf::from(text)),
     };
     path.filter(|path| path.is_absolute() && !text.contains('\0')).ok_or_else(|| {
-        let message = format!("{text:?} is no whole path, such as {}", example_folder());
+        let message = format!("{text:?} is not a full path, such as {}", example_folder());
         ErrorBody::new(ErrorCode::FolderUnusable, message)
     })
 }
@@ -386,9 +398,10 @@ fn example_folder() -> &'static str {
     if cfg!(windows) { r"D:\Games" } else { "/home/ada/games" }
 }
 
-/// What to suggest on the first run: `Games` in the home folder, or beside a portable program, and the computer's name is the peer's own guess.
+/// Suggestion for the first run: `Games` in the home folder or beside a portable program. The name stays empty,
+/// because the peer itself falls back to the host name.
 pub fn suggestion(state_dir: &Path) -> Setup {
-    let folder = place::portable_folder(state_dir).map(Path::to_path_buf);
+    let folder = state_dir::portable_folder(state_dir).map(Path::to_path_buf);
     let folder = folder.or_else(|| etcetera::home_dir().ok()).unwrap_or_default();
     Setup { games_dir: folder.join("Games").to_string_lossy().into_owned(), name: None }
 }
@@ -432,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_choice_is_kept_and_made_once() {
+    fn first_choice_is_kept_and_made_once() {
         let (dir, host) = host();
         assert_eq!(host.peer().unwrap_err().code, ErrorCode::NotSetUp);
         let games = dir.path().join("my games");
@@ -445,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_or_no_name_is_refused_and_nothing_is_kept() {
+    fn invalid_folder_or_name_keeps_nothing() {
         let (dir, host) = host();
         for bad in ["", "games", "../games", "\0"] {
             let setup = Setup { games_dir: bad.to_owned(), name: None };
@@ -457,7 +470,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_leaves_the_rest_as_it_was() {
+    async fn change_leaves_other_settings_alone() {
         let (dir, host) = host();
         host.set_up(&setup(dir.path())).unwrap();
         let change = |language: &str| Settings { language: Some(language.to_owned()), ..Settings::default() };
@@ -468,7 +481,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_party_is_kept_and_the_command_line_counts_more() {
+    async fn party_is_kept_and_command_line_overrides_it() {
         let (dir, host) = host();
         host.set_up(&setup(dir.path())).unwrap();
         let named = |name: &str| KeptParty {
@@ -493,7 +506,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_catalogue_is_gone_by_from_the_next_start() {
+    async fn catalogue_applies_from_the_next_start() {
         let (dir, host) = host();
         host.set_up(&setup(dir.path())).unwrap();
         let key = OrganiserKey::create(&dir.path().join("organiser.key")).unwrap().public();
@@ -508,7 +521,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_command_line_counts_more_and_is_not_kept() {
+    async fn command_line_overrides_and_is_not_kept() {
         let (dir, host) = host();
         host.set_up(&setup(dir.path())).unwrap();
         let other =

@@ -1,5 +1,7 @@
-//! A program that was handed out knows whom to join: the address stands in its file's name, and with it whose catalogue
-//! the party goes by. The key is only suggested: whoever hands out a program can write any name on it.
+//! Invitation in a program's file name: the address of the peer to join and, optionally, the organiser of its party.
+//!
+//! Anyone who hands out a program can write any key into its name, so the organiser is only a suggestion that the
+//! guest must confirm.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -8,23 +10,25 @@ use lanspread_types::CatalogKey;
 
 const PREFIX: &str = "lanspread-join-";
 
-/// Whom to join.
+/// Peer that a handed-out program joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Joining {
+    /// Address of the inviting peer.
     pub peer: SocketAddr,
-    /// The organiser of the party, as whoever handed the program out named it.
+    /// Organiser of the party, as the file name claims; not trusted yet.
     pub organiser: Option<CatalogKey>,
 }
 
 impl Joining {
-    /// What the file is called that joins this peer. File names have no colons: those of IPv6 become `_`.
+    /// Returns the file name of a program that joins this peer. File names must not contain colons, so those of IPv6
+    /// addresses become `_`.
     pub fn file_name(&self) -> String {
         let ip = self.peer.ip().to_string().replace(':', "_");
         let key = self.organiser.map(|key| format!("-{key}")).unwrap_or_default();
         format!("{PREFIX}{ip}-{}{key}{}", self.peer.port(), std::env::consts::EXE_SUFFIX)
     }
 
-    /// Whom a program with this file name is to join. Browsers add ` (1)` to a name that is there already.
+    /// Reads the peer to join from a program's file name. Ignores the ` (1)` that browsers add to a duplicate name.
     pub fn from_name(program: &Path) -> Option<Self> {
         let name = program.file_name()?.to_str()?;
         let name = name.strip_suffix(std::env::consts::EXE_SUFFIX).unwrap_or(name);
@@ -42,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_says_whom_to_join_and_whom_to_trust() {
+    fn name_holds_peer_and_organiser() {
         for text in ["192.168.0.7:24930", "[fe80::1]:7777"] {
             for organiser in [None, Some(CatalogKey([7; 32]))] {
                 let joining = Joining { peer: text.parse().unwrap(), organiser };

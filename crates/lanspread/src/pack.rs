@@ -1,7 +1,8 @@
-//! Making a folder into a game: one stored archive, the picture beside it, and the sentinel last.
+//! Packs a folder as a game: one stored archive, the cover beside it, and the sentinel last.
 //!
-//! The game is made in a folder of ours and takes its place by a rename, so that nobody sees half of it. If anything fails,
-//! what was written goes again; what a crash leaves, the next packing of this game removes. The source is only read.
+//! The game is written in a staging folder and moved to its place by one rename, so no scan sees half a game. A
+//! failed packing removes what it wrote; after a crash, the next packing of the same game does. The source is only
+//! read.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -19,67 +20,88 @@ use lanspread_types::manifest::{ARCHIVE_EXTENSION, SENTINEL};
 use lanspread_types::path::{PathCollision, RelPathError, check_collisions};
 use lanspread_types::{GameId, GameVersion, RelPath};
 
-/// Bytes that are written at once.
+use crate::show::human;
+
+/// Size of the archive's write buffer, in bytes.
 const WRITE_BYTES: usize = 1 << 20;
-/// What folders are called in which a game is made; scans pass over them, as over all that begins so.
+/// Prefix of staging folders; library scans skip folders with it.
 const STAGING: &str = ".lanspread-packing-";
-/// What an entry of an archive takes beside its content, at most: the longest path, and the header.
+/// Most bytes that an archive entry takes beside its content: the longest path, and the header.
 const ENTRY_BYTES: u64 = 1200;
-/// Pictures that a game may have (`http/covers.rs` shows them).
+/// Extensions of covers, in lower case (`http/covers.rs` serves them).
 const COVER_EXTENSIONS: [&str; 4] = ["webp", "png", "jpg", "jpeg"];
 
-/// What to make, and of what.
+/// What to pack, and how to present it.
 #[derive(Debug, Clone)]
 pub struct Order {
+    /// Folder to pack.
     pub folder: PathBuf,
+    /// Id of the game, and name of its folder in the library.
     pub game: GameId,
+    /// Version that the sentinel states.
     pub version: GameVersion,
-    /// A picture to lay beside it.
+    /// Picture to copy beside the archive.
     pub cover: Option<PathBuf>,
-    /// What people call it.
+    /// Title for people.
     pub title: Option<String>,
-    /// The program that starts it, relative to the folder.
+    /// Program that starts the game, relative to the folder; it must be among the packed files.
     pub start: Option<String>,
+    /// Arguments of that program.
     pub args: Vec<String>,
 }
 
+/// Reason why a folder cannot be packed.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    #[error("{0} is no folder that can be read: {1}")]
+    /// The source, or a file in it, cannot be read.
+    #[error("cannot read the folder {0}: {1}")]
     Source(PathBuf, io::Error),
-    #[error("there is nothing in {0}")]
+    /// The source has no files.
+    #[error("{0} is empty")]
     Empty(PathBuf),
+    /// The source holds a link or another special file.
     #[error("{0} is a link, and links are not packed")]
     Link(PathBuf),
+    /// A path in the source is not portable.
     #[error("{0}")]
     Path(#[from] RelPathError),
+    /// Two paths in the source would be one on another system.
     #[error("{0}")]
     Collision(#[from] PathCollision),
-    #[error("the folder has more than {FILES_PER_GAME_MAX} files or {GAME_BYTES_MAX} bytes")]
+    /// The source exceeds the limits of one game.
+    #[error("the folder has more than {FILES_PER_GAME_MAX} files or {}", human::bytes(GAME_BYTES_MAX))]
     TooLarge,
-    #[error("the games folder {games} lies within {source_folder}, or the other way round")]
+    /// The source is the library or contains it, so the game would contain itself.
+    #[error("{source_folder} and the games folder {games} must not contain each other")]
     Overlap { games: PathBuf, source_folder: PathBuf },
-    #[error(
-        "{0} is dated after tomorrow, and nobody would take it; compare this computer's date with the calendar"
-    )]
+    /// The version is dated after tomorrow, so peers would refuse it.
+    #[error("{0} is in the future, so other peers would refuse it; check the date of this PC")]
     DatedAhead(GameVersion),
-    #[error("{0} is there already: another id, or remove that folder first")]
+    /// The library has a folder with this game's id.
+    #[error("{0} already exists: choose another id, or remove that folder")]
     Exists(PathBuf),
-    #[error("there is no file {0} in the folder")]
+    /// The start program is not among the packed files.
+    #[error("the folder has no file {0}")]
     Start(String),
+    /// Title, program or arguments do not fit the game's file.
     #[error("{0}")]
     GameFile(#[from] GameFileError),
-    #[error("{0} is no picture of a game: it ends in .webp, .png or .jpg")]
+    /// The picture does not exist or has another extension.
+    #[error("{0} is not a usable cover: it needs a .webp, .png or .jpg file")]
     Cover(PathBuf),
-    #[error("the archive takes {needed} bytes, and the disk has {free} left")]
+    /// The disk of the library lacks room, in bytes.
+    #[error("the archive needs {}, but the disk has only {} left", human::bytes(*needed), human::bytes(*free))]
     Full { needed: u64, free: u64 },
+    /// A file or folder in the library cannot be written.
     #[error("{0} cannot be written: {1}")]
     Write(PathBuf, io::Error),
+    /// The archive cannot be made.
     #[error("{0}")]
     Archive(#[from] ArchiveError),
 }
 
 impl PackError {
+    /// Converts the error to the contract's form.
     pub fn to_body(&self) -> ErrorBody {
         let code = match self {
             Self::Source(..) | Self::Empty(_) | Self::Overlap { .. } => ErrorCode::FolderUnusable,
@@ -93,17 +115,18 @@ impl PackError {
     }
 }
 
-/// What goes into the archive.
+/// Content of the source folder.
 #[derive(Debug)]
 struct Found {
-    /// Sorted by path, so that the same folder gives the same archive.
+    /// Path in the archive, path on disk, bytes and modification time; sorted, so that the same folder gives the same
+    /// archive.
     files: Vec<(RelPath, PathBuf, u64, u32)>,
-    /// Folders without anything in them.
+    /// Folders without content, and their modification times.
     empty: Vec<(RelPath, u32)>,
     bytes: u64,
 }
 
-/// Packs a folder into the library `games_dir`. `progress` is told the bytes done and in all.
+/// Packs a folder into the library `games_dir`. `progress` receives the bytes done and the bytes in all.
 pub fn pack(order: &Order, games_dir: &Path, progress: impl FnMut((u64, u64))) -> Result<Packed, PackError> {
     if is_dated_ahead(order.version, calendar::today()) {
         return Err(PackError::DatedAhead(order.version));
@@ -121,7 +144,7 @@ pub fn pack(order: &Order, games_dir: &Path, progress: impl FnMut((u64, u64))) -
         return Err(PackError::Exists(game));
     }
     let staging = games_dir.join(format!("{STAGING}{}", order.game));
-    // What is called so can only be left from a crash.
+    // Only a crash can leave a folder of this name.
     let _ = fs::remove_dir_all(&staging);
     let made = fs::create_dir(&staging).map_err(|e| PackError::Write(staging.clone(), e));
     let written = made
@@ -133,7 +156,7 @@ pub fn pack(order: &Order, games_dir: &Path, progress: impl FnMut((u64, u64))) -
     written.map(|()| Packed { game_id: order.game.to_string(), files: found.files.len(), bytes: found.bytes })
 }
 
-/// Looks at the folder: what there is, and whether it can be packed at all.
+/// Lists the source folder, and refuses what cannot be packed.
 fn look(order: &Order, games_dir: &Path) -> Result<Found, PackError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -141,7 +164,7 @@ fn look(order: &Order, games_dir: &Path) -> Result<Found, PackError> {
     };
     let root = fs::canonicalize(&order.folder).map_err(unreadable(&order.folder))?;
     let games = fs::canonicalize(games_dir).map_err(|e| PackError::Write(games_dir.to_owned(), e))?;
-    // A folder inside the library may be packed, such as an installed game; the library itself may not.
+    // An installed game inside the library may be packed; a folder that contains the library may not.
     if games.starts_with(&root) {
         return Err(PackError::Overlap { games, source_folder: root });
     }
@@ -218,11 +241,11 @@ fn write(
     file.sync_all().map_err(unwritable(&sentinel))
 }
 
-/// The text of the file that says what the game is called and how it is started, if anything is said.
+/// Text of `lanspread.toml` with title and start program, if either is given.
 fn game_file(order: &Order, found: &Found) -> Result<Option<String>, PackError> {
     let start = order.start.as_deref().map(|start| {
         let missing = || PackError::Start(start.to_owned());
-        // People on Windows write what they see there.
+        // People on Windows type backslashes.
         let path = RelPath::new(start.replace('\\', "/")).map_err(|_| missing())?;
         let known = found.files.iter().any(|(file, ..)| *file == path);
         if known { Ok(path) } else { Err(missing()) }
@@ -237,13 +260,13 @@ fn cover_name(path: &Path) -> Result<String, PackError> {
     known.map(|extension| format!("cover.{extension}")).ok_or_else(|| PackError::Cover(path.to_owned()))
 }
 
-/// When it was changed, in seconds since 1970 (UTC); what the archive's field cannot hold becomes its nearest value.
+/// Modification time in seconds since 1970 (UTC), clamped to the archive's field.
 fn seconds(metadata: &fs::Metadata) -> u32 {
     let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
 }
 
-/// Counts what is read.
+/// Reader that reports progress.
 struct Counted<'a, F> {
     inner: File,
     done: &'a mut u64,
@@ -305,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_becomes_a_game_with_its_picture() {
+    fn folder_becomes_game_with_cover() {
         let place = place();
         let cover = place.games.join("any picture.PNG");
         fs::write(&cover, b"\x89PNG\r\n\x1a\n").unwrap();
@@ -328,11 +351,11 @@ mod tests {
     }
 
     #[test]
-    fn other_programs_unpack_it() {
+    fn other_programs_unpack_the_archive() {
         let place = place();
         pack(&order(&place), &place.games, |_| {}).unwrap();
         let archive = place.games.join("my-game/my-game.eti");
-        // unrar is not free software, so that not every build has it.
+        // unrar is not free software, so some machines lack it.
         for (program, args, optional) in [("unrar", &["x", "-idq"][..], true), ("7z", &["x", "-bso0"], false)]
         {
             let out = tempfile::tempdir().unwrap();
@@ -353,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_packed_is_refused_and_leaves_nothing() {
+    fn unpackable_folders_are_refused() {
         let place = place();
         let library_inside = Order { folder: place.games.parent().unwrap().to_owned(), ..order(&place) };
         assert!(matches!(pack(&library_inside, &place.games, |_| {}), Err(PackError::Overlap { .. })));
@@ -382,7 +405,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_is_not_followed() {
+    fn link_is_not_followed() {
         let place = place();
         std::os::unix::fs::symlink("/etc/passwd", place.source.join("link")).unwrap();
         assert!(matches!(pack(&order(&place), &place.games, |_| {}), Err(PackError::Link(_))));
@@ -391,14 +414,14 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_fails_half_way_goes_again() {
+    fn failed_packing_leaves_nothing() {
         use std::os::unix::fs::PermissionsExt;
         let place = place();
         let last = place.source.join("zzz");
         fs::write(&last, "x").unwrap();
         fs::set_permissions(&last, fs::Permissions::from_mode(0o000)).unwrap();
         if File::open(&last).is_ok() {
-            // Root reads everything; a file that shrinks while it is packed fails as well.
+            // Root reads every file, so the test shrinks one instead while it is packed.
             let order = order(&place);
             let source = place.source.clone();
             let shrink = move |(done, _)| {

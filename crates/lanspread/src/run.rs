@@ -1,13 +1,17 @@
-//! `lanspread` and `lanspread run`: a peer, its HTTP interface with the page, and what happens in plain words.
+//! Runs a peer for `lanspread` and `lanspread run`: its HTTP interface with the page, and its events as text.
+//!
+//! It starts the peers that [`Host`] asks for, one after the other, and holds the lock of the state folder all the
+//! while.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use lanspread_api::{ErrorBody, ErrorCode, Line, render};
+use lanspread_api::{ErrorBody, ErrorCode, Event, Line};
 use lanspread_peer::catalog::Catalog;
 use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
+use lanspread_peer::contract::ToContract;
 use lanspread_peer::{EventStream, Find, FolderLock, PeerConfig, PeerHandle};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,19 +21,19 @@ use crate::cli::{RunArgs, UiArgs};
 use crate::client::Client;
 use crate::host::{Given, Host};
 use crate::join::Joining;
-use crate::place::ApiFile;
 use crate::show::human::count;
 use crate::show::{Live, Screen};
+use crate::state_dir::ApiFile;
 use crate::{address, http, pass_phrase, signal};
 
-/// How long the interface may take to send its last answers.
+/// Longest wait for the interface to send its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
-/// How long a program that has the state folder may take until its interface answers.
+/// Longest wait for the interface of another program that holds the state folder.
 const STARTING_MAX: Duration = Duration::from_secs(10);
-/// Pause between two looks for it.
+/// Pause between two attempts to reach it.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Runs a peer with what the command line says, until it is told to stop.
+/// Runs a peer with the settings of the command line until it is told to stop.
 pub async fn run(args: RunArgs, ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), ErrorBody> {
     let _ours = lock(&state_dir)?;
     refuse_missing(&args.games_dir)?;
@@ -52,7 +56,7 @@ pub async fn run(args: RunArgs, ui: UiArgs, state_dir: PathBuf, json: bool) -> R
     program.run().await
 }
 
-/// Opens the page, and is the peer behind it until it is told to stop. If one runs already, opens its page.
+/// Opens the page and runs the peer behind it until it is told to stop. If a peer runs already, only opens its page.
 pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), ErrorBody> {
     let screen = if json { Screen::quiet() } else { Screen::default() };
     let _ours = match lock_or_find(&state_dir).await? {
@@ -63,9 +67,8 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
         }
     };
     let host = Host::new(&state_dir, Given::default())?;
-    // Who was told of an organiser once goes by that here, too.
-    let catalog =
-        catalog_choice::choose(&state_dir, &CatalogWish::default()).map_err(|e| ErrorBody::from(&e))?;
+    // An organiser that was trusted once stays trusted.
+    let catalog = catalog_choice::choose(&state_dir, &CatalogWish::default()).map_err(|e| e.to_contract())?;
     let base = PeerConfig {
         games_dir: PathBuf::new(),
         state_dir,
@@ -86,12 +89,12 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
     program.run().await
 }
 
-/// Whom this program is to join by its name.
+/// Reads from the program's file name which peer to join.
 fn joining() -> Option<Joining> {
     Joining::from_name(&std::env::current_exe().ok()?)
 }
 
-/// The page's address, with the token that opens it.
+/// Returns the page's address with the token that opens it.
 fn page_url(addr: SocketAddr, token: &str) -> String {
     format!("http://{addr}/?token={token}")
 }
@@ -100,11 +103,11 @@ fn show_page(file: &ApiFile, screen: &Screen, browser: bool) {
     let url = page_url(file.address, &file.token);
     screen.say(format!("The page: {url}"));
     if browser && let Err(e) = open::that_detached(&url) {
-        screen.note(format!("No browser could be opened ({e}); open the address above in one."));
+        screen.note(format!("Could not open a browser ({e}); open the address above yourself."));
     }
 }
 
-/// One run of the program: its interface, and one peer after the other (another name is another peer).
+/// One run of the program: its interface, and one peer after the other (a new name needs a new peer).
 struct Program {
     host: Host,
     base: PeerConfig,
@@ -120,13 +123,13 @@ impl Program {
         let interface = Interface::open(&self.host, self.ui.ui_listen).await?;
         let stopping = tokio::spawn(stop_on_interrupt(self.host.clone(), self.screen.clone()));
         if self.json {
-            let contract = render::contract(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+            let contract = Event::contract(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
             self.screen.say(Line::Event(contract).to_json());
         } else {
             show_page(&interface.file, &self.screen, self.browser);
             if let Some(addr) = interface.network {
                 self.screen.say(format!(
-                    "From elsewhere: {}",
+                    "From other PCs: {}",
                     page_url(seen_from_elsewhere(addr), &interface.file.token)
                 ));
             }
@@ -143,7 +146,7 @@ impl Program {
     async fn peers(&self) -> Result<(), ErrorBody> {
         while let Some(config) = self.host.next_config(&self.base).await {
             let starts = self.host.starts();
-            let peer = lanspread_peer::start(config).await.map_err(|e| ErrorBody::from(&e))?;
+            let peer = lanspread_peer::start(config).await.map_err(|e| e.to_contract())?;
             self.host.now_running(Some(peer.handle.clone()));
             self.follow(peer).await;
             self.host.now_running(None);
@@ -169,12 +172,12 @@ impl Program {
     }
 }
 
-/// What to write into another machine's browser for a listener on all addresses: this machine's own.
+/// Address to open on another machine: a listener on all addresses is reached at this machine's own address.
 fn seen_from_elsewhere(addr: SocketAddr) -> SocketAddr {
     if !addr.ip().is_unspecified() {
         return addr;
     }
-    // RFC 5737: nothing is sent, the system only chooses a route.
+    // An address for documentation (RFC 5737): connecting sends nothing, the system only picks a route.
     let routed = std::net::UdpSocket::bind(("0.0.0.0", 0)).and_then(|socket| {
         socket.connect("192.0.2.1:9")?;
         socket.local_addr()
@@ -185,7 +188,7 @@ fn seen_from_elsewhere(addr: SocketAddr) -> SocketAddr {
 async fn show(events: &mut EventStream, screen: &Screen, json: bool) {
     let mut live = Live::new(screen.clone());
     while let Some(streamed) = events.next().await {
-        let event = render::streamed(&streamed);
+        let event = streamed.to_contract();
         if json {
             screen.say(Line::Event(event).to_json());
         } else {
@@ -194,19 +197,19 @@ async fn show(events: &mut EventStream, screen: &Screen, json: bool) {
     }
 }
 
-/// Whom to look for.
+/// Which ways of discovery to use.
 fn find(ui: &UiArgs) -> Find {
     if ui.no_discovery { Find { introductions: true, ..Find::NOBODY } } else { Find::EVERYBODY }
 }
 
 fn config(args: RunArgs, find: Find, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
     let wish = CatalogWish { file: args.catalog, key: args.catalog_key, none: args.no_catalog };
-    let catalog = catalog_choice::choose(state_dir, &wish).map_err(|e| ErrorBody::from(&e))?;
+    let catalog = catalog_choice::choose(state_dir, &wish).map_err(|e| e.to_contract())?;
     let party = match args.party {
         None => None,
         Some(name) => {
             let phrase = pass_phrase::obtain(name.as_str(), args.party_secret_file.as_deref())?;
-            Some(lanspread_peer::pass_phrase::join(name, phrase).map_err(|e| ErrorBody::from(&e))?)
+            Some(lanspread_peer::pass_phrase::join(name, phrase).map_err(|e| e.to_contract())?)
         }
     };
     Ok(PeerConfig {
@@ -224,27 +227,27 @@ fn config(args: RunArgs, find: Find, state_dir: &Path) -> Result<PeerConfig, Err
     })
 }
 
-/// Which list of games counts, in a sentence.
+/// Which catalogue counts, in a sentence.
 fn which_list(choice: &CatalogChoice) -> String {
     let games = |catalog: &Catalog| count(catalog.games().count(), "game");
     match choice {
-        CatalogChoice::Plain(Catalog::Open) => "No catalogue: every well-formed game counts.".to_owned(),
-        CatalogChoice::Plain(catalog) => format!("An unsigned catalogue counts: {}.", games(catalog)),
+        CatalogChoice::Plain(Catalog::Open) => "No catalogue: all valid games are shown.".to_owned(),
+        CatalogChoice::Plain(catalog) => format!("Using an unsigned catalogue: {}.", games(catalog)),
         CatalogChoice::Trusted(trust) => match &trust.held {
             Some(held) => format!(
-                "The organiser's signed catalogue counts: edition {}, {}.",
+                "Using the organiser's signed catalogue: edition {}, {}.",
                 held.serial,
                 games(&held.catalog)
             ),
-            None => format!("Waiting for the catalogue that {} has signed: the room brings it.", trust.key),
+            None => format!("Waiting for the catalogue signed by {}; it arrives from the room.", trust.key),
         },
     }
 }
 
-/// The state folder for this process alone.
+/// Locks the state folder for this process.
 fn lock(state_dir: &Path) -> Result<FolderLock, ErrorBody> {
     lanspread_peer::lock_state_dir(state_dir).map_err(|error| {
-        let mut error = ErrorBody::from(&error);
+        let mut error = error.to_contract();
         if error.code == ErrorCode::StateDirInUse {
             error.hint =
                 Some("stop it with `lanspread stop`, or give this one its own --state-dir".to_owned());
@@ -253,15 +256,16 @@ fn lock(state_dir: &Path) -> Result<FolderLock, ErrorBody> {
     })
 }
 
-/// Whose the state folder is.
+/// Result of taking the state folder.
 enum Found {
+    /// This process holds the lock.
     Ours(FolderLock),
-    /// Another program's, whose interface is there.
+    /// Another program holds it; this file reaches its interface.
     Running(ApiFile),
 }
 
-/// Takes the state folder, or finds the interface of the program that has it. Somebody who clicks twice starts a second
-/// program while the first one is still starting, so its interface is waited for.
+/// Locks the state folder, or finds the interface of the program that holds it. A double click may start a second
+/// program while the first one is still starting, so this waits for the interface.
 async fn lock_or_find(state_dir: &Path) -> Result<Found, ErrorBody> {
     let unreadable =
         |e| ErrorBody::new(ErrorCode::NotRunning, format!("the state folder cannot be read: {e}"));
@@ -289,20 +293,20 @@ async fn answers(state_dir: &Path) -> bool {
     tokio::task::spawn_blocking(move || Client::answers(&dir)).await.unwrap_or(false)
 }
 
-/// A misspelt folder must not become a new and empty library.
+/// Refuses a games folder that does not exist, so that a typo does not become a new, empty library.
 fn refuse_missing(games_dir: &Path) -> Result<(), ErrorBody> {
     if games_dir.is_dir() {
         return Ok(());
     }
     let message = format!("the games folder {} does not exist", games_dir.display());
     let mut error = ErrorBody::new(ErrorCode::GamesDirUnusable, message);
-    error.hint = Some("make it first, or check how it is spelt".to_owned());
+    error.hint = Some("create it first, or check the spelling".to_owned());
     Err(error)
 }
 
 async fn connect_to(peer: PeerHandle, addr: std::net::SocketAddr, screen: Screen) {
     if let Err(error) = peer.command(Command::Connect { addr }).await {
-        let error = ErrorBody::from(&error);
+        let error = error.to_contract();
         screen.note(format!("Not connected: {}.", error.message));
         if let Some(hint) = error.hint {
             screen.note(format!("hint: {hint}"));
@@ -312,7 +316,7 @@ async fn connect_to(peer: PeerHandle, addr: std::net::SocketAddr, screen: Screen
 
 async fn stop_on_interrupt(host: Host, screen: Screen) {
     signal::interrupted().await;
-    screen.note("Saying goodbye to everybody; Ctrl-C again ends at once.");
+    screen.note("Stopping; press Ctrl-C again to quit at once.");
     tokio::spawn(async {
         signal::interrupted().await;
         signal::end_at_once();
@@ -320,10 +324,10 @@ async fn stop_on_interrupt(host: Host, screen: Screen) {
     host.stop().await;
 }
 
-/// The HTTP interface of this run, and the file that tells where it is.
+/// HTTP interface of this run, and the file that says where it is.
 struct Interface {
     file: ApiFile,
-    /// Where it listens for other machines, if the user asked for it.
+    /// Address for other machines, if the user asked for one.
     network: Option<SocketAddr>,
     state_dir: PathBuf,
     serving: JoinHandle<()>,

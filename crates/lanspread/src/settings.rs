@@ -1,11 +1,11 @@
-//! What the user chose, kept in the state folder as `settings.json`.
+//! The user's settings, kept in the state folder as `settings.json`.
 //!
-//! It holds the pass phrase of a closed party, so nobody but its owner can read it.
-//! The file is written whole or not at all. One that cannot be read counts as none: the first-run screen comes again,
-//! and the old file is kept beside it as `settings.json.broken`.
+//! The file holds the passphrase of a closed party, so only its owner can read it. It is written as a whole or not
+//! at all. A file that cannot be parsed is kept as `settings.json.broken` and counts as missing, so the first-run
+//! screen comes again.
 //!
-//! A portable program's games folder is kept relative to the program where it is below it: the drive has another letter
-//! on each machine.
+//! A portable program keeps a games folder below its own folder as a relative path, because the drive has another
+//! letter on each machine.
 
 use std::fmt;
 use std::fs;
@@ -13,42 +13,47 @@ use std::io;
 use std::path::Path;
 
 use lanspread_api::page;
-use lanspread_peer::whole_file;
+use lanspread_peer::atomic_file;
 use lanspread_types::{Party, PartyName, PassPhrase};
 use serde::{Deserialize, Serialize};
 
-use crate::place;
+use crate::state_dir;
 
 const FILE_NAME: &str = "settings.json";
-/// Format of `settings.json`.
+/// Version of the format of `settings.json`.
 const FORMAT: u32 = 1;
 /// Largest `settings.json` that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// The file's content.
+/// Content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     format: u32,
     #[serde(flatten)]
+    /// Settings that the page shows and changes.
     pub chosen: page::Settings,
-    /// Bytes per second; `None` is no limit.
+    /// Upload limit in bytes per second; `None` means unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload_limit: Option<u64>,
+    /// Download limit in bytes per second; `None` means unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub download_limit: Option<u64>,
-    /// The closed party that was joined on the page.
+    /// Closed party that was joined on the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<KeptParty>,
 }
 
+/// A closed party as the file keeps it. Its `Debug` output omits the passphrase.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptParty {
+    /// Name of the party.
     pub name: PartyName,
+    /// Passphrase as it was typed.
     pub phrase: String,
 }
 
 impl KeptParty {
-    /// `None` if its phrase is none any more.
+    /// Returns the party; `None` if the kept phrase is no longer accepted.
     pub fn party(&self) -> Option<Party> {
         let phrase = PassPhrase::new(&self.phrase).ok()?;
         Some(Party { name: self.name.clone(), phrase })
@@ -62,7 +67,7 @@ impl fmt::Debug for KeptParty {
 }
 
 impl Kept {
-    /// Reads the file; the default if there is none, or none of this format.
+    /// Reads the file; the default if it is missing or has another format.
     pub fn read(state_dir: &Path) -> io::Result<Self> {
         let path = state_dir.join(FILE_NAME);
         let text = match fs::metadata(&path) {
@@ -73,9 +78,10 @@ impl Kept {
         };
         let kept = serde_json::from_str(&text).ok().filter(|kept: &Self| kept.format == FORMAT);
         if let Some(mut kept) = kept {
-            if let (Some(folder), Some(dir)) = (place::portable_folder(state_dir), &mut kept.chosen.games_dir)
+            if let (Some(folder), Some(dir)) =
+                (state_dir::portable_folder(state_dir), &mut kept.chosen.games_dir)
             {
-                // A path that is absolute stays what it is.
+                // Joining leaves an absolute path unchanged.
                 *dir = folder.join(dir.as_str()).to_string_lossy().into_owned();
             }
             return Ok(kept);
@@ -85,17 +91,18 @@ impl Kept {
         Ok(Self::default())
     }
 
+    /// Writes the file; only its owner can read it.
     pub fn write(&self, state_dir: &Path) -> io::Result<()> {
         fs::create_dir_all(state_dir)?;
         let mut kept = Self { format: FORMAT, ..self.clone() };
-        if let (Some(folder), Some(dir)) = (place::portable_folder(state_dir), &mut kept.chosen.games_dir)
+        if let (Some(folder), Some(dir)) = (state_dir::portable_folder(state_dir), &mut kept.chosen.games_dir)
             && let Some(below) = Path::new(dir.as_str()).strip_prefix(folder).ok().and_then(Path::to_str)
         {
             *dir = below.to_owned();
         }
         let mut text = serde_json::to_vec_pretty(&kept)?;
         text.push(b'\n');
-        whole_file::write(&state_dir.join(FILE_NAME), &text)
+        atomic_file::write(&state_dir.join(FILE_NAME), &text)
     }
 }
 
@@ -104,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_chosen_comes_back() {
+    fn settings_come_back() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("new");
         assert_eq!(Kept::read(&state).unwrap(), Kept::default());
@@ -121,7 +128,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn nobody_else_can_read_it() {
+    fn only_the_owner_can_read_the_file() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         Kept::default().write(dir.path()).unwrap();
@@ -130,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_portable_program_finds_its_games_under_another_drive_letter() {
+    fn portable_games_folder_follows_the_drive() {
         let at = |stick: &Path, games: &Path| {
             fs::create_dir_all(stick).unwrap();
             fs::write(stick.join("lanspread-portable.txt"), b"").unwrap();
@@ -153,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_set_aside() {
+    fn unreadable_file_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         for text in ["", "{", r#"{"format":2}"#] {
             fs::write(dir.path().join(FILE_NAME), text).unwrap();

@@ -1,11 +1,11 @@
-//! Ctrl-C, SIGTERM, and on Windows the closing of the console window and the end of the session.
+//! Waits for Ctrl-C, SIGTERM, and on Windows for the end of the console window or the session.
 
 use std::thread;
 
-/// What a shell expects of a program that an interrupt ended: 128 + SIGINT.
+/// Exit code that a shell expects after an interrupt: 128 + SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Ends the program without further ado.
+/// Ends the process at once, without cleaning up.
 pub fn end_at_once() -> ! {
     std::process::exit(EXIT_INTERRUPTED)
 }
@@ -37,13 +37,13 @@ pub async fn interrupted() {
             return;
         }
     }
-    // Without a way to be told there is nothing to wait for.
+    // Without a signal handler this waits for ever.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// Calls `react` at each interrupt until it returns false. If no handler can be set up, the system's own stays.
+/// Calls `react` at each interrupt until it returns false. If no handler can be set up, the system's default stays.
 pub fn on_interrupt(react: impl Fn() -> bool + Send + 'static) {
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };

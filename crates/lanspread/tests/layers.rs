@@ -1,6 +1,6 @@
-//! The layer rule, as a machine check: who may depend on whom, and which crates have no hands.
+//! Checks the layer rule: which crate may depend on which, and that some crates never touch clock, disk or network.
 //!
-//! `types <- {core, proto} <- {store, net} <- peer <- api <- {peer-cli, lanspread}`. Development dependencies are free.
+//! `types <- {core, proto, api} <- {store, net} <- peer <- {peer-cli, lanspread}`. Development dependencies are free.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -8,23 +8,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each crate with the workspace crates that it may depend on. A new crate takes its place here or the test fails.
+/// Each crate with the workspace crates that it may depend on. A new crate must be added here, or the test fails.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("lanspread-types", &[]),
     ("lanspread-core", &["lanspread-types"]),
     ("lanspread-proto", &["lanspread-types"]),
+    ("lanspread-api", &["lanspread-types"]),
     ("lanspread-store", &["lanspread-types", "lanspread-core"]),
     ("lanspread-net", &["lanspread-types", "lanspread-proto"]),
     (
         "lanspread-peer",
-        &["lanspread-types", "lanspread-core", "lanspread-proto", "lanspread-store", "lanspread-net"],
+        &[
+            "lanspread-types",
+            "lanspread-core",
+            "lanspread-proto",
+            "lanspread-store",
+            "lanspread-net",
+            "lanspread-api",
+        ],
     ),
-    ("lanspread-api", &["lanspread-types", "lanspread-peer"]),
     ("lanspread-peer-cli", &["lanspread-types", "lanspread-peer", "lanspread-api"]),
     ("lanspread", &["lanspread-types", "lanspread-peer", "lanspread-api"]),
-    // The sizes of messages on a simulated wire are those of the real encoding.
+    // The simulator sizes its messages by the real encoding.
     ("lanspread-sim", &["lanspread-types", "lanspread-core", "lanspread-proto"]),
-    // The benchmark stays outside of what it measures; its archives are packed by ours, so that no other packer is needed.
+    // The benchmark stays outside of what it measures. Only its archives come from our packer, so that it needs no
+    // other one.
     ("lanspread-bench", &["lanspread-types", "lanspread-store"]),
     (
         "lanspread-fuzz",
@@ -39,10 +47,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Crates that decide or encode and never act. Addresses are data to them; clocks, disks and sockets do not exist.
-const WITHOUT_HANDS: &[&str] = &["lanspread-types", "lanspread-core", "lanspread-proto"];
+/// Crates that decide or encode and never act. Addresses are mere data to them, and no clock, disk or socket exists.
+const WITHOUT_HANDS: &[&str] = &["lanspread-types", "lanspread-core", "lanspread-proto", "lanspread-api"];
 
-/// What a crate without hands has no use for.
+/// Names that such a crate must not use.
 const HANDS: &[&str] = &[
     "tokio",
     "std::fs",
@@ -74,7 +82,7 @@ fn manifests() -> BTreeMap<String, toml::Table> {
     manifests.map(read).collect()
 }
 
-/// The names of a manifest's dependencies, those of single platforms and of build scripts included.
+/// Names of a manifest's dependencies, including those of single platforms and of build scripts.
 fn dependencies(manifest: &toml::Table) -> BTreeSet<String> {
     let tables = [manifest].into_iter().chain(
         manifest
@@ -91,7 +99,7 @@ fn dependencies(manifest: &toml::Table) -> BTreeSet<String> {
     tables.flat_map(of).collect()
 }
 
-/// Arrows of one manifest that the rule does not know.
+/// Dependencies of one manifest that break the rule.
 fn forbidden_arrows(name: &str, manifest: &toml::Table) -> Vec<String> {
     let Some((_, allowed)) = MAY_USE.iter().find(|(known, _)| *known == name) else {
         return vec![format!("{name} has no place in the layer rule")];
@@ -101,7 +109,7 @@ fn forbidden_arrows(name: &str, manifest: &toml::Table) -> Vec<String> {
     used.filter(|used| !allowed.contains(&used.as_str())).map(|used| format!("{name} -> {used}")).collect()
 }
 
-/// Lines of a source that name what a crate without hands has no use for; comments may.
+/// Lines of a source that use a forbidden name outside a comment.
 fn hands_in(source: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     for (number, line) in source.lines().enumerate() {
@@ -141,7 +149,7 @@ fn crates_depend_only_downwards() {
 }
 
 #[test]
-fn the_brain_has_no_hands() {
+fn core_crates_touch_no_clock_disk_or_network() {
     let mut looked_at = 0;
     let mut wrong = Vec::new();
     for name in WITHOUT_HANDS {
@@ -149,7 +157,7 @@ fn the_brain_has_no_hands() {
         sources(&crates_dir().join(name).join("src"), &mut files);
         looked_at += files.len();
         for file in files {
-            // Only in builds whose product commits faults on purpose, which none that is shipped does.
+            // Faults for tests; no shipped build compiles this file.
             if file.ends_with("lanspread-types/src/sabotage.rs") {
                 continue;
             }
@@ -164,7 +172,7 @@ fn the_brain_has_no_hands() {
 }
 
 #[test]
-fn a_forbidden_arrow_is_seen() {
+fn forbidden_dependency_is_found() {
     let manifest = |text: &str| text.parse::<toml::Table>().unwrap();
     let arrow = manifest("[dependencies]\nlanspread-net.workspace = true\nlanspread-core.workspace = true");
     assert_eq!(forbidden_arrows("lanspread-store", &arrow), ["lanspread-store -> lanspread-net"]);
@@ -176,7 +184,7 @@ fn a_forbidden_arrow_is_seen() {
 }
 
 #[test]
-fn hands_are_seen() {
+fn forbidden_names_are_found() {
     for bad in [
         "use std::fs;",
         "let f = std::fs::File::open(p);",

@@ -1,7 +1,7 @@
-//! The licence of every dependency is one that the project may ship with.
+//! Checks that the project may ship every dependency under its licence.
 //!
-//! Looks at what is built for this system, with what cargo has already fetched, so it needs no network. A licence
-//! expression (SPDX) passes if some choice that it leaves consists of allowed licences only.
+//! Looks at the build for this system and at crates that cargo has already fetched, so it needs no network. An SPDX
+//! expression passes if some choice that it allows consists of permitted licences only.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Licences that demand no more than that their text is passed on.
+/// Licences that demand no more than passing on their text.
 const ALLOWED: &[&str] = &[
     "0BSD",
     "Apache-2.0",
@@ -29,10 +29,10 @@ const ALLOWED: &[&str] = &[
     "Zlib",
 ];
 
-/// Packages that pass although their expression does not, each with the reason.
+/// Packages that pass although their expression does not, with the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[];
 
-/// Whether an SPDX expression leaves a choice of allowed licences only. `/` is the old way to write `OR`.
+/// Returns whether an SPDX expression allows a choice of permitted licences only. `/` is the old form of `OR`.
 fn passes(expression: &str) -> bool {
     let text = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -40,7 +40,7 @@ fn passes(expression: &str) -> bool {
     any_of(&mut words) == Some(true) && words.is_empty()
 }
 
-/// Takes the next word if it is this one.
+/// Takes the next word if it equals `word`.
 fn take(words: &mut &[&str], word: &str) -> bool {
     let found = words.first() == Some(&word);
     if found {
@@ -49,7 +49,7 @@ fn take(words: &mut &[&str], word: &str) -> bool {
     found
 }
 
-/// `None` if this is no expression.
+/// Parses alternatives; `None` if the words are no expression.
 fn any_of(words: &mut &[&str]) -> Option<bool> {
     let mut ok = all_of(words)?;
     while take(words, "OR") {
@@ -88,7 +88,7 @@ fn host() -> String {
     text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
-/// Every package in the build of this system.
+/// All packages in the build for this system.
 fn packages() -> Vec<Value> {
     metadata()["packages"].as_array().unwrap().clone()
 }
@@ -103,7 +103,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What is linked into the program: name, licence and source of each package, sorted.
+/// Packages linked into the program, sorted: name, licence and repository.
 #[cfg(target_os = "linux")]
 fn linked() -> Vec<String> {
     let metadata = metadata();
@@ -133,10 +133,10 @@ fn linked() -> Vec<String> {
     lines
 }
 
-/// The page shows this file. `UPDATE_LICENCES=1 cargo test -p lanspread --test licences` writes it anew.
+/// The page shows this file. `UPDATE_LICENCES=1 cargo test -p lanspread --test licences` rewrites it.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_pages_list_names_what_is_linked() {
+fn licence_list_names_all_linked_packages() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ui/licences.txt");
     let head = "lanspread is under the MIT licence or the Apache licence 2.0, as you like.\n\n\
         It is built from these packages, each under its own licence, the text of which is in its source:\n\n";
@@ -172,7 +172,7 @@ fn every_dependency_may_be_shipped() {
 }
 
 #[test]
-fn expressions_are_read_as_spdx_says() {
+fn expressions_follow_spdx() {
     for good in [
         "MIT",
         "MIT OR GPL-3.0-only",

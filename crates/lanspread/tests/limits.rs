@@ -1,6 +1,6 @@
-//! `docs/limits.md` is written from the constants themselves; this test fails while they differ.
+//! Generates `docs/limits.md` from the constants, and fails if the file differs.
 //!
-//! `UPDATE_DOCS=1 cargo test -p lanspread --test limits` writes it anew.
+//! `UPDATE_DOCS=1 cargo test -p lanspread --test limits` rewrites it.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use lanspread_types::Limit;
 
-// The programs have no library to take their bounds from.
+// The programs have no library that could export their limits.
 #[path = "../../lanspread-peer-cli/src/limits.rs"]
 mod harness_limits;
 #[path = "../src/http/limits.rs"]
@@ -23,7 +23,7 @@ generated from the constants (`UPDATE_DOCS=1 cargo test -p lanspread --test limi
 the bounds work together against a hostile peer stands in [security.md](security.md).
 ";
 
-/// A crate's bounds: where they stand, what they are about.
+/// Limits of one source file, with a sentence about them.
 struct Section {
     source: &'static str,
     about: &'static str,

@@ -1,4 +1,4 @@
-//! The program as people use it: processes, exit codes, what stays behind.
+//! Tests of the program as people use it: processes, exit codes, and what stays behind.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -28,14 +28,14 @@ fn line(output: &Output) -> Line {
     serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 
-/// A running peer; killed if the test ends before it does.
+/// A running peer; dropping it kills the process.
 struct Running {
     child: Child,
     folders: TempDir,
 }
 
 impl Running {
-    /// Starts a peer and waits until it says that it is ready.
+    /// Starts a peer and waits until it reports that it is ready.
     fn start() -> Self {
         let folders = tempfile::tempdir().unwrap();
         let games = folders.path().join("games");
@@ -69,7 +69,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_peer_answers_and_stops_and_leaves_no_way_in() {
+fn peer_answers_stops_and_removes_its_api_file() {
     let mut peer = Running::start();
     let status = peer.ask(&["--json", "status"]);
     let Line::Result(result) = line(&status) else { panic!("{status:?}") };
@@ -107,7 +107,7 @@ fn a_peer_answers_and_stops_and_leaves_no_way_in() {
 }
 
 #[test]
-fn what_a_crash_leaves_behind_is_recognised() {
+fn stale_api_file_is_recognised() {
     let mut peer = Running::start();
     peer.child.kill().unwrap();
     peer.child.wait().unwrap();
@@ -120,7 +120,7 @@ fn what_a_crash_leaves_behind_is_recognised() {
 
 #[cfg(unix)]
 #[test]
-fn a_request_to_terminate_is_an_ordered_end() {
+fn sigterm_is_an_orderly_end() {
     let mut peer = Running::start();
     let pid = peer.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -129,7 +129,7 @@ fn a_request_to_terminate_is_an_ordered_end() {
 }
 
 #[test]
-fn mistakes_on_the_command_line_are_usage() {
+fn command_line_mistakes_are_usage_errors() {
     let state = tempfile::tempdir().unwrap();
     for args in [&["run"][..], &["get", "../x"], &["get"], &["nonsense"], &["--nonsense"]] {
         assert_eq!(exit(&output(state.path(), args)), Some(i32::from(ExitCode::Usage.code())), "{args:?}");
@@ -137,8 +137,50 @@ fn mistakes_on_the_command_line_are_usage() {
     assert_eq!(exit(&output(state.path(), &["--help"])), Some(0));
 }
 
+/// Puts a game with a title of its own into the library of a peer.
+fn put_game(games: &Path, id: &str, title: &str) {
+    let folder = games.join(id);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("version.ini"), "20250101").unwrap();
+    std::fs::write(folder.join("data.eti"), id.as_bytes()).unwrap();
+    std::fs::write(folder.join("lanspread.toml"), format!("title = {title:?}\n")).unwrap();
+}
+
 #[test]
-fn a_misspelt_games_folder_is_not_made() {
+fn each_catalogue_is_the_next_edition_with_titles() {
+    let folders = tempfile::tempdir().unwrap();
+    let (games, out) = (folders.path().join("games"), folders.path().join("party.toml"));
+    put_game(&games, "ggoo", "Great Game");
+    let make = || {
+        let args = ["catalog", "make", "--games-dir", games.to_str().unwrap(), "-o", out.to_str().unwrap()];
+        let done = output(folders.path(), &args);
+        (exit(&done), std::fs::read_to_string(&out).unwrap())
+    };
+    let (code, first) = make();
+    assert_eq!(code, Some(0), "{first}");
+    assert!(first.contains("serial = 1\n") && first.contains("title = \"Great Game\""), "{first}");
+    std::fs::write(&out, first.replace("Great Game", "As people say")).unwrap();
+    let (code, second) = make();
+    assert_eq!(code, Some(0), "{second}");
+    assert!(second.contains("serial = 2\n") && second.contains("title = \"As people say\""), "{second}");
+
+    std::fs::write(&out, "something else").unwrap();
+    let (code, text) = make();
+    assert_eq!((code, text.as_str()), (Some(i32::from(ExitCode::Start.code())), "something else"));
+}
+
+#[test]
+fn catalogue_of_a_folder_in_use_comes_from_its_peer() {
+    let peer = Running::start();
+    let (games, out) = (peer.state().join("games"), peer.state().join("party.toml"));
+    let args = ["catalog", "make", "--games-dir", games.to_str().unwrap(), "-o", out.to_str().unwrap()];
+    let done = peer.ask(&args);
+    assert_eq!(exit(&done), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(std::fs::read_to_string(&out).unwrap().contains("serial = 1\n"));
+}
+
+#[test]
+fn misspelt_games_folder_is_not_created() {
     let state = tempfile::tempdir().unwrap();
     let games = state.path().join("gmaes");
     let run = output(state.path(), &["run", "--games-dir", games.to_str().unwrap()]);
@@ -147,7 +189,7 @@ fn a_misspelt_games_folder_is_not_made() {
 }
 
 #[test]
-fn the_demo_runs_to_its_end() {
+fn demo_runs_to_its_end() {
     let state = tempfile::tempdir().unwrap();
     let demo = output(state.path(), &["demo", "--size", "16"]);
     let text = String::from_utf8_lossy(&demo.stdout);

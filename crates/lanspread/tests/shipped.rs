@@ -1,5 +1,5 @@
-//! What people get has no faults on purpose in it: the failpoints of the scenario suite are compiled in only by a
-//! feature, which nothing turns on by default.
+//! Checks that the shipped program has no failpoints: only a feature compiles them in, and nothing turns it on by
+//! default.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 const FEATURE: &str = "sabotage";
 
 #[test]
-fn the_program_has_no_failpoints() {
+fn program_has_no_failpoints() {
     let program = fs::read(env!("CARGO_BIN_EXE_lanspread")).unwrap();
     let has = |text: &str| program.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(has("LANSPREAD") || has("lanspread"), "this is not the program");

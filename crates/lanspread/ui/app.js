@@ -24,8 +24,10 @@ const bar = /** @type {HTMLElement} */ (document.getElementById('bar'));
 /** What is shown now. @type {any} */
 let view = null;
 let shown = '';
-/** @type {number} */
-let scrolled = 0;
+/** Where the library was left. @type {import('./library.js').Position | null} */
+let position = null;
+// The views come back to their places themselves.
+history.scrollRestoration = 'manual';
 
 const nav = h('nav', { 'aria-label': 'lanspread' });
 const here = h('span', { class: 'here' });
@@ -43,21 +45,29 @@ function asked() {
   return { path, id: decodeURIComponent(id) };
 }
 
+/** Stopped from here, or lost after it had said goodbye. */
+function hasStopped() {
+  return state.stopped || (state.link === 'lost' && !state.status && Boolean(state.settings.games_dir));
+}
+
 async function show() {
   const { path, id } = asked();
-  const key = state.link === 'refused' ? '!refused' : state.link === 'connecting' ? '' : !state.settings.games_dir ? '!first' : !state.status ? '!starting' : `${path}/${id}`;
+  const key = state.link === 'refused' ? '!refused' : hasStopped() ? '!stopped' : state.link === 'connecting' ? '' : !state.settings.games_dir ? '!first' : !state.status ? '!starting' : `${path}/${id}`;
   if (!key || key === shown) return;
-  if (shown === '/') scrolled = scrollY;
+  if (shown === '/') position = view?.position() ?? null;
+  const [, game = ''] = shown.match(/^game\/(.+)/) ?? [];
   shown = key;
   view = null;
   let next;
   if (key === '!refused') {
-    next = message(t('This page is not let in'), t('Its address lacks the token of the lanspread that runs now. Open the page anew: start lanspread again, or use the address that it printed.'));
+    next = message(t('This link has expired'), t('Start lanspread again for a new link, or use the address it printed.'));
   } else if (key === '!first') {
     await import('./first-run.js');
     next = document.createElement('first-run');
+  } else if (key === '!stopped') {
+    next = message(t('lanspread has stopped'), t('Start it again to go on; it opens a new page.'));
   } else if (key === '!starting') {
-    next = message(t('Starting …'), t('The games folder is being read.'));
+    next = message(t('Starting …'), t('Reading the games folder.'));
   } else if (path === 'game' && id) {
     await import('./game.js');
     next = /** @type {any} */ (document.createElement('game-page'));
@@ -72,7 +82,8 @@ async function show() {
   bar.hidden = key.startsWith('!');
   view = next;
   main.replaceChildren(next);
-  scrollTo(0, key === '/' ? scrolled : 0);
+  scrollTo(0, 0);
+  if (key === '/') view.comeBack(position, game);
   for (const link of nav.children) attr(link, 'aria-current', /** @type {HTMLElement} */ (link).dataset.path === (path === 'game' ? '' : path) ? 'page' : null);
 }
 
@@ -90,7 +101,7 @@ function showStatus() {
   flow.hidden = !moving;
   if (moving) flow.replaceChildren(...(last.down ? [icon('down'), rate(last.down)] : []), ...(last.up ? [icon('up'), rate(last.up)] : []));
   lost.hidden = state.link !== 'lost';
-  if (!lost.hidden) say(lost, t('lanspread does not answer. What you see is how it was.'));
+  if (!lost.hidden) say(lost, t('Disconnected; showing the last known state.'));
   document.body.classList.toggle('stale', !lost.hidden);
   const busy = status.active_operations.length;
   document.title = busy ? `(${busy}) lanspread` : 'lanspread';

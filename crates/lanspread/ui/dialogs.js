@@ -83,7 +83,7 @@ async function choose(title, start, kind) {
       const entry = (/** @type {string} */ label, /** @type {string} */ to, /** @type {'up' | 'folder'} */ sign) =>
         h('li', {}, h('button', { type: 'button', class: 'plain', onclick: () => show(to) }, icon(sign), label));
       list.replaceChildren(
-        ...(found.parent === undefined ? [] : [entry(t('One up'), found.parent, 'up')]),
+        ...(found.parent === undefined ? [] : [entry(t('Up one level'), found.parent, 'up')]),
         ...found.folders.map((/** @type {string} */ name) => entry(name, within(name), 'folder')),
         ...found.files.filter((/** @type {string} */ name) => kind?.test(name)).map((/** @type {string} */ name) => h('li', {}, h('button', { type: 'button', class: 'plain', onclick: () => dialog.close(within(name)) }, icon('file'), name))),
       );
@@ -99,7 +99,7 @@ async function choose(title, start, kind) {
 /** Looks for what keeps PCs from finding each other. */
 export async function doctor() {
   await open(t('Why is the room empty?'), (dialog) => {
-    const found = h('ul', { class: 'checks', 'aria-live': 'polite' }, h('li', { class: 'note' }, t('Looking … this takes some seconds.')));
+    const found = h('ul', { class: 'checks', 'aria-live': 'polite' }, h('li', { class: 'note' }, t('Checking … this takes a few seconds.')));
     const show = async () => {
       try {
         const { data } = await get('doctor');

@@ -9,14 +9,14 @@ import { OPERATIONS, nameOf } from './steps.js';
 import { state } from './state.js';
 import { count, t } from './words.js';
 
-const PRIORITIES = { high: 'First', normal: 'Normal', low: 'Last' };
+const PRIORITIES = { high: 'High', normal: 'Normal', low: 'Low' };
 const MEGA = 1_000_000;
 
 /** `<downloads-page>`. */
 export class DownloadsPage extends HTMLElement {
   #plot = /** @type {import('./plot.js').RatePlot} */ (document.createElement('rate-plot'));
   #queue = h('ul', { class: 'queue' });
-  #idle = h('p', { class: 'note' }, t('Nothing is on its way.'));
+  #idle = h('p', { class: 'note' }, t('No active downloads.'));
   #stopped = h('section', { class: 'card', hidden: true });
   #sending = h('section', { class: 'card', hidden: true });
   /** @type {Map<string, {row: HTMLElement, show: () => void}>} */
@@ -74,18 +74,18 @@ export class DownloadsPage extends HTMLElement {
     this.#stopped.hidden = games.length === 0;
     if (this.#stopped.dataset.shown === text) return;
     this.#stopped.dataset.shown = text;
-    this.#stopped.replaceChildren(h('h2', {}, t('Stopped')), h('p', { class: 'note' }, t('What is verified is kept; only the rest is fetched.')),
+    this.#stopped.replaceChildren(h('h2', {}, t('Unfinished')), h('p', { class: 'note' }, t('Progress is kept; only the rest is downloaded.')),
       h('ul', { class: 'queue' }, ...games.map((game) => h('li', {}, h('a', { href: `#/game/${encodeURIComponent(game.game_id)}` }, nameOf(game)),
-        h('button', { type: 'button', disabled: game.peer_count === 0, onclick: () => order('download', { game_id: game.game_id }) }, t('Go on'))))));
+        h('button', { type: 'button', disabled: game.peer_count === 0, onclick: () => order('download', { game_id: game.game_id }) }, t('Resume'))))));
   }
 
   /** @param {Status} status */
   #showSending(status) {
     const sent = Object.entries(status.active_outbound_transfers);
     this.#sending.hidden = sent.length === 0;
-    this.#sending.replaceChildren(h('h2', {}, t('Others fetch from you')), h('ul', { class: 'people' }, ...sent.map(([id, chunks]) => {
+    this.#sending.replaceChildren(h('h2', {}, t('Others are downloading from you')), h('ul', { class: 'people' }, ...sent.map(([id, chunks]) => {
       const game = state.games.get(id);
-      return h('li', {}, h('span', {}, game ? nameOf(game) : id), h('small', {}, count(chunks, '{n} chunk on its way', '{n} chunks on their way')));
+      return h('li', {}, h('span', {}, game ? nameOf(game) : id), h('small', {}, count(chunks, 'sending {n} chunk', 'sending {n} chunks')));
     })));
   }
 }
@@ -127,7 +127,7 @@ function queued(id) {
 
 /** Limits in MB/s; empty is none. */
 function limitsForm() {
-  const input = (/** @type {string} */ name) => h('input', { type: 'number', name, min: '0', step: 'any', inputmode: 'decimal', placeholder: t('none') });
+  const input = (/** @type {string} */ name) => h('input', { type: 'number', name, min: '0', step: 'any', inputmode: 'decimal', placeholder: t('unlimited') });
   const [upload, download] = [input('upload'), input('download')];
   const value = (/** @type {HTMLInputElement} */ field) => (Number(field.value) > 0 ? Math.max(1, Math.round(Number(field.value) * MEGA)) : null);
   const send = (/** @type {SubmitEvent} */ event) => {
@@ -135,14 +135,14 @@ function limitsForm() {
     order('limits', { upload: value(upload), download: value(download) });
   };
   const playing = h('button', { type: 'button', onclick: () => order('quiet', { on: !state.quiet }) });
-  const held = h('p', { class: 'note', role: 'status' }, t('Sending is held back while you play.'));
+  const held = h('p', { class: 'note', role: 'status' }, t('Uploads are limited while you play.'));
   const form = h('form', { class: 'row wrap', onsubmit: send },
-    h('label', { class: 'field' }, t('Send at most (MB/s)'), upload), h('label', { class: 'field' }, t('Receive at most (MB/s)'), download),
-    h('button', { type: 'submit' }, t('Set')), playing, held);
+    h('label', { class: 'field' }, t('Upload limit (MB/s)'), upload), h('label', { class: 'field' }, t('Download limit (MB/s)'), download),
+    h('button', { type: 'submit' }, t('Apply')), playing, held);
   const show = (/** @type {Status['limits']} */ limits) => {
     playing.hidden = !state.settings.quiet_upload && !state.quiet;
     held.hidden = !state.quiet;
-    say(playing, state.quiet ? t('I am done playing') : t('I am playing: hold sending back'));
+    say(playing, state.quiet ? t('I’m done playing') : t('I’m playing: limit uploads'));
     if (form.contains(document.activeElement) && document.activeElement !== playing) return;
     upload.value = limits.upload === null ? '' : String(limits.upload / MEGA);
     download.value = limits.download === null ? '' : String(limits.download / MEGA);

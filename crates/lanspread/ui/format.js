@@ -18,7 +18,7 @@ export function bytes(value) {
 /** What is free on the disk, and what of it would be left. @param {number | null} free @param {number} needed */
 export function diskSpace(free, needed) {
   if (free === null) return '–';
-  return free >= needed ? t('{free} free, then {left}', { free: bytes(free), left: bytes(free - needed) }) : t('{free} free: {n} too little', { free: bytes(free), n: bytes(needed - free) });
+  return free >= needed ? t('{free} free, then {left}', { free: bytes(free), left: bytes(free - needed) }) : t('{free} free, {n} too little', { free: bytes(free), n: bytes(needed - free) });
 }
 
 /** @param {number} perSecond */
@@ -47,7 +47,8 @@ export function clock(ms) {
   return new Date(ms).toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 }
 
-/** @param {number} part 0 to 1 */
+/** Rounded down, so that only what is complete has 100 %. @param {number} part 0 to 1 */
 export function percent(part) {
-  return part.toLocaleString(language, { style: 'percent', maximumFractionDigits: 0 });
+  // The small term undoes the error of fractions such as 0.29.
+  return (Math.floor(part * 100 + 1e-9) / 100).toLocaleString(language, { style: 'percent', maximumFractionDigits: 0 });
 }

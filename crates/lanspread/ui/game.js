@@ -28,11 +28,12 @@ export class GamePage extends HTMLElement {
   #primary = h('button', { type: 'button', class: 'primary large' });
   #others = h('div', { class: 'row wrap' });
   #facts = h('dl', { class: 'factlist' });
-  #swarmPart = h('section', { class: 'card', hidden: true }, h('h2', {}, t('The swarm, now')));
+  #swarmPart = h('section', { class: 'card', hidden: true }, h('h2', {}, t('Sources')));
   #swarm = /** @type {import('./plot.js').SwarmPicture} */ (document.createElement('swarm-picture'));
   #who = h('section', { class: 'card' });
   #log = h('ol', { class: 'log' });
   #stepsShown = '';
+  #gone = h('div', { class: 'empty', hidden: true }, h('h2', {}, t('This game is no longer available.')), h('p', {}, h('a', { href: '#/' }, t('Back to the library'))));
 
   connectedCallback() {
     this.#swarmPart.append(this.#swarm);
@@ -40,14 +41,14 @@ export class GamePage extends HTMLElement {
       const game = state.games.get(this.id_);
       if (game) nextStep(game).run?.();
     });
-    this.append(
+    this.append(this.#gone,
       h('a', { class: 'back', href: '#/' }, icon('back'), t('Library')),
       h('div', { class: 'head' }, this.#cover,
         h('div', { class: 'about' }, this.#title, this.#badge, this.#bar, this.#progress,
           h('div', { class: 'row wrap actions' }, this.#primary, this.#others), this.#facts)),
       this.#swarmPart,
       h('div', { class: 'columns' }, this.#who,
-        h('section', { class: 'card' }, h('h2', {}, t('What happened')), this.#log)));
+        h('section', { class: 'card' }, h('h2', {}, t('Activity')), this.#log)));
     this.#title.focus({ preventScroll: true });
     this.#show();
     this.#ask();
@@ -66,14 +67,17 @@ export class GamePage extends HTMLElement {
       this.#offers = [];
     }
     this.#showOffers();
+    const game = state.games.get(this.id_);
+    if (game) this.#showFacts(game);
   }
 
   #show() {
     const game = state.games.get(this.id_);
     if (!game) {
-      this.replaceChildren(h('div', { class: 'empty' }, h('h2', {}, t('This game is not in the room any more.')), h('p', {}, h('a', { href: '#/' }, t('Back to the library')))));
+      this.#present(false);
       return;
     }
+    this.#present(true);
     this.#cover.show(game);
     say(this.#title, nameOf(game));
     say(this.#badge, standingText(game));
@@ -87,13 +91,18 @@ export class GamePage extends HTMLElement {
     if (operation && total > 0) parts.push(t('{done} of {total}', { done: bytes(operation.progress.done_bytes), total: bytes(total) }));
     if (swarm && swarm.bytes_per_second > 0) parts.push(rate(swarm.bytes_per_second));
     if (swarm && swarm.seconds_left !== null) parts.push(t('{time} left', { time: duration(swarm.seconds_left) }));
-    if (swarm && swarm.bytes_per_second === 0 && swarm.sources.length === 0) parts.push(t('waiting for somebody who has the rest'));
+    if (swarm && swarm.bytes_per_second === 0 && swarm.sources.length === 0) parts.push(t('waiting for someone who has the rest'));
     say(this.#progress, parts.join(' · '));
     this.#showSteps(game);
     this.#showFacts(game);
     this.#swarmPart.hidden = !swarm;
     if (swarm) this.#swarm.show(swarm);
     this.#showLog();
+  }
+
+  /** Shows the game, or that it is gone: it may come back. @param {boolean} here */
+  #present(here) {
+    for (const part of this.children) /** @type {HTMLElement} */ (part).hidden = here === (part === this.#gone);
   }
 
   /** @param {GameRow} game */
@@ -118,21 +127,23 @@ export class GamePage extends HTMLElement {
     /** @type {[string, string][]} */
     const facts = [[t('Version in the room'), version(game.eti_game_version)]];
     const support = supportText(game);
-    if (support) facts.push([t('Who stands behind it'), support]);
-    if (game.dated_ahead) facts.push([t('Note'), t('The version here is dated after tomorrow; others do not take it.')]);
-    if (game.local_version) facts.push([t('Version here'), version(game.local_version) + (isOutdated(game) ? ` (${t('older')})` : '')]);
+    if (support) facts.push([t('Confirmation'), support]);
+    if (game.dated_ahead) facts.push([t('Note'), t('Your version is dated in the future, so others ignore it.')]);
+    if (game.local_version) facts.push([t('Your version'), version(game.local_version) + (isOutdated(game) ? ` (${t('outdated')})` : '')]);
     if (game.installed_version && game.installed_version !== game.local_version) facts.push([t('Installed version'), version(game.installed_version)]);
     const { genre, players } = game.about ?? {};
     if (genre) facts.push([t('Genre'), genre]);
     if (players) facts.push([t('Players'), players.min === players.max ? String(players.max) : `${players.min}–${players.max}`]);
     facts.push([t('Size'), game.size ? bytes(game.size) : '–']);
+    const update = isOutdated(game) && this.#offers?.find((offer) => offer.eti_version === game.eti_game_version);
+    if (update) facts.push([t('Size of the update'), bytes(update.size)]);
     if (!game.downloaded && game.size) {
-      facts.push([t('Disk'), diskSpace(state.disk.free_bytes, game.size)]);
+      facts.push([t('Disk space'), diskSpace(state.disk.free_bytes, game.size)]);
       const best = Math.max(0, ...state.rates.slice(-30).map((r) => r.down));
-      if (best > 0) facts.push([t('Time at the present rate'), duration(game.size / best)]);
+      if (best > 0) facts.push([t('Estimated time'), duration(game.size / best)]);
     }
     if (game.content_id) facts.push([t('Content'), game.content_id.slice(0, 16)]);
-    facts.push([t('Id'), game.game_id]);
+    facts.push([t('ID'), game.game_id]);
     const text = facts.flat().join('|');
     if (this.#facts.dataset.shown === text) return;
     this.#facts.dataset.shown = text;
@@ -151,7 +162,7 @@ export class GamePage extends HTMLElement {
     const groups = [...versions.values()].sort((a, b) => b[0].eti_version.localeCompare(a[0].eti_version));
     const group = (/** @type {Offer[]} */ offers) => h('div', { class: 'version' },
       h('h3', {}, version(offers[0].eti_version), ' ', h('small', {}, `${bytes(offers[0].size)}, ${count(offers[0].file_count, '{n} file', '{n} files')}`)),
-      offers[0].eti_version !== game.eti_game_version ? h('p', { class: 'note' }, t('Not the version that counts here.')) : null,
+      offers[0].eti_version !== game.eti_game_version ? h('p', { class: 'note' }, t('Not the version used here.')) : null,
       h('ul', { class: 'people' }, ...offers.map((offer) => h('li', {}, icon('people'), offer.name))));
     this.#who.replaceChildren(h('h2', {}, t('Who has it')),
       ...(groups.length ? groups.map(group) : [h('p', { class: 'note' }, game.downloaded ? t('Only you.') : t('Nobody here has it'))]));

@@ -31,9 +31,9 @@ const COLLATOR = new Intl.Collator(undefined, { numeric: true, sensitivity: 'bas
 const ORDERS = {
   name: { label: 'Name', order: byName },
   size: { label: 'Size', order: (a, b) => b.size - a.size || byName(a, b) },
-  peers: { label: 'Who has it', order: (a, b) => b.peer_count - a.peer_count || byName(a, b) },
+  peers: { label: 'Availability', order: (a, b) => b.peer_count - a.peer_count || byName(a, b) },
   players: { label: 'Players', order: (a, b) => (b.about?.players?.max ?? 0) - (a.about?.players?.max ?? 0) || byName(a, b) },
-  state: { label: 'State', order: (a, b) => STANDINGS.indexOf(standing(a)) - STANDINGS.indexOf(standing(b)) || byName(a, b) },
+  state: { label: 'Status', order: (a, b) => STANDINGS.indexOf(standing(a)) - STANDINGS.indexOf(standing(b)) || byName(a, b) },
 };
 /** @type {Record<string, string>} */
 const DENSITIES = { large: 'Large', small: 'Small', list: 'List' };
@@ -76,7 +76,7 @@ class GameCard extends HTMLElement {
     const operation = state.operation(id);
     const swarm = state.swarm(id);
     const facts = swarm && swarm.bytes_per_second > 0 ? rate(swarm.bytes_per_second)
-      : [game.size ? bytes(game.size) : '', standingNow !== 'room' && game.peer_count ? count(game.peer_count, '{n} has it', '{n} have it') : ''].filter(Boolean).join(' · ');
+      : [game.size && standingNow !== 'update' ? bytes(game.size) : '', standingNow !== 'room' && game.peer_count ? count(game.peer_count, '{n} has it', '{n} have it') : ''].filter(Boolean).join(' · ');
     say(this.facts, facts);
     say(this.badge, text);
     // On a card only what should give pause; the rest stands on the game's own page.
@@ -122,6 +122,8 @@ function keep() {
   localStorage.setItem('library', JSON.stringify(rest));
 }
 
+/** A card that was in sight, and its distance from the top of the window. @typedef {{id: string, top: number}} Position */
+
 /** `<game-library>`: the grid and what chooses from it. */
 export class GameLibrary extends HTMLElement {
   /** @type {Map<string, GameCard>} */
@@ -138,7 +140,7 @@ export class GameLibrary extends HTMLElement {
   #count = h('span', { class: 'count', role: 'status' });
   /** @type {HTMLInputElement} */
   search = h('input', { type: 'search', placeholder: t('Search'), 'aria-label': t('Search games'), 'aria-keyshortcuts': '/', autocomplete: 'off', spellcheck: false });
-  #filters = h('div', { class: 'chips', role: 'group', 'aria-label': t('Show') });
+  #filters = h('div', { class: 'chips', role: 'group', 'aria-label': t('Filter') });
 
   connectedCallback() {
     for (const [key, filter] of Object.entries(FILTERS)) {
@@ -155,7 +157,7 @@ export class GameLibrary extends HTMLElement {
         this.#filters,
         h('div', { class: 'row' }, this.#count,
           select('order', t('Sort by'), Object.entries(ORDERS).map(([key, value]) => [key, value.label])),
-          select('density', t('Covers'), Object.entries(DENSITIES)))),
+          select('density', t('View'), Object.entries(DENSITIES)))),
       this.#grid, this.#empty);
     this.#grid.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.#walk(event));
     this.#grid.addEventListener('focusin', (/** @type {FocusEvent} */ event) => {
@@ -235,8 +237,8 @@ export class GameLibrary extends HTMLElement {
     if (!order.includes(this.#current)) this.#reach(order[0] ?? '');
   }
 
-  /** @param {string[]} order */
-  #place(order) {
+  /** @param {string[]} order @param {number} [atOnce] cards that are placed without a pause */
+  #place(order, atOnce = CARDS_AT_ONCE) {
     this.#order = order;
     cancelIdleCallback(this.#rest);
     const wanted = new Set(order);
@@ -248,7 +250,7 @@ export class GameLibrary extends HTMLElement {
       if (!state.games.has(id)) this.#cards.delete(id);
     }
     const step = (/** @type {number} */ from) => {
-      const to = Math.min(order.length, from + CARDS_AT_ONCE);
+      const to = Math.min(order.length, from + atOnce);
       let at = from === 0 ? this.#grid.firstElementChild : (this.#cards.get(order[from - 1])?.nextElementSibling ?? null);
       for (const id of order.slice(from, to)) {
         const card = this.#card(id);
@@ -278,8 +280,9 @@ export class GameLibrary extends HTMLElement {
 
   /** @param {number} known */
   #explain(known) {
-    const text = known > 0 ? t('No game fits this.') : state.peers.size > 0 ? t('Nobody in the room offers a game yet.') : t('No games here yet, and nobody else is in the room.');
-    const more = known > 0 ? t('Take another filter, or search for something else.') : t('Put games into {folder}, or connect to somebody in the room.', { folder: state.status?.games_dir ?? '' });
+    const awaited = state.status?.catalog.mode === 'Awaited';
+    const text = known > 0 ? t('No games found.') : awaited ? t('Waiting for the organiser’s catalogue.') : state.peers.size > 0 ? t('Nobody in the room shares a game yet.') : t('No games here yet, and nobody else is in the room.');
+    const more = known > 0 ? t('Try another filter or search term.') : awaited ? t('Games are hidden until someone in the room brings it.') : t('Put games into {folder}, or connect to someone in the room.', { folder: state.status?.games_dir ?? '' });
     this.#empty.replaceChildren(h('h2', {}, text), h('p', {}, more));
   }
 
@@ -288,6 +291,36 @@ export class GameLibrary extends HTMLElement {
     this.#cards.get(this.#current)?.reachable(false);
     this.#current = id;
     this.#cards.get(id)?.reachable(true);
+  }
+
+  /** The first card in sight. @returns {Position | null} */
+  position() {
+    for (const id of this.#order) {
+      const top = this.#cards.get(id)?.getBoundingClientRect().top ?? -1;
+      if (top >= 0) return { id, top };
+    }
+    return null;
+  }
+
+  /** Goes back to where the library was left. @param {Position | null} left @param {string} game what was looked at meanwhile */
+  comeBack(left, game) {
+    if (!left && !game) return;
+    // The page must be as high as it was, and a little higher.
+    const last = Math.max(this.#order.indexOf(left?.id ?? ''), this.#order.indexOf(game));
+    this.#place(this.#order, last + 1 + CARDS_AT_ONCE);
+    if (this.#order.includes(game)) {
+      this.#reach(game);
+      this.#cards.get(game)?.link.focus({ preventScroll: true });
+      if (!left) this.#cards.get(game)?.scrollIntoView({ block: 'nearest' });
+    }
+    // Cards have their real height only once they are drawn, so the place is looked for again then.
+    const align = (/** @type {number} */ times) => {
+      const card = left && this.isConnected && this.#order.includes(left.id) ? this.#cards.get(left.id) : null;
+      if (!left || !card) return;
+      scrollBy(0, card.getBoundingClientRect().top - left.top);
+      if (times > 0) requestAnimationFrame(() => align(times - 1));
+    };
+    align(3);
   }
 
   focusCurrent() {

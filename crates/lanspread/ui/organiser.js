@@ -3,11 +3,13 @@
 import { order } from './api.js';
 import { open, toast } from './dialogs.js';
 import { h } from './dom.js';
-import { state } from './state.js';
+import { state, within } from './state.js';
 import { count, t } from './words.js';
 
 /** How long the title of an organiser's catalogue is waited for, in milliseconds. */
 const TITLE_MS = 2000;
+/** How long a catalogue that is trusted is waited for before that is said, in milliseconds. */
+const CATALOG_MS = 8000;
 
 /** Keys that were asked about since the page was opened. @type {Set<string>} */
 const asked = new Set();
@@ -16,10 +18,16 @@ const waiting = new Set();
 
 /** From whom an organiser is known. @param {OfferedCatalog} offered */
 function source(offered) {
-  if (offered.invited) return t('Your invitation names it.');
+  if (offered.invited) return t('Your invitation names this organiser.');
   const [name] = offered.peers;
   if (!name) return '';
-  return offered.peer_count === 1 ? t('{name} goes by it.', { name }) : count(offered.peer_count - 1, '{name} and {n} other go by it.', '{name} and {n} others go by it.').replace('{name}', name);
+  return offered.peer_count === 1 ? t('{name} uses this catalogue.', { name }) : count(offered.peer_count - 1, '{name} and {n} other use this catalogue.', '{name} and {n} others use this catalogue.').replace('{name}', name);
+}
+
+/** Says whether the catalogue that was chosen counts already, or must be brought by the room first. */
+export async function tellCatalog() {
+  if (await within(CATALOG_MS, () => state.status?.catalog.mode === 'Signed')) toast(t('Now using the organiser’s catalogue.'), 'good');
+  else toast(`${t('Waiting for the organiser’s catalogue.')} ${t('Games are hidden until someone in the room brings it.')}`);
 }
 
 /** Asks about an organiser that nobody was asked about yet, unless something else is in front. */
@@ -39,12 +47,12 @@ export async function askOrganiser() {
     return [
       h('p', { class: 'organiser' }, offered.title ? h('b', {}, offered.title) : null, games ? h('span', {}, games) : null, h('code', { class: 'fingerprint' }, offered.fingerprint)),
       h('p', {}, source(offered)),
-      h('p', {}, t('Ask the organiser to read out these digits. If they are the same, trust it: then its list says which games count, and nobody else’s does.')),
-      h('div', { class: 'row end wrap' }, button('decline', t('No, and do not ask again')), button('', t('Not now')), button('trust', t('Trust'), 'primary')),
+      h('p', {}, t('Ask the organiser to read out these digits. If they match, choose Trust: from then on, only the organiser’s catalogue decides which games are used here.')),
+      h('div', { class: 'row end wrap' }, button('decline', t('No, don’t ask again')), button('', t('Not now')), button('trust', t('Trust'), 'primary')),
     ];
   }, 'wide');
   if (answer === 'trust') {
-    if (await order('trust-catalog', { key: offered.key })) toast(t('The organiser’s catalogue counts now.'), 'good');
+    if (await order('trust-catalog', { key: offered.key })) tellCatalog();
     else asked.delete(offered.key);
   } else if (answer === 'decline') {
     await order('decline-catalog', { key: offered.key });

@@ -26,7 +26,7 @@ export class RatePlot extends HTMLElement {
   connectedCallback() {
     if (this.firstChild) return;
     const lines = [0.25, 0.5, 0.75].map((y) => s('path', { class: 'rule', d: `M0 ${y * HEIGHT}H${WIDTH}` }));
-    const picture = s('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': t('Rates of the last five minutes') }, ...lines, this.#downArea, this.#down, this.#up);
+    const picture = s('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': t('Speed over the last five minutes') }, ...lines, this.#downArea, this.#down, this.#up);
     this.append(h('figure', {}, h('div', { class: 'plot' }, picture, this.#top, h('span', { class: 'from' }, t('5 min ago')), h('span', { class: 'to' }, t('now'))), this.#now));
   }
 
@@ -70,8 +70,11 @@ export class SwarmPicture extends HTMLElement {
 
   /** @param {Swarm} swarm */
   show(swarm) {
-    const sources = swarm.sources.map((source) => ({ ...source, bytes_per_second: this.#measure(source) })).sort((a, b) => b.bytes - a.bytes);
-    const shown = sources.slice(0, SOURCES_MAX).sort((a, b) => a.name.localeCompare(b.name));
+    const sources = swarm.sources.map((source) => ({ ...source, bytes_per_second: this.#measure(source) }));
+    const byName = (/** @type {SwarmSource} */ a, /** @type {SwarmSource} */ b) => a.name.localeCompare(b.name) || a.peer_id.localeCompare(b.peer_id);
+    const shown = [...sources].sort((a, b) => b.bytes - a.bytes).slice(0, SOURCES_MAX).sort(byName);
+    // By name, so that rows keep their places while the figures grow.
+    sources.sort(byName);
     const most = Math.max(1, ...shown.map((source) => source.bytes_per_second));
     const part = swarm.chunks_total ? swarm.chunks_had / swarm.chunks_total : 0;
     const around = 2 * Math.PI * 30;
@@ -105,10 +108,10 @@ export class SwarmPicture extends HTMLElement {
     this.replaceChildren(
       h('div', { class: 'picture' }, picture),
       h('div', { class: 'numbers' },
-        h('p', {}, t('{had} of {total} chunks are here and verified.', { had: swarm.chunks_had, total: swarm.chunks_total }), ' ',
-          t('The room holds {n} complete copies.', { n: swarm.copies.toLocaleString(undefined, { maximumFractionDigits: 2 }) })),
+        h('p', {}, t('{had} of {total} chunks downloaded.', { had: swarm.chunks_had, total: swarm.chunks_total }), ' ',
+          t('{n} copies available.', { n: swarm.copies.toLocaleString(undefined, { maximumFractionDigits: 2 }) })),
         h('table', {}, h('caption', {}, count(sources.length, '{n} source', '{n} sources')),
-          h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('Who')), h('th', { scope: 'col' }, t('Has')), h('th', { scope: 'col' }, t('Gave')), h('th', { scope: 'col' }, t('Rate')))),
+          h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('Source')), h('th', { scope: 'col' }, t('Has')), h('th', { scope: 'col' }, t('Received')), h('th', { scope: 'col' }, t('Speed')))),
           h('tbody', {}, ...rows))));
   }
 }

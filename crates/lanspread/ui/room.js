@@ -1,9 +1,10 @@
-// The room: who is here, what they hold and do, and who is ready for a game.
+// The room: who is here, what they hold and do, and who has a game.
 
 import { get, order, post } from './api.js';
 import { doctor, toast } from './dialogs.js';
 import { h, icon, say } from './dom.js';
 import { bytes, duration, percent, rate, version } from './format.js';
+import { wrongPhrase } from './sentences.js';
 import { nameOf } from './steps.js';
 import { state } from './state.js';
 import { hash } from './covers.js';
@@ -13,16 +14,17 @@ import { count, t } from './words.js';
 /** Everybody is asked anew after so many milliseconds, while somebody looks. */
 const ASK_EVERY_MS = 2000;
 /** How a peer was found, in words. @type {Record<string, string>} */
-const FOUND = { typed: 'typed', mdns: 'found by itself', broadcast: 'found by broadcast', introduced: 'introduced', remembered: 'known from before', inbound: 'came by itself' };
+const FOUND = { typed: 'entered by hand', mdns: 'found automatically', broadcast: 'found by broadcast', introduced: 'introduced by another PC', remembered: 'seen before', inbound: 'connected to you' };
 /** Why somebody is not connected. @type {Record<string, string>} */
 const ABSENT = {
-  'coming': 'coming', 'other-version': 'another version of lanspread: use the same on both', 'own-address': 'this very peer', 'unreachable': 'cannot be reached', 'turned-away': 'was not let in', 'left': 'has left',
-  'other-party': 'in another party', 'wrong-pass-phrase': 'another pass phrase', 'too-many-tries': 'too many wrong pass phrases',
+  'coming': 'connecting', 'other-version': 'incompatible version of lanspread: use the same one everywhere', 'own-address': 'this PC', 'unreachable': 'unreachable', 'turned-away': 'refused', 'left': 'left',
+  'other-party': 'in another party', 'wrong-pass-phrase': 'different passphrase', 'too-many-tries': 'too many wrong passphrases',
 };
 
 /** `<room-page>`. */
 export class RoomPage extends HTMLElement {
   #count = h('p', { class: 'lead' });
+  #wrong = h('p', { class: 'trouble', role: 'alert', hidden: true });
   #peers = h('ul', { class: 'peers' });
   #others = h('section', { class: 'card', hidden: true });
   #groups = h('section', { class: 'card', hidden: true });
@@ -31,7 +33,7 @@ export class RoomPage extends HTMLElement {
   #bar = h('progress', { max: 1, 'aria-hidden': 'true' });
   #last = h('p', { class: 'note', role: 'status' });
   #people = h('ul', { class: 'people' });
-  #want = h('button', { type: 'button' }, t('Ask everybody to fetch it'));
+  #want = h('button', { type: 'button' }, t('Ask everyone to download'));
   #willing = h('small', {});
   #ready = h('div', { class: 'ready' }, this.#lead, this.#bar, this.#last, this.#people, h('div', { class: 'row wrap' }, this.#want, this.#willing));
   #address = h('input', { name: 'addr', required: true, placeholder: '192.168.0.7', 'aria-label': t('Address'), autocomplete: 'off' });
@@ -50,7 +52,7 @@ export class RoomPage extends HTMLElement {
       this.#want.disabled = true;
       try {
         const { data } = await post('want', { game_id: this.#game.value });
-        toast(count(data.asked, 'One was asked to fetch it.', '{n} were asked to fetch it.'), 'good');
+        toast(count(data.asked, 'Asked one person.', 'Asked {n} people.'), 'good');
       } catch (error) {
         toast(error instanceof Error ? error.message : String(error), 'bad');
       }
@@ -63,11 +65,11 @@ export class RoomPage extends HTMLElement {
       if (await order('connect', { addr })) this.#address.value = '';
     };
     this.append(
-      h('h1', {}, t('Room')), this.#count, this.#peers,
+      h('h1', {}, t('Room')), this.#count, this.#wrong, this.#peers,
       h('div', { class: 'columns' },
-        h('section', { class: 'card' }, h('h2', {}, t('Who is ready?')), this.#game, this.#ready),
-        h('section', { class: 'card' }, h('h2', {}, t('Somebody is missing?')),
-          h('p', { class: 'note' }, t('Type the address that their lanspread shows; one of them is enough.')),
+        h('section', { class: 'card' }, h('h2', {}, t('Who has it')), this.#game, this.#ready),
+        h('section', { class: 'card' }, h('h2', {}, t('Someone missing?')),
+          h('p', { class: 'note' }, t('Enter the address shown in their Settings. Any one PC is enough.')),
           h('form', { class: 'row', onsubmit: connect }, this.#address, h('button', { type: 'submit' }, t('Connect'))),
           h('p', {}, h('button', { type: 'button', onclick: doctor }, t('Why is the room empty?'))))),
       this.#groups, this.#others);
@@ -111,7 +113,9 @@ export class RoomPage extends HTMLElement {
     const status = state.status;
     if (!status) return;
     const peers = [...state.peers.values()].sort((a, b) => a.name.localeCompare(b.name));
-    say(this.#count, (peers.length ? count(peers.length, 'You and one other.', 'You and {n} others.') : t('Nobody else is here yet.')) + (status.party ? ` ${t('The closed party {party}.', { party: status.party })}` : ''));
+    say(this.#count, (peers.length ? count(peers.length, 'You and one other.', 'You and {n} others.') : t('Nobody else is here yet.')) + (status.party ? ` ${t('Closed party: {party}.', { party: status.party })}` : ''));
+    this.#wrong.hidden = !state.wrongPhrase;
+    say(this.#wrong, state.wrongPhrase ? wrongPhrase() : '');
     const own = [...state.games.values()].filter((game) => game.availability === 'Ready');
     const me = { peer_id: status.peer_id, name: status.name, addr: status.addr, game_count: own.length, offered_bytes: own.reduce((sum, game) => sum + game.size, 0) };
     const cards = [me, ...peers].map((peer) => ({ peer, doing: this.#doing(peer.peer_id), guest: this.#said.guests.find((guest) => guest.peer_id === peer.peer_id) }));
@@ -148,10 +152,10 @@ export class RoomPage extends HTMLElement {
     this.#ready.hidden = !game;
     if (!game) return;
     const { guests } = this.#said;
-    say(this.#lead, `${t('{n} of {all} are ready', { n: game.ready.length, all: guests.length })} · ${version(game.eti_version)}`);
+    say(this.#lead, `${t('{n} of {all} have it', { n: game.ready.length, all: guests.length })} · ${version(game.eti_version)}`);
     this.#bar.value = guests.length ? game.ready.length / guests.length : 0;
     const last = game.last_ready_seconds;
-    say(this.#last, !game.fetching.length ? '' : last === null ? t('When the last one is ready cannot be told: somebody does not get on.') : t('The last one who fetches it is ready in {time}.', { time: duration(last) }));
+    say(this.#last, !game.fetching.length ? '' : last === null ? t('No estimate: a download is stalled.') : t('Last active download finishes in {time}.', { time: duration(last) }));
     this.#last.hidden = !game.fetching.length;
     const rows = guests.map((guest) => ({ name: guest.name, ...standing(game, guest) }));
     const text = JSON.stringify(rows);
@@ -162,7 +166,7 @@ export class RoomPage extends HTMLElement {
     const willing = guests.slice(1).filter((guest) => guest.accepts_wants).length;
     this.#want.hidden = guests.length < 2 || game.ready.length === guests.length;
     this.#willing.hidden = this.#want.hidden;
-    say(this.#willing, count(willing, 'One other fetches what is asked for by itself.', '{n} others fetch what is asked for by themselves.'));
+    say(this.#willing, count(willing, 'One other person accepts requests automatically.', 'Others who accept requests automatically: {n}.'));
   }
 
   /** Who is behind which switch, and what crossed between them; nothing in a room with one switch. */
@@ -172,7 +176,7 @@ export class RoomPage extends HTMLElement {
     const text = JSON.stringify(groups);
     if (this.#groups.dataset.shown === text) return;
     this.#groups.dataset.shown = text;
-    this.#groups.replaceChildren(h('h2', {}, t('Groups')), h('ul', { class: 'people wide' }, ...groups.map((group) => h('li', {}, icon('people'), h('span', {}, group.name), h('small', {}, `${count(group.peers, '{n} peer', '{n} peers')} · ${t('{received} received, {crossed} of it from other groups', { received: bytes(group.received_bytes), crossed: bytes(group.from_other_groups_bytes) })}`)))));
+    this.#groups.replaceChildren(h('h2', {}, t('Groups')), h('ul', { class: 'people wide' }, ...groups.map((group) => h('li', {}, icon('people'), h('span', {}, group.name), h('small', {}, `${count(group.peers, '{n} PC', '{n} PCs')} · ${t('{received} received, {crossed} of it from other groups', { received: bytes(group.received_bytes), crossed: bytes(group.from_other_groups_bytes) })}`)))));
   }
 
   /** Those who were heard of and are not here, each with the reason. */
@@ -191,7 +195,7 @@ export class RoomPage extends HTMLElement {
     const text = JSON.stringify([...rows]);
     if (this.#others.dataset.shown === text) return;
     this.#others.dataset.shown = text;
-    this.#others.replaceChildren(h('h2', {}, t('Heard of, but not here')), h('ul', { class: 'people wide' }, ...[...rows].map(([name, reason]) => h('li', { class: 'lacks' }, icon('people'), h('span', {}, name), h('small', {}, reason)))));
+    this.#others.replaceChildren(h('h2', {}, t('Seen, not connected')), h('ul', { class: 'people wide' }, ...[...rows].map(([name, reason]) => h('li', { class: 'lacks' }, icon('people'), h('span', {}, name), h('small', {}, reason)))));
   }
 }
 customElements.define('room-page', RoomPage);
@@ -217,15 +221,16 @@ function part(fetching) {
 /** How a guest stands with a game. @param {RoomGame} game @param {Guest} guest @returns {{ok: boolean, text: string}} */
 function standing(game, guest) {
   const id = guest.peer_id;
-  if (game.ready.includes(id)) return { ok: true, text: t('ready') };
+  // Peers say what they downloaded, not what they installed; of this one it is known.
+  if (game.ready.includes(id)) return { ok: true, text: id !== state.status?.peer_id ? t('has it') : state.games.get(game.game_id)?.installed ? t('has it, ready to play') : t('has it, not installed') };
   const fetching = game.fetching.find((one) => one.peer_id === id);
   if (fetching) {
-    const left = fetching.seconds_left === null ? t('waits') : t('{time} left', { time: duration(fetching.seconds_left) });
+    const left = fetching.seconds_left === null ? t('waiting') : t('{time} left', { time: duration(fetching.seconds_left) });
     return { ok: false, text: `${percent(part(fetching))} · ${rate(fetching.bytes_per_second)} · ${left}` };
   }
   const other = game.other.find((one) => one.peer_id === id);
-  if (other) return { ok: false, text: other.same_version ? t('has another content under this version') : t('has {version}', { version: version(other.eti_version) }) };
-  return { ok: false, text: guest.silent ? t('does not answer') : t('does not have it') };
+  if (other) return { ok: false, text: other.same_version ? t('has different files for this version') : t('has {version}', { version: version(other.eti_version) }) };
+  return { ok: false, text: guest.silent ? t('not responding') : t('does not have it') };
 }
 
 /** @param {string} id @param {string} name */
@@ -236,10 +241,10 @@ function face(id, name) {
 /** @param {any} peer @param {string} doing @param {Guest | undefined} guest @param {boolean} me */
 function card(peer, doing, guest, me) {
   const found = peer.found_by?.[0];
-  const remarks = [guest?.behind && t('older catalogue'), !me && guest?.silent && t('does not answer')].filter(Boolean).join(' · ');
+  const remarks = [guest?.behind && t('outdated catalogue'), !me && guest?.silent && t('not responding')].filter(Boolean).join(' · ');
   return h('li', { class: me ? 'peer me' : 'peer' }, face(peer.peer_id, peer.name),
     h('div', {}, h('b', {}, peer.name, me ? h('small', {}, ` ${t('you')}`) : null), h('span', { class: 'facts' }, peer.addr, found ? ` · ${t(FOUND[found] ?? found)}` : ''),
       h('span', { class: 'facts' }, `${count(peer.game_count, '{n} game', '{n} games')} · ${bytes(peer.offered_bytes)}`),
-      doing ? h('span', { class: 'doing' }, `${t('Fetching')} ${doing}`) : null,
+      doing ? h('span', { class: 'doing' }, `${t('Downloading')} ${doing}`) : null,
       remarks ? h('span', { class: 'remark' }, remarks) : null));
 }

@@ -7,8 +7,8 @@ import { count, t, why } from './words.js';
 /** @param {{[field: string]: any}} event */
 function totals(event) {
   const seconds = event.duration_ms / 1000;
-  if (!event.bytes) return t('Everything was here already.');
-  return t('{size} in {time}, {rate}, from {sources}.', {
+  if (!event.bytes) return t('Everything was already here.');
+  return t('{size} in {time} ({rate}) from {sources}.', {
     size: bytes(event.bytes),
     time: duration(seconds),
     rate: rate(event.bytes / Math.max(seconds, 0.001)),
@@ -17,44 +17,44 @@ function totals(event) {
 }
 
 /** @type {Record<string, string>} */
-const REPAIRS = { 'started': 'What is broken is fetched again.', 'no-source': 'Nobody here has it to repair from.' };
+const REPAIRS = { 'started': 'Repair started.', 'no-source': 'Nobody here has a copy to repair it from.' };
 
 /** @param {{[field: string]: any}} event */
 function verified(event) {
-  if (!event.broken_count) return t('Checked: every file is as it should be.');
-  return `${count(event.broken_count, 'Checked: {n} part is broken.', 'Checked: {n} parts are broken.')} ${t(REPAIRS[event.repair] ?? '')}`;
+  if (!event.broken_count) return t('All files are intact.');
+  return `${count(event.broken_count, '{n} part is damaged.', '{n} parts are damaged.')} ${t(REPAIRS[event.repair] ?? '')}`;
 }
 
 /** @type {Record<string, (event: any) => string>} */
 const SENTENCES = {
-  'got-game-files': (e) => t('{files}, {size}: the list of what to fetch is here.', { files: count(e.file_count, '{n} file', '{n} files'), size: bytes(e.total_bytes) }),
-  'download-begin': (e) => (e.reused_bytes ? t('Fetching begins; {reused} of {total} are the same as in the old version.', { reused: bytes(e.reused_bytes), total: bytes(e.total_bytes) }) : e.had_bytes ? t('Fetching goes on; {had} of {total} were here already.', { had: bytes(e.had_bytes), total: bytes(e.total_bytes) }) : t('Fetching begins.')),
-  'download-finished': (e) => `${t('Fetched and verified.')} ${totals(e)}`,
-  'download-failed': (e) => t('Fetching failed: {why}', { why: why(e) }),
-  'download-cancelled': () => t('Stopped. What is verified is kept.'),
-  'download-peers-gone': () => t('Everybody who has it is gone; waiting for somebody to come back.'),
-  'source-rejected': (e) => t('{name} sent what does not verify, and is not asked again.', { name: e.name }),
-  'user-files-kept': (e) => count(e.kept, '{n} file of yours stays.', '{n} files of yours stay.') + (e.beside?.length ? ` ${t('New beside yours: {files}', { files: e.beside.join(', ') })}` : ''),
-  'verify-begin': () => t('The files are being checked.'),
+  'got-game-files': (e) => t('File list received: {files}, {size}.', { files: count(e.file_count, '{n} file', '{n} files'), size: bytes(e.total_bytes) }),
+  'download-begin': (e) => (e.reused_bytes ? t('Download started; {reused} of {total} reused from the old version.', { reused: bytes(e.reused_bytes), total: bytes(e.total_bytes) }) : e.had_bytes ? t('Download resumed; {had} of {total} were already here.', { had: bytes(e.had_bytes), total: bytes(e.total_bytes) }) : t('Download started.')),
+  'download-finished': (e) => `${t('Downloaded and verified.')} ${totals(e)}`,
+  'download-failed': (e) => t('Download failed: {why}', { why: why(e) }),
+  'download-cancelled': () => t('Paused. Progress is kept.'),
+  'download-peers-gone': () => t('No sources left; waiting for one to come back.'),
+  'source-rejected': (e) => t('{name} sent corrupt data and was dropped.', { name: e.name }),
+  'user-files-kept': (e) => count(e.kept, 'Kept {n} file of your own.', 'Kept {n} files of your own.') + (e.beside?.length ? ` ${t('The new versions are next to yours: {files}', { files: e.beside.join(', ') })}` : ''),
+  'verify-begin': () => t('Checking the files.'),
   'verify-finished': verified,
-  'verify-failed': (e) => t('Checking failed: {why}', { why: why(e) }),
-  'install-begin': () => t('Installing begins.'),
+  'verify-failed': (e) => t('Check failed: {why}', { why: why(e) }),
+  'install-begin': () => t('Installation started.'),
   'install-finished': () => t('Installed.'),
-  'install-failed': (e) => (e.unpacked_bytes ? t('Not installed: the archives unpack to at least {size}, far more than they are.', { size: bytes(e.unpacked_bytes) })
-    : t('Installing failed: {why}', { why: why(e) }) + (e.missing_bytes ? ` ${t('{size} are missing.', { size: bytes(e.missing_bytes) })}` : '')),
+  'install-failed': (e) => (e.unpacked_bytes ? t('Not installed: the archives unpack to at least {size}, far more than their size.', { size: bytes(e.unpacked_bytes) })
+    : e.missing_bytes ? t('Installation failed: the disk is full. Free another {size}.', { size: bytes(e.missing_bytes) }) : t('Installation failed: {why}', { why: why(e) })),
   'uninstall-finished': () => t('Uninstalled.'),
-  'uninstall-failed': (e) => t('Uninstalling failed: {why}', { why: why(e) }),
-  'remove-finished': () => t('The download is removed.'),
-  'remove-failed': (e) => t('Removing failed: {why}', { why: why(e) }),
-  'library-unreadable': (e) => t('The library cannot be read and stays as it was: {why}', { why: why(e) }),
-  'index-failed': (e) => t('The files cannot be read: {why}', { why: why(e) }),
-  'play-ended': () => t('Its program has ended.'),
-  'fetch-wanted': (e) => t('{name} asks everybody to fetch it.', { name: e.name }) + (e.accepted ? ` ${t('Fetching begins.')}` : ''),
-  'catalog-offered': (e) => t('{name} goes by the catalogue of the organiser {fingerprint}.', { name: e.name, fingerprint: e.fingerprint }),
-  'catalog-changed': (e) => t('The organiser’s catalogue is new: edition {n}, {games}.', { n: e.serial, games: count(e.game_count, '{n} game', '{n} games') }),
-  'peer-connected': (e) => t('{name} is here.', { name: e.name }),
-  'peer-lost': (e) => t('{name} is gone.', { name: e.name }),
-  'peer-incompatible': (e) => t('{addr} speaks protocol {theirs}, this peer speaks {ours}: use the same version of lanspread on both.', { addr: e.addr, theirs: e.their_protocol, ours: e.our_protocol }),
+  'uninstall-failed': (e) => t('Uninstall failed: {why}', { why: why(e) }),
+  'remove-finished': () => t('Download removed.'),
+  'remove-failed': (e) => t('Removal failed: {why}', { why: why(e) }),
+  'library-unreadable': (e) => t('Cannot read the library; showing the last known state: {why}', { why: why(e) }),
+  'index-failed': (e) => t('Cannot read the files: {why}', { why: why(e) }),
+  'play-ended': () => t('Game closed.'),
+  'fetch-wanted': (e) => t('{name} asks everyone to download it.', { name: e.name }) + (e.accepted ? ` ${t('Download started.')}` : ''),
+  'catalog-offered': (e) => t('{name} uses the catalogue of organiser {fingerprint}.', { name: e.name, fingerprint: e.fingerprint }),
+  'catalog-changed': (e) => t('New catalogue from the organiser: edition {n}, {games}.', { n: e.serial, games: count(e.game_count, '{n} game', '{n} games') }),
+  'peer-connected': (e) => t('{name} joined.', { name: e.name }),
+  'peer-lost': (e) => t('{name} left.', { name: e.name }),
+  'peer-incompatible': (e) => t('{addr} runs an incompatible version of lanspread (protocol {theirs}, yours is {ours}). Use the same version on both.', { addr: e.addr, theirs: e.their_protocol, ours: e.our_protocol }),
 };
 
 /** @param {{event: string, [field: string]: any}} event */
@@ -76,4 +76,9 @@ export function passing(event) {
   if (event.event === 'peer-incompatible' || event.event === 'source-rejected') return [game ? `${game}: ${text}` : text, 'bad'];
   if (['download-finished', 'install-finished', 'uninstall-finished', 'remove-finished', 'download-cancelled'].includes(event.event)) return [`${game}: ${text}`, event.event === 'download-cancelled' ? '' : 'good'];
   return null;
+}
+
+/** What to say where state.wrongPhrase holds. */
+export function wrongPhrase() {
+  return t('The passphrase of {party} is most likely wrong: others of that name have another one. Leave the party and join it again.', { party: state.status?.party ?? '' });
 }

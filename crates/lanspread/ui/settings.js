@@ -4,16 +4,20 @@ import { get, order, post } from './api.js';
 import { chooseFile, chooseFolder, doctor, open, toast } from './dialogs.js';
 import { h, s, say } from './dom.js';
 import { bytes } from './format.js';
-import { state } from './state.js';
+import { tellCatalog } from './organiser.js';
+import { wrongPhrase } from './sentences.js';
+import { state, within } from './state.js';
 import { LANGUAGES, count, t } from './words.js';
 
 const MEGA = 1_000_000;
+/** How long a member of a party that was joined is waited for, in milliseconds. */
+const GREETING_MS = 20_000;
 /** What the keys do. */
 const KEYS = [
   ['/', 'Search'],
-  ['← → ↑ ↓', 'From game to game'],
+  ['← → ↑ ↓', 'Move between games'],
   ['Enter', 'Open the game'],
-  ['Tab', 'To the game’s button'],
+  ['Tab', 'Go to the game’s button'],
   ['1 – 4', 'Library, room, downloads, settings'],
   ['Esc', 'Back'],
 ];
@@ -24,12 +28,13 @@ export class SettingsPage extends HTMLElement {
   #language = h('select', { name: 'language' }, ...Object.entries(LANGUAGES).map(([key, name]) => h('option', { value: key }, name)));
   #folder = h('input', { name: 'games_dir', required: true, autocomplete: 'off', spellcheck: false });
   #disk = h('small', {});
-  #quiet = h('input', { type: 'number', name: 'quiet', min: '0', step: 'any', placeholder: t('none') });
+  #quiet = h('input', { type: 'number', name: 'quiet', min: '0', step: 'any', placeholder: t('unlimited') });
   #about = h('dl', { class: 'factlist' });
   #friend = h('section', { class: 'card' });
   #party = h('div', { class: 'rules' });
   #catalog = h('div', { class: 'rules' });
   #wants = h('input', { type: 'checkbox', name: 'accept_wants' });
+  #wrong = h('p', { class: 'trouble', role: 'alert' });
 
   connectedCallback() {
     const change = async (/** @type {object} */ settings, /** @type {string} */ done) => {
@@ -53,17 +58,17 @@ export class SettingsPage extends HTMLElement {
         form(() => change({ games_dir: this.#folder.value }, t('Saved.')), h('label', { class: 'field grow' }, t('Games folder'), this.#folder), h('button', { type: 'button', onclick: browse }, t('Browse')), h('button', { type: 'submit' }, t('Save')), this.#disk),
         h('p', {}, h('button', { type: 'button', onclick: addGame }, t('Add a game …'))),
         form(() => change({ quiet_upload: Math.round(Number(this.#quiet.value || 0) * MEGA) }, t('Saved.')),
-          h('label', { class: 'field' }, t('While you play, send at most (MB/s)'), this.#quiet), h('button', { type: 'submit' }, t('Save')), h('small', {}, t('Takes hold while a game runs that was started from here; Downloads lets it go sooner.')))),
+          h('label', { class: 'field' }, t('Upload limit while you play (MB/s)'), this.#quiet), h('button', { type: 'submit' }, t('Save')), h('small', {}, t('Applies while a game started here is running; you can end it early under Downloads.')))),
       h('section', { class: 'card', id: 'party' }, h('h2', {}, t('Party')), this.#party, this.#catalog,
-        h('label', { class: 'check' }, this.#wants, h('span', {}, t('Fetch what others ask everybody to fetch'), h('small', {}, t('The organiser can have the evening’s game on every PC with one click. Only what the catalogue names is fetched so.'))))),
+        h('label', { class: 'check' }, this.#wants, h('span', {}, t('Download requested games automatically'), h('small', {}, t('Puts tonight’s game on this PC when someone asks everyone to download it. Only games in the catalogue.'))))),
       state.actions.has('invitation') ? this.#friend : null,
       h('section', { class: 'card' }, h('h2', {}, t('Help')),
-        h('table', { class: 'keys' }, h('caption', {}, t('Keys')), h('tbody', {}, ...KEYS.map(([key, text]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text)))))),
+        h('table', { class: 'keys' }, h('caption', {}, t('Keyboard shortcuts')), h('tbody', {}, ...KEYS.map(([key, text]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text)))))),
         h('div', { class: 'row wrap' },
           h('button', { type: 'button', onclick: doctor }, t('Why is the room empty?')),
           h('button', { type: 'button', onclick: licences }, t('Licences')),
           h('button', { type: 'button', class: 'danger', onclick: stop }, t('Stop lanspread')))),
-      h('section', { class: 'card' }, h('h2', {}, t('About this peer')), this.#about)].filter((part) => part !== null));
+      h('section', { class: 'card' }, h('h2', {}, t('About this PC')), this.#about)].filter((part) => part !== null));
     this.#show(true);
     if (state.actions.has('invitation')) this.#showInvitation(get('invitation'));
   }
@@ -78,20 +83,20 @@ export class SettingsPage extends HTMLElement {
       return;
     }
     const { address, picture, system, program, organiser } = invitation;
-    const turn = h('button', { type: 'button', onclick: () => this.#showInvitation(post('invitation', { open: !address })) }, address ? t('Close the door') : t('Bring a friend in'));
+    const turn = h('button', { type: 'button', onclick: () => this.#showInvitation(post('invitation', { open: !address })) }, address ? t('Stop inviting') : t('Invite a friend'));
     const code = picture && s('svg', { class: 'qr', viewBox: `-3 -3 ${picture.size + 6} ${picture.size + 6}`, role: 'img', 'aria-label': address }, s('rect', { x: -3, y: -3, width: picture.size + 6, height: picture.size + 6, fill: '#fff' }), s('path', { d: picture.path, fill: '#000', 'shape-rendering': 'crispEdges' }));
-    this.#friend.replaceChildren(h('h2', {}, t('Bring a friend in')),
-      h('p', { class: 'note' }, t('Hands this very program ({system}) to a guest, who then joins the room. While the door is open, everybody in the network can fetch the program; nothing else.', { system })),
-      ...(address ? [h('div', { class: 'row wrap' }, code, h('p', { class: 'lead' }, h('b', {}, address), h('br'), t('The guest opens this address, or points a camera at it.'))),
-        h('p', { class: 'note' }, t('Before the guest starts the program, b3sum or sha256sum must print these digits of it. The guest’s page shows them, too; but only this screen is sure to be yours.')),
+    this.#friend.replaceChildren(h('h2', {}, t('Invite a friend')),
+      h('p', { class: 'note' }, t('Lets guests download this program ({system}) and join the room. Until you stop, anyone on the network can download the program, and nothing else.', { system })),
+      ...(address ? [h('div', { class: 'row wrap' }, code, h('p', { class: 'lead' }, h('b', {}, address), h('br'), t('Your guest opens this address or scans the code.'))),
+        h('p', { class: 'note' }, t('Before starting the program, the guest should check it with b3sum or sha256sum. The result must match the digits on this screen; the guest’s page could be forged.')),
         h('dl', { class: 'hashes' }, h('dt', {}, 'BLAKE3'), h('dd', {}, h('code', {}, program.blake3)), h('dt', {}, 'SHA-256'), h('dd', {}, h('code', {}, program.sha256))),
-        organiser ? h('p', {}, t('It asks each guest once whether to trust your organiser:'), ' ', h('code', { class: 'fingerprint' }, organiser)) : null].filter((part) => part !== null) : []),
+        organiser ? h('p', {}, t('The program asks each guest once whether to trust your organiser:'), ' ', h('code', { class: 'fingerprint' }, organiser)) : null].filter((part) => part !== null) : []),
       h('p', {}, turn));
   }
 
   /** @param {import('./state.js').Changed} changed */
   update(changed) {
-    if (changed.all || changed.settings || changed.status) this.#show(changed.all || changed.settings);
+    if (changed.all || changed.settings || changed.status || changed.peers) this.#show(changed.all || changed.settings);
   }
 
   /** @param {boolean} fields */
@@ -120,6 +125,8 @@ export class SettingsPage extends HTMLElement {
 
   /** @param {Status} status */
   #showParty(status) {
+    this.#wrong.hidden = !state.wrongPhrase;
+    say(this.#wrong, state.wrongPhrase ? wrongPhrase() : '');
     if (this.#party.dataset.shown === (status.party ?? '')) return;
     this.#party.dataset.shown = status.party ?? '';
     const name = h('input', { name: 'party', required: true, maxlength: 64, autocomplete: 'off' });
@@ -129,28 +136,28 @@ export class SettingsPage extends HTMLElement {
       phrase.value = better;
       phrase.type = 'text';
       phrase.focus();
-      refused.replaceChildren(h('p', { class: 'note' }, t('Write it down: all guests type it.')));
+      refused.replaceChildren(h('p', { class: 'note' }, t('Write it down: every guest needs it.')));
     };
     const join = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
       refused.replaceChildren();
       try {
         await post('party', { name: name.value, phrase: phrase.value });
-        toast(t('You belong to {party} now.', { party: name.value }), 'good');
+        greet(name.value.trim());
       } catch (error) {
         const { message, body } = /** @type {any} */ (error);
         const better = body?.suggestion?.pass_phrase;
         refused.replaceChildren(...(better
-          ? [h('p', {}, t('This pass phrase is easy to guess: common words, the party’s name and runs such as 1234 do not count.')),
-            h('p', { class: 'row wrap' }, t('A good one:'), h('code', {}, better), h('button', { type: 'button', onclick: () => take(better) }, t('Take this one')))]
+          ? [h('p', {}, t('This passphrase is easy to guess. Avoid common words, the party’s name and sequences such as 1234.')),
+            h('p', { class: 'row wrap' }, t('Suggestion:'), h('code', {}, better), h('button', { type: 'button', onclick: () => take(better) }, t('Use this one')))]
           : [message]));
       }
     };
     this.#party.replaceChildren(...(status.party
-      ? [h('p', {}, t('You belong to the closed party {party}. Who does not know its pass phrase sees nothing of it.', { party: status.party })),
+      ? [h('p', {}, t('You are in the closed party {party}. It is visible only with the passphrase.', { party: status.party })), this.#wrong,
         h('p', {}, h('button', { type: 'button', onclick: () => order('party', {}) }, t('Leave the party')))]
-      : [h('p', { class: 'note' }, t('Everybody in the network may come in. A closed party lets in only who knows its pass phrase; all its guests type the same two things here.')),
-        h('form', { class: 'setting', onsubmit: join }, h('label', { class: 'field' }, t('Name of the party'), name), h('label', { class: 'field' }, t('Pass phrase'), phrase), h('button', { type: 'submit' }, t('Join'))), refused]));
+      : [h('p', { class: 'note' }, t('Anyone on the network can join. For a closed party, everyone enters the same name and passphrase here.')),
+        h('form', { class: 'setting', onsubmit: join }, h('label', { class: 'field' }, t('Party name'), name), h('label', { class: 'field' }, t('Passphrase'), phrase), h('button', { type: 'submit' }, t('Join'))), refused]));
   }
 
   /** @param {Catalog} catalog */
@@ -161,19 +168,19 @@ export class SettingsPage extends HTMLElement {
     const games = count(catalog.game_count, '{n} game', '{n} games');
     const title = catalog.title ? `${catalog.title}: ` : '';
     const said = {
-      Open: () => t('None: every well-formed game counts.'),
-      Unsigned: () => `${title}${t('A list without a signature, given at the start: {games}.', { games })}`,
-      Signed: () => `${title}${t('Edition {n}, {games}, signed by the organiser with the key', { n: catalog.serial ?? 0, games })}`,
-      Awaited: () => t('It has not come in yet, so no game counts. The room brings it, signed with the key'),
+      Open: () => t('None: all valid games are shown.'),
+      Unsigned: () => `${title}${t('Unsigned file from the command line: {games}.', { games })}`,
+      Signed: () => `${title}${t('Edition {n}, {games}, signed. Organiser’s key:', { n: catalog.serial ?? 0, games })}`,
+      Awaited: () => t('Waiting for the catalogue; games are hidden until then. Organiser’s key:'),
     }[catalog.mode]();
-    const key = h('input', { name: 'catalog_key', autocomplete: 'off', spellcheck: false, 'aria-describedby': 'key-note' });
+    const key = h('input', { name: 'catalog_key', required: true, autocomplete: 'off', spellcheck: false, 'aria-describedby': 'key-note' });
     const trust = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
-      if (await order('catalog', { key: key.value })) toast(t('The organiser’s catalogue counts now.'), 'good');
+      if (await order('catalog', { key: key.value })) tellCatalog();
     };
     const file = async () => {
       const chosen = await chooseFile(t('Which catalogue?'), '', /\.toml$/i);
-      if (chosen && (await order('catalog', { file: chosen }))) toast(t('The organiser’s catalogue counts now.'), 'good');
+      if (chosen && (await order('catalog', { file: chosen }))) tellCatalog();
     };
     const forget = async () => {
       const { key: former } = catalog;
@@ -181,14 +188,22 @@ export class SettingsPage extends HTMLElement {
       if ((await order('catalog', {})) && former) await order('decline-catalog', { key: former });
     };
     this.#catalog.replaceChildren(h('h3', {}, t('Catalogue')), h('p', { class: 'catalog' }, said, catalog.key ? [' ', h('code', {}, catalog.key)] : null),
-      ...(catalog.fingerprint ? [h('p', {}, t('To compare by ear:'), ' ', h('code', { class: 'fingerprint' }, catalog.fingerprint))] : []),
+      ...(catalog.fingerprint ? [h('p', {}, t('To read out and compare:'), ' ', h('code', { class: 'fingerprint' }, catalog.fingerprint))] : []),
       ...(catalog.key
-        ? [h('p', {}, h('button', { type: 'button', onclick: forget }, t('Go by none, and forget the organiser')))]
-        : [h('form', { class: 'setting', onsubmit: trust }, h('label', { class: 'field grow' }, t('Trust the organiser’s key'), key),
-          h('button', { type: 'submit' }, t('Trust')), h('button', { type: 'button', onclick: file }, t('From a file …')), h('small', { id: 'key-note' }, t('The organiser tells it once; the list of games then comes through the room.')))]));
+        ? [h('p', {}, h('button', { type: 'button', onclick: forget }, t('Stop using this catalogue')))]
+        : [h('form', { class: 'setting', onsubmit: trust }, h('label', { class: 'field grow' }, t('Organiser’s key'), key),
+          h('button', { type: 'submit' }, t('Trust')), h('button', { type: 'button', onclick: file }, t('From a file …')), h('small', { id: 'key-note' }, t('Ask the organiser; the list of games then arrives automatically.')))]));
   }
 }
 customElements.define('settings-page', SettingsPage);
+
+/** Says whether a party was entered: only another member's answer shows that the passphrase is right. @param {string} party */
+async function greet(party) {
+  const met = await within(GREETING_MS, () => state.status?.party === party && (state.peers.size > 0 || state.wrongPhrase));
+  if (state.wrongPhrase) toast(wrongPhrase(), 'bad');
+  else if (met) toast(t('You joined {party}.', { party }), 'good');
+  else toast(t('Nobody of {party} has been heard yet, so nobody has confirmed the passphrase.', { party }));
+}
 
 /** Packs a folder into the library. */
 export async function addGame() {
@@ -205,7 +220,7 @@ export async function addGame() {
     const trouble = h('p', { class: 'trouble', role: 'alert' });
     const pack = h('button', { type: 'submit', class: 'primary' }, t('Add'));
     const browse = async () => {
-      const chosen = await chooseFolder(t('Which folder is the game?'), folder.value);
+      const chosen = await chooseFolder(t('Which folder is the game in?'), folder.value);
       if (!chosen) return;
       folder.value = chosen;
       if (!title.value) title.value = (chosen.split(/[\\/]/).filter(Boolean).pop() ?? '').slice(0, 200);
@@ -228,7 +243,7 @@ export async function addGame() {
       try {
         await post('pack', { folder: folder.value, game_id: id.value, version: date.value.replaceAll('-', ''), title: title.value, cover: cover.value, start: start.value });
         dialog.close('done');
-        toast(t('{game} is in the library now.', { game: title.value || id.value }), 'good');
+        toast(t('{game} is now in the library.', { game: title.value || id.value }), 'good');
       } catch (error) {
         trouble.textContent = error instanceof Error ? error.message : String(error);
         pack.disabled = false;
@@ -236,12 +251,12 @@ export async function addGame() {
       }
     };
     return [h('form', { onsubmit: send },
-      h('p', {}, t('Makes an installed game’s folder into a game that everybody in the room can fetch. The folder is only read.')),
-      h('label', { class: 'field' }, t('Folder of the game'), h('span', { class: 'row' }, folder, h('button', { type: 'button', onclick: browse }, t('Browse')))),
+      h('p', {}, t('Packs an installed game so that everyone in the room can download it. The original folder is not changed.')),
+      h('label', { class: 'field' }, t('Game folder'), h('span', { class: 'row' }, folder, h('button', { type: 'button', onclick: browse }, t('Browse')))),
       h('label', { class: 'field' }, t('Title'), title),
-      h('label', { class: 'field' }, t('Id: letters, digits, - and _'), id),
-      h('label', { class: 'field' }, t('Version: the date of this state of the game'), date),
-      h('label', { class: 'field' }, t('What starts it (optional)'), start, programs),
+      h('label', { class: 'field' }, t('ID (letters, digits, - and _)'), id),
+      h('label', { class: 'field' }, t('Version date'), date),
+      h('label', { class: 'field' }, t('Program to launch (optional)'), start, programs),
       h('label', { class: 'field' }, t('Cover picture (optional)'), h('span', { class: 'row' }, cover, h('button', { type: 'button', onclick: picture }, t('Browse')))),
       trouble,
       h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Cancel')), pack))];
@@ -255,8 +270,8 @@ async function licences() {
 
 async function stop() {
   const answer = await open(t('Stop lanspread?'), (dialog) => [
-    h('p', {}, t('Downloads stop and keep what they have; others cannot fetch from here until you start it again.')),
+    h('p', {}, t('Downloads pause and keep their progress. Others cannot download from you until you start lanspread again.')),
     h('div', { class: 'row end' }, h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('Cancel')),
       h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, t('Stop')))]);
-  if (answer === 'yes') await order('shutdown');
+  if (answer === 'yes' && (await order('shutdown'))) state.stop();
 }

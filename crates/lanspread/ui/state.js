@@ -29,6 +29,8 @@ class State extends EventTarget {
   status = null;
   /** @type {Disk} */
   disk = { free_bytes: null, total_bytes: null };
+  /** The user has stopped the program from here. */
+  stopped = false;
   /** Sending is held back, because somebody plays. */
   quiet = false;
   /** @type {Settings} */
@@ -107,6 +109,8 @@ class State extends EventTarget {
     this.log = snapshot.log;
     this.rates = snapshot.rates;
     this.programVersion = snapshot.program_version;
+    // After a lost connection this comes from a program that was started again.
+    if (this.link !== 'open') this.stopped = false;
     this.#changed.all = true;
     this.#become('open');
   }
@@ -155,6 +159,20 @@ class State extends EventTarget {
     this.#tell();
   }
 
+  /** The program ends because the user wants it to. */
+  stop() {
+    this.stopped = true;
+    this.#changed.all = true;
+    this.#tell();
+  }
+
+  /** Most likely the passphrase typed here is wrong: nobody of the party is connected, and some were refused for it. */
+  get wrongPhrase() {
+    const wrong = (/** @type {string} */ code) => code === 'wrong-pass-phrase' || code === 'too-many-tries';
+    return Boolean(this.status?.party) && this.peers.size === 0
+      && (this.others.some((other) => wrong(other.reason)) || Boolean(this.status?.refused.some((one) => wrong(one.code))));
+  }
+
   /** Once for each frame, however much has come. */
   #tell() {
     if (this.#due) return;
@@ -182,3 +200,23 @@ class State extends EventTarget {
 }
 
 export const state = new State();
+
+/**
+ * Waits until something holds. False if it did not in this time.
+ * @param {number} ms
+ * @param {() => unknown} holds
+ * @returns {Promise<boolean>}
+ */
+export function within(ms, holds) {
+  return new Promise((resolve) => {
+    const end = (/** @type {boolean} */ held) => {
+      clearTimeout(timer);
+      state.removeEventListener('change', look);
+      resolve(held);
+    };
+    const look = () => holds() && end(true);
+    const timer = setTimeout(() => end(false), ms);
+    state.addEventListener('change', look);
+    look();
+  });
+}

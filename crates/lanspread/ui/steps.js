@@ -9,6 +9,16 @@ import { count, language, t } from './words.js';
 
 /** @typedef {{key: string, label: string, short?: string, run: (() => Promise<unknown>) | null}} Step */
 
+/** How long a started game is not started again by another click, in milliseconds. */
+const STARTING_MS = 5000;
+/** Games that were started a moment ago. @type {Set<string>} */
+const starting = new Set();
+// A program that has ended may be started again at once.
+state.addEventListener('news', (event) => {
+  const { event: name, game_id: id } = /** @type {CustomEvent<LogEntry>} */ (event).detail.event;
+  if (name === 'play-ended' && id) starting.delete(id);
+});
+
 /** Something newer than what is here can be had. @param {GameRow} game */
 export function isOutdated(game) {
   const there = game.eti_game_version;
@@ -36,7 +46,7 @@ export function standingText(game) {
   switch (standing(game)) {
     case 'update': return t('Update available');
     case 'installed': return t('Installed');
-    case 'checking': return t('Being checked');
+    case 'checking': return t('Checking');
     case 'downloaded': return t('Downloaded');
     case 'room': return count(game.peer_count, '{n} has it', '{n} have it');
     default: return t('Nobody here has it');
@@ -45,7 +55,7 @@ export function standingText(game) {
 
 /** @type {Record<string, string>} */
 export const OPERATIONS = {
-  Downloading: 'Fetching',
+  Downloading: 'Downloading',
   Installing: 'Installing',
   Uninstalling: 'Uninstalling',
   Removing: 'Removing',
@@ -53,7 +63,7 @@ export const OPERATIONS = {
   Updating: 'Updating',
   Verifying: 'Checking',
   Repairing: 'Repairing',
-  Streaming: 'Fetching and installing',
+  Streaming: 'Downloading and installing',
 };
 
 /** The one right thing to do now. @param {GameRow} game @returns {Step} */
@@ -65,7 +75,8 @@ export function nextStep(game) {
     return { key: 'cancel', label: t('Cancel'), run: stoppable ? () => order('cancel', { game_id: id }) : null };
   }
   switch (standing(game)) {
-    case 'update': return { key: 'update', label: t('Update'), run: () => fetchGame(game) };
+    // What was only downloaded stays so.
+    case 'update': return { key: 'update', label: t('Update'), run: () => fetchGame(game, game.installed) };
     case 'installed':
       return state.actions.has('play')
         ? { key: 'play', label: t('Play'), run: () => play(game) }
@@ -87,9 +98,12 @@ export function otherSteps(game) {
   const add = (/** @type {string} */ key, /** @type {string} */ label, /** @type {() => Promise<unknown>} */ run) => steps.push({ key, label, run });
   if (!game.downloaded && game.peer_count > 0) {
     add('download', t('Download only'), () => fetchGame(game, false));
-    if (!game.installed && offered.has('stream-install')) add('stream-install', t('Install without keeping the archive'), () => order('stream-install', { game_id: id }));
+    if (!game.installed && offered.has('stream-install')) add('stream-install', t('Install only (don’t share)'), () => order('stream-install', { game_id: id }));
   }
-  if (game.downloaded && game.installed && isOutdated(game) && offered.has('play')) add('play', t('Play'), () => play(game));
+  if (isOutdated(game)) {
+    if (game.installed && offered.has('play')) add('play', t('Play'), () => play(game));
+    else if (game.downloaded && !game.installed) add('install', t('Install the version that is here'), () => order('install', { game_id: id }));
+  }
   if (game.downloaded && offered.has('verify')) add('verify', t('Check files'), () => order('verify', { game_id: id }));
   if (game.downloaded || game.installed) add('open', t('Open folder'), () => order('open-folder', { game_id: id }));
   if (game.installed) add('uninstall', t('Uninstall'), () => uninstall(game));
@@ -105,17 +119,25 @@ function fetchGame(game, install = true) {
 
 /** Starts a game; where nothing says how, its folder is shown instead. @param {GameRow} game */
 async function play(game) {
-  const answer = await orderWithWord('play', { game_id: game.game_id, launch: true, language }, nameOf(game));
-  if (!answer || answer.data.launched) return;
-  toast(t('Nothing says how this game is started; here is its folder.'));
-  await order('open-folder', { game_id: game.game_id });
+  const id = game.game_id;
+  // A game takes a while to show; who clicks again meanwhile does not want a second copy.
+  if (starting.has(id)) return;
+  starting.add(id);
+  const answer = await orderWithWord('play', { game_id: id, launch: true, language }, nameOf(game));
+  const launched = Boolean(answer?.data.launched);
+  if (launched) setTimeout(() => starting.delete(id), STARTING_MS);
+  else starting.delete(id);
+  if (launched) toast(t('{game} is starting.', { game: nameOf(game) }), 'good');
+  if (!answer || launched) return;
+  toast(t('No start program is set for this game; opening its folder.'));
+  await order('open-folder', { game_id: id });
 }
 
 /** @param {GameRow} game */
 async function uninstall(game) {
   const sure = await confirm(
     t('Uninstall {game}?', { game: nameOf(game) }),
-    t('The installed game goes, with everything that was saved in its folder. The download stays.'),
+    t('This deletes the installed game and everything saved in its folder. The download is kept.'),
     t('Uninstall'),
   );
   return sure && order('uninstall', { game_id: game.game_id });
@@ -124,8 +146,8 @@ async function uninstall(game) {
 /** @param {GameRow} game */
 async function remove(game) {
   const text = game.installed
-    ? t('This frees {size}. What is installed stays and can be played; others cannot fetch the game from here any more.', { size: bytes(game.size) })
-    : t('This frees {size}. Others cannot fetch the game from here any more.', { size: bytes(game.size) });
+    ? t('This frees {size}. You can still play the installed game, but others can no longer download it from you.', { size: bytes(game.size) })
+    : t('This frees {size}. Others can no longer download the game from you.', { size: bytes(game.size) });
   const sure = await confirm(t('Remove the download of {game}?', { game: nameOf(game) }), text, t('Remove'));
   return sure && order('remove', { game_id: game.game_id });
 }

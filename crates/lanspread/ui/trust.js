@@ -17,9 +17,9 @@ const SHORT = 8;
 
 /** Who stands behind what can be had, or what is here. Empty where there is nothing to say. @param {GameRow} game */
 export function supportText(game) {
-  if (game.support === 'pinned') return t('Named by the catalogue');
-  if (game.support === 'single' && game.supplier) return t('Only from {name} ({key}); nobody confirms it', { name: game.supplier.name, key: game.supplier.key });
-  if (game.support === 'agreed' && game.confirmed_by > 1) return count(game.confirmed_by, 'Confirmed by {n}', 'Confirmed by {n}');
+  if (game.support === 'pinned') return t('Confirmed by the catalogue');
+  if (game.support === 'single' && game.supplier) return t('Only from {name} ({key}), unconfirmed', { name: game.supplier.name, key: game.supplier.key });
+  if (game.support === 'agreed' && game.confirmed_by > 1) return count(game.confirmed_by, 'Confirmed by {n} PCs', 'Confirmed by {n} PCs');
   return '';
 }
 
@@ -53,22 +53,22 @@ function refused(error) {
 function askReplace(name, r) {
   const supplier = named(r.supplier);
   return ask(t('Replace {game}?', { game: name }), t('Only {who} offers this version. Nobody else in the room confirms it.', { who: supplier }), [
-    [t('Here'), described(r.eti_version, r.content_id)],
-    [t('Instead'), described(r.new_eti_version, r.new_content_id)],
+    [t('You have'), described(r.eti_version, r.content_id)],
+    [t('New version'), described(r.new_eti_version, r.new_content_id)],
     [t('Offered by'), supplier],
-  ], t('Replace it'));
+  ], t('Replace'));
 }
 
 /** @param {string} name @param {FirstStart} s */
 function askStart(name, s) {
-  const from = s.suppliers.length ? s.suppliers.map(named).join(', ') : t('It was in your games folder already.');
-  return ask(t('Start {game} for the first time?', { game: name }), t('No catalogue names this content. What you start can do everything that you can do.'), [
+  const from = s.suppliers.length ? s.suppliers.map(named).join(', ') : t('It was already in your games folder.');
+  return ask(t('Start {game} for the first time?', { game: name }), t('No catalogue confirms this game. Once started, it can do anything on this PC that you can.'), [
     // Broken at the folders, so that the program's own name is in one piece.
     [t('Program'), s.program.split(/(?<=[\\/])/).flatMap((part) => [part, h('wbr', {})])],
     ...(s.args.length ? [/** @type {[string, string]} */ ([t('Arguments'), s.args.map((arg) => JSON.stringify(arg)).join(' ')])] : []),
     [t('Came from'), from],
     [t('Content'), s.content_id.slice(0, SHORT)],
-  ], t('Start it'));
+  ], t('Start game'));
 }
 
 /**
@@ -84,11 +84,11 @@ export async function askUnpack(failed) {
   if (!game) return;
   // Of archives that arrive only the part up to the refusal is known, so twice as much is allowed.
   const limit = game.downloaded ? stated : 2 * stated;
-  const answer = ask(t('Install {game} all the same?', { game: game.title || id }), t('The archives unpack to far more than they are. That can be a trap that fills the disk: go on only if you trust whoever made the game.'), [
+  const answer = ask(t('Install {game} anyway?', { game: game.title || id }), t('The archives unpack to far more than their size. This can be a trap to fill your disk: continue only if you trust whoever made the game.'), [
     [t('Packed'), bytes(game.size)],
-    [t('Unpacked'), game.downloaded ? bytes(stated) : t('at least {size}; up to {limit} would be allowed', { size: bytes(stated), limit: bytes(limit) })],
-    [t('Disk'), diskSpace(state.disk.free_bytes, stated)],
-  ], t('Install it'));
+    [t('Unpacked'), game.downloaded ? bytes(stated) : t('at least {size} (up to {limit} allowed)', { size: bytes(stated), limit: bytes(limit) })],
+    [t('Disk space'), diskSpace(state.disk.free_bytes, stated)],
+  ], t('Install anyway'));
   const dialog = /** @type {HTMLDialogElement} */ (document.querySelector('dialog[open]'));
   // It may be answered in another window.
   const answered = (/** @type {any} */ { detail: { event } }) => event.game_id === id && event.event.endsWith('-begin') && dialog.close('');
@@ -116,6 +116,6 @@ function named(supplier) {
 
 /** @param {string | null} eti @param {string | null} content */
 function described(eti, content) {
-  const which = eti ? version(eti) : t('an unknown version');
+  const which = eti ? version(eti) : t('unknown version');
   return content ? t('{version}, content {content}', { version: which, content: content.slice(0, SHORT) }) : which;
 }

@@ -1,7 +1,7 @@
-//! aria2 as a contender: BitTorrent over TCP, peers from a tracker of ours.
+//! aria2 as a contender: BitTorrent over TCP, with peers from our tracker.
 //!
-//! No limit of peers or rates, no DHT and no local discovery (they have nothing to find that the tracker does not tell),
-//! unencrypted. A receiver's program is started by the click; that is some tens of milliseconds.
+//! It has no limit on peers or rates, does not encrypt, and uses neither DHT nor local discovery, because the tracker
+//! already knows every peer. The click starts a receiver's program, which takes some tens of milliseconds.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,6 +16,7 @@ use crate::game::{ARCHIVE, flip_in_place};
 use crate::lab::{Host, has_tool};
 use crate::process::Process;
 
+/// The contender.
 #[derive(Debug)]
 pub struct Aria2;
 
@@ -48,7 +49,7 @@ impl Contender for Aria2 {
         for (host, folder) in held {
             let host = &room.lab.hosts[host];
             let mut command = command(host, &folder, &torrent);
-            // What is there is taken for good: it was made a moment ago, and a liar does not check.
+            // The content is taken for good without a check: the seed's was just made, and a liar must not find out.
             command.args(["--bt-seed-unverified=true", "--check-integrity=false"]);
             sources.push(Process::spawn("aria2c (source)", &mut command)?);
             await_announced(&tracker, host.ip())?;

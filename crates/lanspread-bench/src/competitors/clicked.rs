@@ -1,4 +1,5 @@
-//! Torrent programs that a click starts: a command for each receiver, and a hook by which the program says that it is done.
+//! Torrent programs that the click starts: a command for each receiver, and a hook by which the program reports its
+//! end.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -13,32 +14,34 @@ use crate::game::ARCHIVE;
 use crate::process::{Process, wait_until};
 
 const SEED_LIMIT: Duration = Duration::from_secs(120);
-/// The file that tells of a finished download, in the receiver's folder.
+/// File in a receiver's folder that marks a finished download.
 const DONE: &str = "done";
 
-/// Writes an executable that leaves the mark of a finished download in `folder`, a shell's expression.
+/// Writes an executable that marks a download as finished in `folder`, a shell expression.
 pub fn write_hook(path: &Path, folder: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, format!("#!/bin/sh\n: > \"{folder}/{DONE}\"\n"))?;
     Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?)
 }
 
+/// Waits until the peer at this address has announced itself to the tracker.
 pub fn await_announced(tracker: &Tracker, ip: IpAddr) -> Result<()> {
     wait_until("the seed announces itself", SEED_LIMIT, || Ok(tracker.knows(ip)))
 }
 
-/// Commands wait to be started; the process of a receiver is there once it was.
+/// A party whose receivers' commands wait for the click; a receiver has a process from then on.
 pub struct Clicked {
     name: &'static str,
     /// The seed, then the liar if there is one.
     sources: Vec<Process>,
     receivers: Vec<Option<Process>>,
-    /// With the folder of each.
+    /// Commands of the receivers, each with its folder.
     starts: Vec<(Command, PathBuf)>,
     _tracker: Tracker,
 }
 
 impl Clicked {
+    /// Takes running sources and prepared commands.
     pub fn new(
         name: &'static str,
         sources: Vec<Process>,

@@ -1,5 +1,5 @@
-//! A bare copy over TCP, as calibration: read from a file, sent, received, written. Nothing is encrypted, nothing
-//! verified. What no program can beat that gets a file from one disk to another through a socket of this machine.
+//! A bare copy over TCP, for calibration: read from a file, sent, received, written; neither encrypted nor verified.
+//! No program that moves a file between two disks through a socket of this machine can be faster.
 //!
 //! The sender is that of `http`. The receiver reads and writes blocks of 256 KiB.
 
@@ -16,6 +16,7 @@ use crate::contender::{Contender, Party, Room};
 
 const BLOCK_BYTES: usize = 256 << 10;
 
+/// The contender.
 #[derive(Debug)]
 pub struct Copy;
 
@@ -38,7 +39,7 @@ impl Contender for Copy {
     }
 }
 
-/// The receiving process.
+/// Runs the receiving process.
 pub fn receive(addr: SocketAddr, file: &Path) -> Result<()> {
     let mut stream = TcpStream::connect(addr)?;
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;

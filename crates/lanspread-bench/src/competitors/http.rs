@@ -1,7 +1,7 @@
-//! One HTTP server and `curl`, as calibration: what a room gets that does not help one another.
+//! One HTTP server and `curl`, for calibration: what a room gets whose receivers do not help each other.
 //!
-//! The server is our own, in a process of its own (`lanspread-bench serve`): a thread for each connection, blocks of
-//! 256 KiB. `curl` neither verifies nor encrypts.
+//! The server is our own and runs in its own process (`lanspread-bench serve`), with a thread for each connection and
+//! blocks of 256 KiB. `curl` neither verifies nor encrypts.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,6 +20,7 @@ use crate::process::Process;
 const PORT: u16 = 8080;
 const BLOCK_BYTES: usize = 256 << 10;
 
+/// The contender.
 #[derive(Debug)]
 pub struct Http;
 
@@ -47,7 +48,7 @@ impl Contender for Http {
     }
 }
 
-/// Starts the server at the seed.
+/// Starts the server on the seed's host.
 pub fn start(room: &Room<'_>) -> Result<(Process, SocketAddr)> {
     let addr = SocketAddr::new(room.lab.hosts[Room::SEED].ip(), PORT);
     let mut command = room.lab.hosts[Room::SEED].command(std::env::current_exe()?);
@@ -55,13 +56,13 @@ pub fn start(room: &Room<'_>) -> Result<(Process, SocketAddr)> {
     Ok((pull::start_server("HTTP server", &mut command)?, addr))
 }
 
-/// The process itself: answers whatever is asked with the one file.
+/// Runs the server: answers every request with the one file.
 pub fn serve(addr: SocketAddr, file: &Path) -> Result<()> {
     let listener = TcpListener::bind(addr)?;
     writeln!(std::io::stdout(), "ready")?;
     for stream in listener.incoming().map_while(Result::ok) {
         let file = file.to_owned();
-        // A client that leaves early is no concern of the others.
+        // A client that leaves early does not concern the others.
         thread::spawn(move || drop(send(stream, &file)));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `iperf3`: what plain TCP carries on the same path, without files, hashes or encryption.
+//! `iperf3`: the rate of plain TCP on the same path, without files, hashes or encryption.
 
 use std::process::Stdio;
 use std::thread;
@@ -14,22 +14,26 @@ use crate::race::Usage;
 
 const LIMIT: Duration = Duration::from_secs(600);
 const START_TIME: Duration = Duration::from_millis(300);
-/// A client that comes before its server listens fails; then both are started anew.
+/// Number of attempts. A client that is faster than its server fails; then both are started again.
 const ATTEMPTS: u32 = 5;
 
-/// What a transfer came to.
+/// Result of a transfer.
 #[derive(Debug)]
 pub struct Done {
+    /// Time of the transfer, from the rate that the receiver reports.
     pub seconds: f64,
+    /// CPU of the client, without its memory.
     pub sender: Usage,
+    /// CPU of the server, without its memory.
     pub receiver: Usage,
 }
 
+/// Returns why `iperf3` cannot run here.
 pub fn unavailable() -> Option<String> {
     (!has_tool("iperf3")).then(|| "iperf3 is not installed".to_owned())
 }
 
-/// Sends this many bytes from the seed's host to that of the first receiver, in one connection.
+/// Sends this many bytes from the seed's host to the first receiver's, over one connection.
 pub fn run(lab: &Lab, bytes: u64) -> Result<Done> {
     let mut done = attempt(lab, bytes);
     for _ in 1..ATTEMPTS {

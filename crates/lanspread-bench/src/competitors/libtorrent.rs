@@ -1,7 +1,7 @@
 //! libtorrent (the engine of qBittorrent and Deluge) as a contender, through its Python module and a script of ours.
 //!
-//! Its sessions run before the clock starts; the click adds the torrent with the addresses of everybody, so no tracker is
-//! needed. Its settings are in `peers/libtorrent_peer.py`.
+//! Its sessions run before the clock starts. The click adds the torrent with the addresses of all peers, so it needs
+//! no tracker. `peers/libtorrent_peer.py` has its settings.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -22,11 +22,12 @@ use crate::process::Process;
 const PORT: u16 = 6881;
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// libtorrent, with super-seeding at the seed or without.
+/// The contender, with or without super-seeding at the seed.
 #[derive(Debug)]
 pub struct Libtorrent {
-    /// A Python that has the module.
+    /// A Python that has the module libtorrent.
     pub python: PathBuf,
+    /// Whether the seed uses super-seeding.
     pub super_seeding: bool,
 }
 
@@ -103,7 +104,7 @@ struct Session {
     finished: Option<Instant>,
 }
 
-/// Seed, receivers, then the liar if there is one: in the order of their hosts.
+/// Seed, receivers, then the liar if the room has one; the order of their hosts.
 struct LibtorrentParty {
     sessions: Vec<Session>,
     addrs: Vec<SocketAddr>,

@@ -1,4 +1,4 @@
-//! Other programs that do the same work, set up as well as we know how.
+//! Other programs that do the same work, each configured as well as we know how.
 
 pub mod aria2;
 mod clicked;

@@ -1,4 +1,4 @@
-//! Contenders of one kind: a server with the file, and for each receiver a program that ends when it has everything.
+//! Contenders with one server and, for each receiver, a client that ends once it has the whole file.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::game::ARCHIVE;
 use crate::lab::Host;
 use crate::process::Process;
 
-/// A server that runs, and clients that are started by a click.
+/// A running server, and clients that the click starts.
 #[derive(Debug)]
 pub struct PullParty {
     server: Process,
@@ -21,7 +21,7 @@ pub struct PullParty {
 }
 
 impl PullParty {
-    /// `client` makes the command that fetches the file to a path.
+    /// Prepares a client for each receiver; `client` makes the command that fetches the file to a path.
     pub fn prepare(
         room: &Room<'_>,
         server: Process,
@@ -39,7 +39,7 @@ impl PullParty {
     }
 }
 
-/// Starts a server that writes a line when it is ready.
+/// Starts a server and waits for the line that it prints when it is ready.
 pub fn start_server(name: &str, command: &mut Command) -> Result<Process> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut server = Process::spawn(name, command)?;

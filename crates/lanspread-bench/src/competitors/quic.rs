@@ -1,8 +1,8 @@
-//! A file over QUIC, by quinn: the probe that our transport is compared with. Behind the feature `quic`.
+//! A file over QUIC with quinn, to compare our transport with. Needs the feature `quic`.
 //!
-//! The same work as ours: read from a file, encrypted (TLS 1.3, AES-128-GCM), hashed with BLAKE3, written to a file. One
-//! stream, windows of 16 MiB, large reads and writes, hashing on a thread of its own. The key is not checked: it costs
-//! nothing worth measuring.
+//! It does the same work as our transport: reads from a file, encrypts (TLS 1.3, AES-128-GCM), hashes with BLAKE3,
+//! and writes to a file. It uses one stream, windows of 16 MiB, large reads and writes, and a separate thread for
+//! hashing. The peer's key is not checked, which saves nothing worth measuring.
 
 #[cfg(feature = "quic")]
 mod probe;
@@ -19,6 +19,7 @@ use crate::contender::{Contender, Party, Room};
 
 const PORT: u16 = 4433;
 
+/// The contender.
 #[derive(Debug)]
 pub struct Quic;
 
@@ -48,23 +49,25 @@ impl Contender for Quic {
     }
 }
 
-/// The sending process.
+/// Runs the sending process.
 #[cfg(feature = "quic")]
 pub fn serve(addr: SocketAddr, file: &Path) -> Result<()> {
     probe::serve(addr, file)
 }
 
-/// The receiving process.
+/// Runs the receiving process.
 #[cfg(feature = "quic")]
 pub fn fetch(addr: SocketAddr, file: &Path) -> Result<()> {
     probe::fetch(addr, file)
 }
 
+/// Fails: this build has no QUIC.
 #[cfg(not(feature = "quic"))]
 pub fn serve(_: SocketAddr, _: &Path) -> Result<()> {
     bail!("this build is without QUIC")
 }
 
+/// Fails: this build has no QUIC.
 #[cfg(not(feature = "quic"))]
 pub fn fetch(_: SocketAddr, _: &Path) -> Result<()> {
     bail!("this build is without QUIC")

@@ -1,5 +1,5 @@
-//! `scp` from an `sshd` of our own: its own keys, its own port, in the seed's host. The cheapest cipher, AES-128-GCM, is
-//! asked for. It encrypts, and leaves checking to TCP and the cipher.
+//! `scp` from our own `sshd` with its own keys and port, on the seed's host. It uses the cheapest cipher,
+//! AES-128-GCM. It encrypts, and leaves verification to TCP and the cipher.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,12 @@ use crate::process::{Process, wait_until};
 
 const PORT: u16 = 2222;
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// sshd wants to be started by its full name, and most users do not have it on their path.
+/// sshd must be started by its full path, which is not on most users' `PATH`.
 const SSHD: &str = "/usr/sbin/sshd";
-/// Where sshd confines itself; it must exist.
+/// Folder that sshd confines itself to; it must exist.
 const CONFINEMENT: &str = "/run/sshd";
 
+/// The contender.
 #[derive(Debug)]
 pub struct Scp;
 
@@ -84,7 +85,7 @@ fn read(log: &Path) -> String {
     std::fs::read_to_string(log).unwrap_or_default()
 }
 
-/// Makes a key pair and returns where its secret half is.
+/// Makes a key pair and returns the path of its secret half.
 fn make_key(folder: &Path, name: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     let text = path.display().to_string();

@@ -1,4 +1,4 @@
-//! A torrent of one file (BEP 3), for the competitors that need one.
+//! Writes a torrent of one file (BEP 3) for the competitors that need one.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,7 +10,8 @@ use sha1::{Digest, Sha1};
 
 use crate::game::{ARCHIVE, Game};
 
-/// Writes the torrent of a game. Pieces are as large as our chunks, so that everybody exchanges the same units.
+/// Writes the torrent of a game. Its pieces are as large as our chunks, so that all contenders exchange the same
+/// units.
 pub fn write(game: &Game, tracker: &str, folder: &Path) -> Result<PathBuf> {
     let piece_bytes = ChunkSize::for_game(game.total_bytes()).bytes();
     let mut file = File::open(&game.archive)?;
@@ -28,7 +29,7 @@ pub fn write(game: &Game, tracker: &str, folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Keys in order, as bencoding demands.
+/// Encodes a torrent, with its keys in the order that bencoding demands.
 fn encode(tracker: &str, length: u64, piece_bytes: u64, pieces: &[u8]) -> Vec<u8> {
     let mut text = format!(
         "d8:announce{}:{tracker}4:infod6:lengthi{length}e4:name{}:{ARCHIVE}12:piece lengthi{piece_bytes}e6:pieces{}:",
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_torrent_is_bencoded_in_order() {
+    fn torrent_is_bencoded_in_order() {
         let text = encode("http://x/a", 3, 65536, b"01234567890123456789");
         let text = String::from_utf8(text).unwrap();
         assert_eq!(

@@ -1,7 +1,8 @@
-//! A tracker of one torrent (BEP 3 over HTTP, compact answers of BEP 23): who asks is told of all who asked before.
+//! A tracker of one torrent (BEP 3 over HTTP, compact answers of BEP 23): it tells each client of all clients that
+//! asked before.
 //!
-//! Runs as a process of its own in the namespace of the switch (`lanspread-bench tracker`), prints a line for each
-//! announcement, and is forgotten with it.
+//! It runs in its own process in the namespace of the switch (`lanspread-bench tracker`) and prints a line for each
+//! announcement. It keeps nothing on disk.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +16,7 @@ use crate::lab::Lab;
 use crate::process::Process;
 
 const PORT: u16 = 6969;
-/// Seconds until a client is to ask again.
+/// Seconds after which a client should ask again.
 const INTERVAL: u32 = 5;
 
 /// A running tracker.
@@ -26,6 +27,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
+    /// Starts a tracker in the lab's switch.
     pub fn start(lab: &Lab) -> Result<Self> {
         let addr = SocketAddr::new(lab.switch.ip(), PORT);
         let mut command = lab.switch.command(std::env::current_exe()?);
@@ -39,11 +41,12 @@ impl Tracker {
         Ok(Self { _process: process, announced })
     }
 
+    /// Address that clients announce themselves to.
     pub fn url(lab: &Lab) -> String {
         format!("http://{}/announce", SocketAddr::new(lab.switch.ip(), PORT))
     }
 
-    /// Whether a client at this address has announced itself.
+    /// Returns whether a client at this address has announced itself.
     pub fn knows(&self, ip: IpAddr) -> bool {
         self.announced.lock().unwrap_or_else(PoisonError::into_inner).contains(&ip)
     }
@@ -55,7 +58,7 @@ fn note(lines: BufReader<ChildStdout>, seen: &Mutex<Vec<IpAddr>>) {
     }
 }
 
-/// The process itself.
+/// Runs the tracker.
 pub fn serve(addr: SocketAddr) -> Result<()> {
     let listener = TcpListener::bind(addr)?;
     let mut out = std::io::stdout();
@@ -113,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_announcement_is_read_and_answered() {
+    fn announcement_is_read_and_answered() {
         let request = "GET /announce?info_hash=%00a&port=6881&left=0&compact=1 HTTP/1.1\r\n";
         assert_eq!(port_of(request), Some(6881));
         assert_eq!(port_of("GET / HTTP/1.1"), None);

@@ -1,7 +1,8 @@
-//! Transmission as a contender: BitTorrent over TCP, peers from a tracker of ours.
+//! Transmission as a contender: BitTorrent over TCP, with peers from our tracker.
 //!
-//! `transmission-cli`, a program for one torrent. No limit of rates, a slot for everybody, plain connections, no DHT, no
-//! local discovery, no uTP. A receiver's program is started by the click. It looks whether it is done five times a second.
+//! It is `transmission-cli`, a program for one torrent: no limit on rates, an upload slot for every peer, plain
+//! connections, no DHT, no local discovery, no uTP. The click starts a receiver's program. Transmission itself checks
+//! for the end five times a second.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,6 +20,7 @@ use crate::process::Process;
 
 const PROGRAM: &str = "transmission-cli";
 
+/// The contender.
 #[derive(Debug)]
 pub struct Transmission;
 

@@ -1,7 +1,7 @@
-//! A room of hosts on this machine: a network namespace for each, a veth pair to a bridge in a namespace of its own, and
-//! `tc tbf` on both ends of every pair.
+//! A room of hosts on this machine: a network namespace for each host, a veth pair to a bridge in another
+//! namespace, and `tc tbf` on both ends of every pair.
 //!
-//! With several groups each has a bridge of its own, whose uplink to the bridge in the middle is a veth pair that is
+//! With several groups, each group has its own bridge. Its uplink to the bridge in the middle is a veth pair that is
 //! shaped like a host's.
 //!
 //! | module | owns |
@@ -9,7 +9,7 @@
 //! | `layout` | groups and addresses |
 //! | `neighbours` | room in the kernel's ARP table |
 //! | `tools` | the system's programs |
-//! | `sweep` | names, and that nothing is left behind |
+//! | `sweep` | names, and the clean-up |
 
 mod layout;
 mod neighbours;
@@ -26,39 +26,41 @@ use layout::{Layout, PREFIX_BITS, SUBNET, SWITCH};
 pub use sweep::{delete, scratch_folder, sweep, sweep_strays, tag};
 pub use tools::{has_tool, output, require_means, run, stop};
 
-/// What a bucket may send at once: a few of the largest packets that leave a host in one piece (64 KiB), so that the
-/// shaper never has to cut one; 10 ms at 100 Mbit/s.
+/// Bytes that a token bucket may send at once: a few of the largest packets that leave a host in one piece (64 KiB),
+/// so that the shaper never has to cut one; 10 ms at 100 Mbit/s.
 const BURST_BYTES: u64 = 128 << 10;
-/// The bridge in the middle.
+/// Name of the bridge in the middle.
 const MIDDLE: &str = "br0";
 
 /// The speed of a host's link.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Link {
-    /// In each direction; `None` does not shape.
+    /// Rate in each direction; `None` means unshaped.
     pub mbit_per_s: Option<f64>,
-    /// How much may wait in front of the link, as time at its rate.
+    /// Longest queue in front of the link, as time at its rate.
     pub queue_ms: u32,
 }
 
 impl Link {
+    /// Returns the link at a fraction of its rate.
     pub fn slowed(self, factor: f64) -> Self {
         Self { mbit_per_s: self.mbit_per_s.map(|rate| rate * factor), ..self }
     }
 }
 
-/// Switches between the hosts and the middle.
+/// Switches between the hosts and the switch in the middle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Groups {
-    /// With one, all hosts are at the switch in the middle and there is no uplink.
+    /// Number of groups. With one, all hosts are at the switch in the middle and there is no uplink.
     pub count: usize,
+    /// Link of each group's switch to the middle.
     pub uplink: Link,
 }
 
-/// How the kernel of every host behaves.
+/// Settings of every host's kernel.
 #[derive(Debug, clap::Args)]
 pub struct Kernel {
-    /// TCP's congestion control; CUBIC is the default of Windows, macOS and nearly every Linux
+    /// TCP congestion control; CUBIC is the default of Windows, macOS and nearly every Linux
     #[arg(long, value_name = "NAME", default_value = "cubic")]
     congestion: String,
     /// A setting, such as net.ipv4.tcp_notsent_lowat=131072; may be repeated
@@ -66,7 +68,7 @@ pub struct Kernel {
     sysctls: Vec<String>,
 }
 
-/// A namespace with one interface, `eth0`.
+/// A namespace with one interface, `eth0`, and its address.
 #[derive(Debug, Clone)]
 pub struct Host {
     namespace: String,
@@ -74,59 +76,63 @@ pub struct Host {
 }
 
 impl Host {
-    /// A namespace that was made elsewhere.
+    /// Describes a namespace that was made elsewhere.
     pub fn at(namespace: &str, ip: Ipv4Addr) -> Self {
         Self { namespace: namespace.to_owned(), ip }
     }
 
+    /// Address of `eth0`.
     pub fn ip(&self) -> IpAddr {
         self.ip.into()
     }
 
-    /// A command that will run inside.
+    /// Returns a command that will run inside the namespace.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace]).arg(program);
         command
     }
 
-    /// Bytes that the shaper has sent to the network. `None` if the link is not shaped.
+    /// Returns the bytes that the shaper has sent to the network; `None` if the link is not shaped.
     pub fn sent_bytes(&self) -> Result<Option<u64>> {
         shaper_bytes(&self.namespace, "eth0")
     }
 }
 
-/// Bytes that have crossed the uplink of a group's switch.
+/// Bytes that crossed the uplink of a group's switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crossed {
+    /// From the group to the middle.
     pub out_bytes: u64,
+    /// From the middle into the group.
     pub in_bytes: u64,
 }
 
-/// The room. Deleted when dropped.
+/// The hosts, switches and links of a room. Dropping it deletes them.
 #[derive(Debug)]
 pub struct Lab {
+    /// Hosts in the order of their links; the seed is first.
     pub hosts: Vec<Host>,
-    /// The namespace of the bridges. A tracker runs at its address in the middle, so that asking it loads only the uplink of the
-    /// host that asks.
+    /// Namespace of the bridges. A tracker runs at its address in the middle, so that a question to it loads only the
+    /// uplink of the host that asks.
     pub switch: Host,
     groups: usize,
 }
 
 impl Lab {
-    /// One host for each link, all at one switch.
+    /// Builds one host for each link, all at one switch.
     pub fn new(links: &[Link], kernel: &Kernel) -> Result<Self> {
         Self::grouped(links, Groups { count: 1, uplink: Link { mbit_per_s: None, queue_ms: 0 } }, kernel)
     }
 
-    /// One host for each link, spread over groups.
+    /// Builds one host for each link, spread over groups.
     pub fn grouped(links: &[Link], groups: Groups, kernel: &Kernel) -> Result<Self> {
         let layout = Layout::new(links.len(), groups.count)?;
         neighbours::make_room(layout.hosts())?;
         let host = |name: String, ip: Ipv4Addr| Host { namespace: format!("{}-{name}", tag()), ip };
         let switch = host("sw".to_owned(), SWITCH);
         let hosts = (0..layout.hosts()).map(|i| host(format!("h{i}"), layout.address_of(i))).collect();
-        // From here on Drop cleans up, however far this gets.
+        // From here on Drop cleans up, however far the build gets.
         let lab = Self { hosts, switch, groups: layout.groups() };
         lab.switch_on()?;
         if lab.has_uplinks() {
@@ -142,7 +148,8 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Returns the bytes that have crossed each group's uplink so far. Empty with a single switch or unshaped uplinks.
+    /// Returns the bytes that have crossed each group's uplink so far. Empty with a single switch or unshaped
+    /// uplinks.
     pub fn uplinks(&self) -> Result<Vec<Crossed>> {
         if !self.has_uplinks() {
             return Ok(Vec::new());
@@ -176,7 +183,7 @@ impl Lab {
         run("ip", &["-n", ns, "link", "set", name, "up"])
     }
 
-    /// A switch of its own, and its uplink.
+    /// Adds a group's bridge and its uplink.
     fn add_group(&self, group: usize, link: Link) -> Result<()> {
         let ns = self.switch.namespace.as_str();
         let [upper, lower] = uplink(group);
@@ -200,7 +207,7 @@ impl Lab {
         run("ip", &["-n", ns, "addr", "add", &address, "dev", "eth0"])?;
         run("ip", &["-n", ns, "link", "set", "eth0", "up"])?;
         run("ip", &["-n", ns, "link", "set", "lo", "up"])?;
-        // By the route: a namespace may not choose among what its host restricts.
+        // Set by the route, because a namespace may not choose among the algorithms that its host restricts.
         let own = host.ip.to_string();
         let route = [SUBNET, "dev", "eth0", "src", &own, "congctl", &kernel.congestion];
         run("ip", &[&["-n", ns, "route", "replace"], &route[..]].concat())?;
@@ -215,7 +222,8 @@ fn bridge(group: usize) -> String {
     format!("grp{group}")
 }
 
-/// Both ends of a group's uplink: at the switch in the middle, whose shaper sends into the group, and at the group's.
+/// Names of both ends of a group's uplink: the end at the middle, whose shaper sends into the group, and the end at
+/// the group.
 fn uplink(group: usize) -> [String; 2] {
     [format!("down{group}"), format!("up{group}")]
 }
@@ -230,8 +238,8 @@ fn shape(namespace: &str, device: &str, link: Link) -> Result<()> {
     run("tc", &args)
 }
 
-/// Bytes that a shaper has sent, headers of every single frame included (the interface's own counter knows only the large
-/// packets before they are cut). `None` if the device is not shaped.
+/// Bytes that a shaper has sent, including the headers of every single frame; the interface's own counter only counts
+/// large packets before they are cut. `None` if the device is not shaped.
 fn shaper_bytes(namespace: &str, device: &str) -> Result<Option<u64>> {
     let text = output("tc", &["-n", namespace, "-s", "-j", "qdisc", "show", "dev", device])?;
     let disciplines: serde_json::Value = serde_json::from_str(&text).context("output of tc")?;

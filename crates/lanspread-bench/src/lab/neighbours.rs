@@ -1,8 +1,8 @@
-//! Room in the kernel's ARP table, which all network namespaces of a machine share.
+//! Raises the size of the kernel's ARP table, which all network namespaces of a machine share.
 //!
-//! The table's bounds are settings of the machine's root namespace. They are raised before a room is built that would not
-//! fit, and put back when the process ends; a note in the temporary folder tells the next start of a process that was
-//! killed. Settings that another program has changed meanwhile stay as they are.
+//! The table's bounds are settings of the machine's root namespace. They are raised before a room is built that would
+//! not fit, and restored when the process ends. If the process is killed, a note in the temporary folder tells the
+//! next start what to restore. Settings that another program has changed meanwhile stay as they are.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,29 +14,29 @@ use super::sweep;
 const KEYS: [&str; 3] = ["gc_thresh1", "gc_thresh2", "gc_thresh3"];
 const FOLDER: &str = "/proc/sys/net/ipv4/neigh/default";
 
-/// `gc_thresh1` to `gc_thresh3`: entries that are never collected, that are collected after five seconds, and that the
-/// table never exceeds.
+/// `gc_thresh1` to `gc_thresh3`: up to the first the kernel collects no entries, above the second it collects them
+/// after five seconds, and it never exceeds the third.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bounds([u64; 3]);
 
-/// What a kernel has from the start; for a namespace in which the settings cannot be read.
+/// Defaults of the kernel, for a namespace in which the settings cannot be read.
 const KERNEL_DEFAULT: Bounds = Bounds([128, 512, 1024]);
 
-/// Entries that a room can fill: each host knows all others and the switch, and the switch knows each host.
+/// Entries that a room can fill: each host knows all other hosts and the switch, and the switch knows each host.
 fn entries(hosts: usize) -> u64 {
     let hosts = hosts as u64;
     hosts * hosts + hosts
 }
 
 impl Bounds {
-    /// Bounds with room for that many hosts beside what these leave to the machine; `None` if they suffice.
+    /// Bounds with room for this many hosts on top of what the machine has now; `None` if the current ones suffice.
     fn raised_for(self, hosts: usize) -> Option<Self> {
         let entries = entries(hosts);
         let [_, collected, _] = self.0;
         (entries > collected).then(|| Self(self.0.map(|own| own + entries)))
     }
 
-    /// Whether pairs of hosts would not see each other.
+    /// Returns whether some pairs of hosts would not see each other.
     fn too_small_for(self, hosts: usize) -> bool {
         entries(hosts) > self.0[2]
     }
@@ -68,7 +68,7 @@ impl Bounds {
     }
 }
 
-/// Makes room for that many hosts. Fails where the room is needed and the settings may not be changed.
+/// Makes room for this many hosts. Fails if the room is needed and the settings cannot be changed.
 pub fn make_room(hosts: usize) -> Result<()> {
     let found = Bounds::read();
     let now = *found.as_ref().unwrap_or(&KERNEL_DEFAULT);
@@ -85,7 +85,7 @@ pub fn make_room(hosts: usize) -> Result<()> {
     }
 }
 
-/// Raises the bounds and notes the values before and after, for `put_back`.
+/// Raises the bounds, and notes the values before and after for [`put_back`].
 fn raise(now: Bounds, raised: Bounds) -> Result<()> {
     let note = note(&sweep::tag());
     let before =
@@ -94,12 +94,12 @@ fn raise(now: Bounds, raised: Bounds) -> Result<()> {
     raised.write()
 }
 
-/// Undoes what the process with this tag has raised.
+/// Restores the bounds that the process with this tag has raised.
 pub fn put_back(tag: &str) {
     let note = note(tag);
     let Some((before, raised)) = fs::read_to_string(&note).ok().and_then(|text| parse(&text)) else { return };
     if Bounds::read().is_ok_and(|now| now == raised) {
-        // If this fails, the ARP table stays larger than before, which does no harm.
+        // If this fails, the ARP table only stays larger than before.
         let _ = before.write();
     }
     let _ = fs::remove_file(note);
@@ -119,13 +119,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_31_hosts_do_not_fit_a_kernel_as_it_comes() {
+    fn kernel_default_fits_31_hosts() {
         assert!(!KERNEL_DEFAULT.too_small_for(31));
         assert!(KERNEL_DEFAULT.too_small_for(32));
     }
 
     #[test]
-    fn bounds_are_raised_before_entries_are_collected() {
+    fn bounds_rise_before_entries_are_collected() {
         assert_eq!(KERNEL_DEFAULT.raised_for(22), None);
         assert_eq!(KERNEL_DEFAULT.raised_for(23), Some(Bounds([128 + 552, 512 + 552, 1024 + 552])));
         let raised = KERNEL_DEFAULT.raised_for(65).unwrap();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_tells_what_was_and_what_was_made_of_it() {
+    fn note_holds_bounds_before_and_after() {
         let raised = KERNEL_DEFAULT.raised_for(40).unwrap();
         let note = format!("{}\n{}\n", KERNEL_DEFAULT.to_line(), raised.to_line());
         assert_eq!(parse(&note), Some((KERNEL_DEFAULT, raised)));

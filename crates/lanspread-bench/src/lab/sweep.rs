@@ -1,6 +1,6 @@
-//! The way out: whatever carries a tag is ended and deleted.
+//! Clean-up of the lab: ends and deletes everything that carries a tag.
 //!
-//! It runs at the end, on Ctrl-C, and for the tags of processes that are gone.
+//! It runs at the end, on Ctrl-C, and at the next start for processes that were killed.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,25 +13,25 @@ use super::tools::output;
 
 const TAG: &str = "lsb";
 
-/// What all names of this process start with.
+/// Prefix of all names that this process makes.
 pub fn tag() -> String {
     format!("{TAG}{}", std::process::id())
 }
 
-/// Where the scratch folder of a tag is.
+/// Path of a tag's scratch folder.
 pub fn scratch_folder(tag: &str) -> PathBuf {
     std::env::temp_dir().join(tag)
 }
 
-/// Ends all processes in namespaces of a tag, deletes these, unmounts its scratch folder, and puts back the kernel settings
-/// that its process changed.
+/// Ends all processes in the namespaces of a tag, deletes the namespaces, unmounts and deletes the scratch folder,
+/// and restores the kernel settings that its process changed.
 pub fn sweep(tag: &str) {
     for namespace in namespaces().iter().filter(|n| n.starts_with(&format!("{tag}-"))) {
         delete(namespace);
     }
     let folder = scratch_folder(tag);
     if folder.exists() {
-        // Fails where nothing is mounted, which is fine: then the files are in the folder itself.
+        // Fails if nothing is mounted; then the files are in the folder itself.
         let _ =
             Command::new("umount").args(["-l".as_ref(), folder.as_os_str()]).stderr(Stdio::null()).status();
         let _ = std::fs::remove_dir_all(&folder);
@@ -39,7 +39,7 @@ pub fn sweep(tag: &str) {
     neighbours::put_back(tag);
 }
 
-/// Sweeps after earlier runs that were killed.
+/// Sweeps for earlier runs that were killed.
 pub fn sweep_strays() {
     let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
     let files = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -50,7 +50,7 @@ pub fn sweep_strays() {
     }
 }
 
-/// The tag in a name, if its process is gone.
+/// Returns the tag in a name, if its process is gone.
 fn stray(name: &str) -> Option<String> {
     let pid: u32 = name.strip_prefix(TAG)?.split('-').next()?.parse().ok()?;
     (!PathBuf::from(format!("/proc/{pid}")).exists()).then(|| format!("{TAG}{pid}"))
@@ -61,11 +61,11 @@ fn namespaces() -> Vec<String> {
     text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-/// Ends what runs in a namespace, and deletes it.
+/// Ends all processes in a namespace and deletes it.
 pub fn delete(namespace: &str) {
     for pid in output("ip", &["netns", "pids", namespace]).unwrap_or_default().lines() {
         if let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) {
-            // It may have ended meanwhile.
+            // The process may have ended meanwhile.
             let _ = kill_process(pid, Signal::KILL);
         }
     }

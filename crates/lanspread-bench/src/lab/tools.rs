@@ -1,4 +1,4 @@
-//! The system's own programs: whether they are here, and running them.
+//! Runs the system's own programs, and checks which are installed.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,12 +8,12 @@ use anyhow::{Context, Result, bail, ensure};
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// From now on nothing new is made; for the way out.
+/// Makes [`run`] refuse everything from now on, so that the clean-up is not overtaken.
 pub fn stop() {
     STOPPING.store(true, Ordering::SeqCst);
 }
 
-/// Refuses, with a sentence, where a lab cannot be made.
+/// Fails, with a hint for people, if this machine cannot build a lab.
 pub fn require_means() -> Result<()> {
     ensure!(
         rustix::process::geteuid().is_root(),
@@ -28,7 +28,7 @@ pub fn require_means() -> Result<()> {
     Ok(())
 }
 
-/// Whether a program is on the path.
+/// Returns whether a program is on the `PATH`.
 pub fn has_tool(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder: PathBuf| folder.join(name).is_file())
@@ -40,7 +40,7 @@ pub fn run(program: &str, args: &[&str]) -> Result<()> {
     output(program, args).map(drop)
 }
 
-/// What a tool that must succeed printed.
+/// Returns the output of a tool that must succeed.
 pub fn output(program: &str, args: &[&str]) -> Result<String> {
     let done = Command::new(program)
         .args(args)

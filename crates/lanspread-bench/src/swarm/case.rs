@@ -1,4 +1,4 @@
-//! The rooms to measure, one for each combination of the listed values, and the shortest possible time of each.
+//! The rooms to measure, one for each combination of the listed values, and the shortest possible time in each.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,37 +10,47 @@ use super::{PAYLOAD_PART, Situation};
 use crate::lab::{self, Groups, Link};
 use crate::race::Plan;
 
-/// A staggered start: time between two clicks.
+/// Time between two clicks of a staggered start.
 const STAGGER: Duration = Duration::from_secs(5);
-/// The slow peer's part of the rate.
+/// Fraction of the rate that the slow receiver has.
 const SLOW_PART: f64 = 0.2;
 
-/// The values listed on the command line.
+/// Values from the command line; each combination is a room.
 #[derive(Debug, Clone, Copy)]
 pub struct Rooms<'a> {
+    /// Situations to measure.
     pub situations: &'a [Situation],
+    /// Numbers of receivers.
     pub receivers: &'a [usize],
+    /// Rates of a host's link in Mbit/s, each direction.
     pub rates: &'a [f64],
+    /// Longest queues in front of a link, in milliseconds at its rate.
     pub queues_ms: &'a [u32],
+    /// Number of groups, the same in all rooms.
     pub groups: usize,
+    /// Rate of each group's uplink in Mbit/s; `None` means that of a host.
     pub uplink_mbit: Option<f64>,
 }
 
 /// One room and its situation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Case {
+    /// What makes the room harder.
     pub situation: Situation,
+    /// Number of receivers.
     pub receivers: usize,
+    /// Rate of a host's link in Mbit/s, each direction.
     pub rate_mbit_per_s: f64,
+    /// Longest queue in front of a link, in milliseconds at its rate.
     pub queue_ms: u32,
-    /// 1 is a single switch.
+    /// Number of groups; 1 means a single switch.
     pub groups: usize,
-    /// `None` with a single switch.
+    /// Rate of each group's uplink; `None` with a single switch.
     pub uplink_mbit_per_s: Option<f64>,
 }
 
 impl Rooms<'_> {
-    /// Every combination.
+    /// Returns every combination. Fails on a value that makes no sense.
     pub fn cases(self) -> Result<Vec<Case>> {
         let positive = |rate: f64| rate.is_finite() && rate > 0.0;
         ensure!(
@@ -72,7 +82,7 @@ impl Rooms<'_> {
 }
 
 impl Case {
-    /// Of the seed, the receivers, then the liar if there is one.
+    /// Links of the seed, the receivers, then the liar if the room has one.
     pub fn links(&self) -> Vec<Link> {
         let link = self.link(self.rate_mbit_per_s);
         let mut links = vec![link; 1 + self.receivers];
@@ -84,6 +94,7 @@ impl Case {
         links
     }
 
+    /// Groups and their uplinks.
     pub fn switches(&self) -> Groups {
         Groups {
             count: self.groups,
@@ -95,18 +106,19 @@ impl Case {
         Link { mbit_per_s: Some(rate), queue_ms: self.queue_ms }
     }
 
+    /// Whether a host offers a false copy.
     pub fn liar(&self) -> bool {
         self.situation == Situation::Liar
     }
 
-    /// From the start of the clock to each receiver's click.
+    /// Times from the start of the clock to each receiver's click.
     pub fn clicks(&self) -> Vec<Duration> {
         let step = if self.situation == Situation::Staggered { STAGGER } else { Duration::ZERO };
         (0..self.receivers as u32).map(|receiver| step * receiver).collect()
     }
 
-    /// Returns when each receiver clicks and which one is killed. The time limit is twice the time in which the seed could serve
-    /// the receivers one after the other.
+    /// Returns when each receiver clicks and which one is killed. The time limit is twice the time that the seed
+    /// would need to serve the receivers one after the other.
     pub fn plan(&self, archive_bytes: u64) -> Plan {
         let rates = self.links().into_iter().filter_map(|link| link.mbit_per_s).chain(self.uplink_mbit_per_s);
         let slowest = rates.fold(self.rate_mbit_per_s, f64::min);
@@ -118,8 +130,8 @@ impl Case {
         }
     }
 
-    /// When each receiver can have everything at the earliest, from the start of the clock: one copy after its click over its
-    /// own link, and, outside of the seed's group, one copy over the uplink after the group's first click.
+    /// Earliest time at which each receiver can have everything, from the start of the clock: one copy over its own
+    /// link after its click and, outside the seed's group, one copy over the uplink after the group's first click.
     pub fn earliest_s(&self, archive_bytes: u64) -> Vec<f64> {
         let (links, clicks) = (self.links(), self.clicks());
         let group = |receiver: usize| lab::group_of(receiver + 1, links.len(), self.groups);
@@ -136,18 +148,18 @@ impl Case {
         (0..self.receivers).map(earliest).collect()
     }
 
-    /// Returns the shortest time in which the last unhurt receiver can be done, in seconds.
+    /// Shortest time in which the last unhurt receiver can be done, in seconds.
     pub fn bound_s(&self, archive_bytes: u64) -> f64 {
         self.earliest_s(archive_bytes).into_iter().take(self.unhurt()).fold(0.0, f64::max)
     }
 
-    /// Returns the number of receivers that are neither slowed nor killed. They come first.
+    /// Number of receivers that are neither slowed nor killed. They come first.
     pub fn unhurt(&self) -> usize {
         self.receivers - usize::from(matches!(self.situation, Situation::Slow | Situation::Killed))
     }
 }
 
-/// One copy over a link of this rate.
+/// Seconds for one copy over a link of this rate.
 fn copy_s(archive_bytes: u64, mbit_per_s: f64) -> f64 {
     archive_bytes as f64 * 8.0 / (PAYLOAD_PART * mbit_per_s * 1e6)
 }
@@ -188,7 +200,7 @@ pub mod tests {
     }
 
     #[test]
-    fn an_uplink_has_the_rate_of_a_host_unless_told() {
+    fn uplink_has_the_rate_of_a_host_by_default() {
         assert_eq!(only(ROOMS).uplink_mbit_per_s, None);
         assert_eq!(only(Rooms { groups: 2, ..ROOMS }).uplink_mbit_per_s, Some(25.0));
         let told = only(Rooms { groups: 2, uplink_mbit: Some(10.0), ..ROOMS });
@@ -210,7 +222,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_bound_is_a_copy_over_the_slowest_link_that_it_must_cross() {
+    fn bound_is_one_copy_over_the_slowest_crossed_link() {
         let close = |rooms, expected: f64| {
             let found = only(rooms).bound_s(4 * MIB);
             assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
@@ -227,7 +239,7 @@ pub mod tests {
     }
 
     #[test]
-    fn only_who_is_outside_of_the_seeds_group_waits_for_the_uplink() {
+    fn only_other_groups_wait_for_the_uplink() {
         let slow = Rooms { situations: &[Situation::Slow], groups: 2, uplink_mbit: Some(10.0), ..ROOMS };
         let copy = |rate| copy_s(MIB, rate);
         let [near, far, last] = [copy(25.0), copy(10.0), copy(5.0)];
@@ -235,7 +247,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_hurt_one_is_the_last_receiver() {
+    fn last_receiver_is_slowed_or_killed() {
         let of = |situation| only(Rooms { situations: &[situation], ..ROOMS });
         let slow = of(Situation::Slow);
         assert_eq!((slow.unhurt(), slow.links()[6].mbit_per_s), (5, Some(5.0)));

@@ -11,16 +11,23 @@ use crate::lab::{Kernel, Lab};
 use crate::machine::Machine;
 use crate::race;
 
+/// One contender's turn: the room, the game and the click.
 pub struct Heat<'a> {
+    /// Settings of the hosts' kernels.
     pub kernel: &'a Kernel,
+    /// The room to build.
     pub case: &'a Case,
+    /// Folders of the peers.
     pub scratch: &'a Scratch,
+    /// The game to carry.
     pub game: &'a Game,
+    /// What the receivers' clicks ask for.
     pub click: Click,
 }
 
 impl Heat<'_> {
-    /// Builds the room, lets everybody fetch, and takes the room down. `None` if the contender cannot take part in it.
+    /// Builds the room, runs the transfer and takes the room down. `None` if the contender cannot take part in this
+    /// room.
     pub fn run(&self, contender: &dyn Contender, run: u32) -> Result<Option<Record>> {
         let (case, bytes) = (*self.case, self.game.archive_bytes);
         if let Some(reason) = contender.unsuited(case.liar()) {

@@ -1,11 +1,11 @@
-//! `swarm`: one seed, several receivers; ours and the best others, run after run in turn.
+//! `swarm`: one seed, several receivers; lanspread and the best other programs, run after run in turn.
 //!
 //! | module | owns |
 //! | --- | --- |
-//! | `case` | the rooms to measure, and the shortest possible time of each |
+//! | `case` | the rooms to measure, and the shortest possible time in each |
 //! | `heat` | one contender's turn in one room |
 //! | `record` | the figures of a run |
-//! | `table` | what people read |
+//! | `table` | the output for people |
 
 mod case;
 mod heat;
@@ -27,16 +27,17 @@ use case::Rooms;
 use heat::Heat;
 use table::Results;
 
-/// Part of a link's bits that are payload: 1448 of each 1514 bytes that the shaper counts (MTU 1500, TCP with time stamps).
+/// Fraction of a link's bits that is payload: 1448 of the 1514 bytes that the shaper counts (MTU 1500, TCP with time
+/// stamps).
 pub const PAYLOAD_PART: f64 = 0.956;
 
-/// An event or a condition that makes the room harder.
+/// An event or condition that makes the room harder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Situation {
-    /// All click at once.
+    /// All receivers click at once.
     Mass,
-    /// One clicks every five seconds.
+    /// A receiver clicks every five seconds.
     Staggered,
     /// The last receiver's link has a fifth of the rate.
     Slow,
@@ -46,38 +47,40 @@ pub enum Situation {
     Liar,
 }
 
+/// Options of `swarm`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Peers that fetch, beside the seed; several, comma-separated, are rooms of their own
+    /// Peers that download, beside the seed; each of several comma-separated numbers is a room of its own
     #[arg(long, value_delimiter = ',', default_value = "6")]
     receivers: Vec<usize>,
-    /// Size of the game
+    /// Size of the game, in MiB
     #[arg(long, default_value_t = 256)]
     mib: u64,
-    /// Rates of every link in each direction, in Mbit/s, comma-separated: each is a room of its own
+    /// Rates of every link in each direction, in Mbit/s; each of several comma-separated rates is a room of its own
     #[arg(long, visible_alias = "rate", value_delimiter = ',', default_value = "100")]
     rates: Vec<f64>,
-    /// How much may wait in front of a link, in milliseconds at its rate, comma-separated: each is a room of its own
+    /// Longest queues in front of a link, in milliseconds at its rate; each of several comma-separated times is a
+    /// room of its own
     #[arg(long, value_delimiter = ',', default_value = "50")]
     queue_ms: Vec<u32>,
-    /// Switches that the hosts are spread over, each with an uplink to one in the middle; 1 is a single switch
+    /// Switches that the hosts are spread over, each with an uplink to the switch in the middle; 1 is a single switch
     #[arg(long, default_value_t = 1)]
     groups: usize,
-    /// Rate of each uplink in each direction, in Mbit/s; that of a host without it
+    /// Rate of each uplink in each direction, in Mbit/s; by default that of a host
     #[arg(long)]
     uplink_mbit: Option<f64>,
     #[command(flatten)]
     kernel: Kernel,
-    /// Runs of each
+    /// Runs of each contender in each room
     #[arg(long, default_value_t = 5)]
     runs: u32,
-    /// Situations, comma-separated; all without it
+    /// Situations, comma-separated; by default all
     #[arg(long, value_enum, value_delimiter = ',')]
     situations: Vec<Situation>,
     /// Contenders, comma-separated
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["lanspread", "aria2", "libtorrent", "http"])]
     with: Vec<Choice>,
-    /// Our receivers install the game while they fetch it, so that it is also known when it can be played
+    /// Let our receivers install the game while they download it, to measure when it can be played
     #[arg(long)]
     install: bool,
     #[command(flatten)]
@@ -104,7 +107,7 @@ impl Options {
     }
 }
 
-/// Runs everything that was asked for. Fails if a run did, when all are through.
+/// Runs everything that was asked for. If runs failed, returns an error once all are done.
 pub fn run(options: &Options) -> Result<()> {
     let cases = options.rooms().cases()?;
     let click = if options.install { Click::Install } else { Click::Download };

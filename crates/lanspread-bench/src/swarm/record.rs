@@ -1,4 +1,4 @@
-//! The figures of a run.
+//! Figures of one run, as the JSON lines have them.
 
 use std::time::Duration;
 
@@ -11,86 +11,110 @@ use crate::contender::Sent;
 use crate::figures::percentile;
 use crate::race::Outcome;
 
+/// One run of one contender in one room.
 #[derive(Debug, Clone, Serialize)]
 pub struct Record {
+    /// Always `swarm`.
     pub bench: &'static str,
+    /// Name of the contender.
     pub contender: &'static str,
     #[serde(flatten)]
+    /// The room.
     pub case: Case,
+    /// Number of the run, from 1.
     pub run: u32,
+    /// Size of the archive.
     pub bytes: u64,
+    /// Load of the machine before the run.
     pub load_before: f64,
     /// Shortest time in which the last unhurt receiver can be done.
     pub bound_s: f64,
-    /// How long it took; seconds from the first click.
+    /// Time until the last unhurt receiver was done, in seconds from the first click.
     pub last_s: f64,
-    /// Until the unhurt receivers had the game complete.
+    /// Time until the unhurt receivers had the complete game.
     pub complete: Share,
-    /// Until they could play; `None` without `--install`.
+    /// Time until they could play; `None` without `--install`.
     pub playable: Option<Share>,
-    /// Each receiver, from the first click.
+    /// Time of each receiver, in seconds from the first click.
     pub finished_s: Vec<Option<f64>>,
+    /// The same until each receiver could play.
     pub playable_s: Vec<Option<f64>>,
-    /// The slow receiver's time against its own bound.
+    /// Time of the slow receiver over its own bound.
     pub slow_over_bound: Option<f64>,
+    /// Seconds until the victim was killed.
     pub victim_died_s: Option<f64>,
-    /// Copies that the seed sent, by what receivers state of verified payload.
+    /// Copies that the seed sent, counted by the receivers as verified payload.
     pub seed_copies_stated: Option<f64>,
-    /// By what its link carried, everything included.
+    /// Copies that the seed sent, counted as bytes on its link, overhead included.
     pub seed_copies_wire: f64,
-    /// Copies that crossed the uplink of each group, everything included.
+    /// Copies that crossed the uplink of each group, overhead included.
     pub uplinks: Vec<Uplink>,
-    /// Of all peers together.
+    /// CPU seconds of all peers together.
     pub cpu_s: f64,
+    /// CPU seconds of the seed.
     pub seed_cpu_s: f64,
     /// Messages and requests that the peers sent, without chunks; `None` for programs that do not count them.
     pub control: Option<Control>,
+    /// Always true: a run with wrong bytes fails.
     pub verified: bool,
+    /// Observations of the contender.
     pub remarks: Vec<Value>,
 }
 
 /// A time of the receivers as a multiple of its bound.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Share {
-    /// The last receiver's time from the first click, over the bound of the room.
+    /// Time of the last receiver from the first click, over the room's bound.
     pub last_over_bound: f64,
-    /// Half of the receivers took no longer from the own click than this multiple of their own bound.
+    /// Half of the receivers took no longer than this, from their own click and as a multiple of their own bound.
     pub p50_over_bound: f64,
-    /// 99 of a hundred; with fewer than a hundred, all.
+    /// The same for 99 of 100 receivers; for all of them if there are fewer than 100.
     pub p99_over_bound: f64,
 }
 
+/// Copies of the game that crossed a group's uplink.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Uplink {
+    /// From the group to the middle.
     pub out_copies: f64,
+    /// From the middle into the group.
     pub in_copies: f64,
 }
 
-/// Means over the peers that told, and the most of one.
+/// Control traffic of the peers that report it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Control {
+    /// Mean of the control messages.
     pub messages_per_peer: f64,
+    /// Most control messages of one peer.
     pub messages_most: u64,
+    /// Mean of the requests and cancellations.
     pub requests_per_peer: f64,
+    /// Most requests and cancellations of one peer.
     pub requests_most: u64,
 }
 
-/// The conditions of a run.
+/// Conditions of a run.
 #[derive(Debug)]
 pub struct Turn {
+    /// Name of the contender.
     pub contender: &'static str,
+    /// The room.
     pub case: Case,
+    /// Number of the run, from 1.
     pub run: u32,
-    /// Of the archive.
+    /// Size of the archive.
     pub bytes: u64,
+    /// Load of the machine before the run.
     pub load_before: f64,
-    /// Payload that the receivers say they had from the seed.
+    /// Payload that the receivers report to have from the seed, in bytes.
     pub stated_seed_bytes: Option<u64>,
+    /// Observations of the contender.
     pub remarks: Vec<Value>,
 }
 
 impl Record {
-    /// `None` if no unhurt receiver has anything.
+    /// Computes the figures; `None` if no unhurt receiver finished.
     pub fn new(turn: Turn, outcome: &Outcome) -> Option<Self> {
         let Turn { contender, case, run, bytes, load_before, stated_seed_bytes, remarks } = turn;
         let copies = |on_wire: u64| on_wire as f64 * PAYLOAD_PART / bytes as f64;
@@ -127,7 +151,7 @@ impl Record {
 }
 
 impl Share {
-    /// Of the unhurt receivers; `None` where no time is known.
+    /// Computes the shares of the unhurt receivers; `None` if no time is known.
     fn of(case: &Case, bytes: u64, times_s: &[Option<f64>]) -> Option<Self> {
         let last_s = times_s.iter().take(case.unhurt()).copied().flatten().reduce(f64::max)?;
         let shares = own_shares(case, bytes, times_s);
@@ -177,7 +201,7 @@ pub mod tests {
         Rooms { situations: &[situation], receivers: &[4], groups: 2, ..ROOMS }.cases().unwrap()[0]
     }
 
-    /// A run in which the receivers took these multiples of their own bound from their own click.
+    /// Record of a run in which the receivers took these multiples of their own bound, from their own click.
     pub fn record(situation: Situation, contender: &'static str, shares: [f64; 4]) -> Record {
         let case = case(situation);
         let times = case.clicks().into_iter().zip(case.earliest_s(BYTES)).zip(shares);
@@ -220,7 +244,7 @@ pub mod tests {
     }
 
     #[test]
-    fn shares_are_of_every_guest_when_all_click_at_once() {
+    fn shares_cover_all_receivers_of_a_mass_start() {
         let Record { complete, playable, .. } = record(Situation::Mass, "x", [1.3, 1.1, 1.2, 1.4]);
         close(complete.last_over_bound, 1.4);
         close(complete.p50_over_bound, 1.2);
@@ -229,7 +253,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_staggered_guest_is_measured_from_its_own_click() {
+    fn staggered_receiver_counts_from_its_own_click() {
         let complete = record(Situation::Staggered, "x", [3.0, 1.1, 1.2, 1.0]).complete;
         close(complete.p50_over_bound, 1.1);
         close(complete.p99_over_bound, 3.0);
@@ -237,14 +261,14 @@ pub mod tests {
     }
 
     #[test]
-    fn a_slow_guest_has_a_figure_of_its_own() {
+    fn slow_receiver_has_its_own_figure() {
         let record = record(Situation::Slow, "x", [1.0, 1.2, 1.1, 1.3]);
         close(record.complete.p99_over_bound, 1.2);
         close(record.slow_over_bound.unwrap(), 1.3);
     }
 
     #[test]
-    fn what_crossed_an_uplink_is_stated_in_copies() {
+    fn uplink_traffic_is_stated_in_copies() {
         let record = record(Situation::Mass, "x", [1.0; 4]);
         close(record.uplinks[0].out_copies, 1.0);
         close(record.uplinks[1].in_copies, 2.0);
@@ -252,7 +276,7 @@ pub mod tests {
     }
 
     #[test]
-    fn control_is_of_the_peers_that_told() {
+    fn control_covers_only_reporting_peers() {
         let control = record(Situation::Mass, "x", [1.0; 4]).control.unwrap();
         close(control.messages_per_peer, 15.0);
         close(control.requests_per_peer, 2.0);

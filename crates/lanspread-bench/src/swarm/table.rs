@@ -1,4 +1,4 @@
-//! What people read: a line for each run, and the table at the end.
+//! Output for people: a line for each run, and the table at the end.
 
 use super::case::Case;
 use super::record::{Record, Share, Uplink};
@@ -37,24 +37,27 @@ pub struct Results {
 }
 
 impl Results {
+    /// Adds a finished run.
     pub fn add(&mut self, record: Record) {
         self.records.push(record);
     }
 
+    /// Adds a failed run.
     pub fn failed(&mut self, case: &Case, contender: &'static str) {
         self.failed.push((*case, contender));
     }
 
-    /// Those that were tried.
+    /// Number of attempted runs.
     pub fn runs(&self) -> usize {
         self.records.len() + self.failed.len()
     }
 
+    /// Number of failed runs.
     pub fn failures(&self) -> usize {
         self.failed.len()
     }
 
-    /// A row for each contender in each room in which it ran.
+    /// Makes a row for each contender in each room that it tried.
     pub fn table(&self, cases: &[Case], contenders: &[&str]) -> Table {
         let mut table = Table::new(&HEADERS);
         for case in cases {
@@ -104,7 +107,7 @@ fn row(case: &Case, contender: &str, of: &[&Record], failed: usize) -> Vec<Strin
     ]
 }
 
-/// The median of each group over all runs, in the order of the groups, and the most of any group in any run.
+/// Median of each group over all runs, in the order of the groups, and the maximum of any group in any run.
 fn uplinks(of: &[&Record], copies: impl Fn(&Uplink) -> f64) -> String {
     let groups = of.first().map_or(0, |record| record.uplinks.len());
     let in_group = |group: usize| Spread::of(of.iter().filter_map(|r| r.uplinks.get(group)).map(&copies));
@@ -116,7 +119,7 @@ fn uplinks(of: &[&Record], copies: impl Fn(&Uplink) -> f64) -> String {
     if of.len() > 1 { format!("{} (most {most:.2})", medians.join(" ")) } else { medians.join(" ") }
 }
 
-/// One run, as it ends.
+/// Line of one run, printed when it ends.
 pub fn line(record: &Record) -> String {
     let times: Vec<String> =
         record.finished_s.iter().map(|s| s.map_or(NOTHING.to_owned(), |s| format!("{s:.2}"))).collect();
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_states_medians_and_spreads() {
+    fn row_states_medians_and_spreads() {
         let mut results = Results::default();
         for last in [1.2, 1.4, 1.3] {
             results.add(record(Situation::Mass, "x", [1.0, 1.0, 1.1, last]));
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_run_shows_in_the_table() {
+    fn failed_run_shows_in_the_table() {
         let mut results = Results::default();
         let done = record(Situation::Mass, "x", [1.0; 4]);
         let case = done.case;

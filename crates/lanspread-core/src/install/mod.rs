@@ -1,11 +1,11 @@
 //! Changes to a game's folder, as data.
 //!
-//! A commit, install, uninstall or removal is a [`Plan`]: ordered [`Step`]s, each of which may be done twice, with one
-//! step that makes the change visible. Plans are made here by pure functions; the store executes them without making
-//! choices. What an interrupted plan leaves is described by its [`Record`], which the first steps make durable, and by
-//! what stands on disk; [`recover`] turns the two into the plan that ends it: forward or back, never a third state.
+//! A commit, install, uninstall or removal is a [`Plan`]: ordered, idempotent [`Step`]s, one of which makes the
+//! change visible. Pure functions make the plans; the store executes them without making choices. The first steps of
+//! a plan write a durable [`Record`]. From that record and the files on disk, [`recover`] makes the plan that
+//! completes an interrupted one, forward or back; there is never a third state.
 //!
-//! Nothing here knows a path of the system, and nothing does IO.
+//! Nothing here knows a path of the system or does IO.
 
 mod plan;
 mod recover;
@@ -19,31 +19,35 @@ pub use recover::{recover, roll_back_commit, roll_back_reinstall};
 
 use lanspread_types::{ContentId, GameId, RelPath};
 
-/// A folder that plans work in; each belongs to one game.
+/// A folder in which plans work. Each game has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Area {
-    /// The game's own folder, where the user's files stand beside ours.
+    /// The game's own folder, in which the user's files are beside ours.
     Game,
-    /// The files of the download that is committed.
+    /// Files of the download that is being committed.
     Incoming,
-    /// What was taken out of the game's folder and waits to be deleted.
+    /// Files taken out of the game's folder, to be deleted.
     Trash,
-    /// Where an install is unpacked.
+    /// Files of an install that is being unpacked.
     Staging,
 }
 
-/// A file or folder within an area; no path means the area's own folder.
+/// A file or folder in an area.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
+    /// Area that contains it.
     pub area: Area,
+    /// Path in the area; `None` for the area itself.
     pub path: Option<RelPath>,
 }
 
 impl Place {
+    /// Returns the place of a path in an area.
     pub fn new(area: Area, path: &RelPath) -> Self {
         Self { area, path: Some(path.clone()) }
     }
 
+    /// Returns the area itself.
     pub fn root(area: Area) -> Self {
         Self { area, path: None }
     }
@@ -52,62 +56,75 @@ impl Place {
 /// One step of a plan. Doing it a second time changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Makes the record durable: from here on recovery knows about the plan.
+    /// Makes the record durable. From here on recovery knows about the plan.
     WriteRecord,
-    /// Unpacks the game's archives into the staging area, and adds what is kept of an installed game that is replaced.
-    /// Starts from nothing each time.
+    /// Unpacks the game's archives into the staging area, and adds the user's files of an installed game that is
+    /// replaced. Starts from nothing each time.
     Unpack,
-    /// Renames. Done if only `to` is there; an error if both are, or neither.
-    Move { from: Place, to: Place },
-    /// Renames something of the game's folder to the same path in the trash. Done if the trash has that path, or if
-    /// there is nothing to move.
+    /// Renames. Done if only `to` exists; an error if both exist, or neither.
+    Move {
+        /// Place of the file or folder before the step.
+        from: Place,
+        /// Place after the step.
+        to: Place,
+    },
+    /// Moves a file or folder of the game to the same path in the trash. Done if the trash has that path, or if there
+    /// is nothing to move.
     SetAside(RelPath),
-    /// Deletes a whole area, which is never the game's folder. Done if it is not there.
+    /// Deletes a whole area, never the game's folder. Done if the area does not exist.
     Delete(Area),
-    /// Removes a folder of the game if it is there and empty.
+    /// Removes a folder of the game if it exists and is empty.
     Prune(Place),
-    /// Forgets the record: the plan is done.
+    /// Deletes the record: the plan is done.
     ForgetRecord,
 }
 
-/// Ordered steps with one that makes the change visible.
+/// Ordered steps, one of which makes the change visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Position of the commit point: before it, the old state holds; once it is done, the new one does. `None` when a
-    /// recovery has nothing left but to tidy up.
+    /// Index of the commit point: before this step the old state holds, after it the new one. `None` for a recovery
+    /// that only tidies up.
     pub commit: Option<usize>,
 }
 
-/// What an interrupted plan meant to do. Durable before the first change, forgotten after the last.
+/// Intent of a plan. Durable before the first change, deleted after the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
+    /// Game whose folder changes.
     pub game: GameId,
+    /// Change to complete or undo.
     pub intent: Intent,
 }
 
+/// The change that a plan makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
-    /// Puts a complete download in the place of whatever version is there.
+    /// Puts a complete download in the place of the version that is there, if any.
     Commit {
+        /// Content of the download.
         content: ContentId,
-        /// The files of the new version, the sentinel among them.
+        /// Files of the new version, including the sentinel.
         new: Vec<RelPath>,
-        /// What stands in the game's folder and must give way: files of the old version, and whatever stands where a
-        /// new file belongs.
+        /// What must give way in the game's folder: files of the old version, and anything at the path of a new file.
         old: Vec<RelPath>,
     },
+    /// Installs the downloaded game.
     Install,
-    /// Removes the installed game; the folder's name as it is spelled on disk.
+    /// Removes the installed game.
     Uninstall {
+        /// Name of the installed game's folder, as spelled on disk.
         folder: RelPath,
     },
-    /// Removes the downloaded files, the sentinel among them.
+    /// Removes the downloaded files.
     Remove {
+        /// The files, including the sentinel.
         files: Vec<RelPath>,
     },
-    /// Puts the downloaded version in the place of what is installed; the folder's name as it is spelled on disk.
+    /// Replaces the installed game by the downloaded version.
     Reinstall {
+        /// Name of the installed game's folder, as spelled on disk.
         folder: RelPath,
     },
 }

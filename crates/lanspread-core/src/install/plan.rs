@@ -1,4 +1,4 @@
-//! The plans themselves.
+//! The plans for each change to a game's folder.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use lanspread_types::manifest::{LOCAL_FOLDER, SENTINEL};
 
 use super::{Area, Place, Plan, Step};
 
-/// Replaces the version that is there by a complete download.
+/// Plans to replace the version that is there by a complete download.
 ///
-/// The old sentinel goes first, so that no mixture is ever taken for a game; the new one comes last and is the commit
-/// point. Until then everything old is in the trash, so that the way back is open.
+/// The old sentinel goes first, so that no mixture of versions is ever taken for a game. The new sentinel comes last
+/// and is the commit point. Until then everything old is in the trash, so that the plan can be rolled back.
 pub fn plan_commit(new: &[RelPath], old: &[RelPath]) -> Plan {
     let mut steps = vec![Step::Delete(Area::Trash), Step::WriteRecord];
     steps.extend(commit_forward(new, old));
@@ -21,7 +21,7 @@ pub fn plan_commit(new: &[RelPath], old: &[RelPath]) -> Plan {
     )
 }
 
-/// The steps of a commit between its record and its commit point.
+/// Returns the steps of a commit between its record and its commit point.
 pub(super) fn commit_forward(new: &[RelPath], old: &[RelPath]) -> Vec<Step> {
     let (sentinels, others): (Vec<_>, Vec<_>) = old.iter().partition(|p| is_sentinel(p));
     let mut steps: Vec<Step> = sentinels.into_iter().chain(others).cloned().map(Step::SetAside).collect();
@@ -39,14 +39,14 @@ pub(super) fn tidy_commit() -> Vec<Step> {
     vec![Step::Delete(Area::Trash), Step::Delete(Area::Incoming), Step::ForgetRecord]
 }
 
-/// Unpacks the archives and shows the result in one rename.
+/// Plans to unpack the archives and show the result in one rename.
 pub fn plan_install() -> Plan {
     let steps = vec![Step::Delete(Area::Staging), Step::WriteRecord, Step::Unpack];
     finish(steps, show_staged(), tidy_install())
 }
 
-/// Shows in one rename what was unpacked while the download ran. Until its record is written nothing knows of the
-/// staging, and the next start deletes it.
+/// Plans to show, in one rename, what was unpacked during the download. Before its record is written, recovery does
+/// not know the staging area, and the next start deletes it.
 pub fn plan_install_unpacked() -> Plan {
     let show = Step::Move { from: local_in(Area::Staging), to: local_in(Area::Game) };
     finish(vec![Step::WriteRecord], show, tidy_install())
@@ -56,8 +56,8 @@ pub(super) fn tidy_install() -> Vec<Step> {
     vec![Step::Delete(Area::Staging), Step::ForgetRecord]
 }
 
-/// Replaces what is installed by the downloaded version, which is unpacked beside it first. The old folder is in the
-/// trash until the new one stands, so that the way back is open.
+/// Plans to replace the installed game by the downloaded version, which is unpacked beside it first. The old folder
+/// is in the trash until the new one is shown, so that the plan can be rolled back.
 pub fn plan_reinstall(folder: &RelPath) -> Plan {
     let steps = vec![
         Step::Delete(Area::Staging),
@@ -77,7 +77,7 @@ pub(super) fn tidy_reinstall() -> Vec<Step> {
     vec![Step::Delete(Area::Trash), Step::Delete(Area::Staging), Step::ForgetRecord]
 }
 
-/// Takes the installed game away in one rename, then deletes it.
+/// Plans to take away the installed game in one rename, then delete it.
 pub fn plan_uninstall(folder: &RelPath) -> Plan {
     let steps = vec![Step::Delete(Area::Trash), Step::WriteRecord];
     finish(steps, Step::SetAside(folder.clone()), tidy_uninstall())
@@ -87,13 +87,13 @@ pub(super) fn tidy_uninstall() -> Vec<Step> {
     vec![Step::Delete(Area::Trash), Step::Prune(Place::root(Area::Game)), Step::ForgetRecord]
 }
 
-/// Takes the sentinel away, which is the commit point, then the rest of the downloaded files.
+/// Plans to take away the sentinel, which is the commit point, then the other downloaded files.
 pub fn plan_remove(files: &[RelPath]) -> Plan {
     let steps = vec![Step::Delete(Area::Trash), Step::WriteRecord];
     let sentinel = files.iter().find(|p| is_sentinel(p)).cloned().map(Step::SetAside);
     match sentinel {
         Some(commit) => finish(steps, commit, remove_rest(files)),
-        // Not a downloaded game: there is nothing to take back, so every step only goes forward.
+        // Without a sentinel the game does not count as downloaded, so there is no old state to return to.
         None => Plan { steps: steps.into_iter().chain(remove_rest(files)).collect(), commit: None },
     }
 }
@@ -107,7 +107,7 @@ pub(super) fn remove_rest(files: &[RelPath]) -> Vec<Step> {
     steps
 }
 
-/// Prunes every folder above the given files, the deepest first.
+/// Returns steps that prune every folder above these files, the deepest first.
 pub(super) fn prune_above(files: &[RelPath]) -> Vec<Step> {
     let mut folders = BTreeSet::new();
     for file in files {
@@ -125,12 +125,13 @@ pub(super) fn is_sentinel(path: &RelPath) -> bool {
     path.as_str() == SENTINEL
 }
 
-/// The sentinel or the installed game in an area. Both names are valid paths; were they not, the area's own folder
-/// would be a place that no rename accepts.
+/// Returns the place of the sentinel in an area. The name is a valid path; otherwise this would be the area itself,
+/// which no rename accepts.
 pub(super) fn sentinel_in(area: Area) -> Place {
     Place { area, path: RelPath::new(SENTINEL).ok() }
 }
 
+/// Returns the place of the installed game in an area; see [`sentinel_in`].
 pub(super) fn local_in(area: Area) -> Place {
     Place { area, path: RelPath::new(LOCAL_FOLDER).ok() }
 }

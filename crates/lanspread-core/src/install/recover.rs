@@ -1,4 +1,4 @@
-//! How an interrupted plan ends.
+//! Recovery: the plans that complete interrupted ones.
 
 use lanspread_types::RelPath;
 
@@ -8,23 +8,23 @@ use super::plan::{
 use super::plan::{tidy_commit, tidy_install, tidy_reinstall, tidy_uninstall};
 use super::{Area, Intent, Place, Plan, Record, Step};
 
-/// The plan that ends what the record tells of, given what is there.
+/// Returns the plan that completes the recorded one. `there` tells whether a place exists.
 pub fn recover(record: &Record, there: &dyn Fn(&Place) -> bool) -> Plan {
     match &record.intent {
         Intent::Commit { new, old, .. } => recover_commit(new, old, there),
-        // Before its rename an install has left nothing but staging, after it nothing is missing.
+        // Before its rename an install has left only staging; after it, nothing is missing.
         Intent::Install => Plan { steps: tidy_install(), commit: None },
-        // The same: what is in the trash was uninstalled, what is not was not.
+        // Likewise: a folder in the trash was uninstalled, and a folder that is not there was not.
         Intent::Uninstall { .. } => Plan { steps: tidy_uninstall(), commit: None },
         Intent::Remove { files } => recover_remove(files, there),
         Intent::Reinstall { folder } => recover_reinstall(folder, there),
     }
 }
 
-/// A commit goes forward when everything that it needs is still there, and back otherwise.
+/// Completes a commit if all its files still exist, and undoes it otherwise.
 fn recover_commit(new: &[RelPath], old: &[RelPath], there: &dyn Fn(&Place) -> bool) -> Plan {
-    // Also true if somebody deleted the download and the old sentinel never moved. Then nothing else has moved
-    // either, because the sentinel is first, and tidying up is right in that case too.
+    // Also true if a person deleted the download before the old sentinel moved. The sentinel moves first, so nothing
+    // else has moved, and tidying up is right in that case, too.
     if !there(&sentinel_in(Area::Incoming)) && there(&sentinel_in(Area::Game)) {
         return Plan { steps: tidy_commit(), commit: None };
     }
@@ -40,8 +40,8 @@ fn recover_commit(new: &[RelPath], old: &[RelPath], there: &dyn Fn(&Place) -> bo
     Plan { steps, commit: Some(commit) }
 }
 
-/// Takes a commit back that has not reached its commit point: the new files return to the download, the old ones to
-/// their places, the old sentinel last.
+/// Plans to undo a commit before its commit point: the new files return to the download, the old ones to their
+/// places, the old sentinel last.
 pub fn roll_back_commit(new: &[RelPath], old: &[RelPath], there: &dyn Fn(&Place) -> bool) -> Plan {
     let back = |from: Area, to: Area| {
         move |p: &RelPath| Step::Move { from: Place::new(from, p), to: Place::new(to, p) }
@@ -59,15 +59,16 @@ pub fn roll_back_commit(new: &[RelPath], old: &[RelPath], there: &dyn Fn(&Place)
     Plan { steps, commit }
 }
 
-/// Whether the file at this place of the game's folder is the new one: there, and not an old one that still waits to
-/// be set aside.
+/// Returns true if the file at this path of the game's folder is the new one: it exists, and is not an old one that
+/// must still be set aside.
 fn is_moved_in(path: &RelPath, old: &[RelPath], there: &dyn Fn(&Place) -> bool) -> bool {
     let waits = old.contains(path) && !there(&Place::new(Area::Trash, path));
     there(&Place::new(Area::Game, path)) && !waits
 }
 
-/// The old folder goes aside only once the new one is wholly unpacked. So where it is aside and the new one is still
-/// in staging, the change goes forward; where the staging is gone before the new one was shown, it goes back.
+/// Completes a reinstall. The old folder is set aside only after the new one is completely unpacked. So if it is
+/// aside and the new one is in staging, the reinstall goes forward; if the staging area was lost before the new one
+/// was shown, it goes back.
 fn recover_reinstall(folder: &RelPath, there: &dyn Fn(&Place) -> bool) -> Plan {
     let aside = there(&Place::new(Area::Trash, folder));
     if aside && there(&local_in(Area::Staging)) {
@@ -80,7 +81,7 @@ fn recover_reinstall(folder: &RelPath, there: &dyn Fn(&Place) -> bool) -> Plan {
     Plan { steps: tidy_reinstall(), commit: None }
 }
 
-/// Brings the old folder back, as long as the new one is not shown.
+/// Plans to bring the old folder back. Valid until the new one is shown.
 pub fn roll_back_reinstall(folder: &RelPath, there: &dyn Fn(&Place) -> bool) -> Plan {
     let (aside, place) = (Place::new(Area::Trash, folder), Place::new(Area::Game, folder));
     let back = there(&aside).then_some(Step::Move { from: aside, to: place });

@@ -1,17 +1,17 @@
-//! Every plan, interrupted everywhere, on a model of a disk: what recovery leaves is the old state or the new one.
+//! Interrupts every plan at every step on a model of a disk: recovery leaves the old state or the new one.
 
 use std::collections::BTreeMap;
 
 use super::*;
 
-/// Files by area and path, with their content. Folders are there as long as something is in them.
+/// Files by area and path, with their content. A folder exists as long as it contains a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Disk {
     files: BTreeMap<(Area, String), String>,
     record: bool,
 }
 
-/// What a step of the real thing would fail with.
+/// A step that the store would refuse.
 #[derive(Debug)]
 struct Refused;
 
@@ -70,7 +70,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Does the first `count` steps, each of them `times` times.
+    /// Executes the first `count` steps, each of them `times` times.
     fn run(&mut self, plan: &Plan, count: usize, times: usize) {
         for step in &plan.steps[..count] {
             for _ in 0..times {
@@ -79,7 +79,7 @@ impl Disk {
         }
     }
 
-    /// What the user sees, without our own folders.
+    /// Returns what the user sees, without our own folders.
     fn visible(&self) -> BTreeMap<&str, &str> {
         let game = self.files.iter().filter(|((area, _), _)| *area == Area::Game);
         game.map(|((_, path), content)| (path.as_str(), content.as_str())).collect()
@@ -98,7 +98,7 @@ fn record(intent: Intent) -> Record {
     Record { game: GameId::new("ggoo").unwrap(), intent }
 }
 
-/// Interrupts a plan after each of its steps, and each recovery after each of its own.
+/// Interrupts a plan after each of its steps, and each recovery after each of its own steps.
 fn interrupt_everywhere(before: &Disk, plan: &Plan, record: &Record) {
     let mut after = before.clone();
     after.run(plan, plan.steps.len(), 1);
@@ -127,7 +127,7 @@ fn interrupt_everywhere(before: &Disk, plan: &Plan, record: &Record) {
     assert!(outcomes.iter().all(|&n| n > 0), "both ends occur");
 }
 
-/// Recovers, with a further crash after each number of steps.
+/// Recovers, with a second crash after each number of steps.
 fn recoveries(crashed: &Disk, record: &Record) -> Vec<Disk> {
     let recover_to = |disk: &Disk, steps: Option<usize>| {
         let mut disk = disk.clone();
@@ -172,13 +172,13 @@ fn commit_intent(new: &[RelPath], old: &[RelPath]) -> Record {
 }
 
 #[test]
-fn a_first_download_is_there_or_not() {
+fn first_download_is_there_or_not() {
     let before = Disk::with(&[&NEW[..], &USERS[..]].concat());
     interrupt_everywhere(&before, &plan_commit(&names(&NEW), &[]), &commit_intent(&names(&NEW), &[]));
 }
 
 #[test]
-fn an_update_leaves_the_old_or_the_new_version_and_what_is_the_users() {
+fn update_leaves_old_or_new_version_and_user_files() {
     let before = Disk::with(&[&NEW[..], &OLD[..], &USERS[..]].concat());
     let (new, old) = (names(&NEW), names(&OLD));
     interrupt_everywhere(&before, &plan_commit(&new, &old), &commit_intent(&new, &old));
@@ -192,7 +192,7 @@ fn an_update_leaves_the_old_or_the_new_version_and_what_is_the_users() {
 }
 
 #[test]
-fn the_commit_point_is_the_only_step_that_shows_a_new_version() {
+fn only_the_commit_point_shows_the_new_version() {
     let (new, old) = (names(&NEW), names(&OLD));
     let plan = plan_commit(&new, &old);
     let mut disk = Disk::with(&[&NEW[..], &OLD[..]].concat());
@@ -204,8 +204,7 @@ fn the_commit_point_is_the_only_step_that_shows_a_new_version() {
     let commit = plan.commit.unwrap();
     assert!(seen[..commit].iter().all(|v| v.as_deref() != Some("new version")));
     assert!(seen[commit..].iter().all(|v| v.as_deref() == Some("new version")));
-    // Where the old sentinel is gone no file of the new version is missing one of the old: never a mixture under a
-    // sentinel.
+    // As long as the old sentinel is there, so are all old files: a sentinel never stands for a mixture.
     let shown = Disk::with(&OLD).visible().len();
     let mut disk = Disk::with(&[&NEW[..], &OLD[..]].concat());
     for step in &plan.steps[..commit] {
@@ -216,7 +215,7 @@ fn the_commit_point_is_the_only_step_that_shows_a_new_version() {
 }
 
 #[test]
-fn a_commit_goes_back_from_everywhere_before_its_commit_point() {
+fn commit_rolls_back_from_every_earlier_step() {
     let before = Disk::with(&[&NEW[..], &OLD[..], &USERS[..]].concat());
     let (new, old) = (names(&NEW), names(&OLD));
     let plan = plan_commit(&new, &old);
@@ -230,7 +229,7 @@ fn a_commit_goes_back_from_everywhere_before_its_commit_point() {
 }
 
 #[test]
-fn a_commit_whose_download_is_gone_goes_back() {
+fn commit_without_its_download_rolls_back() {
     let (new, old) = (names(&NEW), names(&OLD));
     let plan = plan_commit(&new, &old);
     let before = Disk::with(&[&NEW[..], &OLD[..], &USERS[..]].concat());
@@ -247,7 +246,7 @@ fn a_commit_whose_download_is_gone_goes_back() {
 }
 
 #[test]
-fn an_interrupted_commit_goes_forward_while_nothing_of_it_is_missing_and_back_otherwise() {
+fn interrupted_commit_goes_forward_only_if_complete() {
     let (new, old) = (names(&NEW), names(&OLD));
     let plan = plan_commit(&new, &old);
     let before = Disk::with(&[&NEW[..], &OLD[..], &USERS[..]].concat());
@@ -257,7 +256,7 @@ fn an_interrupted_commit_goes_forward_while_nothing_of_it_is_missing_and_back_ot
         for (lost, shown) in [(None, &NEW), (Some("maps/come.map"), &OLD)] {
             let mut disk = crashed.clone();
             let lost = lost.map(|path| (Area::Incoming, path.to_owned()));
-            // What stands at its place already is not lost with the download.
+            // A file that was moved in already is not lost with the download.
             let shown = if lost.as_ref().is_some_and(|l| !disk.files.contains_key(l)) { &NEW } else { shown };
             if let Some(lost) = lost {
                 disk.files.remove(&lost);
@@ -276,13 +275,13 @@ fn an_interrupted_commit_goes_forward_while_nothing_of_it_is_missing_and_back_ot
 }
 
 #[test]
-fn an_install_shows_everything_at_once() {
+fn install_shows_everything_at_once() {
     let before = Disk::with(&[&OLD[..], &USERS[1..]].concat());
     interrupt_everywhere(&before, &plan_install(), &record(Intent::Install));
 }
 
 #[test]
-fn an_uninstall_takes_the_installed_game_and_nothing_else() {
+fn uninstall_removes_only_the_installed_game() {
     let before = Disk::with(&[&OLD[..], &USERS[..]].concat());
     let folder = path("local");
     let intent = record(Intent::Uninstall { folder: folder.clone() });
@@ -294,7 +293,7 @@ fn an_uninstall_takes_the_installed_game_and_nothing_else() {
 }
 
 #[test]
-fn a_removal_takes_the_downloaded_files_and_nothing_else() {
+fn removal_removes_only_the_downloaded_files() {
     let before = Disk::with(&[&OLD[..], &USERS[..]].concat());
     let files = names(&OLD);
     interrupt_everywhere(&before, &plan_remove(&files), &record(Intent::Remove { files: files.clone() }));
@@ -305,7 +304,7 @@ fn a_removal_takes_the_downloaded_files_and_nothing_else() {
 }
 
 #[test]
-fn leftovers_of_an_earlier_change_are_not_taken_for_this_one() {
+fn leftovers_of_an_earlier_change_do_not_interfere() {
     let leftover = (Area::Trash, "local/old.dat", "older");
     let mut disk = Disk::with(&[&OLD[..], &USERS[..], &[leftover]].concat());
     let plan = plan_uninstall(&path("local"));
@@ -314,19 +313,19 @@ fn leftovers_of_an_earlier_change_are_not_taken_for_this_one() {
 }
 
 #[test]
-fn folders_are_pruned_from_the_deepest() {
+fn deepest_folders_are_pruned_first() {
     let plan = plan_remove(&paths(&["a/b/c.txt", "a/d.txt", "version.ini"]));
     let pruned = plan.steps.iter().filter_map(|s| if let Step::Prune(p) = s { p.path.clone() } else { None });
     assert_eq!(pruned.collect::<Vec<_>>(), paths(&["a/b", "a"]));
     assert!(plan.steps.contains(&Step::Prune(Place::root(Area::Game))));
 }
 
-/// What is installed, with what the user has added; the staging takes over what is kept when it unpacks.
+/// The installed game, with files that the user has added. Unpacking adds the kept ones to the staging area.
 const INSTALLED: [(Area, &str, &str); 2] =
     [(Area::Game, "local/old.exe", "old exe"), (Area::Game, "local/game.exe", "old game")];
 
 #[test]
-fn a_reinstall_leaves_the_old_folder_or_the_new_one() {
+fn reinstall_leaves_the_old_folder_or_the_new_one() {
     let before = Disk::with(&[&OLD[..], &INSTALLED[..], &USERS[1..]].concat());
     let folder = path("local");
     let plan = plan_reinstall(&folder);
@@ -340,7 +339,7 @@ fn a_reinstall_leaves_the_old_folder_or_the_new_one() {
 }
 
 #[test]
-fn a_reinstall_goes_back_from_everywhere_before_its_commit_point() {
+fn reinstall_rolls_back_from_every_earlier_step() {
     let before = Disk::with(&[&OLD[..], &INSTALLED[..]].concat());
     let folder = path("local");
     let plan = plan_reinstall(&folder);
@@ -354,7 +353,7 @@ fn a_reinstall_goes_back_from_everywhere_before_its_commit_point() {
 }
 
 #[test]
-fn a_reinstall_whose_staging_is_gone_goes_back() {
+fn reinstall_without_its_staging_rolls_back() {
     let before = Disk::with(&[&OLD[..], &INSTALLED[..]].concat());
     let folder = path("local");
     let plan = plan_reinstall(&folder);

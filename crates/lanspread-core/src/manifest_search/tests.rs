@@ -1,3 +1,5 @@
+//! Tests of the search for a manifest.
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -8,8 +10,8 @@ fn offerer(peer: u8, place: u8) -> Offerer {
     Offerer { peer: PeerId([peer; 32]), place, usual_bytes: 0, saturated: false }
 }
 
-/// A search among sources that never answer, until this one is asked or the time is over; returns when that was, and the
-/// most that were asked at once.
+/// Runs a search among sources that never answer, until `wanted` is asked or `limit` is over. Returns when it was
+/// asked, and the most sources that were asked at once.
 fn asked_after(offerers: &[Offerer], wanted: u8, seed: u64, limit: Duration) -> Option<(Duration, usize)> {
     let (mut now, mut rng, mut next, mut most) = (Time::START, Rng::new(seed), 0, 0);
     let mut search = ManifestSearch::new(now);
@@ -32,7 +34,7 @@ fn asked_after(offerers: &[Offerer], wanted: u8, seed: u64, limit: Duration) -> 
 }
 
 #[test]
-fn identities_of_one_address_do_not_crowd_out_an_honest_one() {
+fn identities_of_one_address_crowd_out_nobody() {
     let mut offerers: Vec<Offerer> = (1..=30).map(|peer| offerer(peer, 1)).collect();
     offerers.push(offerer(99, 2));
     for seed in 0..100 {
@@ -42,7 +44,7 @@ fn identities_of_one_address_do_not_crowd_out_an_honest_one() {
 }
 
 #[test]
-fn thirty_slow_addresses_are_passed_over_one_by_one() {
+fn slow_addresses_are_passed_over_one_by_one() {
     let offerers: Vec<Offerer> = (1..=31).map(|peer| offerer(peer, peer)).collect();
     for seed in 0..100 {
         let (after, most) = asked_after(&offerers, 31, seed, Duration::from_secs(60)).unwrap();
@@ -51,7 +53,7 @@ fn thirty_slow_addresses_are_passed_over_one_by_one() {
 }
 
 #[test]
-fn a_source_that_is_alone_is_waited_for() {
+fn only_source_is_waited_for() {
     let only = [offerer(1, 1)];
     let (mut rng, start) = (Rng::new(1), Time::START);
     let mut search = ManifestSearch::new(start);
@@ -69,7 +71,7 @@ fn a_source_that_is_alone_is_waited_for() {
 }
 
 #[test]
-fn a_busy_source_is_asked_again_with_growing_pauses() {
+fn busy_source_is_asked_again_with_growing_pauses() {
     let only = [offerer(1, 1)];
     let (mut now, mut rng) = (Time::START, Rng::new(1));
     let mut search = ManifestSearch::new(now);
@@ -92,7 +94,7 @@ fn a_busy_source_is_asked_again_with_growing_pauses() {
 }
 
 #[test]
-fn whoever_fails_is_asked_once_and_others_at_once() {
+fn failed_source_is_asked_once_and_the_next_at_once() {
     let offerers: Vec<Offerer> = (1..=3).map(|peer| offerer(peer, peer)).collect();
     let (now, mut rng, mut asked) = (Time::START, Rng::new(7), BTreeSet::new());
     let mut search = ManifestSearch::new(now);
@@ -105,14 +107,14 @@ fn whoever_fails_is_asked_once_and_others_at_once() {
 }
 
 #[test]
-fn the_smallest_size_that_is_stated_sets_the_pace() {
+fn smallest_stated_size_sets_the_pace() {
     let mut both = [offerer(1, 1), offerer(2, 2)];
     (both[0].usual_bytes, both[1].usual_bytes) = (96 << 20, MANIFEST_RATE_USUAL);
     assert_eq!(hedge_after(&both), MANIFEST_HEDGE_MIN + Duration::from_secs(1));
 }
 
 #[test]
-fn a_saturated_source_is_neither_asked_nor_given_up() {
+fn saturated_source_is_neither_asked_nor_given_up() {
     let mut only = [offerer(1, 1)];
     only[0].saturated = true;
     let (now, mut rng) = (Time::START, Rng::new(7));

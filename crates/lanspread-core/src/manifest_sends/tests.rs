@@ -1,3 +1,5 @@
+//! Tests of the queue of manifests.
+
 use super::*;
 use crate::budget::site_of;
 
@@ -11,7 +13,7 @@ fn place(n: u8) -> Place {
     Some(IpAddr::from([10, 0, 0, n]))
 }
 
-/// A request of the guest with that number on its connection, for the content with that number.
+/// A request by the guest with this number on its connection, for the content with that number.
 fn request(guest: u8, id: u64, content: u8, bytes: u64) -> ManifestRequest {
     ManifestRequest {
         link: LinkId(u64::from(guest)),
@@ -44,7 +46,7 @@ fn drain(sends: &mut ManifestSends, now: Time) -> Seen {
 }
 
 #[test]
-fn one_connection_gets_one_at_a_time_and_a_few_wait() {
+fn connection_gets_one_manifest_at_a_time() {
     let mut sends = ManifestSends::default();
     (0..20).for_each(|id| sends.enqueue(request(1, id, 1, MIB)));
     let seen = drain(&mut sends, at(0));
@@ -57,7 +59,7 @@ fn one_connection_gets_one_at_a_time_and_a_few_wait() {
 }
 
 #[test]
-fn two_hundred_guests_all_get_it_in_turn() {
+fn two_hundred_guests_are_served_in_turn() {
     let mut sends = ManifestSends::default();
     (0..200).for_each(|guest| sends.enqueue(request(guest, 1, 1, 2 * MIB)));
     let mut got = BTreeSet::new();
@@ -88,7 +90,7 @@ fn room_passes_a_manifest_on() {
 }
 
 #[test]
-fn different_manifests_are_bounded_by_their_bytes() {
+fn distinct_manifests_are_bounded_by_their_bytes() {
     let mut sends = ManifestSends::default();
     (1..=4).for_each(|guest| sends.enqueue(request(guest, 1, guest, 60 * MIB)));
     sends.enqueue(request(5, 1, 1, 60 * MIB));
@@ -100,13 +102,13 @@ fn different_manifests_are_bounded_by_their_bytes() {
 }
 
 #[test]
-fn asking_again_and_again_takes_one_stream() {
+fn repeated_requests_share_one_stream() {
     let mut sends = ManifestSends::default();
     for guest in 1..=20 {
         sends.enqueue(ManifestRequest { place: place(1), ..request(guest, 1, 1, MIB) });
     }
     assert_eq!(drain(&mut sends, at(0)).served.len(), 2, "the first, and one repeat");
-    // A newcomer is not held up by them.
+    // A newcomer does not wait behind them.
     sends.enqueue(request(30, 1, 1, MIB));
     assert_eq!(drain(&mut sends, at(1)).served, [(30, 1)]);
     for link in 1..=20 {
@@ -117,7 +119,7 @@ fn asking_again_and_again_takes_one_stream() {
 }
 
 #[test]
-fn repeats_get_no_more_than_the_chunks_that_wait() {
+fn repeats_get_no_more_bytes_than_chunks() {
     let mut sends = ManifestSends::default();
     sends.enqueue(request(1, 1, 1, MIB));
     assert!(matches!(sends.next(true, at(0)), Some(ManifestAction::Serve { .. })), "the first one is free");
@@ -138,7 +140,7 @@ fn repeats_get_no_more_than_the_chunks_that_wait() {
 }
 
 #[test]
-fn a_full_queue_takes_from_the_address_that_has_most() {
+fn full_queue_takes_from_the_busiest_address() {
     let mut sends = ManifestSends::default();
     for link in 0..MANIFESTS_WAITING_MAX as u64 {
         sends.enqueue(ManifestRequest { link: LinkId(link), place: place(1), ..request(0, 1, 1, MIB) });
@@ -153,7 +155,7 @@ fn a_full_queue_takes_from_the_address_that_has_most() {
 }
 
 #[test]
-fn a_connection_that_floods_is_closed() {
+fn flooding_connection_is_closed() {
     let mut sends = ManifestSends::default();
     (0..1000).for_each(|id| sends.enqueue(request(1, id, 1, MIB)));
     let seen = drain(&mut sends, at(0));
@@ -165,7 +167,7 @@ fn a_connection_that_floods_is_closed() {
 }
 
 #[test]
-fn a_receiver_that_takes_nothing_loses_its_place_when_others_wait() {
+fn stalled_receiver_is_dropped_when_others_wait() {
     let mut sends = ManifestSends::default();
     (0..MANIFEST_SENDS_MAX as u8).for_each(|guest| sends.enqueue(request(guest, 1, 1, MIB)));
     assert_eq!(drain(&mut sends, at(0)).served.len(), MANIFEST_UNANNOUNCED_MAX);
@@ -183,7 +185,7 @@ fn a_receiver_that_takes_nothing_loses_its_place_when_others_wait() {
 }
 
 #[test]
-fn a_cancelled_request_is_refused_once() {
+fn cancelled_request_is_refused_once() {
     let mut sends = ManifestSends::default();
     sends.enqueue(request(1, 1, 1, MIB));
     sends.enqueue(request(1, 2, 1, MIB));
@@ -194,7 +196,7 @@ fn a_cancelled_request_is_refused_once() {
 }
 
 #[test]
-fn a_host_with_many_addresses_of_ipv6_is_one_place() {
+fn ipv6_addresses_of_one_host_are_one_place() {
     let ip = |text: &str| text.parse::<IpAddr>().unwrap();
     assert_eq!(site_of(ip("2001:db8::1")), site_of(ip("2001:db8::2:3")));
     assert_ne!(site_of(ip("2001:db8::1")), site_of(ip("2001:db8:0:1::1")));

@@ -1,4 +1,6 @@
-//! The organiser's catalogue: offered, fetched, taken over.
+//! The organiser's catalogue: offered to peers, downloaded from them, and put into force.
+//!
+//! The runtime checks the signature; the node only chooses which peer to ask and adopts what was checked.
 
 use std::sync::Arc;
 
@@ -6,10 +8,10 @@ use lanspread_types::PeerId;
 use lanspread_types::message::Message;
 
 use super::Node;
+use crate::api::event::Event;
 use crate::catalog::{Catalog, CatalogMode, SignedCatalog};
 use crate::catalog_sync::{Ask, Part, Verdict};
-use crate::event::Event;
-use crate::io::{ConnId, DiskJob, Output};
+use crate::io::{DiskJob, Output};
 use crate::refusals::RefusalCause;
 use crate::time::Time;
 
@@ -31,15 +33,14 @@ impl Node {
         }
     }
 
-    /// Tells a peer which catalogue is here.
-    pub(super) fn offer_catalog(&mut self, conn: ConnId) {
-        let Some(held) = self.catalogs.held() else { return };
-        let offer =
-            Message::CatalogOffer { key: held.key, serial: held.serial, bytes: held.bytes.len() as u32 };
-        self.send(conn, offer);
+    /// Returns the message that tells a peer which catalogue is here.
+    pub(super) fn catalog_offer(&self) -> Option<Message> {
+        let held = self.catalogs.held()?;
+        let bytes = held.bytes.len() as u32;
+        Some(Message::CatalogOffer { key: held.key, serial: held.serial, bytes })
     }
 
-    /// Asks for a newer catalogue, if somebody has one.
+    /// Asks for a newer catalogue if a peer has one.
     pub(super) fn fetch_catalog(&mut self, now: Time) {
         if let Some(ask) = self.catalogs.next(now) {
             self.ask_for_catalog(ask);
@@ -47,23 +48,26 @@ impl Node {
     }
 
     fn ask_for_catalog(&mut self, Ask { peer, key, serial, offset }: Ask) {
-        self.send_to(&peer, Message::CatalogWanted { key, serial, offset });
+        self.outbox.send_to(&self.roster, &peer, Message::CatalogWanted { key, serial, offset });
     }
 
+    /// Takes a part of a catalogue. A complete one goes to the runtime to be checked.
     pub(super) fn catalog_part(&mut self, now: Time, peer: PeerId, serial: u64, offset: u32, part: &[u8]) {
         match self.catalogs.part(peer, serial, offset, part, now) {
             Part::Unasked => {}
             Part::More(ask) => self.ask_for_catalog(ask),
-            Part::Whole(bytes) => self.outbox.push_back(Output::CheckCatalog { peer, bytes }),
+            Part::Whole(bytes) => self.outbox.push(Output::CheckCatalog { peer, bytes }),
         }
     }
 
+    /// Turns to another peer if a catalogue does not arrive in time.
     pub(super) fn give_up_late_catalog(&mut self, now: Time) {
         if self.catalogs.give_up(now).is_some() {
             self.fetch_catalog(now);
         }
     }
 
+    /// Adopts a catalogue that the runtime has checked, or refuses its sender.
     pub(super) fn catalog_checked(
         &mut self,
         now: Time,
@@ -89,20 +93,19 @@ impl Node {
         }
     }
 
-    /// Goes by the catalogue that is held from now on, and passes it on.
+    /// Puts the new catalogue into force, and passes it on.
     fn catalog_changed(&mut self) {
         let Some(held) = self.catalogs.held().cloned() else { return };
         self.config.catalog = held.catalog.clone();
         self.regroup_lines();
-        self.outbox.push_back(Output::KeepCatalog(Arc::clone(&held)));
-        let conns: Vec<ConnId> = self.roster.iter().map(|p| p.conn).collect();
-        for conn in conns {
-            self.offer_catalog(conn);
+        self.outbox.push(Output::KeepCatalog(Arc::clone(&held)));
+        if let Some(offer) = self.catalog_offer() {
+            self.outbox.send_to_all(&self.roster, &offer);
         }
         self.announce_library();
-        // What is known only now is still to be hashed.
-        self.job(DiskJob::Scan);
+        // Games that only this catalogue names must still be hashed.
+        self.outbox.job(DiskJob::Scan);
         let games = self.config.catalog.games().count();
-        self.event(Event::CatalogChanged { key: held.key, serial: held.serial, games });
+        self.outbox.event(Event::CatalogChanged { key: held.key, serial: held.serial, games });
     }
 }

@@ -1,4 +1,4 @@
-//! What the user asks for.
+//! Commands of the owner, and the commands that wait for something to happen.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,55 +10,70 @@ use lanspread_types::{ContentId, GameId, GameVersion, PeerId, failpoint};
 
 use super::Node;
 use crate::agreement::{Agreed, Disagreement};
-use crate::command::{Command, CommandError, CommandId, OperationKind, Priority, RateLimits, Reply};
-use crate::event::{DownloadFailure, Event, TransferTotals};
-use crate::fetch::Fetch;
+use crate::api::command::{Command, CommandError, CommandId, OperationKind, Priority, RateLimits, Reply};
+use crate::api::event::{DownloadFailure, DownloadTotals, Event};
+use crate::api::snapshot::{
+    Availability, GameListSnapshot, GameSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource,
+};
+use crate::download::Download;
 use crate::io::{CloseReason, DiskJob, Output, Play};
 use crate::library::LocalGame;
 use crate::limits::LISTED_GAMES_MAX;
-use crate::snapshot::{
-    Availability, GameListSnapshot, GameSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource,
-};
 use crate::swarm::SourceFigures;
 use crate::time::Time;
 
 /// Commands that wait for something to happen.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub struct PendingCommands {
+    /// Commands to connect to an address that is being dialled.
     pub connects: Vec<(CommandId, SocketAddr)>,
+    /// Commands that wait for a number of connected peers.
     pub peers: Vec<PeerWait>,
-    /// The folder that the library is to have.
+    /// The command that moves the library, and the new folder.
     pub games_dir: Option<(CommandId, PathBuf)>,
-    /// Games that are verified, and are to be repaired.
+    /// Games that are being verified and should be repaired.
     pub repairs: BTreeSet<GameId>,
+    /// Commands to play a game, by game.
     pub plays: BTreeMap<GameId, CommandId>,
-    /// Starts of games that are looked at first.
+    /// Starts of games whose program the disk looks at first.
     pub starts: BTreeMap<GameId, Play>,
+    /// Commands to shut down. The node is stopping if there is one.
     pub shutdown: Vec<CommandId>,
 }
 
+impl PendingCommands {
+    /// Returns true if a `Connect` command waits for this address.
+    pub fn is_typed(&self, addr: SocketAddr) -> bool {
+        self.connects.iter().any(|(_, wanted)| *wanted == addr)
+    }
+}
+
+/// A command that waits for connected peers.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerWait {
+    /// The command to answer.
     pub id: CommandId,
+    /// Number of peers to wait for.
     pub wanted: usize,
+    /// When the wait fails.
     pub deadline: Time,
 }
 
 impl Node {
     pub(super) fn handle_command(&mut self, now: Time, id: CommandId, command: Command) {
         if self.is_stopping() && command != Command::Shutdown {
-            return self.reply(id, Err(CommandError::ShuttingDown));
+            return self.outbox.reply(id, Err(CommandError::ShuttingDown));
         }
         match command {
-            Command::Status => self.reply(id, Ok(Reply::Status(Box::new(self.status(now))))),
+            Command::Status => self.outbox.reply(id, Ok(Reply::Status(Box::new(self.status(now))))),
             Command::ListPeers => {
-                let peers = self.peer_list();
-                self.reply(id, Ok(Reply::Peers(peers)));
+                let peers = self.dialling.peer_list(&self.roster);
+                self.outbox.reply(id, Ok(Reply::Peers(peers)));
             }
-            Command::ListGames => self.reply(id, Ok(Reply::Games(self.game_list()))),
+            Command::ListGames => self.outbox.reply(id, Ok(Reply::Games(self.game_list()))),
             Command::WaitPeers { count, timeout_ms } => {
                 let deadline = now + Duration::from_millis(timeout_ms);
-                self.waiting.peers.push(PeerWait { id, wanted: count, deadline });
+                self.pending.peers.push(PeerWait { id, wanted: count, deadline });
                 self.answer_peer_waits(now);
             }
             Command::Connect { addr } => self.connect(id, addr),
@@ -67,7 +82,7 @@ impl Node {
             Command::CancelDownload { game } => self.cancel(now, id, &game),
             Command::Install { game } => self.install(id, &game),
             Command::AllowUnpacked { game, bytes, command } => {
-                self.job(DiskJob::AllowUnpacked { game, bytes });
+                self.outbox.job(DiskJob::AllowUnpacked { game, bytes });
                 self.handle_command(now, id, *command);
             }
             Command::Uninstall { game } => self.uninstall(id, &game),
@@ -78,7 +93,7 @@ impl Node {
             }
             Command::SetLimits(limits) => {
                 self.set_limits(now, limits);
-                self.reply(id, Ok(Reply::Done));
+                self.outbox.reply(id, Ok(Reply::Done));
             }
             Command::SetPriority { game, priority } => self.set_priority(now, id, &game, priority),
             Command::Room => self.ask_room(now, id),
@@ -86,11 +101,11 @@ impl Node {
             Command::TrustCatalog { organiser } => self.trust_catalog(now, id, organiser),
             Command::DeclineCatalog { organiser } => self.decline_catalog(id, organiser),
             Command::SetGamesDir { path } => {
-                if !self.operations.is_empty() || self.waiting.games_dir.is_some() {
-                    return self.reply(id, Err(CommandError::Busy));
+                if !self.operations.is_empty() || self.pending.games_dir.is_some() {
+                    return self.outbox.reply(id, Err(CommandError::Busy));
                 }
-                self.waiting.games_dir = Some((id, path.clone()));
-                self.job(DiskJob::ChangeGamesDir { path });
+                self.pending.games_dir = Some((id, path.clone()));
+                self.outbox.job(DiskJob::ChangeGamesDir { path });
             }
             Command::Shutdown => self.shutdown(now, id),
         }
@@ -99,7 +114,7 @@ impl Node {
     fn status(&self, now: Time) -> StatusSnapshot {
         let mut operations = self.operations.snapshot();
         for operation in &mut operations {
-            if let Some(transfer) = self.fetches.get(&operation.game).and_then(Fetch::transfer) {
+            if let Some(transfer) = self.downloads.get(&operation.game).and_then(Download::transfer) {
                 operation.done = transfer.had_bytes();
                 operation.total = transfer.total_bytes();
             }
@@ -116,19 +131,19 @@ impl Node {
             party: self.config.rules.party.clone(),
             peers: self.roster.len(),
             refused: self.refused_list(now),
-            library_fault: self.library_fault.clone(),
+            library_fault: self.library.fault().cloned(),
             operations,
-            swarms: self.fetches.values().filter_map(|fetch| self.swarm_snapshot(now, fetch)).collect(),
-            limits: self.limits,
-            outbound: self.uplink.active_per_game().into_iter().collect(),
+            swarms: self.downloads.iter().filter_map(|download| self.swarm_snapshot(now, download)).collect(),
+            limits: self.downloads.limits(),
+            outbound: self.uploads.uplink.active_per_game().into_iter().collect(),
             traffic: self.traffic,
         }
     }
 
-    fn swarm_snapshot(&self, now: Time, fetch: &Fetch) -> Option<SwarmSnapshot> {
-        let transfer = fetch.transfer()?;
-        let swarm = &transfer.swarm;
-        let bytes_per_second = transfer.rate(fetch.started(), now);
+    fn swarm_snapshot(&self, now: Time, download: &Download) -> Option<SwarmSnapshot> {
+        let transfer = download.transfer()?;
+        let picker = &transfer.picker;
+        let bytes_per_second = transfer.rate(download.started(), now);
         let missing = transfer.total_bytes() - transfer.had_bytes();
         let source = |(peer, figures): (PeerId, SourceFigures)| SwarmSource {
             peer,
@@ -138,39 +153,36 @@ impl Node {
             bytes_per_second: figures.bytes_per_second,
         };
         Some(SwarmSnapshot {
-            game: fetch.game.clone(),
-            priority: fetch.priority,
-            chunks_had: swarm.had().count(),
-            chunks_total: swarm.had().len(),
-            copies: swarm.copies_in_room(),
+            game: download.game.clone(),
+            priority: download.priority,
+            chunks_had: picker.had().count(),
+            chunks_total: picker.had().len(),
+            copies: picker.copies_in_room(),
             bytes_per_second,
             seconds_left: (bytes_per_second > 0).then(|| missing.div_ceil(bytes_per_second)),
-            sources: swarm.sources().map(source).collect(),
+            sources: picker.sources().map(source).collect(),
         })
     }
 
     pub(super) fn set_limits(&mut self, now: Time, limits: RateLimits) {
-        if std::mem::replace(&mut self.limits, limits).upload != limits.upload {
-            let transfers = self.fetches.values_mut().filter_map(Fetch::transfer_mut);
-            transfers.for_each(|transfer| transfer.swarm.uplink_changed());
-        }
-        self.uplink.set_limit(limits.upload, now);
-        self.download_limit.set(limits.download, now);
+        self.downloads.set_limits(limits, now);
+        self.uploads.uplink.set_limit(limits.upload, now);
         self.pump_uplink(now);
-        self.pump_fetches(now);
+        self.pump_downloads(now);
     }
 
     fn set_priority(&mut self, now: Time, id: CommandId, game: &GameId, priority: Priority) {
-        let Some(fetch) = self.fetches.get_mut(game) else {
-            return self.reply(id, Err(CommandError::NotDownloading { game: game.clone() }));
+        let Some(download) = self.downloads.get_mut(game) else {
+            return self.outbox.reply(id, Err(CommandError::NotDownloading { game: game.clone() }));
         };
-        fetch.priority = priority;
-        self.pump_fetches(now);
-        self.reply(id, Ok(Reply::Done));
+        download.priority = priority;
+        self.pump_downloads(now);
+        self.outbox.reply(id, Ok(Reply::Done));
     }
 
-    /// Every game that is here or that somebody offers in the version that counts. Of those that neither are here nor stand
-    /// in the catalogue, the ones that most peers offer.
+    /// Returns every game that is here, is being downloaded, or is offered in the version that counts. Of the games
+    /// that are neither here nor in the catalogue, it returns at most [`LISTED_GAMES_MAX`], those that most peers
+    /// offer.
     fn game_list(&self) -> GameListSnapshot {
         let known = |game: &GameId| self.config.catalog.knows(game) || failpoint!("list-unknown-games");
         let is_listed = |game: &GameId| self.config.catalog.entry(game).is_some();
@@ -183,9 +195,9 @@ impl Node {
         }
         games.append(&mut others);
         let here = self.library.iter().map(|(game, _)| game).filter(|game| self.config.catalog.knows(game));
-        // A download under way shows also while nobody is there to fetch from.
+        // A running download is listed even while no peer offers the game.
         let all: BTreeSet<&GameId> =
-            games.into_iter().map(|(game, _)| game).chain(here).chain(self.fetches.keys()).collect();
+            games.into_iter().map(|(game, _)| game).chain(here).chain(self.downloads.games()).collect();
         let games = all.into_iter().filter_map(|game| self.game_snapshot(game)).collect();
         GameListSnapshot { games, left_out }
     }
@@ -207,7 +219,7 @@ impl Node {
         let availability = match local {
             Some(_) if self.library.is_announced(game) => Availability::Ready,
             Some(_) => Availability::LocalOnly,
-            None if offers.is_empty() && !self.fetches.contains_key(game) => return None,
+            None if offers.is_empty() && self.downloads.get(game).is_none() => return None,
             None => Availability::Remote,
         };
         let standing = self.standing(game, version, &all);
@@ -236,16 +248,18 @@ impl Node {
     fn connect(&mut self, id: CommandId, addr: SocketAddr) {
         if addr == self.config.addr && !failpoint!("accept-self") {
             let failure = crate::io::DialFailure::OwnAddress;
-            return self.reply(id, Err(CommandError::ConnectFailed { addr, failure }));
+            return self.outbox.reply(id, Err(CommandError::ConnectFailed { addr, failure }));
         }
         if let Some(peer) = self.roster.at_addr(addr) {
-            let snapshot = self.peer_snapshot(peer);
-            return self.reply(id, Ok(Reply::Connected(snapshot)));
+            let snapshot = self.dialling.peer_snapshot(peer, &self.roster);
+            return self.outbox.reply(id, Ok(Reply::Connected(snapshot)));
         }
-        self.waiting.connects.push((id, addr));
-        self.outbox.push_back(Output::Dial { addr });
+        self.pending.connects.push((id, addr));
+        self.outbox.push(Output::Dial { addr });
     }
 
+    /// Starts a download, unless the wanted version is here or the owner must be asked first. `confirm` is the content
+    /// that the owner has agreed to.
     pub(super) fn download(
         &mut self,
         now: Time,
@@ -255,10 +269,10 @@ impl Node {
         confirm: Option<ContentId>,
     ) {
         if let Err(error) = self.check_command(game) {
-            return self.reply(id, Err(error));
+            return self.outbox.reply(id, Err(error));
         }
         if let Err(error) = self.check_name(game) {
-            return self.reply(id, Err(error));
+            return self.outbox.reply(id, Err(error));
         }
         let named = confirm.and_then(|content| self.named_content(game, content));
         let version = named.as_ref().map_or_else(|| self.wanted_version(game), |named| Some(named.version));
@@ -267,28 +281,28 @@ impl Node {
             if let Some(job) = self.install_due(game, false).filter(|_| install) {
                 self.start_install(game, job);
             }
-            return self.reply(id, Ok(Reply::AlreadyThere { game: game.clone() }));
+            return self.outbox.reply(id, Ok(Reply::AlreadyThere { game: game.clone() }));
         }
         let chosen = named.map_or_else(|| self.choose_content(game, version), Ok);
         let question = chosen.as_ref().ok().and_then(|agreed| self.replacement(game, agreed));
         let has_word =
             |content| confirm == Some(content) || confirm.is_some() && failpoint!("replace-on-any-word");
         if let Some(question) = question.filter(|question| !has_word(question.new_content)) {
-            return self.reply(id, Err(CommandError::UnconfirmedSource(Box::new(question))));
+            return self.outbox.reply(id, Err(CommandError::UnconfirmedSource(Box::new(question))));
         }
-        let new = |content, version| Fetch::new(game.clone(), version, content, install, now);
-        self.start_fetch(now, id, game, OperationKind::Downloading, (version, chosen), new);
+        let new = |content, version| Download::new(game.clone(), version, content, install, now);
+        self.start_download(now, id, game, OperationKind::Downloading, (version, chosen), new);
     }
 
-    /// Starts to fetch the content that was chosen, for whatever purpose.
-    pub(super) fn start_fetch(
+    /// Starts a download of the chosen content, and answers the command.
+    pub(super) fn start_download(
         &mut self,
         now: Time,
         id: CommandId,
         game: &GameId,
         kind: OperationKind,
         (version, chosen): (Option<GameVersion>, Result<Agreed, Disagreement>),
-        new: impl FnOnce(ContentId, GameVersion) -> Fetch,
+        new: impl FnOnce(ContentId, GameVersion) -> Download,
     ) {
         match chosen {
             Ok(agreed) => {
@@ -296,26 +310,28 @@ impl Node {
                 let Agreed { content, version, bytes, .. } = agreed;
                 self.operations.start(game, kind);
                 self.operations.progress(game, 0, bytes);
-                self.reply(id, Ok(Reply::DownloadStarted { game: game.clone(), version, content, bytes }));
+                self.outbox
+                    .reply(id, Ok(Reply::DownloadStarted { game: game.clone(), version, content, bytes }));
                 self.operations_changed();
-                self.fetches.insert(game.clone(), new(content, version).from(origin));
+                self.downloads.insert(new(content, version).from(origin));
                 self.search_manifest(now, game);
             }
             Err(disagreement) => self.refuse_download(id, game, version, disagreement),
         }
     }
 
+    /// Starts a download that no command waits for, on a wish of another peer.
     pub(super) fn begin_download(&mut self, now: Time, game: &GameId, agreed: &Agreed, install: bool) {
         self.operations.start(game, OperationKind::Downloading);
         self.operations.progress(game, 0, agreed.bytes);
         self.operations_changed();
         let origin = self.origin_of(game, agreed);
-        let fetch = Fetch::new(game.clone(), agreed.version, agreed.content, install, now).from(origin);
-        self.fetches.insert(game.clone(), fetch);
+        let download = Download::new(game.clone(), agreed.version, agreed.content, install, now);
+        self.downloads.insert(download.from(origin));
         self.search_manifest(now, game);
     }
 
-    /// A download that cannot even start is an error to who asked, and an event to who watches.
+    /// Refuses a download that cannot start: the reason is returned as an error and emitted as an event.
     fn refuse_download(
         &mut self,
         id: CommandId,
@@ -338,19 +354,20 @@ impl Node {
             self.operations.start(&game, OperationKind::Downloading);
             self.operations_changed();
         }
-        self.event(Event::DownloadFailed { game, failure, totals: TransferTotals::default() });
-        self.reply(id, Err(error));
+        self.outbox.event(Event::DownloadFailed { game, failure, totals: DownloadTotals::default() });
+        self.outbox.reply(id, Err(error));
     }
 
     fn cancel(&mut self, now: Time, id: CommandId, game: &GameId) {
         match self.operations.kind(game) {
-            Some(OperationKind::Downloading | OperationKind::Streaming) if self.cancel_fetch(now, game) => {}
+            Some(OperationKind::Downloading | OperationKind::Streaming)
+                if self.cancel_download(now, game) => {}
             Some(OperationKind::Installing | OperationKind::Verifying) => {
-                self.job(DiskJob::Cancel { game: game.clone() });
+                self.outbox.job(DiskJob::Cancel { game: game.clone() });
             }
-            _ => return self.reply(id, Err(CommandError::NothingToCancel { game: game.clone() })),
+            _ => return self.outbox.reply(id, Err(CommandError::NothingToCancel { game: game.clone() })),
         }
-        self.reply(id, Ok(Reply::Done));
+        self.outbox.reply(id, Ok(Reply::Done));
     }
 
     fn install(&mut self, id: CommandId, game: &GameId) {
@@ -365,7 +382,7 @@ impl Node {
         if let Some(job) = self.install_due(game, false).filter(|_| checked.is_ok()) {
             self.start_install(game, job);
         }
-        self.reply(id, checked.map(|()| Reply::Done));
+        self.outbox.reply(id, checked.map(|()| Reply::Done));
     }
 
     fn uninstall(&mut self, id: CommandId, game: &GameId) {
@@ -376,9 +393,9 @@ impl Node {
         if checked.is_ok() {
             self.operations.start(game, OperationKind::Uninstalling);
             self.operations_changed();
-            self.job(DiskJob::Uninstall { game: game.clone() });
+            self.outbox.job(DiskJob::Uninstall { game: game.clone() });
         }
-        self.reply(id, checked.map(|()| Reply::Done));
+        self.outbox.reply(id, checked.map(|()| Reply::Done));
     }
 
     fn remove(&mut self, now: Time, id: CommandId, game: &GameId) {
@@ -389,18 +406,18 @@ impl Node {
         if checked.is_ok() {
             self.operations.start(game, OperationKind::Removing);
             self.operations_changed();
-            // Withdrawn before the first file goes, so that nobody is promised what is being deleted.
+            // Withdrawn before the first file is deleted, so that no peer relies on it.
             self.announce_library();
             if let Some(content) = self.library.content_of(game) {
-                self.uplink.content_gone(&content);
-                self.lines.content_gone(&content);
+                self.uploads.content_gone(&content);
                 self.pump_uplink(now);
             }
-            self.job(DiskJob::Remove { game: game.clone() });
+            self.outbox.job(DiskJob::Remove { game: game.clone() });
         }
-        self.reply(id, checked.map(|()| Reply::Done));
+        self.outbox.reply(id, checked.map(|()| Reply::Done));
     }
 
+    /// Fails if the catalogue does not know the game or an operation runs on it.
     pub(super) fn check_command(&self, game: &GameId) -> Result<(), CommandError> {
         if !self.config.catalog.knows(game) && !failpoint!("command-unknown-games") {
             return Err(CommandError::UnknownGame { game: game.clone() });
@@ -408,14 +425,14 @@ impl Node {
         self.operations.check_idle(game)
     }
 
-    /// Fails where a game of this name in other capitals is here or coming, or a folder that is no game: a system that
-    /// takes both names for one folder would mix them up. The same on every system, so that all know the same games.
+    /// Fails if a game, a download or a folder that is no game has a name that differs only in capitals: some systems
+    /// take both names for one folder. The rule is the same on every system, so that all peers know the same games.
     pub(super) fn check_name(&self, game: &GameId) -> Result<(), CommandError> {
         if self.library.get(game).is_some() {
             return Ok(());
         }
         let games = self.library.iter().map(|(game, _)| game.as_str());
-        let coming = self.fetches.keys().map(GameId::as_str);
+        let coming = self.downloads.games().map(GameId::as_str);
         let folders = self.library.ignored().iter().map(|folder| folder.name.as_str());
         let alike = |other: &&str| *other != game.as_str() && other.eq_ignore_ascii_case(game.as_str());
         match games.chain(coming).chain(folders).find(alike) {
@@ -430,17 +447,17 @@ impl Node {
         self.begin_install(game, job);
     }
 
-    /// The install's first steps, once it stands among the operations.
+    /// Starts an install that already stands among the operations.
     pub(super) fn begin_install(&mut self, game: &GameId, job: DiskJob) {
-        self.event(Event::InstallBegin { game: game.clone() });
-        self.job(job);
+        self.outbox.event(Event::InstallBegin { game: game.clone() });
+        self.outbox.job(job);
     }
 
     pub(super) fn answer_peer_waits(&mut self, now: Time) {
         let have = self.roster.len();
         let (done, waiting): (Vec<PeerWait>, Vec<PeerWait>) =
-            self.waiting.peers.drain(..).partition(|wait| have >= wait.wanted || now >= wait.deadline);
-        self.waiting.peers = waiting;
+            self.pending.peers.drain(..).partition(|wait| have >= wait.wanted || now >= wait.deadline);
+        self.pending.peers = waiting;
         for PeerWait { id, wanted, .. } in done {
             let enough = have >= wanted;
             let answer = if enough {
@@ -448,30 +465,26 @@ impl Node {
             } else {
                 Err(CommandError::WaitTimedOut { have, wanted })
             };
-            self.reply(id, answer);
+            self.outbox.reply(id, answer);
         }
     }
 
     fn shutdown(&mut self, now: Time, id: CommandId) {
         let first = !self.is_stopping();
-        self.waiting.shutdown.push(id);
+        self.pending.shutdown.push(id);
         if !first {
             return;
         }
-        let conns: Vec<_> = self.roster.iter().map(|p| p.conn).collect();
-        for conn in conns {
-            self.outbox.push_back(Output::Close { conn, reason: CloseReason::Leaving });
-        }
-        self.remember_now();
-        for (wait, addr) in std::mem::take(&mut self.waiting.connects) {
-            let failure = crate::io::DialFailure::TimedOut;
-            self.reply(wait, Err(CommandError::ConnectFailed { addr, failure }));
+        self.roster.iter().for_each(|peer| self.outbox.close(peer.conn, CloseReason::Leaving));
+        self.dialling.remember_now(true, &mut self.outbox);
+        for (wait, _) in std::mem::take(&mut self.pending.connects) {
+            self.outbox.reply(wait, Err(CommandError::ShuttingDown));
         }
         for wait in self.room.take_askers() {
-            self.reply(wait, Err(CommandError::ShuttingDown));
+            self.outbox.reply(wait, Err(CommandError::ShuttingDown));
         }
-        for wait in std::mem::take(&mut self.waiting.peers) {
-            self.reply(wait.id, Err(CommandError::ShuttingDown));
+        for wait in std::mem::take(&mut self.pending.peers) {
+            self.outbox.reply(wait.id, Err(CommandError::ShuttingDown));
         }
         for game in self.operations.games() {
             self.stop_operation(now, &game);
@@ -481,26 +494,26 @@ impl Node {
 
     fn stop_operation(&mut self, now: Time, game: &GameId) {
         match self.operations.kind(game) {
-            Some(OperationKind::Downloading | OperationKind::Streaming) => self.abandon_fetch(now, game),
+            Some(OperationKind::Downloading | OperationKind::Streaming) => self.abandon_download(now, game),
             Some(OperationKind::Installing | OperationKind::Verifying) => {
-                self.job(DiskJob::Cancel { game: game.clone() });
+                self.outbox.job(DiskJob::Cancel { game: game.clone() });
             }
             _ => {}
         }
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        !self.waiting.shutdown.is_empty()
+        !self.pending.shutdown.is_empty()
     }
 
-    /// Ends the node once nothing runs on the disk any more.
+    /// Stops the node once no operation is left.
     pub(super) fn stop_when_idle(&mut self) {
         if !self.is_stopping() || !self.operations.is_empty() {
             return;
         }
-        self.outbox.push_back(Output::Stopped);
-        for id in self.waiting.shutdown.clone() {
-            self.reply(id, Ok(Reply::Done));
+        self.outbox.push(Output::Stopped);
+        for id in self.pending.shutdown.clone() {
+            self.outbox.reply(id, Ok(Reply::Done));
         }
     }
 }

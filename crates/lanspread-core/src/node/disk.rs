@@ -1,10 +1,10 @@
-//! What the disk reports.
+//! Reports from the disk.
 
 use lanspread_types::{GameId, failpoint};
 
 use super::Node;
-use crate::command::{CommandError, Reply};
-use crate::event::Event;
+use crate::api::command::{CommandError, Reply};
+use crate::api::event::Event;
 use crate::io::{DiskError, DiskJob, DiskReport};
 use crate::time::Time;
 
@@ -15,7 +15,7 @@ impl Node {
             DiskReport::ScanFailed { error } => self.scan_failed(error),
             DiskReport::Indexed { game, stamp, result } => self.indexed(now, &game, stamp, result),
             DiskReport::IndexProgress { game, done, total } => {
-                self.event(Event::IndexProgress { game, done, total });
+                self.outbox.event(Event::IndexProgress { game, done, total });
             }
             DiskReport::IncomingOpened { game, result } => self.incoming_opened(now, &game, result),
             DiskReport::Committed { game, result } => self.committed(now, &game, result),
@@ -24,16 +24,16 @@ impl Node {
             DiskReport::Reused { game, bytes } => self.reused(&game, bytes),
             DiskReport::VerifyProgress { game, done, total } => {
                 self.operations.progress(&game, done, total);
-                self.event(Event::VerifyProgress { game, done, total });
+                self.outbox.event(Event::VerifyProgress { game, done, total });
             }
             DiskReport::Verified { game, result } => self.verified(now, &game, result),
-            DiskReport::FilesKept { game, kept } => self.event(Event::UserFilesKept { game, kept }),
+            DiskReport::FilesKept { game, kept } => self.outbox.event(Event::UserFilesKept { game, kept }),
             DiskReport::StartLookedAt { game, result } => self.start_looked_at(&game, result),
             DiskReport::Stamped { game, result } => self.stamped(&game, result),
-            DiskReport::PlayEnded { game, played } => self.event(Event::PlayEnded { game, played }),
+            DiskReport::PlayEnded { game, played } => self.outbox.event(Event::PlayEnded { game, played }),
             DiskReport::UnpackProgress { game, done, total } => {
                 self.operations.progress(&game, done, total);
-                self.event(Event::InstallProgress { game, done, total });
+                self.outbox.event(Event::InstallProgress { game, done, total });
             }
             DiskReport::Unpacked { game, below } => self.unpacked(now, &game, below),
             DiskReport::UnpackedAhead { .. } => {}
@@ -74,7 +74,7 @@ impl Node {
         let before = self.library.ignored().to_vec();
         let fault = scan.fault.take();
         let changed = self.library.apply_scan(scan, &self.config.catalog, &self.operations.games());
-        if !self.ready {
+        if self.library.scan_ended() {
             self.now_ready();
         } else if changed && self.library.ignored() != before {
             self.library_changed();
@@ -85,25 +85,23 @@ impl Node {
     }
 
     fn now_ready(&mut self) {
-        self.ready = true;
         let games = self.library.downloaded_games();
         let (peer, name, addr) = (self.config.me, self.config.name.clone(), self.config.addr);
-        self.event(Event::LocalPeerReady { peer, name, addr, games });
+        self.outbox.event(Event::LocalPeerReady { peer, name, addr, games });
         self.library_changed();
     }
 
-    /// What is known of the library stays as it was.
+    /// Records the fault. The library as known so far stays.
     fn scan_failed(&mut self, error: DiskError) {
-        if !self.ready {
+        if self.library.scan_ended() {
             self.now_ready();
         }
         self.set_library_fault(Some(error));
     }
 
     fn set_library_fault(&mut self, fault: Option<DiskError>) {
-        let before = std::mem::replace(&mut self.library_fault, fault.clone());
-        if let (None, Some(error)) = (before, fault) {
-            self.event(Event::LibraryUnreadable { error });
+        if let Some(error) = self.library.set_fault(fault) {
+            self.outbox.event(Event::LibraryUnreadable { error });
         }
     }
 
@@ -112,7 +110,7 @@ impl Node {
             return;
         }
         if let Some((game, stamp)) = self.library.next_to_hash() {
-            self.job(DiskJob::Index { game, stamp });
+            self.outbox.job(DiskJob::Index { game, stamp });
         }
     }
 
@@ -125,16 +123,16 @@ impl Node {
     ) {
         let taken = self.library.indexed(game, stamp, &result);
         if let Err(error) = result {
-            self.event(Event::IndexFailed { game: game.clone(), error });
+            self.outbox.event(Event::IndexFailed { game: game.clone(), error });
         } else if !taken {
-            // The files changed under the hashing: the next scan sees them as they are now.
-            self.job(DiskJob::Scan);
+            // The files changed while they were hashed. The next scan sees them as they are now.
+            self.outbox.job(DiskJob::Scan);
         }
         self.announce_soon(now);
         self.hash_next();
     }
 
-    /// Ends an operation: first the state, then the event that speaks of it.
+    /// Ends an operation: first changes the state, then emits the event about it.
     pub(super) fn operation_ended(
         &mut self,
         game: &GameId,
@@ -145,21 +143,21 @@ impl Node {
         self.announce_library();
         self.operations_changed();
         let failed = result.is_err();
-        self.event(event(game.clone(), result));
+        self.outbox.event(event(game.clone(), result));
         if failed && !self.is_stopping() {
-            self.job(DiskJob::Scan);
+            self.outbox.job(DiskJob::Scan);
         }
         self.stop_when_idle();
     }
 
     fn games_dir_changed(&mut self, result: Result<(), DiskError>) {
-        let Some((id, path)) = self.waiting.games_dir.take() else { return };
+        let Some((id, path)) = self.pending.games_dir.take() else { return };
         if result.is_ok() {
             self.config.games_dir = path;
             self.library.clear();
             self.announce_library();
-            self.job(DiskJob::Scan);
+            self.outbox.job(DiskJob::Scan);
         }
-        self.reply(id, result.map(|()| Reply::Done).map_err(CommandError::Disk));
+        self.outbox.reply(id, result.map(|()| Reply::Done).map_err(CommandError::Disk));
     }
 }

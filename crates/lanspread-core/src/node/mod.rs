@@ -1,19 +1,30 @@
-//! One peer's brain: takes what happened, decides, and says what is to be done.
+//! The core of one peer as a state machine: [`Node`] takes inputs, decides, and returns outputs.
 //!
-//! The node owns the parts (roster, library, operations, downloads, uplink) and carries news between them. Each file
-//! of this folder is one side of it: `commands` (the user), `network` (connections and messages), `serving`,
-//! `fetching`, `disk`, `meeting` (who else is in the room), `groups` (which peers share a switch), `upkeep` (updates,
-//! verification, play), `timers`, `trust` (whose word counts).
+//! It has no clock, socket, disk or system randomness: everything that happens comes in as an [`Input`], and the
+//! runtime carries out each [`Output`].
+//!
+//! The node consists of parts with their own state. A part writes its outputs to the outbox and takes what else it
+//! needs as arguments. What concerns several parts is a method of the node:
+//!
+//! - parts: `outbox`, `timers`, `announcer`, `downloads`, `serving` (uploads), `line`, `dialling`, and outside this
+//!   folder the roster, the library, the operations, the catalogue and the room;
+//! - what happens: `commands` (the owner), `network` (connections and messages), `disk`, `downloading`, `streaming`,
+//!   `catalogue` and `organiser`, `room`, `refusing`, `liveness`, `upkeep` (updates, verification, play);
+//! - what is asked of several parts: `trust` (which offers count), `groups` (switches).
 
+mod announcer;
 mod catalogue;
 mod commands;
+mod dialling;
 mod disk;
-mod fetching;
+mod downloading;
+mod downloads;
 mod groups;
 mod line;
-mod meeting;
+mod liveness;
 mod network;
 mod organiser;
+mod outbox;
 mod refusing;
 mod room;
 mod serving;
@@ -25,100 +36,95 @@ mod upkeep;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use lanspread_types::message::{Message, RequestId};
-use lanspread_types::{ContentId, GameId, PeerId};
+use lanspread_types::PeerId;
 
-use crate::budget::Sites;
+use crate::api::command::RateLimits;
+use crate::api::event::Event;
+use crate::api::snapshot::Traffic;
 use crate::catalog::Catalog;
 use crate::catalog_sync::CatalogSync;
-use crate::command::{CommandError, CommandId, RateLimits, Reply};
-use crate::event::Event;
-use crate::fetch::Fetch;
-use crate::io::{ConnId, DiskJob, Input, Output};
+use crate::download::Download;
+use crate::io::{DiskJob, Input, Output};
 use crate::library::LocalLibrary;
-use crate::manifest_sends::ManifestSends;
 use crate::operations::Operations;
-use crate::refusals::Refusals;
 use crate::room::Room;
 use crate::roster::Roster;
-use crate::rules::HouseRules;
-use crate::snapshot::Traffic;
-use crate::swarm::{Lines, RateLimit, Rng, Tuning, Uplink};
+use crate::rules::OwnerPolicy;
+use crate::swarm::{Rng, Tuning};
 use crate::time::Time;
 use crate::trust::CalendarDate;
 
-use commands::Waiting;
-use meeting::Meeting;
+use announcer::Announcer;
+use commands::PendingCommands;
+use dialling::Dialling;
+use downloads::Downloads;
+use outbox::Outbox;
+use serving::Uploads;
+use timers::TimerTable;
 
-/// What a node is made with.
+/// Settings of a new node.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
+    /// This peer's id.
     pub me: PeerId,
+    /// This peer's name, as other peers see it.
     pub name: String,
-    /// Where this peer listens.
+    /// Address on which this peer listens.
     pub addr: SocketAddr,
+    /// Folder of the library.
     pub games_dir: PathBuf,
+    /// The catalogue in force, unless `rules` name a trusted organiser.
     pub catalog: Catalog,
+    /// Upload and download limits at the start.
     pub limits: RateLimits,
-    pub rules: HouseRules,
-    /// Source of all randomness in the node.
+    /// What the owner decided about the room before entering it.
+    pub rules: OwnerPolicy,
+    /// Seed of all randomness in the node.
     pub seed: u64,
 }
 
-/// The brain of one peer.
+/// State machine of one peer. Each field is a part with its own state.
 #[derive(Debug)]
 pub struct Node {
+    /// Settings, as last changed by the owner or a new catalogue.
     config: NodeConfig,
-    rng: Rng,
-    roster: Roster,
-    /// What the addresses of peers may still cost.
-    sites: Sites,
-    library: LocalLibrary,
-    operations: Operations,
-    fetches: BTreeMap<GameId, Fetch>,
-    /// Which download a request in flight belongs to.
-    requests: BTreeMap<(PeerId, RequestId), GameId>,
-    next_request: u64,
-    /// What the download limit has spent on requests whose answer has not begun; empty without a limit.
-    spent: BTreeMap<(PeerId, RequestId), u64>,
-    /// Manifests that are no longer waited for, and when their connection is closed if they have not ended.
-    leftover_manifests: BTreeMap<(PeerId, RequestId), Time>,
-    uplink: Uplink,
-    /// The relay lines that begin here.
-    lines: Lines,
-    /// The placer of each content that this peer fetched.
-    placed_by: BTreeMap<ContentId, PeerId>,
-    manifest_sends: ManifestSends,
-    download_limit: RateLimit,
-    limits: RateLimits,
-    traffic: Traffic,
-    waiting: Waiting,
-    refusals: Refusals,
-    catalogs: CatalogSync,
-    room: Room,
-    meeting: Meeting,
-    /// As the runtime last said.
+    /// Today's date, as last told by the runtime.
     today: Option<CalendarDate>,
-    ready: bool,
-    /// Why the library, or a part of it, could not be read at the last scan.
-    library_fault: Option<crate::io::DiskError>,
-    announced_at: Time,
-    /// When to tell of libraries that change too often.
-    news_due: Option<Time>,
-    /// Hashed games that are still to be announced.
-    announce_due: Option<Time>,
-    /// When to look for silent peers, at the latest.
-    liveness_due: Option<Time>,
-    tuning: Tuning,
-    outbox: VecDeque<Output>,
+    /// The source of all randomness.
+    rng: Rng,
+    /// The connected peers, what they offer and what their messages may cost.
+    roster: Roster,
+    /// Peers that are not connected: whom to dial, introduce and remember, and which were refused.
+    dialling: Dialling,
+    /// The games on this disk.
+    library: LocalLibrary,
+    /// When libraries are announced and reported.
+    announcer: Announcer,
+    /// The operation that runs on each game.
+    operations: Operations,
+    /// Downloads and their open requests.
+    downloads: Downloads,
+    /// Requests of other peers, and the relay lines.
+    uploads: Uploads,
+    /// Counts of what went over the network.
+    traffic: Traffic,
+    /// The organiser's catalogue: offered, fetched and checked.
+    catalogs: CatalogSync,
+    /// The states that other peers told, and their wishes.
+    room: Room,
+    /// Commands that wait for something to happen.
+    pending: PendingCommands,
+    /// Deadlines of the node as a whole.
+    timers: TimerTable,
+    /// Outputs that the runtime has not taken yet.
+    outbox: Outbox,
 }
 
 impl Node {
-    /// Makes a node; its first output asks for a scan of the library.
+    /// Creates a node. Its first output asks for a scan of the library.
     pub fn new(mut config: NodeConfig) -> Self {
         if let Some(trust) = &config.rules.trust {
             config.catalog = trust.held.as_ref().map_or_else(Catalog::empty, |held| held.catalog.clone());
@@ -129,51 +135,36 @@ impl Node {
             catalogs.suggest(config.rules.invited);
         }
         let limits = config.limits;
-        let meeting = Meeting::new(config.me);
+        let dialling = Dialling::new(config.me);
         let mut node = Self {
             rng: Rng::new(config.seed),
             roster: Roster::new(config.me, &config.name),
-            sites: Sites::default(),
-            uplink: Uplink::new(),
-            lines: Lines::default(),
-            placed_by: BTreeMap::new(),
-            manifest_sends: ManifestSends::default(),
+            uploads: Uploads::new(config.me),
             config,
             library: LocalLibrary::default(),
             operations: Operations::default(),
-            fetches: BTreeMap::new(),
-            requests: BTreeMap::new(),
-            next_request: 0,
-            spent: BTreeMap::new(),
-            leftover_manifests: BTreeMap::new(),
-            waiting: Waiting::default(),
-            refusals: Refusals::default(),
+            downloads: Downloads::default(),
+            pending: PendingCommands::default(),
             catalogs,
             room: Room::default(),
-            meeting,
+            dialling,
             today: None,
-            ready: false,
-            library_fault: None,
-            announced_at: Time::START,
-            news_due: None,
-            announce_due: None,
-            liveness_due: None,
-            outbox: VecDeque::from([Output::Disk(DiskJob::Scan)]),
-            download_limit: RateLimit::default(),
-            limits,
+            announcer: Announcer::default(),
+            timers: TimerTable::default(),
+            outbox: Outbox::default(),
             traffic: Traffic::default(),
-            tuning: Tuning::default(),
         };
+        node.outbox.job(DiskJob::Scan);
         node.set_limits(Time::START, limits);
         node
     }
 
-    /// Sets the constants of downloads to come: for simulations, which try others.
+    /// Sets the constants of future downloads, for simulations that try other values.
     pub fn set_tuning(&mut self, tuning: Tuning) {
-        self.tuning = tuning;
+        self.downloads.tuning = tuning;
     }
 
-    /// Takes in what happened. Whatever follows from it is in the outputs when this returns.
+    /// Handles an input. All its consequences are in the outputs when this returns.
     pub fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::Net(input) => self.handle_net(now, input),
@@ -186,9 +177,9 @@ impl Node {
         self.run_timers(now);
     }
 
-    /// What is to be done next, in order. `None` when there is nothing until the next input.
+    /// Returns the next output in order, or `None` until the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        let output = self.outbox.pop_front()?;
+        let output = self.outbox.pop()?;
         match output {
             Output::Send { .. } => self.traffic.sent_messages += 1,
             Output::Request { .. } => self.traffic.sent_requests += 1,
@@ -197,36 +188,13 @@ impl Node {
         Some(output)
     }
 
-    /// The downloads that run, for those who check the node from outside.
-    pub fn fetches(&self) -> impl Iterator<Item = &Fetch> {
-        self.fetches.values()
-    }
-
-    fn event(&mut self, event: Event) {
-        self.outbox.push_back(Output::Event(event));
-    }
-
-    fn reply(&mut self, id: CommandId, result: Result<Reply, CommandError>) {
-        self.outbox.push_back(Output::Reply { id, result });
-    }
-
-    fn send(&mut self, conn: ConnId, message: Message) {
-        self.outbox.push_back(Output::Send { conn, message });
-    }
-
-    /// Sends a message to a peer, if it is connected.
-    fn send_to(&mut self, peer: &PeerId, message: Message) {
-        if let Some(conn) = self.roster.get(peer).map(|remote| remote.conn) {
-            self.send(conn, message);
-        }
-    }
-
-    fn job(&mut self, job: DiskJob) {
-        self.outbox.push_back(Output::Disk(job));
+    /// Returns the running downloads, for code that checks the node from outside.
+    pub fn downloads(&self) -> impl Iterator<Item = &Download> {
+        self.downloads.iter()
     }
 
     fn operations_changed(&mut self) {
         let operations = self.operations.snapshot();
-        self.event(Event::ActiveOperationsChanged { operations });
+        self.outbox.event(Event::ActiveOperationsChanged { operations });
     }
 }

@@ -1,17 +1,17 @@
-//! The organisers that this peer meets while it trusts none: told to the owner, who trusts or declines them.
+//! Organisers whose catalogue the room offers while this peer trusts none. The owner trusts or declines them.
 
 use lanspread_types::{CatalogKey, Organiser, PeerId, failpoint};
 
 use super::Node;
+use crate::api::command::{CommandError, CommandId, Reply};
+use crate::api::event::Event;
+use crate::api::snapshot::OfferedCatalog;
 use crate::catalog::Catalog;
-use crate::command::{CommandError, CommandId, Reply};
-use crate::event::Event;
 use crate::io::Output;
-use crate::snapshot::OfferedCatalog;
 use crate::time::Time;
 
 impl Node {
-    /// Tells the owner of an organiser's key when it is met first.
+    /// Reports an organiser's key to the owner when it is first met.
     pub(super) fn tell_organiser(&mut self, peer: PeerId, key: CatalogKey) {
         if !self.catalogs.is_news(key) {
             return;
@@ -20,7 +20,7 @@ impl Node {
             self.catalogs.trust_key(key);
         }
         let name = self.roster.name_of(&peer);
-        self.event(Event::CatalogOffered { key, peer, name });
+        self.outbox.event(Event::CatalogOffered { key, peer, name });
     }
 
     pub(super) fn offered_catalogs(&self) -> Vec<OfferedCatalog> {
@@ -34,11 +34,11 @@ impl Node {
         self.catalogs.suggestions().into_iter().map(offered).collect()
     }
 
-    /// Goes by an organiser's catalogue from now on; until it is here, nothing counts. As long as something runs the list
-    /// stays as it is.
+    /// Trusts an organiser's catalogue from now on. Until that catalogue arrives, no game counts. Refused while an
+    /// operation runs.
     pub(super) fn trust_catalog(&mut self, now: Time, id: CommandId, organiser: Organiser) {
         let result = self.trust_organiser(now, organiser);
-        self.reply(id, result.map(Reply::Organiser));
+        self.outbox.reply(id, result.map(Reply::Organiser));
     }
 
     fn trust_organiser(&mut self, now: Time, organiser: Organiser) -> Result<CatalogKey, CommandError> {
@@ -53,23 +53,23 @@ impl Node {
         }
         self.catalogs.trust_key(key);
         self.config.catalog = Catalog::empty();
-        self.outbox.push_back(Output::KeepOrganiser(key));
+        self.outbox.push(Output::KeepOrganiser(key));
         self.announce_library();
         self.fetch_catalog(now);
         Ok(key)
     }
 
-    /// Does not ask about an organiser again.
+    /// Declines an organiser, so that the owner is not asked about it again.
     pub(super) fn decline_catalog(&mut self, id: CommandId, organiser: Organiser) {
         let key = self.organiser_met(organiser);
         if let Ok(key) = key {
             let declined = self.catalogs.decline(key);
-            self.outbox.push_back(Output::KeepDeclined(declined));
+            self.outbox.push(Output::KeepDeclined(declined));
         }
-        self.reply(id, key.map(Reply::Organiser));
+        self.outbox.reply(id, key.map(Reply::Organiser));
     }
 
-    /// The key that is meant. A fingerprint names one of those that were met.
+    /// Returns the key that is meant. A fingerprint names one of the organisers that were met.
     fn organiser_met(&self, organiser: Organiser) -> Result<CatalogKey, CommandError> {
         match organiser {
             Organiser::Key(key) => Ok(key),

@@ -1,22 +1,23 @@
-//! Whom this peer does not deal with, and how its owner hears of it.
+//! Refused and dropped peers, and what the owner hears about them.
 //!
-//! `status` has the record of refusals: what was refused of late, how often, known or not. Who is not here and why is
-//! the address book's to tell; it learns of those who proved who they are, each of whom it lists once.
+//! `status` has the record of recent refusals: what was refused and how often, whether the peer is known or not. The
+//! address book lists why an expected peer is absent; it only learns of peers that proved their identity, and lists
+//! each once.
 
 use std::net::SocketAddr;
 
 use lanspread_types::{PeerId, failpoint};
 
 use super::Node;
-use crate::command::CommandError;
-use crate::event::Event;
+use crate::api::command::CommandError;
+use crate::api::event::Event;
+use crate::api::snapshot::RefusedSnapshot;
 use crate::io::CloseReason;
 use crate::refusals::{RefusalCause, Refused};
-use crate::snapshot::RefusedSnapshot;
 use crate::time::Time;
 
 impl Node {
-    /// Somebody was refused or dropped.
+    /// Records that a peer was refused or dropped, and reports it.
     pub(super) fn refused(
         &mut self,
         now: Time,
@@ -26,9 +27,9 @@ impl Node {
         dialled: bool,
     ) {
         if let RefusalCause::Party(mismatch) = &cause {
-            let typed = dialled && self.is_typed(addr);
+            let typed = dialled && self.pending.is_typed(addr);
             if let Some(peer) = peer {
-                self.meeting.book.other_party(peer, addr, mismatch, typed, now);
+                self.dialling.book.other_party(peer, addr, mismatch, typed, now);
             }
             if dialled {
                 self.answer_connects(addr, |addr| {
@@ -39,20 +40,20 @@ impl Node {
             && dialled
             && self.roster.get(&peer).is_none()
         {
-            // Whatever it is, an attempt to reach it is over.
-            self.meeting.book.turned_away(&peer, cause.to_string(), now);
+            // Whatever the cause, the attempt to reach this peer has ended.
+            self.dialling.book.turned_away(&peer, cause.to_string(), now);
         }
-        if self.refusals.note(addr, peer, cause.clone(), now) && !failpoint!("forget-refusals") {
-            self.event(Event::PeerRefused { peer, addr, cause });
+        if self.dialling.refusals.note(addr, peer, cause.clone(), now) && !failpoint!("forget-refusals") {
+            self.outbox.event(Event::PeerRefused { peer, addr, cause });
         }
     }
 
-    /// Ends the connection of somebody who does not keep the rules, and tells of it.
-    pub(super) fn let_go(&mut self, now: Time, peer: PeerId, cause: RefusalCause) {
+    /// Closes the connection of a peer that breaks the rules, and reports it.
+    pub(super) fn drop_peer(&mut self, now: Time, peer: PeerId, cause: RefusalCause) {
         let Some(remote) = self.roster.get(&peer) else { return };
         let (conn, addr) = (remote.conn, remote.addr);
         self.refused(now, addr, Some(peer), cause, false);
-        self.close(conn, CloseReason::ProtocolError);
+        self.outbox.close(conn, CloseReason::ProtocolError);
         self.closed(now, conn, CloseReason::ProtocolError);
     }
 
@@ -64,6 +65,6 @@ impl Node {
             count,
             seconds_ago: now.since(at).as_secs(),
         };
-        self.refusals.list().into_iter().map(line).collect()
+        self.dialling.refusals.list().into_iter().map(line).collect()
     }
 }

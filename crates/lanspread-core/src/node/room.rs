@@ -1,4 +1,7 @@
-//! What others say of themselves, what they are told, and what they wish.
+//! The room as a whole: how all peers stand, our own state, and wishes.
+//!
+//! Peers are asked only when an owner looks at the room. A wish starts a download only if the owner allows wishes and
+//! the catalogue pins the content.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -9,16 +12,16 @@ use lanspread_types::message::{DownloadState, Message, PeerState};
 use lanspread_types::{CatalogKey, GameId, PeerId, failpoint};
 
 use super::Node;
-use crate::command::{CommandError, CommandId, OperationKind, Reply};
-use crate::event::Event;
+use crate::api::command::{CommandError, CommandId, OperationKind, Reply};
+use crate::api::event::Event;
 use crate::io::ConnId;
 use crate::limits::ROOM_GAMES_MAX;
-use crate::room::{Counted, RoomSnapshot, Standing, WISHED_DOWNLOADS_MAX, overview};
+use crate::room::{Counted, GuestState, RoomSnapshot, WISHED_DOWNLOADS_MAX, overview};
 use crate::time::Time;
 use crate::trust::Support;
 
 impl Node {
-    /// Asks everybody how they stand; the answer comes when all have said it, or when it is time.
+    /// Asks all peers for their states. The command is answered when all have replied, or after the time limit.
     pub(super) fn ask_room(&mut self, now: Time, id: CommandId) {
         self.room.ask(id);
         self.answer_rooms(now);
@@ -28,59 +31,60 @@ impl Node {
         self.room.next_wakeup()
     }
 
+    /// Asks the next question to the room if one is due, and answers the commands whose question has ended.
     pub(super) fn answer_rooms(&mut self, now: Time) {
         if self.room.begin_question(self.roster.iter().map(|p| p.id), now) {
-            let conns: Vec<ConnId> = self.roster.iter().map(|p| p.conn).collect();
-            conns.into_iter().for_each(|conn| self.send(conn, Message::StateWanted));
+            self.outbox.send_to_all(&self.roster, &Message::StateWanted);
         }
         if let Some((askers, asked)) = self.room.end_question(now) {
             let view = Arc::new(self.room_snapshot(now, asked));
             for id in askers {
-                self.reply(id, Ok(Reply::Room(Arc::clone(&view))));
+                self.outbox.reply(id, Ok(Reply::Room(Arc::clone(&view))));
             }
         }
     }
 
     fn room_snapshot(&self, now: Time, asked: Time) -> RoomSnapshot {
-        let me = Standing {
+        let me = GuestState {
             peer: self.config.me,
             name: self.config.name.clone(),
             group: self.own_group(),
             state: Some(self.own_state(now)),
         };
-        let others = self.roster.iter().map(|p| Standing {
+        let others = self.roster.iter().map(|p| GuestState {
             peer: p.id,
             name: p.name.clone(),
-            group: self.group_of(p),
+            group: self.config.group_of(p),
             state: self.room.state(p.id, asked).cloned(),
         });
-        let guests: Vec<Standing> = [me].into_iter().chain(others).collect();
+        let guests: Vec<GuestState> = [me].into_iter().chain(others).collect();
         let (games, left_out) = self.games_that_matter(&guests);
         let games: Vec<Counted> = games.into_iter().map(|game| self.counted(game)).collect();
         overview(&guests, &games, self.edition(), left_out)
     }
 
-    /// The games of a view, and how many were left out: those of the catalogue, those that are here and those that are
-    /// fetched here come first, then those that most peers have or fetch.
-    fn games_that_matter(&self, guests: &[Standing]) -> (Vec<GameId>, usize) {
+    /// Returns the games of a view, and how many were left out. Games of the catalogue, of our library and of our
+    /// downloads come first, then those that most peers have or download.
+    fn games_that_matter(&self, guests: &[GuestState]) -> (Vec<GameId>, usize) {
         let knows = |game: &GameId| self.config.catalog.knows(game);
         let offered = self.roster.offer_table().games().filter(|(game, _)| knows(game));
         let mut ranked: Vec<_> =
             offered.map(|(game, peers)| (Reverse(false), Reverse(peers), game)).collect();
-        // By game until it is ranked: what is offered may be very much, the rest is little.
+        // This part of the list stays sorted by game until it is ranked, for binary searches. Offers may be many; the
+        // other games are few.
         let offered = ranked.len();
         let place = |ranked: &[(_, _, &GameId)], game: &GameId| {
             ranked[..offered].binary_search_by(|(.., other)| (*other).cmp(game))
         };
         for download in guests.iter().filter_map(|g| g.state.as_ref()).flat_map(|state| &state.downloads) {
-            // What is only said to be fetched is no game of the room until somebody offers it.
+            // A download that a peer only claims does not make a game of the room until a peer offers that game.
             if let Ok(at) = place(&ranked, &download.game) {
                 ranked[at].1.0 += 1;
             }
         }
         let own = self.library.iter().map(|(game, _)| game);
         let catalogue = self.config.catalog.games().map(|(game, _)| game);
-        let first: BTreeSet<&GameId> = own.chain(catalogue).chain(self.fetches.keys()).collect();
+        let first: BTreeSet<&GameId> = own.chain(catalogue).chain(self.downloads.games()).collect();
         for game in first.into_iter().filter(|game| knows(game)) {
             match place(&ranked, game) {
                 Ok(at) => ranked[at].0 = Reverse(true),
@@ -119,30 +123,31 @@ impl Node {
     }
 
     fn own_state(&self, now: Time) -> PeerState {
-        let download = |fetch: &crate::fetch::Fetch| {
-            let transfer = fetch.transfer()?;
+        let download = |download: &crate::download::Download| {
+            let transfer = download.transfer()?;
             Some(DownloadState {
-                game: fetch.game.clone(),
-                version: fetch.version,
-                content: fetch.content,
+                game: download.game.clone(),
+                version: download.version,
+                content: download.content,
                 done_bytes: transfer.had_bytes(),
                 total_bytes: transfer.content.manifest().total_bytes(),
-                bytes_per_second: transfer.rate(fetch.started(), now),
+                bytes_per_second: transfer.rate(download.started(), now),
             })
         };
         PeerState {
             catalog: self.edition(),
             accepts_wants: self.config.rules.accept_wants,
-            downloads: self.fetches.values().filter_map(download).take(DOWNLOADS_PER_STATE_MAX).collect(),
+            downloads: self.downloads.iter().filter_map(download).take(DOWNLOADS_PER_STATE_MAX).collect(),
             own_group_bytes: self.traffic.received_bytes - self.traffic.other_groups_bytes,
             other_groups_bytes: self.traffic.other_groups_bytes,
         }
     }
 
+    /// Tells a peer our state, unless it asks too often.
     pub(super) fn tell_state(&mut self, now: Time, conn: ConnId, peer: PeerId) {
         if self.room.may_tell(peer, now) {
             let state = self.own_state(now);
-            self.send(conn, Message::State(state));
+            self.outbox.send(conn, Message::State(state));
         }
     }
 
@@ -151,31 +156,28 @@ impl Node {
         self.answer_rooms(now);
     }
 
-    /// Asks everybody to fetch a game.
+    /// Asks all peers to download a game.
     pub(super) fn want_game(&mut self, id: CommandId, game: &GameId) {
         if !self.config.catalog.knows(game) {
-            return self.reply(id, Err(CommandError::UnknownGame { game: game.clone() }));
+            return self.outbox.reply(id, Err(CommandError::UnknownGame { game: game.clone() }));
         }
-        let conns: Vec<ConnId> = self.roster.iter().map(|p| p.conn).collect();
-        for &conn in &conns {
-            self.send(conn, Message::FetchWanted { game: game.clone() });
-        }
-        self.reply(id, Ok(Reply::Wanted { asked: conns.len() }));
+        self.outbox.send_to_all(&self.roster, &Message::DownloadWanted { game: game.clone() });
+        self.outbox.reply(id, Ok(Reply::Wanted { asked: self.roster.len() }));
     }
 
-    /// Somebody asks everybody to fetch a game. It is done if the owner allows such wishes and the catalogue names the
-    /// very content; for anything else the owner has to click.
-    pub(super) fn fetch_wanted(&mut self, now: Time, peer: PeerId, game: &GameId) {
+    /// Handles a wish that all peers download a game. It is granted if the owner allows wishes and the catalogue names
+    /// the exact content; otherwise the owner must decide.
+    pub(super) fn download_wanted(&mut self, now: Time, peer: PeerId, game: &GameId) {
         let Some(ip) = self.roster.get(&peer).map(|p| p.addr.ip()) else { return };
         if !self.room.wished(peer, ip, game, now) {
             return;
         }
         let name = self.roster.name_of(&peer);
-        let accepted = self.fetch_on_wish(now, game);
-        self.event(Event::FetchWanted { peer, name, game: game.clone(), accepted });
+        let accepted = self.download_on_wish(now, game);
+        self.outbox.event(Event::DownloadWanted { peer, name, game: game.clone(), accepted });
     }
 
-    fn fetch_on_wish(&mut self, now: Time, game: &GameId) -> bool {
+    fn download_on_wish(&mut self, now: Time, game: &GameId) -> bool {
         let downloads = self.operations.snapshot();
         let running = downloads.iter().filter(|o| o.kind == OperationKind::Downloading).count();
         let allowed = self.config.rules.accept_wants && !failpoint!("grant-no-wish");

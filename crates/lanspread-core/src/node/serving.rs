@@ -1,4 +1,7 @@
-//! What others ask of us on data connections.
+//! Requests from other peers on data connections: manifests and chunks.
+//!
+//! A request is refused here unless its content may be served. The uplink and the queue of manifests decide when it is
+//! answered.
 
 use std::sync::Arc;
 
@@ -6,17 +9,60 @@ use lanspread_types::message::{Refusal, Request, RequestId};
 use lanspread_types::{ContentId, GameContent, GameId, PeerId, failpoint};
 
 use super::Node;
+use super::line::RelayLines;
 use crate::budget::site_of;
-use crate::fetch::{Fetch, Phase};
+use crate::download::{Download, Phase};
 use crate::io::{LinkId, Output, Serving};
 use crate::library::LocalGame;
-use crate::manifest_sends::{DropReason, ManifestAction, ManifestRequest};
+use crate::manifest_sends::{DropReason, ManifestAction, ManifestRequest, ManifestSends};
 use crate::refusals::RefusalCause;
 use crate::serve::{GameState, Holding, admit};
-use crate::swarm::UplinkAction;
+use crate::swarm::{Uplink, UplinkAction};
 use crate::time::Time;
 
+/// Answers to the requests of other peers.
+#[derive(Debug)]
+pub struct Uploads {
+    /// Requests for chunks, and the chunks being sent.
+    pub uplink: Uplink,
+    /// Requests for manifests, and the manifests being sent.
+    pub manifests: ManifestSends,
+    /// The order in which receivers of the same content follow each other.
+    pub lines: RelayLines,
+}
+
+impl Uploads {
+    /// Creates the state of a peer that was asked for nothing.
+    pub fn new(me: PeerId) -> Self {
+        Self { uplink: Uplink::new(), manifests: ManifestSends::default(), lines: RelayLines::new(me) }
+    }
+
+    /// Forgets what concerns a content that is no longer here.
+    pub fn content_gone(&mut self, content: &ContentId) {
+        self.uplink.content_gone(content);
+        self.lines.kept.content_gone(content);
+    }
+
+    /// Returns when to look at the requests even if nothing happens.
+    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+        [self.uplink.next_wakeup(now), self.manifests.next_wakeup()].into_iter().flatten().min()
+    }
+
+    /// Ends an answer that has been sent (`ok`) or whose connection failed. Returns true if it was a chunk that was
+    /// sent to its end.
+    fn ended(&mut self, now: Time, (link, id): (LinkId, RequestId), bytes: u64, ok: bool) -> bool {
+        self.manifests.ended(link, id);
+        // Only chunks count: the uplink does not know the answers that carry manifests.
+        let chunk = self.uplink.served(link, id, bytes, ok, now);
+        if chunk {
+            self.manifests.chunk_sent(bytes);
+        }
+        chunk
+    }
+}
+
 impl Node {
+    /// Queues a request or refuses it. A `Cancel` takes back an earlier request.
     pub(super) fn requested(&mut self, now: Time, link: LinkId, peer: PeerId, request: Request) {
         match request {
             Request::Manifest { id, game, content } => {
@@ -27,87 +73,86 @@ impl Node {
                         let place = self.roster.get(&peer).map(|remote| site_of(remote.addr.ip()));
                         let bytes = held.encoded_bytes_max();
                         let request = ManifestRequest { link, id, peer, place, game, content, bytes };
-                        self.manifest_sends.enqueue(request);
+                        self.uploads.manifests.enqueue(request);
                         self.pump_manifests(now);
                     }
-                    Err(reason) => self.refuse(link, id, reason),
+                    Err(reason) => self.outbox.refuse(link, id, reason),
                 }
             }
             Request::Chunk(request) => {
                 let id = request.id;
                 let queued = self.held_chunks(&request.game, request.content).and_then(|(content, _)| {
                     let chunks = content.manifest().chunk_count();
-                    self.uplink.enqueue(link, peer, request, chunks, now)
+                    self.uploads.uplink.enqueue(link, peer, request, chunks, now)
                 });
                 if let Err(reason) = queued {
-                    self.refuse(link, id, reason);
+                    self.outbox.refuse(link, id, reason);
                 }
                 self.pump_uplink(now);
             }
             Request::Follow(request) => {
-                let placed_by = self.placed_by.get(&request.content);
-                let other_line = placed_by.is_some_and(|by| *by != request.placer);
-                if other_line && self.uplink.feeds_another(&peer) {
-                    return request.each().for_each(|(id, _)| self.refuse(link, id, Refusal::OtherLine));
+                let other_line = self.uploads.lines.is_placed_by_another(&request.content, request.placer);
+                if other_line && self.uploads.uplink.feeds_another(&peer) {
+                    return request
+                        .each()
+                        .for_each(|(id, _)| self.outbox.refuse(link, id, Refusal::OtherLine));
                 }
                 match self.held_chunks(&request.game, request.content) {
                     Ok((content, _)) => {
                         let chunks = content.manifest().chunk_count();
-                        self.uplink.follow(link, peer, &request, chunks, now);
+                        self.uploads.uplink.follow(link, peer, &request, chunks, now);
                     }
-                    Err(reason) => request.each().for_each(|(id, _)| self.refuse(link, id, reason)),
+                    Err(reason) => request.each().for_each(|(id, _)| self.outbox.refuse(link, id, reason)),
                 }
                 self.pump_uplink(now);
             }
             Request::Cancel { id } => {
-                self.uplink.cancel(link, id);
-                self.manifest_sends.cancel(link, id);
+                self.uploads.uplink.cancel(link, id);
+                self.uploads.manifests.cancel(link, id);
                 self.pump_manifests(now);
                 self.pump_uplink(now);
             }
         }
     }
 
+    /// Notes that an answer has been sent (`ok`) or that its connection failed.
     pub(super) fn served(&mut self, now: Time, link: LinkId, id: RequestId, bytes: u64, ok: bool) {
-        self.manifest_sends.ended(link, id);
-        // Manifests are answers, too, but no chunk data: the uplink knows only chunks.
-        if self.uplink.served(link, id, bytes, ok, now) {
+        if self.uploads.ended(now, (link, id), bytes, ok) {
             self.traffic.sent_chunks += 1;
             self.traffic.sent_bytes += bytes;
-            self.manifest_sends.chunk_sent(bytes);
         }
         self.pump_uplink(now);
         self.pump_manifests(now);
     }
 
     pub(super) fn link_closed(&mut self, now: Time, link: LinkId) {
-        self.uplink.link_closed(link);
-        self.manifest_sends.link_closed(link);
+        self.uploads.uplink.link_closed(link);
+        self.uploads.manifests.link_closed(link);
         self.pump_manifests(now);
         self.pump_uplink(now);
     }
 
-    /// Starts as many answers as may be on their way at once.
+    /// Starts as many chunk answers as may be sent at the same time.
     pub(super) fn pump_uplink(&mut self, now: Time) {
         loop {
-            let fetches = &self.fetches;
+            let downloads = &self.downloads;
             let have = |content: &ContentId, chunk| {
-                let incoming = fetches.values().find(|f| f.content == *content).and_then(Fetch::transfer);
+                let incoming = downloads.iter().find(|f| f.content == *content).and_then(Download::transfer);
                 incoming.is_none_or(|transfer| transfer.holds(chunk))
             };
-            let Some(action) = self.uplink.next(now, have) else { return };
+            let Some(action) = self.uploads.uplink.next(now, have) else { return };
             match action {
-                UplinkAction::Refuse { link, id, reason } => self.refuse(link, id, reason),
+                UplinkAction::Refuse { link, id, reason } => self.outbox.refuse(link, id, reason),
                 UplinkAction::Serve { link, id, game, content, chunk, .. } => {
                     match self.held_chunks(&game, content) {
                         Ok((content, holding)) => {
                             let incoming = holding == Holding::Incoming;
                             let what = Serving::Chunk { content, chunk, incoming };
-                            self.outbox.push_back(Output::Serve { link, id, what });
+                            self.outbox.push(Output::Serve { link, id, what });
                         }
                         Err(reason) => {
-                            self.uplink.served(link, id, 0, false, now);
-                            self.refuse(link, id, reason);
+                            self.uploads.uplink.served(link, id, 0, false, now);
+                            self.outbox.refuse(link, id, reason);
                         }
                     }
                 }
@@ -115,9 +160,9 @@ impl Node {
         }
     }
 
-    /// Starts as many manifests as may be on their way at once.
+    /// Starts as many manifests as may be sent at the same time.
     pub(super) fn pump_manifests(&mut self, now: Time) {
-        while let Some(action) = self.manifest_sends.next(!self.uplink.is_idle(), now) {
+        while let Some(action) = self.uploads.manifests.next(!self.uploads.uplink.is_idle(), now) {
             match action {
                 ManifestAction::Serve { link, id, game, content } => {
                     let held = self.held(&game, content);
@@ -126,24 +171,24 @@ impl Node {
                     match held {
                         Ok((content, _)) => {
                             let what = Serving::Manifest { content };
-                            self.outbox.push_back(Output::Serve { link, id, what });
+                            self.outbox.push(Output::Serve { link, id, what });
                         }
-                        // Gone since it was asked for.
+                        // The content has gone since the request.
                         Err(reason) => {
-                            self.manifest_sends.ended(link, id);
-                            self.refuse(link, id, reason);
+                            self.uploads.manifests.ended(link, id);
+                            self.outbox.refuse(link, id, reason);
                         }
                     }
                 }
-                ManifestAction::Refuse { link, id, reason } => self.refuse(link, id, reason),
+                ManifestAction::Refuse { link, id, reason } => self.outbox.refuse(link, id, reason),
                 ManifestAction::Drop { link, peer, why } => {
-                    self.outbox.push_back(Output::DropLink { link });
+                    self.outbox.push(Output::DropLink { link });
                     let cause = match why {
                         DropReason::Floods => {
-                            RefusalCause::Protocol("it asks for manifests again and again".to_owned())
+                            RefusalCause::Protocol("it requests manifests too often".to_owned())
                         }
                         DropReason::TooSlow => {
-                            RefusalCause::TooSlow("it asks for a manifest and does not take it".to_owned())
+                            RefusalCause::TooSlow("it requested a manifest and does not read it".to_owned())
                         }
                     };
                     if let Some(addr) = self.roster.get(&peer).map(|remote| remote.addr) {
@@ -156,10 +201,11 @@ impl Node {
 
     fn held_chunks(&self, game: &GameId, content: ContentId) -> Result<(Arc<GameContent>, Holding), Refusal> {
         let held = self.held(game, content);
-        held.or_else(|why| self.regardless(game, why, failpoint!("give-any-chunk")))
+        let held = held.or_else(|why| self.regardless(game, why, failpoint!("give-any-chunk")));
+        held.or_else(|why| self.regardless(game, why, failpoint!("mix-contents")))
     }
 
-    /// Sabotage: an open gate gives what is there to whoever asks.
+    /// Failpoint: if `open`, returns a content that is here although it must not be served.
     fn regardless(
         &self,
         game: &GameId,
@@ -170,10 +216,10 @@ impl Node {
         here.map(|content| (Arc::clone(content), Holding::Committed)).ok_or(why)
     }
 
-    /// The content that a request names, if it may be served.
+    /// Returns the content that a request names, if it may be served.
     fn held(&self, game: &GameId, content: ContentId) -> Result<(Arc<GameContent>, Holding), Refusal> {
         let local = self.library.get(game);
-        let incoming = self.fetches.get(game).and_then(|fetch| match &fetch.phase {
+        let incoming = self.downloads.get(game).and_then(|download| match &download.phase {
             Phase::Transfer(transfer) => Some(&transfer.content),
             Phase::Committing(content) => Some(content),
             _ => None,
@@ -190,9 +236,5 @@ impl Node {
             Holding::Incoming => incoming,
         };
         content.cloned().map(|content| (content, holding)).ok_or(Refusal::NotDownloaded)
-    }
-
-    fn refuse(&mut self, link: LinkId, id: RequestId, reason: Refusal) {
-        self.outbox.push_back(Output::Refuse { link, id, reason });
     }
 }

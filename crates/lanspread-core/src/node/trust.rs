@@ -1,4 +1,4 @@
-//! Whose word counts: which offers are looked at, what stands behind a content, and what the owner is asked.
+//! Trust in offers: which offers count, what supports a content, and what the owner is asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use lanspread_types::{ContentId, GameId, GameVersion, PeerId, failpoint};
 
 use super::Node;
 use crate::agreement::{Agreed, Disagreement, Offer, agree, voices_of};
-use crate::command::{CommandError, FirstStart, Replacement};
+use crate::api::command::{CommandError, FirstStart, Replacement};
 use crate::io::StartInfo;
 use crate::library::LocalGame;
 use crate::roster::RemotePeer;
@@ -15,23 +15,29 @@ use crate::trust::{
     Evidence, Origin, StartedContent, Supplier, Support, Voice, is_dated_ahead, unconfirmed_start,
 };
 
-/// What the room says about a game, for those who look.
+/// What the room says about one game, for the list of games.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct GameSupport {
+    /// Support of the content that counts; absent if peers disagree or no peer offers it.
     pub support: Option<Support>,
+    /// Independent voices for that content.
     pub voices: usize,
+    /// The peer behind a content that has the support of a single voice.
     pub supplier: Option<Supplier>,
+    /// The content that a download would fetch.
     pub offered_content: Option<ContentId>,
+    /// A download would ask the owner before it replaces the copy that is here.
     pub update_needs_confirmation: bool,
 }
 
 impl Node {
-    /// The content that the catalogue names for a game.
+    /// Returns the content that the catalogue names for a game.
     pub(super) fn pinned_content(&self, game: &GameId) -> Option<ContentId> {
         self.config.catalog.entry(game).and_then(|e| e.content).filter(|_| !failpoint!("ignore-pin"))
     }
 
-    /// The offers that are looked at. The catalogue's word counts more than the calendar: a clock may be wrong.
+    /// Returns the offers that count. A version that the catalogue names counts whatever its date, because a clock may
+    /// be wrong.
     pub(super) fn counted_offers<'a>(
         &'a self,
         game: &'a GameId,
@@ -43,27 +49,34 @@ impl Node {
         self.roster.offers(game).filter(move |(_, offer)| counts(offer))
     }
 
-    /// The version to have: the catalogue's. Without one the newest that several voices offer, as long as that brings
-    /// something new; otherwise the newest that is here, coming or offered.
+    /// Returns the version to have: the one that the catalogue names. Without one, it is the newest version that
+    /// several voices offer, if that is newer than what is here or being downloaded; otherwise the newest version that
+    /// is here, being downloaded or offered.
     pub(super) fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
         self.wanted_among(game, &self.offers(game))
     }
 
-    /// The same, where the offers are at hand.
+    /// Like [`Self::wanted_version`], for offers that the caller has at hand.
     pub(super) fn wanted_among(&self, game: &GameId, offers: &[Offer<'_>]) -> Option<GameVersion> {
+        if let Some(oldest) = offers.iter().map(|o| o.offer.version).min()
+            && failpoint!("oldest-version-wins")
+        {
+            return Some(oldest);
+        }
         if let Some(entry) = self.config.catalog.entry(game)
             && !failpoint!("newest-version-wins")
         {
             return Some(entry.version);
         }
         let here = self.library.get(game).and_then(|l| l.version);
-        let coming = self.fetches.get(game).map(|fetch| fetch.version);
+        let coming = self.downloads.get(game).map(|download| download.version);
         let mine = here.max(coming);
         let agreed = agreed_version(offers).filter(|&version| Some(version) > mine);
         agreed.or_else(|| offers.iter().map(|o| o.offer.version).chain(mine).max())
     }
 
-    /// The version that counts for the room as a whole: what is here is not displaced by what one peer offers.
+    /// Returns the version that counts for the whole room. The offer of one peer does not displace a version that is
+    /// here.
     pub(super) fn settled_version(&self, game: &GameId) -> Option<GameVersion> {
         let offers = self.offers(game);
         let here = self.library.get(game).and_then(|l| l.version);
@@ -71,6 +84,7 @@ impl Node {
         settled.or_else(|| self.wanted_among(game, &offers))
     }
 
+    /// Chooses the content of a version: the pinned one, or else the one with the strict majority of voices.
     pub(super) fn choose_content(
         &self,
         game: &GameId,
@@ -80,7 +94,7 @@ impl Node {
         agree(&self.offers(game), version, self.pinned_content(game))
     }
 
-    /// The content that the owner has named, if it is offered and the catalogue has nothing against it.
+    /// Returns the content that the owner named, if it is offered and the catalogue allows it.
     pub(super) fn named_content(&self, game: &GameId, named: ContentId) -> Option<Agreed> {
         let entry = self.config.catalog.entry(game);
         let version = self.counted_offers(game).find(|(_, offer)| offer.content == named)?.1.version;
@@ -91,7 +105,7 @@ impl Node {
         agree(&self.offers(game), version, Some(named)).ok()
     }
 
-    /// The offers that are looked at, with their voices.
+    /// Returns the offers that count, each with its voice.
     pub(super) fn offers<'a>(&'a self, game: &'a GameId) -> Vec<Offer<'a>> {
         let offer = |(peer, offer): (&'a RemotePeer, &'a GameOffer)| Offer {
             peer: peer.id,
@@ -102,13 +116,13 @@ impl Node {
         self.counted_offers(game).map(offer).collect()
     }
 
-    /// Independent voices that offer the version, whatever its content.
+    /// Returns the number of independent voices that offer the version, whatever its content.
     pub(super) fn voices_for(&self, game: &GameId, version: GameVersion) -> usize {
         let offers = self.offers(game);
         voices_of(offers.iter().filter(|o| o.offer.version == version))
     }
 
-    /// What stands behind a content that is offered.
+    /// Returns the support of a content that is offered.
     pub(super) fn support_of(&self, game: &GameId, agreed: &Agreed) -> Support {
         Support::of(Evidence {
             pinned: self.pinned_content(game) == Some(agreed.content),
@@ -117,23 +131,24 @@ impl Node {
         })
     }
 
-    /// The first of the peers that offer a content.
+    /// Returns the first of the peers that offer a content.
     fn supplier_of(&self, agreed: &Agreed) -> Supplier {
         let peer = agreed.sources.first().copied().unwrap_or(PeerId([0; 32]));
         Supplier { peer, name: self.roster.name_of(&peer) }
     }
 
-    /// What is recorded of a content that is fetched.
+    /// Returns what is recorded about a downloaded content.
     pub(super) fn origin_of(&self, game: &GameId, agreed: &Agreed) -> Origin {
         let supplier = |peer: &PeerId| Supplier { peer: *peer, name: self.roster.name_of(peer) };
         let suppliers = agreed.sources.iter().map(supplier).collect();
         Origin::new(agreed.content, agreed.version, self.support_of(game, agreed), suppliers)
     }
 
-    /// The question before a game that is here is replaced by what one source offers; `None` if there is none to ask.
+    /// Returns the question to ask before one source's offer replaces a game that is here, or `None` if there is none.
     pub(super) fn replacement(&self, game: &GameId, agreed: &Agreed) -> Option<Replacement> {
         let local = self.library.get(game)?;
-        // What is installed alone is replaced as soon as the archives of another version are here.
+        // A game that is installed without its archives is replaced as soon as the archives of another version are
+        // here.
         let replaced =
             local.downloaded() || local.installed_version.is_some_and(|version| version != agreed.version);
         if !replaced || self.support_of(game, agreed) > Support::Single || failpoint!("replace-unconfirmed") {
@@ -149,13 +164,13 @@ impl Node {
         })
     }
 
-    /// What `list-games` says about who stands behind a game.
+    /// Returns what `list-games` says about the support of a game.
     pub(super) fn standing(
         &self,
         game: &GameId,
         version: Option<GameVersion>,
         offers: &[Offer<'_>],
-    ) -> Standing {
+    ) -> GameSupport {
         let chosen = version.and_then(|version| agree(offers, version, self.pinned_content(game)).ok());
         let here = self.library.get(game).filter(|_| self.is_here(game, version)).map(|local| {
             let pinned = self.pinned_content(game).is_some_and(|pinned| local.is_content(pinned));
@@ -164,7 +179,7 @@ impl Node {
         let support = here.or_else(|| chosen.as_ref().map(|agreed| self.support_of(game, agreed)));
         let supplier = chosen.as_ref().filter(|_| support == Some(Support::Single));
         let asks = |agreed: &Agreed| here.is_none() && self.replacement(game, agreed).is_some();
-        Standing {
+        GameSupport {
             support,
             voices: chosen.as_ref().map_or(0, |agreed| agreed.voices),
             supplier: supplier.map(|agreed| self.supplier_of(agreed)),
@@ -173,18 +188,18 @@ impl Node {
         }
     }
 
-    /// Only versions are offered that are dated after tomorrow.
-    pub(super) fn only_ahead(&self, game: &GameId) -> Option<GameVersion> {
+    /// Returns the oldest offered version if all offered versions are dated after tomorrow.
+    pub(super) fn oldest_future_version(&self, game: &GameId) -> Option<GameVersion> {
         if self.counted_offers(game).next().is_some() {
             return None;
         }
         self.roster.offers(game).map(|(_, offer)| offer.version).min()
     }
 
-    /// The question before a game is started; `None` if there is none to ask.
+    /// Returns the question to ask before a game is started, or `None` if there is none.
     ///
-    /// Two contents decide what runs: the one that is installed, and the downloaded one where its `lanspread.toml` names
-    /// the program. A folder that the owner made by hand is the owner's own.
+    /// Two contents decide what runs: the installed one, and the downloaded one if its `lanspread.toml` names the
+    /// program. A folder that the owner made by hand belongs to the owner, and is not asked about.
     pub(super) fn first_start(
         &self,
         game: &GameId,
@@ -206,7 +221,7 @@ impl Node {
         })
     }
 
-    /// The contents that decide what a start runs, as far as they are known.
+    /// Returns the contents that decide what a start runs, as far as they are known.
     pub(super) fn decides_start(&self, game: &GameId, info: &StartInfo) -> Vec<StartedContent> {
         let Some(local) = self.library.get(game) else { return Vec::new() };
         let downloaded = local.content_id().or(info.downloaded).filter(|_| local.downloaded());
@@ -221,12 +236,12 @@ impl Node {
     }
 
     pub(super) fn version_ahead(&self, game: &GameId) -> Option<CommandError> {
-        let version = self.only_ahead(game)?;
+        let version = self.oldest_future_version(game)?;
         Some(CommandError::VersionAhead { game: game.clone(), version })
     }
 }
 
-/// The newest version of which several voices offer the same content.
+/// Returns the newest version for which several voices offer the same content.
 fn agreed_version(offers: &[Offer<'_>]) -> Option<GameVersion> {
     let mut voices: BTreeMap<(GameVersion, ContentId), BTreeSet<Voice>> = BTreeMap::new();
     for Offer { voice, offer, .. } in offers.iter().filter(|_| offers.len() > 1) {
@@ -236,7 +251,7 @@ fn agreed_version(offers: &[Offer<'_>]) -> Option<GameVersion> {
 }
 
 impl LocalGame {
-    /// Whether others take this version for one of the future.
+    /// Returns true if other peers take this version for one of the future.
     pub(super) fn is_dated_ahead(&self, today: Option<crate::trust::CalendarDate>) -> bool {
         self.version.is_some_and(|version| is_dated_ahead(version, today))
     }

@@ -1,24 +1,24 @@
-//! Looking after what is here: another version of what is installed, verification and repair, the first start.
+//! Care for games that are here: reinstalling after an update, verification and repair, and play.
 
 use lanspread_types::{ContentId, GameId, GameVersion, failpoint};
 
 use super::Node;
 use crate::agreement::Agreed;
-use crate::command::{CommandError, CommandId, OperationKind, Reply};
-use crate::event::{Event, Repair, Verdict};
-use crate::fetch::{Fetch, Phase};
+use crate::api::command::{CommandError, CommandId, OperationKind, Reply};
+use crate::api::event::{Event, Repair, Verdict};
+use crate::download::{Download, Phase};
 use crate::io::{DiskError, DiskJob, Play, Stamped, StartInfo, VerifiedGame};
 use crate::library::LocalGame;
 use crate::time::Time;
 
-/// Language that is stamped into a game if none is said.
+/// Language that is stamped into a game if the command names none.
 const LANGUAGE: &str = "english";
 
 impl Node {
     // ---- what is installed
 
-    /// What is to be done so that the downloaded version is also the installed one. What is installed without a known
-    /// version is left alone, unless a download has just replaced the version beside it (`updated`).
+    /// Returns the job that installs the downloaded version, if it is not the installed one. A game whose installed
+    /// version is unknown is left alone, unless a download has just replaced the version beside it (`updated`).
     pub(super) fn install_due(&self, game: &GameId, updated: bool) -> Option<DiskJob> {
         let local = self.library.get(game).filter(|l| l.downloaded())?;
         let game = game.clone();
@@ -29,7 +29,8 @@ impl Node {
         (other && !failpoint!("never-reinstall")).then_some(DiskJob::Reinstall { game })
     }
 
-    /// Whether the version that is here is the one to have. A pinned content counts more than the version's number.
+    /// Returns true if the copy that is here is the wanted one and not known to be damaged. A pinned content counts
+    /// more than the version number.
     pub(super) fn is_here(&self, game: &GameId, version: Option<GameVersion>) -> bool {
         let Some(local) = self.library.get(game).filter(|l| l.downloaded()) else { return false };
         let pinned = self.config.catalog.entry(game).and_then(|e| e.content);
@@ -39,6 +40,7 @@ impl Node {
 
     // ---- verification
 
+    /// Starts a verification of a downloaded game. With `repair`, broken parts are downloaded afterwards.
     pub(super) fn verify(&mut self, id: CommandId, game: &GameId, repair: bool) {
         let checked = self.check_command(game).and_then(|()| match self.library.get(game) {
             Some(local) if local.downloaded() => Ok(()),
@@ -46,26 +48,26 @@ impl Node {
         });
         if checked.is_ok() {
             if repair {
-                self.waiting.repairs.insert(game.clone());
+                self.pending.repairs.insert(game.clone());
             }
             self.operations.start(game, OperationKind::Verifying);
             self.operations_changed();
-            self.event(Event::VerifyBegin { game: game.clone() });
-            self.job(DiskJob::Verify { game: game.clone() });
+            self.outbox.event(Event::VerifyBegin { game: game.clone() });
+            self.outbox.job(DiskJob::Verify { game: game.clone() });
         }
-        self.reply(id, checked.map(|()| Reply::Done));
+        self.outbox.reply(id, checked.map(|()| Reply::Done));
     }
 
-    /// What is broken is told, withdrawn and, if that was asked for, fetched: by an ordinary download of the same
-    /// content, which finds everything that is whole in the copy that is here.
+    /// Reports what is broken, withdraws it and, if that was asked for, repairs it by an ordinary download of the same
+    /// content, which takes all intact chunks from the copy that is here.
     pub(super) fn verified(&mut self, now: Time, game: &GameId, result: Result<VerifiedGame, DiskError>) {
-        let wanted = self.waiting.repairs.remove(game);
+        let wanted = self.pending.repairs.remove(game);
         self.operations.end(game);
         let verified = match result {
             Ok(verified) => verified,
             Err(error) => {
                 self.operations_changed();
-                self.event(Event::VerifyFailed { game: game.clone(), error });
+                self.outbox.event(Event::VerifyFailed { game: game.clone(), error });
                 return self.stop_when_idle();
             }
         };
@@ -77,8 +79,7 @@ impl Node {
         if broken && !failpoint!("offer-what-is-broken") {
             self.library.set_damaged(game);
             self.announce_library();
-            self.uplink.content_gone(&here);
-            self.lines.content_gone(&here);
+            self.uploads.content_gone(&here);
             self.pump_uplink(now);
         }
         let origin = room.as_ref().filter(|agreed| agreed.content != here);
@@ -102,13 +103,13 @@ impl Node {
             self.operations.start(game, OperationKind::Downloading);
         }
         self.operations_changed();
-        self.event(Event::VerifyFinished { game: game.clone(), verdict });
+        self.outbox.event(Event::VerifyFinished { game: game.clone(), verdict });
         if let (Repair::Started, Some((content, version))) = (repair, source) {
-            let mut fetch = Fetch::new(game.clone(), version, content, false, now);
-            fetch.origin = origin;
-            self.fetches.insert(game.clone(), fetch);
+            let mut download = Download::new(game.clone(), version, content, false, now);
+            download.origin = origin;
+            self.downloads.insert(download);
             if content == here {
-                self.got_manifest(now, game, verified.content);
+                self.downloads.got_manifest(now, game, verified.content, &mut self.outbox);
             } else {
                 self.search_manifest(now, game);
             }
@@ -116,8 +117,8 @@ impl Node {
         self.stop_when_idle();
     }
 
-    /// The content that the room agrees on, this copy's own voice counted: one voice with another content is no room,
-    /// however many keys it has.
+    /// Returns the content that the room agrees on, counting this copy as a voice. A single voice with another content
+    /// is no majority, however many keys it has.
     fn room_content(&self, game: &GameId, version: GameVersion, here: ContentId) -> Option<Agreed> {
         let agreed = self.choose_content(game, Some(version)).ok()?;
         let pinned = self.config.catalog.entry(game).is_some_and(|e| e.content.is_some());
@@ -126,7 +127,8 @@ impl Node {
         counts.then_some(agreed)
     }
 
-    /// What to fetch: what the room agrees on or, if it cannot, what should be here, if anybody has it.
+    /// Returns the content to download: the one that the room agrees on, or else the one that should be here, if a peer
+    /// has it.
     fn repair_from(
         &self,
         game: &GameId,
@@ -140,6 +142,8 @@ impl Node {
 
     // ---- playing
 
+    /// Prepares an installed game to be played, and starts it if `launch` is set. The owner is asked before the first
+    /// start of an unconfirmed content; `confirm` is the content that the owner has agreed to.
     pub(super) fn play(
         &mut self,
         id: CommandId,
@@ -153,7 +157,7 @@ impl Node {
             _ => Err(CommandError::NotInstalled { game: game.clone() }),
         });
         if let Err(error) = checked {
-            return self.reply(id, Err(error));
+            return self.outbox.reply(id, Err(error));
         }
         let play = Play {
             user_name: user_name.unwrap_or_else(|| self.config.name.clone()),
@@ -162,20 +166,20 @@ impl Node {
             start: None,
             confirmed: confirm.filter(|_| launch),
         };
-        self.waiting.plays.insert(game.clone(), id);
+        self.pending.plays.insert(game.clone(), id);
         self.operations.start(game, OperationKind::Starting);
         self.operations_changed();
         if launch {
-            self.job(DiskJob::LookAtStart { game: game.clone(), start: play.start.clone() });
-            self.waiting.starts.insert(game.clone(), play);
+            self.outbox.job(DiskJob::LookAtStart { game: game.clone(), start: play.start.clone() });
+            self.pending.starts.insert(game.clone(), play);
         } else {
-            self.job(DiskJob::Stamp { game: game.clone(), play });
+            self.outbox.job(DiskJob::Stamp { game: game.clone(), play });
         }
     }
 
-    /// What a start would run is known: the owner is asked about it, or it is done.
+    /// Starts a game whose program is now known, or asks the owner about it first.
     pub(super) fn start_looked_at(&mut self, game: &GameId, result: Result<StartInfo, DiskError>) {
-        let Some(mut play) = self.waiting.starts.remove(game) else { return };
+        let Some(mut play) = self.pending.starts.remove(game) else { return };
         let refused = match result {
             Ok(info) => {
                 let question = self.first_start(game, &info, play.confirmed);
@@ -188,7 +192,7 @@ impl Node {
         match refused {
             Some(error) => self.end_play(game, Err(error)),
             None if self.is_stopping() => self.end_play(game, Err(CommandError::ShuttingDown)),
-            None => self.job(DiskJob::Stamp { game: game.clone(), play }),
+            None => self.outbox.job(DiskJob::Stamp { game: game.clone(), play }),
         }
     }
 
@@ -199,32 +203,32 @@ impl Node {
     fn end_play(&mut self, game: &GameId, result: Result<Stamped, CommandError>) {
         self.operations.end(game);
         self.operations_changed();
-        if let Some(id) = self.waiting.plays.remove(game) {
-            self.reply(id, result.map(Reply::Played));
+        if let Some(id) = self.pending.plays.remove(game) {
+            self.outbox.reply(id, result.map(Reply::Played));
         }
         self.stop_when_idle();
     }
 
     // ---- updates
 
-    /// The old version has given so much.
+    /// Notes how many bytes were taken from the old version.
     pub(super) fn reused(&mut self, game: &GameId, bytes: u64) {
-        if let Some(fetch) = self.fetches.get_mut(game) {
-            fetch.reused_bytes = bytes + u64::from(failpoint!("lie-about-reused-bytes"));
+        if let Some(download) = self.downloads.get_mut(game) {
+            download.reused_bytes = bytes + u64::from(failpoint!("lie-about-reused-bytes"));
         }
     }
 
     pub(super) fn reuse_progress(&mut self, game: &GameId, done: u64, total: u64) {
-        let opening = self.fetches.get(game).is_some_and(|f| matches!(f.phase, Phase::Opening(_)));
+        let opening = self.downloads.get(game).is_some_and(|f| matches!(f.phase, Phase::Opening(_)));
         if opening {
             self.operations.progress(game, done, total);
-            self.event(Event::ReuseProgress { game: game.clone(), done, total });
+            self.outbox.event(Event::ReuseProgress { game: game.clone(), done, total });
         }
     }
 }
 
 impl LocalGame {
-    /// Whether the version that is installed is known to be another one than the one that is downloaded.
+    /// Returns true if the installed version is known and differs from the downloaded one.
     pub fn is_outdated(&self) -> bool {
         self.installed && self.installed_version.is_some_and(|version| Some(version) != self.version)
     }

@@ -1,14 +1,15 @@
-//! Whom a download asks for what: the order of the chunks, the measure for each source, and who helps.
+//! Tests of the picker: the order of the chunks, the share of each source, and which source helps.
 
 use lanspread_types::message::{ChunkRequest, Refusal};
 use lanspread_types::{ChunkIndex, ChunkSet, PeerId};
 
 use super::tests::{at, content, download, peer, picker, requests};
-use super::{Download, Failure, Tuning};
+use super::{Failure, Picker, Tuning};
 
-/// Sources that have these chunks; with other seeds they are chosen in another order.
-fn knowing(seed: u64, tuning: Tuning, sources: &[&[u32]]) -> Download {
-    let mut download = Download::new(content(32), ChunkSet::empty(32), seed, tuning);
+/// A download with one source for each of these lists of chunks, from peer 2 on. `seed` is the seed of its random
+/// choices.
+fn knowing(seed: u64, tuning: Tuning, sources: &[&[u32]]) -> Picker {
+    let mut download = Picker::new(content(32), ChunkSet::empty(32), seed, tuning);
     for (n, has) in sources.iter().enumerate() {
         let mut set = ChunkSet::empty(32);
         has.iter().for_each(|&chunk| assert!(set.insert(ChunkIndex(chunk))));
@@ -17,7 +18,7 @@ fn knowing(seed: u64, tuning: Tuning, sources: &[&[u32]]) -> Download {
     download
 }
 
-fn crowd(fellows: u8) -> Download {
+fn crowd(fellows: u8) -> Picker {
     let mut download = download(32);
     download.add_source(peer(1), ChunkSet::full(32), at(0));
     (2..2 + fellows).for_each(|n| download.add_fellow(peer(n), at(0)));
@@ -29,7 +30,7 @@ fn first(asked: &[(PeerId, ChunkRequest)]) -> (PeerId, u32) {
 }
 
 #[test]
-fn from_seeds_alone_everything_comes_in_order() {
+fn lone_receiver_gets_chunks_in_order() {
     let (mut download, mut ids) = (download(32), 0);
     download.add_source(peer(1), ChunkSet::full(32), at(0));
     let mut order = Vec::new();
@@ -47,9 +48,9 @@ fn from_seeds_alone_everything_comes_in_order() {
     assert_eq!(order, (0..32).collect::<Vec<_>>());
 }
 
-/// Rarest first keeps the room's chunks different; a quarter in order keeps the front from being left to the end.
+/// Rarest first keeps the chunks of the room different; a quarter in order keeps the front from being left to the end.
 #[test]
-fn a_quarter_of_what_is_asked_of_fellows_is_the_next_chunk_and_the_rest_the_rarest() {
+fn quarter_of_requests_to_fellows_are_in_order() {
     let in_order = |seed: u64| {
         let mut download = knowing(seed, picker(), &[&[0, 9], &[0]]);
         first(&requests(&mut download, at(0), &mut 0)).1 == 0
@@ -59,7 +60,7 @@ fn a_quarter_of_what_is_asked_of_fellows_is_the_next_chunk_and_the_rest_the_rare
 }
 
 #[test]
-fn chunks_that_are_equally_rare_are_equally_likely() {
+fn equally_rare_chunks_are_equally_likely() {
     let all: Vec<u32> = (0..16).collect();
     let mut times = [0; 16];
     for seed in 0..1600 {
@@ -71,20 +72,20 @@ fn chunks_that_are_equally_rare_are_equally_likely() {
 }
 
 #[test]
-fn no_more_is_asked_of_all_fellows_together_than_they_can_answer_soon() {
+fn requests_to_all_fellows_are_bounded() {
     let has: Vec<[u32; 1]> = (0..30).map(|chunk| [chunk]).collect();
     let has: Vec<&[u32]> = has.iter().map(|has| &has[..]).collect();
     let mut download = knowing(7, picker(), &has);
     assert_eq!(requests(&mut download, at(0), &mut 0).len(), picker().swarm_requests);
 }
 
-/// Fellows that know nothing of each other's requests rarely ask a seed for the same chunk. Each asks for one at first, so a
-/// liar costs one chunk.
+/// Fellows know nothing of each other's requests, and still rarely ask a seed for the same chunk. Each asks for one
+/// chunk at first, so a liar costs one chunk.
 #[test]
 fn fellows_draw_different_chunks_from_a_seed() {
     let mut times = [0; 32];
     for seed in 0..1600 {
-        let mut download = Download::new(content(32), ChunkSet::empty(32), seed, picker());
+        let mut download = Picker::new(content(32), ChunkSet::empty(32), seed, picker());
         download.add_source(peer(1), ChunkSet::full(32), at(0));
         download.add_fellow(peer(2), at(0));
         let asked = requests(&mut download, at(0), &mut 0);
@@ -94,7 +95,7 @@ fn fellows_draw_different_chunks_from_a_seed() {
     assert!(times.iter().all(|n| (25..80).contains(n)), "{times:?}");
 }
 
-/// A seed is asked for what no fellow has, and for the rest once there is nothing else.
+/// The seed is asked for chunks that no fellow has, and for the rest once there is nothing else.
 #[test]
 fn seed_is_asked_first_for_what_no_fellow_has() {
     let (mut download, mut ids) = (crowd(1), 0);
@@ -114,7 +115,7 @@ fn seed_is_asked_first_for_what_no_fellow_has() {
 }
 
 #[test]
-fn nothing_is_asked_for_that_there_is_no_room_for() {
+fn limit_bounds_requested_chunks() {
     let (mut download, mut ids) = (crowd(2), 0);
     download.set_limit(10);
     for step in 0..10 {
@@ -126,7 +127,7 @@ fn nothing_is_asked_for_that_there_is_no_room_for() {
 }
 
 #[test]
-fn the_window_grows_with_those_who_download_us_included_and_the_finished_not() {
+fn window_grows_with_downloading_peers() {
     let mut download = download(200);
     (2..18).for_each(|n| download.add_fellow(peer(n), at(0)));
     assert_eq!(download.window_range(), 0..98, "seventeen");
@@ -136,7 +137,7 @@ fn the_window_grows_with_those_who_download_us_included_and_the_finished_not() {
 }
 
 #[test]
-fn a_late_chunk_is_asked_of_whoever_gets_it_and_of_nobody_who_has_not_got_it() {
+fn late_chunk_is_asked_only_of_its_holders() {
     let (mut download, mut ids) = (crowd(1), 0);
     let asked = requests(&mut download, at(0), &mut ids).remove(0).1;
     download.started(peer(1), asked.id, asked.chunk, at(1));
@@ -150,7 +151,7 @@ fn a_late_chunk_is_asked_of_whoever_gets_it_and_of_nobody_who_has_not_got_it() {
 
 /// Five slow sources are busy with two chunks each, and a fast one has brought all the rest.
 #[test]
-fn with_the_very_last_chunks_a_much_faster_source_helps_once_each() {
+fn fast_source_helps_once_with_each_last_chunk() {
     let (mut download, mut ids) = (download(40), 0);
     (1..6).for_each(|n| download.add_source(peer(n), ChunkSet::full(40), at(0)));
     for (source, request) in requests(&mut download, at(0), &mut ids) {
@@ -173,7 +174,7 @@ fn with_the_very_last_chunks_a_much_faster_source_helps_once_each() {
     }
     assert_eq!(40 - download.had().count(), 10, "nobody helps who is not needed");
     let mut now = 1000;
-    let mut arrives = |download: &mut Download, times| {
+    let mut arrives = |download: &mut Picker, times| {
         for (source, request) in slow.drain(..times) {
             now += 300;
             download.stored(source, request.id, request.chunk, at(now));
@@ -189,8 +190,8 @@ fn with_the_very_last_chunks_a_much_faster_source_helps_once_each() {
 }
 
 #[test]
-fn who_did_not_answer_is_tried_with_one_chunk() {
-    let tried_again = |download: &mut Download, n: u8| {
+fn failed_source_is_tried_with_one_chunk() {
+    let tried_again = |download: &mut Picker, n: u8| {
         let mut ids = 0;
         let mut asked = requests(download, at(0), &mut ids);
         asked.retain(|(source, _)| *source == peer(n));
@@ -206,8 +207,8 @@ fn who_did_not_answer_is_tried_with_one_chunk() {
     assert_eq!(tried_again(&mut fellow, 2), 1);
 }
 
-/// A fellow who delivered one chunk in that time.
-fn delivers(download: &mut Download, n: u8, chunk: u32, ms: u64, ids: &mut u64) {
+/// Lets a fellow deliver one chunk in `ms` milliseconds.
+fn delivers(download: &mut Picker, n: u8, chunk: u32, ms: u64, ids: &mut u64) {
     download.source_has(peer(n), &[ChunkIndex(chunk)], at(0));
     let asked = requests(download, at(0), ids);
     assert_eq!(first(&asked), (peer(n), chunk));
@@ -215,7 +216,7 @@ fn delivers(download: &mut Download, n: u8, chunk: u32, ms: u64, ids: &mut u64) 
 }
 
 #[test]
-fn of_two_fellows_the_faster_one_is_asked() {
+fn faster_fellow_is_asked() {
     for chunk in 2..18 {
         let (mut download, mut ids) = (knowing(7, picker(), &[&[], &[]]), 0);
         delivers(&mut download, 2, 0, 500, &mut ids);
@@ -226,7 +227,7 @@ fn of_two_fellows_the_faster_one_is_asked() {
 }
 
 #[test]
-fn fellows_that_are_equally_fast_are_asked_equally_often() {
+fn equally_fast_fellows_are_asked_equally_often() {
     for chunk in [0, 21] {
         let mut times = [0; 4];
         for ms in 1..=400 {
@@ -240,7 +241,7 @@ fn fellows_that_are_equally_fast_are_asked_equally_often() {
 }
 
 #[test]
-fn a_fellow_who_did_not_answer_is_tried_with_one_chunk_however_much_he_has() {
+fn failed_fellow_is_tried_with_one_chunk() {
     let (mut download, mut ids) = (knowing(7, picker(), &[&[]]), 0);
     delivers(&mut download, 2, 0, 10, &mut ids);
     let more: Vec<ChunkIndex> = (1..20).map(ChunkIndex).collect();
@@ -252,12 +253,13 @@ fn a_fellow_who_did_not_answer_is_tried_with_one_chunk_however_much_he_has() {
     assert_eq!(requests(&mut download, at(1011), &mut ids).len(), 1);
 }
 
-/// Two seeds share the chunks. The first sends ten a second and has two on their way and so many to go; the second sends
-/// five, and has sent its share. Returns the download then, what is on its way, and the time.
-fn one_is_done(to_go: u32, ids: &mut u64) -> (Download, Vec<(PeerId, ChunkRequest)>, u64) {
+/// Two seeds share the chunks. Seed 1 sends ten a second, and has two in flight and `to_go` of its share left. Seed 2
+/// sends five a second, and has sent its share. Returns the download at that moment, its open requests, and the time in
+/// milliseconds.
+fn one_is_done(to_go: u32, ids: &mut u64) -> (Picker, Vec<(PeerId, ChunkRequest)>, u64) {
     let late_min = std::time::Duration::from_secs(60);
     let tuning = Tuning { late_min, endgame_chunks: 0, ..picker() };
-    let mut download = Download::new(content(64), ChunkSet::empty(64), 7, tuning);
+    let mut download = Picker::new(content(64), ChunkSet::empty(64), 7, tuning);
     (1..3).for_each(|n| download.add_source(peer(n), ChunkSet::full(64), at(0)));
     download.set_limit(2);
     for (source, request) in requests(&mut download, at(0), ids) {
@@ -276,7 +278,7 @@ fn one_is_done(to_go: u32, ids: &mut u64) -> (Download, Vec<(PeerId, ChunkReques
 }
 
 #[test]
-fn a_seed_that_is_done_takes_over_what_another_one_would_need_much_longer_for() {
+fn idle_seed_takes_over_if_much_sooner() {
     for (to_go, taken) in [(1, 0), (3, 1), (15, 2)] {
         let mut ids = 0;
         let (mut download, mut open, now) = one_is_done(to_go, &mut ids);
@@ -287,7 +289,7 @@ fn a_seed_that_is_done_takes_over_what_another_one_would_need_much_longer_for() 
 }
 
 #[test]
-fn a_seed_that_is_done_takes_over_from_one_that_turns_us_away() {
+fn idle_seed_takes_over_from_a_crowded_one() {
     let mut ids = 0;
     let (mut download, open, now) = one_is_done(1, &mut ids);
     assert!(open.iter().all(|(source, _)| *source == peer(1)));

@@ -1,46 +1,48 @@
-//! Whether a source that is connected delivers at all.
+//! Contact with one connected source: whether it delivers at all.
 //!
-//! A control connection may live while the data port is blocked (a firewall), or while a process hangs. Such a source
-//! is left alone for growing pauses, and counts as *mute* when that has lasted: then it is nobody to wait for.
+//! A control connection can live while the data port is blocked (a firewall) or the process hangs. The download leaves
+//! such a source alone for growing pauses. After 30 s of failure the source is *mute*: the download no longer waits for
+//! it.
 
 use std::time::Duration;
 
 use crate::time::Time;
 
-/// Pause after the first lost request. Each further one doubles it ...
+/// Pause after the first lost request. Each further lost request doubles the pause, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// ... up to this: a firewall that was opened meanwhile is noticed before the download is given up.
+/// Longest pause. It is short enough to notice an opened firewall before the download is given up.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// Without any answer for so long a source is mute. Five attempts have failed by then.
+/// Time without any answer after which a source is mute. By then five attempts have failed.
 pub(super) const MUTE_AFTER: Duration = Duration::from_secs(30);
-/// A request that is not answered at all for so long is taken back, which must be answered at once: a queue may be long
-/// (an upload limit, a crowd), but who does not even say "cancelled" is not there.
+/// Time without any answer after which all requests at a source are cancelled. Its queue may be long (an upload limit,
+/// a crowd), but a cancellation must be answered at once, so a source that ignores that is gone.
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the answers of one source tell of it.
+/// Answers and failures of one source.
 #[derive(Debug, Default)]
 pub(super) struct Contact {
-    /// Attempts that failed since it last answered.
+    /// Failed attempts since the last answer.
     lost: u32,
-    /// Since when it owes an answer: the first of the attempts that failed, or the request that was taken back.
+    /// Start of the present failure: when the first failed attempt, or the request that was cancelled, began to wait.
     failing_since: Option<Time>,
-    /// Since when something is asked of it, or since its last answer if that came later.
+    /// Time of the oldest open request, or of the last answer if that came later.
     waiting_since: Option<Time>,
-    /// All that was asked of it was taken back, and it has said nothing.
+    /// All requests were cancelled, and the source has not answered since.
     taken_back: bool,
 }
 
 impl Contact {
+    /// Notes a request to the source.
     pub fn asked(&mut self, now: Time) {
         self.waiting_since.get_or_insert(now);
     }
 
-    /// An answer of any kind. `open` tells whether others are still to come.
+    /// Notes an answer of any kind. `open` is true if other requests still wait for theirs.
     pub fn answered(&mut self, open: bool, now: Time) {
         *self = Self { waiting_since: open.then_some(now), ..Self::default() };
     }
 
-    /// An attempt failed; returns how long to leave it alone.
+    /// Notes a failed attempt. Returns the pause before the next one.
     pub fn lost(&mut self, now: Time) -> Duration {
         let pause = PAUSE_MIN * (1 << self.lost.min(6));
         self.failing_since.get_or_insert(self.waiting_since.unwrap_or(now));
@@ -49,32 +51,33 @@ impl Contact {
         pause.min(PAUSE_MAX)
     }
 
-    /// Whether what was asked of it should be taken back now.
+    /// Returns true if the requests at this source should be cancelled now.
     pub fn is_overdue(&self, now: Time) -> bool {
         self.overdue_at().is_some_and(|at| at <= now)
     }
 
+    /// Notes that all requests at this source were cancelled.
     pub fn taken_back(&mut self) {
         self.taken_back = true;
         self.failing_since = self.failing_since.or(self.waiting_since);
     }
 
-    /// It may be asked for many things at a time.
+    /// Returns true if several requests at a time may be made: the source owes no answer.
     pub fn is_good(&self) -> bool {
         self.failing_since.is_none()
     }
 
-    /// It may be tried again, pauses aside.
+    /// Returns true if the source may be tried again, pauses aside.
     pub fn may_be_tried(&self) -> bool {
         !self.taken_back
     }
 
-    /// Nothing is to be expected of it.
+    /// Returns true if the download should no longer wait for this source.
     pub fn is_mute(&self, now: Time) -> bool {
         self.mute_at().is_some_and(|at| at <= now)
     }
 
-    /// When time alone changes what is said here.
+    /// Returns the times at which the answers of these functions change without input.
     pub fn next_change(&self) -> impl Iterator<Item = Time> {
         self.overdue_at().into_iter().chain(self.mute_at())
     }
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_owes_since_the_first_question() {
+    fn silence_counts_from_the_first_request() {
         let mut contact = Contact::default();
         contact.asked(at(5));
         contact.asked(at(50));

@@ -1,84 +1,89 @@
-//! How far a source's word is believed: what it says that it has counts until it was asked in vain for long enough.
+//! Doubt about one source: its claims count until requests to it have been fruitless for long enough.
 //!
-//! A source that is doubted is asked for one chunk at a time, ever less often, and what it claims is not counted among the
-//! copies in the room. The first chunk that it delivers clears it.
+//! A doubted source is asked for one chunk at a time, at growing intervals, and its claims do not count as copies in
+//! the room. The first chunk that it delivers clears it.
 
 use std::time::Duration;
 
 use crate::time::Time;
 
-/// Refusals in a row, without a chunk in between, after which a source is doubted. A peer that streams refuses a few of
-/// what it has dropped; two are enough when it has gone on for as long as a silence may. Being turned away because too
-/// many wait counts only if both hold.
+/// Consecutive refusals, without a chunk in between, after which a source is doubted. The number leaves room for a
+/// streaming peer, which refuses a few chunks that it has dropped. Two refusals suffice if they are [`SILENCE_MIN`]
+/// apart. Refusals by a crowded source (`TooMany`) count only if there are this many *and* they have lasted long
+/// enough.
 pub(super) const FRUITLESS_MAX: u32 = 8;
-/// A fellow that has been asked and has delivered nothing for so long is doubted: beyond the stalls of a wireless link ...
+/// Shortest time after which a fellow that owes a chunk is doubted: longer than a wireless link stalls. The time is
+/// also at least [`SILENCE_FACTOR`] times the time that an answer takes.
 pub(super) const SILENCE_MIN: Duration = Duration::from_secs(1);
-/// ... and beyond so many times what an answer takes.
+/// Multiple of the expected time of an answer after which a fellow that owes a chunk is doubted.
 pub(super) const SILENCE_FACTOR: u32 = 8;
-/// Pause before a doubted source is tried again. Each time that it is doubted doubles it ...
+/// Pause before a doubted source is tried again. It doubles each time the source is doubted, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// ... up to this: a source that was stuck is found to be well again within a minute.
+/// Longest such pause. A source that was stuck is found to have recovered within a minute.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// Pause before a seed is asked again that has turned us away for as long as a silence may last.
+/// Pause before the next request to a seed that has been too crowded for as long as a fellow may be silent.
 pub(super) const CROWDED_PAUSE: Duration = Duration::from_millis(250);
-/// Nothing more is expected of a source that was doubted for so long.
+/// Time in doubt after which nothing more is expected of a source.
 const HOPELESS_AFTER: Duration = Duration::from_secs(30);
-/// After so many sources were doubted that never delivered anything, the next ones are doubted from the start: identities
-/// cost nothing.
+/// Doubted sources that never delivered anything after which new fellows are doubted from the start. Identities cost
+/// nothing, so a liar could return under ever new ones.
 pub(super) const IMPOSTORS_MAX: u32 = 3;
-/// Sources that have left and are remembered as doubtful.
+/// Most departed sources whose doubt is remembered.
 pub(super) const REMEMBERED_MAX: usize = 1024;
 
-/// What speaks against a source.
+/// Evidence against one source.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Doubt {
-    /// Since when it is doubted.
+    /// Start of the present doubt.
     since: Option<Time>,
-    /// How often it was.
+    /// Times that the source was doubted. A delivered chunk halves the number.
     times: u32,
-    /// Refusals since it last delivered, and when the first of them was.
+    /// Refusals since the source last delivered a chunk.
     fruitless: u32,
+    /// Time of the first of these refusals.
     fruitless_since: Option<Time>,
 }
 
 impl Doubt {
-    /// A source that is doubted before it was asked for anything.
+    /// Creates the doubt of a source that is doubted before its first request.
     pub fn from_the_start(now: Time) -> Self {
         Self { since: Some(now), ..Self::default() }
     }
 
+    /// Returns true if the source is not doubted.
     pub fn is_credible(&self) -> bool {
         self.since.is_none()
     }
 
-    /// Whether there is anything to remember.
+    /// Returns true if there is evidence to remember.
     pub fn is_any(&self) -> bool {
         self.since.is_some() || self.times > 0 || self.fruitless > 0
     }
 
-    /// Whether nothing more is expected of it.
+    /// Returns true if nothing more is expected of the source.
     pub fn is_hopeless(&self, now: Time) -> bool {
         self.hopeless_at().is_some_and(|at| at <= now)
     }
 
+    /// Returns when [`Self::is_hopeless`] becomes true, if the source is doubted.
     pub fn hopeless_at(&self) -> Option<Time> {
         self.since.map(|since| since + HOPELESS_AFTER)
     }
 
-    /// It delivered a chunk. Returns whether it was doubted.
+    /// Notes that the source delivered a chunk. Returns whether it was doubted.
     pub fn cleared(&mut self) -> bool {
         (self.fruitless, self.fruitless_since) = (0, None);
         self.times /= 2;
         self.since.take().is_some()
     }
 
-    /// Time since its first refusal without a delivery.
+    /// Returns the time since the first refusal after the last delivered chunk; zero if there is none.
     pub fn fruitless_for(&self, now: Time) -> Duration {
         self.fruitless_since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
-    /// Notes a refusal, `for_now` if too many requests wait there. Other sources refuse for `usual` before they deliver.
-    /// Returns whether the source is to be doubted.
+    /// Notes a refusal. `for_now` is true if the source is crowded (`TooMany`), and `usual` is the time for which other
+    /// sources refuse before they deliver. Returns whether the source should be doubted.
     pub fn refused(&mut self, for_now: bool, usual: Duration, now: Time) -> bool {
         self.fruitless += 1;
         self.fruitless_since.get_or_insert(now);
@@ -92,7 +97,8 @@ impl Doubt {
         doubtful || !self.is_credible()
     }
 
-    /// It is doubted from now on, or still. Returns how long to leave it alone; `for_now` it may have better times soon.
+    /// Begins or continues the doubt. Returns the pause before the next try; a source that is only crowded (`for_now`)
+    /// always gets the shortest.
     pub fn doubted(&mut self, for_now: bool, now: Time) -> Duration {
         self.since.get_or_insert(now);
         if for_now {
@@ -123,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_turns_away_for_a_while_before_that_counts() {
+    fn crowded_source_is_doubted_after_a_while() {
         let mut doubt = Doubt::default();
         let mut refused = |seconds| doubt.refused(true, Duration::ZERO, at(seconds));
         assert!((0..100).all(|_| !refused(5)) && refused(6));
@@ -131,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_may_turn_away_for_eight_times_as_long_as_others_do() {
+    fn crowded_source_may_refuse_eight_times_as_long() {
         let mut doubt = Doubt::default();
         let mut refused = |usual, seconds| doubt.refused(true, Duration::from_secs(usual), at(seconds));
         assert!((0..100).all(|_| !refused(1, 5)) && !refused(1, 12) && refused(1, 13));
@@ -139,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_refusals_in_a_row_are_none_too_many() {
+    fn few_refusals_are_harmless_within_a_second() {
         let mut doubt = Doubt::default();
         assert!((1..FRUITLESS_MAX).all(|_| !doubt.refused(false, Duration::ZERO, at(0))));
         doubt.cleared();

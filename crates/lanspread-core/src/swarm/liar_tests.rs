@@ -1,4 +1,4 @@
-//! Sources that claim what they do not give, beside an honest one, with and without a download limit.
+//! Tests with sources that claim chunks and never deliver, beside one honest seed, with and without a download limit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, PeerId};
 
 use super::tests::{CHUNK, at, download, peer};
-use super::{Download, Failure, RateLimit};
+use super::{Failure, Picker, RateLimit};
 use crate::time::Time;
 
 const CHUNKS: u32 = 192;
 const HONEST: u8 = 1;
-/// What the honest source takes for a chunk.
+/// Time that the honest source takes for a chunk.
 const HONEST_TAKES: Duration = Duration::from_millis(15);
-/// What a refusal takes to come.
+/// Time until a refusal arrives.
 const REFUSAL_TAKES: Duration = Duration::from_millis(1);
 const LIMIT: u64 = 30 * CHUNK;
 
@@ -22,7 +22,7 @@ const LIMIT: u64 = 30 * CHUNK;
 enum Lie {
     Silence,
     Refuses(Refusal),
-    /// It refuses, and says again that it has everything.
+    /// The liar refuses, and announces again that it has everything.
     Insists,
 }
 
@@ -30,9 +30,9 @@ enum Lie {
 struct Liars {
     count: u8,
     lie: Lie,
-    /// They pose as seeds, not as guests who lack one chunk.
+    /// The liars claim every chunk, like seeds. Otherwise they claim all but the last, like guests.
     seeds: bool,
-    /// New ones come all the time.
+    /// A new liar arrives every 100 ms. Otherwise all are there from the start.
     arriving: bool,
 }
 
@@ -43,15 +43,15 @@ enum News {
 }
 
 struct Room {
-    download: Download,
+    download: Picker,
     limit: RateLimit,
     spent: BTreeMap<(PeerId, RequestId), u64>,
     news: BTreeMap<(Time, u64), News>,
     next: u64,
     liars: Liars,
-    /// When the honest source is done with what it was asked for.
+    /// Time at which the honest source has answered all its requests.
     honest_free_at: Time,
-    /// Requests to liars.
+    /// Number of requests to liars.
     wasted: usize,
 }
 
@@ -83,7 +83,7 @@ impl Room {
     }
 }
 
-/// Seconds until the download is complete.
+/// Returns the seconds until the download is complete, or infinity after ten minutes.
 fn seconds(liars: Liars, limit: Option<u64>) -> f64 {
     let mut room = Room {
         download: download(CHUNKS),
@@ -158,7 +158,7 @@ const LIES: [Lie; 6] = [
     Lie::Refuses(Refusal::ReadFailed),
 ];
 
-/// The times of a download among liars of every kind, against the time without them.
+/// Returns how many times as long a download takes among each kind of liars as without liars.
 fn slowdowns(limit: Option<u64>) -> Vec<(Liars, f64)> {
     let none = Liars { count: 0, lie: Lie::Silence, seeds: false, arriving: false };
     let peace = seconds(none, limit);
@@ -175,14 +175,14 @@ fn slowdowns(limit: Option<u64>) -> Vec<(Liars, f64)> {
 }
 
 #[test]
-fn a_limited_download_keeps_half_its_rate_among_liars() {
+fn limited_download_keeps_half_its_rate_among_liars() {
     for (liars, slower) in slowdowns(Some(LIMIT)) {
         assert!(slower <= 2.0, "{slower:.2} times as long with {liars:?}");
     }
 }
 
 #[test]
-fn one_liar_stalls_no_download_without_a_limit() {
+fn one_liar_stalls_no_unlimited_download() {
     for (liars, slower) in slowdowns(None).into_iter().filter(|(liars, _)| liars.count == 1) {
         assert!(slower <= 2.0, "{slower:.2} times as long with {liars:?}");
     }

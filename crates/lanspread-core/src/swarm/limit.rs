@@ -1,15 +1,16 @@
-//! A rate limit as a token bucket.
+//! Rate limit for bytes, as a token bucket.
 
 use std::time::Duration;
 
 use crate::time::Time;
 
-/// How much unused time may be made up for. Timers fire a millisecond or two late and chunks take their time to the
-/// wire: without this each chunk would lose that (a tenth of the rate with small chunks). More would be a burst.
+/// Unused time that may be made up for. Timers fire a millisecond or two late and chunks take time to reach the wire;
+/// without this allowance each chunk would lose that time (a tenth of the rate with small chunks). A larger one would
+/// allow bursts.
 const CATCH_UP: Duration = Duration::from_millis(50);
 
-/// Allows so many bytes per second on average, spent ahead: an answer may start as soon as the debt of the ones before
-/// is paid off. So the rate is met whatever the size of the chunks.
+/// Token bucket that goes into debt: the next answer may start as soon as the debt of earlier answers is paid off. The
+/// average rate therefore holds for chunks of any size.
 #[derive(Debug, Clone, Default)]
 pub struct RateLimit {
     bytes_per_second: Option<u64>,
@@ -17,16 +18,19 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// `None` lifts the limit. Zero is taken as one byte per second: a limit never blocks for ever.
+    /// Sets the limit and forgives all debt. `None` lifts the limit. Zero counts as one byte per second, so a limit
+    /// never blocks for ever.
     pub fn set(&mut self, bytes_per_second: Option<u64>, now: Time) {
         self.bytes_per_second = bytes_per_second.map(|rate| rate.max(1));
         self.free_at = now;
     }
 
+    /// Returns true if the next answer may start now.
     pub fn allows(&self, now: Time) -> bool {
         self.bytes_per_second.is_none() || self.free_at <= now
     }
 
+    /// Charges bytes to the limit.
     pub fn spend(&mut self, bytes: u64, now: Time) {
         if let Some(rate) = self.bytes_per_second {
             self.free_at =
@@ -34,14 +38,14 @@ impl RateLimit {
         }
     }
 
-    /// Gives back what was spent on bytes that did not come.
+    /// Gives back the charge for bytes that did not arrive.
     pub fn refund(&mut self, bytes: u64) {
         if let Some(rate) = self.bytes_per_second {
             self.free_at = self.free_at - Duration::from_secs_f64(bytes as f64 / rate as f64);
         }
     }
 
-    /// When the limit allows the next bytes; `None` if it allows them now.
+    /// Returns when the limit allows the next bytes, or `None` if it allows them now.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         (!self.allows(now)).then_some(self.free_at)
     }
@@ -52,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_average_is_met_within_one_chunk() {
+    fn average_rate_is_met() {
         let mut limit = RateLimit::default();
         let (mut now, mut sent) = (Time::START, 0u64);
         limit.set(Some(1_000_000), now);
@@ -66,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn late_timers_do_not_lower_the_average() {
+    fn late_timers_do_not_lower_the_rate() {
         let mut limit = RateLimit::default();
         let (mut now, mut sent) = (Time::START, 0u64);
         limit.set(Some(10_000_000), now);
@@ -79,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_for_long_is_not_made_up_for() {
+    fn idle_time_gives_no_burst() {
         let mut limit = RateLimit::default();
         limit.set(Some(1_000_000), Time::START);
         let now = Time::from_start(Duration::from_secs(60));
@@ -92,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_spent_again() {
+    fn refund_can_be_spent_again() {
         let mut limit = RateLimit::default();
         limit.set(Some(1_000_000), Time::START);
         for _ in 0..1000 {

@@ -1,10 +1,12 @@
-//! The relay line of each content: the order in which its receivers follow each other. The *placer*, a peer that has the
-//! whole content, keeps it.
+//! The relay line of each content: the order in which its receivers follow each other. The *placer*, a peer that has
+//! the whole content, keeps the line.
 //!
-//! Members are ordered by progress; members with equal progress by upload limit, then by group, then by the order in which
-//! they asked. A member follows the nearest one before it whose upload limit is not lower than its own. Only members
-//! whose upstreams change are told. A member whose upstream does not deliver complains. The accused member moves back, and
-//! feeds only members that were accused as well.
+//! Members stand in order of progress. Members with equal progress stand in order of upload limit, then by group, then
+//! by the time of their requests. A member follows the nearest member before it whose upload limit is not lower than
+//! its own. The placer tells only members whose upstreams change.
+//!
+//! A member whose upstream does not deliver complains. The accused member moves back, and from then on feeds only
+//! members that were accused as well.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,17 +18,19 @@ use lanspread_types::{ChunkIndex, ContentId, PeerId, failpoint};
 use crate::groups::Group;
 use crate::time::Time;
 
-/// A member may have another one moved back this often, so that nobody can shuffle a line at will.
+/// Shortest interval between two complaints of a member that count, so that no member can shuffle the line at will.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
-/// Members whose progress differs by less than one in so many chunks count as equally far: progress is told seldom.
+/// Members whose progress differs by less than this fraction of the content (one in 16) count as equally far, because
+/// progress messages are rare.
 const SLACK_PART: u32 = 16;
 
-/// The relay lines that begin at this peer.
+/// The relay lines that this peer keeps, one per content.
 #[derive(Debug, Default)]
 pub struct Lines {
     lines: BTreeMap<ContentId, Line>,
 }
 
+/// Receivers of one content, in the order of the line.
 #[derive(Debug, Default)]
 struct Line {
     members: Vec<Member>,
@@ -40,27 +44,30 @@ struct Line {
 struct Member {
     peer: PeerId,
     group: Group,
-    /// It has every chunk below.
+    /// The member has every chunk below this one.
     below: u32,
-    /// Bytes per second that it may upload.
+    /// Upload limit in bytes per second; `u64::MAX` without a limit.
     uplink: u64,
-    /// A follower complained about it. It feeds only members that were accused as well.
+    /// A follower complained about this member, so it feeds only members that were accused as well.
     accused: bool,
-    /// It has finished or given up.
+    /// The member has finished or given up.
     done: bool,
+    /// Time of the member's last complaint that counted.
     complained: Option<Time>,
 }
 
 impl Member {
-    /// Whether this member may be the upstream of the other one.
+    /// Returns true if this member may be the upstream of the other one.
     fn may_feed(&self, other: &Self) -> bool {
         self.uplink >= other.uplink && (other.accused || !self.accused)
     }
 }
 
 impl Lines {
-    /// Gives a receiver its place in the line of a content with `chunks` chunks, or moves it and the peer that it complains
-    /// about. Returns the new places of all members whose upstreams changed, and that of the receiver.
+    /// Gives a receiver its place in the line of a content of `chunks` chunks. `me` is the placer and `home` its group.
+    /// A receiver that already has a place keeps it unless its upload limit has changed, and the peer that it complains
+    /// about moves back. Returns the new places of all members whose upstreams changed, and the place of the receiver
+    /// itself.
     pub fn place(
         &mut self,
         (me, home): (PeerId, Group),
@@ -105,7 +112,7 @@ impl Lines {
         line.changes(me, wanted.content, &before, Some(peer))
     }
 
-    /// Updates the groups of members, where `group_of` knows them. Nobody is moved, so no member loses an upstream that
+    /// Updates the groups of members for which `group_of` returns one. No member moves, so none loses an upstream that
     /// delivers.
     pub fn regroup(&mut self, group_of: impl Fn(&PeerId) -> Option<Group>) {
         for member in self.lines.values_mut().flat_map(|line| &mut line.members) {
@@ -147,7 +154,7 @@ impl Lines {
         self.lines.remove(content);
     }
 
-    /// Members in their order, for tests.
+    /// Returns the members in their order, for tests.
     #[cfg(test)]
     pub fn order(&self, content: &ContentId) -> Vec<PeerId> {
         self.lines[content].members.iter().map(|member| member.peer).collect()
@@ -168,8 +175,8 @@ impl Line {
         self.members.insert(at, new);
     }
 
-    /// Index for a new member: behind the last member that could feed it; among members with equal progress, behind the last
-    /// one of `group`, if there is one. A member with more progress never ends up right behind the new one.
+    /// Returns the index for a new member: behind the last member that could feed it, or, among members with equal
+    /// progress, behind the last one of `group`. A member with more progress never ends up right behind the new one.
     fn place_for(&self, new: &Member, group: Option<&Group>) -> usize {
         let slack = self.chunks / SLACK_PART;
         let feeds = |member: &Member| member.may_feed(new) && member.below + slack >= new.below;
@@ -196,12 +203,12 @@ impl Line {
         if member.done {
             return;
         }
-        // Its group does not keep it where it is.
+        // Without its group, which would keep the member where it is.
         let place = self.place_for(&member, None);
         self.members.insert(place, member);
     }
 
-    /// Upstreams of each member, nearest first. The placer stands before everybody.
+    /// Returns the upstreams of each member, nearest first. The placer stands before every member.
     fn upstreams(&self, me: PeerId) -> BTreeMap<PeerId, Vec<PeerId>> {
         let of = |at: usize, follower: &Member| {
             let at = if failpoint!("place-at-seed") { 0 } else { at };
@@ -211,6 +218,7 @@ impl Line {
         self.members.iter().enumerate().map(|(at, member)| (member.peer, of(at, member))).collect()
     }
 
+    /// Returns the places that differ from `before`, and the place of the member that `asked`.
     fn changes(
         &self,
         me: PeerId,

@@ -1,16 +1,16 @@
-//! The line of a placer, and a receiver that follows.
+//! Tests of the relay line: the placer's list, a receiver that follows, and a sender with followers.
 
 use std::time::Duration;
 
 use lanspread_types::message::{FollowRequest, Place, PlaceWanted, Refusal, RequestId};
 use lanspread_types::{ChunkIndex, ChunkSet, ContentId, PeerId};
 
-use super::download::LineAction;
 use super::line::Lines;
+use super::picker::LineAction;
 use super::tests::{CHUNK, at, content, peer, request_of};
-use super::{Download, Failure, Tuning, Uplink, UplinkAction};
+use super::{Failure, Picker, Tuning, Uplink, UplinkAction};
+use crate::border::net::LinkId;
 use crate::groups::{Group, Groups};
-use crate::io::LinkId;
 use crate::time::Time;
 
 const ME: u8 = 100;
@@ -21,7 +21,7 @@ fn wanted(below: u32) -> PlaceWanted {
     PlaceWanted { content: CONTENT, below: ChunkIndex(below), upload_limit: None, instead_of: None }
 }
 
-/// A line of a content of 160 chunks, in which ten chunks are the slack.
+/// Line of a content of 160 chunks, so the slack is ten chunks.
 #[derive(Default)]
 struct Line(Lines);
 
@@ -35,7 +35,7 @@ impl Line {
         self.0.place((peer(ME), home), (peer(n), group), wanted, CHUNKS, now)
     }
 
-    /// Lets members ask from these addresses. Returns everybody in the order of the line.
+    /// Lets members ask from these addresses. Returns all members in the order of the line.
     fn order(&mut self, groups: &Groups, members: &[(u8, [u8; 4])]) -> Vec<u8> {
         for &(n, ip) in members {
             self.asks_from(n, groups.of(ip.into()), &wanted(0), at(0));
@@ -47,7 +47,7 @@ impl Line {
         self.upstreams(n, &wanted(0))
     }
 
-    /// Whom a peer is told to follow when it asks.
+    /// Returns the upstreams that a peer is told when it asks.
     fn upstreams(&mut self, n: u8, wanted: &PlaceWanted) -> Vec<u8> {
         let told = self.asks(n, 0, wanted, at(0));
         told.iter().find(|(to, _)| *to == peer(n)).map(|(_, place)| numbers(place)).unwrap()
@@ -86,14 +86,14 @@ fn accused_member_moves_to_the_end() {
     let complaint = PlaceWanted { instead_of: Some(peer(2)), ..wanted(0) };
     assert_eq!(line.upstreams(3, &complaint), [1, ME]);
     assert_eq!(line.joins(2), [4, 3, 1]);
-    // Nobody may shuffle the line at will.
+    // A second complaint within a second does not count.
     let again = PlaceWanted { instead_of: Some(peer(1)), ..wanted(0) };
     assert_eq!(line.upstreams(3, &again), [1, ME]);
     let later = line.asks(3, 0, &again, at(1000));
     assert!(told(&later).contains(&(3, vec![ME])));
 }
 
-/// Nobody who comes later stands behind a liar. Members that were blamed without reason still feed each other.
+/// No later guest stands behind a liar. Members that were blamed without reason still feed each other.
 #[test]
 fn accused_member_feeds_only_its_like() {
     let mut line = Line::default();
@@ -119,7 +119,7 @@ fn accused_member_that_is_done_leaves() {
     assert_eq!(line.joins(4), [3, 1, ME]);
 }
 
-/// A peer feeds nobody who may upload more, and stands behind those that came at the same moment.
+/// A peer feeds no member with a higher upload limit, and stands behind those that came at the same moment.
 #[test]
 fn limited_uplink_feeds_its_like() {
     let mut line = Line::default();
@@ -130,7 +130,7 @@ fn limited_uplink_feeds_its_like() {
     let slower = PlaceWanted { upload_limit: Some(1_000_000), ..wanted(0) };
     assert_eq!(line.upstreams(4, &slower), [2, 3, 1]);
     assert_eq!(line.upstreams(5, &slow), [2, 3, 1], "equal limits feed each other");
-    // Somebody begins to play there.
+    // Its owner begins to play, which limits its upload.
     assert_eq!(line.upstreams(1, &slow), [5, 2, 3]);
 }
 
@@ -146,7 +146,7 @@ fn limited_member_of_the_placers_group_is_not_first() {
 }
 
 #[test]
-fn late_guest_follows_the_tail_and_a_returning_one_its_like() {
+fn late_and_returning_guests_stand_with_their_like() {
     let mut line = Line::default();
     (1..=3).for_each(|n| drop(line.joins(n)));
     for (n, below) in [(1, 120), (2, 90), (3, 60)] {
@@ -170,7 +170,7 @@ fn guests_of_one_switch_stand_together() {
     let of_the_placer = line.asks(6, 9, &wanted(0), at(0));
     assert!(told(&of_the_placer).contains(&(6, vec![ME])));
     line.0.remove(peer(ME), peer(6));
-    // Those behind are too far to follow a newcomer.
+    // The others are too far ahead to follow a newcomer.
     (1..=4).for_each(|n| line.0.progress(peer(n), CONTENT, ChunkIndex(100)));
     let late = line.asks(5, 1, &wanted(0), at(9000));
     assert_eq!(told(&late), [(5, vec![4, 2, 3])]);
@@ -210,16 +210,16 @@ fn members_placed_before_count_to_their_new_groups() {
     assert_eq!(line.order(&rows, &[newcomer]), [1, 3, 5, 2, 4]);
 }
 
-/// A receiver of 65 chunks behind peer 2, before which stands peer 1, the seed.
+/// A receiver of 65 chunks that follows peer 2; peer 1, the seed, stands before that.
 struct Follower {
-    download: Download,
+    download: Picker,
     ids: u64,
 }
 
 impl Follower {
     fn new() -> Self {
         let tuning = Tuning::default();
-        let mut download = Download::new(content(65), ChunkSet::empty(65), 7, tuning);
+        let mut download = Picker::new(content(65), ChunkSet::empty(65), 7, tuning);
         download.add_source(peer(1), ChunkSet::full(65), at(0));
         download.add_fellow(peer(2), at(0));
         let mut follower = Self { download, ids: 0 };
@@ -246,7 +246,7 @@ impl Follower {
         follow
     }
 
-    /// Chunks that are awaited now, all from one peer.
+    /// Returns the upstream, the chunks that are now awaited from it, and the number of the first request.
     fn awaits(&mut self, now: Time) -> (PeerId, Vec<u32>, u64) {
         let (of, request) = self.follows(now).unwrap();
         (of, request.chunks.iter().map(|chunk| chunk.0).collect(), request.first.0)
@@ -285,6 +285,9 @@ fn chunks_are_awaited_in_order_and_a_liar_costs_one() {
 fn silent_upstream_is_left_for_the_one_before_it() {
     let mut follower = Follower::fed();
     let (_, awaited, _) = follower.awaits(at(20));
+    // A probe would be due, but one chunk says nothing about the upstream's rate.
+    assert_eq!(follower.download.next_wakeup(), Some(at(300)));
+    assert_eq!(follower.follows(at(300)), None);
     // The upstream says nothing at all.
     let silent = at(20) + Duration::from_millis(300);
     assert_eq!(follower.download.next_wakeup(), Some(silent));
@@ -296,13 +299,41 @@ fn silent_upstream_is_left_for_the_one_before_it() {
     let complaint = LineAction::AskPlace { of: peer(1), instead_of: Some(peer(2)) };
     assert!(follower.actions().contains(&complaint));
     assert_eq!(follower.download.cancels().count(), awaited.len());
-    // Placed behind it again at once, it is not followed again.
+    // The placer names the blamed peer again, but it is not followed.
     follower.download.placed(peer(1), &place(&[2, 1]), judged);
     follower.stored(1, 2 + awaited.len() as u64, 1, judged);
     assert_eq!(follower.awaits(judged).0, peer(1));
 }
 
-/// Where the whole line stands still, nobody is to blame.
+/// A peer that reconnects is a new source, which has sent nothing yet.
+#[test]
+fn upstream_that_reconnects_is_followed_again() {
+    let mut follower = Follower::fed();
+    let (_, awaited, first) = follower.awaits(at(20));
+    for (id, chunk) in (first..).zip(&awaited) {
+        follower.stored(2, id, *chunk, at(30));
+    }
+    follower.download.remove_source(peer(2));
+    follower.download.add_source(peer(2), ChunkSet::full(65), at(40));
+    assert_eq!(follower.awaits(at(320)).0, peer(2));
+}
+
+/// A blamed peer may be followed again after two seconds. That is no fault of the peer that was followed meanwhile.
+#[test]
+fn returning_to_a_nearer_upstream_blames_nobody() {
+    let mut follower = Follower::fed();
+    follower.awaits(at(20));
+    assert_eq!(follower.follows(at(320)), None);
+    let (of, _, id) = follower.awaits(at(620));
+    assert_eq!(of, peer(1));
+    let ask = |instead_of| LineAction::AskPlace { of: peer(1), instead_of };
+    assert!(follower.actions().contains(&ask(Some(peer(2)))));
+    follower.stored(1, id, 1, at(2600));
+    follower.follows(at(2621));
+    assert_eq!(follower.actions().last(), Some(&ask(None)));
+}
+
+/// If the whole line stands still, no peer is blamed.
 #[test]
 fn starving_upstream_is_waited_for() {
     let mut follower = Follower::new();
@@ -320,7 +351,7 @@ fn starving_upstream_is_waited_for() {
     }
 }
 
-/// Enough for a 10 Gbit/s link: what may be in flight bounds what is awaited, and never stops it.
+/// A 10 Gbit/s link: the bound on bytes in flight limits the awaited chunks, and never stops them.
 #[test]
 fn very_fast_upstream_is_kept_busy() {
     let mut follower = Follower::new();
@@ -356,7 +387,7 @@ fn recommended_placer_recommends_nobody_else() {
 
 #[test]
 fn lone_receiver_asks_all_sources() {
-    let mut download = Download::new(content(65), ChunkSet::empty(65), 7, Tuning::default());
+    let mut download = Picker::new(content(65), ChunkSet::empty(65), 7, Tuning::default());
     (1..=2).for_each(|n| download.add_source(peer(n), ChunkSet::full(65), at(0)));
     let mut ids = 0;
     let mut next = || {
@@ -369,10 +400,10 @@ fn lone_receiver_asks_all_sources() {
     assert!(asked.contains(&peer(1)) && asked.contains(&peer(2)), "{asked:?}");
 }
 
-/// Alone for a moment, a receiver asks the seed by name. In the line these chunks come from the upstream.
+/// Alone for a moment, a receiver asks the seed by name. Once it is in the line, these chunks come from the upstream.
 #[test]
-fn joining_takes_back_requests_by_name_that_have_not_begun() {
-    let mut download = Download::new(content(65), ChunkSet::empty(65), 7, Tuning::default());
+fn joining_the_line_cancels_requests_by_name() {
+    let mut download = Picker::new(content(65), ChunkSet::empty(65), 7, Tuning::default());
     download.add_source(peer(1), ChunkSet::full(65), at(0));
     let mut ids = 0;
     let mut next = || {
@@ -440,7 +471,7 @@ fn followers_await_no_more_than_they_may() {
     assert_eq!(uplink.next(at(0), |_, _| false), Some(none));
 }
 
-/// Others get what the line leaves, and one chunk in 33 where it leaves nothing.
+/// Requests by name get what the line leaves of the uplink, and one chunk in 33 where it leaves nothing.
 #[test]
 fn line_goes_first_and_nobody_starves() {
     let mut uplink = Uplink::new();
@@ -452,7 +483,7 @@ fn line_goes_first_and_nobody_starves() {
     while let Some((id, _)) = served(uplink.next(at(0), |_, _| true)) {
         order.push(id);
         let link = if id == 500 { LinkId(2) } else { LinkId(1) };
-        // The next one is chosen while the one before is on its way.
+        // The next chunk is chosen while the one before is being sent.
         if let Some((next, _)) = served(uplink.next(at(0), |_, _| true)) {
             order.push(next);
             let link = if next == 500 { LinkId(2) } else { LinkId(1) };
@@ -465,7 +496,7 @@ fn line_goes_first_and_nobody_starves() {
     assert!((30..=34).contains(&when), "{when}");
 }
 
-/// A follower that takes nothing holds up nobody who asks by name, and the node is woken for that.
+/// A follower that reads nothing delays no request by name, and the node is woken for that request.
 #[test]
 fn stalled_follower_holds_up_nobody() {
     let mut uplink = Uplink::new();
@@ -479,7 +510,7 @@ fn stalled_follower_holds_up_nobody() {
     assert_eq!((uplink.is_overdue(at(350)), uplink.next_wakeup(at(350))), (false, None));
 }
 
-/// Requests by name that have waited long enough take turns with followers, not all the turns.
+/// Overdue requests by name take turns with followers; they do not get all turns.
 #[test]
 fn overdue_requests_and_followers_take_turns() {
     let mut uplink = Uplink::new();
@@ -497,7 +528,7 @@ fn overdue_requests_and_followers_take_turns() {
     assert_eq!(by_name, 10);
 }
 
-/// Strangers that await all they may leave room for one more.
+/// Peers that await as many chunks as they may still leave room for a newcomer.
 #[test]
 fn newcomer_gets_a_share_of_the_awaited_chunks() {
     let mut uplink = Uplink::new();

@@ -1,17 +1,22 @@
-//! How a room copies one game at line rate: who is asked for which chunk, and who is served next.
+//! Copies one game to every receiver in the room at line rate.
 //!
-//! [`Download`] is the receiver's side, one per content; [`Uplink`] is the sender's side, one per peer. Both are
-//! synchronous machines: time and randomness come in as arguments, requests and answers go out as return values.
-//! Neither knows of connections, disks or hashes: the caller says that a chunk is verified and written.
+//! [`Picker`] is the receiver's side, one per content: it picks chunks and sources, or follows an upstream in the
+//! relay line. [`Uplink`] is the sender's side, one per peer: it decides which request to answer next. [`Lines`] is the
+//! placer's side: it orders the receivers of each content.
 //!
-//! The policy in plain words, with figures: `docs/swarm.md`.
+//! All three are synchronous state machines. Time and randomness come in as arguments; requests and answers go out as
+//! return values. They know nothing of connections, disks or hashes, and a chunk counts only after the caller has
+//! reported it verified and written.
+//!
+//! A *seed* is a source that had the whole content when it was first seen; every other source is a *fellow*, a receiver
+//! like us. The policy, with figures: `docs/swarm.md` and `docs/swarm-line.md`.
 
 mod availability;
 mod contact;
 mod doubt;
-mod download;
 mod limit;
 mod line;
+mod picker;
 mod requests;
 mod rng;
 mod source;
@@ -22,19 +27,19 @@ mod window;
 #[cfg(test)]
 mod choice_tests;
 #[cfg(test)]
-mod download_tests;
-#[cfg(test)]
 mod liar_tests;
 #[cfg(test)]
 mod line_tests;
+#[cfg(test)]
+mod picker_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
 mod uplink_tests;
 
-pub use download::{Download, Failure, LineAction, StartCheck, Stored};
 pub use limit::RateLimit;
 pub use line::Lines;
+pub use picker::{Failure, LineAction, Picker, StartCheck, Stored};
 pub use rng::Rng;
 pub use source::SourceFigures;
 pub use tuning::Tuning;

@@ -1,4 +1,4 @@
-//! The requests of one download that have no answer yet.
+//! Requests of one download that have not ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -8,48 +8,55 @@ use lanspread_types::{ChunkIndex, PeerId};
 
 use crate::time::Time;
 
+/// Source and number of a request.
 pub(super) type RequestKey = (PeerId, RequestId);
 
-/// A request on its way.
+/// A request in flight.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
+    /// The requested chunk.
     pub chunk: ChunkIndex,
-    /// Bytes to expect.
+    /// Expected bytes. 0 while a doubted source has not begun to send.
     pub bytes: u64,
+    /// Time of the request.
     pub asked: Time,
-    /// When another source may be asked for the same chunk.
+    /// Time from which another source may be asked for the same chunk.
     pub late_at: Time,
-    /// Its bytes are coming.
+    /// The bytes have begun to arrive.
     pub started: bool,
-    /// The source sends it as soon as it has it, which may take its time.
+    /// The source sends the chunk as soon as it has it, which may take long.
     pub awaited: bool,
-    /// No longer wanted; an answer may come all the same.
+    /// The chunk is no longer wanted from this source; an answer may still arrive.
     pub dropped: bool,
 }
 
-/// All requests in flight, and for each chunk how many of them will bring it.
+/// All requests in flight, and how many of them will bring each chunk.
 #[derive(Debug)]
 pub(super) struct Requests {
     asked: BTreeMap<RequestKey, Asked>,
-    /// Requests that should be answered soon: all but awaited ones whose bytes have not begun to come.
+    /// Requests to be answered soon: all except awaited ones whose bytes have not begun to arrive.
     due: BTreeSet<RequestKey>,
+    /// Number of wanted requests for each chunk.
     carriers: Vec<u8>,
 }
 
 impl Requests {
+    /// Creates an empty table for a content of `chunks` chunks.
     pub fn new(chunks: u32) -> Self {
         Self { asked: BTreeMap::new(), due: BTreeSet::new(), carriers: vec![0; chunks as usize] }
     }
 
-    /// Requests that are wanted and will bring this chunk.
+    /// Returns the number of wanted requests for a chunk.
     pub fn carriers(&self, chunk: ChunkIndex) -> u8 {
         self.carriers.get(chunk.as_usize()).copied().unwrap_or(0)
     }
 
+    /// Returns the request with this key.
     pub fn get(&self, key: &RequestKey) -> Option<&Asked> {
         self.asked.get(key)
     }
 
+    /// Adds a request.
     pub fn insert(&mut self, key: RequestKey, asked: Asked) {
         if !asked.dropped {
             self.carriers[asked.chunk.as_usize()] += 1;
@@ -60,6 +67,7 @@ impl Requests {
         self.asked.insert(key, asked);
     }
 
+    /// Removes a request that has ended.
     pub fn remove(&mut self, key: &RequestKey) -> Option<Asked> {
         let asked = self.asked.remove(key)?;
         self.due.remove(key);
@@ -69,18 +77,18 @@ impl Requests {
         Some(asked)
     }
 
-    /// Changes how many bytes a request is expected to bring; returns what was expected before.
+    /// Sets the bytes that a request is expected to bring. Returns the previous number, or 0 for an unknown request.
     pub fn set_bytes(&mut self, key: &RequestKey, bytes: u64) -> u64 {
         self.asked.get_mut(key).map_or(0, |asked| std::mem::replace(&mut asked.bytes, bytes))
     }
 
-    /// Requests that should be answered soon, dropped ones included. A follower awaits hundreds of chunks that its upstream
-    /// may not have yet; these are left out until their bytes begin to come.
+    /// Returns the requests to be answered soon, dropped ones included. A follower awaits hundreds of chunks that its
+    /// upstream may not have yet; they are left out until their bytes begin to arrive.
     pub fn due(&self) -> impl Iterator<Item = (&RequestKey, &Asked)> {
         self.due.iter().filter_map(|key| self.asked.get_key_value(key))
     }
 
-    /// The sources of which something is asked.
+    /// Returns the sources with requests, each once.
     pub fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
         let mut next = self.asked.keys().next();
         std::iter::from_fn(move || {
@@ -91,7 +99,7 @@ impl Requests {
         })
     }
 
-    /// The bytes begin to come.
+    /// Notes that the bytes of a request begin to arrive.
     pub fn start(&mut self, key: &RequestKey, late_at: Time) {
         if let Some(asked) = self.asked.get_mut(key) {
             (asked.late_at, asked.started) = (late_at, true);
@@ -99,7 +107,7 @@ impl Requests {
         }
     }
 
-    /// Takes a request out of account, without forgetting that an answer may come.
+    /// Marks a request as no longer wanted. It stays in the table until it ends.
     pub fn drop_wanted(&mut self, key: &RequestKey) {
         let Some(asked) = self.asked.get_mut(key) else { return };
         if !std::mem::replace(&mut asked.dropped, true) {
@@ -107,24 +115,24 @@ impl Requests {
         }
     }
 
-    /// The wanted requests that will bring this chunk.
+    /// Returns the wanted requests for a chunk.
     pub fn bringing(&self, chunk: ChunkIndex) -> Vec<RequestKey> {
         let bringing = |(_, asked): &(_, &Asked)| asked.chunk == chunk && !asked.dropped;
         self.asked.iter().filter(bringing).map(|(key, _)| *key).collect()
     }
 
-    /// The requests at one source, dropped ones included.
+    /// Returns the requests at one source, dropped ones included.
     pub fn at(&self, peer: PeerId) -> Vec<RequestKey> {
         let all = (peer, RequestId(0))..=(peer, RequestId(u64::MAX));
         self.asked.range(all).map(|(key, _)| *key).collect()
     }
 
-    /// Requests that should be answered soon and are still wanted.
+    /// Returns the requests that are wanted and to be answered soon.
     pub fn wanted(&self) -> impl Iterator<Item = (&RequestKey, &Asked)> {
         self.due().filter(|(_, asked)| !asked.dropped)
     }
 
-    /// All requests, dropped ones included.
+    /// Returns the number of requests, dropped ones included.
     pub fn len(&self) -> usize {
         self.asked.len()
     }

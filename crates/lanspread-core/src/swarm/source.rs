@@ -1,4 +1,4 @@
-//! One source, as a download sees it: what it has, how fast it is, what it was asked for.
+//! One source as a download sees it: its chunks, its rate and the requests at it.
 
 use std::time::Duration;
 
@@ -9,54 +9,70 @@ use super::doubt::{Doubt, SILENCE_FACTOR, SILENCE_MIN};
 use super::tuning::Tuning;
 use crate::time::Time;
 
-/// Weight of the newest sample in a moving average: half of it is the last two or three chunks, so a guest who walks
-/// away from the access point is noticed within a few chunks, and one hiccup is not.
+/// Weight of the newest sample in a moving average. Two or three chunks make up half of the average, so a guest who
+/// walks away from the access point is noticed within a few chunks, and one hiccup changes little.
 const NEWEST: f64 = 0.25;
 
-/// How long a rate tells something after the last chunk came: many chunks' time, and little against a download. A slow
-/// guest is asked for one chunk in vain so often.
+/// Chunks that come within this time are one sample of the rate. The runtime hands chunks over in batches, so two of
+/// them may come at the same instant however slow the source is.
+const SAMPLE_MIN: Duration = Duration::from_millis(10);
+
+/// Time after its last chunk for which the rate of an idle source is valid: many chunk times, but short against a
+/// download. A slow source gets at most one needless request per such interval.
 const RATE_LASTS: Duration = Duration::from_secs(1);
 
+/// State of one source.
 #[derive(Debug)]
 pub(super) struct Source {
+    /// Chunks that the source is known to have.
     pub has: ChunkSet,
-    /// It had everything when it was first seen.
+    /// The source had everything when it was first seen.
     pub seed: bool,
-    /// Requests without an answer, and their bytes.
+    /// Requests at the source that have not ended.
     pub requests: usize,
+    /// Expected bytes of these requests.
     pub bytes_in_flight: u64,
-    /// Not asked before this.
+    /// No request is made before this time.
     pub rests_until: Time,
-    /// Whether it answers at all.
+    /// Whether the source answers at all.
     pub contact: Contact,
-    /// Whether what it says is believed.
+    /// Whether the source's claims are believed.
     pub doubt: Doubt,
-    rate: Option<f64>,
+    /// Rate while the source was busy for us.
+    rate: Rate,
+    /// Moving average of seconds from request to disk.
     latency: Option<f64>,
-    /// Seconds for which it refused before a chunk came.
+    /// Moving average of seconds for which the source refused before it delivered a chunk.
     crowding: Option<f64>,
+    /// Time of the source's last chunk.
     last_stored: Time,
+    /// Verified chunks from the source.
     pub chunks: u64,
+    /// Verified bytes from the source.
     pub bytes: u64,
 }
 
-/// What a source has contributed so far.
+/// What one source has contributed to a download so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SourceFigures {
-    /// Chunks that it has.
+    /// Number of chunks that the source has.
     pub has: u32,
-    /// Chunks and bytes that came from it, verified.
+    /// Verified chunks from the source.
     pub chunks: u64,
+    /// Verified bytes from the source.
     pub bytes: u64,
-    /// Bytes per second while it was busy for us; 0 as long as nothing came.
+    /// Bytes per second while the source was busy for us; 0 before its first chunk.
     pub bytes_per_second: u64,
+    /// Requests at the source that have not ended.
     pub requests: usize,
+    /// Expected bytes of these requests.
     pub bytes_in_flight: u64,
-    /// When the last chunk came from it.
+    /// Time of the last chunk from the source; [`Time::START`] before the first.
     pub last_stored: Time,
 }
 
 impl Source {
+    /// Creates a source with these chunks. It is a seed if these are all chunks.
     pub fn new(has: ChunkSet) -> Self {
         Self {
             seed: has.is_full(),
@@ -66,7 +82,7 @@ impl Source {
             rests_until: Time::START,
             contact: Contact::default(),
             doubt: Doubt::default(),
-            rate: None,
+            rate: Rate::default(),
             latency: None,
             crowding: None,
             last_stored: Time::START,
@@ -75,10 +91,9 @@ impl Source {
         }
     }
 
-    /// Notes a chunk that came. Time in which nothing was asked of the source says nothing about its rate.
+    /// Notes a verified chunk. Time without a request at the source does not count towards its rate.
     pub fn stored(&mut self, bytes: u64, asked: Time, now: Time) {
-        let busy = now.since(asked.max(self.last_stored)).max(Duration::from_micros(1));
-        average(&mut self.rate, bytes as f64 / busy.as_secs_f64());
+        self.rate.add(bytes, now.since(asked.max(self.last_stored)));
         average(&mut self.latency, now.since(asked).as_secs_f64());
         average(&mut self.crowding, self.doubt.fruitless_for(now).as_secs_f64());
         self.last_stored = now;
@@ -86,70 +101,93 @@ impl Source {
         self.bytes += bytes;
     }
 
-    /// Bytes per second while busy for us.
+    /// Returns the bytes per second while the source is busy for us; `None` before its first chunk.
     pub fn rate(&self) -> Option<f64> {
-        self.rate
+        self.rate.average
     }
 
-    /// How long an answer takes, from request to disk.
+    /// Returns the mean time from request to disk.
     pub fn latency(&self) -> Option<Duration> {
         self.latency.map(Duration::from_secs_f64)
     }
 
-    /// For how many seconds it refuses before a chunk comes.
+    /// Returns the mean seconds for which the source refuses before it delivers a chunk.
     pub fn crowding(&self) -> Option<f64> {
         self.crowding
     }
 
-    /// Whether its copies count: it is no seed, and what it says is believed.
+    /// Returns true if the source's copies count: it is a fellow and its claims are believed.
     pub fn is_counted(&self) -> bool {
         !self.seed && self.doubt.is_credible()
     }
 
-    /// Until when something should have come of a request. An unknown source counts as `usual`.
+    /// Returns when a source that still owes an answer to the request of time `asked` counts as silent. A source of
+    /// unknown rate counts as `usual`, in bytes per second.
     pub fn silent_at(&self, asked: Time, usual: f64) -> Time {
         let expected = self.backlog(0, usual).max(self.latency.unwrap_or(0.0)).min(3600.0);
         let patience = Duration::from_secs_f64(expected) * SILENCE_FACTOR;
         asked.max(self.last_stored) + patience.max(SILENCE_MIN)
     }
 
-    /// How many requests keep the source busy until the next can reach it.
+    /// Returns how many requests keep the source busy until the next one can reach it.
     pub fn depth(&self, chunk_bytes: u64, tuning: &Tuning) -> usize {
-        let ahead = self.rate.unwrap_or(0.0) * tuning.pipeline.as_secs_f64() / chunk_bytes.max(1) as f64;
+        let ahead = self.rate().unwrap_or(0.0) * tuning.pipeline.as_secs_f64() / chunk_bytes.max(1) as f64;
         (ahead.ceil() as usize + 1).clamp(tuning.depth_min, tuning.depth_max)
     }
 
-    /// How long what is in flight and `bytes` more will take, in seconds. An unknown source counts as `usual`.
+    /// Returns the seconds that the bytes in flight and `bytes` more will take. A source of unknown rate counts as
+    /// `usual`, in bytes per second.
     pub fn backlog(&self, bytes: u64, usual: f64) -> f64 {
-        (self.bytes_in_flight + bytes) as f64 / self.rate.unwrap_or(usual).max(1.0)
+        (self.bytes_in_flight + bytes) as f64 / self.rate().unwrap_or(usual).max(1.0)
     }
 
-    /// The same for a choice among many. A source that nothing was asked of for a while is as good as unknown: judged for
-    /// ever by what it was while everybody asked it, it would never be asked again, and its uplink would idle.
+    /// Returns the backlog for a choice among many sources, in seconds. A source that has been idle for a while counts
+    /// as at least as fast as `usual`. Otherwise a rate from a time when all receivers asked that source would keep it
+    /// from ever being asked again, and its uplink would idle.
     pub fn backlog_as_seen(&self, bytes: u64, usual: f64, now: Time) -> f64 {
         let stale = self.requests == 0 && self.last_stored + RATE_LASTS <= now;
         if stale {
-            bytes as f64 / self.rate.unwrap_or(usual).max(usual).max(1.0)
+            bytes as f64 / self.rate().unwrap_or(usual).max(usual).max(1.0)
         } else {
             self.backlog(bytes, usual)
         }
     }
 
-    /// When time alone changes what is made of the source.
+    /// Returns the times at which the source's state changes without input.
     pub fn changes(&self) -> impl Iterator<Item = Time> {
         let hopeless = self.doubt.hopeless_at();
         self.contact.next_change().chain(hopeless).chain([self.rests_until])
     }
 
+    /// Returns the figures to show to people.
     pub fn figures(&self) -> SourceFigures {
         SourceFigures {
             has: self.has.count(),
             chunks: self.chunks,
             bytes: self.bytes,
-            bytes_per_second: self.rate.unwrap_or(0.0) as u64,
+            bytes_per_second: self.rate().unwrap_or(0.0) as u64,
             requests: self.requests,
             bytes_in_flight: self.bytes_in_flight,
             last_stored: self.last_stored,
+        }
+    }
+}
+
+/// Moving average of a rate in bytes per second.
+#[derive(Debug, Default)]
+struct Rate {
+    average: Option<f64>,
+    /// Bytes and time of the sample that is not long enough yet.
+    open: (u64, Duration),
+}
+
+impl Rate {
+    fn add(&mut self, bytes: u64, busy: Duration) {
+        self.open.0 += bytes;
+        self.open.1 += busy;
+        if self.average.is_none() || self.open.1 >= SAMPLE_MIN {
+            let (bytes, busy) = std::mem::take(&mut self.open);
+            average(&mut self.average, bytes as f64 / busy.max(Duration::from_micros(1)).as_secs_f64());
         }
     }
 }
@@ -172,7 +210,7 @@ mod tests {
         Source::new(ChunkSet::full(8))
     }
 
-    /// A source of which one chunk came, so many milliseconds after it was asked for.
+    /// A source that sent one chunk, `ms` milliseconds after the request.
     fn taking(ms: u64) -> Source {
         let mut source = source();
         source.stored(CHUNK, at(0), at(ms));
@@ -184,15 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_time_in_which_a_source_was_busy_tells_its_rate() {
+    fn only_busy_time_counts_for_the_rate() {
         let mut source = source();
         assert_eq!((source.rate(), source.latency()), (None, None));
         source.stored(CHUNK, at(0), at(100));
-        // Asked for while the first was under way, and served after it.
+        // Requested while the first was under way, and served after it.
         source.stored(CHUNK, at(50), at(200));
         assert_eq!(source.figures().bytes_per_second, 10 * CHUNK);
         assert_eq!(source.latency(), Some(Duration::from_micros(112_500)));
-        // Nothing was asked of it for a while; then it is twice as fast.
+        // The source was idle for a while; then it is twice as fast.
         source.stored(CHUNK, at(1000), at(1050));
         let figures = source.figures();
         assert_eq!((figures.chunks, figures.bytes), (3, 3 * CHUNK));
@@ -203,8 +241,20 @@ mod tests {
         );
     }
 
+    /// A source sends a chunk every 50 ms, and the runtime hands over two at a time.
     #[test]
-    fn a_source_is_kept_busy_for_a_round_trip_and_not_much_longer() {
+    fn batches_do_not_make_a_source_fast() {
+        let mut source = source();
+        for pair in 1..20 {
+            source.stored(CHUNK, at(0), at(100 * pair));
+            source.stored(CHUNK, at(0), at(100 * pair));
+            let rate = source.rate().unwrap() / CHUNK as f64;
+            assert!((9.0..=20.5).contains(&rate), "{rate} chunks a second after {pair} pairs");
+        }
+    }
+
+    #[test]
+    fn depth_keeps_source_busy_for_a_round_trip() {
         let tuning = Tuning::default();
         let depth = |source: Source| source.depth(CHUNK, &tuning);
         assert_eq!(
@@ -217,14 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_what_is_on_its_way_and_what_would_be_asked() {
+    fn backlog_counts_bytes_in_flight_and_the_new_ones() {
         let (usual, mut known, mut unknown) = (20.0 * CHUNK as f64, taking(100), source());
         (known.bytes_in_flight, unknown.bytes_in_flight) = (2 * CHUNK, 2 * CHUNK);
         assert!(near(known.backlog(CHUNK, usual), 0.3) && near(unknown.backlog(CHUNK, usual), 0.15));
     }
 
     #[test]
-    fn who_was_slow_and_idle_for_a_second_gets_another_try() {
+    fn slow_source_is_tried_again_after_an_idle_second() {
         let usual = 10.0 * CHUNK as f64;
         let mut slow = taking(1000);
         let seen = |slow: &Source, ms| slow.backlog_as_seen(CHUNK, usual, at(ms));

@@ -1,4 +1,4 @@
-//! The two machines against random histories, and the plans that scenarios rely on.
+//! Tests of downloads and uplinks: random histories, and the plans that scenarios rely on. Helpers for the other tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use lanspread_types::{
     ChunkHash, ChunkIndex, ChunkSet, ChunkSize, GameContent, GameId, GameVersion, Manifest, PeerId, RelPath,
 };
 
-use super::{Download, Failure, Rng, StartCheck, Tuning, Uplink, UplinkAction};
-use crate::io::LinkId;
+use super::{Failure, Picker, Rng, StartCheck, Tuning, Uplink, UplinkAction};
+use crate::border::net::LinkId;
 use crate::time::Time;
 
 pub(super) const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES_MIN;
 
-/// A game of `chunks` chunks, the last of which is the sentinel.
+/// A game of `chunks` chunks; the last one is the sentinel.
 pub(crate) fn content(chunks: u32) -> Arc<GameContent> {
     content_of(&[("game.eti", u64::from(chunks - 1) * CHUNK - 8), (SENTINEL, 8)])
 }
@@ -47,17 +47,17 @@ pub(super) fn at(ms: u64) -> Time {
     Time::from_start(Duration::from_millis(ms))
 }
 
-/// The constants of rooms without a relay line, where the picker decides.
+/// Constants of rooms without a relay line, in which the picker decides.
 pub(super) fn picker() -> Tuning {
     Tuning { relay_line: false, ..Tuning::default() }
 }
 
-pub(super) fn download(chunks: u32) -> Download {
-    Download::new(content(chunks), ChunkSet::empty(chunks), 7, picker())
+pub(super) fn download(chunks: u32) -> Picker {
+    Picker::new(content(chunks), ChunkSet::empty(chunks), 7, picker())
 }
 
-/// All requests that the download makes now.
-pub(super) fn requests(download: &mut Download, now: Time, ids: &mut u64) -> Vec<(PeerId, ChunkRequest)> {
+/// Returns all requests that the download makes now.
+pub(super) fn requests(download: &mut Picker, now: Time, ids: &mut u64) -> Vec<(PeerId, ChunkRequest)> {
     std::iter::from_fn(|| {
         download.next_request(now, &mut || {
             *ids += 1;
@@ -86,9 +86,9 @@ fn two_equal_sources_serve_exactly_half_each_and_no_chunk_twice() {
     assert_eq!(download.duplicates(), 0);
 }
 
-/// A disk that cannot be read at one place: its owner is not asked for that again, and another seed is.
+/// A seed's disk cannot be read at one place. Its owner is not asked again for those chunks; the other seed is.
 #[test]
-fn what_a_seed_cannot_read_comes_from_another_one() {
+fn unreadable_chunk_comes_from_another_seed() {
     for fellows in [false, true] {
         let (mut download, mut ids) = (download(16), 0);
         (1..=2).for_each(|n| download.add_source(peer(n), ChunkSet::full(16), at(0)));
@@ -116,9 +116,9 @@ fn what_a_seed_cannot_read_comes_from_another_one() {
     }
 }
 
-/// Nobody can read it: it is not asked for without end, and all else arrives.
+/// The only seed cannot read a chunk. That chunk is not requested again and again, and all others arrive.
 #[test]
-fn what_the_only_seed_cannot_read_is_not_asked_for_again() {
+fn chunk_that_no_seed_can_read_is_asked_for_once() {
     for fellows in [0, 5] {
         let (mut download, mut ids) = (download(8), 0);
         download.add_source(peer(1), ChunkSet::full(8), at(0));
@@ -141,7 +141,7 @@ fn what_the_only_seed_cannot_read_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_fellow_is_asked_for_what_it_announces_and_no_other_chunk_is_taken() {
+fn fellow_is_asked_for_announced_chunks() {
     let (mut download, mut ids) = (download(32), 0);
     download.add_source(peer(1), ChunkSet::full(32), at(0));
     download.add_source(peer(2), ChunkSet::empty(32), at(0));
@@ -157,7 +157,7 @@ fn a_fellow_is_asked_for_what_it_announces_and_no_other_chunk_is_taken() {
 }
 
 #[test]
-fn a_late_chunk_is_asked_elsewhere_and_the_slower_answer_is_cancelled() {
+fn helper_brings_late_chunk_and_cancels_slow_answer() {
     let (mut download, mut ids) = (download(16), 0);
     download.add_source(peer(1), ChunkSet::full(16), at(0));
     let first = requests(&mut download, at(0), &mut ids);
@@ -166,7 +166,7 @@ fn a_late_chunk_is_asked_elsewhere_and_the_slower_answer_is_cancelled() {
     assert!(late >= at(500), "{late:?}");
     let chunk = first[0].1.chunk;
     let helped = loop {
-        // The second source does its own share at once; then it is free to help.
+        // The second source delivers its own share first; then it is free to help.
         let asked = requests(&mut download, late, &mut ids);
         if let Some(found) = asked.iter().find(|(_, r)| r.chunk == chunk) {
             break found.clone();
@@ -181,7 +181,7 @@ fn a_late_chunk_is_asked_elsewhere_and_the_slower_answer_is_cancelled() {
     assert!(download.cancels().any(|cancel| cancel == (peer(1), first[0].1.id)));
 }
 
-/// A request for a chunk of the game that has so many of them.
+/// A request for a chunk of a game that has `all` chunks.
 pub(super) fn request_of(all: u32, id: u64, chunk: u32) -> ChunkRequest {
     let content = content(all);
     ChunkRequest {
@@ -206,7 +206,7 @@ fn serves(uplink: &mut Uplink) -> Vec<(PeerId, u32)> {
 }
 
 #[test]
-fn receivers_take_turns_and_a_crowd_is_turned_away() {
+fn receivers_take_turns_and_a_crowd_is_refused() {
     let mut uplink = Uplink::new();
     for id in 0..8 {
         uplink.enqueue(LinkId(1), peer(1), request(id, id as u32), 8, at(0)).unwrap();
@@ -214,7 +214,7 @@ fn receivers_take_turns_and_a_crowd_is_turned_away() {
     let ask = |uplink: &mut Uplink, n: u8, id, chunk| {
         uplink.enqueue(LinkId(u64::from(n)), peer(n), request(id, chunk), 8, at(0))
     };
-    // Alone he may fill the queue, but he has to give way.
+    // A lone receiver may fill the queue, but must give way.
     assert_eq!(ask(&mut uplink, 2, 20, 0), Ok(()));
     assert_eq!(ask(&mut uplink, 1, 8, 7), Err(Refusal::TooMany), "there is a crowd now");
     let refused = uplink.next(at(0), |_, _| true);
@@ -227,13 +227,13 @@ fn receivers_take_turns_and_a_crowd_is_turned_away() {
     );
 }
 
-/// Requests that wait; nothing is being sent.
+/// Number of waiting requests, while nothing is being sent.
 fn waiting(uplink: &Uplink) -> usize {
     uplink.active_per_game().values().sum()
 }
 
 #[test]
-fn nobody_keeps_all_places_for_himself() {
+fn no_receiver_keeps_all_places() {
     let mut uplink = Uplink::new();
     uplink.set_limit(Some(1), at(0));
     let mut ask = |n: u8, id| {
@@ -246,13 +246,13 @@ fn nobody_keeps_all_places_for_himself() {
 }
 
 proptest! {
-    /// Random answers, failures and departures, with one source that has everything and stays: nothing is asked of a
-    /// source that lacks it, nothing is counted twice, bounds hold, and the download completes.
+    /// Random answers, failures and departures, with one source that has everything and stays: no source is asked for a
+    /// chunk that it lacks, no chunk counts twice, bounds hold, and the download completes.
     #[test]
-    fn random_histories_complete_and_keep_the_rules(seed in any::<u64>(), chunks in 2u32..80, sources in 1u8..6) {
+    fn random_histories_complete(seed in any::<u64>(), chunks in 2u32..80, sources in 1u8..6) {
         let mut rng = Rng::new(seed);
         let tuning = Tuning { in_flight_bytes: 8 * CHUNK, ..picker() };
-        let mut download = Download::new(content(chunks), ChunkSet::empty(chunks), seed, tuning.clone());
+        let mut download = Picker::new(content(chunks), ChunkSet::empty(chunks), seed, tuning.clone());
         let mut has: BTreeMap<PeerId, ChunkSet> = BTreeMap::new();
         has.insert(peer(0), ChunkSet::full(chunks));
         (1..sources).for_each(|n| { has.insert(peer(n), ChunkSet::empty(chunks)); });

@@ -1,53 +1,58 @@
-//! Every constant of the swarm, with its reason. Changed only on evidence from the simulation (`docs/swarm.md`).
+//! Constants of the swarm, each with its reason. Change them only on evidence from the simulation (`docs/swarm.md`).
 
 use std::time::Duration;
 
 use lanspread_types::limits::REQUESTS_PER_SOURCE_MAX;
 
-/// The constants of a [`super::Download`].
+/// The constants of a [`super::Picker`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuning {
-    /// Receivers form a relay line while more than one receives. Without it, everybody exchanges chunks with everybody.
+    /// Receivers form a relay line while more than one peer receives. If false, all receivers exchange chunks with each
+    /// other.
     pub relay_line: bool,
-    /// Chunks from the first missing one on that may be asked for while up to sixteen people download.
+    /// Width of the window, in chunks from the first missing one, while at most sixteen peers download.
     pub window_base: u32,
-    /// What each doubling of the downloaders beyond sixteen adds to the window. A chunk needs one more generation of
-    /// copies to reach twice as many, and must reach them all before the window can move on.
+    /// Chunks that the window gains each time the number of downloading peers doubles beyond sixteen. Twice as many
+    /// peers need one more generation of copies of each chunk, and all of them must have the chunk before the window
+    /// can move on.
     pub window_per_doubling: u32,
-    /// Requests in flight to one source at the least. With one, the source idles for a round trip after each chunk.
+    /// Fewest requests in flight to one source. With one, the source idles for a round trip after each chunk.
     pub depth_min: usize,
-    /// Requests in flight to one source at the most.
+    /// Most requests in flight to one source.
     pub depth_max: usize,
-    /// How long the requests in flight to one source should keep it busy: longer than a round trip over a loaded
-    /// receiver (disk, hash, scheduler), much shorter than a person notices.
+    /// Time for which the requests in flight should keep a source busy: longer than a round trip over a loaded receiver
+    /// (disk, hash, scheduler), and much shorter than a person notices.
     pub pipeline: Duration,
-    /// Specific requests to fellow downloaders, over all of them, in flight at the least. Each waits at its source for
-    /// its turn, so with too few the downlink runs dry; with too many the choice is made too early, on old news. With
-    /// eight sends at each peer, thirty-two receivers take 1.27 with six, 1.19 with eight, 1.10 with twelve; with sixteen
-    /// sends and twenty-four requests 1.06.
+    /// Requests in flight to fellows, over all of them, at which the picker asks no fellow for a new chunk. Each
+    /// request waits at its source, so with too few the downlink runs dry; with too many the picker decides too early,
+    /// on old news. Thirty-two receivers with eight sends per peer take 1.27 times the bound with six requests, 1.19
+    /// with eight and 1.10 with twelve; with sixteen sends and twenty-four requests they take 1.06.
     pub swarm_requests: usize,
-    /// How many of a hundred requests to fellows take the first chunk that somebody has instead of the rarest one. Rarest
-    /// first alone leaves common chunks at the front of the window to the end: at N = 32 the last guest can play at 1.18
-    /// times the bound with none, 1.12 with 25 or 50.
+    /// Percentage of requests to fellows for the first chunk that any fellow has, instead of the rarest one. Rarest
+    /// first alone leaves common chunks at the front of the window until the end: at N = 32 the last receiver can play
+    /// at 1.18 times the bound with 0 %, at 1.12 with 25 % or 50 %.
     pub in_order_percent: u64,
-    /// Bytes in flight at the most, over all sources: what a receiver may have to buffer.
+    /// Most bytes in flight over all sources, which is what a receiver may have to buffer.
     pub in_flight_bytes: u64,
-    /// Chunks that may be in flight however large they are: one arriving, one behind it, for each of two sources.
+    /// Requests that may be in flight whatever the size of their chunks: one arriving and one behind it, for each of
+    /// two sources.
     pub in_flight_chunks_min: usize,
-    /// A request is late after this many times the time it was expected to take ...
+    /// A request is late after this multiple of its expected duration, but not before `late_min`.
     pub late_factor: u32,
-    /// ... but not before this: below, a late answer is more likely a busy disk than a dead source.
+    /// Shortest time after which a request is late. Before that, a busy disk is a likelier reason than a dead source.
     pub late_min: Duration,
-    /// How long a source that turns us away is left alone, in times that a chunk takes from a typical source: about
-    /// when one of the answers that it is sending ends. Asking sooner only costs messages, later leaves gaps.
+    /// Pause after a source has refused a request as one too many (`TooMany`), in times that a typical source takes for
+    /// a chunk. About then, one of the source's current answers ends. A shorter pause only costs messages; a longer one
+    /// leaves gaps.
     pub busy_pause_chunks: f64,
-    /// How long a source that refuses for another reason is left alone.
+    /// Pause after a refusal that concerns neither a crowded source nor a single chunk.
     pub refused_pause: Duration,
-    /// Haves are said at once when nothing was said for this long, and together otherwise: a chunk takes some 20 ms on a
-    /// 100 Mbit/s link, so this costs less than one chunk's time, and a peer hears at most fifty messages a second from
-    /// each other one.
+    /// Shortest interval between two announcements of new chunks; chunks that arrive in between are announced together.
+    /// A chunk takes some 20 ms on a 100 Mbit/s link, so this costs less than one chunk's time, and a peer receives at
+    /// most fifty messages a second from each other peer.
     pub have_interval: Duration,
-    /// Missing chunks at the end that may be asked from a second source although nobody is late.
+    /// Missing chunks at which the endgame begins. In the endgame a second source may be asked although no request is
+    /// late.
     pub endgame_chunks: u32,
 }
 

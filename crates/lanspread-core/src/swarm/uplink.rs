@@ -1,4 +1,8 @@
-//! The sender's side: one per peer, over all games and all who ask.
+//! The sender's side: one uplink per peer, for all games and all receivers.
+//!
+//! The uplink decides which request is answered next and which is refused. It sends nothing itself: the caller carries
+//! out each [`UplinkAction`]. Queues have bounds for each receiver and for all together, so no receiver can keep the
+//! others from their turns.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -8,31 +12,35 @@ use lanspread_types::message::{ChunkRequest, FollowRequest, Refusal, RequestId};
 use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId, failpoint};
 
 use super::limit::RateLimit;
-use crate::io::LinkId;
+use crate::border::net::LinkId;
 use crate::time::Time;
 
-/// Answers that are sent at once. A receiver's downlink is shared by all who send to it, so few sends leave the uplink
-/// idle although many wait: with one, six receivers take 1.99 × the bound, with two 1.29, four 1.07, eight 1.02. A large
-/// room needs more: thirty-two receivers take 1.14 with six, 1.08 to 1.10 with eight, 1.06 with sixteen. Each chunk
-/// arrives later with more, and one that is half there cannot be passed on.
+/// Answers that are sent at the same time. All peers that send to a receiver share its downlink, so with few sends the
+/// uplink idles although many requests wait. The *bound* is the time that one copy of the game takes at line rate: six
+/// receivers take 1.99 × the bound with one send, 1.29 with two, 1.07 with four, 1.02 with eight. A large room needs
+/// more: thirty-two receivers take 1.14 with six, 1.08 to 1.10 with eight, 1.06 with sixteen. With more sends each
+/// chunk arrives later, and a chunk that is half there cannot be passed on.
 const SENDS_MAX: usize = 16;
-/// Sends at once to one receiver: the second is there when the first ends.
+/// Sends at the same time to one receiver: the second is ready when the first ends.
 const SENDS_PER_PEER_MAX: usize = 2;
-/// Requests by name that wait while several receivers ask. A new chunk is wanted by everybody at once; whoever waited
-/// for his turn at the first copy would not see the second. So the others are turned away, find the copies that come
-/// up meanwhile, and the chunk spreads as a tree: thirty-two receivers take 1.08 × the bound with two places, 1.09 with
-/// four, 1.16 with eight (eight sends); sixteen took 2.5 with a queue for all (window of 32).
+/// Requests by name that wait here while several receivers ask; further ones are refused. When a new chunk appears, all
+/// receivers want it at once. If all of them queued at its first holder, they would not ask the peers that get the
+/// chunk next. Refused receivers find those peers, so the chunk spreads as a tree. With eight sends, thirty-two
+/// receivers take 1.08 × the bound (see `SENDS_MAX`) if two requests may wait, 1.09 if four, 1.16 if eight. If all
+/// requests could wait, sixteen receivers took 2.5 × the bound; they requested chunks at most 32 ahead of the first
+/// missing one.
 const CROWD_MAX: usize = 3;
-/// Who has asked within this time still downloads.
+/// A receiver that has asked within this time still downloads.
 const STILL_ASKS: Duration = Duration::from_secs(1);
-/// Requests that wait, over all receivers. Two hundred guests with a full pipeline of sixteen each.
+/// Most requests that wait, over all receivers: two hundred guests with a full pipeline of sixteen requests each fit.
 const WAITING_MAX: usize = 4096;
-/// Chunks that followers await, over all receivers: sixteen times what one may await. A peer usually has one follower.
+/// Most chunks that followers await, over all receivers: sixteen times what one may await. A peer usually has one
+/// follower.
 const AWAITED_MAX: usize = 16 * AWAITED_PER_SOURCE_MAX;
 
-/// While followers keep the uplink busy, one other request is served for each so many of their chunks.
+/// Chunks sent to followers before one other request is served, while followers keep the uplink busy.
 const PASSED_OVER_MAX: u32 = 32;
-/// A request by name does not wait longer than this for followers. One of them may hang, or read slowly on purpose.
+/// Longest time that a request by name waits for followers. A follower may hang, or read slowly on purpose.
 const FOLLOWERS_FIRST_FOR: Duration = Duration::from_millis(250);
 
 /// Decides which request is answered next.
@@ -40,66 +48,81 @@ const FOLLOWERS_FIRST_FOR: Duration = Duration::from_millis(250);
 pub struct Uplink {
     receivers: BTreeMap<PeerId, Receiver>,
     active: BTreeMap<(LinkId, RequestId), Active>,
+    /// Requests by name that wait.
     waiting: usize,
     /// Chunks that followers await.
     awaited: usize,
-    /// Chunks sent to followers since the last other request was served, while one waited.
+    /// Chunks sent to followers while a request by name waited, since the last request by name was served.
     passed_over: u32,
-    /// Requests whose answer is a refusal, to be given out by `next`.
+    /// Requests to be refused by the next calls of `next`.
     refused: VecDeque<(LinkId, RequestId, Refusal)>,
     limit: RateLimit,
 }
 
-/// What is to be done.
+/// Next step for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UplinkAction {
-    /// Send this chunk, then say so by [`Uplink::served`].
+    /// Send this chunk, then call [`Uplink::served`].
     Serve {
+        /// Data connection of the request.
         link: LinkId,
+        /// Number of the request.
         id: RequestId,
+        /// Receiver of the chunk.
         peer: PeerId,
+        /// Game that the content belongs to.
         game: GameId,
+        /// Content of the chunk.
         content: ContentId,
+        /// Chunk to send.
         chunk: ChunkIndex,
     },
+    /// Refuse this request.
     Refuse {
+        /// Data connection of the request.
         link: LinkId,
+        /// Number of the request.
         id: RequestId,
+        /// Reason to send.
         reason: Refusal,
     },
 }
 
-/// Somebody who asks.
+/// Requests of one peer.
 #[derive(Debug, Default)]
 struct Receiver {
-    queue: VecDeque<Waiting>,
-    /// Chunks that it awaits, in order.
+    queue: VecDeque<NamedRequest>,
+    /// Chunks that the receiver awaits as a follower, in order.
     awaited: VecDeque<Awaited>,
-    /// The connections that it asks on.
+    /// Connections on which it asks.
     links: BTreeSet<LinkId>,
-    /// Chunks sent to it, as a measure of its turn.
+    /// Chunks sent to the receiver. Of equally busy receivers the one with the lowest number is next.
     turn: u64,
+    /// Chunks that are being sent to it.
     active: usize,
-    /// How many of the active ones it awaited.
+    /// How many of these it awaited.
     following: usize,
+    /// Time of its last request.
     last_asked: Time,
 }
 
 impl Receiver {
-    /// Position of the first awaited chunk that can be sent now.
+    /// Returns the position of the first awaited chunk that can be sent now.
     fn ready(&self, have: impl Fn(&ContentId, ChunkIndex) -> bool) -> Option<usize> {
         self.awaited.iter().position(|awaited| have(&awaited.content, awaited.chunk))
     }
 }
 
+/// A request by name: it names one chunk, and is refused if this peer lacks that chunk when its turn comes. An
+/// [`Awaited`] chunk is waited for instead.
 #[derive(Debug)]
-struct Waiting {
+struct NamedRequest {
     link: LinkId,
     request: ChunkRequest,
     since: Time,
 }
 
-/// A chunk that is sent as soon as it is here.
+/// A chunk that is sent as soon as this peer has it.
 #[derive(Debug)]
 struct Awaited {
     link: LinkId,
@@ -109,20 +132,22 @@ struct Awaited {
     chunk: ChunkIndex,
 }
 
+/// An answer that is being sent.
 #[derive(Debug)]
 struct Active {
     peer: PeerId,
     game: GameId,
-    /// Its receiver follows us.
+    /// The receiver awaited this chunk as our follower.
     follows: bool,
 }
 
 impl Uplink {
+    /// Creates an uplink without a limit.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Somebody asks for a chunk of a content that has `chunks` of them. An error is the answer to give at once.
+    /// Queues a request for a chunk of a content with `chunks` chunks. An error is the refusal to send at once.
     pub fn enqueue(
         &mut self,
         link: LinkId,
@@ -147,11 +172,11 @@ impl Uplink {
         if receiver.queue.len() >= REQUESTS_PER_SOURCE_MAX || self.waiting >= WAITING_MAX {
             return Err(Refusal::TooMany);
         }
-        // Who had nothing to ask for does not save up turns.
+        // Idle receivers accrue no credit.
         receiver.turn = receiver.turn.max(turn);
         receiver.links.insert(link);
         receiver.last_asked = now;
-        receiver.queue.push_back(Waiting { link, request, since: now });
+        receiver.queue.push_back(NamedRequest { link, request, since: now });
         self.waiting += 1;
         Ok(())
     }
@@ -176,7 +201,8 @@ impl Uplink {
         }
     }
 
-    /// Whether a peer may await one chunk more. When all places are taken, the peer that has most of them loses one.
+    /// Returns true if the peer may await one chunk more. When all places are taken, the peer that holds most of them
+    /// loses one.
     fn may_await(&mut self, peer: &PeerId) -> bool {
         let own = self.receivers.get(peer).map_or(0, |receiver| receiver.awaited.len());
         if own >= AWAITED_PER_SOURCE_MAX || self.awaited < AWAITED_MAX {
@@ -191,12 +217,13 @@ impl Uplink {
         true
     }
 
-    /// The receiver no longer needs the answer. Refused if it still waits; too late if it is being sent.
+    /// Cancels a request that the receiver no longer needs. It is refused if it still waits; an answer that is being
+    /// sent continues.
     pub fn cancel(&mut self, link: LinkId, id: RequestId) {
         self.refuse_where(Refusal::Cancelled, |of, number, _| of == link && number == id);
     }
 
-    /// The connection is gone, with all that was asked on it.
+    /// Forgets a closed connection and all requests that were made on it.
     pub fn link_closed(&mut self, link: LinkId) {
         for receiver in self.receivers.values_mut() {
             let before = receiver.queue.len();
@@ -215,12 +242,13 @@ impl Uplink {
         self.receivers.retain(|_, r| !r.links.is_empty());
     }
 
-    /// The content is no longer here.
+    /// Refuses all requests for a content that is no longer here.
     pub fn content_gone(&mut self, content: &ContentId) {
         self.refuse_where(Refusal::NotDownloaded, |_, _, of| of == content);
     }
 
-    /// What to do next; `None` when nothing waits or enough is being sent. To be called until it returns `None`.
+    /// Returns the next step, or `None` when nothing waits or enough is being sent. `have` tells which chunks are here.
+    /// Call it until it returns `None`.
     pub fn next(&mut self, now: Time, have: impl Fn(&ContentId, ChunkIndex) -> bool) -> Option<UplinkAction> {
         if let Some((link, id, reason)) = self.refused.pop_front() {
             return Some(UplinkAction::Refuse { link, id, reason });
@@ -240,7 +268,7 @@ impl Uplink {
             return Some(UplinkAction::Serve { link, id, peer, game, content, chunk });
         }
         self.passed_over = 0;
-        let Waiting { link, request, .. } = receiver.queue.pop_front()?;
+        let NamedRequest { link, request, .. } = receiver.queue.pop_front()?;
         self.waiting -= 1;
         let ChunkRequest { id, game, content, chunk } = request;
         if !have(&content, chunk) {
@@ -250,19 +278,19 @@ impl Uplink {
         Some(UplinkAction::Serve { link, id, peer, game, content, chunk })
     }
 
-    /// An answer is in the socket's hands (`ok`), or its connection failed. True if it was a chunk that was sent to its
-    /// end: other answers are none of the uplink's.
+    /// Notes that an answer was handed to the socket (`ok`), or that its connection failed, and charges its bytes to
+    /// the limit. Returns true if it was a chunk that was sent to its end; the uplink does not know other answers.
     pub fn served(&mut self, link: LinkId, id: RequestId, bytes: u64, ok: bool, now: Time) -> bool {
         self.limit.spend(bytes, now);
         self.finish(link, id) && ok
     }
 
-    /// Limits what is sent to all together; `None` lifts the limit.
+    /// Limits the rate to all receivers together; `None` lifts the limit.
     pub fn set_limit(&mut self, bytes_per_second: Option<u64>, now: Time) {
         self.limit.set(bytes_per_second, now);
     }
 
-    /// When to call `next` although nothing has happened.
+    /// Returns when to call `next` even if nothing has happened.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         if self.waiting + self.awaited == 0 {
             return None;
@@ -271,17 +299,17 @@ impl Uplink {
         self.limit.next_wakeup(now).or(overdue)
     }
 
-    /// Whether a peer other than this one follows us.
+    /// Returns true if some peer other than `peer` follows us.
     pub fn feeds_another(&self, peer: &PeerId) -> bool {
         self.receivers.iter().any(|(other, r)| other != peer && (r.following > 0 || !r.awaited.is_empty()))
     }
 
-    /// Whether no chunk waits and none is being sent.
+    /// Returns true if no request by name waits and no chunk is being sent.
     pub fn is_idle(&self) -> bool {
         self.waiting == 0 && self.active.is_empty()
     }
 
-    /// Chunks queued or on their way, by game.
+    /// Returns the number of chunks that wait or are being sent, by game.
     pub fn active_per_game(&self) -> BTreeMap<GameId, usize> {
         let mut games = BTreeMap::new();
         let queued = self.receivers.values().flat_map(|r| &r.queue).map(|waiting| &waiting.request.game);
@@ -292,7 +320,8 @@ impl Uplink {
         games
     }
 
-    /// Whose turn it is, and whether that peer gets an awaited chunk. Among equals, the one that got least so far.
+    /// Returns the receiver whose turn it is, and whether it gets an awaited chunk. Of the receivers that qualify, the
+    /// least busy one is next; of equally busy ones, the one that got fewest chunks.
     fn next_receiver(
         &self,
         have: &impl Fn(&ContentId, ChunkIndex) -> bool,
@@ -317,17 +346,17 @@ impl Uplink {
         }
     }
 
-    /// Whether a request by name has waited for followers long enough.
+    /// Returns true if a request by name has waited for followers long enough.
     pub fn is_overdue(&self, now: Time) -> bool {
         self.waiting > 0 && self.overdue_at().is_some_and(|at| at <= now)
     }
 
-    /// Whether a follower is being sent a chunk.
+    /// Returns true if a chunk is being sent to a follower.
     fn is_feeding(&self) -> bool {
         self.receivers.values().any(|r| r.following > 0)
     }
 
-    /// When a request by name will have waited for followers long enough.
+    /// Returns when the oldest request by name will have waited for followers long enough.
     fn overdue_at(&self) -> Option<Time> {
         let oldest =
             self.receivers.values().filter_map(|r| r.queue.front()).map(|waiting| waiting.since).min();
@@ -342,7 +371,7 @@ impl Uplink {
         self.active.insert(key, active);
     }
 
-    /// Whether there was such an answer.
+    /// Ends an answer. Returns false if no such answer was being sent.
     fn finish(&mut self, link: LinkId, id: RequestId) -> bool {
         let Some(active) = self.active.remove(&(link, id)) else { return false };
         if let Some(receiver) = self.receivers.get_mut(&active.peer) {
@@ -373,25 +402,29 @@ impl Uplink {
         }
     }
 
-    /// Whether so many wait that this one had better ask elsewhere. Never, when it is the only one who asks.
+    /// Returns true if enough requests wait that this peer had better ask another source. Never true for the only peer
+    /// with requests.
     fn is_crowded(&self, peer: &PeerId) -> bool {
         let own = self.receivers.get(peer).map_or(0, |receiver| receiver.queue.len());
         self.waiting >= CROWD_MAX && self.waiting > own
     }
 
-    /// Takes a place from somebody who has them all. Otherwise the first to ask would keep them until he is done: alone he
-    /// may fill the queue, and what is served he asks for anew at once.
+    /// Makes room for `peer` by refusing the newest request of the peer with the longest queue. Returns false if no
+    /// queue is long enough. Without this, the first receiver would keep all places until its download is done: it may
+    /// fill the queue while it is the only one, and later it replaces each served request at once.
     fn make_place(&mut self, peer: &PeerId) -> bool {
         let own = self.receivers.get(peer).map_or(0, |receiver| receiver.queue.len());
         let others = self.receivers.values_mut();
         let takes_all = |r: &&mut Receiver| r.queue.len() >= CROWD_MAX && r.queue.len() > own + 1;
         let Some(longest) = others.max_by_key(|r| r.queue.len()).filter(takes_all) else { return false };
-        let Some(Waiting { link, request, .. }) = longest.queue.pop_back() else { return false };
+        let Some(NamedRequest { link, request, .. }) = longest.queue.pop_back() else { return false };
         self.waiting -= 1;
         self.refused.push_back((link, request.id, Refusal::TooMany));
         true
     }
 
+    /// Returns the turn with which a receiver starts to ask: the lowest turn of the receivers that ask now, or the
+    /// highest of all if none asks.
     fn earliest_turn(&self) -> u64 {
         let asks = |r: &&Receiver| !r.queue.is_empty() || !r.awaited.is_empty() || r.active > 0;
         let asking = self.receivers.values().filter(asks);

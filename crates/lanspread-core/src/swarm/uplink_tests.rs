@@ -1,4 +1,4 @@
-//! Who is served in which order, and what becomes of requests that nobody waits for any more.
+//! Tests of the uplink: the order of answers, and cancelled or abandoned requests.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use lanspread_types::message::{ChunkRequest, Refusal, RequestId};
 
 use super::tests::{CHUNK, at, content, peer, request_of};
 use super::{Uplink, UplinkAction};
-use crate::io::LinkId;
+use crate::border::net::LinkId;
 
-/// The receiver with that number asks, on its only connection.
+/// Asks as receiver `n`, on its only connection.
 fn ask(uplink: &mut Uplink, n: u8, id: u64, chunk: u32) -> Result<(), Refusal> {
     ask_on(uplink, u64::from(n), n, request_of(8, id, chunk))
 }
@@ -25,7 +25,7 @@ enum Done {
     Refused(u64, u64, Refusal),
 }
 
-/// What is done now, all of it: for which connection, and which request.
+/// Returns all steps that are due now, each with its connection and request.
 fn done(uplink: &mut Uplink) -> Vec<Done> {
     let next = || uplink.next(at(0), |_, _| true);
     let short = |action| match action {
@@ -35,7 +35,7 @@ fn done(uplink: &mut Uplink) -> Vec<Done> {
     std::iter::from_fn(next).map(short).collect()
 }
 
-/// Whom the next so many chunks go to, one after the other.
+/// Returns the receivers of the next chunks, each sent to its end before the next.
 fn turns(uplink: &mut Uplink, times: usize) -> Vec<u8> {
     let turn = |_| match uplink.next(at(0), |_, _| true) {
         Some(UplinkAction::Serve { link, id, peer, .. }) => {
@@ -47,7 +47,7 @@ fn turns(uplink: &mut Uplink, times: usize) -> Vec<u8> {
     (0..times).map(turn).collect()
 }
 
-/// Whom the next so many chunks go to, while each of these receivers asks for another one whenever it has got one.
+/// Returns the receivers of the next chunks, while each of `receivers` asks for another chunk whenever it has got one.
 fn shared_turns(uplink: &mut Uplink, receivers: &[u8], times: usize) -> Vec<u8> {
     let mut id = 1000;
     let mut asks = |uplink: &mut Uplink, n| {
@@ -64,7 +64,7 @@ fn shared_turns(uplink: &mut Uplink, receivers: &[u8], times: usize) -> Vec<u8> 
 }
 
 #[test]
-fn who_asks_for_nothing_for_a_while_does_not_save_up_turns() {
+fn idle_receivers_save_up_no_turns() {
     let mut uplink = Uplink::new();
     ask(&mut uplink, 2, 0, 0).unwrap();
     assert_eq!(turns(&mut uplink, 1), [2]);
@@ -76,16 +76,17 @@ fn who_asks_for_nothing_for_a_while_does_not_save_up_turns() {
     }
 }
 
-/// Whoever comes takes the turn of those who ask: not that of one who went ahead of them, nor that of one who left off.
+/// A newcomer starts with the turn of the receivers that ask, not with that of a receiver that went ahead or has
+/// stopped asking.
 #[test]
-fn who_comes_later_shares_with_those_who_ask_from_then_on() {
+fn newcomer_shares_turns_equally() {
     for waits in [true, false] {
         let mut uplink = Uplink::new();
         ask(&mut uplink, 4, 0, 0).unwrap();
         assert_eq!(turns(&mut uplink, 1), [4]);
         (0..if waits { 3 } else { 2 }).for_each(|id| ask(&mut uplink, 2, id, 0).unwrap());
         assert_eq!(done(&mut uplink).len(), 2);
-        // More than two are not sent to him at once, so that another one gets ahead of him.
+        // Receiver 2 gets no more than two sends at a time, so receiver 1 gets ahead.
         for id in 0..8 {
             ask(&mut uplink, 1, id, 0).unwrap();
             assert_eq!(turns(&mut uplink, 1), [1]);
@@ -108,7 +109,7 @@ fn who_comes_later_shares_with_those_who_ask_from_then_on() {
 }
 
 #[test]
-fn who_was_passed_while_all_that_he_asked_for_was_on_its_way_catches_up() {
+fn overtaken_receiver_catches_up() {
     let mut uplink = Uplink::new();
     (0..2).for_each(|id| ask(&mut uplink, 2, id, 0).unwrap());
     assert_eq!(done(&mut uplink).len(), 2);
@@ -120,7 +121,7 @@ fn who_was_passed_while_all_that_he_asked_for_was_on_its_way_catches_up() {
 }
 
 #[test]
-fn a_request_must_name_a_chunk_and_nobody_may_queue_without_end() {
+fn bad_and_excess_requests_are_refused() {
     let mut uplink = Uplink::new();
     assert_eq!(ask(&mut uplink, 1, 0, 8), Err(Refusal::NoSuchChunk));
     for id in 0..REQUESTS_PER_SOURCE_MAX as u64 {
@@ -130,7 +131,7 @@ fn a_request_must_name_a_chunk_and_nobody_may_queue_without_end() {
 }
 
 #[test]
-fn what_is_cancelled_is_not_sent_and_nothing_else_is_cancelled_with_it() {
+fn cancel_stops_only_its_own_request() {
     let mut uplink = Uplink::new();
     for (link, id) in [(1, 1), (1, 2), (2, 1)] {
         ask_on(&mut uplink, link, 1, request_of(8, id, 0)).unwrap();
@@ -141,7 +142,7 @@ fn what_is_cancelled_is_not_sent_and_nothing_else_is_cancelled_with_it() {
 }
 
 #[test]
-fn who_hangs_up_is_answered_no_more_and_others_are() {
+fn closed_link_gets_no_more_answers() {
     let mut uplink = Uplink::new();
     for (n, id) in [(1, 1), (1, 3), (2, 2)] {
         ask(&mut uplink, n, id, 0).unwrap();
@@ -154,7 +155,7 @@ fn who_hangs_up_is_answered_no_more_and_others_are() {
 }
 
 #[test]
-fn what_no_longer_waits_turns_nobody_away() {
+fn abandoned_requests_free_their_places() {
     for hang_up in [true, false] {
         let mut uplink = Uplink::new();
         for (n, id) in [(1, 0), (1, 1), (2, 2)] {
@@ -171,7 +172,7 @@ fn what_no_longer_waits_turns_nobody_away() {
 }
 
 #[test]
-fn what_is_no_longer_here_is_refused_and_the_rest_is_sent() {
+fn requests_for_a_removed_content_are_refused() {
     let mut uplink = Uplink::new();
     ask_on(&mut uplink, 1, 1, request_of(8, 1, 0)).unwrap();
     ask_on(&mut uplink, 1, 1, request_of(7, 2, 0)).unwrap();
@@ -180,7 +181,7 @@ fn what_is_no_longer_here_is_refused_and_the_rest_is_sent() {
 }
 
 #[test]
-fn a_chunk_counts_as_sent_when_it_was_sent_to_its_end() {
+fn only_complete_sends_count() {
     let mut uplink = Uplink::new();
     (1..3).for_each(|id| ask(&mut uplink, 1, id, 0).unwrap());
     assert_eq!(done(&mut uplink).len(), 2);
@@ -189,7 +190,7 @@ fn a_chunk_counts_as_sent_when_it_was_sent_to_its_end() {
 }
 
 #[test]
-fn what_waits_and_what_is_being_sent_is_shown_and_the_limit_tells_when_to_go_on() {
+fn queue_is_shown_and_limit_sets_wakeup() {
     let (mut uplink, game) = (Uplink::new(), GameId::new("game").unwrap());
     uplink.set_limit(Some(10 * CHUNK), at(0));
     (1..5).for_each(|id| ask(&mut uplink, 1, id, id as u32).unwrap());

@@ -1,8 +1,8 @@
-//! The broadcast beacon: a datagram to everybody in each network of ours, and an ear for those of others.
+//! The broadcast beacon: sends datagrams to every local network, and listens for the beacons of other peers.
 //!
-//! A peer that starts beacons three times quickly and asks; whoever hears that answers with a beacon of its own within a
-//! second. Then one every ten seconds keeps late-comers and repaired networks found. What is sent and what is taken in
-//! is limited, whatever others do.
+//! At its start a peer sends three beacons in quick succession that ask for answers; a peer that hears one answers
+//! with a beacon of its own within a second. After that, one beacon every ten seconds finds latecomers and repaired
+//! networks. The number of beacons sent and accepted is limited, whatever other peers do.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,19 +21,21 @@ use super::{Announced, Interface};
 use crate::event::NetEvent;
 use crate::shared::Shared;
 
-/// Pauses after the first beacons; these ask.
+/// Pauses after the first beacons, which ask for answers.
 const FIRST_PAUSES: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_millis(1000), Duration::from_millis(2000)];
-/// Pause between two beacons from then on, with up to a quarter more.
+/// Pause between later beacons; up to a quarter is added, so that the beacons of a room spread out.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Who is asked answers within this time, and so seldom at most.
+/// Time within which an asking beacon is answered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// Shortest time between an answer and the beacon sent before it.
 const ANSWER_EVERY: Duration = Duration::from_secs(2);
-/// Beacons that are taken in each second: from all, and from one address (several peers may share it).
+/// Most beacons accepted in one second, from all addresses.
 const TAKEN_PER_SECOND: usize = 512;
+/// Most beacons accepted in one second from one address, which several peers may share.
 const TAKEN_PER_ADDRESS: usize = 16;
 
-/// Beacons and listens until the endpoint stops, then says goodbye.
+/// Sends and receives beacons until the endpoint stops, then sends one that says that this peer leaves.
 pub(super) async fn run(
     shared: Arc<Shared>,
     announced: Announced,
@@ -88,6 +90,7 @@ fn first8(bytes: &[u8; 32]) -> [u8; 8] {
     first
 }
 
+/// Encodes this peer's beacon.
 pub(super) fn own_beacon(announced: &Announced, asks: bool, leaves: bool) -> Vec<u8> {
     beacon::encode(&Beacon {
         peer: announced.peer,
@@ -99,19 +102,23 @@ pub(super) fn own_beacon(announced: &Announced, asks: bool, leaves: bool) -> Vec
     })
 }
 
-/// A beacon, and where it came from.
+/// A received beacon.
 #[derive(Debug, Clone)]
 pub struct Heard {
+    /// What the sender states. Nothing in it is proven.
     pub beacon: Beacon,
+    /// Where the datagram came from. The port is not that of the sender's listener.
     pub from: SocketAddr,
 }
 
+/// Returns the beacon if the budget allows it.
 fn take(heard: io::Result<Heard>, budget: &mut Budget) -> Option<Heard> {
     let heard = heard.ok()?;
     budget.allows(heard.from.ip(), Instant::now()).then_some(heard)
 }
 
-/// Who leaves says so on its connections, too; who has no listener only asks.
+/// Turns a beacon into a sighting. `None` for a peer that leaves, which also says goodbye on its connections, and for a
+/// sender without a listener, which only asks.
 fn sighting_of(Heard { beacon, from }: Heard) -> Option<Sighting> {
     if beacon.leaves || beacon.listen_port == 0 {
         return None;
@@ -125,12 +132,12 @@ fn sighting_of(Heard { beacon, from }: Heard) -> Option<Sighting> {
     })
 }
 
-/// Hears beacons. Several programs on one machine may listen to the same port.
+/// Socket that receives beacons. Several programs on one machine may share its port.
 #[derive(Debug)]
 pub struct BeaconSocket(UdpSocket);
 
 impl BeaconSocket {
-    /// To be called within a tokio runtime.
+    /// Opens a socket on `port` of all IPv4 addresses. Must be called within a tokio runtime.
     pub fn open(port: u16) -> io::Result<Self> {
         let socket = udp_socket()?;
         socket.set_reuse_address(true)?;
@@ -140,7 +147,7 @@ impl BeaconSocket {
         Ok(Self(UdpSocket::from_std(socket.into())?))
     }
 
-    /// The next datagram that is a beacon. Everything else is passed over.
+    /// Returns the next beacon. Skips other datagrams and errors of the socket.
     pub async fn next(&self) -> io::Result<Heard> {
         let mut bytes = [0; BEACON_BYTES_MAX + 1];
         loop {
@@ -150,7 +157,7 @@ impl BeaconSocket {
                         return Ok(Heard { beacon, from });
                     }
                 }
-                // Windows reports datagrams that are too long, and answers to what was sent, as errors.
+                // Windows reports as errors datagrams that are too long, and ICMP answers to datagrams that we sent.
                 Err(error) => {
                     tracing::trace!(%error, "a datagram is passed over");
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -168,12 +175,13 @@ fn udp_socket() -> io::Result<socket2::Socket> {
     Ok(socket)
 }
 
-/// One sending socket for each network of ours.
+/// Sending sockets, one for each local network, with the two broadcast addresses that each sends to.
 #[derive(Debug, Default)]
 pub struct Senders(Vec<(UdpSocket, [SocketAddr; 2])>);
 
 impl Senders {
-    /// To be called within a tokio runtime.
+    /// Opens a socket for each interface that has a broadcast address, and skips those that fail. Must be called
+    /// within a tokio runtime.
     pub fn open(interfaces: &[Interface], port: u16) -> Self {
         let sender = |interface: &Interface| {
             let (ip, directed) = (interface.v4()?, interface.broadcast?);
@@ -188,7 +196,7 @@ impl Senders {
         Self(interfaces.iter().filter_map(sender).collect())
     }
 
-    /// Sends to everybody in every network. What cannot be sent now is sent with the next beat.
+    /// Broadcasts the bytes in every network. A failure is only logged, since the next beacon tries again.
     pub async fn send(&self, bytes: &[u8]) {
         for (socket, targets) in &self.0 {
             for to in targets {
@@ -200,8 +208,8 @@ impl Senders {
     }
 }
 
-/// A socket whose packets leave through this interface. Binding to its address is enough on Windows and macOS; Linux
-/// sends what is for 255.255.255.255 where the default route leads, if it is not told the device.
+/// Opens a socket whose packets leave through this interface. Binding to its address is enough on Windows and macOS;
+/// Linux sends packets for 255.255.255.255 along the default route unless the socket is bound to the device.
 fn sender_on(interface: &Interface, ip: Ipv4Addr) -> io::Result<UdpSocket> {
     let socket = udp_socket()?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -214,14 +222,16 @@ fn sender_on(interface: &Interface, ip: Ipv4Addr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// When to beacon.
+/// Schedule of the beacons to send.
 #[derive(Debug)]
 struct Pulse {
+    /// When the next beacon is due.
     due: Instant,
-    /// Beacons since the start.
+    /// Beacons sent since the start or the last change of the networks.
     beats: usize,
+    /// When the last beacon was sent.
     last: Option<Instant>,
-    /// Spreads the beacons of a room; nothing depends on its being random.
+    /// State of the generator that spreads the beacons of a room; it need not be unpredictable.
     spread: u64,
 }
 
@@ -230,13 +240,14 @@ impl Pulse {
         Self { due: now, beats: 0, last: None, spread }
     }
 
+    /// Returns a pseudo-random time between zero and `time`.
     fn up_to(&mut self, time: Duration) -> Duration {
         self.spread =
             self.spread.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         time.mul_f64((self.spread >> 40) as f64 / (1u64 << 24) as f64)
     }
 
-    /// A beacon is sent; tells whether it is to ask.
+    /// Notes that a beacon is sent now, and schedules the next. Returns true if this one should ask for answers.
     fn beat(&mut self, now: Instant) -> bool {
         let first = FIRST_PAUSES.get(self.beats).copied();
         self.due = now + first.unwrap_or(PAUSE + self.up_to(PAUSE / 4));
@@ -245,34 +256,36 @@ impl Pulse {
         first.is_some()
     }
 
-    /// Somebody wants to hear us.
+    /// Brings the next beacon forward, because a peer asks for one.
     fn asked(&mut self, now: Instant) {
         let earliest = self.last.map_or(now, |last| last + ANSWER_EVERY);
         self.due = self.due.min(earliest.max(now + self.up_to(ANSWER_WITHIN)));
     }
 
-    /// There is a new network.
+    /// Begins again with asking beacons, because the networks have changed.
     fn start_anew(&mut self, now: Instant) {
         (self.due, self.beats) =
             (self.last.map_or(now, |last| now.max(last + Duration::from_millis(250))), 0);
     }
 }
 
-/// What is taken in, in each second.
+/// Beacons accepted in the current second.
 #[derive(Debug, Default)]
 struct Budget {
+    /// When the current second began.
     second: Option<Instant>,
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
 impl Budget {
+    /// Returns true, and counts the beacon, if the limits allow it.
     fn allows(&mut self, from: IpAddr, now: Instant) -> bool {
         if self.second.is_none_or(|second| now - second >= Duration::from_secs(1)) {
             (self.second, self.all) = (Some(now), 0);
             self.by_address.clear();
         }
-        // What one address sends beyond its share costs the others nothing of theirs.
+        // Beacons beyond an address's own limit do not count towards the total, so they cost other peers nothing.
         let own = self.by_address.get(&from).copied().unwrap_or(0);
         if own >= TAKEN_PER_ADDRESS || self.all >= TAKEN_PER_SECOND {
             return false;
@@ -288,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_start_is_loud_and_then_it_is_quiet() {
+    fn first_beacons_are_fast_later_ones_slow() {
         let start = Instant::now();
         let mut pulse = Pulse::new(start, 7);
         let mut at = Vec::new();
@@ -301,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_answered_soon_but_not_every_one_of_many() {
+    fn many_asking_beacons_get_few_answers() {
         let start = Instant::now();
         let mut pulse = Pulse::new(start, 7);
         for _ in 0..4 {
@@ -322,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_cut_off_and_others_are_still_heard() {
+    fn flood_from_one_address_leaves_room_for_others() {
         let (now, mut budget) = (Instant::now(), Budget::default());
         let from = |n: u32| IpAddr::from(Ipv4Addr::from(n));
         let taken = |budget: &mut Budget, at, ip| (0..10_000).filter(|_| budget.allows(ip, at)).count();

@@ -1,7 +1,8 @@
-//! Hearing: whether multicast and broadcast really pass on this machine and in its networks.
+//! Test of discovery: whether multicast and broadcast really pass on this machine and in its networks.
 //!
-//! Works beside a running peer as well as without one. It asks, as a peer does, and listens for its own question (the
-//! way out of and back into this machine) and for the answers of others (the network between).
+//! Works with and without a running peer. It sends a question, as a peer does, and listens for its own question (the
+//! way out of and back into this machine) and for the answers of other machines (the network between). It reports no
+//! sightings and dials no peer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -17,19 +18,21 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{BeaconSocket, Interface, Senders};
 
+/// Multicast group of mDNS over IPv4 (RFC 6762).
 const MDNS_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+/// UDP port of mDNS.
 const MDNS_PORT: u16 = 5353;
-/// The question for `_lanspread._tcp.local`, type PTR, class IN (RFC 1035, section 4.1.2), after the header.
+/// Question for `_lanspread._tcp.local`, type PTR, class IN (RFC 1035, section 4.1.2), without the header.
 const QUESTION: &[u8] = b"\x0a_lanspread\x04_tcp\x05local\x00\x00\x0c\x00\x01";
-/// The first label of the service type, as every answer has it.
+/// First label of the service type, which every answer contains.
 const LABEL: &[u8] = b"\x0a_lanspread";
-/// Others that are told apart.
+/// Most other machines that are counted.
 const OTHERS_MAX: usize = 512;
 
-/// What was heard of one way.
+/// What was heard by one means: multicast or broadcast.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ear {
-    /// It could not be tried.
+    /// Why the means could not be tried, at all or on some interface; the last such error.
     pub error: Option<String>,
     /// Interfaces on which our own question came back.
     pub own: BTreeSet<String>,
@@ -37,16 +40,19 @@ pub struct Ear {
     pub others: BTreeSet<IpAddr>,
 }
 
-/// What was heard in all.
+/// What was heard by both means.
 #[derive(Debug, Clone, Default)]
 pub struct Hearing {
+    /// What was heard by multicast DNS.
     pub multicast: Ear,
+    /// What was heard by broadcast beacons.
     pub broadcast: Ear,
-    /// Peers on other machines whose beacons were heard, with the protocol version that they state.
+    /// Peers on other machines whose beacons were heard, with the name and protocol version that they state. Members of
+    /// a closed party state no name.
     pub versions: BTreeMap<PeerId, (Option<PeerName>, u16)>,
 }
 
-/// Asks on these interfaces and listens for a while.
+/// Sends a question on each of these interfaces and listens for `time`.
 pub async fn listen(interfaces: &[Interface], beacon_port: u16, time: Duration) -> Hearing {
     let end = Instant::now() + time;
     let own: BTreeMap<IpAddr, String> = interfaces.iter().map(|i| (i.subnet.ip, i.name.clone())).collect();
@@ -60,6 +66,7 @@ pub async fn listen(interfaces: &[Interface], beacon_port: u16, time: Duration) 
     Hearing { multicast, broadcast, versions }
 }
 
+/// Returns the result of a means that could not be tried at all.
 fn failed(error: io::Error) -> Ear {
     Ear { error: Some(error.to_string()), ..Ear::default() }
 }
@@ -112,7 +119,7 @@ async fn listen_to_multicast(
     Ok(ear)
 }
 
-/// An answer (RFC 1035, section 4.1.1: the first bit of the flags) that names our service.
+/// Returns true for an answer (RFC 1035, section 4.1.1: the first bit of the flags) that names our service.
 fn is_answer(packet: &[u8]) -> bool {
     packet.get(2).is_some_and(|flags| flags & 0x80 != 0)
         && packet.windows(LABEL.len()).any(|part| part.eq_ignore_ascii_case(LABEL))
@@ -128,7 +135,7 @@ async fn listen_to_beacons(
     let socket = BeaconSocket::open(port)?;
     let mut id = [0; 32];
     id.chunks_mut(8).for_each(|part| part.copy_from_slice(&random().to_le_bytes()));
-    // Without a listener: nobody will dial it.
+    // It states no listener, so no peer dials this invented id.
     let question = Beacon {
         peer: PeerId(id),
         protocol: PROTOCOL_VERSION,
@@ -161,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_told_from_a_question_and_from_other_services() {
+    fn only_answers_about_our_service_count() {
         let packet = |flags: u8, rest: &[u8]| [&[0, 0, flags, 0, 0, 0, 0, 1, 0, 0, 0, 0], rest].concat();
         assert!(is_answer(&packet(0x84, QUESTION)));
         assert!(!is_answer(&packet(0, QUESTION)));

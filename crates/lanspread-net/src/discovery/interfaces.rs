@@ -1,4 +1,6 @@
-//! The machine's interfaces: which are usable, and which most likely exist in this machine only.
+//! Network interfaces of this machine: which are usable, and which are probably virtual.
+//!
+//! The system's list has no reliable mark for virtual adapters, so names decide. Nothing here opens a socket.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -8,15 +10,17 @@ use lanspread_types::{Adapter, Subnet};
 /// One address of one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
+    /// Name of the interface, as the system gives it.
     pub name: String,
+    /// The address, its prefix length and the kind of adapter.
     pub subnet: Subnet,
-    /// Where everybody in its network hears us; IPv4 only.
+    /// Directed broadcast address. `None` for IPv6, loopback and point-to-point links.
     pub broadcast: Option<Ipv4Addr>,
+    /// True if the interface is up, or if its driver does not say.
     pub up: bool,
 }
 
-/// Parts of names that virtual adapters have, in lower case: first those of Windows, which are descriptions, then those
-/// of Linux and macOS, which are beginnings.
+/// Parts of the names of virtual adapters on Windows, where a name is a description, in lower case.
 const VIRTUAL_PARTS: [&str; 16] = [
     "vethernet",
     "hyper-v",
@@ -35,12 +39,13 @@ const VIRTUAL_PARTS: [&str; 16] = [
     "npcap",
     "bluetooth",
 ];
+/// Beginnings of the names of virtual adapters on Linux and macOS.
 const VIRTUAL_BEGINNINGS: [&str; 20] = [
     "docker", "br-", "veth", "virbr", "vmnet", "vboxnet", "tun", "tap", "wg", "zt", "ts", "utun", "ppp",
     "lxc", "lxd", "cni", "flannel", "podman", "dummy", "awdl",
 ];
 
-/// Every address of every interface, the unusable ones among them.
+/// Returns every address of every interface, unusable ones included. Returns none if the system gives no list.
 pub fn all() -> Vec<Interface> {
     let found = match if_addrs::get_if_addrs() {
         Ok(found) => found,
@@ -52,7 +57,7 @@ pub fn all() -> Vec<Interface> {
     found.into_iter().map(described).collect()
 }
 
-/// Those that others may be reached through.
+/// Returns the addresses through which other machines may be reached.
 pub fn usable() -> Vec<Interface> {
     let mut usable = all();
     usable.retain(Interface::is_usable);
@@ -60,13 +65,14 @@ pub fn usable() -> Vec<Interface> {
 }
 
 impl Interface {
+    /// Returns true if the interface is up and is not the loopback.
     pub fn is_usable(&self) -> bool {
         self.up && self.subnet.adapter != Adapter::Loopback
     }
 }
 
 fn described(found: if_addrs::Interface) -> Interface {
-    // Some drivers never say that they are up.
+    // Some drivers never report their state.
     let up = matches!(found.oper_status, IfOperStatus::Up | IfOperStatus::Unknown);
     let adapter = if found.is_loopback() {
         Adapter::Loopback
@@ -88,14 +94,14 @@ fn is_virtual(name: &str) -> bool {
         || VIRTUAL_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// The directed broadcast address (RFC 919). It is computed: what a system states is often left unset.
+/// Returns the directed broadcast address (RFC 919). It is computed, because systems often leave theirs unset.
 fn broadcast_of(ip: Ipv4Addr, prefix: u8) -> Option<Ipv4Addr> {
     let hosts = u32::MAX.checked_shr(u32::from(prefix))?;
     (prefix <= 30 && prefix > 0 && !ip.is_loopback()).then(|| Ipv4Addr::from(u32::from(ip) | hosts))
 }
 
 impl Interface {
-    /// Its IPv4 address, if it is one.
+    /// Returns the address if it is an IPv4 address.
     pub fn v4(&self) -> Option<Ipv4Addr> {
         match self.subnet.ip {
             IpAddr::V4(ip) => Some(ip),
@@ -120,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn broadcast_addresses() {
+    fn broadcast_address_follows_from_the_prefix() {
         let of = |ip: &str, prefix| broadcast_of(ip.parse().unwrap(), prefix).map(|b| b.to_string());
         assert_eq!(of("192.168.1.7", 24).as_deref(), Some("192.168.1.255"));
         assert_eq!(of("10.1.2.3", 9).as_deref(), Some("10.127.255.255"));
@@ -130,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_a_loopback_and_it_is_not_usable() {
+    fn loopback_is_listed_but_not_usable() {
         let all = all();
         assert!(all.iter().any(|i| i.subnet.adapter == Adapter::Loopback), "{all:?}");
         assert!(usable().iter().all(|i| i.subnet.adapter != Adapter::Loopback));

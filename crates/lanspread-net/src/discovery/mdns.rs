@@ -1,8 +1,8 @@
-//! Multicast DNS: this peer as a service instance (RFC 6762, RFC 6763), and a look for others.
+//! Multicast DNS: announces this peer as a service instance (RFC 6762, RFC 6763) and browses for other peers.
 //!
-//! The instance is named by the peer id, so that it never clashes. TXT: `id` (64 hexadecimal digits), `v` (the protocol
-//! version) and, outside closed parties, `name`. The port of the service is that of the listener; control and data
-//! share it.
+//! The instance is named after the first 16 digits of the peer id, so that names do not clash. Its TXT record has `id`
+//! (64 hexadecimal digits), `v` (the protocol version) and, outside closed parties, `name`. The port of the service is
+//! that of the listener, which control and data connections share.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
@@ -17,13 +17,14 @@ use super::Announced;
 use crate::event::NetEvent;
 use crate::shared::Shared;
 
+/// Service type of lanspread peers.
 pub const SERVICE_TYPE: &str = "_lanspread._tcp.local.";
 /// Seconds between two looks at the interfaces.
 const INTERFACE_CHECK_SECONDS: u32 = 3;
-/// How long the goodbye may take to be sent.
+/// Longest wait for the daemon to withdraw the announcement, and again for it to end.
 const GOODBYE_TIME_MAX: Duration = Duration::from_millis(500);
 
-/// Announces and listens until the endpoint stops, then says goodbye.
+/// Announces this peer and browses until the endpoint stops, then withdraws the announcement.
 pub(super) async fn run(shared: Arc<Shared>, announced: Announced) {
     let mut stop = shared.tasks.stop_signal();
     let (daemon, found, fullname) = match open(&announced) {
@@ -52,7 +53,7 @@ pub(super) async fn run(shared: Arc<Shared>, announced: Announced) {
         }
     }
     if let Ok(done) = daemon.unregister(&fullname) {
-        // Whether others hear it or not: the connections say goodbye, too.
+        // Best effort: the connections say goodbye, too.
         let _ = timeout(GOODBYE_TIME_MAX, done.recv_async()).await;
     }
     if let Ok(done) = daemon.shutdown() {
@@ -60,6 +61,7 @@ pub(super) async fn run(shared: Arc<Shared>, announced: Announced) {
     }
 }
 
+/// The daemon, the services that it finds, and the full name of ours.
 type Opened = (ServiceDaemon, mdns_sd::Receiver<ServiceEvent>, String);
 
 fn open(announced: &Announced) -> Result<Opened, mdns_sd::Error> {
@@ -72,7 +74,7 @@ fn open(announced: &Announced) -> Result<Opened, mdns_sd::Error> {
     let host = format!("lanspread-{instance}.local.");
     let mut service = ServiceInfo::new(SERVICE_TYPE, instance, &host, "", announced.listen.port(), &txt[..])?
         .enable_addr_auto();
-    // Nobody else has this name, so there is nothing to ask before it is announced.
+    // The name is unique, so probing for conflicts would only delay the announcement.
     service.set_requires_probe(false);
     service.set_interfaces(match announced.only() {
         Some(ip) => vec![IfKind::Addr(ip)],
@@ -87,14 +89,14 @@ fn open(announced: &Announced) -> Result<Opened, mdns_sd::Error> {
     Ok((daemon, found, fullname))
 }
 
-/// What is told of this peer.
+/// Returns the TXT record of this peer.
 pub(super) fn txt(announced: &Announced) -> Vec<(&'static str, String)> {
     let name = announced.name.as_ref().map(|name| ("name", name.to_string()));
     let always = [("id", announced.peer.to_string()), ("v", announced.protocol.to_string())];
     always.into_iter().chain(name).collect()
 }
 
-/// What an answer says; `None` if it is not one of ours.
+/// Turns a resolved service into a sighting; `None` if it is not that of a lanspread peer.
 fn sighting_of(service: &ResolvedService) -> Option<Sighting> {
     let text = |key: &str| service.get_property_val_str(key);
     let port = service.get_port();
@@ -110,7 +112,7 @@ fn sighting_of(service: &ResolvedService) -> Option<Sighting> {
     })
 }
 
-/// A link-local address leads somewhere only together with its interface.
+/// Adds the port to an address. A link-local IPv6 address also keeps its interface, without which it leads nowhere.
 fn with_port(ip: &ScopedIp, port: u16) -> SocketAddr {
     match (ip, ip.to_ip_addr()) {
         (ScopedIp::V6(scoped), IpAddr::V6(v6)) if v6.is_unicast_link_local() => {

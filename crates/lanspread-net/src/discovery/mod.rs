@@ -1,8 +1,8 @@
-//! Discovery: announcing this peer on every usable interface, and hearing of others.
+//! Discovery: announces this peer on every usable interface and listens for other peers.
 //!
-//! Multicast DNS ([`mdns`]) where it passes, a broadcast [`beacon`] where it does not; both run beside each other,
-//! because nobody can know in advance. What is heard is reported as it is: unproven, perhaps stale. Whom to dial is
-//! decided above.
+//! Multicast DNS ([`mdns`]) and a broadcast [`beacon`] run side by side, because no peer can know in advance which of
+//! them a network lets through. A sighting is reported as it was heard: unproven and perhaps stale. The endpoint's
+//! caller decides which peers to dial.
 
 mod beacon;
 mod hearing;
@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use lanspread_types::{PeerId, PeerName};
 
+use crate::connect::handshake::Local;
 use crate::event::NetEvent;
-use crate::handshake::Local;
 use crate::shared::Shared;
 use crate::tasks::Stop;
 
@@ -25,25 +25,27 @@ pub use hearing::{Ear, Hearing, listen};
 pub use interfaces::Interface;
 pub use mdns::SERVICE_TYPE;
 
-/// The UDP port of beacons. The same number as the default listening port (TCP), so that one rule opens a firewall.
+/// UDP port of beacons. Equal to the default TCP listening port, so that one rule opens a firewall.
 pub const BEACON_PORT: u16 = 24_930;
-/// Interfaces come and go: cables, Wi-Fi, VPNs.
+/// Time between two looks at the interfaces, which come and go: cables, Wi-Fi, VPNs.
 const INTERFACES_EVERY: Duration = Duration::from_secs(3);
 
-/// What is done to be found.
+/// Means of discovery that an endpoint uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiscoveryConfig {
+    /// Announce and browse by multicast DNS.
     pub mdns: bool,
+    /// Send and hear beacons.
     pub broadcast: bool,
-    /// UDP port of beacons.
+    /// UDP port of beacons, usually [`BEACON_PORT`].
     pub beacon_port: u16,
 }
 
-/// What this peer announces, to everybody on the network.
+/// What this peer announces to the whole network.
 #[derive(Debug, Clone)]
 struct Announced {
     peer: PeerId,
-    /// A member of a closed party tells its name to nobody who has not proven that it belongs there.
+    /// `None` in a closed party: its members tell their names only to peers that have proved the passphrase.
     name: Option<PeerName>,
     protocol: u16,
     listen: SocketAddr,
@@ -55,13 +57,14 @@ impl Announced {
         Self { peer: local.peer, name, protocol: local.protocol, listen }
     }
 
-    /// The address that we are bound to, if it is a certain one.
+    /// Returns the address that the listener is bound to, or `None` if it listens on all addresses.
     fn only(&self) -> Option<IpAddr> {
         Some(self.listen.ip()).filter(|ip| !ip.is_unspecified())
     }
 }
 
-/// Starts what is asked for, as tasks of the endpoint. A peer that listens on loopback keeps to its machine.
+/// Starts the configured means as tasks of the endpoint. Does nothing for a listener on loopback, which no other
+/// machine can reach.
 pub(crate) fn start(shared: &Arc<Shared>, listen: SocketAddr, config: DiscoveryConfig) {
     if listen.ip().is_loopback() {
         return;
@@ -78,7 +81,7 @@ pub(crate) fn start(shared: &Arc<Shared>, listen: SocketAddr, config: DiscoveryC
     }
 }
 
-/// Looks for changes until the endpoint stops.
+/// Watches the interfaces until the endpoint stops. Reports changes as `Subnets` and passes them to the beacon.
 async fn watch_interfaces(
     shared: Arc<Shared>,
     only: Option<IpAddr>,
@@ -104,7 +107,7 @@ async fn watch_interfaces(
     }
 }
 
-/// Waits; tells whether the endpoint stopped meanwhile.
+/// Waits for `time`. Returns true if the endpoint stopped meanwhile.
 async fn pause(stop: &mut Stop, time: Duration) -> bool {
     tokio::select! {
         () = tokio::time::sleep(time) => false,
@@ -120,8 +123,8 @@ mod tests {
 
     use super::*;
     use crate::Identity;
-    use crate::party::Door;
-    use crate::tls::TlsConfigs;
+    use crate::party::secrets::Door;
+    use crate::tls::config::TlsConfigs;
 
     fn announced(party: Option<Party>) -> Announced {
         let identity = Identity::generate().unwrap();

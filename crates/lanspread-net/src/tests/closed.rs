@@ -1,4 +1,4 @@
-//! Closed parties: who gets in, what the others learn, and what a relay is worth.
+//! Tests of closed parties: which peers get in, what strangers learn, and that a relay gains nothing.
 
 use lanspread_proto::hello::{self, Greeting};
 use lanspread_proto::party::PartyFrame;
@@ -9,10 +9,10 @@ use lanspread_types::{Party, PartyMismatch, PartyName, PassPhrase};
 use tokio::net::TcpStream;
 
 use super::{PATIENCE, Peer, chunk_request, config};
-use crate::handshake::{Accepted, Local, accept, dial_data, read};
-use crate::party::Door;
-use crate::stream::{StreamError, TlsStream};
-use crate::tls::TlsConfigs;
+use crate::connect::handshake::{Accepted, Local, accept, dial_data, read};
+use crate::party::secrets::Door;
+use crate::tls::config::TlsConfigs;
+use crate::tls::tls_stream::{StreamError, TlsStream};
 use crate::{EndpointConfig, Identity, Misbehaviour, NetEvent, RequestFailure};
 
 fn party(name: &str, phrase: &str) -> Party {
@@ -23,7 +23,7 @@ async fn guest(name: &str, party: Option<Party>) -> Peer {
     Peer::with(EndpointConfig { party, ..config(name) }, PROTOCOL_VERSION).await
 }
 
-/// What both sides of a dial report.
+/// Returns the mismatch that each side of a dial reports; `None` if they connect.
 async fn meet(ann: &mut Peer, bob: &mut Peer) -> [Option<PartyMismatch>; 2] {
     ann.endpoint.dial(bob.addr());
     let mut reports = [None, None];
@@ -76,7 +76,7 @@ async fn both_sides_learn_why_they_do_not_meet() {
 }
 
 #[tokio::test]
-async fn who_is_no_guest_gets_no_data_connection() {
+async fn stranger_gets_no_data_connection() {
     let friday = party("friday", "correct horse battery");
     let (mut ann, mut bob) = (guest("Ann", Some(friday)).await, guest("Bob", None).await);
     bob.endpoint.request(ann.id(), ann.addr(), chunk_request(1, 0));
@@ -93,7 +93,7 @@ async fn guessing_is_slow() {
         (party("friday", "correct horse battery"), party("friday", "correct horse batterx"));
     let mut ann = guest("Ann", Some(friday.clone())).await;
     let mut limited = 0;
-    // A new key for each try does not help.
+    // A new key for each try does not help Eve.
     for _ in 0..12 {
         let mut eve = guest("Eve", Some(wrong.clone())).await;
         eve.endpoint.dial(ann.addr());
@@ -108,8 +108,8 @@ async fn guessing_is_slow() {
     assert!(limited >= 10, "{limited} of 24 reports speak of the limit");
 }
 
-/// Eight attackers at addresses of their own use up the tries of strangers. Guests, and those whom a guest introduces,
-/// notice nothing.
+/// Eight attackers, each at its own address, use up the budget for strangers. Guests, and peers that a guest
+/// introduces, still get in.
 #[tokio::test]
 async fn guessers_at_many_addresses_do_not_lock_guests_out() {
     let friday = party("friday", "correct horse battery");
@@ -137,7 +137,7 @@ async fn guessers_at_many_addresses_do_not_lock_guests_out() {
     assert_eq!((wrong, unheard), (6, 18), "looked at and not");
     let strangers = [PartyMismatch::TooManyTries, PartyMismatch::TooManyTries].map(Some);
     assert_eq!(meet(&mut dora, &mut ann).await, strangers);
-    // Bob is known; Carol is, once Bob has said so.
+    // Bob is a guest; Carol counts as one once Bob has introduced her.
     assert_eq!(meet(&mut bob, &mut ann).await, [None, None]);
     bob.endpoint.dial(ann.addr());
     let (to_ann, ..) = bob.connected().await;
@@ -149,7 +149,7 @@ async fn guessers_at_many_addresses_do_not_lock_guests_out() {
 }
 
 #[tokio::test]
-async fn a_peer_that_was_looked_for_and_is_in_another_party_is_told_of_once() {
+async fn dialled_peer_of_another_party_is_reported_once() {
     let friday = party("friday", "correct horse battery");
     let (mut ann, bob) = (guest("Ann", Some(friday)).await, guest("Bob", None).await);
     ann.endpoint.dial_peer(bob.id(), vec![bob.addr()]);
@@ -159,7 +159,7 @@ async fn a_peer_that_was_looked_for_and_is_in_another_party_is_told_of_once() {
             if *peer == bob.id() && *addr == bob.addr()),
         "{event:?}"
     );
-    // Somebody else is found at that address: he is told of, and the search has failed all the same.
+    // A different peer answers at that address: it is reported, and the dial has failed all the same.
     let nobody = guest("Nobody", None).await.id();
     ann.endpoint.dial_peer(nobody, vec![bob.addr()]);
     let event = ann.event().await;
@@ -177,13 +177,13 @@ fn local(party: &Party) -> Local {
     Local { peer: identity.peer_id(), name, protocol: PROTOCOL_VERSION, hello, tls, door }
 }
 
-/// The relay's own TLS session to a guest.
+/// Opens the relay's own TLS session to a guest.
 async fn relay_to(peer: &Peer, relay: &Local) -> TlsStream {
     let socket = TcpStream::connect(peer.addr()).await.unwrap();
     TlsStream::client(socket, relay.tls.any_peer.clone()).await.unwrap().0
 }
 
-/// Passes on whatever the one says to the other, until one of them ends.
+/// Relays all bytes in both directions until one stream ends.
 async fn pass_on(one: &mut TlsStream, other: &mut TlsStream) {
     for round in 0.. {
         let mut said = [Vec::new(), Vec::new()];
@@ -216,7 +216,7 @@ async fn pass_on(one: &mut TlsStream, other: &mut TlsStream) {
 }
 
 #[tokio::test]
-async fn a_relay_that_passes_every_byte_on_gets_nobody_in() {
+async fn relay_gets_nobody_in() {
     let friday = party("friday", "correct horse battery");
     let (mut ann, mut bob) =
         (guest("Ann", Some(friday.clone())).await, guest("Bob", Some(friday.clone())).await);
@@ -228,7 +228,7 @@ async fn a_relay_that_passes_every_byte_on_gets_nobody_in() {
     let (mut to_ann, _) = TlsStream::server(socket, relay.tls.server.clone()).await.unwrap();
     let mut to_bob = relay_to(&bob, &relay).await;
     let relaying = tokio::spawn(async move { pass_on(&mut to_ann, &mut to_bob).await });
-    // Both know the pass phrase, and yet Bob, who hears Ann's tag, does not believe it.
+    // Both know the passphrase, yet Bob rejects Ann's tag, which covers another session.
     let event = bob.event().await;
     assert!(
         matches!(event, NetEvent::OtherParty { mismatch: PartyMismatch::WrongPassPhrase, .. }),
@@ -240,10 +240,11 @@ async fn a_relay_that_passes_every_byte_on_gets_nobody_in() {
 }
 
 #[tokio::test]
-async fn what_a_guest_said_once_opens_no_second_session() {
+async fn replayed_proof_opens_no_session() {
     let friday = party("friday", "correct horse battery");
     let mut bob = guest("Bob", Some(friday.clone())).await;
-    // Eve was a guest's machine and recorded what it said; she has its key, too, but not the pass phrase.
+    // The replay comes from the same key, as from an attacker who recorded a guest's PC and has its key, but not the
+    // passphrase.
     let ann = local(&friday);
     let mut recorded: Option<(Vec<u8>, Vec<u8>)> = None;
     for replay in [false, true] {
@@ -253,14 +254,14 @@ async fn what_a_guest_said_once_opens_no_second_session() {
         stream.send(&preamble::encode(Role::Control));
         stream.send(&ann.hello);
         let mut bytes = Vec::new();
-        let greeting: Result<Greeting, crate::handshake::AcceptError> =
+        let greeting: Result<Greeting, crate::connect::handshake::AcceptError> =
             read(&mut stream, &mut bytes, hello::split).await;
         assert!(matches!(greeting.unwrap(), Greeting::Closed { .. }));
         let binding = stream.channel_binding().unwrap();
-        let session = crate::party::Session { dialler: ann.peer, listener: peer, binding };
-        let (proof, share) = crate::party::Proof::begin(
+        let session = crate::party::secrets::Session { dialler: ann.peer, listener: peer, binding };
+        let (proof, share) = crate::party::secrets::Proof::begin(
             &ann.door.as_ref().unwrap().secret,
-            crate::party::Side::Dialler,
+            crate::party::secrets::Side::Dialler,
             session,
         )
         .unwrap();
@@ -269,7 +270,7 @@ async fn what_a_guest_said_once_opens_no_second_session() {
             None => lanspread_proto::encode(&share).unwrap(),
         };
         stream.send(&share);
-        let answer: Result<PartyFrame, crate::entry::EntryError> =
+        let answer: Result<PartyFrame, crate::party::proof::EntryError> =
             read(&mut stream, &mut bytes, lanspread_proto::split).await;
         let PartyFrame::Share(theirs) = answer.unwrap() else { panic!() };
         let confirm = match &recorded {
@@ -277,7 +278,7 @@ async fn what_a_guest_said_once_opens_no_second_session() {
             None => lanspread_proto::encode(&PartyFrame::Confirm(proof.tags(&theirs).unwrap().ours)).unwrap(),
         };
         stream.send(&confirm);
-        let answer: Result<PartyFrame, crate::entry::EntryError> =
+        let answer: Result<PartyFrame, crate::party::proof::EntryError> =
             read(&mut stream, &mut bytes, lanspread_proto::split).await;
         let confirmed = matches!(answer.unwrap(), PartyFrame::Confirm(_));
         assert_eq!(confirmed, !replay);
@@ -291,9 +292,9 @@ async fn what_a_guest_said_once_opens_no_second_session() {
     );
 }
 
-/// What is sent to a stranger who says whatever it likes: the hello, which has no name, and nothing else.
+/// Whatever a stranger sends, it gets the hello, which has no peer name, and nothing else.
 #[tokio::test]
-async fn a_stranger_learns_nothing_but_the_partys_name() {
+async fn stranger_learns_only_the_name_of_the_party() {
     let friday = party("friday", "correct horse battery");
     let ann = guest("Ann", Some(friday.clone())).await;
     let stranger = local(&friday);
@@ -321,7 +322,7 @@ async fn a_stranger_learns_nothing_but_the_partys_name() {
 }
 
 #[tokio::test]
-async fn a_data_connection_comes_after_the_proof() {
+async fn data_connection_needs_a_proved_key() {
     let friday = party("friday", "correct horse battery");
     let (ann, bob) = (local(&friday), local(&friday));
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -329,7 +330,7 @@ async fn a_data_connection_comes_after_the_proof() {
     for guest in [false, true] {
         if guest {
             let ip = addr.ip();
-            bob.door.as_ref().unwrap().guesses.admit(crate::guesses::Visitor { peer: ann.peer, ip });
+            bob.door.as_ref().unwrap().guesses.admit(crate::party::guesses::Visitor { peer: ann.peer, ip });
         }
         let dial = dial_data(addr, None, ann.tls.only_peer(bob.peer).unwrap());
         let accepted = async {

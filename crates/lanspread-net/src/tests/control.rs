@@ -1,4 +1,4 @@
-//! Control connections: who is connected, what is said, how it ends.
+//! Tests of control connections: how they begin, carry messages and end.
 
 use std::net::SocketAddr;
 
@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Peer, config, pair};
-use crate::handshake::{Dialled, Greeted, Local, dial_control};
-use crate::tls::TlsConfigs;
+use crate::connect::handshake::{Dialled, Greeted, Local, dial_control};
+use crate::tls::config::TlsConfigs;
 use crate::{CloseReason, DialFailure, Endpoint, Identity, Misbehaviour, NetEvent};
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn both_sides_learn_key_and_listener() {
 }
 
 #[tokio::test]
-async fn own_address_on_a_connection_is_known_and_not_mapped() {
+async fn local_address_is_known_and_unmapped() {
     let listen = "[::]:0".parse().unwrap();
     let mut bob = Peer::with(crate::EndpointConfig { listen, ..config("Bob") }, PROTOCOL_VERSION).await;
     let mut ann = Peer::new("Ann").await;
@@ -60,7 +60,7 @@ async fn messages_arrive_in_order_both_ways() {
 }
 
 #[tokio::test]
-async fn of_what_is_still_unread_at_the_close_nothing_is_passed_on() {
+async fn unread_messages_are_dropped_at_close() {
     let (ann, to_bob, mut bob, to_ann) = pair().await;
     for nonce in 0..5000 {
         ann.endpoint.send(to_bob, &Message::Ping { nonce });
@@ -88,11 +88,11 @@ async fn a_peer_does_not_connect_to_itself() {
 }
 
 #[tokio::test]
-async fn both_sides_of_a_version_mismatch_learn_the_other_version() {
+async fn version_mismatch_is_known_on_both_sides() {
     let mut ann = Peer::new("Ann").await;
     let mut bob = Peer::with(config("Bob"), PROTOCOL_VERSION + 6).await;
-    // A peer of another version compares with its own number; here both run this code, so only Ann refuses by
-    // herself, and Bob, whose own decoder speaks our version, would accept her.
+    // Both run this code and compare with this version, whatever number Bob states. So only Ann refuses; Bob would
+    // accept her.
     ann.endpoint.dial(bob.addr());
     let event = ann.event().await;
     assert!(
@@ -110,7 +110,7 @@ async fn both_sides_of_a_version_mismatch_learn_the_other_version() {
         matches!(event, NetEvent::Incompatible { addr, theirs, dialled: false, .. } if addr == bob.addr() && theirs == PROTOCOL_VERSION + 6),
         "{event:?}"
     );
-    // Bob has read Ann's hello in both cases, though she had hung up: that is what tells him her version.
+    // Bob has read Ann's hello in both cases, although she hung up, and so learns her version.
     for _ in 0..2 {
         let NetEvent::Connected { hello, .. } = bob.event().await else { panic!() };
         assert_eq!(hello.protocol, PROTOCOL_VERSION);
@@ -119,7 +119,7 @@ async fn both_sides_of_a_version_mismatch_learn_the_other_version() {
 }
 
 #[tokio::test]
-async fn garbage_is_hung_up_on_and_peers_go_on() {
+async fn garbage_ends_only_its_own_connection() {
     let (mut ann, mut bob) = (Peer::new("Ann").await, Peer::new("Bob").await);
     for garbage in
         [&b"GET / HTTP/1.1\r\nHost: ann\r\n\r\n"[..], &[0; 100], &[0x16, 3, 1, 0xff, 0xff], &[0xff; 70_000]]
@@ -155,7 +155,7 @@ async fn a_dial_to_silence_ends() {
 }
 
 #[tokio::test]
-async fn dials_that_lead_nowhere_say_so() {
+async fn failed_dial_says_why() {
     let mut ann = Peer::new("Ann").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -171,7 +171,7 @@ async fn dials_that_lead_nowhere_say_so() {
 }
 
 #[tokio::test]
-async fn a_polite_end_is_told_from_a_loss() {
+async fn goodbye_differs_from_a_loss() {
     let (mut ann, to_bob, mut bob, to_ann) = pair().await;
     ann.endpoint.send(to_bob, &Message::Ping { nonce: 1 });
     ann.endpoint.close(to_bob, true);
@@ -198,9 +198,9 @@ async fn a_polite_end_is_told_from_a_loss() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_keep_up_is_closed() {
+async fn slow_reader_is_closed() {
     let (mut ann, to_bob, _bob, _) = pair().await;
-    // Nothing else runs before the next await, so nothing of this leaves the queue.
+    // No other task runs before the next await, so no byte leaves the queue.
     let chunks = vec![lanspread_types::ChunkIndex(u32::MAX); 8000];
     for _ in 0..30 {
         ann.endpoint.send(
@@ -228,7 +228,7 @@ async fn a_full_queue_is_not_yet_too_slow() {
     }
 }
 
-/// A peer that has said hello and may now say anything.
+/// Connects to Ann as a peer that has said hello and may now send any bytes.
 async fn raw_peer(ann: &Peer) -> Greeted {
     let identity = Identity::generate().unwrap();
     let name = lanspread_types::PeerName::new("Mallory").unwrap();
@@ -300,7 +300,7 @@ async fn shutdown_does_not_wait_for_a_reader_of_events() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_an_error_or_another_port() {
+async fn taken_port_fails_or_falls_back() {
     let ann = Peer::new("Ann").await;
     let (events, _) = tokio::sync::mpsc::channel(1);
     let (payloads, _) = tokio::sync::mpsc::channel(1);

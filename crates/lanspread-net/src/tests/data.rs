@@ -1,4 +1,4 @@
-//! Data connections: requests, payloads, and every way in which they end.
+//! Tests of data connections: requests, payloads, and every way in which they end.
 
 use std::io;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use lanspread_types::message::{Refusal, Request, RequestId, Response};
 use tokio::net::TcpListener;
 
 use super::{Peer, chunk_request, config, game};
-use crate::handshake::{Accepted, Local, accept};
-use crate::stream::TlsStream;
-use crate::tls::TlsConfigs;
+use crate::connect::handshake::{Accepted, Local, accept};
+use crate::tls::config::TlsConfigs;
+use crate::tls::tls_stream::TlsStream;
 use crate::{EndpointConfig, LinkKey, NetEvent, PayloadKind, PayloadSource, RequestFailure};
 
-/// The byte at a place of a chunk.
+/// Returns the byte at an offset of a chunk.
 fn byte(chunk: u32, offset: u64) -> u8 {
     ((u64::from(chunk) << 40 | offset).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
 
-/// Makes chunks up; fails at a certain offset.
+/// Source of made-up chunks that may fail from a given offset on.
 struct Pattern {
     chunk: u32,
     fails_at: Option<u64>,
@@ -40,7 +40,7 @@ fn head(id: RequestId, chunk: u32, len: u32) -> Response {
     Response::Chunk { id, chunk: ChunkIndex(chunk), len }
 }
 
-/// Waits for a chunk request and gives its chunk back.
+/// Waits for a chunk request and returns its link, id and chunk.
 async fn requested(source: &mut Peer) -> (LinkKey, RequestId, u32) {
     match source.event().await {
         NetEvent::Requested { link, request: Request::Chunk(request), .. } => {
@@ -95,7 +95,7 @@ async fn a_hundred_mebibytes_arrive_as_they_are() {
     for n in 0..CHUNKS {
         let event = receiver.events.recv().await.unwrap();
         assert!(
-            matches!(event, NetEvent::ChunkStarted { id, chunk, len, .. } if (id.0, chunk.0, len) == (u64::from(n), n, LEN))
+            matches!(event, NetEvent::ChunkStarted { id, chunk, .. } if (id.0, chunk.0) == (u64::from(n), n))
         );
         let payload = receiver.payloads.recv().await.unwrap();
         assert_eq!(
@@ -112,23 +112,23 @@ async fn a_hundred_mebibytes_arrive_as_they_are() {
     assert_eq!(served, (0..u64::from(CHUNKS)).collect::<Vec<_>>());
 }
 
-/// Begins, and sends no more until its other end is dropped.
+/// Source that gives one slice and then blocks until the other end of its channel is dropped.
 struct Stalls(std::sync::mpsc::Receiver<()>);
 
 impl PayloadSource for Stalls {
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         buf.fill(0);
         if offset > 0 {
-            // Nothing is ever sent there: it ends with the test.
+            // The test never sends; dropping its end lets this return.
             let _ = self.0.recv();
         }
         Ok(())
     }
 }
 
-/// Four manifests of 96 MiB are more than all budgets together.
+/// Four manifests of 96 MiB exceed all budgets together.
 #[tokio::test]
-async fn manifests_that_are_only_announced_hold_up_nobody() {
+async fn announced_manifests_block_no_other_payload() {
     let mut receiver = Peer::new("Receiver").await;
     let content = lanspread_types::ContentId([7; 32]);
     let (mut slow, mut ends) = (Vec::new(), Vec::new());
@@ -158,7 +158,7 @@ async fn manifests_that_are_only_announced_hold_up_nobody() {
 }
 
 #[tokio::test]
-async fn answers_from_memory_refusals_and_manifests_share_a_connection() {
+async fn all_kinds_of_answers_share_a_connection() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     let (peer, addr) = (source.id(), source.addr());
     let content = lanspread_types::ContentId([7; 32]);
@@ -208,7 +208,7 @@ async fn only_the_expected_peer_may_answer() {
 }
 
 #[tokio::test]
-async fn an_unreadable_payload_is_refused_and_the_next_one_comes() {
+async fn unreadable_payload_is_refused_and_the_next_sent() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     let (peer, addr) = (source.id(), source.addr());
     receiver.endpoint.request(peer, addr, chunk_request(1, 0));
@@ -229,7 +229,7 @@ async fn an_unreadable_payload_is_refused_and_the_next_one_comes() {
 }
 
 #[tokio::test]
-async fn a_source_that_fails_in_mid_payload_fails_every_open_request() {
+async fn failure_in_mid_payload_fails_open_requests() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     let (peer, addr) = (source.id(), source.addr());
     for id in 1..=3 {
@@ -257,7 +257,7 @@ async fn a_source_that_fails_in_mid_payload_fails_every_open_request() {
 }
 
 #[tokio::test]
-async fn a_source_that_vanishes_fails_every_open_request() {
+async fn vanished_source_fails_open_requests() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     let (peer, addr) = (source.id(), source.addr());
     receiver.endpoint.request(peer, addr, chunk_request(1, 0));
@@ -266,13 +266,13 @@ async fn a_source_that_vanishes_fails_every_open_request() {
     drop(source);
     assert_eq!(lost(&mut receiver).await.0, 1);
     assert_eq!(lost(&mut receiver).await.0, 2);
-    // Nobody listens any more.
+    // The listener is gone, too.
     receiver.endpoint.request(peer, addr, chunk_request(3, 0));
     assert_eq!(lost(&mut receiver).await.0, 3);
 }
 
 #[tokio::test]
-async fn a_dropped_source_fails_its_requests_and_ends_the_link() {
+async fn dropped_source_fails_requests_and_ends_link() {
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, 0));
     let (link, ..) = requested(&mut source).await;
@@ -282,7 +282,7 @@ async fn a_dropped_source_fails_its_requests_and_ends_the_link() {
 }
 
 #[tokio::test]
-async fn what_nobody_asked_for_ends_the_connection() {
+async fn unrequested_answer_ends_the_connection() {
     let answers: [fn(RequestId) -> Response; 3] =
         [|id| head(id, 8, 4), |id| Response::Manifest { id, len: 4 }, |id| head(id, 0, 4)];
     for (n, answer) in answers.into_iter().enumerate() {
@@ -301,7 +301,7 @@ async fn what_nobody_asked_for_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_slow_consumer_slows_the_source_and_loses_nothing() {
+async fn slow_consumer_loses_nothing() {
     const LEN: u32 = 1 << 20;
     const CHUNKS: u64 = 40;
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
@@ -316,7 +316,7 @@ async fn a_slow_consumer_slows_the_source_and_loses_nothing() {
             break link;
         }
     };
-    // The channel for payloads holds one; what else was received waits in the connection and in the sockets.
+    // The channel for payloads holds one; other payloads wait in the connection and in the sockets.
     for n in 0..CHUNKS {
         assert!(matches!(receiver.event().await, NetEvent::ChunkStarted { id, .. } if id.0 == n));
         assert_eq!(receiver.payload().await.id.0, n);
@@ -328,7 +328,7 @@ async fn a_slow_consumer_slows_the_source_and_loses_nothing() {
     }
 }
 
-/// Accepts one data connection and leaves everything else to the test.
+/// Accepts one data connection and leaves the answers to the test.
 async fn raw_source(listener: &TcpListener, local: &Local) -> TlsStream {
     let (socket, _) = listener.accept().await.unwrap();
     match accept(socket, std::net::Ipv4Addr::LOCALHOST.into(), local).await.unwrap() {
@@ -338,7 +338,7 @@ async fn raw_source(listener: &TcpListener, local: &Local) -> TlsStream {
 }
 
 #[tokio::test]
-async fn a_source_that_stops_in_mid_payload_is_given_up() {
+async fn source_that_stalls_in_mid_payload_is_dropped() {
     let mut receiver = Peer::new("Receiver").await;
     let identity = config("Mallory").identity;
     let local = Local {
@@ -362,7 +362,7 @@ async fn a_source_that_stops_in_mid_payload_is_given_up() {
 
 #[cfg(any(target_os = "linux", target_os = "windows"))]
 #[tokio::test]
-async fn who_listens_on_one_address_asks_from_it() {
+async fn request_comes_from_the_listening_address() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let one_of_many = EndpointConfig { listen: "127.0.0.78:0".parse().unwrap(), ..config("Receiver") };
     let receiver = Peer::with(one_of_many, lanspread_types::limits::PROTOCOL_VERSION).await;
@@ -373,12 +373,12 @@ async fn who_listens_on_one_address_asks_from_it() {
 }
 
 #[tokio::test]
-async fn a_link_that_repeats_a_number_is_ended() {
+async fn repeated_request_id_ends_the_link() {
     let mut source = Peer::new("Source").await;
     let identity = config("Mallory").identity;
     let tls = TlsConfigs::new(&identity).unwrap();
     let config = tls.only_peer(source.id()).unwrap();
-    let mut stream = crate::handshake::dial_data(source.addr(), None, config).await.unwrap();
+    let mut stream = crate::connect::handshake::dial_data(source.addr(), None, config).await.unwrap();
     let request = lanspread_proto::encode(&chunk_request(1, 3)).unwrap();
     stream.send(&[&request[..], &request[..]].concat());
     stream.flush(super::PATIENCE).await.unwrap();
@@ -387,7 +387,7 @@ async fn a_link_that_repeats_a_number_is_ended() {
 }
 
 #[tokio::test]
-async fn shutdown_in_mid_transfer_ends_everything() {
+async fn shutdown_in_mid_transfer_ends_each_request() {
     let metrics = tokio::runtime::Handle::current().metrics();
     let (mut source, mut receiver) = (Peer::new("Source").await, Peer::new("Receiver").await);
     receiver.endpoint.request(source.id(), source.addr(), chunk_request(1, 0));

@@ -1,5 +1,5 @@
-//! A program of the lab without the lab's care: nobody reads its output for it, it may refuse to start, and it is not one of
-//! the peers whose conduct is checked at the end. For scenarios about the process itself.
+//! A process of the program under test that the lab leaves alone: the lab does not read its output, it may refuse to
+//! start, and its conduct is not checked at the end. For scenarios about the process itself.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -13,24 +13,24 @@ use crate::lab::Lab;
 use crate::scenario::{Failure, Outcome, fail};
 use crate::wait::within;
 
-/// Environment variables and arguments are the scenario's; folders, too.
+/// A running process. The scenario chooses its arguments, including the folders.
 pub struct Bare<'lab> {
     lab: &'lab Lab,
     name: String,
     child: Child,
 }
 
-/// What came of a program that has ended.
+/// Result of a process that has ended.
 pub struct Ended {
     pub status: ExitStatus,
-    /// The lines that nobody had read before.
+    /// Lines that were not read before the end.
     pub lines: Vec<Line>,
-    /// From the call that waited for it to its end.
+    /// Time from the call of [`Bare::await_end`] to the end.
     pub took: Duration,
 }
 
 impl<'lab> Bare<'lab> {
-    /// Starts `lanspread-peer-cli` on folders of this name in the lab, with these arguments besides.
+    /// Starts `lanspread-peer-cli` on folders of this name in the lab, with these additional arguments.
     pub fn start(lab: &'lab Lab, name: &str, args: &[&str]) -> Outcome<Self> {
         let folder = lab.folder(name)?;
         let mut all: Vec<String> = Vec::new();
@@ -43,8 +43,8 @@ impl<'lab> Bare<'lab> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lanspread-peer-cli"));
         command.args(["--listen", "127.0.0.1:0", "--name", name]).args(&all);
         command.env_remove("LANSPREAD_SABOTAGE");
-        if let Some(sabotage) = lab.sabotage() {
-            command.env("LANSPREAD_SABOTAGE", sabotage.0);
+        if let Some(fault) = lab.sabotage().and_then(|sabotage| sabotage.in_peer(name)) {
+            command.env("LANSPREAD_SABOTAGE", fault);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(Self { lab, name: name.to_owned(), child: command.spawn()? })
@@ -55,7 +55,7 @@ impl<'lab> Bare<'lab> {
         self.child.id()
     }
 
-    /// Writes to its standard input. Fails if it does not read.
+    /// Writes to standard input. Fails if the process does not read.
     pub fn say(&mut self, text: &str) -> Outcome {
         let Some(stdin) = self.child.stdin.as_mut() else { fail!("the input of {} is closed", self.name) };
         stdin.write_all(text.as_bytes()).map_err(|e| Failure(format!("{} does not read: {e}", self.name)))
@@ -65,12 +65,12 @@ impl<'lab> Bare<'lab> {
         drop(self.child.stdin.take());
     }
 
-    /// Its standard output, to be read by the scenario.
+    /// Returns standard output, which the scenario reads from then on.
     pub fn output(&mut self) -> Outcome<ChildStdout> {
         self.child.stdout.take().ok_or_else(|| Failure(format!("the output of {} is taken", self.name)))
     }
 
-    /// Sends it a signal, such as `-TERM`.
+    /// Sends a signal, such as `-TERM`.
     #[cfg(unix)]
     pub fn signal(&self, signal: &str) -> Outcome {
         let sent = Command::new("kill").args([signal, &self.id().to_string()]).status()?;
@@ -81,7 +81,7 @@ impl<'lab> Bare<'lab> {
         }
     }
 
-    /// Waits for its end, without reading what it prints, and fails if it still runs after that long.
+    /// Waits for the end without reading the output meanwhile. Fails if the process still runs after `limit`.
     pub fn await_end(mut self, limit: Duration, what: &str) -> Outcome<Ended> {
         let began = Instant::now();
         let status = within(limit, &format!("{} {what}", self.name), || {
@@ -92,7 +92,7 @@ impl<'lab> Bare<'lab> {
         if let Some(mut stdout) = self.child.stdout.take() {
             stdout.read_to_string(&mut text)?;
         }
-        // A line may be cut off where nobody has read.
+        // The last line may be cut off, because nobody read the output.
         let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Ok(Ended { status, lines, took })
     }
@@ -100,7 +100,7 @@ impl<'lab> Bare<'lab> {
 
 impl Drop for Bare<'_> {
     fn drop(&mut self) {
-        // Both fail only where it is gone already.
+        // Both calls fail only if the process is already gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let mut stderr = String::new();
@@ -111,7 +111,7 @@ impl Drop for Bare<'_> {
     }
 }
 
-/// Lines of a program's output as they come.
+/// Lines of a process's output as they arrive.
 pub struct Lines(mpsc::Receiver<Line>);
 
 impl Lines {
@@ -121,13 +121,13 @@ impl Lines {
             let read = BufReader::new(output).lines().map_while(Result::ok);
             let lines =
                 |line: String| lines.send(serde_json::from_str(&line)?).map_err(std::io::Error::other);
-            // Ends with the output, or when nobody wants the lines any more.
+            // The thread ends with the output, or when the receiver of the lines is dropped.
             read.map(lines).find(Result::is_err)
         });
         Self(from)
     }
 
-    /// The next line; a failure if none comes for long.
+    /// Returns the next line. Fails if none comes within 30 seconds.
     pub fn next(&self, what: &str) -> Outcome<Line> {
         let patience = Duration::from_secs(30);
         self.0
@@ -135,13 +135,13 @@ impl Lines {
             .map_err(|e| Failure(format!("waited {patience:?} for this: {what} ({e})")))
     }
 
-    /// All that is left, up to the end of the output.
+    /// Returns all remaining lines up to the end of the output.
     pub fn rest(self) -> Vec<Line> {
         self.0.iter().collect()
     }
 }
 
-/// A path as an argument.
+/// Returns a path as an argument.
 pub fn arg(path: &Path) -> Outcome<&str> {
     path.to_str().ok_or_else(|| Failure(format!("{} is no text", path.display())))
 }

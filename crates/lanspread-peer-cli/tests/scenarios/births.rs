@@ -1,19 +1,21 @@
-//! Times of creation, by which Windows tells a folder from another one in its place. Wine (8.0) knows none: it gives the
-//! time of change instead, so that an installed game is not the same any more once something was put into its folder.
+//! Creation times of folders, by which Windows tells a folder from another one that replaced it.
+//!
+//! Wine 8.0 has no creation times and returns the time of the last change instead. There an installed game looks like
+//! another one once a file was put into its folder.
 
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// Scenarios in which something is put into an installed game, and its version is still known.
+/// Scenarios that put a file into an installed game and expect its version to be known afterwards.
 pub const NEEDED_BY: &[&str] = &["S50"];
 
-/// Whether a folder can be recognised here. Other systems than Windows do not do it by time.
+/// Returns whether a folder can be recognised on this system. Only Windows needs creation times for that.
 pub fn are_kept() -> bool {
     !cfg!(windows) || born_after_change().is_ok_and(|kept| kept)
 }
 
-/// A new file whose change is put back by an hour was still created now.
+/// Returns whether a file keeps its creation time when its time of change is set back by an hour.
 fn born_after_change() -> std::io::Result<bool> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::create_dir_all(folder)?;

@@ -1,29 +1,31 @@
-//! What holds in every scenario, whatever it is about: each peer's events tell one coherent story, and who only
-//! listens knows what who asks is told.
+//! Rules that hold in every scenario: each peer's events tell one coherent story, and a client that only listens
+//! knows the same as a client that asks.
 //!
-//! Looked at over the whole log of every peer when a scenario has ended well. So a lost, doubled or wrong event, a
-//! transfer that is never counted down, or a goodbye that is not said is noticed everywhere.
+//! Checked over the whole log of every peer when a scenario has passed. So a lost, duplicate or wrong event, a failure
+//! of nothing, a transfer that is never counted down, or a missing goodbye is noticed in every scenario.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanspread_api::Event;
 use lanspread_api::event::{LossCode, Totals};
 use lanspread_api::reply::{Availability, OperationKind};
+use lanspread_api::{ErrorCode, Event, Line};
 
 use crate::log::{Mark, event};
 use crate::peer::{Peer, Process};
 use crate::scenario::{Failure, Outcome, fail};
 use crate::wait::{eventually, seen_if};
 
-/// Checks all peers of a lab.
+/// Checks the conduct of all peers of a lab.
 pub fn check(processes: &[Arc<Process>]) -> Outcome {
     for process in processes.iter().filter(|process| process.is_running()) {
         agrees_with_itself(&Peer::from(process))?;
     }
     for process in processes {
-        story(&events(process)).map_err(|fault| Failure(format!("{}: {fault}", process.name())))?;
+        let story =
+            story(&events(process)).map_err(|fault| Failure(format!("{}: {fault}", process.name())))?;
+        refusals_are_answers(process, story.refusals)?;
     }
     goodbyes_are_heard(processes)
 }
@@ -32,7 +34,7 @@ fn events(process: &Process) -> Vec<Event> {
     process.log().pick(Mark(0), |line| event(line).cloned()).into_iter().map(|(_, event)| event).collect()
 }
 
-/// The events of all runs of a peer make sense one after the other; tells what the last of them leave.
+/// Checks the events of all runs of a peer one after the other. Returns the state after the last event.
 fn story(events: &[Event]) -> Result<Story, String> {
     let mut story = Story::default();
     for (at, event) in events.iter().enumerate() {
@@ -50,7 +52,8 @@ fn story(events: &[Event]) -> Result<Story, String> {
     Ok(story)
 }
 
-/// Events that may say nothing new: progress, and changes of a library that do not show in its list.
+/// Returns whether an event may repeat the one before: progress, and changes of a library that do not show in its
+/// list.
 fn may_repeat(event: &Event) -> bool {
     matches!(
         event,
@@ -62,16 +65,20 @@ fn may_repeat(event: &Event) -> bool {
     )
 }
 
-/// What somebody knows of a peer who has heard all its events.
+/// State of a peer as its events tell it.
 #[derive(Debug, Default)]
 struct Story {
     ready: bool,
     library: BTreeSet<String>,
-    /// Connected peers, and how many games each is known to announce.
+    /// Connected peers, each with the number of games that it announces once that is known.
     peers: BTreeMap<String, Option<usize>>,
     operations: BTreeMap<String, OperationKind>,
     downloads: BTreeMap<String, Download>,
     installs: BTreeSet<String>,
+    /// Operations that are over, whose end no event has told yet.
+    ended: BTreeMap<String, OperationKind>,
+    /// Failures of downloads that ended no operation, over all runs: game and code.
+    refusals: Vec<(String, ErrorCode)>,
 }
 
 #[derive(Debug, Default)]
@@ -85,8 +92,11 @@ struct Download {
 
 impl Story {
     fn go_on(&mut self, event: &Event) -> Result<(), String> {
+        self.end_operation(event)?;
         match event {
-            Event::Contract(_) => *self = Self::default(),
+            Event::Contract(_) => {
+                *self = Self { refusals: std::mem::take(&mut self.refusals), ..Self::default() };
+            }
             Event::LocalPeerReady { .. } => {
                 known(!std::mem::replace(&mut self.ready, true), "it was ready already")?;
             }
@@ -106,19 +116,54 @@ impl Story {
                     active_operations.iter().map(|o| (o.game_id.clone(), o.kind)).collect();
                 known(now.len() == active_operations.len(), "a game has two operations")?;
                 known(now != self.operations, "nothing has changed")?;
-                self.operations = now;
+                let before = std::mem::replace(&mut self.operations, now);
+                let over = before.into_iter().filter(|(game, kind)| self.operations.get(game) != Some(kind));
+                self.ended.extend(over);
             }
             Event::InstallBegin { game_id } => {
                 known(self.installs.insert(game_id.clone()), "it has begun already")?;
             }
             Event::InstallFinished { game_id } => {
                 known(self.installs.remove(game_id), "it has not begun")?;
-                // A streamed install ends with this alone.
+                // This is the only event at the end of a streamed install.
                 self.downloads.remove(game_id);
             }
             other => self.go_on_with_download(other)?,
         }
         Ok(())
+    }
+
+    /// Ties an event about an end to the operation that it ends. Only the failure of a download may answer a command
+    /// instead, which is refused for the same reason.
+    fn end_operation(&mut self, event: &Event) -> Result<(), String> {
+        use OperationKind::{Downloading, Installing, Removing, Streaming, Uninstalling, Verifying};
+        let (game, kinds): (&String, &[OperationKind]) = match event {
+            Event::DownloadFinished { game_id, .. } => (game_id, &[Downloading]),
+            Event::DownloadFailed { game_id, .. } | Event::DownloadCancelled { game_id, .. } => {
+                (game_id, &[Downloading, Streaming])
+            }
+            Event::InstallFinished { game_id } => (game_id, &[Installing, Streaming]),
+            Event::InstallFailed(failure) => (&failure.game_id, &[Installing, Streaming]),
+            Event::UninstallFinished { game_id } => (game_id, &[Uninstalling]),
+            Event::UninstallFailed(failure) => (&failure.game_id, &[Uninstalling]),
+            Event::RemoveFinished { game_id } => (game_id, &[Removing]),
+            Event::RemoveFailed(failure) => (&failure.game_id, &[Removing]),
+            Event::VerifyFinished(verified) => (&verified.game_id, &[Verifying]),
+            Event::VerifyFailed(failure) => (&failure.game_id, &[Verifying]),
+            _ => return Ok(()),
+        };
+        if self.ended.get(game).is_some_and(|kind| kinds.contains(kind)) {
+            self.ended.remove(game);
+            return Ok(());
+        }
+        match event {
+            Event::DownloadFailed { game_id, code, totals, .. } => {
+                known(totals.chunks == 0, "a refused download has chunks")?;
+                self.refusals.push((game_id.clone(), *code));
+                Ok(())
+            }
+            _ => Err("it ended no operation".to_owned()),
+        }
     }
 
     fn go_on_with_download(&mut self, event: &Event) -> Result<(), String> {
@@ -139,7 +184,7 @@ impl Story {
                 let streamed = self.operations.get(game_id) == Some(&OperationKind::Streaming);
                 let download = self.download(game_id)?;
                 known(download.had_bytes.replace(*had_bytes).is_none(), "it has begun already")?;
-                // A streamed install fetches the archives only.
+                // A streamed install downloads only the archives.
                 let same =
                     download.total_bytes == *total_bytes || streamed && *total_bytes < download.total_bytes;
                 known(same, "got-game-files stated another size")?;
@@ -165,7 +210,7 @@ impl Story {
                 known(over, "the operation was not told to be over")?;
             }
             Event::DownloadFailed { game_id, totals, .. } | Event::DownloadCancelled { game_id, totals } => {
-                // A streamed install that comes to nothing has no other end.
+                // This is the only event at the end of a streamed install that fails or is cancelled.
                 self.installs.remove(game_id);
                 self.downloads.remove(game_id).unwrap_or_default().agrees_with(totals)?;
             }
@@ -192,7 +237,32 @@ fn known(holds: bool, otherwise: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise.to_owned()) }
 }
 
-/// What a running peer has told by events is what it answers when it is asked, and nothing is left over.
+/// Checks that each failure of a download that ended no operation came with the refusal of a command, for the same game
+/// and reason. Each refusal counts once.
+fn refusals_are_answers(process: &Process, refusals: Vec<(String, ErrorCode)>) -> Outcome {
+    let refusal = |line: &Line| match line {
+        Line::Error(line) if matches!(line.cmd.as_deref(), Some("download" | "stream-install")) => {
+            line.error.game_id.clone().map(|game| (game, line.error.code))
+        }
+        _ => None,
+    };
+    let mut answers: Vec<_> =
+        process.log().pick(Mark(0), refusal).into_iter().map(|(_, answer)| answer).collect();
+    for refused in refusals {
+        let Some(at) = answers.iter().position(|answer| *answer == refused) else {
+            let (game, code) = refused;
+            fail!(
+                "{}: the failure of the download of {game} with {} ended no operation and answered no command",
+                process.name(),
+                code.as_str()
+            )
+        };
+        answers.swap_remove(at);
+    }
+    Ok(())
+}
+
+/// Checks that a running peer answers what its events told, and that no operation or transfer is left.
 fn agrees_with_itself(peer: &Peer) -> Outcome {
     eventually(&format!("{} answers what its events have told", peer.name()), || {
         let (status, peers, games) = (peer.status()?, peer.peers()?, peer.games()?);
@@ -218,7 +288,7 @@ fn agrees_with_itself(peer: &Peer) -> Outcome {
     })
 }
 
-/// Who was told to shut down says goodbye: nobody loses that peer in another way.
+/// Checks that a peer that was shut down says goodbye: no other peer loses it for another reason.
 fn goodbyes_are_heard(processes: &[Arc<Process>]) -> Outcome {
     for leaver in processes {
         let told = leaver.log().told_at("\"cmd\":\"shutdown\"");

@@ -1,4 +1,4 @@
-//! The contract's schema as the judge of every line that any peer prints in the whole run.
+//! Validates every line that any peer prints in the whole run against the contract's JSON schema.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -16,10 +16,10 @@ static SCHEMA: LazyLock<Result<jsonschema::Validator, String>> = LazyLock::new(|
     jsonschema::validator_for(&lanspread_api::schema::contract_schema()).map_err(|e| e.to_string())
 });
 
-/// What the run has printed so far.
+/// Lines of the run so far.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Lines by what they are: `event download-begin`, `result status`, `error busy`.
+    /// Number of lines by kind: `event download-begin`, `result status`, `error busy`.
     kinds: BTreeMap<String, u64>,
     faults: Vec<String>,
 }
@@ -30,8 +30,8 @@ fn tally() -> MutexGuard<'static, Tally> {
     TALLY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Judges one line. What breaks the contract is remembered for [`every_line_is_valid`], and is also told to the
-/// scenario in which it happened.
+/// Validates one line. A violation is recorded for [`every_line_is_valid`] and also returned, so that the scenario
+/// fails in which it happened.
 pub fn judge(line: &str) -> Result<(), String> {
     let verdict = validate(line);
     let mut tally = tally();
@@ -55,11 +55,11 @@ fn validate(line: &str) -> Result<String, String> {
     })
 }
 
-/// The test's name in the suite.
+/// Name of the test in the suite.
 pub const TEST: &str = "contract every line that any peer printed is valid";
 
-/// Makes a peer of its own answer every command there is, waits for the end of all scenarios of this run, and requires
-/// that no line of any peer was outside the contract.
+/// Makes a peer answer every command, waits for the end of all scenarios of this run, and requires that every line of
+/// every peer obeyed the contract.
 pub fn every_line_is_valid(kind: LabKind) -> Outcome {
     let lab = Lab::new(kind, "contract", None)?;
     let result = answer_everything(&lab);
@@ -84,9 +84,9 @@ pub fn every_line_is_valid(kind: LabKind) -> Outcome {
 fn answer_everything(lab: &Lab) -> Outcome {
     let peer =
         lab.peer("talker")?.arg("--fixture").arg("cnc4").game(&Game::blob("ggoo", 1, 1000))?.start()?;
-    for name in CommandName::ALL.into_iter().filter(|name| *name != CommandName::Shutdown) {
+    for name in CommandName::ALL.iter().filter(|name| **name != CommandName::Shutdown) {
         let mut command = json!({ "cmd": name.as_str() });
-        // Every field that any command has; those that a command does not know are passed over.
+        // The fields of all commands; a command ignores fields that it does not know.
         for (field, value) in [
             ("game_id", json!("ggoo")),
             ("count", json!(0)),
@@ -98,7 +98,7 @@ fn answer_everything(lab: &Lab) -> Outcome {
         ] {
             command[field] = value;
         }
-        // Some are refused in this state. Either answer must be valid, and it is the judge that says so.
+        // The peer refuses some commands in this state. Either answer must be valid, which `judge` decides.
         let _ = peer.say_json(command)?;
     }
     for broken in ["{", "[]", "{}", "{\"cmd\":\"fly\"}", "{\"cmd\":\"connect\",\"addr\":\"nowhere\"}"] {
@@ -109,7 +109,7 @@ fn answer_everything(lab: &Lab) -> Outcome {
     lab.check_conduct()
 }
 
-/// How many lines of which kind were judged, for the end of the run.
+/// Returns how many lines of how many kinds were validated, for the end of the run.
 pub fn summary() -> String {
     let tally = tally();
     let lines: u64 = tally.kinds.values().sum();

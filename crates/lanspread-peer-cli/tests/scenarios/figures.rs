@@ -1,7 +1,7 @@
-//! Figures that scenarios measured, for the end of the run, and the run log in `PEER_CLI_SCENARIOS.md`.
+//! Figures that scenarios measured, for the end of the run and for the run log in `PEER_CLI_SCENARIOS.md`.
 //!
-//! `LANSPREAD_RUN_LOG=1` adds a line for this run to the log: date, commit, lab, how long it took, what came of it, and
-//! the figures. The log is kept when the matrix above it is written anew.
+//! With `LANSPREAD_RUN_LOG=1` a run adds a line to the log: date, commit, lab, duration, result and figures. The log
+//! is kept when the matrix above it is generated again.
 
 use std::fmt;
 use std::path::Path;
@@ -23,12 +23,12 @@ fn sorted() -> Vec<(&'static str, String)> {
     figures
 }
 
-/// A line for each.
+/// Returns one line for each figure.
 pub fn all() -> String {
     sorted().iter().map(|(scenario, figure)| format!("{scenario}: {figure}\n")).collect()
 }
 
-/// Which run this is.
+/// Description of a run.
 #[derive(Debug)]
 pub struct RunLabel {
     pub lab: LabKind,
@@ -50,7 +50,7 @@ impl fmt::Display for RunLabel {
     }
 }
 
-/// The day in UTC, by the civil calendar (Hinnant, `civil_from_days`).
+/// Returns the date in UTC (algorithm: Hinnant, `civil_from_days`).
 fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let days = (seconds / 86_400) as i64 + 719_468;
@@ -64,7 +64,7 @@ fn today() -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// The commit of the source, marked where the source has changed since.
+/// Returns the commit of the source, marked if the source has uncommitted changes.
 fn commit() -> String {
     let git = |args: &[&str]| {
         let done = Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().ok()?;
@@ -76,7 +76,7 @@ fn commit() -> String {
     if changed { format!("{commit} with changes") } else { commit }
 }
 
-/// Adds this run to the run log, if that is wanted.
+/// Adds this run to the run log if `LANSPREAD_RUN_LOG` is set.
 pub fn log_run(label: &RunLabel, passed: u64, failed: u64, ignored: u64) -> std::io::Result<()> {
     if std::env::var_os("LANSPREAD_RUN_LOG").is_none() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What peers have: fixture folders, generated games of any size, catalogues.
+//! Contents of peers' libraries: fixture folders, generated games of any size, and catalogues.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,22 +13,24 @@ use crate::lab::Lab;
 use crate::manifest::Manifest;
 use crate::scenario::{Failure, Outcome, fail, require};
 
-/// The version that generated games have, unless they are given another one.
+/// Version of a generated game if none is given.
 pub const VERSION: &str = "20250101";
 
 pub fn fixtures_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
-/// The games of a fixture folder, sorted. The same game may stand in several folders, so which one is meant is always
-/// said.
+/// Returns the games of a fixture folder, sorted. Several folders may hold the same game, so callers always name the
+/// folder.
 pub fn fixture_games(fixture: &str) -> Outcome<Vec<String>> {
     let folder = fixtures_dir().join(format!("fixture-{fixture}"));
     let mut games = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(|e| Failure(format!("{}: {e}", folder.display())))? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            games.push(entry.file_name().to_string_lossy().into_owned());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A peer that ran on the folder itself left `.lanspread` there.
+        if entry.file_type()?.is_dir() && !name.starts_with('.') {
+            games.push(name);
         }
     }
     games.sort();
@@ -54,17 +56,13 @@ pub fn copy_folder(from: &Path, to: &Path) -> Outcome {
     Ok(())
 }
 
-/// What a generated file contains.
+/// Content of a generated file.
 #[derive(Debug, Clone)]
 pub enum Content {
     Bytes(Vec<u8>),
-    /// So many bytes that look random, always the same for the same seed.
+    /// Pseudo-random bytes, the same for the same seed.
     Seeded {
         seed: u64,
-        len: u64,
-    },
-    /// So many zeros that take no room on the disk.
-    Sparse {
         len: u64,
     },
     /// A stored RAR archive of these files: path, seed, size.
@@ -82,23 +80,23 @@ pub struct Game {
 }
 
 impl Game {
-    /// A game that consists of its sentinel only.
+    /// Returns a game that consists only of its sentinel.
     pub fn new(id: &str) -> Self {
         Self { id: id.to_owned(), version: VERSION.to_owned(), files: BTreeMap::new() }
     }
 
-    /// A game with one archive file of seeded bytes: to be fetched, not to be installed.
+    /// Returns a game with one archive file of seeded bytes. It can be downloaded but not installed.
     pub fn blob(id: &str, seed: u64, len: u64) -> Self {
         Self::new(id).file(&format!("{id}.eti"), Content::Seeded { seed, len })
     }
 
-    /// A game with one real archive of these files: path, seed, size.
+    /// Returns a game with one real archive of these files: path, seed, size.
     pub fn packed(id: &str, payload: &[(&str, u64, u64)]) -> Self {
         let payload = payload.iter().map(|&(path, seed, len)| (path.to_owned(), seed, len)).collect();
         Self::new(id).file(&format!("{id}.eti"), Content::Archive(payload))
     }
 
-    /// The same files under another id.
+    /// Changes the id of the game.
     pub fn with_id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.id);
         self
@@ -114,7 +112,7 @@ impl Game {
         self
     }
 
-    /// Writes the game below a library, its sentinel last.
+    /// Writes the game into a library, its sentinel last.
     pub fn write(&self, games_dir: &Path) -> Outcome {
         let folder = games_dir.join(&self.id);
         for (path, content) in &self.files {
@@ -132,8 +130,8 @@ impl Game {
     }
 }
 
-/// Gives a file the same time stamp always, one long past: what was written this very moment is hashed anew at each
-/// start, because a further change might have left the same time.
+/// Sets a file's time stamp to a constant in the past. A file that was written a moment ago is hashed again at each
+/// start, because a further change might have the same time.
 fn age(path: &Path) -> Outcome {
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_735_689_600);
     Ok(File::options().write(true).open(path)?.set_modified(long_ago)?)
@@ -144,7 +142,6 @@ fn write(content: &Content, path: &Path) -> Outcome {
     match content {
         Content::Bytes(bytes) => file.write_all(bytes)?,
         Content::Seeded { seed, len } => drop(std::io::copy(&mut Seeded::new(*seed, *len), &mut file)?),
-        Content::Sparse { len } => file.set_len(*len)?,
         Content::Archive(payload) => {
             let mut packer = Packer::new(BufWriter::with_capacity(1 << 20, file))?;
             for (path, seed, len) in payload {
@@ -177,7 +174,7 @@ pub fn damage_byte(path: &Path, at: u64) -> Outcome {
     age(path)
 }
 
-/// Bytes that look random, by SplitMix64 (Steele, Lea, Flood 2014).
+/// Pseudo-random bytes by SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Debug)]
 pub struct Seeded {
     state: u64,
@@ -219,12 +216,12 @@ impl Read for Seeded {
     }
 }
 
-/// A catalogue, written for one scenario.
+/// A catalogue for one scenario.
 #[derive(Debug, Clone, Default)]
 pub struct CatalogFile(Vec<String>);
 
 impl CatalogFile {
-    /// The games as they are.
+    /// Returns a catalogue of these games in their versions.
     pub fn of(games: &[&Game]) -> Self {
         let mut catalog = Self::default();
         for game in games {
@@ -238,7 +235,7 @@ impl CatalogFile {
         self
     }
 
-    /// The same, with the content that alone counts.
+    /// Adds a game whose content is pinned.
     pub fn pinned(mut self, id: &str, version: &str, content: &str) -> Self {
         self.0.push(format!("[[game]]\nid = \"{id}\"\nversion = \"{version}\"\ncontent = \"{content}\"\n"));
         self
@@ -249,7 +246,7 @@ impl CatalogFile {
     }
 }
 
-/// What must stand under `local/` when a game of [`Game::packed`] with this payload is installed.
+/// Returns the expected content of `local/` when a game of [`Game::packed`] with this payload is installed.
 pub fn payload_manifest(lab: &Lab, payload: &[(&str, u64, u64)]) -> Outcome<Manifest> {
     let reference = payload.iter().fold(Game::new("reference"), |game, &(path, seed, len)| {
         game.file(path, Content::Seeded { seed, len })
@@ -261,8 +258,8 @@ pub fn payload_manifest(lab: &Lab, payload: &[(&str, u64, u64)]) -> Outcome<Mani
     Ok(files)
 }
 
-/// What the archives of a fixture's game unpack to, as another unpacker than ours found it: a line for each file in
-/// `payload/FIXTURE-GAME.b3`, with hash, size and path.
+/// Returns what the archives of a fixture's game unpack to, as found by an independent unpacker. The file
+/// `payload/FIXTURE-GAME.b3` has a line for each file, with hash, size and path.
 pub fn fixture_payload(fixture: &str, game: &str) -> Outcome<Manifest> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/scenarios/payload/{fixture}-{game}.b3"));

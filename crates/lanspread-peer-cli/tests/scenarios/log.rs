@@ -1,4 +1,4 @@
-//! Everything that one peer was told and printed, in order, with the lab's clock.
+//! The log of one peer: all commands it was given and all lines it printed, in order, with the lab's clock.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -11,23 +11,23 @@ use lanspread_api::{Event, Line};
 
 use crate::contract;
 
-/// A place in a log: everything after it is "since".
+/// A position in a log. "Since a mark" means all entries from this position on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(pub usize);
 
 #[derive(Debug, Clone)]
 pub enum Said {
-    /// A command, as it was written.
+    /// A command as it was written.
     Told(String),
-    /// A line of the peer's standard output, and what it means.
+    /// A line of the peer's standard output, and its parsed form.
     Printed { raw: String, line: Option<Box<Line>> },
-    /// What the lab did with the process.
+    /// An action of the lab on the process.
     Note(String),
 }
 
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Since the lab was set up.
+    /// Time since the lab was set up.
     pub at: Duration,
     pub said: Said,
 }
@@ -42,13 +42,13 @@ pub struct Log {
 struct Inner {
     entries: Vec<Entry>,
     file: File,
-    /// Lines that break the contract, with the reason.
+    /// Lines that break the contract, each with the reason.
     faults: Vec<String>,
 }
 
-/// Lines of each log in a failure's report.
+/// Lines of each log in the report of a failure.
 const TAIL_LINES: usize = 40;
-/// Characters of each line in a failure's report.
+/// Characters of each line in the report of a failure.
 const TAIL_COLUMNS: usize = 400;
 
 impl Log {
@@ -65,7 +65,7 @@ impl Log {
         self.push(Said::Note(text.into()));
     }
 
-    /// Takes a printed line in, and judges it by the contract.
+    /// Records a printed line and validates it against the contract.
     pub fn printed(&self, raw: &[u8]) {
         let (raw, fault) = match std::str::from_utf8(raw) {
             Ok(text) => (text.to_owned(), contract::judge(text).err()),
@@ -81,7 +81,7 @@ impl Log {
     fn push(&self, said: Said) {
         let entry = Entry { at: self.epoch.elapsed(), said };
         let mut inner = self.lock();
-        // The file is for people who look at a failure; should it not be writable, the test still runs.
+        // The file is for people who look into a failure. If it cannot be written, the test still runs.
         let _ = writeln!(inner.file, "{}", render(&entry, usize::MAX));
         inner.entries.push(entry);
     }
@@ -90,7 +90,7 @@ impl Log {
         Mark(self.lock().entries.len())
     }
 
-    /// Whatever `pick` finds in the entries since the mark, in order, each with its own mark.
+    /// Returns everything that `pick` finds since the mark, in order, each with its own mark.
     pub fn pick<T>(&self, since: Mark, mut pick: impl FnMut(&Line) -> Option<T>) -> Vec<(Mark, T)> {
         let inner = self.lock();
         let entries = inner.entries.iter().enumerate().skip(since.0);
@@ -101,7 +101,7 @@ impl Log {
         entries.filter_map(line).collect()
     }
 
-    /// The first thing that `pick` finds since the mark.
+    /// Returns the first thing that `pick` finds since the mark.
     pub fn first<T>(&self, since: Mark, mut pick: impl FnMut(&Line) -> Option<T>) -> Option<(Mark, T)> {
         let inner = self.lock();
         let mut entries = inner.entries.iter().enumerate().skip(since.0);
@@ -111,13 +111,13 @@ impl Log {
         })
     }
 
-    /// When each command that contains this text was given.
+    /// Returns when each command that contains `text` was given.
     pub fn told_at(&self, text: &str) -> Vec<Duration> {
         let told = |entry: &&Entry| matches!(&entry.said, Said::Told(said) if said.contains(text));
         self.lock().entries.iter().filter(told).map(|entry| entry.at).collect()
     }
 
-    /// When the entry at a mark was written, on the lab's clock.
+    /// Returns when the entry at a mark was written, on the lab's clock.
     pub fn at(&self, mark: Mark) -> Option<Duration> {
         self.lock().entries.get(mark.0).map(|entry| entry.at)
     }
@@ -126,12 +126,12 @@ impl Log {
         self.lock().faults.clone()
     }
 
-    /// The end of the log, for a failure's report.
+    /// Returns the end of the log, for the report of a failure.
     pub fn tail(&self) -> String {
         let inner = self.lock();
         let mut lines: Vec<String> = Vec::new();
         for run in inner.entries.chunk_by(|a, b| is_chunk(a) && is_chunk(b)) {
-            // Hundreds of chunks in a row say no more than their first and last.
+            // Of many chunks in a row only the first and the last are shown.
             lines.push(render(&run[0], TAIL_COLUMNS));
             if let [_, between @ .., last] = run {
                 if !between.is_empty() {
@@ -175,7 +175,7 @@ fn render(entry: &Entry, columns: usize) -> String {
     format!("{:9.3} s {sign} {shown}", entry.at.as_secs_f64())
 }
 
-/// The event of a line, if it is one.
+/// Returns the event if the line is one.
 pub fn event(line: &Line) -> Option<&Event> {
     match line {
         Line::Event(event) => Some(event),

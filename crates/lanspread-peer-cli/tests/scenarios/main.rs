@@ -1,8 +1,7 @@
-//! The scenario suite: real `lanspread-peer-cli` processes, driven over JSON lines, each a host of its own.
+//! The scenario suite: runs real `lanspread-peer-cli` processes as separate hosts and drives them over JSON lines.
 //!
-//! `cargo test -p lanspread-peer-cli --test scenarios` runs all of it, `-- S14` one scenario. What a scenario is stands
-//! in [`scenario`], the scenarios themselves in [`cases`]; the rules that they keep, and the matrix of all claims, in
-//! `PEER_CLI_SCENARIOS.md`, which is generated from them.
+//! `cargo test -p lanspread-peer-cli --test scenarios` runs all scenarios, `-- S14` runs one. [`scenario`] defines a
+//! scenario; [`cases`] holds the scenarios. `PEER_CLI_SCENARIOS.md` is generated from them and lists all claims.
 
 mod bare;
 mod births;
@@ -27,25 +26,32 @@ mod wait;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
+use std::sync::{PoisonError, RwLock};
 use std::time::Instant;
 
 use figures::RunLabel;
 use lab::Lab;
 use libtest_mimic::{Arguments, Failed, Trial};
-use scenario::{Body, Failure, LabKind, Outcome, Scenario};
-use teeth::{Bite, Sabotage, Verdict};
+use scenario::{Body, Failure, LabKind, Outcome, Sabotage, Scenario};
+use teeth::{Bite, Verdict};
 
-/// Scenarios at once for each core: most of a scenario is waiting for processes that wait for each other.
+/// Scenarios that run at the same time, for each core. Most of a scenario is waiting between processes.
 const SCENARIOS_PER_CORE: usize = 2;
+
+/// Scenarios that compare a time under attack with one in peace, or that many strangers take part in. They run alone: a
+/// neighbour that needs both cores during one of the two times would decide.
+const ALONE: [&str; 6] = ["S56", "S67", "S68", "S69", "S70", "S71"];
+
+/// Held for writing by a scenario that runs alone, and for reading by every other one.
+static RUNNING: RwLock<()> = RwLock::new(());
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     arguments.test_threads = arguments.test_threads.or(Some(cores * SCENARIOS_PER_CORE));
-    // `S1` means S1, not S10 to S19 as well.
-    let is_id =
-        |f: &str| f.strip_prefix('S').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    arguments.filter = arguments.filter.map(|f| if is_id(&f) { format!("{f} ") } else { f });
+    let id = arguments.filter.as_deref().and_then(scenario_id);
+    // The filter `S1` means S1 only, not S10 to S19.
+    arguments.filter = id.as_ref().map(|id| format!("{id} ")).or(arguments.filter);
 
     let kind = match lab_kind() {
         Ok(kind) => kind,
@@ -58,7 +64,20 @@ fn main() -> ExitCode {
     let runs = |trial: &&Trial| {
         trial.kind() == SCENARIO && !arguments.is_filtered_out(trial) && !arguments.is_ignored(trial)
     };
-    running::expect(trials.iter().filter(runs).count());
+    let wanted = trials.iter().filter(runs).count();
+    running::expect(wanted);
+    if let Some(id) = id.filter(|_| wanted == 0 && !arguments.list) {
+        print(&format!("{id} {}, so nothing was tested\n", why_not_run(&id, kind)));
+        return ExitCode::from(2);
+    }
+
+    if wanted > 0
+        && !arguments.list
+        && let Err(Failure(reason)) = lab::try_out(kind)
+    {
+        print(&format!("{reason}\n"));
+        return ExitCode::FAILURE;
+    }
 
     let start = Instant::now();
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -84,12 +103,34 @@ fn print(text: &str) {
     print!("{text}");
 }
 
-/// Kind of the trials that are scenarios; shown by the runner before the name only where it is not empty, so it is.
+/// Kind of the trials that are scenarios. It is empty, because the runner prints a kind that is not empty before the
+/// name.
 const SCENARIO: &str = "";
 /// Kind of the trials about the suite itself.
 const SUITE: &str = "suite";
 
-/// The lab that `LANSPREAD_LAB` names. What names none is no reason to run in another one.
+/// Returns the scenario id that a filter names, in any case; `None` for other filters.
+fn scenario_id(filter: &str) -> Option<String> {
+    let number = filter.strip_prefix(['S', 's'])?;
+    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| format!("S{number}"))
+}
+
+/// Returns why a scenario does not run here.
+fn why_not_run(id: &str, kind: LabKind) -> String {
+    match cases::all().into_iter().find(|scenario| scenario.id == id) {
+        None => "is not a scenario (PEER_CLI_SCENARIOS.md lists all)".to_owned(),
+        Some(Scenario { body: Body::Pending(subject), .. }) => format!("is pending ({subject})"),
+        Some(scenario) if !scenario.labs.contains(&kind) => {
+            let labs: Vec<_> = scenario.labs.iter().map(|lab| lab.as_str()).collect();
+            format!("does not run in the lab {}, only in {}", kind.as_str(), labs.join(" and "))
+        }
+        Some(_) => missing_here(id).map_or("was ignored".to_owned(), |m| format!("is left out: {}", m.what)),
+    }
+}
+
+/// Returns the lab that `LANSPREAD_LAB` names, or the local lab if it is empty. An unknown name is returned as an
+/// error, because another lab would not be what was asked for.
 fn lab_kind() -> Result<LabKind, String> {
     let wanted = std::env::var("LANSPREAD_LAB").unwrap_or_default();
     let named = LabKind::ALL.into_iter().find(|kind| kind.as_str() == wanted);
@@ -98,20 +139,29 @@ fn lab_kind() -> Result<LabKind, String> {
 }
 
 fn trials(kind: LabKind) -> Vec<Trial> {
+    let is_ci = std::env::var_os("CI").is_some();
     let mut trials: Vec<Trial> = Vec::new();
     for scenario in cases::all() {
         let here = matches!(scenario.body, Body::Run(_)) && scenario.labs.contains(&kind);
         let missing = missing_here(scenario.id).filter(|_| here);
-        let runs = here && missing.is_none();
+        // What CI can provide must not be left out there.
+        let demanded = missing.as_ref().filter(|missing| !missing.allowed_in_ci && is_ci).map(|m| m.what);
+        let runs = here && (missing.is_none() || demanded.is_some());
         let run = move || {
             let _ended = running::Ended;
+            if let Some(what) = demanded {
+                return Err(Failed::from(format!("{} must run in CI, but it {what}", scenario.id)));
+            }
+            let alone = ALONE.contains(&scenario.id);
+            let _alone = alone.then(|| RUNNING.write().unwrap_or_else(PoisonError::into_inner));
+            let _beside = (!alone).then(|| RUNNING.read().unwrap_or_else(PoisonError::into_inner));
             let Played { outcome, report, .. } = play(scenario, kind, None);
             outcome.map_err(|_| Failed::from(report))
         };
         let elsewhere = matches!(scenario.body, Body::Run(_)) && !here;
         let why = match missing {
             _ if elsewhere => " (not in this lab)".to_owned(),
-            Some(missing) => format!(" (left out: {missing})"),
+            Some(missing) => format!(" (left out: {})", missing.what),
             None => String::new(),
         };
         let name = scenario.name() + &why;
@@ -122,44 +172,58 @@ fn trials(kind: LabKind) -> Vec<Trial> {
     trials.push(Trial::test(matrix::TEST, up_to_date).with_kind(SUITE));
     let shipped = move || teeth::failpoints_are_where_they_belong(&cases::all()).map_err(failed);
     trials.push(Trial::test(teeth::TEST, shipped).with_kind(SUITE));
-    // Last, because it waits for all others.
+    let complete = move || teeth::report_is_complete(&cases::all()).map_err(failed);
+    trials.push(Trial::test(teeth::REPORT_TEST, complete).with_kind(SUITE));
+    // Last, because this trial waits for all scenarios.
     let valid = move || contract::every_line_is_valid(kind).map_err(failed);
     trials.push(Trial::test(contract::TEST, valid).with_kind(SUITE));
     trials
 }
 
-/// What a scenario needs and this machine does not have.
-fn missing_here(id: &str) -> Option<&'static str> {
-    if small_disk::NEEDED_BY.contains(&id) && !small_disk::can_be_had() {
-        return Some("needs root");
-    }
-    if unit::NEEDED_BY.contains(&id) && !unit::can_be_had() {
-        return Some("needs cargo, which is another system's");
-    }
-    if id == "S56" && !cfg!(target_os = "linux") {
-        return Some("needs to be told how much memory and how many files a process has");
-    }
-    if id == "S75" && !cfg!(target_os = "linux") {
-        return Some("needs to lower how many files a process may open");
-    }
-    if births::NEEDED_BY.contains(&id) && !births::are_kept() {
-        return Some("this system does not keep times of creation");
-    }
-    None
+/// What a scenario needs and this machine lacks.
+struct Missing {
+    what: &'static str,
+    /// The scenario may be left out in CI, too: the system cannot provide it.
+    allowed_in_ci: bool,
 }
 
-/// Each scenario against each of its sabotages.
+/// Returns what a scenario needs and this machine lacks.
+fn missing_here(id: &str) -> Option<Missing> {
+    let no_linux = !cfg!(target_os = "linux");
+    let (what, allowed_in_ci) = if small_disk::NEEDED_BY.contains(&id) && !small_disk::can_be_had() {
+        ("needs root", no_linux)
+    } else if unit::NEEDED_BY.contains(&id) && !unit::can_be_had() {
+        ("needs cargo, which is another system's", true)
+    } else if id == "S56" && no_linux {
+        ("needs to be told how much memory and how many files a process has", true)
+    } else if id == "S75" && no_linux {
+        ("needs to lower how many files a process may open", true)
+    } else if births::NEEDED_BY.contains(&id) && !births::are_kept() {
+        ("needs a file system that keeps times of creation", true)
+    } else {
+        return None;
+    };
+    Some(Missing { what, allowed_in_ci })
+}
+
+/// Returns a trial for each scenario under each of its sabotages.
 fn teeth_trials(kind: LabKind) -> Vec<Trial> {
     let mut trials = Vec::new();
+    let known = teeth::Report::of_the_repository();
+    let all = !teeth::only_what_is_due();
     let runs = |s: &&Scenario| matches!(s.body, Body::Run(_)) && s.labs.contains(&kind);
     for scenario in cases::all().into_iter().filter(runs) {
         for (bite_kind, sabotage) in teeth::bites(scenario) {
-            let fault = sabotage.map_or("nothing", |s| s.0);
+            if !all && known.due(scenario, bite_kind, sabotage).is_none() {
+                continue;
+            }
+            let fault = sabotage.map_or("nothing", |s| s.fault);
             let run = move || {
                 let _ended = running::Ended;
                 let Played { outcome, report, stderr } = play(scenario, kind, sabotage);
-                let verdict = Verdict::of(scenario.id, sabotage, outcome.is_ok(), &stderr);
-                let said = outcome.err().as_ref().map(teeth::first_words).unwrap_or_default();
+                let said = outcome.err().as_ref().map(teeth::first_words);
+                let verdict = Verdict::of(scenario.id, sabotage, said.as_deref(), &stderr);
+                let said = said.unwrap_or_default();
                 let (scenario, kind) = (scenario.id, bite_kind);
                 teeth::record(Bite { scenario, kind, sabotage, verdict, said });
                 if verdict.is_good(kind) {
@@ -176,12 +240,12 @@ fn teeth_trials(kind: LabKind) -> Vec<Trial> {
     trials
 }
 
-/// What came of one run of a scenario.
+/// Result of one run of a scenario.
 struct Played {
     outcome: Outcome,
-    /// All that is needed to understand a failure; empty without one.
+    /// Report of a failure, for people; empty without a failure.
     report: String,
-    /// What its programs wrote to standard error.
+    /// Standard error of its programs.
     stderr: String,
 }
 
@@ -206,7 +270,7 @@ fn play(scenario: &Scenario, kind: LabKind, sabotage: Option<Sabotage>) -> Playe
     Played { outcome, report, stderr }
 }
 
-/// All that is needed to understand a failure.
+/// Returns the report of a failure, for people.
 fn report(scenario: &Scenario, lab: &Lab, Failure(failure): &Failure) -> String {
     let lab_kind = lab.kind();
     let switch = if lab_kind == LabKind::Local {

@@ -1,5 +1,4 @@
-//! Hash manifests: what a folder contains, byte for byte, so that two can be compared with nothing missing and
-//! nothing extra.
+//! Hash manifests: size and hash of every file in a folder, so that two folders can be compared completely.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,19 +6,19 @@ use std::path::Path;
 
 use crate::scenario::{Outcome, fail, require};
 
-/// A folder's files by relative path with `/`: size and BLAKE3 hash. Empty folders do not count.
+/// Size and BLAKE3 hash of a folder's files by relative path with `/`. Empty folders do not count.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Manifest(pub BTreeMap<String, (u64, String)>);
 
 impl Manifest {
-    /// Everything in the folder, whatever it is named; links are an error, nothing here makes any.
+    /// Returns all files of a folder. Symbolic links are an error, because no peer creates any.
     pub fn of(folder: &Path) -> Outcome<Self> {
         let mut files = BTreeMap::new();
         collect(folder, "", &mut files)?;
         Ok(Self(files))
     }
 
-    /// The files that are shared: everything but `local/`.
+    /// Returns the shared files of a game's folder: everything outside `local/`.
     pub fn root_files(folder: &Path) -> Outcome<Self> {
         let mut all = Self::of(folder)?;
         all.0.retain(|path, _| !path.starts_with("local/"));
@@ -30,7 +29,7 @@ impl Manifest {
         self.0.values().map(|(size, _)| size).sum()
     }
 
-    /// Fails with the first differences, unless both are the same.
+    /// Fails with the first differences unless both are equal.
     pub fn require_equal(&self, expected: &Self, what: &str) -> Outcome {
         if self == expected {
             return Ok(());

@@ -1,17 +1,17 @@
-//! The matrix for people: `PEER_CLI_SCENARIOS.md`, written from the scenarios' own declarations.
+//! Generates the matrix of claims in `PEER_CLI_SCENARIOS.md` from the scenarios' declarations.
 //!
-//! Everything above the run log is generated; the run log is kept as it is. `LANSPREAD_UPDATE_MATRIX=1` writes the
-//! file, and without that the test fails when file and declarations differ.
+//! Everything above the run log is generated; the run log is kept. `LANSPREAD_UPDATE_MATRIX=1` writes the file.
+//! Without it the test fails if the file differs from the declarations.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::scenario::{Body, Outcome, Scenario, fail};
+use crate::scenario::{Body, Outcome, Sabotage, Scenario, fail};
 
-/// The test's name in the suite.
+/// Name of the test in the suite.
 pub const TEST: &str = "matrix PEER_CLI_SCENARIOS.md is up to date";
 
-/// Where the generated part ends.
+/// Heading that ends the generated part.
 const RUN_LOG: &str = "## Run log\n";
 
 const HEAD: &str = "# The peer scenarios
@@ -26,8 +26,9 @@ cargo test -p lanspread-peer-cli --test scenarios               # all of them
 cargo test -p lanspread-peer-cli --test scenarios -- S14        # one of them
 ```
 
-Each scenario is a claim about behaviour. It names the faults in the product (*sabotages*) that must turn it red; what
-no sabotage reaches is not yet an assertion; `just teeth` tries them all (`docs/teeth.md`). CHUNK is the chunk size in force; `client` is a peer with an empty library.
+Each scenario is a claim about behaviour. It names the faults in the product (*sabotages*) that must turn it red, each
+with words of the assertion that must fail; what no sabotage reaches is not yet an assertion. `just teeth` tries them all
+(`docs/testing/teeth.md`). CHUNK is the chunk size in force; `client` is a peer with an empty library.
 
 ";
 
@@ -35,7 +36,7 @@ fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("PEER_CLI_SCENARIOS.md")
 }
 
-/// The number in `S14`, to sort by.
+/// Returns the number of an id such as `S14`, for sorting.
 pub fn number(id: &str) -> u32 {
     id.trim_start_matches('S').parse().unwrap_or(u32::MAX)
 }
@@ -58,6 +59,13 @@ pub fn is_up_to_date(scenarios: &[&Scenario]) -> Outcome {
     )
 }
 
+/// Returns a fault, where it is, and the words of the assertions that it must break.
+fn fault_and_claim(sabotage: &Sabotage) -> String {
+    let at = sabotage.at.map_or(String::new(), |peer| format!(" at {peer}"));
+    let claims: Vec<String> = sabotage.breaks.iter().map(|words| format!("“{}”", words.trim())).collect();
+    format!("`{}`{at}: {}", sabotage.fault, claims.join(" or ")).replace('|', "\\|")
+}
+
 fn table(scenarios: &[&Scenario]) -> String {
     let mut text = String::new();
     let (ready, pending): (Vec<&&Scenario>, Vec<_>) =
@@ -66,9 +74,9 @@ fn table(scenarios: &[&Scenario]) -> String {
     let _ = writeln!(text, "| id | title | claim | setup | expected | sabotages | labs |");
     let _ = writeln!(text, "| --- | --- | --- | --- | --- | --- | --- |");
     for s in ready {
-        let sabotages: Vec<String> = s.sabotages.iter().map(|name| format!("`{name}`")).collect();
+        let sabotages: Vec<String> = s.sabotages.iter().map(fault_and_claim).collect();
         let labs: Vec<&str> = s.labs.iter().map(|lab| lab.as_str()).collect();
-        let (sabotages, labs) = (sabotages.join(", "), labs.join(", "));
+        let (sabotages, labs) = (sabotages.join("; "), labs.join(", "));
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {sabotages} | {labs} |",

@@ -1,4 +1,4 @@
-//! One peer of a lab: its process, what it is told, and what it says.
+//! One peer of a lab: its process, the commands it is given, and the lines it prints.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::log::{Log, Mark, event};
 use crate::scenario::{Failure, Outcome, fail, require};
 use crate::wait::{Seen, eventually, while_moving, within};
 
-/// A peer that is being prepared.
+/// Builder of a peer.
 pub struct PeerSpec<'lab> {
     lab: &'lab Lab,
     name: String,
@@ -40,12 +40,12 @@ impl<'lab> PeerSpec<'lab> {
         Ok(Self { lab, name, folder, catalog: None, extra, listen: None, mbit_per_s: None })
     }
 
-    /// The folder of the peer's library, to be filled before the start.
+    /// Returns the folder of the peer's library, which may be filled before the start.
     pub fn games_dir(&self) -> PathBuf {
         self.folder.join("games")
     }
 
-    /// Takes all games of a fixture folder.
+    /// Adds all games of a fixture folder.
     pub fn fixture(self, fixture: &str) -> Outcome<Self> {
         for game in games::fixture_games(fixture)? {
             games::copy_folder(&games::fixture_game(fixture, &game), &self.games_dir().join(&game))?;
@@ -53,13 +53,13 @@ impl<'lab> PeerSpec<'lab> {
         Ok(self)
     }
 
-    /// Takes a generated game.
+    /// Adds a generated game.
     pub fn game(self, game: &Game) -> Outcome<Self> {
         game.write(&self.games_dir())?;
         Ok(self)
     }
 
-    /// Uses this catalogue; without one a peer runs open.
+    /// Uses this catalogue. Without one a peer's room is open.
     pub fn catalog(mut self, catalog: &CatalogFile) -> Outcome<Self> {
         let path = self.folder.join("catalog.toml");
         std::fs::write(&path, catalog.to_toml())?;
@@ -73,19 +73,20 @@ impl<'lab> PeerSpec<'lab> {
         self
     }
 
-    /// Listens there instead of on the host's own address.
+    /// Listens on `addr` instead of the host's own address.
     pub fn listen(mut self, addr: SocketAddr) -> Self {
         self.listen = Some(addr);
         self
     }
 
-    /// Stands at a link of this speed (lab `netns` only).
+    /// Limits the rate of the peer's link (lab `netns` only).
     pub fn link_mbit_per_s(mut self, mbit_per_s: u32) -> Self {
         self.mbit_per_s = Some(mbit_per_s);
         self
     }
 
-    /// Sends no more than this to all others together, so that what is to happen in the middle of a transfer does.
+    /// Limits what the peer sends to all other peers together, so that there is time to act in the middle of a
+    /// transfer.
     pub fn upload_limit(self, bytes_per_s: u64) -> Self {
         self.arg("--upload-limit").arg(&bytes_per_s.to_string())
     }
@@ -108,7 +109,7 @@ impl<'lab> PeerSpec<'lab> {
             catalog: self.catalog,
             extra: self.extra,
             listen,
-            sabotage: self.lab.sabotage().map(|s| s.0),
+            sabotage: self.lab.sabotage().and_then(|sabotage| sabotage.in_peer(&self.name)),
         };
         let process = Arc::new(Process {
             name: self.name,
@@ -126,7 +127,7 @@ impl<'lab> PeerSpec<'lab> {
     }
 }
 
-/// What a peer's process is started with, each time anew.
+/// Arguments of every start of a peer's process.
 struct Launch {
     folder: PathBuf,
     catalog: Option<PathBuf>,
@@ -135,7 +136,7 @@ struct Launch {
     sabotage: Option<&'static str>,
 }
 
-/// The process of a peer, over all its restarts.
+/// The process of a peer, across all its restarts.
 pub struct Process {
     name: String,
     host: Box<dyn Host>,
@@ -199,7 +200,7 @@ impl Process {
         self.launch.folder.join("stderr.txt")
     }
 
-    /// Everything that the peer wrote to standard error.
+    /// Returns everything that the peer wrote to standard error.
     pub fn stderr(&self) -> String {
         let bytes = std::fs::read(self.stderr_path()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -236,8 +237,12 @@ impl Process {
         Ok(())
     }
 
-    /// The line that `look` finds in the log, now or never: an error once the process has ended and all that it printed
-    /// was read. Whether it ended is asked *before* the look, since its last line may be the one that is looked for.
+    /// Returns what `look` finds in the log, or `None` if it may still come.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended, all its output was read, and `look` finds nothing. Whether the process has ended is
+    /// determined *before* the look, because its last line may be the one that is searched for.
     fn find_or_require_more<T>(&self, look: impl FnOnce(&Log) -> Option<T>) -> Outcome<Option<T>> {
         let ended = match self.lock().as_mut() {
             Some(running) if running.reader.as_ref().is_none_or(JoinHandle::is_finished) => {
@@ -252,10 +257,10 @@ impl Process {
         }
     }
 
-    /// SIGKILL, if it runs.
+    /// Kills the process with SIGKILL if it runs.
     pub fn end(&self) {
         let Some(mut running) = self.lock().take() else { return };
-        // Both fail only where it is gone already.
+        // Both calls fail only if the process is already gone.
         let _ = self.host.kill(&mut running.child);
         let _ = running.child.wait();
         self.log.note("killed");
@@ -264,7 +269,7 @@ impl Process {
         }
     }
 
-    /// Waits for the process to end by itself, as told.
+    /// Waits until the process ends with success, after it was told to.
     fn await_exit(&self) -> Outcome {
         eventually(&format!("the process of {} ends", self.name), || {
             let mut running = self.lock();
@@ -296,7 +301,7 @@ fn read_lines(mut from: impl BufRead, log: &Log) {
     }
 }
 
-/// A peer that was started.
+/// A peer that was started. Clones refer to the same process.
 #[derive(Clone)]
 pub struct Peer {
     process: Arc<Process>,
@@ -321,7 +326,7 @@ impl Peer {
         self.process.is_running()
     }
 
-    /// The number of its process, while it runs.
+    /// Returns the id of its process while it runs.
     pub fn process_id(&self) -> Option<u32> {
         self.process.lock().as_ref().map(|running| running.child.id())
     }
@@ -330,12 +335,12 @@ impl Peer {
         self.process.launch.folder.join("games")
     }
 
-    /// The folder of one game in this peer's library.
+    /// Returns the folder of one game in this peer's library.
     pub fn game_dir(&self, game: &str) -> PathBuf {
         self.games_dir().join(game)
     }
 
-    /// A place in the log: "since" starts here.
+    /// Returns the current end of the log.
     pub fn mark(&self) -> Mark {
         self.log().mark()
     }
@@ -348,7 +353,7 @@ impl Peer {
         Ok(ready)
     }
 
-    /// The peer's id, as its last start stated it.
+    /// Returns the peer's id, as printed at its last start.
     pub fn id(&self) -> String {
         let ready = |line: &Line| match event(line) {
             Some(Event::LocalPeerReady { peer_id, .. }) => Some(peer_id.clone()),
@@ -357,7 +362,7 @@ impl Peer {
         self.log().pick(Mark(0), ready).pop().map_or(String::new(), |(_, id)| id)
     }
 
-    /// Where the peer listens, as its last start stated it.
+    /// Returns the address that the peer listens on, as printed at its last start.
     pub fn addr(&self) -> Outcome<SocketAddr> {
         let ready = |line: &Line| match event(line) {
             Some(Event::LocalPeerReady { addr, .. }) => Some(*addr),
@@ -371,19 +376,20 @@ impl Peer {
 
     // --- commands ---
 
-    /// Gives a command and waits for its answer, whichever it is.
+    /// Gives a command and waits for its answer, be it a result or an error.
     pub fn say(&self, request: &Request) -> Outcome<Result<ReplyData, ErrorLine>> {
         let (_, answer) = self.say_json(serde_json::to_value(request)?)?;
         Ok(answer)
     }
 
-    /// The same for a command that is written by hand; the `id` is added. Also tells where the answer stands in the log.
+    /// Gives a command as JSON and waits for its answer. The `id` is added. Also returns the position of the answer
+    /// in the log.
     pub fn say_json(&self, mut command: serde_json::Value) -> Outcome<(Mark, Result<ReplyData, ErrorLine>)> {
         let id = self.process.next_id.fetch_add(1, Ordering::Relaxed);
         command["id"] = id.into();
         let since = self.mark();
         self.say_raw(format!("{command}\n").as_bytes())?;
-        let mine = |found: &Option<Id>| *found == Some(Id::Number(id.into()));
+        let mine = |found: &Option<Id>| *found == Some(Id::from_json(&id.into()));
         let answer = |line: &Line| match line {
             Line::Result(result) if mine(&result.id) => Some(Ok(result.reply.clone())),
             Line::Error(error) if mine(&error.id) => Some(Err(error.clone())),
@@ -395,14 +401,15 @@ impl Peer {
         })
     }
 
-    /// Commands in one go, so that nothing comes between them; their answers in the same order.
+    /// Gives several commands in one write, so that nothing comes between them. Returns their answers in the same
+    /// order.
     pub fn say_together(&self, requests: &[Request]) -> Outcome<Vec<Result<ReplyData, ErrorLine>>> {
         let (mut lines, mut ids) = (String::new(), Vec::new());
         for request in requests {
             let mut command = serde_json::to_value(request)?;
             let id = self.process.next_id.fetch_add(1, Ordering::Relaxed);
             command["id"] = id.into();
-            ids.push(Id::Number(id.into()));
+            ids.push(Id::from_json(&id.into()));
             lines.push_str(&format!("{command}\n"));
         }
         let since = self.mark();
@@ -424,14 +431,14 @@ impl Peer {
         ids.iter().map(answer_to).collect()
     }
 
-    /// Writes bytes to the peer's standard input, whatever they are.
+    /// Writes arbitrary bytes to the peer's standard input.
     pub fn say_raw(&self, bytes: &[u8]) -> Outcome {
         let end = bytes.len().min(4096);
         self.log().told(String::from_utf8_lossy(&bytes[..end]).trim_end());
         self.process.write(bytes)
     }
 
-    /// A command that must succeed.
+    /// Gives a command that must succeed.
     pub fn ask(&self, request: &Request) -> Outcome<ReplyData> {
         self.say(request)?.map_err(|error| {
             let name = request.name().as_str();
@@ -444,7 +451,7 @@ impl Peer {
         })
     }
 
-    /// A command that must be refused with this code.
+    /// Gives a command that must be refused with this code.
     pub fn refuses(&self, request: &Request, code: ErrorCode) -> Outcome<ErrorLine> {
         match self.say(request)? {
             Ok(reply) => fail!("{} answered {reply:?} to {request:?} instead of refusing it", self.name()),
@@ -467,7 +474,7 @@ impl Peer {
         }
     }
 
-    /// The connected peers.
+    /// Returns the connected peers.
     pub fn peers(&self) -> Outcome<Vec<PeerInfo>> {
         match self.ask(&Request::ListPeers)? {
             ReplyData::ListPeers(list) => Ok(list.peers),
@@ -482,7 +489,7 @@ impl Peer {
         }
     }
 
-    /// A game as `list-games` shows it.
+    /// Returns a game as `list-games` shows it.
     pub fn game(&self, game: &str) -> Outcome<Option<GameInfo>> {
         let mut found: Vec<GameInfo> = self.games()?.into_iter().filter(|g| g.game_id == game).collect();
         require!(found.len() < 2, "{} lists {game} {} times", self.name(), found.len());
@@ -502,7 +509,7 @@ impl Peer {
         }
     }
 
-    /// Replaces the game by what one peer alone offers, with the owner's word for it.
+    /// Updates a game to content that only one peer offers, confirmed by the owner.
     pub fn update(&self, game: &str, install: bool, content: &str) -> Outcome {
         let confirm_content = Some(content.to_owned());
         let reply = self.ask(&Request::Download { game_id: game_id(game)?, install, confirm_content })?;
@@ -512,13 +519,13 @@ impl Peer {
         }
     }
 
-    // --- what it said ---
+    // --- events ---
 
     pub fn events_since(&self, since: Mark) -> Vec<Event> {
         self.log().pick(since, |line| event(line).cloned()).into_iter().map(|(_, event)| event).collect()
     }
 
-    /// Waits for an event since the mark, and tells where it stands.
+    /// Waits for an event since the mark. Also returns its position.
     pub fn await_event<T>(
         &self,
         since: Mark,
@@ -528,8 +535,7 @@ impl Peer {
         eventually(&format!("{} prints {what}", self.name()), || self.look_for(since, &mut pick))
     }
 
-    /// The same for the end of something that may take long on a busy machine: waits as long as other events than mere
-    /// progress come.
+    /// Waits for an event that may take long on a busy machine: as long as events other than progress arrive.
     pub fn await_end<T>(
         &self,
         since: Mark,
@@ -544,7 +550,7 @@ impl Peer {
         })
     }
 
-    /// Whether the event has come by now; fails if it cannot come any more.
+    /// Returns the event if it has come, and fails if it cannot come any more.
     fn look_for<T>(
         &self,
         since: Mark,
@@ -555,19 +561,19 @@ impl Peer {
         Ok(found.ok_or_else(|| self.last_events(since)))
     }
 
-    /// The first event since the mark that is already there.
+    /// Returns the first matching event since the mark without waiting.
     pub fn find_event<T>(&self, since: Mark, mut pick: impl FnMut(&Event) -> Option<T>) -> Option<(Mark, T)> {
         self.log().first(since, |line| event(line).and_then(&mut pick))
     }
 
-    /// Names of the last events since a mark, for people.
+    /// Describes the last events since a mark, for people.
     fn last_events(&self, since: Mark) -> String {
         let events = self.events_since(since);
         let last = &events[events.len().saturating_sub(3)..];
         format!("{} events since, the last: {last:?}", events.len())
     }
 
-    /// Fails if any event since the mark matches.
+    /// Fails if an event since the mark matches.
     pub fn require_none(&self, since: Mark, what: &str, matches: impl Fn(&Event) -> bool) -> Outcome {
         match self.events_since(since).into_iter().find(|event| matches(event)) {
             Some(event) => fail!("{} printed {what}: {event:?}", self.name()),
@@ -575,9 +581,9 @@ impl Peer {
         }
     }
 
-    // --- state, waited for ---
+    // --- waiting for a state ---
 
-    /// Waits until the peer is connected to exactly these peers, and knows exactly the games that each of them has.
+    /// Waits until the peer is connected to exactly these peers and knows exactly their games.
     pub fn await_peers(&self, expected: &[(&Self, &[&str])]) -> Outcome {
         let wanted: BTreeSet<(String, BTreeSet<String>)> = expected
             .iter()
@@ -594,7 +600,7 @@ impl Peer {
         )
     }
 
-    /// Waits until `list-games` shows the game in a state that is looked for.
+    /// Waits until `list-games` shows the game in a state in which `holds` is true.
     pub fn await_game(&self, game: &str, what: &str, holds: impl Fn(&GameInfo) -> bool) -> Outcome<GameInfo> {
         eventually(&format!("{} shows {game} {what}", self.name()), || {
             Ok(match self.game(game)? {
@@ -604,19 +610,19 @@ impl Peer {
         })
     }
 
-    /// Waits until the peer serves the game itself.
+    /// Waits until the peer itself can serve the game.
     pub fn await_served(&self, game: &str) -> Outcome<GameInfo> {
         self.await_game(game, "as ready to be served", |g| {
             g.downloaded && g.availability == Availability::Ready
         })
     }
 
-    /// Waits until the game can be fetched from so many peers.
+    /// Waits until exactly `peer_count` peers offer the game.
     pub fn await_offered(&self, game: &str, peer_count: usize) -> Outcome<GameInfo> {
         self.await_game(game, &format!("as offered by {peer_count} peers"), |g| g.peer_count == peer_count)
     }
 
-    /// Waits until nobody offers the game any more.
+    /// Waits until no peer offers the game.
     pub fn await_withdrawn(&self, game: &str) -> Outcome {
         eventually(&format!("{} no longer shows {game} as offered", self.name()), || {
             let info = self.game(game)?;
@@ -634,7 +640,7 @@ impl Peer {
         })
     }
 
-    /// Waits until nothing is being sent to others.
+    /// Waits until the peer sends nothing to other peers.
     pub fn await_no_outbound(&self) -> Outcome {
         eventually(&format!("{} sends nothing", self.name()), || {
             let outbound = self.status()?.active_outbound_transfers;
@@ -642,7 +648,7 @@ impl Peer {
         })
     }
 
-    /// A look at the state that may fail, for [`within`].
+    /// Checks a state again and again, as [`within`] does.
     pub fn look<T>(
         &self,
         limit: std::time::Duration,
@@ -652,22 +658,23 @@ impl Peer {
         within(limit, what, look)
     }
 
-    /// Bytes that the running process has read so far, from files and sockets; `None` where the system does not tell.
+    /// Returns the bytes that the running process has read from files and sockets, or `None` if the system does not
+    /// tell.
     pub fn bytes_read(&self) -> Option<u64> {
         let pid = self.process.lock().as_ref().map(|running| running.child.id())?;
         let io = std::fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
         io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
     }
 
-    // --- life and death ---
+    // --- process and cable ---
 
-    /// SIGKILL: no goodbye, no flush.
+    /// Kills the process with SIGKILL: no goodbye, no flush.
     pub fn kill(&self) {
         self.process.end();
     }
 
-    /// Stops the process in its tracks while something is done (SIGSTOP), and lets it go on. Not in containers, where the
-    /// process is another's child.
+    /// Stops the process with SIGSTOP while `meanwhile` runs, and continues it. Not for containers, where the process
+    /// is a child of the engine.
     pub fn frozen(&self, meanwhile: impl FnOnce() -> Outcome) -> Outcome {
         let signal = |name: &str| -> Outcome {
             let Some(process) = self.process_id() else { fail!("{} does not run", self.name()) };
@@ -682,7 +689,7 @@ impl Peer {
         done
     }
 
-    /// Pulls the peer's cable (lab `netns` only): nothing is said to anybody, and nothing arrives.
+    /// Pulls the peer's cable (lab `netns` only). No peer is told, and nothing arrives any more.
     pub fn pull_cable(&self) -> Outcome {
         self.log().note("its cable is pulled");
         self.process.host.plug(false)
@@ -693,13 +700,13 @@ impl Peer {
         self.process.host.plug(true)
     }
 
-    /// The command `shutdown`, and the end of the process with success.
+    /// Gives the command `shutdown` and waits until the process ends with success.
     pub fn shut_down(&self) -> Outcome {
         self.ask(&Request::Shutdown)?;
         self.process.await_exit()
     }
 
-    /// Starts again on the same folders, after a kill or a shutdown. Waits until it is ready.
+    /// Starts the peer again on the same folders, after a kill or a shutdown, and waits until it is ready.
     pub fn restart(&self) -> Outcome {
         let since = self.mark();
         self.process.launch()?;
@@ -707,7 +714,7 @@ impl Peer {
     }
 }
 
-/// The raw ids of the games that a peer advertises.
+/// Returns the ids of the games that a peer announces, before any filter.
 pub fn advertised(peer: &PeerInfo) -> BTreeSet<String> {
     peer.games.iter().map(|g| g.game_id.clone()).collect()
 }

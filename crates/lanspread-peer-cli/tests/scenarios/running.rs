@@ -1,4 +1,4 @@
-//! How many of this run's scenarios have not ended yet.
+//! Number of scenarios of this run that have not ended.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ pub fn left() -> usize {
     LEFT.load(Ordering::SeqCst)
 }
 
-/// Counts one scenario as ended when it is dropped.
+/// Guard that counts one scenario as ended when it is dropped.
 pub struct Ended;
 
 impl Drop for Ended {

@@ -1,14 +1,14 @@
-//! A disk that is soon full: a tmpfs of a few megabytes, which only root may mount.
+//! A small disk for tests of a full disk: a tmpfs of some megabytes, which only root may mount.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::scenario::{Failure, Outcome, require};
 
-/// Scenarios that need one. Where it cannot be had they are shown as left out, with the reason in their name.
+/// Scenarios that need a small disk. Without root they are listed as left out, with the reason in their name.
 pub const NEEDED_BY: &[&str] = &["S55"];
 
-/// Whether this process may mount disks.
+/// Returns whether this process may mount disks.
 pub fn can_be_had() -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -19,7 +19,7 @@ pub fn can_be_had() -> bool {
     false
 }
 
-/// A mounted disk; unmounted when it is dropped.
+/// A mounted disk. Dropping it unmounts it.
 pub struct SmallDisk {
     path: PathBuf,
 }
@@ -37,12 +37,12 @@ impl SmallDisk {
         self.path.join("ballast.bin")
     }
 
-    /// Fills the disk with something else, so that this much stays free.
+    /// Fills the disk until only `free` bytes are left.
     pub fn leave_free(&self, free: u64) -> Outcome {
         self.make_room()?;
         let mut file = std::fs::File::create(self.ballast())?;
         let block = vec![7; 4 << 20];
-        // Others write meanwhile, so what is free is looked up again and again.
+        // Peers write meanwhile, so the free space is read before each write.
         loop {
             let left = usize::try_from(self.free()?.saturating_sub(free))?;
             if left == 0 {
@@ -60,7 +60,7 @@ impl SmallDisk {
         }
     }
 
-    /// Bytes that are free, as `df` has them.
+    /// Returns the free bytes, as `df` reports them.
     pub fn free(&self) -> Outcome<u64> {
         let told = Command::new("df").args(["--output=avail", "--block-size=1"]).arg(&self.path).output()?;
         let text = String::from_utf8_lossy(&told.stdout).into_owned();
@@ -71,7 +71,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // A process that still has it open keeps it for as long as it lives.
+        // A process that still uses the disk keeps it until it ends.
         let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
     }
 }

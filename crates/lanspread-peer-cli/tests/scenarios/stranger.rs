@@ -1,9 +1,9 @@
-//! A hostile peer: it has a key, speaks the protocol, and says and asks whatever a scenario wants it to.
+//! A hostile peer: it has a key, speaks the protocol, and sends and requests whatever a scenario wants.
 //!
-//! It owns a real endpoint of `lanspread-net` at a loopback address of its own, so the victim cannot tell it from an
-//! honest peer by its bytes. It decides nothing: nothing is answered unless the scenario answers it.
+//! It uses a real endpoint of `lanspread-net` at its own loopback address, so the victim cannot tell it from an
+//! honest peer by its bytes. It makes no decisions and answers nothing unless the scenario does.
 
-// Each attack uses a part of it.
+// Each attack uses only some of the functions.
 #![expect(dead_code, reason = "the scenarios of later attacks use the rest")]
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 
 use crate::scenario::{Failure, Outcome, fail};
 
-/// How long one step of an attack may take; only a failing scenario waits for it.
+/// Longest time for one step of an attack. Only a failing scenario waits that long.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Events that wait until the scenario looks at them; beyond that the victim's bytes stay unread.
+/// Events that may wait for the scenario. Beyond that the victim's bytes stay unread.
 const EVENTS_WAITING: usize = 4096;
 
 /// A peer under the scenario's control, connected to one victim.
@@ -30,14 +30,14 @@ pub struct Stranger {
     victim: SocketAddr,
     victim_id: PeerId,
     conn: ConnKey,
-    /// Revision of the library that the victim was told last.
+    /// Revision of the library that was last announced to the victim.
     revision: u64,
-    /// Last, so that the endpoint ends inside it.
+    /// The last field, so that the endpoint is dropped before its runtime.
     runtime: Runtime,
 }
 
 impl Stranger {
-    /// Enters the victim's room with a new key, from a listener at `ip`.
+    /// Connects to the victim with a new key, from a listener at `ip`.
     pub fn enter(victim: SocketAddr, ip: IpAddr, name: &str) -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (net, mut events) = mpsc::channel(EVENTS_WAITING);
@@ -63,7 +63,7 @@ impl Stranger {
         Ok(Self { endpoint, events, payloads, victim, victim_id, conn, revision: 0, runtime })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.endpoint.local_addr()
     }
@@ -76,28 +76,28 @@ impl Stranger {
         self.victim_id
     }
 
-    /// Sends a message on the control connection.
+    /// Sends a message to the victim on the control connection.
     pub fn say(&self, message: &Message) {
         self.endpoint.send(self.conn, message);
     }
 
-    /// Dials another peer. [`NetEvent::Connected`] follows, unless that peer has dialled first.
+    /// Dials another peer. [`NetEvent::Connected`] follows unless that peer has dialled first.
     pub fn meet(&self, other: SocketAddr) {
         let _inside = self.runtime.enter();
         self.endpoint.dial(other);
     }
 
-    /// The control connection with the victim.
+    /// Returns the control connection to the victim.
     pub fn conn(&self) -> ConnKey {
         self.conn
     }
 
-    /// Sends a message to one of the peers that it has met.
+    /// Sends a message on a control connection to any peer.
     pub fn say_to(&self, conn: ConnKey, message: &Message) {
         self.endpoint.send(conn, message);
     }
 
-    /// Announces a whole library in place of what was announced before, as few messages as the protocol allows.
+    /// Announces a whole library that replaces the one before, in as few messages as the protocol allows.
     pub fn announce(&mut self, games: &[GameOffer]) {
         self.revision += 1;
         let mut parts = games.chunks(lanspread_types::limits::GAMES_PER_LIBRARY_MESSAGE_MAX).peekable();
@@ -115,14 +115,14 @@ impl Stranger {
         self.say(&Message::Library(update));
     }
 
-    /// Asks on the data connection, which is opened when it is first needed.
+    /// Sends a request on the data connection to the victim, which is opened on first use.
     pub fn ask(&self, request: Request) {
-        // The endpoint starts a task for the connection.
+        // The endpoint starts a task for the connection, which needs the runtime.
         let _inside = self.runtime.enter();
         self.endpoint.request(self.victim_id, self.victim, request);
     }
 
-    /// Answers a request of the victim with bytes, true or not.
+    /// Answers a request of the victim with true or false bytes.
     pub fn serve(&self, link: LinkKey, head: Response, bytes: Vec<u8>) {
         self.endpoint.serve_bytes(link, head, bytes);
     }
@@ -131,18 +131,18 @@ impl Stranger {
         &self.endpoint
     }
 
-    /// The next thing that happens, if anything does in this time.
+    /// Returns the next event, or `None` if there is none within `patience`.
     pub fn next(&mut self, patience: Duration) -> Option<NetEvent> {
         next(&self.runtime, &mut self.events, patience)
     }
 
-    /// The next payload that the victim sends, if one comes in this time.
+    /// Returns the next payload from the victim, or `None` if there is none within `patience`.
     pub fn payload(&mut self, patience: Duration) -> Option<Payload> {
         let payloads = &mut self.payloads;
         self.runtime.block_on(async { tokio::time::timeout(patience, payloads.recv()).await.ok().flatten() })
     }
 
-    /// Waits for what `wanted` picks out, and passes over everything else.
+    /// Waits for the event that `wanted` picks, and drops all others.
     pub fn await_event<T>(
         &mut self,
         what: &str,
@@ -160,7 +160,7 @@ impl Stranger {
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        // What it does next is for nobody: its connections end with it.
+        // The connections end with the stranger.
         self.runtime.block_on(self.endpoint.shutdown());
     }
 }
@@ -169,7 +169,7 @@ fn next(runtime: &Runtime, events: &mut mpsc::Receiver<NetEvent>, patience: Dura
     runtime.block_on(async { tokio::time::timeout(patience, events.recv()).await.ok().flatten() })
 }
 
-/// An offer of a game that may not exist.
+/// Returns an offer of a game that need not exist.
 pub fn offer(game: &str, version: u32, content: [u8; 32], bytes: u64) -> Outcome<GameOffer> {
     let version = GameVersion::new(version)?;
     Ok(GameOffer { game: GameId::new(game)?, version, content: ContentId(content), bytes, files: 2 })

@@ -1,4 +1,4 @@
-//! What a download fetched: the exact pieces, from whom, and whether the sums that the product prints agree.
+//! Chunks that a download fetched: which ones, from which source, and whether the printed totals agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::manifest::Manifest;
 use crate::peer::Peer;
 use crate::scenario::{Outcome, fail, require, require_eq};
 
-/// One chunk: where it stands and how long it is.
+/// One chunk: its place in a file and its length.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Piece {
     pub path: String,
@@ -19,12 +19,13 @@ pub struct Piece {
     pub length: u64,
 }
 
-/// The size of the chunks of a game that consists of these files, by the product's own arithmetic.
+/// Returns the chunk size of a game that consists of these files, by the product's own arithmetic.
 pub fn chunk_bytes(files: &Manifest) -> u64 {
     ChunkSize::for_game(files.bytes()).bytes()
 }
 
-/// Every chunk of a game that consists of these files. Only the chunk size is taken from the product's own arithmetic.
+/// Returns every chunk of a game that consists of these files. Only the chunk size comes from the product's own
+/// arithmetic.
 pub fn pieces_of(files: &Manifest) -> BTreeSet<Piece> {
     let chunk = chunk_bytes(files);
     let cut = |(path, (size, _)): (&String, &(u64, String))| {
@@ -35,7 +36,7 @@ pub fn pieces_of(files: &Manifest) -> BTreeSet<Piece> {
     files.0.iter().flat_map(cut).collect()
 }
 
-/// The chunks that a peer reported as finished for a game since a mark, in order, each with the id of its source.
+/// The chunks of a game that a peer reported since a mark, in order, each with the id of its source.
 #[derive(Debug, Clone)]
 pub struct Transfer(pub Vec<(Piece, String)>);
 
@@ -50,7 +51,7 @@ impl Transfer {
         Self(peer.events_since(mark).into_iter().filter_map(chunk).collect())
     }
 
-    /// Exactly these pieces: none missing, none extra, none twice.
+    /// Fails unless exactly these pieces were fetched: none missing, none extra, none twice.
     pub fn require_exactly(&self, expected: &BTreeSet<Piece>) -> Outcome {
         let mut seen = BTreeSet::new();
         for (piece, peer) in &self.0 {
@@ -78,7 +79,7 @@ impl Transfer {
         self.0.iter().map(|(piece, _)| piece.length).sum()
     }
 
-    /// Chunks and bytes by source.
+    /// Returns the number of chunks and bytes of each source.
     pub fn by_source(&self) -> BTreeMap<String, (u64, u64)> {
         let mut sources = BTreeMap::new();
         for (piece, peer) in &self.0 {
@@ -89,7 +90,7 @@ impl Transfer {
         sources
     }
 
-    /// Exactly these peers served.
+    /// Fails unless exactly these peers served chunks.
     pub fn require_sources(&self, peers: &[&Peer]) -> Outcome {
         let expected: BTreeSet<String> = peers.iter().map(|p| p.id()).collect();
         let found: BTreeSet<String> = self.by_source().into_keys().collect();
@@ -97,7 +98,8 @@ impl Transfer {
         Ok(())
     }
 
-    /// The printed totals say the same as the chunks, to the byte, and their rates follow from bytes and duration.
+    /// Fails unless the printed totals agree with the chunks to the byte and their rates follow from bytes and
+    /// duration.
     pub fn require_totals(&self, totals: &Totals) -> Outcome {
         require_eq!(
             (totals.chunks, totals.bytes),
@@ -111,11 +113,11 @@ impl Transfer {
     }
 }
 
-/// `mib_per_s` is bytes over duration, `mbit_per_s` the same in the other unit.
+/// Fails unless `mib_per_s` is bytes ÷ duration and `mbit_per_s` is the same rate.
 pub fn require_rates(totals: &Totals) -> Outcome {
     require!(totals.bytes > 0 && totals.duration_ms > 0, "bytes and duration are positive: {totals:?}");
     let expected = totals.bytes as f64 / f64::from(1 << 20) / (totals.duration_ms as f64 / 1000.0);
-    // What is printed may be rounded, to two decimals at worst.
+    // Printed rates may be rounded to two decimals.
     let close = |a: f64, b: f64| (a - b).abs() <= 0.01 + b.abs() * 1e-6;
     require!(
         totals.mib_per_s > 0.0 && close(totals.mib_per_s, expected),

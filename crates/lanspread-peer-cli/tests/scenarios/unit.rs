@@ -1,9 +1,9 @@
-//! Claims that only a unit test can show: the suite demands that test's own `ok` line.
+//! Claims that only a unit test can show: a scenario requires the `ok` line of that test.
 //!
-//! The test binary of the crate is built by cargo, in the same target folder and profile as this suite, and is then
-//! run for exactly one test. Cargo, because nothing else knows whether a binary in that folder is older than its
-//! source; the lock on the target folder is free while tests run, because cargo holds it for building only. A test
-//! that is missing, renamed, filtered out or ignored has no `ok` line, and so the scenario is red.
+//! Cargo builds the crate's test binary in the same target folder and profile as this suite, because only cargo knows
+//! whether a binary is older than its source. The cargo that runs this suite does not hold the lock on that folder
+//! meanwhile. The binary then runs exactly one test. A test that is missing, renamed, filtered out or ignored prints
+//! no `ok` line, so the scenario is red.
 
 use std::collections::HashMap;
 use std::env::consts::EXE_EXTENSION;
@@ -16,17 +16,17 @@ use serde_json::Value;
 use crate::lab::Lab;
 use crate::scenario::{Failure, Outcome, require};
 
-/// Test binaries of this run by package: each is built once, and a second scenario waits for the first one's build.
+/// Test binaries of this run by package. Each is built once; a second scenario waits for the build of the first.
 static BINARIES: LazyLock<Mutex<HashMap<String, Result<PathBuf, String>>>> = LazyLock::new(Mutex::default);
 
 /// Scenarios that demand unit tests.
 pub const NEEDED_BY: &[&str] = &["S12", "S14", "S27", "S28", "S56"];
 
-/// A folder with test programs that are built already, for where cargo cannot be asked: a suite that was built for Windows
-/// on Linux and runs under Wine.
+/// Environment variable with a folder of prebuilt test programs, for a suite that was built for Windows on Linux and
+/// runs under Wine, where cargo cannot run.
 const PREBUILT: &str = "LANSPREAD_UNIT_TESTS";
 
-/// Whether unit tests can be had: prebuilt, or from the cargo that built this suite, if that is of this system.
+/// Returns whether unit tests can run: prebuilt, or built by the cargo of this system.
 pub fn can_be_had() -> bool {
     let own_cargo = !cfg!(windows) || env!("CARGO").to_ascii_lowercase().ends_with(".exe");
     own_cargo || std::env::var_os(PREBUILT).is_some()
@@ -42,7 +42,7 @@ pub fn require_ok(lab: &Lab, package: &str, test: &str) -> Outcome {
     let mut command = Command::new(binary);
     command.args(["--exact", test, "--test-threads=1", "--no-capture"]).env_remove("LANSPREAD_SABOTAGE");
     if let Some(sabotage) = lab.sabotage() {
-        command.env("LANSPREAD_SABOTAGE", sabotage.0);
+        command.env("LANSPREAD_SABOTAGE", sabotage.fault);
     }
     let output = command.output()?;
     lab.overhear(&String::from_utf8_lossy(&output.stderr));
@@ -68,7 +68,9 @@ fn build(package: &str) -> Result<PathBuf, String> {
     command.args(["test", "--package", package, "--lib", "--no-run", "--message-format=json"]);
     command.arg("--target-dir").arg(target).arg("--profile").arg(profile());
     if cfg!(feature = "sabotage") {
-        command.args(["--features", "lanspread-types/sabotage"]);
+        // The core has no feature of its own for faults.
+        let with_faults = if package == "lanspread-core" { "lanspread-types" } else { package };
+        command.arg("--features").arg(format!("{with_faults}/sabotage"));
     }
     let output = command.output().map_err(|e| format!("cargo cannot be run: {e}"))?;
     if !output.status.success() {
@@ -84,7 +86,7 @@ fn build(package: &str) -> Result<PathBuf, String> {
     executables.next_back().ok_or_else(|| format!("cargo built no test binary of {package}"))
 }
 
-/// The test program of a package that was built last.
+/// Returns the newest test program of a package.
 fn newest(folder: &Path, package: &str) -> Result<PathBuf, String> {
     let start = format!("{}-", package.replace('-', "_"));
     let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -97,7 +99,9 @@ fn newest(folder: &Path, package: &str) -> Result<PathBuf, String> {
     newest.map(|entry| entry.path()).ok_or_else(none)
 }
 
-/// The profile that this suite was built with, from where it lies: `target/PROFILE/deps/scenarios-…`.
+/// Returns the profile to build the unit tests with, from this suite's own path `target/FOLDER/deps/scenarios-…`. Cargo
+/// puts the profile `test` into the folder `debug`, `bench` into `release`, and any other into a folder of its own
+/// name.
 fn profile() -> String {
     let exe = std::env::current_exe().unwrap_or_default();
     let folder = exe.parent().and_then(Path::parent).and_then(Path::file_name);

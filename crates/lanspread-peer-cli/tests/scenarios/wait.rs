@@ -1,30 +1,32 @@
-//! Waiting on state, never on time: a predicate is looked at again and again until it holds or its deadline passes,
-//! and then the last state seen is part of the failure.
+//! Waits for states, never for fixed times: a state is checked again and again until it holds or a deadline passes.
+//! The failure then shows the last state seen.
 
 use std::time::{Duration, Instant};
 
 use crate::scenario::{Failure, Outcome};
 
-/// How long anything may take that takes milliseconds on an idle machine. Generous, because only failures wait for it;
-/// more so for Windows, since that may be Wine.
+/// Longest time for a step that takes milliseconds on an idle machine. It is generous, because only failures wait
+/// that long, and more so for Windows, which may be Wine.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 120 } else { 30 });
 
-/// Pause between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What a look at the state yields: the wanted thing, or a description of what is there instead.
+/// Result of one check: the wanted value, or a description of the current state.
 pub type Seen<T> = Result<T, String>;
 
-/// Looks until the wanted is seen.
+/// Checks until the wanted value is there, for up to `PATIENCE`.
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Outcome<Seen<T>>) -> Outcome<T> {
     within(PATIENCE, what, look)
 }
 
-/// How long something may take that moves all the time, so many times the patience.
+/// Longest time for a step that makes progress all the time, in multiples of `PATIENCE`.
 const MOVING_MAX: u32 = 10;
 
-/// Looks until the wanted is seen, for as long as something moves: how much of it there is comes with each look. How long
-/// a transfer takes says how busy the machine is; that nothing comes any more says something of the product.
+/// Checks until the wanted value is there, as long as there is progress. Each check also returns the amount of
+/// progress.
+///
+/// The duration of a transfer only shows how busy the machine is, but a standstill is a fault of the product.
 pub fn while_moving<T>(what: &str, mut look: impl FnMut() -> Outcome<(Seen<T>, usize)>) -> Outcome<T> {
     let start = Instant::now();
     let mut last = (0, start);
@@ -44,7 +46,7 @@ pub fn while_moving<T>(what: &str, mut look: impl FnMut() -> Outcome<(Seen<T>, u
     })
 }
 
-/// Looks until the wanted is seen, at most for that long.
+/// Checks until the wanted value is there, for up to `limit`.
 pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Outcome<Seen<T>>) -> Outcome<T> {
     let start = Instant::now();
     loop {
@@ -61,7 +63,7 @@ pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Outcome<
     }
 }
 
-/// Seen if it holds.
+/// Returns success if `holds`, and otherwise the description of the state.
 pub fn seen_if(holds: bool, state: impl FnOnce() -> String) -> Seen<()> {
     if holds { Ok(()) } else { Err(state()) }
 }

@@ -1,31 +1,33 @@
-//! What can be read of this system's firewall, and the command that opens it.
-
-use std::process::{Command, Stdio};
+//! Check of this system's firewall, as far as its rules can be read, with the command that opens it.
 
 #[cfg(not(any(target_os = "windows", target_os = "macos")))]
 use lanspread_net::discovery::BEACON_PORT;
 
+use super::tool::output_of;
 use super::{Check, Health};
 
 const NAME: &str = "firewall";
 
+/// Returns the check for a firewall that cannot be read.
 pub(super) fn unknown() -> Check {
-    Check::new(NAME, Health::Unknown, "nothing could be read of this system's firewall", general())
+    Check::new(NAME, Health::Unknown, "cannot read this system's firewall settings", general())
 }
 
 fn general() -> &'static str {
-    "if others do not see this PC, let TCP and UDP port 24930 and UDP port 5353 through for the local network"
+    "if others do not see this PC, allow TCP and UDP port 24930 and UDP port 5353 on the local network"
 }
 
+/// Checks Windows' firewall.
 #[cfg(target_os = "windows")]
 pub(super) fn check() -> Check {
     super::windows_firewall::check()
 }
 
+/// Checks the application firewall of macOS.
 #[cfg(target_os = "macos")]
 pub(super) fn check() -> Check {
     let tool = "/usr/libexec/ApplicationFirewall/socketfilterfw";
-    match said(tool, &["--getglobalstate"]) {
+    match output_of(tool, &["--getglobalstate"]) {
         Some(text) if text.contains("disabled") => Check::good(NAME, "the application firewall is off"),
         Some(_) => Check::new(
             NAME,
@@ -37,15 +39,16 @@ pub(super) fn check() -> Check {
     }
 }
 
+/// Checks the first that answers of `ufw`, `firewalld` and `nftables`.
 #[cfg(not(any(target_os = "windows", target_os = "macos")))]
 pub(super) fn check() -> Check {
-    if let Some(text) = said("ufw", &["status"]) {
+    if let Some(text) = output_of("ufw", &["status"]) {
         return judge_ufw(&text);
     }
-    if let Some(ports) = said("firewall-cmd", &["--list-all"]) {
+    if let Some(ports) = output_of("firewall-cmd", &["--list-all"]) {
         return judge_firewalld(&ports);
     }
-    match said("nft", &["list", "ruleset"]) {
+    match output_of("nft", &["list", "ruleset"]) {
         Some(rules) => judge_nft(&rules),
         None => unknown(),
     }
@@ -72,7 +75,7 @@ fn judge_ufw(status: &str) -> Check {
 fn judge_firewalld(zone: &str) -> Check {
     let port = BEACON_PORT.to_string();
     if zone.contains(&port) || zone.contains("target: ACCEPT") {
-        return Check::good(NAME, "firewalld lets lanspread through");
+        return Check::good(NAME, "firewalld allows lanspread");
     }
     Check::new(
         NAME,
@@ -82,7 +85,8 @@ fn judge_firewalld(zone: &str) -> Check {
     )
 }
 
-/// A table that drops by default and does not name our port is worth a word; more cannot be told from outside.
+/// Judges the output of `nft list ruleset`. Finds only input chains that drop by default without naming our port, and
+/// rules that drop multicast or broadcast; reading more out of a rule set is not reliable.
 #[cfg(not(any(target_os = "windows", target_os = "macos")))]
 fn judge_nft(rules: &str) -> Check {
     let port = BEACON_PORT.to_string();
@@ -96,7 +100,7 @@ fn judge_nft(rules: &str) -> Check {
         return Check::new(
             NAME,
             Health::Poor,
-            format!("nftables drops what is not allowed, and port {port} is not named"),
+            format!("nftables drops everything that is not allowed, and no rule allows port {port}"),
             "allow it: nft add rule inet filter input tcp dport 24930 accept, the same for udp dport { 24930, 5353 }",
         );
     }
@@ -105,16 +109,10 @@ fn judge_nft(rules: &str) -> Check {
             NAME,
             Health::Poor,
             "an nftables rule drops multicast or broadcast",
-            "look at `nft list ruleset`; peers find each other by whichever of the two is left, or by `lanspread connect`",
+            "see `nft list ruleset`; peers still find each other by the other of the two, or with `lanspread connect`",
         );
     }
-    Check::good(NAME, "nftables has no rule that stands in the way")
-}
-
-/// What a tool prints; `None` if it is not there, may not be asked, or fails.
-pub(super) fn said(program: &str, args: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    Check::good(NAME, "no nftables rule blocks lanspread")
 }
 
 #[cfg(all(test, not(any(target_os = "windows", target_os = "macos"))))]
@@ -122,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_in_the_way_is_recognised() {
+    fn blocking_rules_are_recognised() {
         let health = |check: Check| check.health;
         assert_eq!(health(judge_ufw("Status: inactive\n")), Health::Good);
         assert_eq!(health(judge_ufw("Status: active\n\n22/tcp ALLOW Anywhere\n")), Health::Poor);

@@ -1,11 +1,12 @@
-//! The doctor: looks for what keeps peers from finding each other or from fetching, and says what to do about it.
+//! The doctor: checks for what keeps peers from finding each other or from downloading, and advises what to do.
 //!
-//! Works with and without a running peer, changes nothing, and takes a few seconds. Each check stands for itself: one
-//! that cannot be made says so and hides no other.
+//! It works with and without a running peer, changes nothing, and takes a few seconds. Checks are independent: one that
+//! cannot be made says so and hides no other.
 
 mod disk;
 mod firewall;
 mod network;
+mod tool;
 #[cfg(any(target_os = "windows", test))]
 mod windows_firewall;
 
@@ -18,25 +19,29 @@ use lanspread_net::discovery::{BEACON_PORT, Hearing, Interface, interfaces, list
 
 use crate::calendar::CLOCK_MIN;
 
-/// What was found is worth so much.
+/// Verdict of a check, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
+    /// No problem was found.
     Good,
-    /// It could not be told.
+    /// The check could not be made.
     Unknown,
     /// It works, but not as well as it could.
     Poor,
+    /// It does not work.
     Bad,
 }
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Stable, for scripts.
+    /// Name of the check; stable, for scripts.
     pub name: &'static str,
+    /// The verdict.
     pub health: Health,
+    /// What was found, as a sentence for people.
     pub found: String,
-    /// What to do; `None` where there is nothing to do.
+    /// What the owner can do; `None` if there is nothing to do.
     pub advice: Option<String>,
 }
 
@@ -50,27 +55,29 @@ impl Check {
     }
 }
 
-/// What is known of the peer to be looked at.
+/// What is known about the peer that is examined.
 #[derive(Debug, Clone, Default)]
 pub struct Patient {
+    /// State folder of the peer.
     pub state_dir: PathBuf,
+    /// Games folder; `None` if it is not known.
     pub games_dir: Option<PathBuf>,
-    /// Where it listens; `None` if no peer runs.
+    /// Address that the running peer listens on; `None` if no peer runs.
     pub listening: Option<SocketAddr>,
-    /// Connected peers, if one runs.
+    /// Number of peers connected to the running peer; 0 if none runs.
     pub connected: usize,
-    /// Names of those that were heard of and speak another version, with that version.
+    /// Names and protocol versions of peers that the running peer could not talk to for their version.
     pub other_versions: Vec<(String, u16)>,
-    /// The port that a peer would listen on.
+    /// Port that a peer would listen on.
     pub default_port: u16,
-    /// Why the running peer could not read its library when it last looked.
+    /// Why the running peer could not read its library at its last scan; `None` if it could.
     pub library_fault: Option<DiskError>,
 }
 
-/// How long is listened for others.
+/// Time to listen for other peers.
 const LISTEN: Duration = Duration::from_secs(4);
 
-/// Looks at everything.
+/// Makes all checks and returns them in a fixed order.
 pub async fn examine(patient: Patient) -> Vec<Check> {
     let all = tokio::task::spawn_blocking(interfaces::all).await.unwrap_or_default();
     let usable: Vec<Interface> = all.iter().filter(|i| i.is_usable()).cloned().collect();
@@ -100,10 +107,7 @@ fn versions(patient: &Patient, hearing: &Hearing) -> Check {
     others.sort();
     others.dedup();
     if others.is_empty() {
-        return Check::good(
-            "versions",
-            format!("nobody with another protocol version than {ours} was heard"),
-        );
+        return Check::good("versions", "no incompatible versions found");
     }
     let each: Vec<String> = others.iter().map(|(name, theirs)| format!("{name} speaks {theirs}")).collect();
     let found = format!("this program speaks protocol version {ours}, but {}", each.join(", "));
@@ -111,7 +115,7 @@ fn versions(patient: &Patient, hearing: &Hearing) -> Check {
         "versions",
         Health::Bad,
         found,
-        "use the same version of lanspread on all PCs: the newest that is in the room",
+        "use the same version of lanspread on all PCs, preferably the newest one in the room",
     )
 }
 
@@ -120,19 +124,19 @@ fn library(fault: &DiskError) -> Check {
         DiskError::OutOfFiles(_) => {
             "find out who keeps so many connections to this PC open, or raise the limit of open files (ulimit -n)"
         }
-        _ => "check the disk and the permissions of the folder; what is known of the library stays as it was",
+        _ => "check the disk and the folder's permissions; until then, the last known state is kept",
     };
     Check::new("library", Health::Bad, format!("the library cannot be read: {fault}"), advice)
 }
 
 fn clock(now: SystemTime) -> Check {
     match now.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) if since >= CLOCK_MIN => Check::good("clock", "the clock is plausible"),
+        Ok(since) if since >= CLOCK_MIN => Check::good("clock", "the clock looks right"),
         _ => Check::new(
             "clock",
             Health::Poor,
-            "the clock stands before 2025",
-            "set it: connections do not depend on it, but the times of files do, and every game is hashed again when they jump",
+            "the clock is set before 2025",
+            "set the clock: connections work without it, but if file times jump, every game must be hashed again",
         ),
     }
 }
@@ -144,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_without_a_battery_is_noticed() {
+    fn clock_without_a_battery_is_noticed() {
         assert_eq!(clock(SystemTime::UNIX_EPOCH).health, Health::Poor);
         assert_eq!(clock(SystemTime::now()).health, Health::Good);
     }

@@ -1,4 +1,4 @@
-//! Interfaces, the own listener, multicast, broadcast, and whether anybody is there.
+//! Checks of the network: interfaces, the peer's own listener, multicast, broadcast, and other peers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use tokio::time::timeout;
 
 use super::{Check, Health, Patient};
 
-/// It is this very machine.
+/// Time limit for a connection to this machine itself.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 
+/// Checks whether there is a physical interface that is up and has an IPv4 address.
 pub(super) fn interfaces(all: &[Interface]) -> Check {
     let described = |i: &Interface| {
         let kind = match i.subnet.adapter {
@@ -34,15 +35,14 @@ pub(super) fn interfaces(all: &[Interface]) -> Check {
             "interfaces",
             Health::Poor,
             format!("only virtual adapters: {list}"),
-            "plug the cable in or join the Wi-Fi of the party; if a VPN takes everything, switch it off",
+            "plug in the cable or join the party's Wi-Fi; if a VPN takes over all traffic, switch it off",
         );
     }
-    let found =
-        if list.is_empty() { "no network at all".to_owned() } else { format!("no usable network: {list}") };
-    Check::new("interfaces", Health::Bad, found, "plug the cable in, or join the Wi-Fi of the party")
+    let found = if list.is_empty() { "no network".to_owned() } else { format!("no usable network: {list}") };
+    Check::new("interfaces", Health::Bad, found, "plug in the cable, or join the party's Wi-Fi")
 }
 
-/// Whether the listener answers on each address that others would use.
+/// Checks whether the listener answers at each address that other machines would use.
 pub(super) async fn listener(patient: &Patient, usable: &[Interface]) -> Check {
     let Some(listening) = patient.listening else {
         return idle_port(patient.default_port);
@@ -60,17 +60,25 @@ pub(super) async fn listener(patient: &Patient, usable: &[Interface]) -> Check {
     }
     match (answers.is_empty(), silent.is_empty()) {
         (false, true) => Check::good("listener", format!("the peer answers at {}", answers.join(", "))),
+        (true, true) if any => Check::new(
+            "listener",
+            Health::Bad,
+            format!(
+                "the peer listens at {listening}, but this PC has no network on which others could reach it"
+            ),
+            "plug the cable in, or join the Wi-Fi of the party",
+        ),
         (true, true) => Check::new(
             "listener",
             Health::Bad,
-            format!("the peer listens at {listening}, which nobody else reaches"),
+            format!("the peer listens at {listening}, which other PCs cannot reach"),
             "start it without --listen, so that it listens on every address",
         ),
         (_, false) => Check::new(
             "listener",
             Health::Bad,
             format!("the peer does not answer at {}", silent.join(", ")),
-            "a firewall on this PC blocks its own port: let lanspread through (see the firewall check)",
+            "a firewall on this PC blocks the port: allow lanspread (see the firewall check)",
         ),
     }
 }
@@ -80,31 +88,32 @@ fn idle_port(port: u16) -> Check {
         Ok(_) => Check::new(
             "listener",
             Health::Unknown,
-            format!("no peer runs here; TCP port {port} is free"),
-            "start one with `lanspread run --games-dir FOLDER`, and look again",
+            format!("no peer is running here; TCP port {port} is free"),
+            "start lanspread, then run the doctor again",
         ),
         Err(error) => Check::new(
             "listener",
             Health::Poor,
-            format!("no peer of this state folder runs, and TCP port {port} cannot be had: {error}"),
-            "another program has the port: lanspread would take a free one, which a firewall may not know",
+            format!("no peer is running with this state folder, and TCP port {port} is taken: {error}"),
+            "another program uses the port: lanspread would take a free one, which a firewall may block",
         ),
     }
 }
 
+/// Judges what was heard by multicast DNS.
 pub(super) fn multicast(hearing: &Hearing, usable: &[Interface]) -> Check {
-    let advice = "let UDP port 5353 through this PC's firewall; without it peers are still found by broadcast, a little later";
+    let advice = "allow UDP port 5353 in this PC's firewall; without it, peers are still found by broadcast, a little later";
     heard("multicast", &hearing.multicast, &hearing.broadcast, usable, advice)
 }
 
+/// Judges what was heard by broadcast beacons.
 pub(super) fn broadcast(hearing: &Hearing, usable: &[Interface]) -> Check {
-    let advice = format!(
-        "let UDP port {BEACON_PORT} through this PC's firewall; where multicast works, nothing else is needed"
-    );
+    let advice =
+        format!("allow UDP port {BEACON_PORT} in this PC's firewall; if multicast works, it is not needed");
     heard("broadcast", &hearing.broadcast, &hearing.multicast, usable, &advice)
 }
 
-/// What came of one way, beside the other one.
+/// Judges what was heard by one means, given what was heard by the other.
 fn heard(name: &'static str, ear: &Ear, other_way: &Ear, usable: &[Interface], advice: &str) -> Check {
     let expected: Vec<&str> = usable
         .iter()
@@ -112,12 +121,7 @@ fn heard(name: &'static str, ear: &Ear, other_way: &Ear, usable: &[Interface], a
         .map(|i| i.name.as_str())
         .collect();
     if expected.is_empty() {
-        return Check::new(
-            name,
-            Health::Unknown,
-            "there is no interface to try it on",
-            "see the interfaces check",
-        );
+        return Check::new(name, Health::Unknown, "no interface to test it on", "see the interfaces check");
     }
     let deaf: Vec<&str> = expected.iter().copied().filter(|n| !ear.own.contains(*n)).collect();
     let others = match ear.others.len() {
@@ -127,39 +131,39 @@ fn heard(name: &'static str, ear: &Ear, other_way: &Ear, usable: &[Interface], a
     };
     let error = ear.error.as_ref().map(|e| format!(" ({e})")).unwrap_or_default();
     if deaf.is_empty() && ear.others.is_empty() && !other_way.others.is_empty() {
-        // Our own question never left this machine to come back; theirs would have had to pass the network.
+        // Our own question comes back within this machine, whereas theirs would have had to pass the network.
         let found =
-            format!("the own question came back on {}, but of the others nothing does", expected.join(", "));
-        let advice = "the network between filters it (Wi-Fi access points and mesh routers do), or the others' firewalls: \
-                      peers are found the other way, a little later";
+            format!("our own query came back on {}, but no answers from other PCs did", expected.join(", "));
+        let advice = "the network filters it (Wi-Fi access points and mesh routers do), or the other PCs' firewalls do: \
+                      peers are still found the other way, a little later";
         return Check::new(name, Health::Poor, found, advice);
     }
     if deaf.is_empty() {
-        return Check::good(name, format!("the own question came back on {}; {others}", expected.join(", ")));
+        return Check::good(name, format!("our own query came back on {}; {others}", expected.join(", ")));
     }
-    let found = format!("the own question did not come back on {}{error}; {others}", deaf.join(", "));
-    // Whoever hears others is not deaf.
+    let found = format!("our own query did not come back on {}{error}; {others}", deaf.join(", "));
+    // A machine that hears other machines is not deaf.
     let health = if ear.others.is_empty() { Health::Bad } else { Health::Poor };
     Check::new(name, health, found, advice)
 }
 
-/// Whether anybody is there at all.
+/// Checks whether any other peer is there.
 pub(super) fn room(patient: &Patient, hearing: &Hearing) -> Check {
     let heard = hearing.multicast.others.union(&hearing.broadcast.others).count();
     match (patient.listening.is_some(), patient.connected, heard) {
         (true, 0, 0) | (false, _, 0) => Check::new(
             "room",
             Health::Poor,
-            "nobody else was heard",
-            "if others are in the room: compare the network of their address with yours; on a Wi-Fi, client or AP \
-             isolation (guest networks) keeps PCs apart: switch it off, or use a cable; over two networks, \
-             `lanspread connect ADDR` once is enough for all",
+            "no other PC was heard",
+            "if others are here: check that their addresses are in the same network as yours; on Wi-Fi, switch off client or \
+             AP isolation (guest networks), or use a cable; between two networks, `lanspread connect ADDR` on one PC \
+             is enough for all",
         ),
         (true, 0, heard) => Check::new(
             "room",
             Health::Bad,
             format!("{heard} other PC(s) heard, but none is connected"),
-            "`lanspread peers` shows why; most likely a firewall lets UDP pass and blocks TCP",
+            "`lanspread peers` shows why; most likely a firewall allows UDP and blocks TCP",
         ),
         (true, connected, _) => {
             Check::good("room", format!("{connected} peer(s) connected, {heard} PC(s) heard"))
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_a_cable_is_told_so() {
+    fn machine_without_a_cable_is_noticed() {
         assert_eq!(interfaces(&[]).health, Health::Bad);
         assert_eq!(interfaces(&[interface("docker0", "172.17.0.1", Adapter::Virtual)]).health, Health::Poor);
         let mut eth = interface("eth0", "10.0.0.1", Adapter::Physical);
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_of_oneself_is_worse_than_silence_of_others() {
+    fn own_silence_is_worse_than_that_of_others() {
         let usable = [interface("eth0", "10.0.0.1", Adapter::Physical)];
         let mut hearing = Hearing::default();
         assert_eq!(multicast(&hearing, &usable).health, Health::Bad);
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_filters_one_way_is_noticed_by_the_other() {
+    fn filtered_means_is_noticed_by_the_other() {
         let usable = [interface("eth0", "10.0.0.1", Adapter::Physical)];
         let mut hearing = Hearing::default();
         for ear in [&mut hearing.multicast, &mut hearing.broadcast] {
@@ -226,8 +230,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_listener_on_loopback_is_no_use_to_others() {
+    async fn listener_on_loopback_is_bad() {
         let patient = Patient { listening: Some("127.0.0.1:9".parse().unwrap()), ..Patient::default() };
-        assert_eq!(listener(&patient, &[]).await.health, Health::Bad);
+        let check = listener(&patient, &[]).await;
+        assert_eq!(check.health, Health::Bad);
+        assert!(check.advice.is_some_and(|advice| advice.contains("--listen")));
+    }
+
+    #[tokio::test]
+    async fn no_network_is_not_blamed_on_an_option() {
+        let patient = Patient { listening: Some("0.0.0.0:9".parse().unwrap()), ..Patient::default() };
+        let check = listener(&patient, &[]).await;
+        assert_eq!(check.health, Health::Bad);
+        assert!(check.advice.is_some_and(|advice| !advice.contains("--")));
     }
 }

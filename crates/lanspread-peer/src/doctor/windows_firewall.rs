@@ -1,14 +1,14 @@
-//! What Windows' firewall does with this program, read from where it keeps its rules: `netsh` translates every word, the
-//! registry none.
+//! Check of Windows' firewall: whether it lets this program in. Reads the rules from the registry, which is the same in
+//! every language, whereas `netsh` translates every word.
 //!
-//! Sources: Microsoft, *[MS-GPFAS] Firewall Rule and the Firewall Rule Grammar Rule*, for the rules' form;
+//! Sources: Microsoft, *[MS-GPFAS] Firewall Rule and the Firewall Rule Grammar Rule*, for the form of the rules;
 //! *Get-NetConnectionProfile*, for the categories of networks.
 
 use super::{Check, Health};
 
 const NAME: &str = "firewall";
 
-/// What a network is to the user, and with that to the firewall.
+/// Category of a network, which the user chooses and the firewall's rules name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Category {
     Domain,
@@ -17,7 +17,7 @@ enum Category {
 }
 
 impl Category {
-    /// As `Get-NetConnectionProfile` prints it, which is not translated.
+    /// Parses the category as `Get-NetConnectionProfile` prints it, untranslated.
     fn named(text: &str) -> Option<Self> {
         match text.trim() {
             "DomainAuthenticated" => Some(Self::Domain),
@@ -27,7 +27,7 @@ impl Category {
         }
     }
 
-    /// As it stands in a rule.
+    /// Returns the name in a rule.
     const fn in_rule(self) -> &'static str {
         match self {
             Self::Domain => "Domain",
@@ -36,7 +36,7 @@ impl Category {
         }
     }
 
-    /// Its key below `FirewallPolicy`.
+    /// Returns the registry key below `FirewallPolicy`.
     const fn key(self) -> &'static str {
         match self {
             Self::Domain => "DomainProfile",
@@ -46,35 +46,37 @@ impl Category {
     }
 }
 
-/// What was read.
+/// What was read from the system.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// One category a line, of the networks that are connected.
+    /// Categories of the connected networks, one per line.
     pub networks: String,
-    /// What `reg query` prints of `FirewallPolicy`, the profiles' `EnableFirewall` among it.
+    /// Output of `reg query` for `FirewallPolicy`, with the `EnableFirewall` of each profile.
     pub profiles: String,
-    /// What `reg query` prints of `FirewallRules`.
+    /// Output of `reg query` for `FirewallRules`.
     pub rules: String,
-    /// This very program.
+    /// Path of this program.
     pub program: String,
 }
 
+/// Reads the firewall's settings and judges them.
 #[cfg(target_os = "windows")]
 pub(super) fn check() -> Check {
-    use super::firewall::said;
+    use super::tool::output_of;
     const POLICY: &str = r"HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy";
     let rules = format!(r"{POLICY}\FirewallRules");
     let networks =
         ["-NoProfile", "-NonInteractive", "-Command", "(Get-NetConnectionProfile).NetworkCategory"];
     let program = std::env::current_exe().map(|path| path.display().to_string());
     judge(&Found {
-        networks: said("powershell", &networks).unwrap_or_default(),
-        profiles: said("reg", &["query", POLICY, "/s", "/v", "EnableFirewall"]).unwrap_or_default(),
-        rules: said("reg", &["query", &rules]).unwrap_or_default(),
+        networks: output_of("powershell", &networks).unwrap_or_default(),
+        profiles: output_of("reg", &["query", POLICY, "/s", "/v", "EnableFirewall"]).unwrap_or_default(),
+        rules: output_of("reg", &["query", &rules]).unwrap_or_default(),
         program: program.unwrap_or_default(),
     })
 }
 
+/// Judges what was read. A rule that blocks this program outweighs one that allows it.
 pub(super) fn judge(found: &Found) -> Check {
     let program = found.program.as_str();
     let networks: Vec<Category> = found.networks.lines().filter_map(Category::named).collect();
@@ -89,32 +91,33 @@ pub(super) fn judge(found: &Found) -> Check {
         );
     }
     if guarded.is_empty() {
-        return Check::good(NAME, "Windows' firewall is off for this network");
+        return Check::good(NAME, "Windows Firewall is off for this network");
     }
     let rules: Vec<Rule<'_>> =
         found.rules.lines().filter_map(Rule::read).filter(|rule| rule.is_for(program)).collect();
     for category in guarded {
         let name = category.in_rule().to_lowercase();
         let here = || rules.iter().filter(|rule| rule.covers(category));
-        // A rule that blocks counts more than one that allows.
+        // Windows lets a blocking rule win.
         if here().any(|rule| !rule.allows) {
-            let told = format!("a rule blocks this program on {name} networks: somebody has refused it once");
+            let told =
+                format!("a rule blocks this program on {name} networks: somebody denied it access once");
             let advice = format!(
-                "take the rule away, and allow the program (as administrator): netsh advfirewall firewall delete rule name=all program=\"{program}\" && {}",
+                "remove the rule and allow the program (as administrator): netsh advfirewall firewall delete rule name=all program=\"{program}\" && {}",
                 allow(program)
             );
             return Check::new(NAME, Health::Bad, told, &advice);
         }
         if here().next().is_none() {
             let health = if category == Category::Public { Health::Bad } else { Health::Poor };
-            let missing = format!("the network is {name}, and no rule lets this program in on such networks");
+            let missing = format!("this network is {name}, and no rule allows this program on such networks");
             return Check::new(NAME, health, missing, &advice(program));
         }
     }
-    Check::good(NAME, "a rule lets this program in")
+    Check::good(NAME, "a rule allows this program")
 }
 
-/// What to do where nothing blocks and nothing allows.
+/// Returns the advice for a network on which no rule blocks or allows the program.
 fn advice(program: &str) -> String {
     format!(
         "set this network to private (Settings, Network & internet, its properties), and allow lanspread when Windows asks; \
@@ -123,7 +126,7 @@ fn advice(program: &str) -> String {
     )
 }
 
-/// The rule that is missing. Not for public networks: there a PC should be left alone.
+/// Returns the command that adds the missing rule. It leaves out public networks, where a PC should stay closed.
 fn allow(program: &str) -> String {
     format!(
         "netsh advfirewall firewall add rule name=lanspread dir=in action=allow profile=private,domain \
@@ -131,7 +134,7 @@ fn allow(program: &str) -> String {
     )
 }
 
-/// Whether the firewall is on for networks of this category; without a word about it, it is.
+/// Returns true if the firewall is on for networks of this category, or if the registry does not say.
 fn is_on(profiles: &str, category: Category) -> bool {
     let mut key = "";
     for line in profiles.lines() {
@@ -145,17 +148,21 @@ fn is_on(profiles: &str, category: Category) -> bool {
     true
 }
 
-/// An active rule about what comes in.
+/// An active rule for inbound connections.
 #[derive(Debug)]
 struct Rule<'a> {
+    /// True if the rule allows, false if it blocks.
     allows: bool,
+    /// Path of the program that the rule is for.
     app: &'a str,
-    /// Categories that it is for; none means all.
+    /// Categories of networks that the rule is for; none means all.
     profiles: Vec<&'a str>,
 }
 
 impl<'a> Rule<'a> {
-    /// Reads a line such as `{guid} REG_SZ v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Private|App=C:\a.exe|`.
+    /// Parses a line of `reg query`, or returns `None` if it is not an active inbound rule for a program.
+    ///
+    /// A rule: `{guid} REG_SZ v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Private|App=C:\a.exe|`
     fn read(line: &'a str) -> Option<Self> {
         let fields: Vec<(&str, &str)> = line.split('|').filter_map(|field| field.split_once('=')).collect();
         let value = |name: &str| fields.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
@@ -230,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_firewall_that_is_off_is_in_nobodys_way() {
+    fn firewall_that_is_off_is_good() {
         let judged = |public: &str| {
             let found = Found {
                 networks: "Public\r\n".into(),

@@ -1,4 +1,4 @@
-//! Starting a game on Windows: by itself where that is enough, through the shell where only the shell can.
+//! Starting a game on Windows: directly if possible, otherwise through the shell.
 //!
 //! Sources: Microsoft, *CreateProcessW* (a program that wants more rights is refused with `ERROR_ELEVATION_REQUIRED`),
 //! *ShellExecuteW* (asks the user for them, follows links), *Parsing C command-line arguments* (quoting).
@@ -12,20 +12,21 @@ use std::time::Duration;
 use lanspread_store::Program;
 use winsafe::{SHELLEXECUTEINFO, ShellExecuteEx, co};
 
-/// `CREATE_NEW_PROCESS_GROUP`: Ctrl-C in our console is not for the game.
+/// `CREATE_NEW_PROCESS_GROUP`: keeps a Ctrl-C in our console from the game.
 pub(super) const OWN_CONSOLE_GROUP: u32 = 0x200;
 
-/// `ERROR_ELEVATION_REQUIRED`
+/// `ERROR_ELEVATION_REQUIRED`: the program wants more rights than we have.
 const ELEVATION_REQUIRED: i32 = 740;
 
+/// Starts a program. Calls `ended` with its running time, or with zero if the shell started it.
 pub(super) fn launch(program: &Program, ended: impl FnOnce(Duration) + Send + 'static) -> io::Result<()> {
     if !super::has_extension(&program.path, &["exe", "com", "cmd", "bat"]) {
         return execute(program, ended);
     }
     let mut command = Command::new(&program.path);
-    // `std` quotes for programs and for batch files, and refuses what cannot be quoted for the latter.
+    // `std` quotes arguments for programs and for batch files, and refuses those that cannot be quoted for batch files.
     command.args(&program.args);
-    // The first attempt may fail and leave the word to the second.
+    // The first attempt may fail; then the second one calls `ended`.
     let once = Arc::new(Mutex::new(Some(ended)));
     let tell = move |ran| {
         if let Some(ended) = once.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -38,14 +39,15 @@ pub(super) fn launch(program: &Program, ended: impl FnOnce(Duration) + Send + 's
     }
 }
 
-/// As if it were opened in the Explorer. The call ends when the shell is done with it, since this thread has no messages
-/// to process meanwhile, and what goes wrong is told to us instead of shown in a window.
+/// Opens the program as Explorer would. The call returns when the shell is done, since this thread has no message loop,
+/// and errors are returned instead of shown in a window.
 ///
-/// What the shell starts is not ours to wait for: its end is told at once, which says as much as that of a launcher.
+/// We cannot wait for a program that the shell starts, so `ended` is called at once with zero, as for a launcher that
+/// ends at once.
 fn execute(program: &Program, ended: impl FnOnce(Duration)) -> io::Result<()> {
     let folder = program.path.parent().map(text).transpose()?;
     let args = command_line(&program.args);
-    // Some of what the shell starts it starts by COM, which wants this. Where it fails, most still works.
+    // The shell starts some programs through COM, which needs this. If it fails, most still start.
     let _com = winsafe::CoInitializeEx(co::COINIT::APARTMENTTHREADED | co::COINIT::DISABLE_OLE1DDE);
     let started = ShellExecuteEx(&SHELLEXECUTEINFO {
         mask: co::SEE_MASK::NOASYNC | co::SEE_MASK::FLAG_NO_UI,
@@ -64,7 +66,7 @@ fn text(path: &Path) -> io::Result<&str> {
     path.to_str().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path is not valid Unicode"))
 }
 
-/// Arguments in one line, so that a program's runtime library takes them apart again as they were.
+/// Joins arguments into one line that a program's runtime library splits into the same arguments.
 fn command_line(args: &[String]) -> String {
     let quoted: Vec<String> = args.iter().map(|arg| quoted(arg)).collect();
     quoted.join(" ")
@@ -80,7 +82,7 @@ fn quoted(arg: &str) -> String {
         match c {
             '\\' => backslashes += 1,
             '"' => {
-                // Backslashes before a quote are taken for escapes, so each one is doubled, and the quote has its own.
+                // Backslashes before a quote are read as escapes, so each is doubled, and one more escapes the quote.
                 quoted.extend(std::iter::repeat_n('\\', backslashes + 1));
                 backslashes = 0;
             }
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_quoted_so_that_they_come_apart_again() {
+    fn quoted_arguments_split_into_the_same_ones() {
         let cases: [(&str, &str); 7] = [
             ("-x", "-x"),
             (r"C:\a\b", r"C:\a\b"),

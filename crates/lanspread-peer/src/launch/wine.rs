@@ -1,7 +1,7 @@
-//! What runs a Windows program on other systems: Wine where it is installed, otherwise Proton, which comes with Steam.
+//! Choice of what runs a Windows program on other systems: Wine if it is installed, otherwise Steam's Proton.
 //!
-//! Proton is started without Steam's container, with one prefix of ours for all games. It is given programs only:
-//! batch files and links are for Wine, whose `start` knows what to do with them.
+//! Proton runs without Steam's container, with one prefix of ours for all games. It gets `.exe` files only: batch files
+//! and links need Wine, whose `start` opens them.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,28 +10,31 @@ use std::process::Command;
 
 use lanspread_store::Program;
 
-/// Names that Wine has on the search path, the better one first.
+/// Names of Wine on the search path, best first.
 const WINE_NAMES: [&str; 3] = ["wine", "wine64", "wine-stable"];
-/// Where Debian keeps it when only the 64-bit half is installed.
+/// Where Debian keeps Wine if only its 64-bit half is installed.
 const WINE_ELSEWHERE: &str = "/usr/lib/wine/wine64";
-/// Where Steam is, below the home folder: by itself, and as a Flatpak.
+/// Where Steam is, below the home folder: installed directly, or as a Flatpak.
 const STEAM: [&str; 3] =
     [".steam/root", ".local/share/Steam", ".var/app/com.valvesoftware.Steam/.local/share/Steam"];
-/// Where Proton is, below Steam: Steam's own, and what people add.
+/// Where Proton is, below Steam: Steam's own versions, and those that people add.
 const PROTON: [&str; 2] = ["steamapps/common", "compatibilitytools.d"];
 
-/// Where to look.
+/// Places to search for Wine and Proton.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Surroundings {
     /// Folders of the search path.
     pub path: Vec<PathBuf>,
+    /// Home folder of the user.
     pub home: Option<PathBuf>,
-    /// Folder of programs' data.
+    /// Folder for the data of programs, in which Proton's prefix goes.
     pub data: Option<PathBuf>,
+    /// Path of a Wine that is not on the search path.
     pub wine_elsewhere: Option<PathBuf>,
 }
 
 impl Surroundings {
+    /// Reads the places from the environment.
     pub fn of_this_process() -> Self {
         let folder = |name| std::env::var_os(name).filter(|v: &OsString| !v.is_empty()).map(PathBuf::from);
         let home = folder("HOME");
@@ -44,14 +47,14 @@ impl Surroundings {
     }
 }
 
-/// What can run a Windows program here.
+/// A means to run a Windows program here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Runner {
     Wine(PathBuf),
     Proton { script: PathBuf, steam: PathBuf, prefix: PathBuf },
 }
 
-/// The best that is there for this program.
+/// Returns the best means to run this program, or `None` if there is none.
 pub(super) fn find(around: &Surroundings, program: &Path) -> Option<Runner> {
     let on_path = WINE_NAMES.iter().flat_map(|name| around.path.iter().map(move |folder| folder.join(name)));
     if let Some(wine) = on_path.chain(around.wine_elsewhere.clone()).find(|path| path.is_file()) {
@@ -75,14 +78,15 @@ fn is_proton(folder: &Path) -> bool {
     folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.contains("Proton"))
 }
 
-/// The numbers in the name of the script's folder, such as 9 and 0 in `Proton 9.0 (Beta)`; none of them is less than any.
+/// Returns the numbers in the name of the script's folder, such as 9 and 0 in `Proton 9.0 (Beta)`. A name without
+/// numbers sorts lowest.
 fn version(script: &Path) -> Vec<u32> {
     let name = script.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }
 
 impl Runner {
-    /// The command that runs the program. Its path is one argument, and no shell reads it.
+    /// Returns the command that runs the program. Its path is one argument, and no shell reads it.
     pub fn command(&self, program: &Program) -> io::Result<Command> {
         let mut command = match self {
             Self::Wine(wine) => {
@@ -109,7 +113,7 @@ impl Runner {
 mod tests {
     use super::*;
 
-    /// A home folder with these files, and nothing of the machine's own.
+    /// Makes a home folder with these files, without the machine's own places.
     fn around(dir: &Path, files: &[&str]) -> Surroundings {
         for file in files {
             let path = dir.join(file);

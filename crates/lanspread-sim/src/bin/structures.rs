@@ -1,4 +1,4 @@
-//! Compares ways to spread a game through a room (docs/decisions/0002).
+//! Command line of the structure model: compares ways to spread a game through a room (docs/decisions/0002).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,45 +14,57 @@ use lanspread_sim::structure::{Candidate, play};
 /// Compares ways to spread a game through a room.
 #[derive(Debug, Parser)]
 struct Options {
+    /// Structures to compare.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "line")]
     candidates: Vec<Kind>,
     /// Receivers; there is one seed more.
     #[arg(long, value_delimiter = ',', default_value = "16")]
     peers: Vec<usize>,
+    /// Mbit/s of every link.
     #[arg(long, default_value_t = 1000.0)]
     mbit: f64,
+    /// Size of the game in MiB.
     #[arg(long, default_value_t = 1024)]
     mib: u64,
-    /// Size of what is sent, verified and forwarded as one.
+    /// KiB of one block, the unit that is sent, verified and forwarded.
     #[arg(long, value_delimiter = ',', default_value = "1024")]
     block_kib: Vec<u64>,
-    /// Chunk times ± 30 %, and each PC stalls 100 ms every 10 s.
+    /// Add noise: block times deviate by 30 %, and each PC stalls for 100 ms every 10 s.
     #[arg(long)]
     noise: bool,
-    /// Deviation of chunk times, instead of what --noise says.
+    /// Deviation of block times as a fraction; overrides --noise.
     #[arg(long)]
     jitter: Option<f64>,
-    /// No stalls, whatever --noise says.
+    /// No stalls; overrides --noise.
     #[arg(long)]
     no_stalls: bool,
+    /// Seed of the first run.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Runs for each line of output; each takes the next seed.
     #[arg(long, default_value_t = 1)]
     runs: u64,
+    /// Deviation from a plain mass start.
     #[arg(long, value_enum, default_value = "mass-start")]
     situation: Situation,
-    /// Members of a row, instead of the square root of the receivers.
+    /// Members of a row, or of a cube in a line of cubes [default: about the square root of the receivers; 8 for
+    /// cubes].
     #[arg(long)]
     width: Option<usize>,
+    /// Members of the row above that feed one member of a row.
     #[arg(long)]
     links: Option<usize>,
+    /// Blocks that a member of a row may hold unreported on one link.
     #[arg(long)]
     credit: Option<u32>,
-    /// Draws complete and playable over the number of receivers into this folder instead, five runs for each point.
+    /// Draw complete and playable over the number of receivers into this folder instead; each point is the median of
+    /// five runs.
     #[arg(long)]
     plots: Option<PathBuf>,
+    /// Blocks that a sender hands to its operating system ahead of the link.
     #[arg(long)]
     ahead: Option<u32>,
+    /// Blocks on the way from one sender to one receiver.
     #[arg(long)]
     window: Option<u32>,
 }

@@ -1,14 +1,15 @@
-//! Weighted max-min fair shares of the ends that flows pass.
+//! Weighted max-min fair shares of the links' ends.
 //!
-//! A change reaches only flows that are connected with it: by an end that both pass, or by flows between. Only their shares
-//! are found anew, in the same order and so to the same bit as if all were.
+//! A change affects only the flows that are connected with it, by a common end or through other flows. Only their
+//! shares are computed again, in the same order as in a full computation, so that the results are equal to the last
+//! bit.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::{End, LinkRate, Path, retain};
 
-/// An end is full when not more than this part of it is left: sums of floats are not exact.
+/// An end is full when no more than this fraction of it is left, because sums of floats are not exact.
 const FULL: f64 = 1e-6;
 
 #[derive(Debug)]
@@ -17,19 +18,22 @@ struct Member {
     weight: f64,
 }
 
+/// The flows, the ends that they pass, and their shares.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     members: Vec<Member>,
     /// The share of each flow, in bytes per second.
     rates: Vec<f64>,
     ends: Vec<AtEnd>,
-    /// Ends at which something has changed since shares were last found.
+    /// Ends at which something has changed since the last `renew`.
     changed: Vec<End>,
-    /// Whether a flow, and an end, was reached from one of those.
+    /// Scratch space of `reach`: whether each flow was reached from a changed end.
     reached: Vec<bool>,
+    /// Scratch space of `reach`: whether each end was reached.
     reached_ends: Vec<bool>,
+    /// Scratch space of `fill`: whether each flow has its share.
     settled: Vec<bool>,
-    /// How many shares were found in all.
+    /// Number of shares that were ever computed.
     #[cfg(test)]
     pub found: u64,
 }
@@ -37,35 +41,41 @@ pub(super) struct Shares {
 #[derive(Debug, Default)]
 struct AtEnd {
     capacity: f64,
-    /// Carries nothing for now.
+    /// True while the link carries nothing.
     stalled: bool,
-    /// Indices of the flows that pass it, in no order.
+    /// Indices of the flows that pass the end, in no order.
     flows: Vec<usize>,
-    /// What is left; and while shares are found, how many flows have none yet, with their weights.
+    /// Rate that is not given to flows.
     left: f64,
+    /// Number of flows that have no share yet; used by `fill`.
     open: usize,
+    /// Sum of the weights of these flows.
     open_weight: f64,
 }
 
 impl AtEnd {
-    /// Orders ends by what they would give a weight of one.
+    /// Returns the rate that a weight of one would get here, in sixteenths of a byte per second. Ends are filled in
+    /// this order.
     fn key(&self) -> u64 {
         (self.left.max(0.0) / self.open_weight.max(1e-9) * 16.0) as u64
     }
 }
 
 impl Shares {
+    /// Returns the ends of these links, without flows.
     pub fn new(links: &[LinkRate]) -> Self {
         let mut shares = Self::default();
         shares.add_links(links);
         shares
     }
 
+    /// Adds the ends of more links.
     pub fn add_links(&mut self, links: &[LinkRate]) {
         let capacities = links.iter().flat_map(|link| [link.up, link.down]);
         self.ends.extend(capacities.map(|capacity| AtEnd { capacity, ..AtEnd::default() }));
     }
 
+    /// Changes the rate of a link.
     pub fn set_rate(&mut self, link: usize, rate: LinkRate) {
         for (end, capacity) in [(link * 2, rate.up), (link * 2 + 1, rate.down)] {
             if self.ends[end].capacity != capacity {
@@ -75,7 +85,7 @@ impl Shares {
         }
     }
 
-    /// Stops a link in both directions, or lets it go on.
+    /// Stops a link in both directions, or starts it again.
     pub fn set_stalled(&mut self, link: usize, stalled: bool) {
         for end in [link * 2, link * 2 + 1] {
             self.ends[end].stalled = stalled;
@@ -83,7 +93,7 @@ impl Shares {
         }
     }
 
-    /// Adds a flow after the others.
+    /// Adds a flow with the next free index. Its share is zero until the next `renew`.
     pub fn add(&mut self, path: Path, weight: f64) {
         let at = self.members.len();
         path.ends().iter().for_each(|&end| self.ends[end].flows.push(at));
@@ -92,6 +102,7 @@ impl Shares {
         self.rates.push(0.0);
     }
 
+    /// Changes the weight of a flow.
     pub fn set_weight(&mut self, at: usize, weight: f64) {
         let member = &mut self.members[at];
         if member.weight != weight {
@@ -100,7 +111,7 @@ impl Shares {
         }
     }
 
-    /// Removes a flow; the last one takes its index.
+    /// Removes a flow. The last flow takes its index.
     pub fn swap_remove(&mut self, at: usize) {
         let gone = self.members.swap_remove(at);
         self.rates.swap_remove(at);
@@ -112,13 +123,14 @@ impl Shares {
         if let Some(moved) = self.members.get(at) {
             for &end in moved.path.ends() {
                 self.ends[end].flows.iter_mut().filter(|flow| **flow == last).for_each(|flow| *flow = at);
-                // The order of flows is that of their indices, and sums of floats depend on it.
+                // Sums of floats depend on the order of the flows, which is the order of their indices and has
+                // changed here.
                 self.changed.push(end);
             }
         }
     }
 
-    /// Keeps the flows that are marked, in their order.
+    /// Keeps the flows whose entry in `keep` is true, in their order.
     pub fn retain(&mut self, keep: &[bool]) {
         retain(&mut self.members, keep);
         retain(&mut self.rates, keep);
@@ -129,27 +141,28 @@ impl Shares {
         self.changed.extend(0..self.ends.len());
     }
 
-    /// True if the flows that pass an end use all of it; to be asked when shares are up to date.
+    /// Returns whether the flows that pass an end use all of it. The shares must be up to date.
     pub fn is_full(&self, end: End) -> bool {
         let AtEnd { capacity, left, ref flows, .. } = self.ends[end];
         !flows.is_empty() && left <= capacity * FULL
     }
 
+    /// Returns the rate of an end, in bytes per second.
     pub fn capacity(&self, end: End) -> f64 {
         self.ends[end].capacity
     }
 
-    /// Indices of the flows that pass an end.
+    /// Returns the indices of the flows that pass an end.
     pub fn flows(&self, end: End) -> &[usize] {
         &self.ends[end].flows
     }
 
-    /// The share of each flow, by index.
+    /// Returns the share of each flow, by index, in bytes per second.
     pub fn rates(&self) -> &[f64] {
         &self.rates
     }
 
-    /// Finds the shares that changes reach.
+    /// Computes the shares of all flows that are connected with a change.
     pub fn renew(&mut self) {
         let ends = self.reach();
         for &end in &ends {
@@ -162,7 +175,7 @@ impl Shares {
         self.fill(&ends);
     }
 
-    /// The same flows and ends, with all shares found anew.
+    /// Returns the same flows and ends with all shares computed again.
     #[cfg(test)]
     pub fn anew(&self) -> Self {
         let same = |end: &AtEnd| AtEnd { capacity: end.capacity, stalled: end.stalled, ..AtEnd::default() };
@@ -172,7 +185,7 @@ impl Shares {
         anew
     }
 
-    /// All ends that are connected with a change.
+    /// Returns all ends that are connected with a change.
     fn reach(&mut self) -> Vec<End> {
         let mut ends = std::mem::take(&mut self.changed);
         self.reached.clear();
@@ -193,9 +206,9 @@ impl Shares {
         ends
     }
 
-    /// Progressive filling: the most contended end gives each of its flows the same share; what they cannot use
-    /// elsewhere is left to the others; and so on. An end's share only grows while others are settled, so a heap with
-    /// stale entries finds the next one.
+    /// Fills the ends progressively: the most contended end gives each of its flows the same share per weight, flows
+    /// keep that share at their other ends, and the next end follows. The share of an end only grows while others are
+    /// filled, so a heap with outdated entries finds the next end.
     fn fill(&mut self, ends: &[End]) {
         self.settled.clear();
         self.settled.resize(self.members.len(), false);

@@ -1,3 +1,5 @@
+//! Tests of the fluid network: rates, hand-over, groups, stalls and shares.
+
 use lanspread_core::swarm::Rng;
 
 use super::*;
@@ -8,7 +10,7 @@ fn transfer(from: usize, to: usize, bytes: u64, weight: f64, tag: usize) -> Tran
     Transfer { from, to, bytes, weight, tag }
 }
 
-/// When which transfer ended, and when it was handed over.
+/// Returns when each transfer ended and when it was handed over, in seconds.
 fn play(links: Vec<LinkRate>, ahead: u64, transfers: Vec<Transfer<usize>>) -> Vec<(f64, f64)> {
     play_on(Network::new(links, ahead), transfers)
 }
@@ -40,7 +42,7 @@ fn finish_on(network: Network<usize>, transfers: &[(usize, usize, u64)]) -> Vec<
     play_on(network, all.collect()).into_iter().map(|(ended, _)| ended).enumerate().collect()
 }
 
-/// Two groups of two behind uplinks with these rates.
+/// Returns two groups of two peers behind uplinks with these rates.
 fn two_groups(first: LinkRate, second: LinkRate) -> Network<usize> {
     Network::new(vec![LINK; 4], 0).with_groups(vec![0, 0, 1, 1], &[first, second])
 }
@@ -51,13 +53,13 @@ fn flows_share_the_narrowest_end_fairly() {
     assert_eq!(finish(vec![LINK; 3], &[(0, 1, 1000), (0, 2, 1000)]), [(0, 20.0), (1, 20.0)]);
     // Full duplex: both directions at once.
     assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (1, 0, 1000)]), [(0, 10.0), (1, 10.0)]);
-    // What a slow receiver cannot take is left to the other: 20 and 80, then 20 alone.
+    // The slow receiver leaves part of the uplink to the other: 20 and 80, then 20 alone.
     let slow = LinkRate { up: 20.0, down: 20.0 };
     assert_eq!(finish(vec![LINK, slow, LINK], &[(0, 1, 1000), (0, 2, 1000)]), [(0, 50.0), (1, 12.5)]);
 }
 
 #[test]
-fn a_flow_between_groups_has_the_rate_of_the_narrower_uplink() {
+fn narrower_uplink_limits_flows_between_groups() {
     let (wide, narrow) = (LinkRate { up: 50.0, down: 25.0 }, LinkRate { up: 10.0, down: 20.0 });
     assert_eq!(finish_on(two_groups(wide, narrow), &[(0, 2, 1000)]), [(0, 50.0)]);
     assert_eq!(finish_on(two_groups(wide, narrow), &[(2, 0, 1000)]), [(0, 100.0)]);
@@ -68,10 +70,10 @@ fn a_flow_between_groups_has_the_rate_of_the_narrower_uplink() {
 #[test]
 fn flows_between_groups_share_the_uplink_fairly() {
     let uplink = LinkRate { up: 50.0, down: 50.0 };
-    // Both cross the same uplink: 25 each. What they leave of the first sender's link goes to its fellow.
+    // Both cross the same uplink: 25 each. The rest of the first sender's link goes to its own group.
     let across = [(0, 2, 1000), (1, 3, 1000), (0, 1, 1500)];
     assert_eq!(finish_on(two_groups(uplink, uplink), &across), [(0, 40.0), (1, 40.0), (2, 20.0)]);
-    // One in each direction: full duplex.
+    // One flow in each direction: full duplex.
     let duplex = [(0, 2, 1000), (2, 0, 1000)];
     assert_eq!(finish_on(two_groups(uplink, uplink), &duplex), [(0, 20.0), (1, 20.0)]);
 }
@@ -85,7 +87,7 @@ fn uplinks_that_never_fill_change_nothing() {
 }
 
 #[test]
-fn what_is_cut_tells_what_had_left() {
+fn cut_returns_the_bytes_that_had_left() {
     let mut network = Network::new(vec![LINK; 2], 0);
     for tag in 0..2 {
         network.start(transfer(0, 1, 1000, 1.0, tag), Time::START);
@@ -95,7 +97,7 @@ fn what_is_cut_tells_what_had_left() {
     assert_eq!(network.next_done(), None);
 }
 
-/// What a message of peer 0 waits for after so many seconds, four at most.
+/// Returns how long a message of peer 0 waits after `seconds`, at most four seconds.
 fn backlog(mut network: Network<usize>, transfers: &[(usize, usize, u64)], seconds: u64) -> f64 {
     for (tag, &(from, to, bytes)) in transfers.iter().enumerate() {
         network.start(transfer(from, to, bytes, 1.0, tag), Time::START);
@@ -104,9 +106,9 @@ fn backlog(mut network: Network<usize>, transfers: &[(usize, usize, u64)], secon
 }
 
 #[test]
-fn what_is_queued_at_a_full_uplink_is_its_backlog() {
+fn backlog_is_what_a_full_uplink_has_queued() {
     let three = |links: Vec<LinkRate>| Network::new(links, 0);
-    // At most the queue; then as much as is left, that of the same connection and of others alike.
+    // At most the longest wait; then the bytes that are left, on the same connection and on others.
     assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 1000)], 0), 4.0);
     assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 1000)], 8), 2.0);
     assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 100), (0, 1, 100)], 0), 2.0);
@@ -114,27 +116,27 @@ fn what_is_queued_at_a_full_uplink_is_its_backlog() {
 }
 
 #[test]
-fn an_uplink_that_is_not_full_has_no_backlog() {
+fn uplink_that_is_not_full_has_no_backlog() {
     let slow = LinkRate { up: 20.0, down: 20.0 };
     assert_eq!(backlog(Network::new(vec![LINK, LINK], 0), &[], 0), 0.0);
     assert_eq!(backlog(Network::new(vec![LINK, LINK], 0), &[(1, 0, 1000)], 0), 0.0);
-    // The receiver's downlink is full, or the uplink of the group.
+    // The bottleneck is the receiver's downlink, or the uplink of the group.
     assert_eq!(backlog(Network::new(vec![LINK, slow], 0), &[(0, 1, 1000)], 0), 0.0);
     assert_eq!(backlog(two_groups(slow, LINK), &[(0, 2, 1000)], 0), 0.0);
 }
 
 #[test]
-fn a_slow_pace_slows_its_sender_alone() {
+fn slow_pace_slows_only_its_sender() {
     let mut network = Network::new(vec![LINK; 3], 0);
     network.set_pace(0, 0.5, Time::START);
-    // Both share the receiver's link; what the first does not make of its half is not the other's.
+    // Both share the receiver's link. The half that the first sender does not use is not given to the second.
     let both = vec![transfer(0, 2, 1000, 1.0, 0), transfer(1, 2, 1000, 1.0, 1)];
     let ended: Vec<_> = play_on(network, both).into_iter().map(|(ended, _)| ended).collect();
     assert_eq!(ended, [30.0, 20.0]);
 }
 
 #[test]
-fn a_pace_that_changes_holds_from_then_on() {
+fn new_pace_holds_from_then_on() {
     let mut network = Network::new(vec![LINK; 2], 0);
     network.start(transfer(0, 1, 1000, 1.0, 0), Time::START);
     network.set_pace(0, 0.25, Time::from_start(Duration::from_secs(5)));
@@ -143,7 +145,7 @@ fn a_pace_that_changes_holds_from_then_on() {
 }
 
 #[test]
-fn a_stalled_peer_neither_sends_nor_receives() {
+fn stalled_peer_neither_sends_nor_receives() {
     let mut network = Network::new(vec![LINK; 3], 0);
     network.set_stalled(1, true, Time::START);
     for (tag, (from, to)) in [(0, 1), (0, 2), (1, 2)].into_iter().enumerate() {
@@ -151,7 +153,7 @@ fn a_stalled_peer_neither_sends_nor_receives() {
     }
     network.next_done();
     let rates: Vec<_> = network.shares.rates().iter().map(|rate| rate.round()).collect();
-    // A byte in a second counts as nothing.
+    // One byte per second is the smallest share, so that no flow stops for ever.
     assert_eq!(rates, [1.0, 99.0, 1.0]);
     network.set_stalled(1, false, Time::from_start(Duration::from_secs(3)));
     network.next_done();
@@ -159,27 +161,27 @@ fn a_stalled_peer_neither_sends_nor_receives() {
 }
 
 #[test]
-fn one_connection_carries_one_answer_after_the_other() {
+fn transfers_of_one_connection_run_in_turn() {
     assert_eq!(finish(vec![LINK; 2], &[(0, 1, 1000), (0, 1, 1000)]), [(0, 10.0), (1, 20.0)]);
 }
 
 #[test]
-fn who_weighs_more_gets_more() {
+fn larger_weight_gets_larger_share() {
     let both = vec![transfer(0, 1, 1000, 3.0, 0), transfer(0, 2, 1000, 1.0, 1)];
     let times = play(vec![LINK; 3], 0, both);
     assert_eq!(times, [(13.3, 13.3), (20.0, 20.0)]);
 }
 
 #[test]
-fn what_the_system_takes_ahead_is_handed_over_before_it_has_left() {
+fn buffered_bytes_are_handed_over_before_they_leave() {
     let three = (0..3).map(|tag| transfer(0, 1, 1000, 1.0, tag)).collect();
     let times = play(vec![LINK; 2], 1500, three);
     assert_eq!(times, [(10.0, 0.0), (20.0, 5.0), (30.0, 15.0)]);
 }
 
-/// What changes reach is all that they change: shares found step by step are those of a network that begins with all flows.
+/// Shares computed step by step equal the shares of a network that starts with all flows.
 #[test]
-fn shares_of_changed_flows_are_those_of_all_flows() {
+fn incremental_shares_equal_a_full_computation() {
     let mut rng = Rng::new(5);
     let links: Vec<_> = (0..12).map(|n| LinkRate { up: 90.0 + f64::from(n), down: 100.0 }).collect();
     let uplink = LinkRate { up: 70.0, down: 110.0 };
@@ -188,7 +190,7 @@ fn shares_of_changed_flows_are_those_of_all_flows() {
     let mut crossed = 0;
     for step in 0..20_000 {
         let now = network.now;
-        // Three rooms of four that have nothing in common; the second one lies on both sides of the uplinks.
+        // Three rooms of four peers with no flows between them. The second room lies on both sides of the uplinks.
         let a = rng.below(12) as usize;
         let b = a / 4 * 4 + rng.below(4) as usize;
         match rng.below(10) {
@@ -215,7 +217,7 @@ fn shares_of_changed_flows_are_those_of_all_flows() {
     assert!(crossed > 10_000, "{crossed}: this tests nothing");
 }
 
-/// Five hundred peers in a line, each of which passes on what it gets: the work grows with the transfers, not with the line.
+/// Five hundred peers in a line each pass on what they get. The work grows with the transfers, not with the line.
 #[test]
 fn a_line_costs_what_its_transfers_cost() {
     const PEERS: usize = 500;
@@ -236,6 +238,6 @@ fn a_line_costs_what_its_transfers_cost() {
         }
     }
     assert_eq!(ended, PEERS * CHUNKS);
-    // A share for each transfer, and one more when the last flow took the index of one that ended.
+    // One share for each transfer, and one more when the last flow took the index of a flow that ended.
     assert!(network.shares.found <= 2 * ended as u64, "{} shares", network.shares.found);
 }

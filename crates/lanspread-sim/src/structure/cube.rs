@@ -1,40 +1,44 @@
-//! Exchange in a sparse graph: a cube, or a line of small cubes. Every peer knows its neighbours alone.
+//! Exchange of blocks in a sparse graph: a cube, or a line of small cubes. Every peer knows only its neighbours.
 //!
-//! Receivers ask their neighbours for blocks by name and tell them what they have. Each message takes the latency, so what a
-//! peer knows is old. A sender answers one request after the other.
+//! Receivers request blocks by name from their neighbours and tell them what they have. Messages take the latency, so
+//! a peer's knowledge is old. A sender answers the requests of its neighbours in turn.
 
 use std::collections::VecDeque;
 
 use super::network::{Blocks, Event, Network, Structure};
 use super::room::{MILLI, Nanos};
 
-/// Which block of those that a neighbour has is asked for first.
+/// Which of a neighbour's blocks a receiver requests first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// The one that fewest neighbours have.
+    /// The block that fewest neighbours have.
     Rarest,
-    /// The first in order.
+    /// The first block in order.
     Lowest,
 }
 
-/// Bounds of the requests.
+/// Rules and bounds of the requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CubeRules {
+    /// Which block a receiver requests first.
     pub choice: Choice,
-    /// Requests under way to one neighbour, and to all.
+    /// Most requests under way to one neighbour.
     pub to_one: u32,
+    /// Most requests under way to all neighbours.
     pub to_all: u32,
-    /// Nothing is asked for so far beyond the first missing block.
+    /// Range of blocks that a receiver may request, from the first missing one on.
     pub span: u32,
 }
 
 impl CubeRules {
+    /// Returns the bounds of the comparison.
     pub fn new(choice: Choice) -> Self {
         Self { choice, to_one: 2, to_all: 6, span: 2048 }
     }
 }
 
-/// Neighbours in a cube of any number of peers: a corner that does not exist is stood for by the one across the last dimension.
+/// Returns the neighbours of each peer in a cube of any number of peers. A corner without a peer is replaced by the
+/// corner across the last dimension.
 pub fn cube(peers: usize) -> Vec<Vec<usize>> {
     let dimensions = usize::BITS - (peers.max(2) - 1).leading_zeros();
     let mut sets = vec![std::collections::BTreeSet::new(); peers];
@@ -53,8 +57,8 @@ pub fn cube(peers: usize) -> Vec<Vec<usize>> {
     sets.into_iter().map(|set| set.into_iter().collect()).collect()
 }
 
-/// A line of cubes: receivers in cubes of `size`, each member linked to its like in the cubes before and behind, the seed to the
-/// first cube.
+/// Returns the neighbours of each peer in a line of cubes of `size` receivers. Each member is linked to its
+/// counterparts in the cubes before and behind; the seed is linked to the first cube.
 pub fn line_of_cubes(receivers: usize, size: usize) -> Vec<Vec<usize>> {
     let mut sets = vec![std::collections::BTreeSet::new(); receivers + 1];
     let mut link = |a: usize, b: usize| {
@@ -80,28 +84,35 @@ pub fn line_of_cubes(receivers: usize, size: usize) -> Vec<Vec<usize>> {
     sets.into_iter().map(|set| set.into_iter().collect()).collect()
 }
 
+/// A message between neighbours.
 #[derive(Debug, Clone, Copy)]
 pub enum Message {
+    /// The sender has this block.
     Have { block: u32 },
+    /// The sender requests this block.
     Request { block: u32 },
 }
 
 #[derive(Debug)]
 struct Peer {
     neighbours: Vec<usize>,
+    /// Blocks that each neighbour is known to have.
     theirs: Vec<Blocks>,
-    /// Requests under way: block, neighbour's slot, since when.
+    /// Requests under way: block, neighbour's slot, and when it was sent.
     asked: Vec<(u32, u8, Nanos)>,
+    /// Number of requests under way to each neighbour.
     out: Vec<u32>,
+    /// Unanswered requests of each neighbour.
     queues: Vec<VecDeque<u32>>,
     turn: usize,
     rotation: usize,
     joined: bool,
-    /// When the first missing block became another.
+    /// When `first_missing` last changed.
     moved: Nanos,
     first_missing: u32,
 }
 
+/// Exchange in a graph of neighbours.
 #[derive(Debug)]
 pub struct Cube {
     rules: CubeRules,
@@ -109,6 +120,7 @@ pub struct Cube {
 }
 
 impl Cube {
+    /// Returns peers with these neighbours. Every peer knows from the start that the seed has all `blocks`.
     pub fn new(graph: Vec<Vec<usize>>, blocks: u32, rules: CubeRules) -> Self {
         let peers = graph.into_iter().map(|neighbours| Peer {
             theirs: neighbours.iter().map(|&other| Blocks::new(blocks, other == 0)).collect(),
@@ -125,7 +137,7 @@ impl Cube {
         Self { rules, peers: peers.collect() }
     }
 
-    /// Asks for as much as the bounds allow.
+    /// Requests as many blocks as the bounds allow.
     fn choose(&mut self, network: &mut Network<Message>, peer: usize) {
         if !self.peers[peer].joined || network.have(peer).full() {
             return;
@@ -207,7 +219,8 @@ impl Cube {
         (found > 0).then(|| candidates[network.random.below(found)])
     }
 
-    /// The seed's neighbours share its blocks by number; one that has got nothing for long takes what it can.
+    /// Returns whether a block of the seed belongs to this neighbour: the seed's neighbours divide its blocks by
+    /// number, and a neighbour whose first missing block is late may request that block, too.
     fn own_share(&self, network: &Network<Message>, peer: usize, block: u32, late: bool) -> bool {
         let sharers = &self.peers[0].neighbours;
         let place = sharers.iter().position(|&sharer| sharer == peer).unwrap_or(0);
@@ -234,7 +247,7 @@ impl Cube {
         }
     }
 
-    /// Takes back what is late, so that it is asked of another neighbour.
+    /// Withdraws late requests, so that their blocks are requested from other neighbours.
     fn look(&mut self, network: &mut Network<Message>, peer: usize) {
         let late = self.late(network);
         let now = network.now;
@@ -309,7 +322,8 @@ impl Structure for Cube {
     }
 }
 
-/// The cube of the probe: knowledge is immediate, a sender chooses, and a downlink takes one block at a time.
+/// The cube of the probe: knowledge is immediate, the sender chooses the block, and a downlink takes one block at a
+/// time.
 #[derive(Debug)]
 pub struct IdealCube {
     neighbours: Vec<Vec<usize>>,
@@ -322,6 +336,7 @@ pub struct IdealCube {
 }
 
 impl IdealCube {
+    /// Returns peers with these neighbours, none of which sends yet.
     pub fn new(graph: Vec<Vec<usize>>, blocks: u32, choice: Choice) -> Self {
         let peers = graph.len();
         Self {

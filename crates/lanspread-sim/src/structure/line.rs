@@ -1,7 +1,7 @@
 //! The relay line: each receiver streams in order from one upstream and feeds one downstream.
 //!
-//! Forming takes messages by way of the seed. Who stands where is then known without delay, and all that follows from it takes
-//! messages: this flatters healing by one latency.
+//! A receiver asks the seed for a place by message. After that the order of the line is known to all peers without
+//! delay, and only the messages that follow from it take time. So healing looks better than it is by one latency.
 
 use super::network::{Event, Network, Structure};
 use super::room::{MILLI, Nanos};
@@ -9,23 +9,25 @@ use super::room::{MILLI, Nanos};
 /// How a line deals with followers that do not keep up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LineRules {
-    /// A follower that takes nothing for so many block times is sent to the tail; `None`: the line stays as it was formed.
+    /// Block times after which a follower that takes nothing moves to the tail. `None`: the line stays as it was
+    /// formed.
     pub patience: Option<u32>,
 }
 
+/// A message between two peers of the line.
 #[derive(Debug, Clone, Copy)]
 pub enum Message {
-    /// Asks the seed for a place.
+    /// Asks the seed for a place in the line.
     Want,
-    /// Names the upstream.
+    /// Names the receiver's upstream.
     Place { upstream: u32 },
-    /// Asks for everything from this block on.
+    /// Asks the upstream for all blocks from this one on.
     Follow { from_block: u32 },
-    /// The peer between the two is skipped: the receiver of this message is to follow its sender.
+    /// Tells the receiver of this message to follow its sender, because the peer between them is skipped.
     Come,
-    /// The sender's upstream sends nothing: asks the receiver, who stands before it, for everything from this block on.
+    /// Asks the upstream's upstream for all blocks from this one on, because the upstream sends nothing.
     Overtake { from_block: u32 },
-    /// The receiver of this message was skipped.
+    /// Tells the receiver of this message that it was skipped.
     Skipped,
 }
 
@@ -33,30 +35,37 @@ pub enum Message {
 struct Place {
     upstream: Option<usize>,
     downstream: Option<usize>,
-    /// True once the downstream has said from where it wants to follow.
+    /// True once the downstream has said from which block it follows.
     streaming: bool,
+    /// Next block to send to the downstream.
     next: u32,
+    /// Blocks on the way to the downstream.
     flying: u32,
-    /// When something arrived last.
+    /// When the last block arrived.
     arrival: Nanos,
+    /// True while a `WATCH` timer is planned.
     watching: bool,
+    /// When the `WATCH` timer is due.
     watched_at: Nanos,
-    /// Since when the downstream has been measured, and what it took.
+    /// When the current measurement of the downstream began.
     measured: Nanos,
+    /// Blocks that the downstream took since then.
     taken: u32,
+    /// True if this peer ran out of blocks to send since then.
     starved: bool,
-    /// Downstreams that were too slow, one after the other.
+    /// Number of downstreams in a row that were too slow.
     slow: u32,
 }
 
+/// A relay line.
 #[derive(Debug)]
 pub struct Line {
     rules: LineRules,
     places: Vec<Place>,
     tail: usize,
-    /// Who answers those who want a place.
+    /// Peer that gives places: the seed, or the spare seed after it.
     seed: usize,
-    /// A second complete peer, which takes the seed's place.
+    /// Second complete peer, which replaces the seed when the seed is gone.
     spare: Option<usize>,
 }
 
@@ -65,11 +74,12 @@ const STAND_IN: u32 = 2;
 const SEED: usize = 0;
 
 impl Line {
+    /// Returns a line of the seed alone, in a room of `peers` peers.
     pub fn new(peers: usize, rules: LineRules) -> Self {
         Self { rules, places: vec![Place::default(); peers], tail: SEED, seed: SEED, spare: None }
     }
 
-    /// Adds a second complete peer, which the first of the line follows when the seed is gone.
+    /// Adds a second complete peer, which the first receiver follows when the seed is gone.
     pub fn with_spare_seed(mut self, peer: usize) -> Self {
         self.spare = Some(peer);
         self
@@ -101,7 +111,7 @@ impl Line {
         }
     }
 
-    /// Plans to look whether anything arrives.
+    /// Plans a check of whether blocks still arrive.
     fn watch(&mut self, network: &mut Network<Message>, peer: usize) {
         let Some(patience) = self.patience(network) else { return };
         let place = &mut self.places[peer];
@@ -113,14 +123,14 @@ impl Line {
         place.watched_at = (place.arrival + patience).max(network.now + patience / 4);
     }
 
-    /// Nothing has arrived for the patience: asks the upstream's upstream.
+    /// Asks the upstream's upstream if no block has arrived for the patience.
     fn watched(&mut self, network: &mut Network<Message>, peer: usize) {
         let Some(patience) = self.patience(network) else { return };
         let now = network.now;
         let place = &mut self.places[peer];
         place.watching = false;
         if now > place.watched_at + MILLI {
-            // this peer itself has slept
+            // The timer is late, so this peer itself has stalled.
             place.arrival = now;
         } else if now >= place.arrival + patience
             && let Some(upstream) = place.upstream
@@ -132,10 +142,10 @@ impl Line {
         self.watch(network, peer);
     }
 
-    /// The downstream's downstream starves: it is fed instead if there is more for it here.
+    /// Feeds the downstream's downstream directly if it starves and this peer has more blocks for it.
     fn overtaken(&mut self, network: &mut Network<Message>, peer: usize, by: usize, from_block: u32) {
         let Some(between) = self.places[peer].downstream else { return };
-        // what is on its way through the one between is no lead
+        // Blocks on their way through the peer between are no lead.
         let lead = self.rules.patience.unwrap_or(0) + 4 * network.room.window;
         if self.places[between].downstream != Some(by)
             || network.have(peer).lowest < (from_block + lead).min(network.blocks())
@@ -158,7 +168,7 @@ impl Line {
         }
     }
 
-    /// Sends the downstream of `peer` away, and calls the one behind it if it has not asked itself.
+    /// Skips the downstream of `peer`. If `calls`, tells the peer behind it to follow `peer`.
     fn skip(&mut self, network: &mut Network<Message>, peer: usize, calls: bool) {
         let Some(gone) = self.places[peer].downstream else { return };
         let behind = self.places[gone].downstream;
@@ -181,7 +191,8 @@ impl Line {
         }
     }
 
-    /// Measures the downstream over a quarter of a second at least, and sends it to the tail if it takes much less than there is.
+    /// Measures the downstream over at least half a second and skips it if it takes much less than `peer` has to
+    /// send.
     fn measure(&mut self, network: &mut Network<Message>, peer: usize) {
         if self.rules.patience.is_none() {
             return;
@@ -203,7 +214,7 @@ impl Line {
         } else if !last {
             self.places[peer].slow += 1;
             if self.places[peer].slow >= 2 && peer != SEED {
-                // two in a row: the slow one is this peer's own uplink
+                // Two slow downstreams in a row: the bottleneck is this peer's own uplink.
                 self.places[peer].slow = 0;
                 if let Some(upstream) = self.places[peer].upstream {
                     self.skip(network, upstream, true);
@@ -214,7 +225,7 @@ impl Line {
         }
     }
 
-    /// The spare seed takes over once the seed has been silent for the patience.
+    /// Lets the spare seed take over once the seed is dead, which it checks each time the patience has passed.
     fn stand_in(&mut self, network: &mut Network<Message>, peer: usize) {
         let patience = self.patience(network).unwrap_or(100 * MILLI);
         if network.alive(SEED) {
@@ -278,7 +289,7 @@ impl Structure for Line {
             Event::Heard { from, to, message } => match message {
                 Message::Want => self.place_at_tail(network, from),
                 Message::Skipped => {
-                    // the order is known at once; the tail hears of its new follower by message
+                    // The order is known at once; the tail hears of its new follower by message.
                     network.message(to, self.seed, Message::Want);
                 }
                 Message::Place { upstream } => {

@@ -1,8 +1,8 @@
-//! Which structure spreads a game through a room: candidates, side by side, on one model of links and PCs.
+//! Comparison of structures that spread a game through a room, on one model of links and PCs.
 //!
-//! This is a model for a decision (docs/decisions/0002), at the level of blocks, and shares no code with the product: [`network`]
-//! says when a block arrives, and each candidate ([`line`], [`cube`], [`rows`]) who sends it. The same room and seed give the
-//! same figures on every machine.
+//! The model works with blocks, was made for one decision (docs/decisions/0002), and shares no code with the product
+//! except the random generator. [`network`] decides when a block arrives; each candidate ([`line`], [`cube`],
+//! [`rows`]) decides which peer sends it. The same room and seed give the same figures on every machine.
 
 pub mod cube;
 pub mod figures;
@@ -22,21 +22,21 @@ use rows::{RowRules, Rows};
 /// A way to spread a game.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Candidate {
-    /// Each receiver follows the one before, as the line was formed.
+    /// A line that stays as it was formed: each receiver follows the one before.
     Line,
-    /// The same; who takes nothing for a few block times goes to the tail, and so does who is slow.
+    /// A line that moves a receiver to the tail if it takes nothing for a few block times, or is slow.
     SkippingLine,
-    /// A sparse cube whose neighbours ask each other.
+    /// A sparse cube whose neighbours request blocks from each other.
     Cube(Choice),
-    /// The cube of the probe, with immediate knowledge.
+    /// The cube of the probe, in which knowledge is immediate.
     IdealCube(Choice),
-    /// A line of cubes of so many.
+    /// A line of cubes of this many peers.
     CubeLine(usize, Choice),
-    /// Rows of so many.
+    /// Rows of this many receivers.
     Rows(usize, RowRules),
 }
 
-/// Plays a room.
+/// Plays a room with a candidate and returns the figures.
 pub fn play(room: Room, candidate: &Candidate) -> Figures {
     let peers = room.guests.len();
     let receivers = room.receivers();

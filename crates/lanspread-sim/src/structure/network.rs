@@ -1,8 +1,9 @@
 //! Hosts with an uplink, a downlink and a processor; blocks and messages between them; virtual time.
 //!
-//! A sender's blocks leave one after the other. On the way each passes queues with a rate: the links of switches, if there are
-//! any, and the receiver's downlink. It counts after it was verified and written. Nothing is lost but what a dead host sent or
-//! was sent. The structures decide who sends what; this module decides when it arrives, and keeps the books.
+//! The blocks of a sender leave one after the other. On its way each block passes queues with a rate: the links of
+//! switches, if there are any, and the receiver's downlink. A block counts once it is verified and written. Only what
+//! a dead host sends, or is sent, is lost. A [`Structure`] decides which peer sends what; this module decides when it
+//! arrives, and counts.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -11,44 +12,64 @@ use super::figures::{Figures, GuestFigures};
 use super::random::Random;
 use super::room::{Nanos, Room, Stalls};
 
-/// What a structure is told.
+/// An event that a structure reacts to.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<M> {
+    /// A peer takes part from now on.
     Clicked {
+        /// The peer.
         peer: usize,
     },
-    /// A block has left the sender's uplink; it may hand over another.
+    /// A block has left the sender's uplink, so the sender may hand over another one.
     Sent {
+        /// The sender.
         from: usize,
     },
     /// A block was verified and written.
     Stored {
+        /// The sender.
         from: usize,
+        /// The receiver, which stored the block.
         to: usize,
+        /// The block.
         block: u32,
+        /// The tag that the sender gave to [`Network::send`].
         tag: u8,
+        /// False if the receiver already had the block.
         fresh: bool,
     },
-    /// The sender learns that the receiver's system took a block in.
+    /// The sender learns that the receiver's operating system took a block in.
     Acked {
+        /// The sender of the block.
         from: usize,
+        /// The receiver of the block.
         to: usize,
+        /// The tag that the sender gave to [`Network::send`].
         tag: u8,
     },
+    /// A message arrives.
     Heard {
+        /// The sender.
         from: usize,
+        /// The receiver.
         to: usize,
+        /// The message.
         message: M,
     },
+    /// A timer is due.
     Timer {
+        /// The peer that set it.
         peer: usize,
+        /// The tag that the peer gave to [`Network::timer`].
         tag: u32,
     },
 }
 
-/// A way to spread a game: reacts to events by sending blocks and messages.
+/// A way to spread a game: it reacts to events by sending blocks and messages.
 pub trait Structure {
+    /// Messages between the peers.
     type Message: Copy;
+    /// Reacts to an event.
     fn happened(&mut self, network: &mut Network<Self::Message>, event: Event<Self::Message>);
 }
 
@@ -86,14 +107,17 @@ impl<M> Ord for Entry<M> {
 /// The blocks that a peer has.
 #[derive(Debug, Clone, Default)]
 pub struct Blocks {
+    /// One bit for each block, the lowest first.
     pub words: Vec<u64>,
-    /// First block that is missing.
+    /// First missing block.
     pub lowest: u32,
+    /// Number of blocks that the peer has.
     pub count: u32,
     total: u32,
 }
 
 impl Blocks {
+    /// Returns all of `total` blocks or none of them.
     pub fn new(total: u32, full: bool) -> Self {
         let mut words = vec![if full { u64::MAX } else { 0 }; total.div_ceil(64) as usize];
         if full
@@ -106,11 +130,12 @@ impl Blocks {
         Self { words, lowest: count, count, total }
     }
 
+    /// Returns whether the peer has a block.
     pub fn has(&self, block: u32) -> bool {
         self.words[(block / 64) as usize] >> (block % 64) & 1 == 1
     }
 
-    /// Adds a block; false if it was there.
+    /// Adds a block. Returns false if the peer already had it.
     pub fn add(&mut self, block: u32) -> bool {
         let (word, bit) = ((block / 64) as usize, 1 << (block % 64));
         if self.words[word] & bit != 0 {
@@ -124,6 +149,7 @@ impl Blocks {
         true
     }
 
+    /// Returns whether the peer has all blocks.
     pub fn full(&self) -> bool {
         self.count == self.total
     }
@@ -131,24 +157,33 @@ impl Blocks {
 
 #[derive(Debug, Default)]
 struct Host {
+    /// Nanoseconds for each byte on the uplink.
     up: f64,
+    /// Nanoseconds for each byte on the downlink.
     down: f64,
     alive: bool,
-    /// When what was handed over has left.
+    /// When all handed-over blocks have left.
     up_free: Nanos,
+    /// When the downlink has carried all blocks that were sent so far.
     down_free: Nanos,
+    /// When all blocks so far are verified and written.
     processor_free: Nanos,
+    /// Blocks that were handed over and have not left.
     handed_over: u32,
+    /// Begin and end of each stall, in order.
     stalls: Vec<(Nanos, Nanos)>,
+    /// Current factor on the times of transfers.
     jitter: f64,
+    /// Bytes for which that factor still holds.
     jitter_left: u64,
     sent: u64,
     messages: u64,
     received: u64,
     have: Blocks,
     complete: Option<Nanos>,
-    /// When the unpacker has done what it could.
+    /// When the unpacker is done with the blocks up to the first missing one.
     unpacked: Nanos,
+    /// Peers that the host exchanged blocks with.
     partners: std::collections::BTreeSet<usize>,
 }
 
@@ -158,25 +193,31 @@ struct SwitchLink {
     bytes: u64,
 }
 
-/// The links, the clock and the books of one run.
+/// The links, the clock and the counters of one run.
 #[derive(Debug)]
 pub struct Network<M> {
+    /// The room that is played.
     pub room: Room,
+    /// The current time.
     pub now: Nanos,
+    /// Random numbers of the run, for structures as well.
     pub random: Random,
     hosts: Vec<Host>,
-    /// What leaves and what enters each switch.
+    /// Outgoing link of each switch.
     out: Vec<SwitchLink>,
+    /// Incoming link of each switch.
     into: Vec<SwitchLink>,
     queue: BinaryHeap<Entry<M>>,
     order: u64,
     blocks: u32,
+    /// Receivers that stay to the end and are not complete yet.
     waiting: usize,
     duplicates: u64,
     events: u64,
 }
 
 impl<M: Copy> Network<M> {
+    /// Returns a network at time zero, with all clicks and deaths planned.
     pub fn new(room: Room) -> Self {
         let mut random = Random::new(room.seed);
         let blocks = room.blocks();
@@ -215,7 +256,7 @@ impl<M: Copy> Network<M> {
         network
     }
 
-    /// Plays the room to its end, or to the deadline.
+    /// Plays the room until all receivers are complete, or to the deadline.
     pub fn run<S: Structure<Message = M>>(mut self, structure: &mut S) -> Figures {
         while let Some(Entry { at, what, .. }) = self.queue.pop() {
             self.now = at;
@@ -282,7 +323,7 @@ impl<M: Copy> Network<M> {
         true
     }
 
-    /// Hands a block over to the sender's system: it leaves after all that was handed over before.
+    /// Hands a block over to the sender's operating system. It leaves after all blocks that were handed over before.
     pub fn send(&mut self, from: usize, to: usize, block: u32, tag: u8) {
         debug_assert!(from != to && self.hosts[from].have.has(block));
         let bytes = self.bytes_of(block);
@@ -308,7 +349,7 @@ impl<M: Copy> Network<M> {
         self.plan(end, Planned::Leaves { from, to, block, tag, time });
     }
 
-    /// The rest of the way: queues of switches and of the downlink, then the processor.
+    /// Moves a block from the sender's uplink through the queues of switches and of the downlink to the processor.
     fn travel(&mut self, from: usize, to: usize, block: u32, tag: u8, time: Nanos) {
         if !self.hosts[to].alive {
             return;
@@ -324,14 +365,14 @@ impl<M: Copy> Network<M> {
                 there = link.free;
             }
         }
-        // the same draw of the jitter slows or hastens both ends, or a link that is fully used could not keep up
+        // One draw of the jitter affects both ends. With separate draws, a fully used link could not keep up.
         let occupied = time as f64 * self.hosts[to].down / self.hosts[from].up;
         let host = &mut self.hosts[to];
         host.down_free = there.max(host.down_free + occupied as Nanos);
         let begin = host.down_free.max(host.processor_free);
         let work = self.room.overhead + (bytes as f64 * self.room.overhead_per_byte) as Nanos;
         let stored = self.through_stalls(to, begin, work);
-        // a full receive buffer holds the link up
+        // A full receive buffer blocks the link.
         let buffered = (self.room.receive_buffer as f64 * self.hosts[to].down) as Nanos;
         let host = &mut self.hosts[to];
         host.processor_free = stored;
@@ -342,7 +383,7 @@ impl<M: Copy> Network<M> {
         self.plan(stored, Planned::Event(Event::Stored { from, to, block, tag, fresh: false }));
     }
 
-    /// Sends a message, which takes the latency, and waits for data before it if the room says so.
+    /// Sends a message. It takes the latency and, if the room says so, waits for the data before it.
     pub fn message(&mut self, from: usize, to: usize, message: M) {
         self.hosts[from].messages += 1;
         let leaves =
@@ -351,35 +392,38 @@ impl<M: Copy> Network<M> {
         self.plan(at, Planned::Event(Event::Heard { from, to, message }));
     }
 
-    /// Wakes a peer; one that stalls is woken when the stall is over.
+    /// Sets a timer of a peer. A timer that is due in a stall fires when the stall is over.
     pub fn timer(&mut self, peer: usize, at: Nanos, tag: u32) {
         let at = self.awake(peer, at);
         self.plan(at, Planned::Event(Event::Timer { peer, tag }));
     }
 
-    /// True if the peer's system takes another block.
+    /// Returns whether the peer's operating system takes another block.
     pub fn takes_more(&self, peer: usize) -> bool {
         self.hosts[peer].handed_over < self.room.ahead
     }
 
-    /// Blocks that were handed over and have not left.
+    /// Returns the number of blocks that were handed over and have not left.
     pub fn handed_over(&self, peer: usize) -> u32 {
         self.hosts[peer].handed_over
     }
 
-    /// Blocks that a peer's downlink carries in this time.
+    /// Returns the number of blocks that a peer's downlink carries in this time.
     pub fn down_blocks(&self, peer: usize, time: Nanos) -> f64 {
         time as f64 / (self.hosts[peer].down * self.room.block as f64)
     }
 
+    /// Returns whether a peer has not died.
     pub fn alive(&self, peer: usize) -> bool {
         self.hosts[peer].alive
     }
 
+    /// Returns the blocks that a peer has.
     pub fn have(&self, peer: usize) -> &Blocks {
         &self.hosts[peer].have
     }
 
+    /// Returns the number of blocks of the game.
     pub fn blocks(&self) -> u32 {
         self.blocks
     }
@@ -408,7 +452,7 @@ impl<M: Copy> Network<M> {
         host.jitter
     }
 
-    /// When work of this length is done that rests during the host's stalls.
+    /// Returns when work of this length is done, which rests during the host's stalls.
     fn through_stalls(&self, peer: usize, start: Nanos, work: Nanos) -> Nanos {
         let mut end = start + work;
         let stalls = &self.hosts[peer].stalls;

@@ -1,47 +1,58 @@
-//! What is simulated: who takes part, over which links, and what goes wrong.
+//! Description of a simulated room: the peers, their links, the game, the noise and the faults.
 
 /// Nanoseconds since the first click.
 pub type Nanos = u64;
 
+/// One second.
 pub const SECOND: Nanos = 1_000_000_000;
+/// One millisecond.
 pub const MILLI: Nanos = 1_000_000;
 
-/// One participant; the first of a room is the seed.
+/// One peer; the first peer of a room is the seed.
 #[derive(Debug, Clone)]
 pub struct Guest {
-    /// Bytes per second.
+    /// Rate of the uplink, in bytes per second.
     pub up: f64,
+    /// Rate of the downlink, in bytes per second.
     pub down: f64,
-    /// When it clicks.
+    /// When it clicks and takes part.
     pub clicks: Nanos,
-    /// When it stops without a word: nothing that it sends afterwards arrives.
+    /// When it dies silently: nothing that it sends afterwards arrives. `None` if it stays.
     pub dies: Option<Nanos>,
-    /// The switch that it is plugged into.
+    /// Number of the switch that it is plugged into.
     pub switch: usize,
+    /// True if it has the whole game from the start.
     pub complete: bool,
-    /// Slower than the others, and counted by itself.
+    /// True if it has a slower link than the rest; figures count it separately.
     pub slow: bool,
 }
 
-/// How often and for how long a PC does nothing.
+/// How often and for how long each PC stalls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Stalls {
+    /// Never.
     None,
-    /// At random moments, a mean of `every` apart: it neither sends nor verifies nor reads messages for `length`.
+    /// At random moments, `every` apart on average, for `length`. Meanwhile the PC neither sends nor verifies nor
+    /// reads messages.
     Moments {
+        /// Mean time between two stalls of one PC.
         every: Nanos,
+        /// Length of a stall.
         length: Nanos,
     },
-    /// Each transfer takes `length` longer with the probability of its own time over `every`, as in the probes.
+    /// Each transfer takes `length` longer, with a probability of its own time ÷ `every`, as in the probes.
     PerTransfer {
+        /// Transfer time for each stall.
         every: Nanos,
+        /// Length of a stall.
         length: Nanos,
     },
 }
 
-/// What is out of the ordinary in a room.
+/// Deviation from a plain mass start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Situation {
+    /// All receivers click at once.
     MassStart,
     /// Each receiver clicks five seconds after the one before.
     Staggered,
@@ -51,51 +62,58 @@ pub enum Situation {
     Uploads,
     /// The receiver in the middle dies at half of the bound.
     Dies,
-    /// Three receivers, a quarter of the room apart, die at that moment.
+    /// Three receivers, a quarter of the room apart, die at half of the bound.
     ThreeDie,
-    /// The seed dies at 60 % of the bound; one more peer has everything and has sent nothing so far.
+    /// The seed dies at 60 % of the bound; one more peer has the whole game and has sent nothing until then.
     SeedLeaves,
-    /// Receivers in four groups behind switches whose links to each other have the rate of one host.
+    /// Receivers form four groups behind switches. The link of each switch has the rate of one host.
     Groups,
 }
 
-/// A room, the game and the noise.
+/// A room with its game, noise and limits.
 #[derive(Debug, Clone)]
 pub struct Room {
+    /// The peers; their numbers are indices into this list.
     pub guests: Vec<Guest>,
-    /// Bytes of the game.
+    /// Size of the game in bytes.
     pub bytes: u64,
-    /// Bytes of the unit that is sent, verified and forwarded: a chunk, or a verified slice of one.
+    /// Size of a block in bytes, the unit that is sent, verified and forwarded: a chunk, or a verified slice of a
+    /// chunk.
     pub block: u64,
-    /// Deviation of the time of a transfer, as a part of that time.
+    /// Standard deviation of the time of a transfer, as a fraction of that time.
     pub jitter: f64,
-    /// One draw of the jitter lasts for so many bytes of a link, at least one block.
+    /// One draw of the jitter lasts for this many bytes of a link, and for at least one block.
     pub jitter_span: u64,
+    /// Stalls of the PCs.
     pub stalls: Stalls,
-    /// One way between two peers.
+    /// One-way latency between two peers.
     pub latency: Nanos,
-    /// Verifying and writing a block: a fixed part, and nanoseconds per byte.
+    /// Fixed time to verify and write a block.
     pub overhead: Nanos,
+    /// Additional time to verify and write a block, in nanoseconds per byte.
     pub overhead_per_byte: f64,
-    /// Blocks that a sender hands to its system ahead of the link; they cannot be taken back.
+    /// Blocks that a sender hands to its operating system ahead of the link; they cannot be taken back.
     pub ahead: u32,
-    /// Blocks on the way from one sender to one receiver, which the receiver's system has not taken in.
+    /// Blocks on the way from one sender to one receiver that the receiver's operating system has not taken in.
     pub window: u32,
-    /// Bytes that a receiver's system takes in while the PC stalls or verifies.
+    /// Bytes that a receiver's operating system takes in while the PC stalls or verifies.
     pub receive_buffer: u64,
-    /// Messages leave behind the data that was handed over before them.
+    /// True if messages leave behind the data that was handed over before them.
     pub messages_behind_data: bool,
-    /// Bytes per second of the link that each switch has to the others, in each direction.
+    /// Rate of the link from each switch to the rest, in bytes per second and in each direction. `None` if it never
+    /// fills.
     pub switch_rate: Option<f64>,
-    /// Bytes per second of the unpacker that runs beside the transfer.
+    /// Rate of the unpacker that runs beside the download, in bytes per second.
     pub unpack_rate: f64,
-    /// Stops a run that does not end.
+    /// When a run that does not end is stopped.
     pub deadline: Nanos,
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
 impl Room {
-    /// One seed and `receivers` at `mbit`, who all click at once; a quiet network.
+    /// Returns a room of one seed and `receivers` receivers on links of `mbit` Mbit/s that all click at once, without
+    /// noise.
     pub fn mass_start(receivers: usize, mbit: f64, bytes: u64, block: u64, seed: u64) -> Self {
         let rate = mbit * 1e6 / 8.0;
         let guest =
@@ -124,9 +142,10 @@ impl Room {
         }
     }
 
-    /// Adds the noise of the comparison: chunk times ± 30 %, and each PC stalls 100 ms every 10 s.
+    /// Adds the noise of the comparison: block times ± 30 %, and each PC stalls for 100 ms every 10 s.
     ///
-    /// A draw lasts for the time of 1 MiB at 1 Gbit/s whatever the size of a block is: whoever cuts smaller gains no quiet.
+    /// A draw lasts for the time of 1 MiB at 1 Gbit/s whatever the size of a block, so smaller blocks do not reduce
+    /// the noise.
     pub fn noisy(mut self) -> Self {
         self.jitter = 0.3;
         self.jitter_span = (self.rate() * 8.4e-3) as u64;
@@ -134,7 +153,7 @@ impl Room {
         self
     }
 
-    /// Arranges what is out of the ordinary.
+    /// Changes the room according to a situation.
     pub fn with(mut self, situation: Situation) -> Self {
         let receivers = self.guests.len() - 1;
         let middle = receivers.div_ceil(2);
@@ -178,12 +197,12 @@ impl Room {
         self
     }
 
-    /// The peer beside the seed that has everything.
+    /// Returns the second peer that has the whole game.
     pub fn spare(&self) -> Option<usize> {
         (1..self.guests.len()).find(|&peer| self.guests[peer].complete)
     }
 
-    /// The assumptions of the probes: knowledge is immediate and nothing costs anything but the link.
+    /// Changes the room to the assumptions of the probes: knowledge is immediate, and only the links take time.
     pub fn as_probes(mut self, jitter: f64, stalls: Stalls) -> Self {
         self.jitter = jitter;
         self.jitter_span = 0;
@@ -198,26 +217,27 @@ impl Room {
         self
     }
 
+    /// Returns the number of blocks of the game.
     pub fn blocks(&self) -> u32 {
         self.bytes.div_ceil(self.block) as u32
     }
 
-    /// Bytes per second of the seed's uplink, which everybody's bound is derived from.
+    /// Returns the rate of the seed's uplink in bytes per second. All bounds are derived from it.
     pub fn rate(&self) -> f64 {
         self.guests[0].up
     }
 
-    /// Time of one block on the seed's link.
+    /// Returns the time of one block on the seed's link.
     pub fn block_time(&self) -> Nanos {
         (self.block as f64 / self.rate() * 1e9) as Nanos
     }
 
-    /// Time of one copy for this guest.
+    /// Returns the seconds that one copy takes for this guest.
     pub fn bound(&self, guest: usize) -> f64 {
         self.bytes as f64 / self.rate().min(self.guests[guest].down)
     }
 
-    /// Number of receivers.
+    /// Returns the number of receivers.
     pub fn receivers(&self) -> usize {
         self.guests.iter().filter(|guest| !guest.complete).count()
     }

@@ -1,43 +1,44 @@
 //! Rows: a line of small groups whose members share the work of one place in the line.
 //!
-//! Each block enters a row once. The member that gets it *owns* it there: it sends the block on to the next row first, then
-//! to each fellow of its own row. So every uplink carries one copy in all, a block passes N ÷ width places one after the other
-//! instead of N, and only the last leg of its way competes for full links. Who owns a block is not fixed: a member takes as
-//! many as it gives on (credit), so a slow or stalled one owns less. Rows of one member are the relay line.
+//! Each block enters a row once, at the member that *owns* it there. The owner sends the block first to the next row
+//! and then to each fellow of its own row. So every uplink carries about one copy, and a block passes N ÷ width
+//! places one after the other instead of N. Ownership follows from credit: a member gets as many new blocks as it has
+//! passed on, so a slow or stalled member owns less. Rows of one member are the relay line.
 //!
-//! Sender and receiver need no knowledge of what others have. What is late all the same is asked for (repair).
+//! Peers need no knowledge of what other peers have. A receiver asks for blocks that are late (repair).
 
 use std::collections::VecDeque;
 
 use super::network::{Event, Network, Structure};
 use super::room::{MILLI, Nanos, Room};
 
-/// Constants of the rows, in blocks and links.
+/// Constants of the rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RowRules {
-    /// Members of the row above that each member gets blocks from.
+    /// Members of the row above that feed each member.
     pub links: usize,
-    /// Blocks that a member has been given on one link and has not reported as done.
+    /// Most blocks that a member has been given on one link and has not reported as done.
     pub credit: u32,
 }
 
 impl Default for RowRules {
-    /// Nine blocks open at each member bridge a stall of nine rounds; three links let rows of unequal size even out.
+    /// Nine open blocks at each member (3 links × 3) bridge a stall of nine rounds. Three links let rows of unequal
+    /// size even out.
     fn default() -> Self {
         Self { links: 3, credit: 3 }
     }
 }
 
-/// How many members a row has.
+/// Returns the number of members of a row.
 ///
-/// The way through N ÷ width rows and then to width fellows is shortest near the square root of N. Rows have six at least: a
-/// member that stalls takes its part of the row's uplinks with it.
+/// The way through N ÷ width rows and then to width fellows is shortest near width = √N. A row has at least six
+/// members, because a member that stalls takes its part of the row's uplinks with it.
 pub fn width(receivers: usize) -> usize {
     ((receivers as f64).sqrt().round() as usize).max(6).min(receivers)
 }
 
-/// Receivers `1..=receivers` in rows of about `width`: all of one size but the last, which has nothing to forward and so may be
-/// smaller or larger.
+/// Returns receivers `1..=receivers` in rows of about `width`. All rows have the same size, except that the last one,
+/// which forwards nothing, may be smaller or larger.
 pub fn layout(receivers: usize, width: usize) -> Vec<Vec<usize>> {
     let rows = ((receivers as f64 / width as f64).round() as usize).max(1);
     let last = |size: usize| receivers.saturating_sub((rows - 1) * size);
@@ -50,16 +51,16 @@ pub fn layout(receivers: usize, width: usize) -> Vec<Vec<usize>> {
     layout
 }
 
-/// True if a peer has an upload limit, and so owns nothing.
+/// Returns whether a peer has an upload limit. Such a peer owns nothing.
 fn limited(room: &Room, peer: usize) -> bool {
     room.guests[peer].up * 2.0 < room.guests[peer].down
 }
 
-/// The rows of a room: of those who click at one moment behind one switch.
+/// Returns the rows of a room. Receivers that click at the same time behind the same switch form their own rows.
 pub fn layout_of(room: &Room, width: usize) -> Vec<Vec<usize>> {
     let mut receivers: Vec<usize> =
         (1..room.guests.len()).filter(|&peer| !room.guests[peer].complete).collect();
-    // who says that it has an upload limit stands last, where nothing has to be forwarded
+    // A peer with an upload limit comes last, where it has nothing to forward.
     receivers.sort_by_key(|&peer| (room.guests[peer].clicks, room.guests[peer].switch, limited(room, peer)));
     let place = |peer: usize| (room.guests[peer].clicks, room.guests[peer].switch);
     let parties = receivers.chunk_by(|&a, &b| place(a) == place(b));
@@ -71,25 +72,29 @@ pub fn layout_of(room: &Room, width: usize) -> Vec<Vec<usize>> {
     rows.collect()
 }
 
+/// A message between members.
 #[derive(Debug, Clone, Copy)]
 pub enum Message {
-    /// The seed is silent: the sender takes blocks from the receiver, which begins behind this one.
+    /// Asks the spare seed for the blocks behind this one, because the seed is silent.
     Adopt { frontier: u32 },
-    /// The sender takes one more block from the receiver, to own it.
+    /// The sender can own one more block from the receiver.
     Credit,
-    /// The sender has sent this block on, and takes one more from the receiver.
+    /// The sender has passed this block on and can own one more from the receiver.
     Done { block: u32 },
-    /// The sender is slow: the receiver, who has this block, is to send it on to these columns of the row.
+    /// Asks the receiver, which has this block, to send it to these columns of the row, because the sender is slow.
     TakeOver { block: u32, columns: u64 },
-    /// The sender misses this block.
+    /// Asks for a missing block.
     Ask { block: u32 },
-    /// The sender got this block by asking.
+    /// The sender got this block by repair.
     Got { block: u32 },
 }
 
 const SEED: usize = 0;
+/// Tag of a block for a fellow of the same row.
 const FELLOW: u8 = 0;
+/// Tag of a block that the receiver owns from now on.
 const OWN: u8 = 1;
+/// Tag of a block that a fellow asked for.
 const REPAIR: u8 = 2;
 
 #[derive(Debug, Default)]
@@ -100,35 +105,42 @@ struct Member {
     queues: Vec<VecDeque<u32>>,
     /// Blocks on the way to each fellow.
     flying: Vec<u32>,
-    /// Members of the next row, and how many blocks each takes.
+    /// Members of the next row that this one feeds.
     below: Vec<usize>,
+    /// Blocks that each of them can take.
     credit: Vec<u32>,
-    /// Blocks owned here in their order, and how many of them went to the next row.
+    /// Blocks owned here, in the order of their arrival.
     owned: Vec<u32>,
+    /// Number of these that went to the next row; at a seed, the next block to send.
     forwarded: usize,
-    /// Blocks that were asked for: to whom, which, as what.
+    /// Blocks that other members asked for: receiver, block and tag.
     repairs: VecDeque<(usize, u32, u8)>,
+    /// Members of the previous row that feed this one.
     above: Vec<usize>,
     /// Owned blocks that are not reported as done.
     open: Vec<Open>,
-    /// Blocks given to those below and not reported as done.
+    /// Blocks given to the next row and not reported as done.
     given: Vec<Given>,
-    /// When each of those below was heard last, and whether it is given up.
+    /// When each member below was last heard.
     heard: Vec<Nanos>,
+    /// Whether each member below is given up.
     silent: Vec<bool>,
-    /// Given blocks that nobody reported: to be given again.
+    /// Given blocks that were not reported in time and must be given again.
     again: VecDeque<u32>,
     turn: usize,
-    /// Highest block that is here.
+    /// Highest block that this member has.
     frontier: u32,
-    /// The first missing block, and since when it is that one.
+    /// The first missing block, and when it became the first.
     first: (u32, Nanos),
+    /// Blocks that arrived.
     arrived: u32,
+    /// Value of `arrived` at the last `look`.
     arrived_before: u32,
-    /// Blocks that were asked for: which, when last, how often before.
+    /// Blocks that this member asked for: block, when last, and how many times before.
     asked: Vec<(u32, Nanos, usize)>,
-    /// When the last block came from above.
+    /// When the last block arrived from the previous row.
     fed: Nanos,
+    /// When `look` ran last.
     looked: Nanos,
 }
 
@@ -137,7 +149,7 @@ struct Open {
     block: u32,
     from: usize,
     since: Nanos,
-    /// Fellows that it has not been sent to.
+    /// Fellows that the block has not been sent to.
     waiting: usize,
 }
 
@@ -148,16 +160,17 @@ struct Given {
     since: Nanos,
 }
 
+/// All rows of a room.
 #[derive(Debug)]
 pub struct Rows {
     rules: RowRules,
     members: Vec<Member>,
-    /// A second complete peer, which the first row turns to when the seed is silent.
+    /// Second complete peer, which the first row turns to when the seed is silent.
     spare: Option<usize>,
 }
 
 impl Rows {
-    /// Rows below the seed; peer 0 is the seed, `layout` names everybody else.
+    /// Returns rows below the seed. Peer 0 is the seed; `layout` names all receivers.
     pub fn new(layout: &[Vec<usize>], rules: RowRules) -> Self {
         let peers = layout.iter().flatten().max().copied().unwrap_or(0) + 1;
         let mut members: Vec<Member> = Vec::new();
@@ -203,7 +216,7 @@ impl Rows {
         peer == SEED || Some(peer) == self.spare
     }
 
-    /// Turns to the spare seed when nothing has come from the seed for long.
+    /// Turns to the spare seed when no block has come from the seed for a long time.
     fn look_for_seed(&mut self, network: &mut Network<Message>, peer: usize, round: Nanos) {
         let Some(spare) = self.spare else { return };
         let credit = self.rules.credit;
@@ -236,7 +249,7 @@ impl Rows {
         false
     }
 
-    /// Sends the next owned block to the next row, to the member that takes most.
+    /// Sends the next owned block to the member of the next row with the most credit.
     fn forward(&mut self, network: &mut Network<Message>, peer: usize) -> bool {
         let seed = self.is_seed(peer);
         let member = &mut self.members[peer];
@@ -268,7 +281,7 @@ impl Rows {
         true
     }
 
-    /// Sends an owned block to the fellow that most of them wait for.
+    /// Sends an owned block to the fellow with the longest queue.
     fn share(&mut self, network: &mut Network<Message>, peer: usize) -> bool {
         let window = network.room.window;
         let member = &mut self.members[peer];
@@ -294,7 +307,7 @@ impl Rows {
         true
     }
 
-    /// Counts down the fellows who wait for a block.
+    /// Counts down the fellows that wait for a block.
     fn sent_on(&mut self, network: &mut Network<Message>, peer: usize, block: u32) {
         if let Some(open) = self.members[peer].open.iter_mut().find(|open| open.block == block) {
             open.waiting = open.waiting.saturating_sub(1);
@@ -302,7 +315,7 @@ impl Rows {
         self.report(network, peer);
     }
 
-    /// Reports blocks that few fellows still wait for: one who is slow or dead must not hold the row up.
+    /// Reports blocks that few fellows still wait for, because a slow or dead fellow must not hold the row up.
     fn report(&mut self, network: &mut Network<Message>, peer: usize) {
         let member = &mut self.members[peer];
         let few = (member.fellows.len() / 4).max(1);
@@ -312,11 +325,11 @@ impl Rows {
         }
     }
 
-    /// Hands blocks that have waited for long to a fellow that has them: this peer's uplink is slow.
+    /// Hands blocks that have waited for a long time to a fellow that has them, because this peer's uplink is slow.
     fn hand_over(&mut self, network: &mut Network<Message>, peer: usize, round: Nanos) {
         let columns = |&fellow: &usize| self.members[fellow].column;
         let columns: Vec<usize> = self.members[peer].fellows.iter().map(columns).collect();
-        // what a member may have been given takes so many rounds at full rate
+        // At full rate the blocks that a member may hold take this many rounds.
         let patience = (u64::from(self.rules.credit) * self.rules.links as u64 + 4) * round;
         let member = &mut self.members[peer];
         let late = member.open.iter().filter(|open| network.now > open.since + patience);
@@ -347,7 +360,7 @@ impl Rows {
         self.push(network, peer);
     }
 
-    /// Gives blocks to others whose owner has been silent for long.
+    /// Takes blocks back from a member below that has been silent for a long time, to give them to other members.
     fn look_below(&mut self, network: &mut Network<Message>, peer: usize, slept: bool) {
         let now = network.now;
         let Some(&below) = self.members[peer].below.first() else { return };
@@ -371,7 +384,7 @@ impl Rows {
         self.push(network, peer);
     }
 
-    /// One below takes a block more, and has sent on what it was given.
+    /// Records that a member below can take one more block and, if `done`, has passed that block on.
     fn takes(&mut self, network: &mut Network<Message>, from: usize, to: usize, done: Option<u32>) {
         let credit = self.rules.credit;
         let member = &mut self.members[to];
@@ -385,7 +398,7 @@ impl Rows {
         self.push(network, to);
     }
 
-    /// A fellow has this block, or gets it another way.
+    /// Removes a block from a fellow's queue, because the fellow has it or gets it another way.
     fn unqueue(&mut self, network: &mut Network<Message>, peer: usize, fellow: usize, block: u32) {
         let member = &mut self.members[peer];
         let Some(slot) = member.fellows.iter().position(|&other| other == fellow) else { return };
@@ -427,12 +440,12 @@ impl Rows {
         }
     }
 
-    /// How long it takes a row to pass a block on to all of its members.
+    /// Returns the time in which a row passes a block on to all of its members.
     fn round(&self, network: &Network<Message>, peer: usize) -> Nanos {
         (self.members[peer].fellows.len() as u64 + 1) * network.room.block_time() + 4 * network.room.latency
     }
 
-    /// Asks for missing blocks while the downlink is idle, and for the first one when the row has long gone past it.
+    /// Asks for missing blocks while the downlink is idle, and for the first one when the row is long past it.
     fn look(&mut self, network: &mut Network<Message>, peer: usize) {
         let (now, round) = (network.now, self.round(network, peer));
         let member = &mut self.members[peer];
@@ -480,7 +493,8 @@ impl Rows {
             }
         }
         for (block, attempt) in asks {
-            // fellows first; the one whom a block falls to asks above in the end, and then owns it
+            // Fellows come first. If they cannot help, one member, chosen by the block's number, asks the row above
+            // and then owns the block.
             let size = member.fellows.len() + 1;
             let mine = (block as usize + attempt / 4) % size == peer % size;
             let helper = if member.fellows.is_empty() || (mine && attempt >= 1) {
@@ -501,7 +515,7 @@ impl Rows {
         }
         let slot = member.below.iter().position(|&below| below == from);
         if member.given.iter().any(|given| given.block == block && Some(given.slot) == slot) {
-            // on its way
+            // The block is on its way.
             return;
         }
         let tag = if member.below.contains(&from) { OWN } else { REPAIR };
@@ -511,7 +525,8 @@ impl Rows {
     }
 }
 
-/// Which member of the upper row sends to which of the lower: `links` each, spread evenly, at least one for either.
+/// Returns which member of the upper row feeds which of the lower: `links` for each lower member, spread evenly, and
+/// at least one for each upper member.
 fn links(upper: usize, lower: usize, links: usize) -> Vec<(usize, usize)> {
     let mut pairs = std::collections::BTreeSet::new();
     if upper == 1 {
@@ -536,7 +551,7 @@ impl Structure for Rows {
             Event::Clicked { peer } => {
                 if !self.is_seed(peer) && !limited(&network.room, peer) {
                     for above in self.members[peer].above.clone() {
-                        // a row of one is a place in a line: what rows share over fellows and links, one link carries
+                        // A row of one is a place in a line: one link carries what a row spreads over several links.
                         let alone = self.members[peer].fellows.is_empty();
                         let links = if alone { self.rules.links as u32 } else { 1 };
                         for _ in 0..self.rules.credit * links {

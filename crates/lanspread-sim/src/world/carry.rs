@@ -1,4 +1,5 @@
-//! From a node's outputs to the inputs of others.
+//! Turns the outputs of one node into inputs of other nodes: control messages, requests and answers, each with its
+//! delay.
 
 use std::time::Duration;
 
@@ -17,13 +18,15 @@ use crate::guest::{guest_at, name_of};
 use crate::network::{Progress, Transfer};
 use crate::wire::other;
 
-/// The other end notices so long after a process died or a connection broke: the kernel resets it.
+/// Time after which the other end notices that a process died or a connection broke: the kernel resets the
+/// connection.
 pub(super) const RESET_AFTER: Duration = Duration::from_millis(1);
-/// A connection is made and secured in so many one-way trips before the first request can go out.
+/// One-way trips of a handshake, before the first request can leave.
 const HANDSHAKE_TRIPS: u32 = 3;
-/// A TCP connection that lost a packet is behind others for so long.
+/// Seconds for which a TCP connection that lost a packet stays behind others.
 const LUCK_LASTS_SECONDS: u64 = 5;
-/// Cancelled requests keep their place until the source has answered, so a little more than the limit may be unanswered.
+/// Most unanswered requests on one data connection. Cancelled requests count until the source has answered, so the
+/// number may exceed the protocol's limit.
 const OUTSTANDING_MAX: usize = 2 * (REQUESTS_PER_SOURCE_MAX + AWAITED_PER_SOURCE_MAX);
 
 impl World {
@@ -35,7 +38,7 @@ impl World {
                     self.dial(at, guest_at(addr));
                 }
             }
-            // Nobody is introduced here, and everybody is remembered.
+            // All guests dial each other at the start, so nothing needs to be probed or remembered.
             Output::Probe { .. } | Output::Remember(_) => {}
             Output::Send { conn, message } => self.send(conn, message),
             Output::Close { conn, reason } => self.close(conn, reason),
@@ -56,7 +59,8 @@ impl World {
                 let source = self.by_id[&peer];
                 self.drop_source(at, source);
             }
-            // Guests of a simulation ask for few manifests and take them.
+            // Guests in a simulation request few manifests and read them, so no node has a reason to drop a
+            // connection.
             Output::DropLink { .. } => return Err(format!("guest {at} drops a connection")),
             Output::Disk(job) => {
                 let (done, life) = (self.guests[at].disk.job_done_at(self.now), self.guests[at].life);
@@ -64,7 +68,7 @@ impl World {
             }
             Output::Event(event) => return self.told(at, &event),
             Output::Reply { result: Err(_), .. } => self.click_again(at),
-            // The process died after the commit, before it could say so.
+            // The process died after the commit but before it reported the end of the download.
             Output::Reply { result: Ok(Reply::AlreadyThere { .. }), .. } => return self.finished(at),
             Output::Reply { .. }
             | Output::Stopped
@@ -122,13 +126,13 @@ impl World {
             self.have_size = (have, encoded(&message));
         }
         self.tally.control_bytes += self.have_size.1;
-        self.toll(end.owner, end.peer, self.have_size.1);
+        self.count_message(end.owner, end.peer, self.have_size.1);
         self.tally.messages += 1;
         let at = self.leaves(end.owner) + self.trip(end.owner, end.peer);
         self.queue.plan(at, Event::Message(other(conn), message));
     }
 
-    /// One side closes; what it said before arrives first.
+    /// Closes one side of a control connection. Messages that it sent before arrive first.
     fn close(&mut self, conn: ConnId, reason: CloseReason) {
         let end = self.wire.end_mut(conn);
         if !std::mem::replace(&mut end.open, false) {
@@ -204,8 +208,8 @@ impl World {
         Ok(())
     }
 
-    /// How well a transfer stands its ground against others: log-normal, nearly. Half of it is the connection's luck of
-    /// some seconds, the other half the single answer's.
+    /// Returns the weight of a transfer against others: nearly log-normal. Half of its variance belongs to the
+    /// connection and lasts for some seconds, the other half to the single answer.
     fn weight(&mut self, from: usize, to: usize) -> f64 {
         if self.party.unfairness == 0.0 {
             return 1.0;
@@ -218,7 +222,7 @@ impl World {
         (self.party.unfairness * both).exp()
     }
 
-    /// The head of an answer leaves.
+    /// Sends the head of an answer.
     fn head(&mut self, from: usize, tag: &Tag, bytes: u64) {
         let (id, len, to) = (tag.id, bytes as u32, self.wire.link(tag.link).receiver);
         match tag.chunk {
@@ -281,7 +285,7 @@ impl World {
         }
         self.watchers[at].answered(id);
         let guest = &mut self.guests[at];
-        // The download has ended meanwhile: nobody asks what became of it.
+        // The download has ended meanwhile, so its node expects no report.
         if !guest.disk.is_open() {
             return Ok(());
         }
@@ -299,15 +303,15 @@ impl World {
         let peer = self.guests[from].id;
         self.input(at, Input::Net(NetInput::ChunkEnded { peer, id, chunk, result }))?;
         let guest = &self.guests[at];
-        match guest.node.fetches().next().and_then(|f| f.transfer()) {
-            Some(transfer) if *transfer.swarm.had() != guest.disk.had => {
+        match guest.node.downloads().next().and_then(|f| f.transfer()) {
+            Some(transfer) if *transfer.picker.had() != guest.disk.had => {
                 Err(format!("guest {at} counts other chunks than it has"))
             }
             _ => Ok(()),
         }
     }
 
-    /// A node hears of a request's end, or of anything else on the data plane.
+    /// Tells a node about a connection, or about a request or an answer on one, and updates the records of both.
     pub(super) fn hear(&mut self, to: usize, input: NetInput) -> Result<(), String> {
         match &input {
             NetInput::RequestFailed { peer, id, .. } => {
@@ -346,11 +350,11 @@ impl World {
     fn count(&mut self, from: usize, to: usize, frame: &impl lanspread_proto::Frame) {
         let bytes = encoded(frame);
         self.tally.control_bytes += bytes;
-        self.toll(from, to, bytes);
+        self.count_message(from, to, bytes);
         self.tally.messages += 1;
     }
 
-    /// From one guest over the switch to another.
+    /// Returns the one-way latency from one guest over the switch to another.
     pub(super) fn trip(&self, a: usize, b: usize) -> Duration {
         let of = |at: usize| self.party.peers.get(at).map_or(Duration::ZERO, |p| p.latency);
         of(a) + of(b)
@@ -362,7 +366,7 @@ impl World {
     }
 }
 
-/// Nearly normally distributed, with mean 0 and deviation 1.
+/// Returns a nearly normally distributed number with mean 0 and standard deviation 1.
 pub(super) fn normal(rng: &mut Rng) -> f64 {
     let uniform: f64 = (0..4).map(|_| rng.below(1 << 20) as f64 / f64::from(1 << 20)).sum();
     (uniform - 2.0) * 3.0_f64.sqrt()

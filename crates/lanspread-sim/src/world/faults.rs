@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! Faults of a party: crashes, lost connections, partitions and changed rates.
 
 use lanspread_core::io::{CloseReason, LinkId, NetInput, RequestFailure};
 use lanspread_types::message::RequestId;
@@ -23,7 +23,7 @@ impl World {
                     self.queue.plan(self.now + RESET_AFTER + after, Event::Back { guest: peer });
                 }
                 (0..count).filter(|&at| at != peer).for_each(|at| self.sever(peer, at));
-                self.see_whether_over();
+                self.update_over();
             }
             Fault::ConnectionLost { a, b, .. } if a != b => self.sever(a, b),
             Fault::ConnectionLost { .. } => {}
@@ -39,7 +39,7 @@ impl World {
         Ok(())
     }
 
-    /// The process is started again; discovery finds the others.
+    /// Starts a crashed process again. Discovery finds the other guests, so it dials all of them.
     pub(super) fn back(&mut self, guest: usize) -> Result<(), String> {
         self.returning[guest] -= 1;
         if self.guests[guest].alive {
@@ -59,7 +59,7 @@ impl World {
         Ok(())
     }
 
-    /// All connections between two guests are lost.
+    /// Breaks all connections between two guests.
     fn sever(&mut self, a: usize, b: usize) {
         let Severed { ends, links } = self.wire.sever(a, b);
         for (conn, end) in ends {
@@ -78,7 +78,7 @@ impl World {
         self.cut(|from, to| (from, to) == (a, b) || (from, to) == (b, a));
     }
 
-    /// Ends transfers, unfinished: what had left has crossed the switches.
+    /// Aborts transfers. The bytes that had left have crossed the switches.
     fn cut(&mut self, between: impl Fn(usize, usize) -> bool) {
         for (transfer, left) in self.network.cut(between, self.now) {
             if transfer.tag.chunk.is_some() {
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// A receiver closes its data connection to a source.
+    /// Closes a receiver's data connection to a source.
     pub(super) fn drop_source(&mut self, receiver: usize, source: usize) {
         if let Some((link, unanswered)) = self.wire.drop_link(receiver, source) {
             self.link_lost(link, unanswered);

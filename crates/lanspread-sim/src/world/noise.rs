@@ -1,6 +1,7 @@
 //! Noise: senders whose pace changes, and PCs that stall.
 //!
-//! The draws have a generator of their own, so that a party without noise plays as it did before there was any.
+//! The noise has its own random generator, so that a party without noise plays exactly as it would if there were no
+//! noise model.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,9 +14,10 @@ use super::carry::normal;
 use super::{Event, World};
 use crate::party::Noise;
 
-/// No block of bytes is faster than this part of its time.
+/// Smallest factor on the time of a sender's bytes.
 const FASTEST: f64 = 0.2;
 
+/// State of the noise of all guests.
 #[derive(Debug)]
 pub(super) struct Disturbances {
     rng: Rng,
@@ -24,23 +26,25 @@ pub(super) struct Disturbances {
 
 #[derive(Debug, Default)]
 struct Stall {
+    /// True during the stall.
     lasts: bool,
-    /// What waits for its end.
+    /// Events that wait for the end of the stall, in order.
     waiting: VecDeque<Event>,
 }
 
 impl Disturbances {
+    /// Returns guests that do not stall.
     pub fn new(guests: usize, seed: u64) -> Self {
         let guests = (0..guests).map(|_| Stall::default()).collect();
         Self { rng: Rng::new(seed ^ 0x0002_0159), guests }
     }
 
-    /// The factor that a sender's times have.
+    /// Draws a factor on the times of a sender's bytes.
     fn factor(&mut self, noise: &Noise) -> f64 {
         (1.0 + noise.deviation * normal(&mut self.rng)).max(FASTEST)
     }
 
-    /// The time to the next stall: exponentially distributed.
+    /// Draws the time to the next stall, exponentially distributed.
     fn until_stall(&mut self, noise: &Noise) -> Duration {
         let uniform = (self.rng.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
         noise.stalls_every.mul_f64(-uniform.ln())
@@ -71,7 +75,7 @@ impl World {
         self.queue.plan(self.now + noise.stall, Event::GoOn { guest });
     }
 
-    /// A stall is over: what came meanwhile is handled, in its order.
+    /// Ends a stall and handles the events that arrived meanwhile, in order.
     pub(super) fn go_on(&mut self, guest: usize) -> Result<(), String> {
         let Some(noise) = self.party.noise else { return Ok(()) };
         self.disturbances.guests[guest].lasts = false;
@@ -79,10 +83,11 @@ impl World {
         let next = self.now + self.disturbances.until_stall(&noise);
         self.queue.plan(next, Event::Stall { guest });
         let waiting = std::mem::take(&mut self.disturbances.guests[guest].waiting);
-        waiting.into_iter().try_for_each(|event| self.happen(event))
+        waiting.into_iter().try_for_each(|event| self.handle_event(event))
     }
 
-    /// Returns an event, unless it concerns a guest that stalls: then it waits.
+    /// Returns an event to handle now, or `None` if it concerns a guest that stalls: then it waits for the end of the
+    /// stall.
     pub(super) fn unless_stalled(&mut self, event: Event) -> Option<Event> {
         if self.party.noise.is_some()
             && let Some(guest) = self.concerned(&event)
@@ -95,7 +100,7 @@ impl World {
         Some(event)
     }
 
-    /// The guest whose processor has to handle an event.
+    /// Returns the guest whose processor must handle an event.
     fn concerned(&self, event: &Event) -> Option<usize> {
         match event {
             Event::Click { guest, .. } | Event::JobDone { guest, .. } | Event::Wake { guest, .. } => {
@@ -107,7 +112,7 @@ impl World {
             Event::OnLink { link, .. } | Event::Payload { link, .. } | Event::Written { link, .. } => {
                 Some(self.wire.link(*link).receiver)
             }
-            Event::Toll
+            Event::ControlLoad
             | Event::Fault(_)
             | Event::Back { .. }
             | Event::Pace { .. }
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_are_one_on_average_and_deviate_by_three_tenths() {
+    fn factors_have_mean_one_and_deviation_three_tenths() {
         let mut disturbances = Disturbances::new(1, 7);
         let draws: Vec<f64> = (0..20_000).map(|_| disturbances.factor(&Noise::USUAL)).collect();
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
@@ -144,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_a_stall_is_handled_at_its_end() {
+    fn events_in_a_stall_are_handled_at_its_end() {
         let mut world = noisy();
         let click = |guest| Event::Click { guest, life: 0 };
         assert!(world.unless_stalled(click(1)).is_some());
         world.stall(1);
         assert!(world.unless_stalled(click(1)).is_none());
         assert!(world.unless_stalled(click(2)).is_some(), "another guest");
-        assert!(world.unless_stalled(Event::Toll).is_some(), "nobody's");
+        assert!(world.unless_stalled(Event::ControlLoad).is_some(), "nobody's");
         let before = world.commands;
         world.now = world.now + Noise::USUAL.stall;
         world.go_on(1).expect("no rule is broken");

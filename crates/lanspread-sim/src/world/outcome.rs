@@ -1,4 +1,4 @@
-//! What is measured meanwhile and told in the end.
+//! Measurements during a party, and its report at the end.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl World {
         }
     }
 
-    /// Bytes of chunks went from one guest to another.
+    /// Counts bytes of chunks that went from one guest to another, if these are in different groups.
     pub(super) fn count_crossing(&mut self, from: usize, to: usize, bytes: u64) {
         let (from, to) = (self.party.peers[from].group, self.party.peers[to].group);
         if from != to {
@@ -65,7 +65,7 @@ impl World {
                     (there, manifest.place(ChunkIndex(c)).map_or(0, |place| place.len))
                 })
                 .collect();
-            // Unpacking starts with the click at the earliest, and ends with the commit.
+            // Unpacking starts at the click at the earliest, and does not end before the commit.
             let start = Time::from_start(MEETING + click);
             let unpacked = unpacked_at(start, &stored, spec.rate.down).max(complete);
             (makespan, playable) = (makespan.max(complete), playable.max(unpacked));

@@ -1,7 +1,7 @@
-//! Control messages and requests behind the bulk on the same uplink.
+//! Delay of control messages and requests behind bulk on the same uplink.
 //!
-//! A host hands its bulk to a queue in front of the link, and what it says afterwards leaves after it: the queue is first in,
-//! first out. How much is in it follows from the network (`Network::backlog`). The bulk itself is not delayed, and neither is
+//! A host hands its bulk to a first-in, first-out queue in front of the link, so a later message leaves after it. The
+//! length of the queue follows from the network (`Network::backlog`). The bulk itself is not delayed, and neither is
 //! the head of an answer, which leaves before its bytes: the network counts bytes when they leave the queue.
 
 use std::time::Duration;
@@ -11,18 +11,18 @@ use lanspread_core::time::Time;
 use super::World;
 
 impl World {
-    /// How long what a guest says now waits before it leaves.
+    /// Returns how long a message that a guest sends now waits before it leaves.
     pub(super) fn wait(&mut self, from: usize) -> Duration {
         let queue = self.party.queue;
         if queue.is_zero() {
             return Duration::ZERO;
         }
         let backlog = self.network.backlog(from, queue, self.now);
-        // What was in the queue before may have been cut: nothing overtakes what waits already.
+        // The bulk in the queue may have been aborted meanwhile, but a message does not overtake earlier ones.
         backlog.max(self.leaves_at[from].since(self.now))
     }
 
-    /// When a message that a guest says now leaves.
+    /// Records a message that a guest sends now and returns when it leaves.
     pub(super) fn leaves(&mut self, from: usize) -> Time {
         let leaves = self.now + self.wait(from);
         self.leaves_at[from] = leaves;
@@ -42,7 +42,7 @@ mod tests {
 
     const QUEUE: Duration = Duration::from_millis(30);
 
-    /// A party of which nothing has happened yet, and whose seed sends so many bytes to the one receiver.
+    /// Returns a party at its start, whose seed sends `bytes` bytes to the one receiver.
     fn sending(queue: Duration, bytes: u64) -> World {
         let mut world = World::new(Party { queue, ..Party::mass_start(1, 100.0, 1 << 20, 1) });
         let link = world.wire.link_between(1, 0, Time::START);
@@ -51,7 +51,7 @@ mod tests {
         world
     }
 
-    /// How long a message takes that is said now.
+    /// Returns how long a message takes that is sent now.
     fn message_takes(world: &mut World, from: usize, to: usize) -> Duration {
         let conn = world.wire.connect(from, to);
         world.perform(from, Output::Send { conn, message: Message::StateWanted }).expect("no rule is broken");
@@ -64,26 +64,26 @@ mod tests {
     }
 
     #[test]
-    fn a_message_waits_behind_bulk_on_the_same_uplink() {
+    fn message_waits_behind_bulk_on_the_same_uplink() {
         let mut world = sending(QUEUE, 1 << 20);
         let trip = world.trip(0, 1);
         assert_eq!(message_takes(&mut world, 0, 1), trip + QUEUE);
-        // The other direction is free.
+        // Nothing waits in the other direction.
         assert_eq!(message_takes(&mut world, 1, 0), trip);
-        // A queue that holds more than there is.
+        // The queue could hold more than is sent.
         let mut world = sending(QUEUE, 119_500);
         let part = message_takes(&mut world, 0, 1) - trip;
         assert!(part.abs_diff(Duration::from_millis(10)) < Duration::from_micros(1), "{part:?}");
     }
 
     #[test]
-    fn without_a_queue_nothing_waits() {
+    fn nothing_waits_without_a_queue() {
         let mut world = sending(Duration::ZERO, 1 << 20);
         assert_eq!(message_takes(&mut world, 0, 1), world.trip(0, 1));
     }
 
     #[test]
-    fn no_message_overtakes_one_that_waits() {
+    fn no_message_overtakes_an_earlier_one() {
         let mut world = sending(QUEUE, 1 << 20);
         let first = world.leaves(0);
         world.network.cut(|_, _| true, world.now);

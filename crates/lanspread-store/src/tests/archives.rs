@@ -1,4 +1,4 @@
-//! Installing from archives, honest and hostile.
+//! Installing from valid and from hostile archives.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -40,7 +40,7 @@ fn refused(archive: Vec<u8>) -> UnpackError {
 }
 
 #[test]
-fn all_kinds_of_archives_unpack_to_what_went_in() {
+fn every_archive_kind_unpacks_to_its_input() {
     let (text, big) = (b"text ".repeat(30_000), noise(7, 300_000));
     for format in [ArchiveVersion::Rar29, ArchiveVersion::Rar50, ArchiveVersion::Rar70] {
         for (store, solid) in [(true, false), (false, false), (false, true)] {
@@ -63,7 +63,7 @@ fn all_kinds_of_archives_unpack_to_what_went_in() {
 }
 
 #[test]
-fn the_later_archive_wins_in_whatever_spelling() {
+fn later_archive_wins_despite_other_case() {
     let base = Rar5::new().file("Data/a.txt", b"base").file("Data/b.txt", b"base").finish();
     let patch = Rar5::new().file("data/A.TXT", b"patch").file("data/c.txt", b"patch").finish();
     let lab = lab_with(&[("1.eti", base), ("2.ETI", patch), ("sub/3.eti", b"no direct child".to_vec())]);
@@ -81,7 +81,7 @@ fn the_later_archive_wins_in_whatever_spelling() {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_refused() {
+fn unsafe_names_are_refused() {
     let hostile = [
         "../evil",
         "a/../../evil",
@@ -111,7 +111,7 @@ fn names_that_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn links_and_special_files_are_refused_by_name() {
+fn links_and_special_files_are_refused() {
     for kind in [1, 2, 3, 4, 5] {
         let error = refused(Rar5::new().file("fine", b"x").link("door", "../..", kind).finish());
         assert!(matches!(&error, UnpackError::Link(name) if name == "door"), "{kind}: {error}");
@@ -125,13 +125,13 @@ fn links_and_special_files_are_refused_by_name() {
 }
 
 #[test]
-fn damage_names_the_archive_and_the_entry() {
+fn damage_error_names_archive_and_entry() {
     let error = refused(Rar5::new().file("fine", b"x").damaged("data/broken", b"content").finish());
     assert!(matches!(&error, UnpackError::Damaged { entry, .. } if entry == "data/broken"), "{error}");
 }
 
 #[test]
-fn what_is_not_one_whole_archive_is_refused() {
+fn incomplete_and_foreign_archives_are_refused() {
     assert!(matches!(refused(b"no archive at all".to_vec()), UnpackError::NotAnArchive(_)));
     refused(Vec::new());
     assert!(matches!(refused(Rar5::new().finish()), UnpackError::Empty));
@@ -170,7 +170,7 @@ fn limits_hold() {
 }
 
 #[test]
-fn a_bomb_is_not_unpacked_without_its_owners_word() {
+fn bomb_needs_the_owners_consent() {
     let half = 1 << 30;
     let archive = |name| Rar5::new().stating(name, half, b"zeros").finish();
     let lab = lab_with(&[("a.eti", archive("a")), ("b.eti", archive("b"))]);
@@ -188,20 +188,20 @@ fn a_bomb_is_not_unpacked_without_its_owners_word() {
 }
 
 #[test]
-fn unpacking_leaves_a_part_of_the_disk_free() {
+fn unpacking_leaves_part_of_the_disk_free() {
     let free = fs4::available_space(std::env::temp_dir()).unwrap();
     let archive = Rar5::new().stating("large", free, b"x").finish();
     let lab = lab_with(&[("a.eti", archive)]);
     let store = lab.open();
     store.allow_unpacked(&game("g"), u64::MAX);
     let Err(InstallError::Full { missing }) = install(&store) else { panic!("it would fill the disk") };
-    let reserve = crate::stream::reserved_bytes(&std::env::temp_dir());
+    let reserve = crate::install::space::reserved_bytes(&std::env::temp_dir());
     assert!(reserve > 0 && missing.abs_diff(reserve) < 1 << 28, "{missing} are missing, {reserve} stay free");
     assert!(!lab.path("g/local").exists() && lab.leftovers().is_empty());
 }
 
 #[test]
-fn a_cancelled_install_leaves_nothing() {
+fn cancelled_install_leaves_nothing() {
     let archive = Rar5::new().file("a", &noise(1, 4 << 20)).file("b", &noise(2, 4 << 20)).finish();
     let lab = lab_with(&[("a.eti", archive)]);
     let store = lab.open();
@@ -221,7 +221,7 @@ fn a_cancelled_install_leaves_nothing() {
 }
 
 #[test]
-fn a_second_archive_that_fails_takes_the_first_along() {
+fn failing_archive_undoes_the_whole_install() {
     let good = Rar5::new().file("a", b"x").finish();
     let lab = lab_with(&[("1.eti", good), ("2.eti", Rar5::new().damaged("b", b"x").finish())]);
     let error = install(&lab.open()).unwrap_err();

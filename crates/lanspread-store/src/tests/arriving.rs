@@ -1,4 +1,4 @@
-//! Archives that are unpacked while they arrive: what waits, what ends the waiting, and what is left when it goes wrong.
+//! Unpacking of archives while they arrive: waiting for chunks, stopping, and what a failure leaves behind.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -8,19 +8,19 @@ use lanspread_types::ChunkIndex;
 
 use super::lab::{CHUNK, Lab, Version, game, noise};
 use super::rar5::Rar5;
-use crate::{Cancel, InstallError, Passed, RarUnpacker, Store, UnpackAhead, UnpackError};
+use crate::{Cancel, InstallError, RarUnpacker, ReleasedChunks, Store, UnpackAhead, UnpackError};
 
-/// Generous: only failures wait for it.
+/// Generous: only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn install(store: &Store) -> Result<(), InstallError> {
     store.install(&game("g"), &RarUnpacker, &Cancel::new(), Box::new(|_, _| {}))
 }
 
-/// Packed, it takes seven chunks.
+/// Size of a file whose archive takes seven chunks.
 const PACKED_BYTES: u64 = 6 * CHUNK + CHUNK / 8;
 
-/// A game of two archives, which overlap, and a manual of two chunks before them.
+/// Returns a game of two archives with a file in common, and a manual of two chunks before them.
 fn two_archives() -> Version {
     let first = Rar5::new().file("a.bin", &noise(1, PACKED_BYTES)).file("both", b"first").finish();
     let second = Rar5::new().file("b.bin", &noise(2, PACKED_BYTES)).file("both", b"second").finish();
@@ -36,22 +36,22 @@ fn damaged() -> Version {
     Version::new("g", 20_250_101, &[("a.eti", archive)])
 }
 
-/// Tells how far an unpacker has come.
-fn told() -> (Passed, Receiver<u32>) {
+/// Returns an unpacker's progress callback, and the receiver of its reports.
+fn told() -> (ReleasedChunks, Receiver<u32>) {
     let (tell, told) = channel();
     let passed = move |chunk: ChunkIndex| {
-        // Nobody listens any more: then nobody wants to know.
+        // A test that has dropped the receiver needs no further reports.
         let _ = tell.send(chunk.0);
     };
     (Box::new(passed), told)
 }
 
-/// Waits until it has come to this chunk.
+/// Waits until the unpacker no longer needs the chunks below `chunk`.
 fn await_passed(told: &Receiver<u32>, chunk: u32) {
     while told.recv_timeout(PATIENCE).expect("the unpacker comes so far") < chunk {}
 }
 
-/// Cancels when a test fails, which would otherwise wait for the thread that waits for a chunk.
+/// Cancels when a test fails, which would otherwise wait forever for the unpacker's thread.
 struct CancelOnDrop<'a>(&'a Cancel);
 
 impl Drop for CancelOnDrop<'_> {
@@ -64,9 +64,9 @@ fn chunks(version: &Version) -> u32 {
     version.content.manifest().chunk_count()
 }
 
-// ---- with a download
+// ---- unpacking a download ahead
 
-/// A download of which all chunks are there, about to be unpacked ahead.
+/// Opens a download, writes all of its chunks, and registers it for unpacking ahead.
 fn arrived(store: &Store, version: &Version) -> UnpackAhead {
     let incoming = store.open_incoming(&version.content).unwrap();
     version.write(&incoming, 0..chunks(version));
@@ -74,7 +74,7 @@ fn arrived(store: &Store, version: &Version) -> UnpackAhead {
 }
 
 #[test]
-fn a_download_is_unpacked_as_it_arrives_and_shown_when_it_is_committed() {
+fn download_is_unpacked_as_it_arrives() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let incoming = store.open_incoming(&version.content).unwrap();
@@ -85,7 +85,7 @@ fn a_download_is_unpacked_as_it_arrives_and_shown_when_it_is_committed() {
             let run = run;
             store.unpack_ahead(&run, passed);
         });
-        // Out of order, the last ones missing: nothing passes the gap.
+        // Chunks arrive out of order, and chunk 8 is missing: the unpacker must wait for it.
         version.write(&incoming, (0..8).rev());
         await_passed(&told, 8);
         version.write(&incoming, (9..chunks(&version)).rev());
@@ -104,7 +104,7 @@ fn a_download_is_unpacked_as_it_arrives_and_shown_when_it_is_committed() {
 }
 
 #[test]
-fn an_install_takes_what_was_unpacked_ahead_and_does_not_unpack_again() {
+fn install_uses_files_unpacked_ahead() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     store.unpack_ahead(&arrived(&store, &version), told().0);
@@ -115,7 +115,7 @@ fn an_install_takes_what_was_unpacked_ahead_and_does_not_unpack_again() {
 }
 
 #[test]
-fn a_commit_overtakes_the_unpacker() {
+fn commit_can_overtake_the_unpacker() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let run = arrived(&store, &version);
@@ -127,7 +127,7 @@ fn a_commit_overtakes_the_unpacker() {
 }
 
 #[test]
-fn giving_a_download_up_ends_the_unpacker_and_leaves_nothing_of_it() {
+fn dropping_a_download_stops_the_unpacker() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let incoming = store.open_incoming(&version.content).unwrap();
@@ -150,13 +150,13 @@ fn giving_a_download_up_ends_the_unpacker_and_leaves_nothing_of_it() {
 }
 
 #[test]
-fn a_crash_while_unpacking_ahead_costs_nothing_but_the_unpacking() {
+fn crash_while_unpacking_ahead_keeps_the_chunks() {
     let (lab, version) = (Lab::new(), two_archives());
     {
         let store = lab.open();
         store.unpack_ahead(&arrived(&store, &version), told().0);
         assert!(!lab.leftovers().is_empty());
-        // Nobody ends it: the process is gone.
+        // The store is dropped without ending the unpacker, as in a crash.
     }
     let store = lab.open();
     assert_eq!(lab.leftovers(), [""; 0]);
@@ -170,7 +170,7 @@ fn a_crash_while_unpacking_ahead_costs_nothing_but_the_unpacking() {
 }
 
 #[test]
-fn a_damaged_archive_fails_the_install_with_the_same_words() {
+fn damaged_archive_fails_every_install_alike() {
     let (lab, version) = (Lab::new(), damaged());
     let store = lab.open();
     store.unpack_ahead(&arrived(&store, &version), told().0);
@@ -187,7 +187,7 @@ fn a_damaged_archive_fails_the_install_with_the_same_words() {
 }
 
 #[test]
-fn what_cannot_be_unpacked_ahead_is_installed_afterwards() {
+fn rar4_archive_is_unpacked_after_the_download() {
     let mut builder = rars::Builder::new(rars::ArchiveVersion::Rar29);
     builder.add_bytes(b"old.bin".to_vec(), noise(4, 3 * CHUNK), None, None).unwrap();
     let version = Version::new("g", 20_250_101, &[("a.eti", builder.to_bytes().unwrap())]);
@@ -200,7 +200,7 @@ fn what_cannot_be_unpacked_ahead_is_installed_afterwards() {
 }
 
 #[test]
-fn cancelling_an_install_ends_the_unpacker_that_it_waits_for() {
+fn cancelled_install_stops_the_unpacker() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let run = arrived(&store, &version);
@@ -208,7 +208,7 @@ fn cancelling_an_install_ends_the_unpacker_that_it_waits_for() {
     let (cancel, ahead_is_at) = (Cancel::new(), told());
     let outcome = thread::scope(|scope| {
         let job = scope.spawn(|| store.install(&game("g"), &RarUnpacker, &cancel, Box::new(|_, _| {})));
-        // It gets no further than its first chunk before the install is cancelled.
+        // The unpacker's first report cancels the install.
         let stop = cancel.clone();
         let mut tell = ahead_is_at.0;
         let held = move |chunk| {
@@ -224,9 +224,9 @@ fn cancelling_an_install_ends_the_unpacker_that_it_waits_for() {
     install(&store).unwrap();
 }
 
-// ---- streamed
+// ---- streamed installs
 
-/// Streams a version in order, dropping what was unpacked. Returns how it ended, and the most slots that were made.
+/// Streams a version in order, dropping chunks that were unpacked. Returns the outcome, and the number of slots made.
 fn stream(store: &Store, version: &Version, window: u32) -> (Result<(), InstallError>, u32) {
     let spool = store.open_spool(&version.content).unwrap();
     let unneeded = crate::Spool::unneeded(&version.content);
@@ -241,7 +241,7 @@ fn stream(store: &Store, version: &Version, window: u32) -> (Result<(), InstallE
                 below = now;
                 spool.drop_below(ChunkIndex(below));
             }
-            // Twice is no harm.
+            // Writing a chunk twice does no harm.
             spool.write_chunk(chunk, &version.chunk(chunk.0)).unwrap();
             spool.write_chunk(chunk, &version.chunk(chunk.0)).unwrap();
         }
@@ -251,7 +251,7 @@ fn stream(store: &Store, version: &Version, window: u32) -> (Result<(), InstallE
 }
 
 #[test]
-fn a_streamed_game_is_installed_and_nothing_else_of_it_is_there() {
+fn streaming_leaves_only_the_installed_game() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let (outcome, slots) = stream(&store, &version, 4);
@@ -266,7 +266,7 @@ fn a_streamed_game_is_installed_and_nothing_else_of_it_is_there() {
 }
 
 #[test]
-fn what_an_earlier_download_left_goes_with_a_streamed_install() {
+fn streaming_deletes_an_earlier_download() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let incoming = store.open_incoming(&version.content).unwrap();
@@ -279,7 +279,7 @@ fn what_an_earlier_download_left_goes_with_a_streamed_install() {
 }
 
 #[test]
-fn a_damaged_archive_takes_a_streamed_install_back_whole() {
+fn damaged_archive_undoes_a_streamed_install() {
     let (lab, version) = (Lab::new(), damaged());
     let store = lab.open();
     let (outcome, _) = stream(&store, &version, 4);
@@ -290,7 +290,7 @@ fn a_damaged_archive_takes_a_streamed_install_back_whole() {
 }
 
 #[test]
-fn a_bomb_is_not_streamed_without_its_owners_word() {
+fn bomb_is_not_streamed_without_consent() {
     let half = 1 << 30;
     let archive = Rar5::new().file("a", b"small").stating("b", half, b"zeros").stating("c", half, b"zeros");
     let version = Version::new("g", 20_250_101, &[("a.eti", archive.finish())]);
@@ -308,9 +308,9 @@ fn a_bomb_is_not_streamed_without_its_owners_word() {
     assert!(!lab.path("g/local").exists() && !lab.path("h/local").exists() && lab.leftovers().is_empty());
 }
 
-/// What is unpacked ahead is no reason to fill the disk either; the install then says how much it would be.
+/// Unpacking ahead does not fill the disk either; the install then reports the unpacked size.
 #[test]
-fn a_bomb_is_not_unpacked_ahead() {
+fn bomb_is_not_unpacked_ahead() {
     let archive = Rar5::new().stating("zeros", 3 << 30, b"zeros").finish();
     let version = Version::new("g", 20_250_101, &[("a.eti", archive)]);
     let lab = Lab::new();
@@ -324,7 +324,7 @@ fn a_bomb_is_not_unpacked_ahead() {
 }
 
 #[test]
-fn a_cancelled_stream_leaves_nothing_and_can_be_done_again() {
+fn cancelled_stream_can_be_repeated() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let spool = store.open_spool(&version.content).unwrap();
@@ -345,7 +345,7 @@ fn a_cancelled_stream_leaves_nothing_and_can_be_done_again() {
 }
 
 #[test]
-fn a_crash_in_mid_stream_is_undone_at_the_next_start() {
+fn crash_while_streaming_is_undone_at_the_start() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let spool = store.open_spool(&version.content).unwrap();
@@ -355,7 +355,7 @@ fn a_crash_in_mid_stream_is_undone_at_the_next_start() {
         let _ended = CancelOnDrop(&cancel);
         (0..6).for_each(|c| spool.write_chunk(ChunkIndex(c), &version.chunk(c)).unwrap());
         await_passed(&told, 6);
-        // What a killed process would leave: the record, the staging, the window.
+        // A killed process would leave the record, the staging folder and the spool.
         let copy = Lab::new();
         copy_tree(&lab, &copy);
         assert!(copy.leftovers().len() >= 3, "{:?}", copy.leftovers());
@@ -373,7 +373,7 @@ fn copy_tree(from: &Lab, to: &Lab) {
 }
 
 #[test]
-fn an_installed_game_is_not_streamed_over() {
+fn installed_game_is_not_streamed_over() {
     let (lab, version) = (Lab::new(), two_archives());
     lab.put("g/local/save.dat", b"the user's");
     let store = lab.open();
@@ -387,7 +387,7 @@ fn an_installed_game_is_not_streamed_over() {
 }
 
 #[test]
-fn a_chunk_that_is_being_served_keeps_its_place() {
+fn served_chunk_keeps_its_slot() {
     let (lab, version) = (Lab::new(), two_archives());
     let store = lab.open();
     let spool = store.open_spool(&version.content).unwrap();

@@ -1,4 +1,4 @@
-//! Installing, uninstalling and removing, and what a crash leaves.
+//! Installing, uninstalling and removing, and recovery from crashes in between.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,9 +10,9 @@ use lanspread_types::RelPath;
 
 use super::lab::{Lab, Version, game, noise, rel};
 use super::rar5::Rar5;
-use crate::execute::Executor;
-use crate::fault::Fault;
-use crate::layout::Layout;
+use crate::change::execute::Executor;
+use crate::fs::fault::Fault;
+use crate::fs::layout::Layout;
 use crate::{Cancel, InstallError, RarUnpacker, RemoveError, Store, UninstallError};
 
 type Tree = BTreeMap<String, Vec<u8>>;
@@ -30,7 +30,7 @@ fn install(store: &Store) -> Result<(), InstallError> {
 }
 
 #[test]
-fn install_uninstall_and_remove_keep_to_what_is_theirs() {
+fn changes_keep_files_that_are_not_theirs() {
     let (lab, version) = downloaded();
     let store = lab.open();
     lab.put("g/mine.txt", b"mine");
@@ -55,21 +55,21 @@ fn install_uninstall_and_remove_keep_to_what_is_theirs() {
 }
 
 #[test]
-fn something_called_local_is_in_the_way() {
+fn file_named_local_blocks_the_install() {
     let (lab, _) = downloaded();
     lab.put("g/Local", b"a file");
     assert!(matches!(install(&lab.open()), Err(InstallError::Blocked { .. })));
 }
 
 #[test]
-fn a_game_without_archives_cannot_be_installed() {
+fn game_without_archives_cannot_be_installed() {
     let lab = Lab::new();
     Version::new("g", 20_250_101, &[]).download(&lab.open());
     assert!(matches!(install(&lab.open()), Err(InstallError::NoArchives(_))));
     assert!(lab.leftovers().is_empty());
 }
 
-/// The folder of the game after a crash behind each step, and after the next start.
+/// Crashes behind each step of a plan, restarts, and checks that the game's folder is in the old or the new state.
 fn crash_everywhere(prepare: &dyn Fn() -> Lab, record: &Record, plan: &Plan) {
     let before = prepare().tree("g");
     let mut after: Option<Tree> = None;
@@ -78,7 +78,7 @@ fn crash_everywhere(prepare: &dyn Fn() -> Lab, record: &Record, plan: &Plan) {
         let layout = Layout::new(lab.dir.path());
         let executor = Executor::new(&layout, record);
         for step in &plan.steps[..count] {
-            // Each twice: a step that is repeated changes nothing.
+            // Repeating a step changes nothing.
             for _ in 0..2 {
                 let mut unpack = |staging: &std::path::Path| {
                     fs::create_dir_all(staging.join("local")).unwrap();
@@ -108,7 +108,7 @@ pub fn with_users_files(lab: &Lab) {
 }
 
 #[test]
-fn a_crash_in_an_update_leaves_one_version_or_the_other() {
+fn crash_in_update_leaves_one_whole_version() {
     let new =
         Version::new("g", 20_250_202, &[("a.eti", noise(4, 9)), ("new/x", noise(5, 9)), ("zero", vec![])]);
     let prepare = || {
@@ -128,13 +128,13 @@ fn a_crash_in_an_update_leaves_one_version_or_the_other() {
 }
 
 #[test]
-fn a_crash_in_an_install_leaves_all_or_nothing() {
+fn crash_in_install_leaves_all_or_nothing() {
     let record = Record { game: game("g"), intent: Intent::Install };
     crash_everywhere(&|| downloaded().0, &record, &plan_install());
 }
 
 #[test]
-fn a_crash_in_an_uninstall_leaves_all_or_nothing() {
+fn crash_in_uninstall_leaves_all_or_nothing() {
     let prepare = || {
         let (lab, _) = downloaded();
         with_users_files(&lab);
@@ -145,7 +145,7 @@ fn a_crash_in_an_uninstall_leaves_all_or_nothing() {
 }
 
 #[test]
-fn a_crash_in_a_removal_leaves_all_or_nothing_of_the_download() {
+fn crash_in_removal_leaves_all_or_nothing() {
     let prepare = || {
         let (lab, _) = downloaded();
         with_users_files(&lab);
@@ -157,7 +157,7 @@ fn a_crash_in_a_removal_leaves_all_or_nothing_of_the_download() {
 }
 
 #[test]
-fn a_crash_in_a_reinstall_leaves_the_old_folder_or_the_new_one() {
+fn crash_in_reinstall_leaves_one_whole_folder() {
     let prepare = || {
         let (lab, _) = downloaded();
         with_users_files(&lab);
@@ -168,7 +168,7 @@ fn a_crash_in_a_reinstall_leaves_the_old_folder_or_the_new_one() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_set_aside() {
+fn unreadable_record_is_set_aside() {
     let (lab, version) = downloaded();
     lab.put(".lanspread/journal/g", b"garbage");
     lab.put(".lanspread/staging/g/local/x", b"left");
@@ -181,7 +181,7 @@ fn a_record_that_cannot_be_read_is_set_aside() {
 
 #[cfg(unix)]
 #[test]
-fn nothing_goes_through_a_link() {
+fn commit_never_follows_a_link() {
     let lab = Lab::new();
     let elsewhere = Lab::new();
     let store = lab.open();

@@ -13,7 +13,7 @@ fn chunks(version: &Version) -> u32 {
 }
 
 #[test]
-fn a_download_of_odd_sizes_ends_byte_for_byte() {
+fn download_of_odd_sizes_is_byte_exact() {
     let lab = Lab::new();
     let store = lab.open();
     let version = Version::of_odd_sizes(20_250_101);
@@ -39,7 +39,7 @@ fn several_threads_write_at_once() {
     std::thread::scope(|scope| {
         for part in 0..4 {
             let (incoming, version) = (&incoming, &version);
-            // Overlapping on purpose: the same chunk may come twice.
+            // The parts overlap on purpose: a chunk may arrive twice.
             scope.spawn(move || {
                 version.write(incoming, (0..chunks(version)).filter(|c| c % 4 == part || c % 7 == 0));
             });
@@ -67,7 +67,7 @@ fn wrong_bytes_are_refused_and_not_written() {
 }
 
 #[test]
-fn a_download_goes_on_after_a_restart() {
+fn download_resumes_after_a_restart() {
     let lab = Lab::new();
     let version = Version::of_odd_sizes(20_250_101);
     {
@@ -82,21 +82,21 @@ fn a_download_goes_on_after_a_restart() {
     assert_eq!(lab.tree("g"), version.files);
 }
 
-/// Gives the journal of a download the look of one from an earlier run of the system.
+/// Rewrites the journal of a download as if an earlier run of the system had written it, without a barrier.
 pub fn reboot(lab: &Lab, version: &Version) {
     let path = lab
         .dir
         .path()
         .join(format!(".lanspread/incoming/g/{}/had", &version.content.content_id().to_string()[..16]));
     let id = version.content.content_id();
-    let read = crate::have::read(&path, id).unwrap().unwrap();
-    let mut image = crate::have::HaveJournal::image(id, Some([9; 16]), &read.chunks);
+    let read = crate::download::have::read(&path, id).unwrap().unwrap();
+    let mut image = crate::download::have::HaveJournal::image(id, Some([9; 16]), &read.chunks);
     image.truncate(image.len() - 8); // without the barrier
     fs::write(&path, image).unwrap();
 }
 
 #[test]
-fn after_a_power_failure_only_what_still_matches_is_believed() {
+fn power_failure_keeps_only_matching_chunks() {
     let lab = Lab::new();
     let version = Version::new("g", 20_250_101, &[("a.eti", noise(1, 4 * CHUNK))]);
     version.write(&lab.open().open_incoming(&version.content).unwrap(), [0, 1, 2]);
@@ -112,7 +112,7 @@ fn after_a_power_failure_only_what_still_matches_is_believed() {
 }
 
 #[test]
-fn a_file_that_went_takes_its_chunks_along() {
+fn chunks_of_a_deleted_file_are_forgotten() {
     let lab = Lab::new();
     let version = Version::new("g", 20_250_101, &[("a.eti", noise(1, CHUNK)), ("b.eti", noise(2, CHUNK))]);
     version.write(&lab.open().open_incoming(&version.content).unwrap(), 0..3);
@@ -126,7 +126,7 @@ fn a_file_that_went_takes_its_chunks_along() {
 }
 
 #[test]
-fn a_download_that_is_given_up_is_kept_or_not() {
+fn dropped_download_is_kept_unless_discarded() {
     let lab = Lab::new();
     let version = Version::of_odd_sizes(20_250_101);
     let store = lab.open();
@@ -143,7 +143,7 @@ fn a_download_that_is_given_up_is_kept_or_not() {
 fn read_all(store: &Store, version: &Version, incoming: bool, chunk: u32) -> Option<Vec<u8>> {
     let mut reader = store.chunk_reader(&version.content, incoming, ChunkIndex(chunk)).ok()?;
     let mut bytes = vec![0; reader.len() as usize];
-    // In two pieces, the second first.
+    // Read two pieces, the second one first.
     let middle = bytes.len() / 2;
     let (left, right) = bytes.split_at_mut(middle);
     reader.read_at(middle as u64, right).unwrap();
@@ -153,7 +153,7 @@ fn read_all(store: &Store, version: &Version, incoming: bool, chunk: u32) -> Opt
 }
 
 #[test]
-fn chunks_are_served_during_the_download_and_after() {
+fn chunks_are_served_during_and_after_download() {
     let lab = Lab::new();
     let store = lab.open();
     let version = Version::of_odd_sizes(20_250_101);
@@ -178,7 +178,7 @@ fn chunks_are_served_during_the_download_and_after() {
 }
 
 #[test]
-fn an_update_replaces_the_old_version_and_leaves_what_is_the_users() {
+fn update_keeps_the_users_files() {
     let lab = Lab::new();
     let store = lab.open();
     let old = Version::new(
@@ -201,12 +201,12 @@ fn an_update_replaces_the_old_version_and_leaves_what_is_the_users() {
 }
 
 #[test]
-fn what_stands_in_the_way_takes_the_commit_back() {
+fn blocked_commit_is_rolled_back() {
     let lab = Lab::new();
     let store = lab.open();
     let old = Version::new("g", 20_250_101, &[("a.eti", noise(1, 9)), ("b.eti", noise(2, 9))]);
     old.download(&store);
-    // A folder of the user's stands where the new version has a file.
+    // A folder of the user is in the place of a file of the new version.
     lab.put("g/z/mine", b"mine");
     let before = lab.tree("g");
     let new = Version::new("g", 20_250_202, &[("a.eti", noise(4, 9)), ("z", noise(5, 9))]);
@@ -221,7 +221,7 @@ fn what_stands_in_the_way_takes_the_commit_back() {
 }
 
 #[test]
-fn archives_that_nobody_knows_give_way_to_an_update() {
+fn update_removes_unknown_archives() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20240101");
     lab.put("g/stale.eti", b"would be installed");
@@ -234,7 +234,7 @@ fn archives_that_nobody_knows_give_way_to_an_update() {
 }
 
 #[test]
-fn other_downloads_of_the_game_are_found_again() {
+fn other_downloads_of_the_game_are_kept() {
     let lab = Lab::new();
     let store = lab.open();
     let (one, two) = (Version::of_odd_sizes(20_250_101), Version::of_odd_sizes(20_250_202));

@@ -1,4 +1,4 @@
-//! The unpacker that only reads forward: the same results as the one that lists first, and the same gates.
+//! The forward-only unpacker: same results and same checks as the unpacker that lists first.
 
 use std::io::{self, Read};
 
@@ -7,11 +7,11 @@ use rars::{ArchiveVersion, Builder};
 
 use super::lab::{Lab, game, noise};
 use super::rar5::Rar5;
-use crate::unpack::forward::unpack_forward;
-use crate::unpack::staging::Staging;
+use crate::archive::unpack::forward::unpack_forward;
+use crate::archive::unpack::staging::Staging;
 use crate::{Cancel, RarUnpacker, UnpackError, UnpackLimits, UnpackSummary, Unpacker};
 
-/// Hands out a few bytes at a time, and nothing but bytes: it cannot be sought in.
+/// Source that yields a few bytes at a time and cannot seek.
 struct Trickle<'a>(&'a [u8], usize);
 
 impl Read for Trickle<'_> {
@@ -30,7 +30,7 @@ fn refused(archive: &[u8]) -> UnpackError {
     forward(&Lab::new(), archive, &UnpackLimits::default()).unwrap_err()
 }
 
-/// Both unpackers make the same of it.
+/// Checks that both unpackers give the same result.
 fn same(archive: &[u8]) {
     let lab = Lab::new();
     let summary = forward(&lab, archive, &UnpackLimits::default()).unwrap();
@@ -52,7 +52,7 @@ fn built(version: ArchiveVersion, store: bool, solid: bool, files: &[(&str, Vec<
 }
 
 #[test]
-fn all_kinds_of_archives_unpack_as_they_do_elsewhere() {
+fn both_unpackers_give_the_same_files() {
     let text = b"text that repeats, ".repeat(30_000);
     let files = [
         ("data/text.txt", text.clone()),
@@ -69,7 +69,7 @@ fn all_kinds_of_archives_unpack_as_they_do_elsewhere() {
 }
 
 #[test]
-fn an_older_archive_is_left_to_those_who_can_wait() {
+fn older_archives_are_refused() {
     let older = built(ArchiveVersion::Rar29, false, false, &[("a", noise(1, 1000))]);
     assert!(matches!(refused(&older), UnpackError::NotForward(_)));
     assert!(matches!(refused(b"no archive at all"), UnpackError::NotForward(_)));
@@ -77,7 +77,7 @@ fn an_older_archive_is_left_to_those_who_can_wait() {
 }
 
 #[test]
-fn the_same_gates_as_for_an_archive_that_was_listed() {
+fn entries_pass_the_same_checks() {
     for name in ["../evil", "/etc/evil", "C:\\evil", "file.txt:stream", "nul", ""] {
         let error = refused(&Rar5::new().file("fine", b"x").file(name, b"evil").finish());
         let by_name = matches!(error, UnpackError::Name { .. } | UnpackError::DamagedArchive(_));
@@ -104,7 +104,7 @@ fn the_same_gates_as_for_an_archive_that_was_listed() {
 }
 
 #[test]
-fn limits_hold_before_a_byte_is_written() {
+fn limits_hold_before_a_file_is_begun() {
     let archive = Rar5::new().file("a", &[0; 100]).file("b", &[0; 100]).finish();
     let limits = UnpackLimits::default();
     for tight in [UnpackLimits { output_bytes: 199, ..limits }, UnpackLimits { entries: 1, ..limits }] {
@@ -119,7 +119,7 @@ fn limits_hold_before_a_byte_is_written() {
 }
 
 #[test]
-fn a_source_that_fails_is_told_from_an_archive_that_is_damaged() {
+fn source_failure_is_not_archive_damage() {
     struct Broken<'a>(&'a [u8]);
     impl Read for Broken<'_> {
         fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
@@ -141,7 +141,7 @@ fn a_source_that_fails_is_told_from_an_archive_that_is_damaged() {
 }
 
 #[test]
-fn the_games_of_the_fixtures_unpack_the_same() {
+fn fixture_games_unpack_the_same() {
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../lanspread-peer-cli/fixtures");
     let mut tried = 0;
     for (fixture, name) in [("alpha", "ggoo"), ("alpha", "bf1942"), ("bravo", "cnctw"), ("solid", "cnctw")] {
@@ -159,10 +159,10 @@ fn the_games_of_the_fixtures_unpack_the_same() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// One byte changed, or the rest cut off: an error or, where the byte does not matter, the same files. Never a panic,
-    /// never other content.
+    /// After one changed byte, or with the rest cut off, unpacking fails or (where the byte does not matter) gives the
+    /// same files. It never panics and never gives other content.
     #[test]
-    fn no_damage_passes(at in 0.0..1.0f64, flip in 0u8..=255, kind in 0..3) {
+    fn damage_never_yields_other_files(at in 0.0..1.0f64, flip in 0u8..=255, kind in 0..3) {
         let files = [("a.txt", b"text that repeats, ".repeat(300)), ("b.bin", noise(3, 3000)), ("c", vec![])];
         let archive = built(ArchiveVersion::Rar50, kind == 0, kind == 1, &files);
         let at = (at * archive.len() as f64) as usize;

@@ -1,5 +1,5 @@
-//! A disk that fails: every operation of every change is broken in turn, power goes at every moment, and our own files
-//! are cut off and garbled everywhere. What is left is the old state or the new one, and nothing panics.
+//! A failing disk: the tests break every operation of every change, cut the power, and damage our own files everywhere.
+//! The result is always the old or the new state, and nothing panics.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::lab::{CHUNK, Lab, Version, game, noise};
 use super::rar5::Rar5;
-use crate::faulty::{Break, break_at, cut_power, mend};
+use crate::fs::faulty::{Break, break_at, cut_power, mend};
 use crate::{Cancel, RarUnpacker, Store};
 
 type Tree = BTreeMap<String, Vec<u8>>;
@@ -43,7 +43,7 @@ fn new() -> Version {
     )
 }
 
-/// Downloaded and installed, with a file of the user's.
+/// Returns a library with the game downloaded and installed, and a file of the user in it.
 fn prepared() -> Lab {
     let lab = Lab::new();
     let store = lab.open();
@@ -54,7 +54,8 @@ fn prepared() -> Lab {
     lab
 }
 
-/// Breaks each operation of a change in each way, and looks at what is left: at once, and after a new start.
+/// Breaks each operation of a change in each way, and checks the result after a restart. The change must work once the
+/// disk does.
 fn break_everywhere(change: &dyn Fn(&Store) -> bool) {
     let after = {
         let lab = prepared();
@@ -84,7 +85,7 @@ fn break_everywhere(change: &dyn Fn(&Store) -> bool) {
             );
             assert!(left == after || !done, "{how:?} at {at} says that it is done, and it is not");
             assert!(store.scan().unwrap().ignored.is_empty(), "{how:?} at {at}");
-            // And on a disk that works again it can be done.
+            // The change can be made once the disk works again.
             if left == before {
                 assert!(change(&store), "{how:?} at {at} cannot be repeated");
                 assert_eq!(lab.tree("g"), after, "{how:?} at {at}, repeated");
@@ -95,8 +96,8 @@ fn break_everywhere(change: &dyn Fn(&Store) -> bool) {
     }
 }
 
-/// Somebody has a file open at each moment in turn: for a moment, which nobody notices; or for good, and then nothing is
-/// half done, and it works when he has closed it.
+/// Lets another program hold a file at each moment in turn. If it holds the file briefly, the change succeeds; if it
+/// never lets go, nothing is left half done, and the change works once the file is closed.
 fn hold_everywhere(change: &dyn Fn(&Store) -> bool) {
     let after = {
         let lab = prepared();
@@ -135,13 +136,13 @@ fn hold_everywhere(change: &dyn Fn(&Store) -> bool) {
 }
 
 #[test]
-fn changes_while_somebody_has_a_file_open() {
+fn changes_survive_held_files() {
     hold_everywhere(&update);
     hold_everywhere(&|store| store.uninstall(&game("g")).is_ok());
 }
 
 #[test]
-fn what_is_open_is_said_to_be() {
+fn held_file_is_reported_as_in_use() {
     let lab = prepared();
     let store = lab.open();
     break_at(0, Break::Held(usize::MAX));
@@ -164,25 +165,25 @@ fn update(store: &Store) -> bool {
 }
 
 #[test]
-fn an_update_on_a_failing_disk() {
+fn update_survives_a_failing_disk() {
     break_everywhere(&update);
 }
 
 #[test]
-fn an_uninstall_on_a_failing_disk() {
+fn uninstall_survives_a_failing_disk() {
     break_everywhere(&|store| store.uninstall(&game("g")).is_ok());
 }
 
 #[test]
-fn a_reinstall_on_a_failing_disk() {
+fn reinstall_survives_a_failing_disk() {
     break_everywhere(&|store| {
         store.reinstall(&game("g"), &RarUnpacker, &Cancel::new(), Box::new(|_, _| {})).is_ok()
     });
 }
 
-/// A change is interrupted by a power failure that takes all that was not synced with it.
+/// Cuts the power after each change, which loses all bytes that were not synced.
 #[test]
-fn what_is_visible_is_on_the_platter() {
+fn visible_files_are_durable() {
     let lab = prepared();
     let store = lab.open();
     cut_power();
@@ -199,16 +200,16 @@ fn what_is_visible_is_on_the_platter() {
     assert_eq!(lab.tree("g/local")["data/a.bin"], noise(9, 3000));
 }
 
-/// The journal is from before the power failure, and its bytes are gone.
+/// The journal is from before the power failure, and the bytes of its chunks are gone.
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "the seam learns the name of an open file from /proc")]
-fn chunks_that_a_power_failure_took_are_fetched_again() {
+fn lost_chunks_are_fetched_again() {
     let lab = Lab::new();
     let version = Version::new("g", 20_250_101, &[("a.eti", noise(1, 9 * CHUNK))]);
     {
         let store = lab.open();
         version.write(&store.open_incoming(&version.content).unwrap(), 0..5);
-        // The journal itself survives: the worst case.
+        // The journal itself survives, which is the worst case.
         super::download::reboot(&lab, &version);
     }
     cut_power();
@@ -220,11 +221,11 @@ fn chunks_that_a_power_failure_took_are_fetched_again() {
     assert_eq!(lab.tree("g"), version.files);
 }
 
-/// Our own small files, each with what the library must be like when it is lost.
+/// Our own small files, below `.lanspread`. The library must work without any of them.
 const OWN: [&str; 3] = ["index/g", "installed/g/notes", "installed/g/20250101"];
 
 #[test]
-fn our_own_files_cut_off_anywhere_are_set_aside_and_made_anew() {
+fn cut_off_own_files_are_made_anew() {
     let lab = prepared();
     let before = lab.tree("g");
     for own in OWN {
@@ -239,7 +240,7 @@ fn our_own_files_cut_off_anywhere_are_set_aside_and_made_anew() {
     assert_eq!(lab.tree("g"), before);
 }
 
-/// Opens the library and asks for everything that reads our files.
+/// Opens the library and runs everything that reads our own files.
 fn look_at_everything(lab: &Lab) {
     let store = lab.open();
     let scan = store.scan().unwrap();
@@ -253,7 +254,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn our_own_files_with_flipped_bytes_never_panic_and_never_lie(
+    fn flipped_bytes_in_own_files_are_harmless(
         which in 0..OWN.len(),
         flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..4),
     ) {
@@ -269,7 +270,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_as_a_journal_changes_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn garbage_journal_changes_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let lab = prepared();
         let before = lab.tree("g");
         fs::write(lab.path(".lanspread/journal/g"), &bytes).unwrap();
@@ -279,15 +280,16 @@ proptest! {
     }
 }
 
-/// A journal that is cut off or garbled was never wholly written, so its plan never began.
+/// A damaged record was never completely written, so its plan never began.
 #[test]
-fn a_record_cut_off_or_flipped_anywhere_changes_nothing() {
+fn damaged_record_changes_nothing() {
     use lanspread_core::install::{Intent, Record};
     let lab = prepared();
     let before = lab.tree("g");
-    let layout = crate::layout::Layout::new(lab.dir.path());
+    let layout = crate::fs::layout::Layout::new(lab.dir.path());
     let files = old().files.keys().map(|p| super::lab::rel(p)).collect();
-    crate::journal::write(&layout, &Record { game: game("g"), intent: Intent::Remove { files } }).unwrap();
+    crate::change::journal::write(&layout, &Record { game: game("g"), intent: Intent::Remove { files } })
+        .unwrap();
     let path = lab.path(".lanspread/journal/g");
     let whole = fs::read(&path).unwrap();
     fs::remove_file(&path).unwrap();

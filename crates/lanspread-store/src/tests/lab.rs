@@ -1,4 +1,4 @@
-//! A games folder of its own for each test.
+//! Test environment: a games folder for each test, and games to put into it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use lanspread_types::{
 
 use crate::{Cancel, Incoming, Store};
 
-/// The size of a small game's chunks.
+/// Chunk size of a small game, in bytes.
 pub const CHUNK: u64 = CHUNK_BYTES_MIN;
 
 pub struct Lab {
@@ -35,7 +35,7 @@ impl Lab {
         self.dir.path().join(path)
     }
 
-    /// Writes a file that was changed an hour ago.
+    /// Writes a file with a modification time of an hour ago.
     pub fn put(&self, path: &str, content: &[u8]) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -43,14 +43,14 @@ impl Lab {
         set_age(&path, 3600);
     }
 
-    /// All files below a folder, with their content.
+    /// Returns all files below a folder, with their content.
     pub fn tree(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(&self.path(folder), "", &mut files);
         files
     }
 
-    /// What of ours is left behind.
+    /// Returns our own files that should be gone after a change.
     pub fn leftovers(&self) -> Vec<String> {
         let folders = ["journal", "trash", "staging", "tmp", "broken"];
         folders
@@ -85,20 +85,20 @@ pub fn rel(path: &str) -> RelPath {
     RelPath::new(path).unwrap()
 }
 
-/// Bytes that differ from chunk to chunk and from seed to seed.
+/// Returns bytes that differ from chunk to chunk and from seed to seed.
 pub fn noise(seed: u64, len: u64) -> Vec<u8> {
     (0..len)
         .map(|i| ((i + 1).wrapping_mul(2 * seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8)
         .collect()
 }
 
-/// The bytes of a game that has larger chunks.
+/// Returns the size of a game that has larger chunks, in bytes.
 pub fn bytes_for_larger_chunks() -> u64 {
     let larger = |bytes: &u64| ChunkSize::for_game(*bytes).bytes() > CHUNK;
     (1..).map(|mib| mib << 20).find(larger).unwrap()
 }
 
-/// A version of a game, made from what its files contain.
+/// A version of a game, made from the content of its files.
 pub struct Version {
     pub content: Arc<GameContent>,
     pub files: BTreeMap<String, Vec<u8>>,
@@ -115,7 +115,7 @@ impl Version {
             let size = content.len() as u64;
             let position = |at: usize| ChunkPosition {
                 offset: at as u64 * chunk.bytes(),
-                whole_file: size <= chunk.bytes(),
+                atomic_file: size <= chunk.bytes(),
             };
             let parts = content.chunks(chunk.bytes() as usize).enumerate();
             let chunks: Vec<ChunkHash> = parts.map(|(at, part)| ChunkHash::of(position(at), part)).collect();
@@ -126,8 +126,8 @@ impl Version {
         Self { content: Arc::new(GameContent::new(manifest, hashes).unwrap()), files: all }
     }
 
-    /// Files of no byte and one, and of a byte less and more than a chunk. One of each has a chunk to itself, chunks 0 to 9
-    /// in this order; the last three share one, which is larger than others.
+    /// Returns a version with files of zero bytes, of one byte, and of one byte less and more than a chunk. The first
+    /// seven files have chunks 0 to 9 to themselves; the last three share chunk 10, which is larger than the others.
     pub fn of_odd_sizes(stamp: u32) -> Self {
         let alone = [0, 1, 3 * CHUNK, CHUNK - 1, CHUNK + 1, CHUNK, CHUNK + 1];
         let sizes = alone.into_iter().chain([CHUNK, CHUNK - 1, 1]).enumerate();
@@ -162,7 +162,7 @@ impl Version {
         chunks.into_iter().for_each(|c| incoming.write_chunk(ChunkIndex(c), &self.chunk(c)).unwrap());
     }
 
-    /// Downloads everything and commits it.
+    /// Downloads all chunks and commits the version.
     pub fn download(&self, store: &Store) {
         let incoming = store.open_incoming(&self.content).unwrap();
         self.write(&incoming, 0..self.content.manifest().chunk_count());
@@ -170,7 +170,7 @@ impl Version {
     }
 }
 
-/// Indexes a game; returns its content and how many chunks were hashed for it.
+/// Indexes a game. Returns its content and the number of chunks that were hashed for it.
 pub fn index(store: &Store, id: &str) -> (Arc<GameContent>, u32) {
     let mut hashed = 0;
     let (_, content) = store.index(&game(id), &Cancel::new(), &mut |_, _| hashed += 1).unwrap();

@@ -1,4 +1,4 @@
-//! Scanning and hashing.
+//! Scanning, hashing and watching.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use super::lab::{CHUNK, Lab, Version, bytes_for_larger_chunks, game, index, nois
 use crate::{Cancel, IndexError, OpenError, Store};
 
 #[test]
-fn a_library_is_open_once() {
+fn library_opens_only_once() {
     let lab = Lab::new();
     let store = lab.open();
     assert!(matches!(Store::open(lab.dir.path()), Err(OpenError::InUse { .. })));
@@ -15,7 +15,7 @@ fn a_library_is_open_once() {
 }
 
 #[test]
-fn a_folder_of_somebody_else_is_left_alone() {
+fn foreign_folder_is_left_alone() {
     let lab = Lab::new();
     lab.put(".lanspread/precious", b"x");
     assert!(matches!(Store::open(lab.dir.path()), Err(OpenError::NotOurs(_))));
@@ -25,9 +25,9 @@ fn a_folder_of_somebody_else_is_left_alone() {
     assert!(matches!(Store::open(lab.dir.path()), Err(OpenError::OtherFormat { .. })));
 }
 
-/// A folder where a file belongs cannot be read as one, on every system and by every user.
+/// A folder in the place of a file cannot be read as a file, on any system and by any user.
 #[test]
-fn what_cannot_be_read_is_not_taken_for_missing() {
+fn unreadable_is_not_missing() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
     lab.put("g/local/x", b"x");
@@ -53,7 +53,7 @@ fn what_cannot_be_read_is_not_taken_for_missing() {
 }
 
 #[test]
-fn only_whole_games_are_found_and_the_rest_says_why() {
+fn scan_finds_games_and_explains_the_rest() {
     let lab = Lab::new();
     lab.put("good/version.ini", b"20250101");
     lab.put("good/a.eti", b"12345");
@@ -79,7 +79,7 @@ fn only_whole_games_are_found_and_the_rest_says_why() {
     );
     let ignored: Vec<_> = scan.ignored.iter().map(|i| (i.name.as_str(), i.reason.as_str())).collect();
     let has = |name: &str, part: &str| ignored.iter().any(|(n, reason)| *n == name && reason.contains(part));
-    assert!(has("none", "no version.ini"), "{ignored:?}");
+    assert!(has("none", "version.ini is missing"), "{ignored:?}");
     assert!(has("empty", "no version found"));
     assert!(has("garbage", "hello"));
     assert!(has("nested", "inner"));
@@ -112,7 +112,7 @@ fn links_are_never_followed() {
 
 #[cfg(unix)]
 #[test]
-fn names_that_cannot_exist_everywhere_refuse_the_game() {
+fn nonportable_names_refuse_the_game() {
     let lab = Lab::new();
     for (id, name) in [("reserved", "aux.txt"), ("colon", "a:b"), ("case", "A"), ("nfd", "e\u{301}.txt")] {
         lab.put(&format!("{id}/version.ini"), b"20250101");
@@ -124,7 +124,7 @@ fn names_that_cannot_exist_everywhere_refuse_the_game() {
 }
 
 #[test]
-fn the_stamp_follows_name_size_time_and_identity() {
+fn stamp_changes_with_name_and_time() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
     lab.put("g/a", b"one");
@@ -143,7 +143,7 @@ fn the_stamp_follows_name_size_time_and_identity() {
 }
 
 #[test]
-fn hashes_of_all_sizes_are_those_of_the_content() {
+fn hashes_match_files_of_all_sizes() {
     let lab = Lab::new();
     let version = Version::of_odd_sizes(20_250_101);
     version.files.iter().for_each(|(path, content)| lab.put(&format!("g/{path}"), content));
@@ -153,7 +153,7 @@ fn hashes_of_all_sizes_are_those_of_the_content() {
 }
 
 #[test]
-fn nothing_is_hashed_twice() {
+fn unchanged_files_are_not_hashed_again() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
     lab.put("g/a.eti", &noise(1, 300_000));
@@ -170,13 +170,13 @@ fn nothing_is_hashed_twice() {
 }
 
 #[test]
-fn another_chunk_size_is_hashed_anew_where_it_matters() {
+fn new_chunk_size_keeps_file_roots() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
     lab.put("g/a.eti", &noise(1, 3 * CHUNK + 1));
     let store = lab.open();
     let (small, _) = index(&store, "g");
-    // The holes cost no space.
+    // The file is sparse and takes no space.
     fs::File::create(lab.path("g/big")).unwrap().set_len(bytes_for_larger_chunks()).unwrap();
     set_age(&lab.path("g/big"), 60);
     let (big, _) = index(&store, "g");
@@ -185,12 +185,12 @@ fn another_chunk_size_is_hashed_anew_where_it_matters() {
 }
 
 #[test]
-fn a_file_changed_just_now_is_not_remembered() {
+fn file_changed_just_now_is_not_remembered() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
     lab.put("g/a.eti", b"first");
     let store = lab.open();
-    // In the future, so that no waiting makes it old enough.
+    // The time is in the future, so that no waiting makes the file old enough.
     let file = fs::File::options().write(true).open(lab.path("g/a.eti")).unwrap();
     let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
     file.set_modified(soon).unwrap();
@@ -202,7 +202,7 @@ fn a_file_changed_just_now_is_not_remembered() {
 }
 
 #[test]
-fn a_damaged_index_is_set_aside_and_made_anew() {
+fn damaged_index_is_set_aside_and_made_anew() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
     let (content, _) = index(&lab.open(), "g");
@@ -218,7 +218,7 @@ fn a_damaged_index_is_set_aside_and_made_anew() {
 }
 
 #[test]
-fn hashing_can_be_cancelled_and_goes_on_where_it_was() {
+fn cancelled_hashing_resumes_later() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
     lab.put("g/a.eti", &noise(1, 3 * CHUNK + 1));
@@ -240,7 +240,7 @@ fn hashing_can_be_cancelled_and_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_read_is_an_error() {
+fn file_changing_during_hashing_is_an_error() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
     lab.put("g/a.eti", &noise(1, 3 * CHUNK + 1));
@@ -251,7 +251,7 @@ fn a_file_that_changes_while_it_is_read_is_an_error() {
 }
 
 #[test]
-fn a_change_is_noticed() {
+fn watch_reports_changes() {
     let lab = Lab::new();
     let store = lab.open();
     let (tell, told) = std::sync::mpsc::channel();

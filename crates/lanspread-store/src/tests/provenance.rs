@@ -1,4 +1,4 @@
-//! What is recorded of where games came from: it survives restarts, belongs to one installed folder, and is bounded.
+//! Provenance records: they survive restarts and belong to one installed folder.
 
 use lanspread_core::trust::{Origin, Supplier, Support};
 use lanspread_types::{ContentId, PeerId};
@@ -7,7 +7,7 @@ use super::lab::{Lab, Version, game, noise};
 use super::rar5::Rar5;
 use crate::{Cancel, RarUnpacker, Store};
 
-/// A game whose archive holds the program that its `lanspread.toml` names.
+/// Returns a game whose archive holds the program that its `lanspread.toml` names.
 fn version(stamp: u32, seed: u64) -> Version {
     let archive = Rar5::new().file("go", &noise(seed, 1000)).finish();
     Version::new(
@@ -27,7 +27,7 @@ fn install(store: &Store) {
     store.install(&game("g"), &RarUnpacker, &Cancel::new(), Box::new(|_, _| {})).unwrap();
 }
 
-/// Downloads it from Eve, and installs it.
+/// Downloads a version with Eve as its recorded source, and installs it.
 fn brought(store: &Store, version: &Version) {
     store.note_origin(version.game(), &origin(version)).unwrap();
     version.download(store);
@@ -35,7 +35,7 @@ fn brought(store: &Store, version: &Version) {
 }
 
 #[test]
-fn a_start_knows_its_program_and_where_it_came_from_after_a_restart() {
+fn start_knows_its_program_and_origin() {
     let (lab, version) = (Lab::new(), version(20_250_101, 1));
     let content = version.content.content_id();
     brought(&lab.open(), &version);
@@ -56,7 +56,7 @@ fn a_start_knows_its_program_and_where_it_came_from_after_a_restart() {
 }
 
 #[test]
-fn a_folder_that_the_owner_made_is_no_content_of_the_room() {
+fn folder_made_by_the_owner_has_no_origin() {
     let (lab, version) = (Lab::new(), version(20_250_101, 1));
     let store = lab.open();
     brought(&store, &version);
@@ -69,7 +69,7 @@ fn a_folder_that_the_owner_made_is_no_content_of_the_room() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_set_aside() {
+fn unreadable_origin_is_set_aside() {
     let (lab, version) = (Lab::new(), version(20_250_101, 1));
     brought(&lab.open(), &version);
     std::fs::write(lab.path(".lanspread/origins/g"), b"garbage").unwrap();
@@ -81,7 +81,7 @@ fn a_record_that_cannot_be_read_is_set_aside() {
 }
 
 #[test]
-fn a_download_that_fails_leaves_no_record() {
+fn failed_download_leaves_no_origin() {
     let (lab, first, second) = (Lab::new(), version(20_250_101, 1), version(20_250_101, 2));
     let store = lab.open();
     brought(&store, &first);

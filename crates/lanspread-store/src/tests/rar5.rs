@@ -1,22 +1,22 @@
-//! Archives that no honest writer makes: stored RAR 5, block by block, from RARLAB's *RAR 5.0 archive format* note.
+//! Archives that no honest program writes: stored RAR 5, block by block, from RARLAB's *RAR 5.0 archive format* note.
 
 pub struct Rar5(Vec<u8>);
 
-/// What a header says about the system that the archive comes from.
+/// System that the archive states as its origin.
 #[derive(Debug, Clone, Copy)]
 pub enum Host {
-    /// With attributes such as 1, read-only.
+    /// Windows, with its attributes; 1 is read-only.
     Windows(u64),
-    /// With the bits of `st_mode`.
+    /// Unix, with the bits of `st_mode`.
     Unix(u64),
 }
 
-/// The forms in which a time of change is written.
+/// Format in which a modification time is written.
 #[derive(Debug, Clone, Copy)]
 pub enum Changed {
     /// In the header itself: seconds since 1970.
     Seconds(u32),
-    /// In an extra record, as Windows counts: tenths of a microsecond since 1601.
+    /// In an extra record, as on Windows: tenths of a microsecond since 1601.
     FileTime(u64),
     /// In an extra record: seconds since 1970, and nanoseconds.
     Nanoseconds(u32, u32),
@@ -27,7 +27,7 @@ impl Rar5 {
         Self::with_flags(0)
     }
 
-    /// 1: one of several volumes.
+    /// Begins an archive with these flags; 1 means one of several volumes.
     pub fn with_flags(archive_flags: u64) -> Self {
         let mut archive = Self(b"Rar!\x1a\x07\x01\x00".to_vec());
         archive.block(1, 0, &vint(archive_flags), &[], None);
@@ -46,7 +46,7 @@ impl Rar5 {
         self.entry(name, b"", 0, mode, &[])
     }
 
-    /// A file whose header states so many bytes, whatever its content has.
+    /// Adds a file whose header states `stated` bytes, whatever its content has.
     pub fn stating(mut self, name: &str, stated: u64, content: &[u8]) -> Self {
         let fields = [
             vint(4),
@@ -63,14 +63,14 @@ impl Rar5 {
         self
     }
 
-    /// A redirection record: 1 is a symbolic link on Unix, 3 a junction, 4 a hard link.
+    /// Adds a redirection record. Kind 1 is a symbolic link on Unix, 3 a junction, 4 a hard link.
     pub fn link(self, name: &str, target: &str, kind: u64) -> Self {
         let body = [vint(5), vint(kind), vint(0), vint(target.len() as u64), target.into()].concat();
         let extra = [vint(body.len() as u64), body].concat();
         self.entry(name, b"", 0, 0o100_644, &extra)
     }
 
-    /// The archive without its end.
+    /// Returns the archive without its end block.
     pub fn unfinished(self) -> Vec<u8> {
         self.0
     }
@@ -80,7 +80,7 @@ impl Rar5 {
         self.0
     }
 
-    /// A file as this system writes it; a folder where there is no content.
+    /// Adds a file as this system writes it, or a folder if there is no content.
     pub fn written_by(mut self, host: Host, name: &str, changed: Changed, content: Option<&[u8]>) -> Self {
         let (host, attributes) = match host {
             Host::Windows(attributes) => (0, attributes),
@@ -88,7 +88,7 @@ impl Rar5 {
         };
         let (seconds, record) = match changed {
             Changed::Seconds(seconds) => (Some(seconds), Vec::new()),
-            // 2: the time of change; 1: in the form of Unix; 16: with nanoseconds.
+            // Flag 2: modification time; 1: in the format of Unix; 16: with nanoseconds.
             Changed::FileTime(time) => (None, [vint(3), vint(2), time.to_le_bytes().to_vec()].concat()),
             Changed::Nanoseconds(seconds, nanos) => {
                 let times = [seconds.to_le_bytes(), nanos.to_le_bytes()].concat();

@@ -1,5 +1,7 @@
-//! The table of recoveries in `docs/disk.md`: every plan is interrupted behind each of its steps on real folders, and what
-//! the next start does about it is written down. `UPDATE_DOCS=1 cargo test -p lanspread-store recovery` writes it anew.
+//! Generates the recovery table in `docs/disk.md`, and fails if the file differs. For the table, the test interrupts
+//! every plan after each of its steps on real folders and notes what the next start does.
+//!
+//! `UPDATE_DOCS=1 cargo test -p lanspread-store recovery` updates the table.
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +14,11 @@ use lanspread_types::RelPath;
 
 use super::change::{downloaded, with_users_files};
 use super::lab::{Lab, Version, game, noise, rel};
-use crate::execute::Executor;
-use crate::fault::Fault;
-use crate::layout::Layout;
+use crate::change::execute::Executor;
+use crate::fs::fault::Fault;
+use crate::fs::layout::Layout;
 
-/// One kind of change, and a library that it can be made in.
+/// A kind of change, and a library to make it in.
 struct Change {
     name: &'static str,
     prepare: fn() -> Lab,
@@ -45,7 +47,7 @@ fn ready_to_commit() -> Lab {
 }
 
 fn changes() -> Vec<Change> {
-    // `sub/b.txt` is the same in both versions and stays where it is.
+    // Both versions have the same `sub/b.txt`, so it stays in place.
     let new = vec![rel("a.eti"), rel("version.ini")];
     let old = new.clone();
     let content = new_version().content.content_id();
@@ -115,7 +117,7 @@ fn do_steps(lab: &Lab, record: &Record, steps: &[Step]) {
     }
 }
 
-/// What the next start does after the first `count` steps, and which state that leaves.
+/// Returns what the next start does after the first `count` steps, and which state that leaves.
 fn outcome(change: &Change, count: usize) -> (String, &'static str) {
     let record = Record { game: game("g"), intent: change.intent.clone() };
     let tree = |lab: &Lab| lab.tree("g");
@@ -128,7 +130,7 @@ fn outcome(change: &Change, count: usize) -> (String, &'static str) {
     let lab = (change.prepare)();
     do_steps(&lab, &record, &change.plan.steps[..count]);
     let layout = Layout::new(lab.dir.path());
-    let does = match crate::journal::read(&layout, &game("g")).unwrap() {
+    let does = match crate::change::journal::read(&layout, &game("g")).unwrap() {
         None => "nothing".to_owned(),
         Some(record) => {
             let executor = Executor::new(&layout, &record);
@@ -164,7 +166,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_recovery_table_in_the_document_is_current() {
+fn recovery_table_is_current() {
     const BEGIN: &str = "<!-- recovery: generated -->\n";
     const END: &str = "<!-- end of recovery -->";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/disk.md");

@@ -1,4 +1,4 @@
-//! Archives that were made on one system and are unpacked on another: names, times, attributes.
+//! Archives made on one system and unpacked on another: names, times, attributes.
 
 use std::fs;
 use std::io::Cursor;
@@ -8,8 +8,8 @@ use rars::{ArchiveVersion, Builder};
 
 use super::lab::{Lab, game};
 use super::rar5::{Changed, Host, Rar5};
-use crate::unpack::forward::unpack_forward;
-use crate::unpack::staging::Staging;
+use crate::archive::unpack::forward::unpack_forward;
+use crate::archive::unpack::staging::Staging;
 use crate::{Cancel, RarUnpacker, UnpackLimits, Unpacker};
 
 /// 2021-03-04 05:06:07 UTC.
@@ -27,7 +27,7 @@ fn file_time(nanos: u64) -> Changed {
     Changed::FileTime((u64::from(SECONDS) + SINCE_1601) * 10_000_000 + nanos / 100)
 }
 
-/// Unpacks with both readers, into a folder for each.
+/// Unpacks with both unpackers, each into its own folder.
 fn unpack_twice(archive: &[u8]) -> Lab {
     let lab = Lab::new();
     let mut staging = Staging::new(lab.path("forward"), 0, None);
@@ -44,7 +44,7 @@ fn changed(lab: &Lab, file: &str) -> Duration {
 }
 
 #[test]
-fn names_times_and_attributes_of_windows() {
+fn windows_names_times_and_attributes_unpack() {
     let archive = Rar5::new()
         .written_by(Host::Windows(FOLDER), "Spiel", file_time(0), None)
         .written_by(
@@ -67,12 +67,12 @@ fn names_times_and_attributes_of_windows() {
 }
 
 #[test]
-fn names_times_and_modes_of_unix() {
+fn unix_names_times_and_modes_unpack() {
     let archive = Rar5::new()
         .written_by(Host::Unix(0o040_555), "bin", Changed::Seconds(SECONDS), None)
         .written_by(Host::Unix(0o100_444), "bin/read only", Changed::Seconds(SECONDS), Some(b"a"))
         .written_by(Host::Unix(0o100_755), "bin/go", Changed::Nanoseconds(SECONDS, 500_000_000), Some(b"#!"))
-        // As a Mac spells it, with the accent for itself.
+        // A Mac stores the accent as a character of its own.
         .written_by(Host::Unix(0o100_600), "bin/cafe\u{301}", Changed::Seconds(SECONDS), Some(b"c"))
         .finish();
     let lab = unpack_twice(&archive);
@@ -84,10 +84,10 @@ fn names_times_and_modes_of_unix() {
     }
 }
 
-/// A player's files are the player's: the game must be able to write its settings, and an update and an uninstall
-/// must not fail over a flag that came from somebody's CD.
+/// A game must be able to write its settings, and an update or uninstall must not fail over a read-only flag that came
+/// from a CD.
 #[test]
-fn nothing_is_read_only_after_the_installation() {
+fn installed_files_are_writable() {
     let archive = Rar5::new()
         .written_by(Host::Windows(READ_ONLY), "settings.ini", file_time(0), Some(b"a"))
         .written_by(Host::Unix(0o040_555), "data", Changed::Seconds(SECONDS), None)
@@ -107,7 +107,7 @@ fn nothing_is_read_only_after_the_installation() {
 
 /// The user, or another program, may set the flag later.
 #[test]
-fn what_became_read_only_can_be_uninstalled_and_removed() {
+fn read_only_files_can_be_deleted() {
     let lab = Lab::new();
     lab.put("g/version.ini", b"20250101");
     lab.put("g/a.eti", &Rar5::new().file("data/a.bin", b"a").finish());
@@ -127,9 +127,9 @@ fn what_became_read_only_can_be_uninstalled_and_removed() {
     assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
 }
 
-/// Before RAR 5 the separator was that of Windows, and names were in a code page.
+/// Before RAR 5, archives used Windows' separator, and names in a code page.
 #[test]
-fn older_archives_have_the_separators_and_letters_of_windows() {
+fn rar4_names_follow_windows_conventions() {
     let mut builder = Builder::new(ArchiveVersion::Rar29).store(true);
     builder.add_bytes(b"Data\\Maps\\gr\x94\xe1e.map".to_vec(), b"map".to_vec(), None, None).unwrap();
     let archive = builder.to_bytes().unwrap();

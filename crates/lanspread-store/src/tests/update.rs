@@ -1,4 +1,4 @@
-//! Another version of what is here: what is taken over, what stays, and what verification finds.
+//! Updates, reinstalls, verification and the first start.
 
 use std::fs;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use lanspread_types::GameVersion;
 
 use super::lab::{CHUNK, Lab, Version, bytes_for_larger_chunks, game, index, noise, rel, set_age};
 use super::rar5::Rar5;
-use crate::index::GameIndex;
-use crate::layout::Layout;
+use crate::fs::layout::Layout;
+use crate::library::index::GameIndex;
 use crate::{Cancel, CommitError, IndexError, InstallError, RarUnpacker, Store};
 
-/// Noise with some chunks of another kind.
+/// Returns noise in which the chunks `other` differ.
 fn changed(seed: u64, chunks: u64, other: &[u64]) -> Vec<u8> {
     let mut bytes = noise(seed, chunks * CHUNK);
     for at in other {
@@ -41,7 +41,7 @@ fn finish(store: &Store, version: &Version) {
 }
 
 #[test]
-fn an_update_fetches_only_what_changed() {
+fn update_fetches_only_changed_chunks() {
     let lab = Lab::new();
     let store = lab.open();
     let old = Version::new(
@@ -63,7 +63,7 @@ fn an_update_fetches_only_what_changed() {
             ("renamed.bin", noise(3, 3 * CHUNK)),
         ],
     );
-    let inode = |path: &str| crate::walk::Look::at(&lab.path(path)).unwrap().identity;
+    let inode = |path: &str| crate::library::walk::Look::at(&lab.path(path)).unwrap().identity;
     let before = inode("g/same.eti");
     assert_eq!(open(&store, &new), 18 * CHUNK + 3 * CHUNK + 3 * CHUNK);
     let places: Vec<(String, u64)> = missing(&store, &new)
@@ -82,12 +82,12 @@ fn an_update_fetches_only_what_changed() {
 }
 
 #[test]
-fn an_old_copy_that_is_not_what_the_index_says_is_not_believed() {
+fn old_data_is_verified_before_reuse() {
     let lab = Lab::new();
     let store = lab.open();
     let old = Version::new("g", 20_250_101, &[("a.eti", changed(1, 8, &[])), ("b.eti", noise(2, 4 * CHUNK))]);
     old.download(&store);
-    // One file rots behind an unchanged look, the other is changed by somebody.
+    // One file rots without looking different; the user changes the other.
     let rotten = lab.path("g/a.eti");
     let time = fs::metadata(&rotten).unwrap().modified().unwrap();
     let mut bytes = fs::read(&rotten).unwrap();
@@ -103,7 +103,7 @@ fn an_old_copy_that_is_not_what_the_index_says_is_not_believed() {
 }
 
 #[test]
-fn a_shared_file_that_is_changed_meanwhile_stops_the_commit_and_not_more() {
+fn changed_shared_file_stops_the_commit() {
     let lab = Lab::new();
     let store = lab.open();
     let old = Version::new("g", 20_250_101, &[("a.eti", noise(1, 9)), ("same.eti", noise(2, 2 * CHUNK))]);
@@ -116,7 +116,7 @@ fn a_shared_file_that_is_changed_meanwhile_stops_the_commit_and_not_more() {
     let before = lab.tree("g");
     assert!(matches!(store.commit(&new.content), Err(CommitError::Io(_))));
     assert_eq!(lab.tree("g"), before);
-    // The next attempt sees it as it is, and fetches it.
+    // The next attempt sees the changed file and fetches it.
     store.drop_incoming(&game("g"), new.content.content_id(), false).unwrap();
     open(&store, &new);
     finish(&store, &new);
@@ -124,7 +124,7 @@ fn a_shared_file_that_is_changed_meanwhile_stops_the_commit_and_not_more() {
 }
 
 #[test]
-fn another_chunk_size_is_no_hindrance() {
+fn chunks_are_reused_across_chunk_sizes() {
     let lab = Lab::new();
     let store = lab.open();
     let big = noise(7, 40 * CHUNK);
@@ -138,7 +138,7 @@ fn another_chunk_size_is_no_hindrance() {
 }
 
 #[test]
-fn giving_up_ends_the_taking_over() {
+fn cancelling_stops_the_takeover() {
     let lab = Lab::new();
     let store = lab.open();
     Version::new("g", 20_250_101, &[("a.eti", noise(1, 9 * CHUNK))]).download(&store);
@@ -154,13 +154,13 @@ fn giving_up_ends_the_taking_over() {
     });
     assert!(matches!(opened, Err(crate::IncomingError::Cancelled)));
     assert!(store.incoming(&game("g")).is_none());
-    // Three chunks were taken over before, and are kept.
+    // Three chunks were taken over before the cancellation and are kept.
     assert_eq!(open(&store, &new), 6 * CHUNK);
     finish(&store, &new);
     assert_eq!(lab.tree("g"), new.files);
 }
 
-// ---- what is installed
+// ---- reinstalling
 
 fn with_archive(stamp: u32, files: &[(&str, &[u8])]) -> Version {
     let archive = files.iter().fold(Rar5::new(), |rar, (path, content)| rar.file(path, content)).finish();
@@ -184,7 +184,7 @@ fn installed_version(store: &Store) -> Option<u32> {
     windows,
     ignore = "Wine tells the time of change for that of creation; on Windows run it with --ignored"
 )]
-fn what_the_user_made_survives_an_update_and_nothing_that_it_brings_is_lost() {
+fn reinstall_keeps_the_users_files() {
     let lab = Lab::new();
     let store = lab.open();
     let old: [(&str, &[u8]); 6] = [
@@ -229,7 +229,7 @@ fn what_the_user_made_survives_an_update_and_nothing_that_it_brings_is_lost() {
     assert_eq!(after, expected.map(|(p, c)| (p.to_owned(), c.to_vec())).into());
     assert_eq!(installed_version(&store), Some(20_250_202));
     assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
-    // And the next update keeps the same.
+    // The next update keeps the same files.
     with_archive(20_250_303, &new).download(&store);
     reinstall(&store).unwrap();
     assert_eq!(lab.tree("g/local").keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
@@ -237,7 +237,7 @@ fn what_the_user_made_survives_an_update_and_nothing_that_it_brings_is_lost() {
 }
 
 #[test]
-fn an_install_that_nobody_remembers_loses_nothing_either() {
+fn reinstall_of_an_unknown_install_loses_nothing() {
     let lab = Lab::new();
     let store = lab.open();
     lab.put("g/local/game.exe", b"old exe");
@@ -256,7 +256,7 @@ fn an_install_that_nobody_remembers_loses_nothing_either() {
     windows,
     ignore = "Wine tells the time of change for that of creation; on Windows run it with --ignored"
 )]
-fn an_update_that_does_not_unpack_leaves_what_is_installed() {
+fn failed_reinstall_keeps_the_installed_game() {
     let lab = Lab::new();
     let store = lab.open();
     with_archive(20_250_101, &[("game.exe", b"old exe")]).download(&store);
@@ -273,7 +273,7 @@ fn an_update_that_does_not_unpack_leaves_what_is_installed() {
 // ---- verification
 
 #[test]
-fn changed_small_file_is_fetched_with_its_neighbours_that_stay() {
+fn changed_small_file_is_fetched_with_its_chunk() {
     let lab = Lab::new();
     let mut store = lab.open();
     let files = |b: u64| {
@@ -283,12 +283,12 @@ fn changed_small_file_is_fetched_with_its_neighbours_that_stay() {
     let old = Version::new("g", 20_250_101, &files(1));
     old.download(&store);
     let new = Version::new("g", 20_250_202, &files(2));
-    let inode = |path: &str| crate::walk::Look::at(&lab.path(path)).unwrap().identity;
+    let inode = |path: &str| crate::library::walk::Look::at(&lab.path(path)).unwrap().identity;
     let before = inode("g/a.txt");
     assert_eq!(open(&store, &new), 0);
     assert_eq!(missing(&store, &new), [0, 1], "the run and the sentinel");
     new.write(&store.incoming(new.game()).unwrap(), [0]);
-    // What was fetched is there after a restart, although the files that stay are elsewhere.
+    // The chunk that was fetched is still there after a restart, although the kept files are elsewhere.
     drop(store);
     store = lab.open();
     open(&store, &new);
@@ -299,21 +299,21 @@ fn changed_small_file_is_fetched_with_its_neighbours_that_stay() {
 }
 
 #[test]
-fn renamed_small_files_are_taken_over_as_a_run() {
+fn renamed_small_files_are_reused() {
     let lab = Lab::new();
     let store = lab.open();
     let old = Version::new("g", 20_250_101, &[("a.txt", noise(1, 5000)), ("b.txt", noise(2, 6000))]);
     old.download(&store);
     let new = Version::new("g", 20_250_202, &[("x.txt", noise(2, 6000)), ("y.txt", noise(1, 5000))]);
     assert_eq!(open(&store, &new), 11_000);
-    // They stand behind the sentinel, which is in no run.
+    // The sentinel comes before them and is in a chunk of its own.
     assert_eq!(missing(&store, &new), [0]);
     finish(&store, &new);
     assert_eq!(lab.tree("g"), new.files);
 }
 
 #[test]
-fn verification_finds_each_broken_chunk_and_only_those_are_fetched() {
+fn repair_fetches_only_broken_chunks() {
     let lab = Lab::new();
     let store = lab.open();
     let version = Version::new(
@@ -335,7 +335,7 @@ fn verification_finds_each_broken_chunk_and_only_those_are_fetched() {
     let parts: Vec<_> = found.broken.iter().map(|b| (b.path.as_str(), b.offset, b.length)).collect();
     assert_eq!(parts, [("a.eti", 4 * CHUNK, CHUNK), ("b.txt", 0, 9)]);
     assert_eq!(found.content, version.content, "what it should be is still known");
-    // It is not taken for another content, not even after a restart.
+    // Even after a restart it is not taken for another content.
     drop(store);
     let store = lab.open();
     let refused = store.index(&game("g"), &Cancel::new(), &mut |_, _| {}).unwrap_err();
@@ -351,7 +351,7 @@ fn verification_finds_each_broken_chunk_and_only_those_are_fetched() {
 }
 
 #[test]
-fn a_file_that_is_too_long_is_broken_too_and_one_that_is_replaced_is_seen_anew() {
+fn overlong_file_is_broken_until_replaced() {
     let lab = Lab::new();
     let store = lab.open();
     let version = Version::new("g", 20_250_101, &[("a.eti", noise(1, CHUNK))]);
@@ -392,7 +392,7 @@ fn playing_stamps_once_per_install() {
     let again = store.stamp(&game("g"), &play("Other")).unwrap();
     assert!(again.already_applied && again.wrote.is_empty());
     assert_eq!(lab.tree("g/local"), before);
-    // A further start of the program makes no difference, another install does.
+    // A restart does not stamp again; another install does.
     drop(store);
     let store = lab.open();
     assert!(store.stamp(&game("g"), &play("Other")).unwrap().already_applied);
@@ -403,7 +403,7 @@ fn playing_stamps_once_per_install() {
 }
 
 #[test]
-fn the_program_is_named_by_the_games_folder_and_lies_in_the_installed_game() {
+fn game_file_names_a_program_below_local() {
     let lab = Lab::new();
     let store = lab.open();
     with_archive(20_250_101, &[("bin/go.exe", b"MZ")]).download(&store);
@@ -426,7 +426,7 @@ fn the_program_is_named_by_the_games_folder_and_lies_in_the_installed_game() {
 }
 
 #[test]
-fn notes_that_cannot_be_read_are_set_aside() {
+fn unreadable_notes_are_set_aside() {
     let lab = Lab::new();
     let store = lab.open();
     with_archive(20_250_101, &[("game.exe", b"exe")]).download(&store);

@@ -1,5 +1,5 @@
-//! Entries for desktops that follow the freedesktop.org specifications: *Desktop Entry*, *Desktop Application Autostart*,
-//! *XDG Base Directory*.
+//! Menu and autostart entries for desktops that follow the freedesktop.org specifications *Desktop Entry*,
+//! *Desktop Application Autostart* and *XDG Base Directory*.
 
 use std::fs;
 use std::io;
@@ -11,6 +11,7 @@ use super::Places;
 
 const ENTRY: &str = "lanspread.desktop";
 
+/// Returns this user's paths for the program copy and its two entries.
 pub fn places() -> Result<Places, String> {
     let base = etcetera::choose_base_strategy().map_err(|e| e.to_string())?;
     Ok(Places {
@@ -20,6 +21,7 @@ pub fn places() -> Result<Places, String> {
     })
 }
 
+/// Writes a desktop entry that starts `program` with `args`.
 pub fn write_entry(entry: &Path, program: &Path, args: &str) -> io::Result<()> {
     let program = program.to_str().ok_or_else(|| io::Error::other("the path is not valid Unicode"))?;
     let text = format!(
@@ -30,8 +32,8 @@ pub fn write_entry(entry: &Path, program: &Path, args: &str) -> io::Result<()> {
     fs::write(entry, text)
 }
 
-/// A program's path as `Exec` wants it: in quotes, four characters with a backslash, each backslash doubled again for the
-/// file's own escapes, and `%` doubled.
+/// Quotes a path for `Exec`: in double quotes, a backslash before four special characters, each backslash doubled
+/// again for the file's own escapes, and `%` doubled.
 fn quoted(path: &str) -> String {
     let mut quoted = String::from('"');
     for c in path.chars() {

@@ -1,6 +1,7 @@
-//! The program as an application of this user: a copy in the user's own folder for programs, an entry in the start menu,
-//! and on request one that starts it at each login. No administrator is needed, and nothing else is touched; settings
-//! and games stay when it is taken out again.
+//! Installs the program for this user: a copy in the user's folder for programs, an entry in the start menu and, on
+//! request, one that starts it at each login.
+//!
+//! It needs no administrator and touches nothing else. Uninstalling leaves settings and games in place.
 
 #[cfg(not(windows))]
 mod freedesktop;
@@ -20,10 +21,10 @@ use start_menu as system;
 
 use crate::show::Screen;
 
-/// At a login nobody wants a page to open.
+/// Arguments of the login entry: a login should not open the page.
 const AT_LOGIN: &str = "--no-browser";
 
-/// Where the parts are.
+/// Paths of the program copy and its entries.
 #[derive(Debug, Clone)]
 struct Places {
     program: PathBuf,
@@ -31,7 +32,7 @@ struct Places {
     login_entry: PathBuf,
 }
 
-/// Installs this very program, or brings an installed one up to date.
+/// Installs the running program, or updates an installed copy.
 pub fn install(at_login: bool, screen: &Screen) -> Result<(), ErrorBody> {
     let places = places()?;
     let this = std::env::current_exe().map_err(|e| failed("find", Path::new("this program"), &e))?;
@@ -41,18 +42,18 @@ pub fn install(at_login: bool, screen: &Screen) -> Result<(), ErrorBody> {
     screen.say(if at_login {
         "It starts at each login, without opening the page."
     } else {
-        "It starts when you start it; with --autostart it starts at each login."
+        "Add --autostart to start it at each login."
     });
     Ok(())
 }
 
-/// Takes the entries and the copy away.
+/// Removes the entries and the program copy.
 pub fn uninstall(screen: &Screen) -> Result<(), ErrorBody> {
     let places = places()?;
     match uninstall_from(&places)? {
-        true => screen.say("lanspread is no longer installed. Settings and games are where they were."),
+        true => screen.say("lanspread is uninstalled. Settings and games are kept."),
         false => screen.say(format!(
-            "The entries are gone. The program runs, so it stays: delete {} when it has ended.",
+            "The entries are removed, but the program is still running: delete {} after it has ended.",
             places.program.display()
         )),
     }
@@ -83,20 +84,20 @@ fn install_to(places: &Places, this: &Path, at_login: bool) -> Result<(), ErrorB
     }
 }
 
-/// Whether the program is gone, too. Windows does not delete one that runs.
+/// Returns whether the program is gone as well. Windows does not delete a running program.
 fn uninstall_from(places: &Places) -> Result<bool, ErrorBody> {
     for entry in [&places.menu_entry, &places.login_entry] {
         delete(entry).map_err(|e| failed("delete", entry, &e))?;
     }
     let _ = delete(&set_aside(&places.program));
     let gone = delete(&places.program).is_ok();
-    // Only where nothing else is in it.
+    // Removes the folder only if it is empty.
     let _ = places.program.parent().map(fs::remove_dir);
     Ok(gone)
 }
 
-/// Copies, and replaces what is there whole or not at all. A program that runs can be renamed everywhere, and written over
-/// almost nowhere.
+/// Copies the program and replaces an existing one as a whole or not at all. Every system lets a running program be
+/// renamed; almost none lets it be overwritten.
 fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
     if let (Ok(from), Ok(to)) = (fs::canonicalize(from), fs::canonicalize(to))
         && from == to
@@ -114,12 +115,12 @@ fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(&new, to)
 }
 
-/// Where a running program waits until the next installation deletes it.
+/// Path where a running program waits until the next installation deletes it.
 fn set_aside(program: &Path) -> PathBuf {
     program.with_extension("old")
 }
 
-/// Nothing to delete is fine.
+/// Deletes a file; a missing one is fine.
 fn delete(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_installed_brought_up_to_date_and_taken_out() {
+    fn install_update_and_uninstall() {
         let dir = tempfile::tempdir().unwrap();
         let places = places(dir.path());
         let (first, second) = (dir.path().join("lanspread-192.168.0.7.exe"), dir.path().join("newer.exe"));
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_own_folders_are_found() {
+    fn system_folders_are_found() {
         let places = super::places().unwrap();
         assert!(places.program.is_absolute() && places.menu_entry.is_absolute());
         assert_ne!(places.menu_entry, places.login_entry);

@@ -1,7 +1,7 @@
-//! Entries for Windows: links in the start menu's folder, and in its folder for what starts at the login, which the user
-//! finds under *Startup apps* in the settings and can switch off there.
+//! Entries for Windows: links in the start menu's folder and in the startup folder, which the user finds under
+//! *Startup apps* in the settings and can switch off there.
 //!
-//! The links are made by the shell itself (`IShellLink`): their format is the shell's affair.
+//! The shell makes the links itself (`IShellLink`), so this module does not depend on their format.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,12 @@ use super::Places;
 
 const ENTRY: &str = "lanspread.lnk";
 
+/// Returns this user's paths for the program copy and its two links.
 pub fn places() -> Result<Places, String> {
     let known = |id: &co::KNOWNFOLDERID| {
         SHGetKnownFolderPath(id, co::KF::DEFAULT, None).map(PathBuf::from).map_err(|e| e.to_string())
     };
-    // Some systems know this folder only once something is in it.
+    // Some systems know this folder only once it has content.
     let programs = known(&co::KNOWNFOLDERID::UserProgramFiles)
         .or_else(|_| known(&co::KNOWNFOLDERID::LocalAppData).map(|folder| folder.join("Programs")))?;
     Ok(Places {
@@ -29,6 +30,7 @@ pub fn places() -> Result<Places, String> {
     })
 }
 
+/// Writes a link that starts `program` with `args` in the program's own folder.
 pub fn write_entry(entry: &Path, program: &Path, args: &str) -> io::Result<()> {
     let (entry, program_text) = (text(entry)?, text(program)?);
     let folder = program.parent().map(text).transpose()?.unwrap_or_default();
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_leads_to_the_program_with_its_arguments() {
+    fn link_leads_to_program_with_arguments() {
         let dir = tempfile::tempdir().unwrap();
         let program = std::env::current_exe().unwrap();
         let entry = dir.path().join(ENTRY);

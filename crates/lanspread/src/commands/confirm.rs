@@ -1,7 +1,8 @@
-//! What a person is asked before something that is here is replaced, or a program is started, that nobody confirms.
+//! Questions to the owner: before a game here is replaced by content that only one source offers, and before an
+//! unconfirmed program starts for the first time.
 //!
-//! On a terminal the question is put and answered there. Elsewhere the command fails, and the hint says how a script
-//! gives its word.
+//! A person at a terminal answers the question there. Elsewhere the command fails, and the error's hint tells a
+//! script how to confirm with `--confirm`.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -11,11 +12,12 @@ use lanspread_api::{ErrorBody, ErrorCode, Request};
 use super::Asked;
 use crate::cli::{GetArgs, PlayArgs};
 
-/// Digits of a content id that are shown to people.
+/// Digits of a content id that people see.
 const SHOWN_DIGITS: usize = 8;
 
 impl Asked {
-    /// Sends a request that takes the owner's word and, if there is something to ask, asks and sends it again.
+    /// Sends a request. If the peer answers with a question and the owner agrees (`yes` agrees in advance), sends the
+    /// request again with the confirmed content.
     pub(super) fn with_word(
         &self,
         request: Request,
@@ -33,7 +35,7 @@ impl Asked {
         Err(error)
     }
 
-    /// Puts the question, where somebody sits who can answer it.
+    /// Asks the question, if a person at a terminal can answer it, and returns whether the answer is yes.
     fn asks(&self, error: &ErrorBody) -> bool {
         if self.json || !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
             return false;
@@ -46,7 +48,7 @@ impl Asked {
     }
 }
 
-/// The request of `get`, and whether whatever one source offers is taken.
+/// Builds the request of `get`, and returns whether the owner agrees in advance to content from one source.
 pub(super) fn get(args: &GetArgs) -> (Request, bool) {
     let (game_id, install) = (args.game.clone(), !args.no_install);
     let confirm_content = args.confirm.map(|content| content.to_string());
@@ -80,14 +82,14 @@ fn confirmed(request: Request, content: String) -> Request {
     }
 }
 
-/// The question in words, the last line first to be answered.
+/// The question in words; the last line asks for the answer.
 fn question(error: &ErrorBody) -> Vec<String> {
     let game = error.game_id.as_deref().unwrap_or("the game");
     let asked = error.question.as_ref().map(|q| (&q.replacement, &q.first_start));
     match asked {
         Some((Some(replacement), _)) => replaced(game, replacement),
         Some((None, Some(start))) => started(game, start),
-        _ => vec![format!("{}. Go on? [y/N]", error.message)],
+        _ => vec![format!("{}. Continue? [y/N]", error.message)],
     }
 }
 
@@ -98,14 +100,14 @@ fn replaced(game: &str, r: &Replacement) -> Vec<String> {
         (None, _) => "in an unknown version".to_owned(),
     };
     vec![
-        format!("{game} is here {here}."),
+        format!("You have {game} {here}."),
         format!(
             "Only {} offers version {} (content {}). Nobody else confirms it.",
             named(&r.supplier),
             r.new_eti_version,
             short(&r.new_content_id)
         ),
-        "Replace what is here? [y/N]".to_owned(),
+        "Replace it? [y/N]".to_owned(),
     ]
 }
 
@@ -113,12 +115,12 @@ fn started(game: &str, s: &FirstStart) -> Vec<String> {
     let mut command = vec![s.program.clone()];
     command.extend(s.args.iter().map(|arg| format!("{arg:?}")));
     let from = match &s.suppliers[..] {
-        [] => "was in your games folder already".to_owned(),
+        [] => "was already in your games folder".to_owned(),
         some => format!("came from {}", some.iter().map(named).collect::<Vec<_>>().join(", ")),
     };
     vec![
         format!("{game} starts this program for the first time: {}", command.join(" ")),
-        format!("It {from}. No catalogue names its content ({}).", short(&s.content_id)),
+        format!("It {from}. No catalogue confirms its content ({}).", short(&s.content_id)),
         "Start it? [y/N]".to_owned(),
     ]
 }
@@ -135,17 +137,17 @@ fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// What a script can do about a question that nobody answered.
+/// Adds the hint that tells a script how to answer the question.
 pub(super) fn with_hint(error: ErrorBody) -> ErrorBody {
     let (Some(game), Some(question)) = (&error.game_id, &error.question) else { return error };
     let content = &question.confirm;
     let hint = match error.code {
         ErrorCode::UnconfirmedSource => format!(
-            "`lanspread get {game} --confirm {content}` takes this content, `--yes-from-one-source` whatever one source \
-             offers"
+            "`lanspread get {game} --confirm {content}` accepts this content, `--yes-from-one-source` whatever one \
+             source offers"
         ),
         ErrorCode::UnconfirmedProgram => {
-            format!("`lanspread play {game} --confirm {content}` starts it, now and from then on")
+            format!("`lanspread play {game} --confirm {content}` starts it, now and in future")
         }
         _ => return error,
     };
@@ -182,19 +184,19 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_names_both_versions_and_the_supplier() {
+    fn replacement_names_versions_and_supplier() {
         assert_eq!(
             question(&replacement()),
             [
-                "ggoo is here in version 20250101 (content 0a0a0a0a).",
+                "You have ggoo in version 20250101 (content 0a0a0a0a).",
                 "Only Eve (key 4f4f4f4f) offers version 20260101 (content 0b0b0b0b). Nobody else confirms it.",
-                "Replace what is here? [y/N]",
+                "Replace it? [y/N]",
             ]
         );
     }
 
     #[test]
-    fn a_first_start_names_the_program_and_where_it_came_from() {
+    fn first_start_names_program_and_origin() {
         let mut start = FirstStart {
             program: "/g/local/go".to_owned(),
             args: vec!["a b".to_owned()],
@@ -205,11 +207,11 @@ mod tests {
             started("ggoo", &start)[..2],
             [
                 "ggoo starts this program for the first time: /g/local/go \"a b\"",
-                "It came from Eve (key 4f4f4f4f). No catalogue names its content (0c0c0c0c).",
+                "It came from Eve (key 4f4f4f4f). No catalogue confirms its content (0c0c0c0c).",
             ]
         );
         start.suppliers.clear();
-        assert!(started("ggoo", &start)[1].starts_with("It was in your games folder already."));
+        assert!(started("ggoo", &start)[1].starts_with("It was already in your games folder."));
     }
 
     #[test]
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_word_goes_with_the_same_request() {
+    fn confirmation_repeats_the_same_request() {
         let request = Request::Download {
             game_id: lanspread_types::GameId::new("ggoo").unwrap(),
             install: false,

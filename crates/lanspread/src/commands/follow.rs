@@ -1,4 +1,6 @@
-//! Commands that take their time: started, then followed by their events until the end.
+//! Commands that take time: starts one, then shows its events until it has ended.
+//!
+//! The end comes from an event. If the peer reports lost events, the end is read from the peer's state instead.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -8,33 +10,41 @@ use lanspread_api::reply::{DownloadReply, GameInfo};
 use lanspread_api::{ErrorBody, ErrorCode, Event, Line, ReplyData, Request};
 
 use super::{Asked, described};
-use crate::show::Live;
+use crate::show::{Live, human};
 use crate::signal;
 
-/// Events that wait to be shown. A peer that is not read from loses events and says so; nothing piles up.
+/// Most events that wait to be shown. When this queue is full, the peer drops events and reports how many, so memory
+/// stays bounded.
 const WAITING_MAX: usize = 1024;
 
-/// What counts as the end.
+/// Event that ends a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
+    /// The download is complete.
     Download,
+    /// The download is complete and installed.
     DownloadAndInstall,
+    /// A downloaded game is installed.
     Install,
+    /// A game is installed from the room, without keeping its archives.
     StreamInstall,
+    /// What was installed is gone.
     Uninstall,
+    /// The download is gone.
     Remove,
-    /// A verification that fetches nothing.
+    /// A verification is done; nothing is fetched.
     Check,
-    /// A verification, and the download of what is broken.
+    /// A verification and the download of the broken parts are done.
     Verify,
 }
 
 impl Goal {
+    /// Returns the goal of `get`, with or without the install.
     pub fn get(install: bool) -> Self {
         if install { Self::DownloadAndInstall } else { Self::Download }
     }
 
-    /// Whether something is fetched, which can be cancelled.
+    /// Returns whether this command downloads, so that Ctrl-C can cancel it.
     fn is_get(self) -> bool {
         matches!(self, Self::Download | Self::DownloadAndInstall | Self::StreamInstall | Self::Verify)
     }
@@ -43,7 +53,7 @@ impl Goal {
         matches!(self, Self::Check | Self::Verify)
     }
 
-    /// The end that an event tells of, if it is one for this game.
+    /// Returns how the command ended, if this event ends it for this game.
     fn end(self, game: &str, event: &Event) -> Option<Result<(), ErrorBody>> {
         let of = |id: &String| id == game;
         let failed = |f: &lanspread_api::event::GameFailure| {
@@ -58,7 +68,7 @@ impl Goal {
                 Some(Ok(()))
             }
             Event::DownloadFailed { game_id, code, reason, variants, .. } if of(game_id) && self.is_get() => {
-                let mut error = about(game, *code, format!("{game} was not fetched: {reason}"));
+                let mut error = about(game, *code, format!("the download of {game} failed: {reason}"));
                 error.variants = variants.clone().into();
                 Some(Err(error))
             }
@@ -84,7 +94,7 @@ impl Goal {
         }
     }
 
-    /// Whether the game is as it was to be: how the end is told when events were lost.
+    /// Returns whether the game is in the wanted state. Used when events were lost.
     fn is_reached(self, game: &GameInfo) -> bool {
         match self {
             Self::Download | Self::Check | Self::Verify => game.downloaded,
@@ -96,24 +106,23 @@ impl Goal {
     }
 }
 
-/// The end that a verification's result is, unless a download of what is broken follows it.
+/// Result of a verification; `None` if a download of the broken parts follows.
 fn verified(v: &VerifyFinished) -> Option<Result<(), ErrorBody>> {
     let broken = |what: &str| {
-        let (parts, bytes) = (v.broken_count, v.broken_bytes);
-        let message =
-            format!("{}: {parts} parts ({bytes} bytes) are not what they should be; {what}", v.game_id);
+        let (parts, bytes) = (human::count(v.broken_count, "part"), human::bytes(v.broken_bytes));
+        let message = format!("{}: {parts} damaged ({bytes}); {what}", v.game_id);
         Some(Err(about(&v.game_id, ErrorCode::Damaged, message)))
     };
     match v.repair {
         Repair::Started => None,
         Repair::NotNeeded => Some(Ok(())),
         Repair::NotAsked if v.broken_count == 0 => Some(Ok(())),
-        Repair::NotAsked => broken("nothing was fetched"),
+        Repair::NotAsked => broken("nothing was downloaded"),
         Repair::NoSource => broken("nobody here has the game"),
     }
 }
 
-/// What there is to react to.
+/// Input of the loop that follows a command.
 enum Incoming {
     Event(Box<Event>),
     /// The peer has ended.
@@ -122,7 +131,7 @@ enum Incoming {
 }
 
 impl Asked {
-    /// Starts what is asked for and shows its events until it has ended.
+    /// Starts the request and shows its events until it has ended.
     pub(super) fn follow(&self, request: &Request, goal: Goal) -> Result<(), ErrorBody> {
         let game = match request {
             Request::Download { game_id, .. }
@@ -143,7 +152,9 @@ impl Asked {
                 }
                 if let ReplyData::Download(DownloadReply { already_there: true, .. }) = result.reply {
                     if !self.json {
-                        described(&result.reply).iter().for_each(|line| self.screen.say(line));
+                        described(&result.reply, self.screen.columns())
+                            .iter()
+                            .for_each(|line| self.screen.say(line));
                     }
                     return Ok(());
                 }
@@ -157,7 +168,7 @@ impl Asked {
                 Incoming::Event(event) => {
                     self.tell(&mut live, game.as_str(), &event);
                     match goal.end(game.as_str(), &event) {
-                        // It was asked for here, and its sentence has been said.
+                        // The user cancelled it here, and the event's own sentence was already shown.
                         Some(Err(error))
                             if interrupted && error.code == ErrorCode::Cancelled && !self.json =>
                         {
@@ -183,18 +194,23 @@ impl Asked {
         Err(about(game.as_str(), ErrorCode::ShuttingDown, format!("the peer ended before {game} was done")))
     }
 
-    /// Ctrl-C: a download is cancelled; anything else ends soon by itself and is left to the running peer.
+    /// Handles Ctrl-C: cancels a download. Anything else ends soon by itself and is left to the running peer.
     fn interrupt(&self, goal: Goal, game: &lanspread_types::GameId) -> Result<(), ErrorBody> {
-        let left =
-            || about(game.as_str(), ErrorCode::Cancelled, "interrupted; the running peer goes on with it");
+        let left = || {
+            about(
+                game.as_str(),
+                ErrorCode::Cancelled,
+                "interrupted; the running peer continues in the background",
+            )
+        };
         if !goal.is_get() {
             return Err(left());
         }
-        // No download to cancel any more: it is being installed.
+        // Without a download to cancel, the game is being installed already.
         self.client.ask(&Request::CancelDownload { game_id: game.clone() }).map(drop).map_err(|_| left())
     }
 
-    /// Shows an event if it is about this game, or about the peers that it may come from.
+    /// Shows an event if it concerns this game.
     fn tell(&self, live: &mut Live, game: &str, event: &Event) {
         if !concerns(event, game) {
             return;
@@ -206,7 +222,8 @@ impl Asked {
         }
     }
 
-    /// Events are lost, the end perhaps among them: what the state says.
+    /// Reads from the peer's state how the command ended, because the lost events may have included its end. Returns
+    /// `None` while the peer still works on the game.
     fn end_by_state(&self, goal: Goal, game: &str) -> Option<Result<(), ErrorBody>> {
         let status = self.client.status().ok()?;
         if status.active_operations.iter().any(|o| o.game_id == game) {
@@ -214,12 +231,19 @@ impl Asked {
         }
         let games = self.client.games().ok()?;
         let reached = games.iter().find(|g| g.game_id == game).is_some_and(|g| goal.is_reached(g));
-        let lost =
-            || about(game, ErrorCode::Internal, format!("{game} is not done, and the reason went by unseen"));
+        let lost = || {
+            about(
+                game,
+                ErrorCode::Internal,
+                format!(
+                    "{game} did not finish, and the events that say why were dropped; see `lanspread status`"
+                ),
+            )
+        };
         Some(if reached { Ok(()) } else { Err(lost()) })
     }
 
-    /// Events and interrupts, in one queue.
+    /// Starts to receive events and interrupts, in one queue.
     fn incoming(&self) -> Result<Receiver<Incoming>, ErrorBody> {
         let events = self.client.events()?;
         let (sender, incoming) = sync_channel(WAITING_MAX);
@@ -243,7 +267,7 @@ fn about(game: &str, code: ErrorCode, message: impl Into<String>) -> ErrorBody {
     ErrorBody { game_id: Some(game.to_owned()), ..ErrorBody::new(code, message) }
 }
 
-/// Whether an event is of interest to somebody who waits for this game.
+/// Returns whether an event matters to a command about this game.
 fn concerns(event: &Event, game: &str) -> bool {
     match event {
         Event::GotGameFiles { game_id, .. }

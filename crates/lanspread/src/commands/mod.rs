@@ -1,4 +1,5 @@
-//! The commands that talk to the running peer: one question and its answer, as a table or as the contract's line.
+//! Commands that talk to the running peer: sends one request and shows its reply as text for people or as a JSON
+//! line.
 
 mod confirm;
 mod follow;
@@ -26,7 +27,7 @@ use crate::show::{Screen, Table, human};
 
 pub use follow::Goal;
 
-/// Runs one command against the peer of this state folder.
+/// Runs one command against the running peer of this state folder.
 pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBody> {
     let client = Client::find(state_dir)?;
     let screen = if json { Screen::quiet() } else { Screen::default() };
@@ -48,7 +49,10 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         Command::Priority(args) => {
             asked.show(&Request::SetPriority { game_id: args.game, priority: args.priority })
         }
-        Command::Room(RoomArgs { want: Some(game_id) }) => asked.show(&Request::WantGame { game_id }),
+        Command::Room(RoomArgs { want: Some(game_id) }) => {
+            known(&asked.client.games()?, game_id.as_str())?;
+            asked.show(&Request::WantGame { game_id })
+        }
         Command::Room(RoomArgs { want: None }) => asked.show(&Request::Room),
         Command::Stop => asked.show(&Request::Shutdown),
         Command::Get(args) => {
@@ -90,14 +94,14 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
     }
 }
 
-/// Makes a folder into a game. Needs no running peer; one that runs sees the new game by itself.
+/// Packs a folder as a game of the library. Needs no running peer; a running one notices the new game by itself.
 pub fn pack(args: PackArgs, state_dir: &Path, json: bool) -> Result<(), ErrorBody> {
     let unreadable =
         |e| ErrorBody::new(ErrorCode::StateDirUnusable, format!("the settings cannot be read: {e}"));
     let chosen = Kept::read(state_dir).map_err(unreadable)?.chosen.games_dir.map(PathBuf::from);
     let games_dir = args.games_dir.or(chosen).ok_or_else(|| {
         let mut error = ErrorBody::new(ErrorCode::NotSetUp, "no games folder has been chosen yet");
-        error.hint = Some("say which: --games-dir DIR".to_owned());
+        error.hint = Some("choose one: --games-dir DIR".to_owned());
         error
     })?;
     let order = pack::Order {
@@ -131,7 +135,19 @@ pub fn pack(args: PackArgs, state_dir: &Path, json: bool) -> Result<(), ErrorBod
     Ok(())
 }
 
-/// A command on its way: whom to ask, and where to show the answer.
+/// Refuses a game that nobody in the room has: without a catalogue the peer takes every id for a game.
+fn known(games: &[GameInfo], game: &str) -> Result<(), ErrorBody> {
+    if games.iter().any(|known| known.game_id == game) {
+        return Ok(());
+    }
+    let message = format!("nobody in the room has a game {game}");
+    let mut error = ErrorBody::new(ErrorCode::UnknownGame, message);
+    error.game_id = Some(game.to_owned());
+    error.hint = Some("`lanspread list` shows the games of the room".to_owned());
+    Err(error)
+}
+
+/// Where a command goes and where its answer is shown.
 struct Asked {
     client: Client,
     screen: Screen,
@@ -139,7 +155,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Opens or closes the door for guests, and shows what they need.
+    /// Starts or stops handing the program out to guests, and shows the address and the hashes they need.
     fn invite(&self, open: bool) -> Result<(), ErrorBody> {
         let invitation = self.client.invite(open)?;
         if self.json {
@@ -151,7 +167,7 @@ impl Asked {
         Ok(())
     }
 
-    /// Asks and shows the answer.
+    /// Sends a request and shows its reply.
     fn show(&self, request: &Request) -> Result<(), ErrorBody> {
         match self.client.line(request)? {
             Line::Error(line) => Err(line.error),
@@ -160,7 +176,7 @@ impl Asked {
                 Ok(())
             }
             Line::Result(result) => {
-                for line in described(&result.reply) {
+                for line in described(&result.reply, self.screen.columns()) {
                     self.screen.say(line);
                 }
                 Ok(())
@@ -172,42 +188,42 @@ impl Asked {
     }
 }
 
-/// What a guest needs, and what to compare.
+/// The address for guests, and the hashes to compare.
 fn invited(invitation: &Invitation) -> Vec<String> {
     let (Some(address), Some(program)) = (&invitation.address, &invitation.program) else {
-        return vec!["The door for guests is closed.".to_owned()];
+        return vec!["Guests can no longer download the program.".to_owned()];
     };
     let mut lines = vec![
-        format!("Guests get this program ({}) at {address}", invitation.system),
-        "Before they start it, the digits that `b3sum` or `sha256sum` print of it must be these:".to_owned(),
+        format!("Guests can download this program ({}) at {address}", invitation.system),
+        "Before starting it, they should run `b3sum` or `sha256sum` on it. The result must match:".to_owned(),
         format!("  BLAKE3   {}", program.blake3),
         format!("  SHA-256  {}", program.sha256),
     ];
     if let Some(organiser) = &invitation.organiser {
-        lines.push(format!("It asks each guest once whether to trust your organiser: {organiser}"));
+        lines.push(format!("The program asks each guest once whether to trust your organiser: {organiser}"));
     }
-    lines.push("Close the door with: lanspread invite --close".to_owned());
+    lines.push("Stop inviting with: lanspread invite --close".to_owned());
     lines
 }
 
-/// A reply as lines for people.
-fn described(reply: &ReplyData) -> Vec<String> {
+/// A reply as lines for people, tables within the columns of a terminal.
+fn described(reply: &ReplyData, columns: Option<usize>) -> Vec<String> {
     match reply {
         ReplyData::ListGames(list) if list.games.is_empty() => {
-            vec!["No games here, and nobody offers any.".to_owned()]
+            vec!["No games here, and nobody shares any.".to_owned()]
         }
-        ReplyData::ListGames(list) => games(&list.games).lines(),
-        ReplyData::ListPeers(list) => peers::described(list),
+        ReplyData::ListGames(list) => games(&list.games).lines_within(columns),
+        ReplyData::ListPeers(list) => peers::described(list, columns),
         ReplyData::Doctor(diagnosis) => crate::doctor::described(diagnosis),
         ReplyData::Status(s) => status(s),
         ReplyData::Connect(peer) => vec![format!("Connected to {} ({}).", peer.name, peer.addr)],
-        ReplyData::Download(d) if d.already_there => vec![format!("{} is here already.", d.game_id)],
+        ReplyData::Download(d) if d.already_there => vec![format!("{} is already downloaded.", d.game_id)],
         ReplyData::Download(d) | ReplyData::StreamInstall(d) => {
             let size = d.total_bytes.map(human::bytes).unwrap_or_default();
-            vec![format!("{}: started, {size}. `lanspread status` shows how far it is.", d.game_id)]
+            vec![format!("{}: started, {size}. `lanspread status` shows its progress.", d.game_id)]
         }
         ReplyData::CancelDownload(g) => {
-            vec![format!("{}: cancelled; what is verified of a download is kept.", g.game_id)]
+            vec![format!("{}: cancelled; download progress is kept.", g.game_id)]
         }
         ReplyData::Play(p) => played(p),
         ReplyData::Install(g)
@@ -216,40 +232,44 @@ fn described(reply: &ReplyData) -> Vec<String> {
         | ReplyData::Verify(g) => {
             vec![format!("{}: started.", g.game_id)]
         }
-        ReplyData::SetLimits(limits) => vec![format!("Now {}.", limits_in_words(limits))],
-        ReplyData::Room(seen) => room::described(seen),
+        ReplyData::SetLimits(limits) => vec![format!("Limits: {}.", limits_in_words(limits))],
+        ReplyData::Room(seen) => room::described(seen, columns),
         ReplyData::WantGame(w) => {
             let asked = human::count(w.asked, "peer");
-            vec![format!("Asked {asked} to fetch {}; `lanspread room` shows who does.", w.game_id)]
+            vec![format!("Asked {asked} to download {}; `lanspread room` shows who does.", w.game_id)]
         }
         ReplyData::TrustCatalog(o) => {
-            vec![format!("The catalogue of the organiser {} counts from now on.", o.fingerprint)]
+            vec![format!(
+                "You trust the organiser {}. The catalogue is used as soon as it arrives.",
+                o.fingerprint
+            )]
         }
-        ReplyData::DeclineCatalog(o) => vec![format!("You are not asked about {} again.", o.fingerprint)],
-        ReplyData::SetPriority(g) => vec![format!("{}: done.", g.game_id)],
-        ReplyData::Shutdown(_) => vec!["The peer has said goodbye and ended.".to_owned()],
+        ReplyData::DeclineCatalog(o) => vec![format!("You will not be asked about {} again.", o.fingerprint)],
+        ReplyData::SetPriority(g) => vec![format!("{}: priority set.", g.game_id)],
+        ReplyData::Shutdown(_) => vec!["The peer has stopped.".to_owned()],
         ReplyData::WaitPeers(c) => vec![format!("{} connected.", human::count(c.peer_count, "peer"))],
         ReplyData::SetGameDir(dir) => vec![format!("The library is now {}.", dir.games_dir)],
     }
 }
 
-/// What a `play` wrote and started.
+/// What `play` wrote and started.
 fn played(p: &PlayReply) -> Vec<String> {
     let mut lines = Vec::new();
     if !p.already_applied && p.wrote.is_empty() {
-        lines.push(format!("{}: it has no file for name and language.", p.game_id));
+        lines.push(format!("{}: no name or language file found.", p.game_id));
     } else if !p.already_applied {
-        lines.push(format!("{}: wrote name and language to {}.", p.game_id, p.wrote.join(", ")));
+        lines.push(format!("{}: set name and language in {}.", p.game_id, p.wrote.join(", ")));
     }
     match &p.program {
         Some(program) if p.launched => lines.push(format!("{}: started {program}.", p.game_id)),
-        Some(program) => lines.push(format!("{}: to be started with {program}.", p.game_id)),
-        None => lines.push(format!("{}: nothing says how it is started.", p.game_id)),
+        Some(program) => lines.push(format!("{}: ready to start with {program}.", p.game_id)),
+        None => lines
+            .push(format!("{}: no start program is set; add start = \"…\" to lanspread.toml.", p.game_id)),
     }
     lines
 }
 
-/// The room's games.
+/// Table of the room's games.
 pub fn games(games: &[GameInfo]) -> Table {
     let mut table = Table::new(&[
         ("GAME", Left),
@@ -282,7 +302,7 @@ pub fn games(games: &[GameInfo]) -> Table {
     table
 }
 
-/// The version to have and, where it differs, the one that is here.
+/// The version to have and, where it differs, the local one.
 fn version(game: &GameInfo) -> String {
     match (&game.eti_game_version, &game.local_version) {
         (Some(wanted), Some(local)) if wanted != local => format!("{wanted} (here {local})"),
@@ -291,12 +311,12 @@ fn version(game: &GameInfo) -> String {
     }
 }
 
-/// Who stands behind the version.
+/// Which peers or catalogue confirm the version.
 fn support(game: &GameInfo) -> String {
     match (game.support, &game.supplier) {
         (Some(Support::Pinned), _) => "by the catalogue".to_owned(),
         (Some(Support::Agreed), _) if game.confirmed_by > 1 => format!("by {}", game.confirmed_by),
-        (Some(Support::Agreed), _) => "it is here".to_owned(),
+        (Some(Support::Agreed), _) => "only this PC".to_owned(),
         (Some(Support::Single), Some(supplier)) => format!("only {} ({})", supplier.name, supplier.key),
         (Some(Support::Single), None) => "by one".to_owned(),
         (None, _) => "-".to_owned(),
@@ -325,12 +345,12 @@ fn status(s: &Status) -> Vec<String> {
         row("Offered", room::offered_in_words(offered));
     }
     if s.accepts_wants {
-        row("Wishes", "what others ask everybody to fetch is fetched".to_owned());
+        row("Requests", "games that others request are downloaded automatically".to_owned());
     }
-    row("Party", s.party.clone().unwrap_or_else(|| "open to everybody on the network".to_owned()));
+    row("Party", s.party.clone().unwrap_or_else(|| "open to everyone on the network".to_owned()));
     row("Peers", s.peer_count.to_string());
     if let Some(fault) = &s.library_fault {
-        row("Library", format!("cannot be read and stays as it was: {}", fault.reason));
+        row("Library", format!("cannot be read; keeping the last known state: {}", fault.reason));
     }
     for refused in &s.refused {
         let times = if refused.count > 1 { format!(", {} times", refused.count) } else { String::new() };
@@ -338,7 +358,7 @@ fn status(s: &Status) -> Vec<String> {
     }
     for operation in &s.active_operations {
         let verb = match operation.kind {
-            OperationKind::Downloading => "Fetching",
+            OperationKind::Downloading => "Downloading",
             OperationKind::Installing => "Installing",
             OperationKind::Streaming => "Installing from the room",
             OperationKind::Uninstalling => "Uninstalling",
@@ -372,18 +392,18 @@ fn status(s: &Status) -> Vec<String> {
     table.lines().split_off(1)
 }
 
-/// Whom a download comes from, how fast, and when it will be done.
+/// Rate, time left and sources of one download.
 fn swarm_in_words(swarm: &Swarm) -> Vec<String> {
     let left = swarm.seconds_left.map_or("waiting".to_owned(), |s| {
         format!("{}/s, {} left", human::bytes(swarm.bytes_per_second), human::millis(s * 1000))
     });
     let first = match swarm.priority {
-        Priority::High => ", goes first",
-        Priority::Low => ", goes last",
+        Priority::High => ", high priority",
+        Priority::Low => ", low priority",
         Priority::Normal => "",
     };
     let head = format!(
-        "{}: {} of {} chunks, {:.1} copies in the room, {left}{first}",
+        "{}: {} of {} chunks, {:.1} copies available, {left}{first}",
         swarm.game_id, swarm.chunks_had, swarm.chunks_total, swarm.copies
     );
     let source = |s: &SwarmSource| {
@@ -394,11 +414,10 @@ fn swarm_in_words(swarm: &Swarm) -> Vec<String> {
 }
 
 fn limits_in_words(limits: &Limits) -> String {
-    let one =
-        |name: &str, rate: Option<u64>| rate.map(|rate| format!("{name} at most {}/s", human::bytes(rate)));
+    let one = |name: &str, rate: Option<u64>| rate.map(|rate| format!("{name} {}/s", human::bytes(rate)));
     let said: Vec<String> =
-        [one("sending", limits.upload), one("receiving", limits.download)].into_iter().flatten().collect();
-    if said.is_empty() { "without limits".to_owned() } else { said.join(", ") }
+        [one("upload", limits.upload), one("download", limits.download)].into_iter().flatten().collect();
+    if said.is_empty() { "none".to_owned() } else { said.join(", ") }
 }
 
 #[cfg(test)]
@@ -415,7 +434,7 @@ mod tests {
             installed,
             availability,
             peer_count: 2,
-            size: 128 << 20,
+            size: 128_000_000,
             eti_game_version: Some("20250101".to_owned()),
             local_version: None,
             installed_version: None,
@@ -431,7 +450,15 @@ mod tests {
     }
 
     #[test]
-    fn the_rooms_games_as_a_table() {
+    fn wish_for_an_unknown_game_is_refused() {
+        let games = [game("ggoo", false, false, Availability::Remote)];
+        assert!(known(&games, "ggoo").is_ok());
+        let error = known(&games, "nosuch").unwrap_err();
+        assert_eq!((error.code, error.exit()), (ErrorCode::UnknownGame, lanspread_api::ExitCode::NotFound));
+    }
+
+    #[test]
+    fn room_games_as_a_table() {
         let mut list = vec![
             game("ggoo", true, true, Availability::Ready),
             game("css", false, false, Availability::Remote),
@@ -445,13 +472,25 @@ mod tests {
         assert_eq!(
             games(&list).lines(),
             [
-                "GAME    VERSION                      SIZE  HERE                    PEERS  CONFIRMED",
-                "ggoo    20250101                  128 MiB  installed                   2  by the catalogue",
-                "css     20250101                  128 MiB  -                           2  only Eve (4f4f4f4f)",
-                "bf1942  20250101 (here 20240101)  128 MiB  downloaded, not shared      2  by 2",
+                "GAME    VERSION                     SIZE  HERE                    PEERS  CONFIRMED",
+                "ggoo    20250101                  128 MB  installed                   2  by the catalogue",
+                "css     20250101                  128 MB  -                           2  only Eve (4f4f4f4f)",
+                "bf1942  20250101 (here 20240101)  128 MB  downloaded, not shared      2  by 2",
             ]
         );
         list[0].title = Some("Great Game of Old".to_owned());
         assert!(games(&list).lines()[0].starts_with("GAME    TITLE "));
+    }
+
+    #[test]
+    fn room_games_fit_into_a_narrow_terminal() {
+        let mut list = vec![game("a-game-with-a-long-name", true, false, Availability::LocalOnly)];
+        list[0].title = Some("Great Game of Old, the Complete Collection".to_owned());
+        list[0].local_version = Some("20240101".to_owned());
+        for columns in [80, 40] {
+            let lines = games(&list).lines_within(Some(columns));
+            assert!(lines.iter().all(|line| line.chars().count() <= columns), "{lines:?}");
+            assert!(lines.concat().contains("128 MB"), "{lines:?}");
+        }
     }
 }

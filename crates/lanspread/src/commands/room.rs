@@ -1,4 +1,4 @@
-//! The whole room, as tables.
+//! Output of `lanspread room`: games, downloads and groups of the whole room, as tables.
 
 use std::collections::BTreeMap;
 
@@ -8,41 +8,44 @@ use super::peers::shortened;
 use crate::show::table::Align::{Left, Right};
 use crate::show::{Table, human};
 
-/// Which list counts, in a few words.
+/// Which catalogue counts, in a few words.
 pub fn catalog_in_words(c: &CatalogInfo) -> String {
     let games = human::count(c.game_count, "game");
     let key = c.fingerprint.as_deref().unwrap_or_default();
     match c.mode {
-        CatalogMode::Open => "none: every well-formed game counts".to_owned(),
-        CatalogMode::Unsigned => format!("a file without a signature: {games}"),
+        CatalogMode::Open => "none: all valid games are shown".to_owned(),
+        CatalogMode::Unsigned => format!("an unsigned file: {games}"),
         CatalogMode::Signed => {
             format!("signed by {key}, edition {}: {games}", c.serial.unwrap_or_default())
         }
-        CatalogMode::Awaited => format!("that of {key} has not come in yet, so no game counts"),
+        CatalogMode::Awaited => format!("waiting for that of {key}; games are hidden until then"),
     }
 }
 
-/// An organiser that could be trusted, and how.
+/// An organiser whose catalogue the room offers, and how to trust it.
 pub fn offered_in_words(offered: &OfferedCatalog) -> String {
     let title = offered.title.as_deref().map(|title| format!("\"{title}\", ")).unwrap_or_default();
     let from = match (offered.invited, offered.peers.first(), offered.peer_count) {
         (true, ..) => "named by your invitation".to_owned(),
         (false, Some(name), 1) => format!("by {name}"),
         (false, Some(name), n) => format!("by {name} and {}", human::count(n - 1, "other")),
-        (false, None, _) => "by nobody who is here".to_owned(),
+        (false, None, _) => "by nobody here".to_owned(),
     };
     let print = &offered.fingerprint;
-    format!("{title}{print}, {from}. If the organiser says the same digits: lanspread catalog trust {print}")
+    format!(
+        "{title}{print}, {from}. If the organiser reads out the same digits: lanspread catalog trust {print}"
+    )
 }
 
-pub fn described(room: &Room) -> Vec<String> {
+/// Returns the lines for people.
+pub fn described(room: &Room, columns: Option<usize>) -> Vec<String> {
     let names: BTreeMap<&str, &str> =
         room.guests.iter().map(|g| (g.peer_id.as_str(), g.name.as_str())).collect();
-    let mut lines = games(room).lines();
+    let mut lines = games(room).lines_within(columns);
     for game in &room.games {
         lines.extend(fetching(game, &names));
     }
-    lines.extend(groups(&room.groups));
+    lines.extend(groups(&room.groups, columns));
     lines.extend(remarks(room, &names));
     lines
 }
@@ -51,17 +54,17 @@ fn games(room: &Room) -> Table {
     let mut table = Table::new(&[
         ("GAME", Left),
         ("VERSION", Left),
-        ("READY", Right),
-        ("FETCHING", Right),
+        ("HAVE IT", Right),
+        ("DOWNLOADING", Right),
         ("OTHER", Right),
         ("WITHOUT", Right),
-        ("LAST ONE READY", Left),
+        ("LAST DONE", Left),
     ]);
     for g in &room.games {
         let last = match (g.last_ready_seconds, g.fetching.is_empty()) {
             (_, true) => "-".to_owned(),
             (Some(seconds), false) => format!("in {}", human::millis(seconds.saturating_mul(1000))),
-            (None, false) => "unknown: somebody does not get on".to_owned(),
+            (None, false) => "unknown: a download is stalled".to_owned(),
         };
         table.row([
             g.game_id.clone(),
@@ -86,11 +89,11 @@ fn fetching(game: &RoomGame, names: &BTreeMap<&str, &str>) -> Vec<String> {
             format!("{}/s, {} left", human::bytes(f.bytes_per_second), human::millis(s.saturating_mul(1000)))
         });
         let percent = human::percent(f.done_bytes, f.total_bytes.max(1));
-        format!("{} fetches {}: {percent} %, {left}", name(names, &f.peer_id), game.game_id)
+        format!("{} downloads {}: {percent} %, {left}", name(names, &f.peer_id), game.game_id)
     };
     let other = |o: &lanspread_api::reply::OtherCopy| {
         let what = if o.same_version {
-            format!("another content under version {}", o.eti_version)
+            format!("different files for version {}", o.eti_version)
         } else {
             format!("version {}", o.eti_version)
         };
@@ -99,8 +102,8 @@ fn fetching(game: &RoomGame, names: &BTreeMap<&str, &str>) -> Vec<String> {
     game.fetching.iter().map(fetch).chain(game.other.iter().map(other)).collect()
 }
 
-/// The groups, if there are several.
-fn groups(groups: &[RoomGroup]) -> Vec<String> {
+/// Table of the groups, if there are several.
+fn groups(groups: &[RoomGroup], columns: Option<usize>) -> Vec<String> {
     if groups.len() < 2 {
         return Vec::new();
     }
@@ -114,7 +117,7 @@ fn groups(groups: &[RoomGroup]) -> Vec<String> {
             human::bytes(g.from_other_groups_bytes),
         ]);
     }
-    table.lines()
+    table.lines_within(columns)
 }
 
 fn remarks(room: &Room, names: &BTreeMap<&str, &str>) -> Vec<String> {
@@ -125,9 +128,9 @@ fn remarks(room: &Room, names: &BTreeMap<&str, &str>) -> Vec<String> {
     let everybody = Some(format!("In the room: {}", human::count(room.guests.len(), "peer")));
     let lines = [
         everybody,
-        told("An older catalogue have", |g| g.behind),
-        told("No answer came from", |g| g.silent),
-        told("Wishes are granted by", |g| g.accepts_wants),
+        told("Outdated catalogue", |g| g.behind),
+        told("No answer from", |g| g.silent),
+        told("Accept requests automatically", |g| g.accepts_wants),
         (room.games_left_out > 0)
             .then(|| format!("Not shown: {} that few peers have", human::count(room.games_left_out, "game"))),
     ];
@@ -141,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_room_in_a_glance() {
+    fn room_at_a_glance() {
         let guest = |id: &str, name: &str| Guest {
             peer_id: id.to_owned(),
             name: name.to_owned(),
@@ -166,9 +169,9 @@ mod tests {
             fetching: vec![Fetching {
                 peer_id: "b".to_owned(),
                 eti_version: "20250101".to_owned(),
-                done_bytes: 50 << 20,
-                total_bytes: 100 << 20,
-                bytes_per_second: 10 << 20,
+                done_bytes: 50_000_000,
+                total_bytes: 100_000_000,
+                bytes_per_second: 10_000_000,
                 seconds_left: Some(5),
             }],
             without: Vec::new(),
@@ -180,29 +183,29 @@ mod tests {
             games: vec![game],
             games_left_out: 0,
         };
-        let lines = described(&room);
-        assert!(lines[1].starts_with("ggoo  20250101      1         1      1        0  in 5"), "{lines:?}");
-        assert!(lines[2].starts_with("bob fetches ggoo: 50 %, 10 MiB/s"), "{lines:?}");
-        assert_eq!(lines[3], "cem has version 20240101 of ggoo");
-        assert_eq!(
-            &lines[4..],
-            ["In the room: 3 peers", "An older catalogue have: bob", "No answer came from: cem"]
+        let lines = described(&room, None);
+        assert!(
+            lines[1].starts_with("ggoo  20250101        1            1      1        0  in 5"),
+            "{lines:?}"
         );
+        assert!(lines[2].starts_with("bob downloads ggoo: 50 %, 10 MB/s"), "{lines:?}");
+        assert_eq!(lines[3], "cem has version 20240101 of ggoo");
+        assert_eq!(&lines[4..], ["In the room: 3 peers", "Outdated catalogue: bob", "No answer from: cem"]);
     }
 
     fn row(name: &str, peers: usize) -> RoomGroup {
-        let (received_bytes, from_other_groups_bytes) = (12 << 30, 1 << 29);
+        let (received_bytes, from_other_groups_bytes) = (12_000_000_000, 512_000_000);
         RoomGroup { name: name.to_owned(), peers, received_bytes, from_other_groups_bytes }
     }
 
     #[test]
-    fn groups_fit_a_terminal_and_are_shown_from_two_on() {
+    fn groups_fit_a_terminal_from_two_groups_on() {
         let long = row(&"x".repeat(32), 512);
-        assert!(groups(&[row("Row A", 3)]).is_empty(), "one switch");
-        let lines = groups(&[row("10.1.0.0/24", 3), long]);
+        assert!(groups(&[row("Row A", 3)], None).is_empty(), "one switch");
+        let lines = groups(&[row("10.1.0.0/24", 3), long], None);
         assert!(lines[0].starts_with("GROUP ") && lines[0].ends_with(" PEERS  RECEIVED  FROM OTHER GROUPS"));
         assert!(
-            lines[1].starts_with("10.1.0.0/24 ") && lines[1].ends_with(" 3    12 GiB            512 MiB")
+            lines[1].starts_with("10.1.0.0/24 ") && lines[1].ends_with(" 3     12 GB             512 MB")
         );
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:?}");
     }

@@ -1,4 +1,4 @@
-//! The games of the demo: made when it runs, from a seed, so that the program needs nothing beside itself.
+//! Games of the demo, generated from a seed at run time, so that the program needs no files beside it.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -9,32 +9,39 @@ use lanspread_peer::pack::{PackError, Packer};
 use lanspread_types::manifest::{ARCHIVE_EXTENSION, SENTINEL};
 use lanspread_types::{GameId, GameVersion, RelPath};
 
-/// 2025-01-01, 00:00 UTC: every file of the demo has this time.
+/// 2025-01-01, 00:00 UTC: modification time of every file in the demo's archives.
 const MTIME: u32 = 1_735_689_600;
 const VERSION: &str = "20250101";
 
-/// A game of the demo.
+/// One game of the demo.
 #[derive(Debug, Clone)]
 pub struct DemoGame {
+    /// Id of the game, and name of its folder.
     pub id: GameId,
+    /// Title for people, in the demo's catalogue.
     pub title: &'static str,
+    /// Version; the same for all games of the demo.
     pub version: GameVersion,
-    /// What its archive holds: paths and sizes in bytes.
+    /// Content of the archive: paths and sizes in bytes.
     pub payload: Vec<(RelPath, u64)>,
 }
 
+/// Failure to make the demo's games.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
+    /// A built-in path, id or version is not valid.
     #[error("the demo's own {0:?} is not valid")]
     Word(String),
+    /// A file or folder cannot be written.
     #[error("the demo's games cannot be written: {0}")]
     Io(#[from] io::Error),
+    /// The archive cannot be packed.
     #[error("the demo's games cannot be packed: {0}")]
     Pack(#[from] PackError),
 }
 
 impl DemoGame {
-    /// A game whose archive has `bytes` bytes of payload in all, most of them in one file.
+    /// Describes a game whose archive holds `bytes` bytes in all, most of them in one file. Writes nothing yet.
     pub fn new(id: &str, title: &'static str, bytes: u64) -> Result<Self, LibraryError> {
         let word = |text: &str| LibraryError::Word(text.to_owned());
         let file = |path: &str, size| RelPath::new(path).map(|p| (p, size)).map_err(|_| word(path));
@@ -50,14 +57,14 @@ impl DemoGame {
         Ok(Self { id, title, version, payload })
     }
 
-    /// The bytes of one of its files: the output of BLAKE3, seeded by game and path.
+    /// Returns the bytes of one of the game's files: BLAKE3 output, seeded by game and path.
     pub fn content(&self, path: &RelPath, size: u64) -> impl Read + use<> {
         let mut seed = blake3::Hasher::new_derive_key("lanspread demo game v1");
         seed.update(self.id.as_str().as_bytes()).update(b"/").update(path.as_str().as_bytes());
         seed.finalize_xof().take(size)
     }
 
-    /// Makes the game's folder below `games_dir`: the archive, then the sentinel.
+    /// Writes the game's folder below `games_dir`: the archive, then the sentinel.
     pub fn write(&self, games_dir: &Path) -> Result<(), LibraryError> {
         let folder = games_dir.join(self.id.as_str());
         fs::create_dir_all(&folder)?;
@@ -73,7 +80,7 @@ impl DemoGame {
     }
 }
 
-/// The catalogue of the demo: its games with their titles.
+/// Returns the demo's catalogue: its games with their titles, without pinned contents.
 pub fn catalog<'a>(games: impl IntoIterator<Item = &'a DemoGame>) -> Catalog {
     let entry = |g: &DemoGame| CatalogEntry {
         version: g.version,
@@ -84,7 +91,7 @@ pub fn catalog<'a>(games: impl IntoIterator<Item = &'a DemoGame>) -> Catalog {
     Catalog::of_games(games.into_iter().map(|g| (g.id.clone(), entry(g))).collect())
 }
 
-/// Copies a game's folder, as one guest gives it to another by cable.
+/// Copies a game's folder, so that two peers have the same content.
 pub fn copy(game: &DemoGame, from: &Path, to: &Path) -> Result<(), LibraryError> {
     let (from, to) = (from.join(game.id.as_str()), to.join(game.id.as_str()));
     fs::create_dir_all(&to)?;

@@ -1,8 +1,8 @@
 //! `lanspread demo`: the whole product on one machine, in seconds, with nothing set up.
 //!
-//! Three peers share small libraries, a fourth has none. It connects, lists the room's games, fetches one from the two
-//! that have it at once, installs it, and every byte is compared from outside the engine. Anything that is not as it
-//! should be ends the demo with exit code 1.
+//! Three peers share small libraries, a fourth has none. The fourth connects, lists the room's games, fetches one
+//! from the two peers that have it and installs it. Then every byte is compared without using the engine. Any
+//! deviation ends the demo with exit code 1.
 
 mod library;
 mod proof;
@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use lanspread_api::event::Totals;
 use lanspread_api::reply::GameInfo;
-use lanspread_api::{ErrorBody, ErrorCode, Event, render};
+use lanspread_api::{ErrorBody, ErrorCode, Event};
 use lanspread_peer::command::Command;
+use lanspread_peer::contract::ToContract;
 use tempfile::TempDir;
 
 use crate::cli::DemoArgs;
@@ -25,9 +26,10 @@ use crate::signal;
 use library::DemoGame;
 use room::Room;
 
-/// Longest silence of a download before the demo gives it up.
+/// Longest time without an event before the demo gives a download up.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// Runs the demo until it has ended or Ctrl-C interrupts it.
 pub async fn run(args: DemoArgs) -> Result<(), ErrorBody> {
     let screen = Screen::default();
     let begun = Instant::now();
@@ -52,7 +54,7 @@ fn leave(screen: &Screen, folder: TempDir, keep: bool) {
 }
 
 async fn play(screen: &Screen, root: &Path, large_bytes: u64) -> Result<(), ErrorBody> {
-    screen.say("Four peers in this one process, each with its own folders and its own port:\n");
+    screen.say("Four peers in one process, each with its own folders and port:\n");
     let games = room::games(large_bytes)?;
     let (at, made) = (root.to_owned(), games.clone());
     tokio::task::spawn_blocking(move || room::furnish(&at, &made)).await.map_err(internal)??;
@@ -65,16 +67,13 @@ async fn play(screen: &Screen, root: &Path, large_bytes: u64) -> Result<(), Erro
 async fn act(screen: &Screen, room: &mut Room) -> Result<(), ErrorBody> {
     show_members(screen, room);
     room.introduce().await?;
-    let seen: Vec<GameInfo> = room.see_games().await?.iter().map(Into::into).collect();
-    screen.say(format!(
-        "\n{} has nothing, connects to the others and sees the room's games:\n",
-        room.guest.name
-    ));
+    let seen: Vec<GameInfo> = room.see_games().await?.iter().map(ToContract::to_contract).collect();
+    screen.say(format!("\n{} has no games. It connects to the others and sees theirs:\n", room.guest.name));
     say_indented(screen, &games_table(&seen));
 
     let game = room.games.first().cloned().ok_or_else(|| internal("there is no game"))?;
     screen.say(format!(
-        "\n{} fetches {} from everybody who has it, and installs it:\n",
+        "\n{} downloads {} from everyone who has it, and installs it:\n",
         room.guest.name, game.id
     ));
     let totals = fetch(screen, room, &game).await?;
@@ -105,7 +104,7 @@ fn say_indented(screen: &Screen, table: &Table) {
     }
 }
 
-/// Downloads and installs, with a progress bar; what the download came to.
+/// Downloads and installs with a progress bar, and returns the download's totals.
 async fn fetch(screen: &Screen, room: &mut Room, game: &DemoGame) -> Result<Totals, ErrorBody> {
     let command = Command::Download { game: game.id.clone(), install: true, confirm: None };
     room.guest.peer.handle.command(command).await.map_err(internal)?;
@@ -113,10 +112,10 @@ async fn fetch(screen: &Screen, room: &mut Room, game: &DemoGame) -> Result<Tota
     let mut totals = None;
     loop {
         let next = tokio::time::timeout(SILENCE, room.guest.peer.events.next()).await;
-        let Some(streamed) = next.map_err(|_| internal("the download stands still"))? else {
+        let Some(streamed) = next.map_err(|_| internal("the download is stalled"))? else {
             return Err(internal("the peer has ended"));
         };
-        let event = render::streamed(&streamed);
+        let event = streamed.to_contract();
         live.measure(&event);
         match event {
             Event::DownloadFinished { totals: t, .. } => totals = Some(t),
@@ -139,13 +138,13 @@ async fn fetch(screen: &Screen, room: &mut Room, game: &DemoGame) -> Result<Tota
 fn show_totals(screen: &Screen, totals: &Totals) {
     let per_second = (totals.mib_per_s * 1_048_576.0) as u64;
     screen.say(format!(
-        "  fetched    {} in {}: {}, {}",
+        "  downloaded {} in {}: {}, {}",
         human::bytes(totals.bytes),
         human::millis(totals.duration_ms),
         human::rate(per_second),
         human::line_rate(totals.mbit_per_s),
     ));
-    screen.say(format!("  verified   {} chunks, each before it counted", totals.chunks));
+    screen.say(format!("  verified   {} chunks, each as it arrived", totals.chunks));
     let mut table = Table::new(&[("", Left), ("", Left), ("", Right), ("", Right), ("", Right)]);
     for source in &totals.sources {
         table.row([
@@ -161,7 +160,7 @@ fn show_totals(screen: &Screen, totals: &Totals) {
     }
 }
 
-/// Two hosts have the game, so both must have served it, and nobody else.
+/// Checks that both hosts with the game served it, and no other peer.
 fn check_sources(totals: &Totals) -> Result<(), ErrorBody> {
     let served: Vec<&str> = totals.sources.iter().filter(|s| s.bytes > 0).map(|s| s.name.as_str()).collect();
     if served.len() != 2 {
@@ -179,10 +178,7 @@ fn show_proof(screen: &Screen, room: &Room, game: &DemoGame) -> Result<(), Error
     let (files, bytes) = proof::check_installed(game, &room.guest)?;
     screen.say(format!("  installed  {}, {}", human::count(files, "file"), human::bytes(bytes)));
     let compared = proof::compare(game, source, &room.guest)?;
-    screen.say(format!(
-        "\nCompared with {}'s copy from outside, by BLAKE3 (what b3sum prints):\n",
-        source.name
-    ));
+    screen.say(format!("\nCompared with {}'s copy, by BLAKE3 (as b3sum prints it):\n", source.name));
     let mut table = Table::new(&[("FILE", Left), ("SIZE", Right), ("BLAKE3 AT BOTH", Left)]);
     for file in compared {
         table.row([file.path.to_string(), human::bytes(file.bytes), file.hash.to_hex().to_string()]);
@@ -192,9 +188,9 @@ fn show_proof(screen: &Screen, room: &Room, game: &DemoGame) -> Result<(), Error
     Ok(())
 }
 
-/// What must not happen in a demo; exit code 1.
+/// Error for anything that must not happen in the demo; exit code 1.
 fn internal(what: impl std::fmt::Display) -> ErrorBody {
-    ErrorBody::new(ErrorCode::Internal, format!("the demo is not as it should be: {what}"))
+    ErrorBody::new(ErrorCode::Internal, format!("the demo failed: {what}"))
 }
 
 #[cfg(test)]
@@ -222,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_game_from_one_source_only_is_no_demo() {
+    fn one_source_is_not_enough() {
         assert!(check_sources(&totals(&[4, 6])).is_ok());
         for bad in [&[][..], &[10], &[10, 0], &[4, 5], &[3, 3, 4]] {
             let error = check_sources(&totals(bad)).unwrap_err();

@@ -1,4 +1,4 @@
-//! What the demo shows at its end: that the bytes are right, looked at from outside the engine.
+//! The demo's final proof that the bytes are right. It reads the files itself and uses nothing of the engine.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,18 +13,21 @@ use super::internal;
 use super::library::DemoGame;
 use super::room::Member;
 
-/// Size and BLAKE3 hash of each file; the hash is what `b3sum` prints.
+/// Size in bytes and BLAKE3 hash of each file; `b3sum` prints the same hash.
 type Files = BTreeMap<RelPath, (u64, blake3::Hash)>;
 
-/// One file at the source and at the guest.
+/// One file that source and guest have alike.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Compared {
+    /// Path in the game's folder.
     pub path: RelPath,
+    /// Size in bytes.
     pub bytes: u64,
+    /// BLAKE3 hash at both peers.
     pub hash: blake3::Hash,
 }
 
-/// Compares what was fetched with the source's copy: the same files, byte for byte the same.
+/// Compares the download with the source's copy: the same files with the same bytes, or an error that names a path.
 pub fn compare(game: &DemoGame, source: &Member, guest: &Member) -> Result<Vec<Compared>, ErrorBody> {
     let folder = |member: &Member| member.games_dir.join(game.id.as_str());
     let theirs = shared_files(&folder(source)).map_err(internal)?;
@@ -33,7 +36,7 @@ pub fn compare(game: &DemoGame, source: &Member, guest: &Member) -> Result<Vec<C
     Ok(theirs.into_iter().map(|(path, (bytes, hash))| Compared { path, bytes, hash }).collect())
 }
 
-/// Checks the installed game against the seed that its archive was made from. Returns files and bytes.
+/// Checks the installed game against the seed that its archive was made from. Returns the number of files and bytes.
 pub fn check_installed(game: &DemoGame, guest: &Member) -> Result<(usize, u64), ErrorBody> {
     let installed = files(&guest.games_dir.join(game.id.as_str()).join(LOCAL_FOLDER)).map_err(internal)?;
     let mut made = Files::new();
@@ -56,7 +59,7 @@ fn same(theirs: &Files, ours: &Files, they: &str, we: &str) -> Result<(), ErrorB
     }
 }
 
-/// The files of a game that are shared: all but the installed game and our own folders.
+/// Returns a game's shared files: all but the installed game and lanspread's own folders.
 fn shared_files(folder: &Path) -> io::Result<Files> {
     let mut found = files(folder)?;
     found.retain(|path, _| !is_private(path));
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_told_by_its_path() {
+    fn difference_is_named_by_its_path() {
         let source = folder(&[("a", "1"), ("b/c", "2"), ("local/x", "own"), (".lanspread/y", "ours")]);
         let check = |files: &[(&str, &str)]| {
             let other = folder(files);

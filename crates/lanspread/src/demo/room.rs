@@ -1,4 +1,4 @@
-//! The room of the demo: four peers in one process, each with its own folders and its own port on 127.0.0.1.
+//! The demo's room: four peers in one process, each with its own folders and its own port on 127.0.0.1.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,34 +15,41 @@ use tokio::time::{Instant, timeout};
 use super::internal;
 use super::library::{self, DemoGame};
 
-/// Nothing in the demo takes nearly as long; what does is broken.
+/// Longest wait for the room's games; nothing in the demo takes nearly as long.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often the state is looked at when no event says that it changed.
+/// Longest time between two looks at the state if no event arrives.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long the peers may take to say goodbye.
+/// Longest time for the peers to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Those who have games, and the numbers of the games that each has.
+/// Peers that have games, with the numbers of their games.
 const HOSTS: [(&str, &[usize]); 3] = [("ada", &[0, 1, 4]), ("bela", &[0, 2, 4]), ("caro", &[2, 3, 4])];
-/// The one who has none yet.
+/// The peer that has no games yet.
 const GUEST: &str = "dora";
 
-/// One of the four.
+/// One of the four peers.
 #[derive(Debug)]
 pub struct Member {
+    /// Name that the other peers see.
     pub name: &'static str,
+    /// The peer's library.
     pub games_dir: PathBuf,
+    /// The peer itself, and its events.
     pub peer: RunningPeer,
 }
 
+/// The four peers and the games of the demo.
 #[derive(Debug)]
 pub struct Room {
+    /// Peers that have games.
     pub hosts: Vec<Member>,
+    /// The peer that downloads.
     pub guest: Member,
+    /// All games of the room; the first one is downloaded.
     pub games: Vec<DemoGame>,
 }
 
-/// The games of the room: a large one that two have, and some small ones.
+/// Returns the room's games: a large one that two hosts have, and some small ones.
 pub fn games(large_bytes: u64) -> Result<Vec<DemoGame>, ErrorBody> {
     let all = [
         ("sky-harbour", "Sky Harbour", large_bytes),
@@ -57,7 +64,7 @@ pub fn games(large_bytes: u64) -> Result<Vec<DemoGame>, ErrorBody> {
         .map_err(internal)
 }
 
-/// Fills the hosts' folders below `root`.
+/// Writes the hosts' games below `root`, and makes an empty library for the guest.
 pub fn furnish(root: &Path, games: &[DemoGame]) -> Result<(), ErrorBody> {
     let mut first_copy: Vec<Option<PathBuf>> = vec![None; games.len()];
     for (host, has) in HOSTS {
@@ -80,7 +87,7 @@ fn games_dir(root: &Path, name: &str) -> PathBuf {
 }
 
 impl Room {
-    /// Starts the four peers.
+    /// Starts the four peers. Nobody looks for others; [`Room::introduce`] connects them.
     pub async fn open(root: &Path, games: Vec<DemoGame>) -> Result<Self, ErrorBody> {
         let catalog = library::catalog(&games);
         let mut hosts = Vec::new();
@@ -100,12 +107,12 @@ impl Room {
         Ok(())
     }
 
-    /// How many hosts have each game.
+    /// Returns how many hosts have a game.
     fn copies(&self, number: usize) -> usize {
         HOSTS.iter().filter(|(_, has)| has.contains(&number)).count()
     }
 
-    /// Waits until the guest sees every game at everybody who has it.
+    /// Waits until the guest sees every game at all hosts that have it.
     pub async fn see_games(&mut self) -> Result<Vec<GameSnapshot>, ErrorBody> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -120,12 +127,12 @@ impl Room {
                 let missing = format!("{} did not see all games of the room in time: {seen:?}", GUEST);
                 return Err(ErrorBody::new(ErrorCode::Internal, missing));
             }
-            // An event is a reason to look again; which one does not matter.
+            // Any event is a reason to look again.
             let _ = timeout(LOOK_AGAIN, self.guest.peer.events.next()).await;
         }
     }
 
-    /// How the guest sees one game.
+    /// Returns one game as the guest sees it.
     pub async fn guests_view(&self, game: &GameId) -> Result<GameSnapshot, ErrorBody> {
         let seen = list_games(&self.guest).await?;
         seen.into_iter()
@@ -133,7 +140,7 @@ impl Room {
             .ok_or_else(|| internal(format!("{game} is not listed any more")))
     }
 
-    /// Ends all four peers.
+    /// Stops all four peers.
     pub async fn close(self) {
         let members = self.hosts.into_iter().chain([self.guest]);
         let ending = members.map(|member| {

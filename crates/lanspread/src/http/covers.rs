@@ -1,7 +1,7 @@
-//! A game's own picture: `cover.png`, `.jpg`, `.jpeg` or `.webp` beside its `version.ini`.
+//! Serves a game's cover: `cover.png`, `.jpg`, `.jpeg` or `.webp` beside its `version.ini`.
 //!
-//! The file came from other people, so it is bounded, must begin as its name says, must be an ordinary file, and is given
-//! to the browser as that type and no other.
+//! The file came from other people. So its size is bounded, its first bytes must match its name, it must be an
+//! ordinary file, and the browser gets it as that type and no other.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -17,9 +17,9 @@ use lanspread_types::GameId;
 
 use super::{Interface, refuse};
 
-/// Largest picture that is shown, in bytes.
+/// Largest cover that is served, in bytes.
 const COVER_BYTES_MAX: u64 = 4 << 20;
-/// Names in the order of preference, with the type that they promise.
+/// File names in order of preference, with the type that each promises.
 const NAMES: [(&str, &str); 4] = [
     ("cover.webp", "image/webp"),
     ("cover.png", "image/png"),
@@ -27,6 +27,7 @@ const NAMES: [(&str, &str); 4] = [
     ("cover.jpeg", "image/jpeg"),
 ];
 
+/// `GET /api/v1/cover/{game}`.
 pub async fn cover(
     State(interface): State<Arc<Interface>>,
     extract::Path(game): extract::Path<String>,
@@ -39,7 +40,7 @@ pub async fn cover(
             let mut response = Response::new(Body::from(bytes));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-            // The page asks for it under an address that changes with the picture.
+            // The page adds a tag to the address that changes with the picture.
             headers.insert(
                 header::CACHE_CONTROL,
                 HeaderValue::from_static("private, max-age=31536000, immutable"),
@@ -50,7 +51,7 @@ pub async fn cover(
     }
 }
 
-/// A word that changes with each game's cover, for the games that have one.
+/// Returns a tag for each game that has a cover; it changes with the picture.
 pub fn all(games_dir: &Path, games: impl IntoIterator<Item = String>) -> BTreeMap<String, String> {
     let tagged = |game: String| {
         let (_, metadata, _) = find(&games_dir.join(&game))?;
@@ -74,7 +75,7 @@ fn read(folder: &Path) -> Option<(&'static str, Vec<u8>)> {
     is(kind, &bytes).then_some((kind, bytes))
 }
 
-/// Whether the bytes begin as this type does (PNG and JFIF specifications, WebP container format).
+/// Returns whether the bytes begin as this type requires (PNG and JFIF specifications, WebP container format).
 fn is(kind: &str, bytes: &[u8]) -> bool {
     match kind {
         "image/png" => bytes.starts_with(b"\x89PNG\r\n\x1a\n"),
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_must_be_what_its_name_says() {
+    fn picture_must_match_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let png = b"\x89PNG\r\n\x1a\nrest";
         for (name, bytes, expected) in [
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_or_no_file_is_none() {
+    fn oversized_file_or_folder_is_no_cover() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("cover.png")).unwrap();
         assert!(find(dir.path()).is_none());
@@ -122,7 +123,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_leads_nowhere() {
+    fn link_is_no_cover() {
         let dir = tempfile::tempdir().unwrap();
         let secret = dir.path().join("secret.png");
         fs::write(&secret, b"\x89PNG\r\n\x1a\n").unwrap();

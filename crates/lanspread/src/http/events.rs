@@ -1,7 +1,7 @@
-//! The stream of events: one JSON line each, the contract's version first.
+//! The stream of events for scripts: one JSON line each, the contract's version first.
 //!
-//! A reader that is too slow loses events and is told how many; it never holds anybody up. Now and then comes an empty
-//! line, so that a reader that has gone away is noticed.
+//! A reader that is too slow loses events and learns how many; it never delays the peer. Regular empty lines
+//! reveal a reader that has gone away.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
 use futures_core::Stream;
-use lanspread_api::{ErrorBody, ErrorCode, Event, Line, render};
+use lanspread_api::{ErrorBody, ErrorCode, Event, Line};
 use lanspread_peer::EventStream;
+use lanspread_peer::contract::ToContract;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::limits::EVENT_LINES_MAX;
@@ -21,10 +22,11 @@ use super::{Interface, ended, refuse};
 
 const EMPTY_LINE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What is subscribed to when the head of the answer is sent: a command given after that misses nothing.
+/// `GET /api/v1/events`. The subscription exists before the answer's head is sent, so a reader misses no event of a
+/// command that it sends afterwards.
 pub async fn stream(State(interface): State<Arc<Interface>>) -> Response<Body> {
     let Ok(permit) = interface.event_readers.clone().try_acquire_owned() else {
-        return refuse(ErrorBody::new(ErrorCode::Busy, "too many read the events already"));
+        return refuse(ErrorBody::new(ErrorCode::Busy, "too many event readers are connected"));
     };
     let peer = match interface.host.peer_soon().await {
         Ok(peer) => peer,
@@ -37,14 +39,14 @@ pub async fn stream(State(interface): State<Arc<Interface>>) -> Response<Body> {
     response
 }
 
-/// Passes events on until there are no more, the reader is gone, or the interface ends.
+/// Forwards events until the peer ends, the reader is gone, or the interface ends.
 async fn forward(
     mut events: EventStream,
     lines: mpsc::Sender<Bytes>,
     ended: impl Future<Output = ()>,
     _permit: OwnedSemaphorePermit,
 ) {
-    let contract = render::contract(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let contract = Event::contract(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let mut ended = std::pin::pin!(ended);
     let mut next = Some(line(contract));
     while let Some(bytes) = next {
@@ -52,7 +54,7 @@ async fn forward(
             return;
         }
         next = tokio::select! {
-            event = events.next() => event.map(|event| line(render::streamed(&event))),
+            event = events.next() => event.map(|event| line(event.to_contract())),
             () = tokio::time::sleep(EMPTY_LINE_INTERVAL) => Some(Bytes::from_static(b"\n")),
             () = &mut ended => None,
         };
@@ -63,7 +65,7 @@ fn line(event: Event) -> Bytes {
     Bytes::from(Line::Event(event).to_json() + "\n")
 }
 
-/// The receiving end as the stream that a body is made from.
+/// The receiving end as a stream for a response body.
 struct Lines(mpsc::Receiver<Bytes>);
 
 impl Stream for Lines {

@@ -1,4 +1,4 @@
-//! Choosing a folder: a browser does not tell a page where a folder is, so the program shows what there is.
+//! Lists folders for the page's folder dialog, because a browser does not tell a page where a folder is.
 
 use std::path::{Path, PathBuf};
 
@@ -12,18 +12,20 @@ use serde::Deserialize;
 use super::give;
 use crate::host;
 
-/// Most folders and files that are listed.
+/// Most folders and files in one list.
 const ENTRIES_MAX: usize = 1000;
-/// Of the files that are listed.
+/// Extensions of the files that are listed.
 const EXTENSIONS: [&str; 12] =
     ["exe", "bat", "cmd", "lnk", "sh", "x86_64", "appimage", "webp", "png", "jpg", "jpeg", "toml"];
 
+/// Query of the folder list.
 #[derive(Debug, Deserialize)]
 pub struct Which {
-    /// The home folder if absent; empty is the list of drives, on Windows.
+    /// Folder to list. Absent means the home folder; empty means the list of drives, on Windows.
     path: Option<String>,
 }
 
+/// `GET /api/v1/folders`.
 pub async fn list(query: Result<Query<Which>, axum::extract::rejection::QueryRejection>) -> Response<Body> {
     let path = query.ok().and_then(|Query(which)| which.path);
     let listed = tokio::task::spawn_blocking(move || match path.as_deref() {
@@ -57,7 +59,7 @@ fn folders_in(path: &Path) -> Result<Folders, ErrorBody> {
     Ok(Folders { path: path.to_string_lossy().into_owned(), parent, folders, files })
 }
 
-/// What somebody who makes a game of a folder may be looking for: programs, pictures, catalogues.
+/// Returns whether a file may interest a person who packs a game: a program, a picture or a catalogue.
 fn is_of_use(path: &Path) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) && path.is_file()
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_and_what_is_of_use_are_listed_in_the_order_people_expect() {
+    fn folders_and_useful_files_are_listed_in_order() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["zeta", "Alpha", "beta", ".hidden"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();

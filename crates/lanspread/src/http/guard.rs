@@ -1,16 +1,17 @@
-//! Who may use the interface: whoever has the token that stands in the state folder.
+//! Admits a request only with the token from the state folder.
 //!
-//! Being on loopback alone is no guard, because every page in the user's browser can send requests there. So:
+//! Listening on loopback alone protects nothing, because every page in the user's browser can send requests there. So:
 //!
 //! - The `Host` must be a name of this machine, so that a foreign name that resolves to it (DNS rebinding) does not
-//!   help. On a listener that the user opened to the network, addresses count, too; names never do but the machine's.
+//!   help. On a listener that the user opened to the network, addresses count as well, but no names except `localhost`.
 //! - A request that a browser marks as coming from elsewhere (`Origin`, `Sec-Fetch-Site`) is refused.
-//! - The token comes in a header that a foreign page cannot set without being asked first (and no such question, a CORS
-//!   preflight, is ever answered with yes), or, for the page itself, in a cookie that scripts cannot read and that no
-//!   foreign page's request carries (`HttpOnly`, `SameSite=Strict`).
-//! - What changes something needs the header, or the cookie *and* an `Origin` that is this interface's own (CSRF).
+//! - The token comes in a header that a foreign page cannot set without a CORS preflight, and no preflight is ever
+//!   allowed. The page itself sends a cookie that scripts cannot read and that no foreign page's request carries
+//!   (`HttpOnly`, `SameSite=Strict`).
+//! - A request that changes something needs the header, or the cookie *and* an `Origin` that is this interface's own
+//!   (CSRF).
 //!
-//! The page's own files hold no secrets and need no token, only a right `Host`.
+//! The page's own files hold no secrets; they need no token, only a correct `Host`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,19 +24,20 @@ use lanspread_api::{ErrorBody, ErrorCode};
 
 use super::refuse;
 
-/// What guards one listener.
+/// Guard of one listener.
 #[derive(Debug)]
 pub struct Guard {
     /// BLAKE3 of the token: comparing hashes takes the same time for every guess.
     token: blake3::Hash,
-    /// What the cookie holds: follows from the token, and does not give it away.
+    /// Value of the cookie: derived from the token, and does not reveal it.
     session: String,
     port: u16,
-    /// Open to the network, as the user asked.
+    /// Open to the network, at the user's request.
     network: bool,
 }
 
 impl Guard {
+    /// Guards a listener on `port`; `network` admits addresses as host names.
     pub fn new(token: &str, port: u16, network: bool) -> Self {
         let session = blake3::derive_key("lanspread page session v1", token.as_bytes());
         Self {
@@ -46,14 +48,14 @@ impl Guard {
         }
     }
 
-    /// The cookie that stands for the token, if it is the right one.
+    /// Returns the cookie that replaces the token, if the token is right.
     pub fn cookie_for(&self, token: &str) -> Option<HeaderValue> {
         let right = blake3::hash(token.as_bytes()) == self.token;
         let cookie = format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie_name(), self.session);
         HeaderValue::from_str(&cookie).ok().filter(|_| right)
     }
 
-    /// Cookies know no ports, so that two peers on one machine need two names.
+    /// Cookies ignore ports, so two peers on one machine need two names.
     fn cookie_name(&self) -> String {
         format!("lanspread-{}", self.port)
     }
@@ -81,7 +83,7 @@ impl Guard {
         if reads || own_origin { Ok(()) } else { Err("the request does not say which page it comes from") }
     }
 
-    /// Whether the request says that it comes from this interface's own page; it may say nothing.
+    /// Returns whether the request names this interface's own page as its origin; false if it names none.
     fn check_origin(&self, headers: &HeaderMap) -> Result<bool, &'static str> {
         const FOREIGN: &str = "the request comes from a page of another origin";
         if let Some(site) = headers.get("sec-fetch-site")
@@ -92,7 +94,7 @@ impl Guard {
         }
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(false) };
         let host = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://")).ok_or(FOREIGN)?;
-        // Not any name of this machine, but the very one that the request is sent to.
+        // The origin must be the very name that the request was sent to, not another name of this machine.
         if text(headers, header::HOST) == Some(host) { Ok(true) } else { Err(FOREIGN) }
     }
 
@@ -104,7 +106,7 @@ impl Guard {
         pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
-    /// Whether a host with a port is this machine and this listener.
+    /// Returns whether a host with a port names this machine and this listener.
     fn is_here(&self, host: &str) -> bool {
         // Browsers leave out port 80.
         let (name, port) = match host.rsplit_once(':') {
@@ -120,7 +122,7 @@ impl Guard {
     }
 }
 
-/// For everything that shows or changes something.
+/// Guards everything that shows or changes state: needs the token.
 pub async fn admit(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response<Body> {
     match guard.check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -128,7 +130,7 @@ pub async fn admit(State(guard): State<Arc<Guard>>, request: Request, next: Next
     }
 }
 
-/// For the page's own files.
+/// Guards the page's own files: needs only a correct host.
 pub async fn admit_by_name(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response<Body> {
     match guard.check_host(request.headers()) {
         Ok(()) => next.run(request).await,
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn on_loopback_only_loopback_names_count() {
+    fn loopback_accepts_only_loopback_names() {
         for good in ["127.0.0.1:80", "localhost:80", "LocalHost:80", "[::1]:80", "127.0.0.1", "localhost"] {
             assert!(guard().is_here(good), "{good}");
         }
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn on_the_network_addresses_count_but_no_foreign_names() {
+    fn network_accepts_addresses_but_no_foreign_names() {
         let guard = Guard::new(TOKEN, 8080, true);
         for good in ["192.168.0.7:8080", "[fe80::1]:8080", "localhost:8080"] {
             assert!(guard.is_here(good), "{good}");
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_name_for_this_machine_is_refused_with_the_right_token_and_without() {
+    fn foreign_host_name_is_refused_even_with_token() {
         let mut headers = headers(&[("authorization", "Bearer the-token")]);
         assert_eq!(guard().check(&Method::GET, &headers), Ok(()));
         headers.insert("host", "evil.example:80".parse().unwrap());
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_stands_for_the_token_and_does_not_tell_it() {
+    fn cookie_replaces_token_without_revealing_it() {
         assert!(guard().cookie_for("another").is_none());
         assert!(!cookie().contains(TOKEN));
         let given = guard().cookie_for(TOKEN).unwrap();
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn another_pages_request_does_not_count_although_the_browser_sends_the_cookie() {
+    fn foreign_page_with_the_cookie_is_refused() {
         let cookie = cookie();
         let with = |more: &[(&'static str, &str)]| headers(&[&[("cookie", cookie.as_str())], more].concat());
         let own = ("origin", "http://127.0.0.1:80");

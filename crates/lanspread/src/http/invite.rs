@@ -1,11 +1,12 @@
-//! Bringing a friend in: a second door, off until the user opens it, that hands out this very program and nothing else.
+//! Hands this program out to guests over a second listener, which is off until the user opens it.
 //!
-//! It listens on all addresses without a token, because the guest has none, and knows two paths: a page that says what
-//! to do, and the program. The program's file is named after this peer's address and the organiser's key, and joins the
-//! peer when it is started ([`crate::join`]). The door closes when the user says so, and with the program.
+//! The listener takes all addresses and needs no token, because a guest has none. It serves a page of instructions
+//! and the program, nothing else. The program's file name carries this peer's address and the organiser's key, so the
+//! started program joins this peer ([`crate::join`]). The listener closes when the user says so, and with the
+//! program.
 //!
-//! The door speaks plain HTTP, so whoever is between can change what a guest gets. What the program's hashes are stands on
-//! the host's own screen, too: a guest who compares them there needs to trust nobody between.
+//! It speaks plain HTTP, so a machine in between can change what a guest gets. The host's own screen shows the
+//! program's hashes as well: a guest who compares them there need not trust the network.
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,6 +25,7 @@ use lanspread_api::page::{Invitation, InvitationOrder, Picture, ProgramHashes};
 use lanspread_api::{ErrorBody, ErrorCode};
 use lanspread_peer::catalog::CatalogMode;
 use lanspread_peer::command::{Command, Reply};
+use lanspread_peer::contract::ToContract;
 use lanspread_types::fingerprint::groups;
 use qrcodegen::{QrCode, QrCodeEcc};
 use ring::digest;
@@ -42,10 +44,10 @@ use super::serving::{self, Bounds};
 use super::{Interface, assets, give, page};
 use crate::join::Joining;
 
-/// The door's port, unless it is in use: next to the page's own.
+/// Preferred port of the guests' listener, next to the page's own.
 const PORT: u16 = 24_932;
 
-/// The door, if it is open. It closes when this is dropped.
+/// The guests' listener, if it is open. Dropping this closes it.
 #[derive(Debug, Default)]
 pub struct Inviting(Mutex<Option<Open>>);
 
@@ -83,11 +85,11 @@ async fn set(interface: &Interface, wanted: bool) -> Result<Invitation, ErrorBod
         *open = None;
     } else if open.is_none() {
         let status = interface.host.peer_soon().await?.command(Command::Status).await;
-        let Reply::Status(status) = status.map_err(|e| ErrorBody::from(&e))? else {
+        let Reply::Status(status) = status.map_err(|e| e.to_contract())? else {
             return Err(ErrorBody::new(ErrorCode::Internal, "the peer answered something else"));
         };
         let failed =
-            |e: io::Error| ErrorBody::new(ErrorCode::ListenFailed, format!("no door for guests: {e}"));
+            |e: io::Error| ErrorBody::new(ErrorCode::ListenFailed, format!("cannot listen for guests: {e}"));
         let organiser = match status.catalog {
             CatalogMode::Signed { key, .. } | CatalogMode::Awaited { key } => Some(key),
             CatalogMode::Open | CatalogMode::Unsigned { .. } => None,
@@ -145,7 +147,7 @@ fn invitation(open: Option<&Open>) -> Invitation {
     }
 }
 
-/// The hashes of the program, as `b3sum` and `sha256sum` print them.
+/// Returns the program's hashes in groups of digits, as `b3sum` and `sha256sum` compute them.
 fn hashes_of(program: &Path) -> io::Result<ProgramHashes> {
     let mut file = std::fs::File::open(program)?;
     let (mut blake3, mut sha256) = (blake3::Hasher::new(), digest::Context::new(&digest::SHA256));
@@ -162,7 +164,7 @@ fn hashes_of(program: &Path) -> io::Result<ProgramHashes> {
     Ok(ProgramHashes { blake3: groups(&blake3.finalize().to_hex(), " "), sha256: groups(&sha256, " ") })
 }
 
-/// The address as a QR code (ISO/IEC 18004): one path of unit squares.
+/// Draws the address as a QR code (ISO/IEC 18004): one path of unit squares.
 fn picture(text: &str) -> Option<Picture> {
     let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
     let mut path = String::new();
@@ -174,7 +176,7 @@ fn picture(text: &str) -> Option<Picture> {
     Some(Picture { size: u32::try_from(code.size()).ok()?, path })
 }
 
-/// Where the program runs, in the words of its builders.
+/// System that the program runs on, such as `linux x86_64`.
 fn system() -> String {
     format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)
 }
@@ -184,7 +186,7 @@ struct Giving {
     program: PathBuf,
     joining: Joining,
     hashes: ProgramHashes,
-    /// What the guest's copy is called.
+    /// File name of the guest's copy.
     name: String,
     guests: Arc<Semaphore>,
 }
@@ -195,13 +197,13 @@ impl Giving {
     }
 }
 
-/// What a link may carry.
+/// Query that a link may carry.
 #[derive(Debug, Deserialize)]
 struct Link {
     organiser: Option<String>,
 }
 
-/// The guest's page. Our own words around our own file name: nothing in it comes from anybody else.
+/// The guest's page. It holds only our own words and our own file name, so nothing in it comes from other people.
 async fn welcome(State(giving): State<Arc<Giving>>, Query(link): Query<Link>) -> Response<Body> {
     let (system, name, hashes) = (system(), &giving.name, &giving.hashes);
     let compare = if cfg!(windows) {
@@ -214,7 +216,7 @@ async fn welcome(State(giving): State<Arc<Giving>>, Query(link): Query<Link>) ->
         Some(key) => {
             let other = link.organiser.is_some_and(|named| named != key.to_string());
             let warning = if other {
-                "<p><b>The link that brought you here names another organiser. Ask before you go on.</b>"
+                "<p><b>The link that brought you here names another organiser. Ask before you continue.</b>"
             } else {
                 ""
             };
@@ -233,11 +235,11 @@ async fn welcome(State(giving): State<Arc<Giving>>, Query(link): Query<Link>) ->
     let text = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>lanspread</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"dark light\">\
-         <h1>lanspread</h1><p>Share the games of this room. This program is for <b>{system}</b>.\
+         <h1>lanspread</h1><p>Share games with everyone in the room. This program is for <b>{system}</b>.\
          <p><a href=\"/program\" download>Download {name}</a>\
-         {start}<p>It joins the room by itself: its name says where. Keep the name until then.{organiser}\
-         <h2>Is it the right program?</h2><p>The host's screen shows the same two rows of digits, and {compare} must print \
-         them again on your PC. If one differs, do not start it.\
+         {start}<p>It joins the room by itself. Keep its file name until then: it contains the address.{organiser}\
+         <h2>Is it the right program?</h2><p>Run {compare}. The result must match the \
+         digits on the host's screen. If it differs, do not start the program.\
          <p>BLAKE3: <code>{}</code><p>SHA-256: <code>{}</code>",
         hashes.blake3, hashes.sha256
     );
@@ -279,7 +281,7 @@ async fn program_file(State(giving): State<Arc<Giving>>) -> Response<Body> {
         }
     };
     tokio::spawn(async move {
-        // A guest that takes it drop by drop must not keep the place for ever.
+        // A guest that reads drop by drop must not keep its place for ever.
         let _ = timeout(INVITE_TIME_MAX, sending).await;
         drop(guest);
     });
@@ -311,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_picture_is_square_and_has_its_corners() {
+    fn qr_code_is_square_with_its_corners() {
         let picture = picture("http://192.168.0.7:24932/").unwrap();
         assert!(picture.size >= 21 && picture.path.starts_with("M0 0h1v1h-1z"));
         let last = format!("M{} 0h1v1h-1z", picture.size - 1);

@@ -1,4 +1,5 @@
-//! `GET /metrics`: how the peer stands, for Prometheus (text exposition format 0.0.4). What each means: docs/page.md.
+//! `GET /metrics`: the peer's state for Prometheus (text exposition format 0.0.4). `docs/page.md` explains each
+//! figure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,6 +13,7 @@ use lanspread_api::reply::OperationKind;
 
 use super::{Interface, refuse};
 
+/// `GET /metrics`.
 pub async fn text(State(interface): State<Arc<Interface>>) -> Response<Body> {
     match interface.live.snapshot().await {
         Err(error) => refuse(error),
@@ -24,7 +26,7 @@ pub async fn text(State(interface): State<Arc<Interface>>) -> Response<Body> {
     }
 }
 
-/// One family after the other.
+/// Text of the answer, one metric family after the other.
 #[derive(Debug, Default)]
 struct Page(String);
 
@@ -112,7 +114,7 @@ fn metrics(snapshot: &Snapshot) -> String {
     }
     page.family("recent_errors", "gauge", "Failures among the last events, by code.");
     for (code, count) in errors(&snapshot.log) {
-        page.point("recent_errors", &[("code", &code)], count);
+        page.point("recent_errors", &[("code", code)], count);
     }
     if let Some(free) = room.disk.free_bytes {
         page.single("disk_free_bytes", "gauge", "Room on the disk of the games folder.", free);
@@ -120,7 +122,7 @@ fn metrics(snapshot: &Snapshot) -> String {
     page.0
 }
 
-/// How many of each kind run; the usual ones also when there are none, so that a plot begins at 0.
+/// Number of running operations of each kind. Common kinds appear with 0, so that a plot starts at 0.
 fn operation_kinds(running: &[OperationKind]) -> BTreeMap<String, usize> {
     let name = |kind: &OperationKind| format!("{kind:?}").to_lowercase();
     let mut kinds: BTreeMap<String, usize> =
@@ -131,15 +133,11 @@ fn operation_kinds(running: &[OperationKind]) -> BTreeMap<String, usize> {
     kinds
 }
 
-/// Events of the log that carry an error code. Read from their JSON, so that a new kind counts, too.
-fn errors(log: &[LogEntry]) -> BTreeMap<String, usize> {
+/// Counts failures in the log by error code.
+fn errors(log: &[LogEntry]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
-    for entry in log {
-        let Ok(event) = serde_json::to_value(&entry.event) else { continue };
-        let failed = event["event"].as_str().is_some_and(|name| name.ends_with("-failed"));
-        if let (true, Some(code)) = (failed, event["code"].as_str()) {
-            *counts.entry(code.to_owned()).or_default() += 1;
-        }
+    for code in log.iter().filter_map(|entry| entry.event.failure()) {
+        *counts.entry(code.as_str()).or_default() += 1;
     }
     counts
 }
@@ -151,7 +149,7 @@ mod tests {
     use lanspread_api::{ErrorCode, Event};
 
     #[test]
-    fn labels_cannot_end_their_quotes() {
+    fn labels_are_escaped() {
         let mut page = Page::default();
         page.point("x", &[("game", "a\"b\\c\nd")], 1);
         assert_eq!(page.0, "lanspread_x{game=\"a\\\"b\\\\c\\nd\"} 1\n");
@@ -172,6 +170,6 @@ mod tests {
             entry(Event::RemoveFailed(failure)),
             entry(Event::InstallFinished { game_id: "a".to_owned() }),
         ];
-        assert_eq!(errors(&log), BTreeMap::from([("disk-full".to_owned(), 2)]));
+        assert_eq!(errors(&log), BTreeMap::from([("disk-full", 2)]));
     }
 }

@@ -1,4 +1,4 @@
-//! The running peer's HTTP interface: what the commands use, and the page.
+//! The running peer's HTTP interface, used by the commands and the page.
 //!
 //! ```text
 //! GET  /                      the page; its other files stand beside it
@@ -19,22 +19,22 @@
 //! GET  /metrics               for Prometheus
 //! ```
 //!
-//! Every answer to a command is one line of the contract (`lanspread-api`): the same JSON that the scriptable peer
-//! prints. Who may come in is [`guard`]'s concern; the page's files are [`assets`]', its state is [`live`]'s, and what it
-//! needs beside commands is [`page`]'s. The interface speaks nothing but version 1.
+//! Every answer to a command is one line of the contract (`lanspread-api`), the same JSON that the scriptable peer
+//! prints. [`guard`] decides which requests are admitted; [`assets`] serves the page's files, [`live`] its state, and
+//! [`page`] what it needs beside commands. The interface speaks version 1 only.
 
 mod assets;
 mod covers;
 mod events;
 mod folders;
 mod guard;
-mod house;
 mod invite;
 mod limits;
 mod live;
 mod metrics;
 mod openapi;
 mod page;
+mod peer_settings;
 mod serving;
 mod titles;
 
@@ -43,13 +43,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use lanspread_api::{
-    ErrorBody, ErrorCode, ErrorLine, Line, ReplyData, Request, ResultLine, parse_request, render,
+    CommandName, ErrorBody, ErrorCode, ErrorLine, Line, ReplyData, Request, ResultLine, Route, parse_fields,
 };
+use lanspread_peer::contract;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
@@ -60,47 +62,27 @@ use guard::Guard;
 use limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, EVENT_READERS_MAX};
 use serving::Bounds;
 
-/// Where the page is, unless somebody else listens there: a port of the dynamic range, next to the peers' own.
+/// Preferred port of the page: below the dynamic range, next to the peers' own.
 const PORT: u16 = 24_931;
 
-/// What the last part of a path asks for: its name in the contract.
-pub const READS: [(&str, &str); 4] =
-    [("status", "status"), ("peers", "list-peers"), ("games", "list-games"), ("room", "room")];
-pub const WRITES: [(&str, &str); 15] = [
-    ("connect", "connect"),
-    ("download", "download"),
-    ("cancel", "cancel-download"),
-    ("install", "install"),
-    ("stream-install", "stream-install"),
-    ("uninstall", "uninstall"),
-    ("remove", "remove-download"),
-    ("verify", "verify"),
-    ("play", "play"),
-    ("limits", "set-limits"),
-    ("priority", "set-priority"),
-    ("want", "want-game"),
-    ("trust-catalog", "trust-catalog"),
-    ("decline-catalog", "decline-catalog"),
-    ("shutdown", "shutdown"),
-];
-
-/// What every request can reach.
+/// State that every request can reach.
 #[derive(Debug)]
 struct Interface {
     host: Host,
     live: live::Live,
     event_readers: Arc<Semaphore>,
-    /// One folder is packed at a time.
+    /// Allows one folder to be packed at a time.
     packing: Arc<Semaphore>,
     inviting: invite::Inviting,
     /// Turns true when the interface ends.
     ending: watch::Receiver<bool>,
 }
 
-/// A socket, open but not served yet.
+/// A listener that is bound but not served yet.
 #[derive(Debug)]
 pub struct Door {
     listener: TcpListener,
+    /// Bound address, with the port that was taken.
     pub addr: SocketAddr,
     network: bool,
 }
@@ -112,7 +94,7 @@ impl Door {
     }
 }
 
-/// The door for this machine. A free port is taken when the usual one is in use.
+/// Binds the listener for this machine; takes a free port if the preferred one is in use.
 pub async fn door_for_here() -> std::io::Result<Door> {
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).await {
         Ok(listener) => listener,
@@ -122,14 +104,14 @@ pub async fn door_for_here() -> std::io::Result<Door> {
     Ok(Door { listener, addr, network: false })
 }
 
-/// The door that the user opened to others.
+/// Binds the listener that the user opened to other machines.
 pub async fn door_for(addr: SocketAddr) -> std::io::Result<Door> {
     let listener = TcpListener::bind(addr).await?;
     let addr = listener.local_addr()?;
     Ok(Door { listener, addr, network: !addr.ip().is_loopback() })
 }
 
-/// Serves all doors until `ending` turns true, then lets what is being answered finish.
+/// Serves all listeners until `ending` turns true, then lets pending answers finish.
 pub async fn serve(doors: Vec<Door>, host: Host, token: &str, ending: watch::Receiver<bool>) {
     let interface = Arc::new(Interface {
         live: live::Live::start(host.clone(), ending.clone()),
@@ -152,7 +134,7 @@ pub async fn serve(doors: Vec<Door>, host: Host, token: &str, ending: watch::Rec
     while served.join_next().await.is_some() {}
 }
 
-/// Waits until `ending` turns true, or nobody is left who could turn it.
+/// Waits until `ending` turns true or its sender is gone.
 async fn ended(mut ending: watch::Receiver<bool>) {
     let _ = ending.wait_for(|end| *end).await;
 }
@@ -169,15 +151,15 @@ fn router(interface: Arc<Interface>, guard: Arc<Guard>) -> Router {
         .route("/api/v1/folders", get(folders::list))
         .route("/api/v1/setup", post(page::set_up))
         .route("/api/v1/settings", post(page::change_settings))
-        .route("/api/v1/party", post(house::party))
-        .route("/api/v1/catalog", post(house::catalog))
-        .route("/api/v1/quiet", post(house::quiet))
+        .route("/api/v1/party", post(peer_settings::party))
+        .route("/api/v1/catalog", post(peer_settings::catalog))
+        .route("/api/v1/quiet", post(peer_settings::upload_hold))
         .route("/api/v1/open-folder", post(page::open_folder))
         .route("/api/v1/pack", post(page::pack))
         .route("/api/v1/invitation", get(invite::show).post(invite::change))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::text))
-        .route("/api/v1/{what}", get(read).post(write))
+        .merge(commands())
         .layer(from_fn_with_state(guard.clone(), guard::admit))
         .with_state(interface);
     let page = Router::new()
@@ -187,31 +169,43 @@ fn router(interface: Arc<Interface>, guard: Arc<Guard>) -> Router {
         .with_state(guard);
     inside
         .merge(page)
-        .method_not_allowed_fallback(nothing_here)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(assets::keep_to_itself))
 }
 
-/// Looks at this machine from within the running peer.
+/// `GET /api/v1/doctor`: examines this machine from within the running peer.
 async fn doctor(State(interface): State<Arc<Interface>>) -> Response<Body> {
     let patient = crate::doctor::patient(&interface.host).await;
-    let diagnosis = render::diagnosis(&lanspread_peer::doctor::examine(patient).await);
+    let diagnosis = contract::diagnosis(&lanspread_peer::doctor::examine(patient).await);
     respond(&Line::Result(ResultLine { id: None, reply: ReplyData::Doctor(diagnosis) }))
 }
 
-async fn read(State(interface): State<Arc<Interface>>, Path(what): Path<String>) -> Response<Body> {
-    match name_in(&READS, &what) {
-        Some(name) => answer(&interface, name, Map::new()).await,
-        None => nothing_here().await,
+/// Returns the routes of the commands. Each has its own, so that a wrong method is told from a wrong path.
+fn commands() -> Router<Arc<Interface>> {
+    let mut commands = Router::new();
+    for &name in CommandName::ALL {
+        let at = |path: &str| format!("/api/v1/{path}");
+        commands = match name.route() {
+            Some(Route::Get(path)) => commands.route(&at(path), get(move |interface| read(interface, name))),
+            Some(Route::Post(path)) => {
+                commands.route(&at(path), post(move |interface, body| write(interface, name, body)))
+            }
+            None => commands,
+        };
     }
+    commands
+}
+
+async fn read(State(interface): State<Arc<Interface>>, name: CommandName) -> Response<Body> {
+    answer(&interface, name, Map::new()).await
 }
 
 async fn write(
     State(interface): State<Arc<Interface>>,
-    Path(what): Path<String>,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    name: CommandName,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
-    let Some(name) = name_in(&WRITES, &what) else { return nothing_here().await };
     match body.map_err(|_| too_large()).and_then(|body| fields(&body)) {
         Ok(fields) => answer(&interface, name, fields).await,
         Err(error) => refuse(error),
@@ -222,11 +216,7 @@ fn too_large() -> ErrorBody {
     ErrorBody::new(ErrorCode::LineTooLong, format!("a body has at most {BODY_BYTES_MAX} bytes"))
 }
 
-fn name_in(names: &[(&str, &'static str)], what: &str) -> Option<&'static str> {
-    names.iter().find(|(path, _)| *path == what).map(|(_, name)| *name)
-}
-
-/// The fields of a body; none of an empty one.
+/// Parses a body's fields; an empty body has none.
 fn fields(body: &[u8]) -> Result<Map<String, Value>, ErrorBody> {
     if body.is_empty() {
         return Ok(Map::new());
@@ -238,15 +228,13 @@ fn fields(body: &[u8]) -> Result<Map<String, Value>, ErrorBody> {
     }
 }
 
-/// Runs the command that the contract calls `name`.
-async fn answer(interface: &Interface, name: &'static str, mut fields: Map<String, Value>) -> Response<Body> {
-    fields.insert("cmd".to_owned(), Value::from(name));
-    fields.remove("command");
-    let mut line = match parse_request(Value::Object(fields).to_string().as_bytes()) {
+/// Runs a command.
+async fn answer(interface: &Interface, name: CommandName, fields: Map<String, Value>) -> Response<Body> {
+    let mut line = match parse_fields(name, fields) {
         Err(rejected) => Line::Error(*rejected),
         Ok((id, request)) => match ask(interface, &request).await {
-            Err(error) => Line::Error(ErrorLine { id, cmd: Some(name.to_owned()), error }),
-            Ok(result) => render::answer(id, &request, result, interface.host.state_dir()),
+            Err(error) => Line::Error(ErrorLine { id, cmd: Some(name.as_str().to_owned()), error }),
+            Ok(result) => contract::answer(id, &request, result, interface.host.state_dir()),
         },
     };
     if let Line::Result(result) = &mut line {
@@ -259,11 +247,11 @@ async fn answer(interface: &Interface, name: &'static str, mut fields: Map<Strin
     respond(&line)
 }
 
-/// What the program does beside the peer when a command was carried out.
+/// Does what the program adds to a command that the peer carried out.
 async fn follow_up(host: &Host, reply: &ReplyData) {
     match reply {
         ReplyData::SetLimits(limits) => {
-            host.quiet().release();
+            host.upload_hold().release();
             if let Err(error) = host.keep_limits(limits.upload, limits.download) {
                 tracing::warn!("the limits hold until the end only: {error}");
             }
@@ -274,7 +262,7 @@ async fn follow_up(host: &Host, reply: &ReplyData) {
             }
         }
         ReplyData::Play(play) if play.launched => {
-            if let Err(error) = host.play_began(play.game_id.clone()).await {
+            if let Err(error) = host.game_started(play.game_id.clone()).await {
                 tracing::warn!("sending is not held back: {error}");
             }
         }
@@ -286,35 +274,41 @@ type Answered = Result<lanspread_peer::command::Reply, lanspread_peer::command::
 
 async fn ask(interface: &Interface, request: &Request) -> Result<Answered, ErrorBody> {
     if matches!(request, Request::Shutdown) {
-        // Without a peer there is nobody to ask, and the program is to end all the same.
+        // The program must end even without a peer to ask.
         let peer = interface.host.peer();
         interface.host.want_stop();
         let Ok(peer) = peer else { return Ok(Ok(lanspread_peer::command::Reply::Done)) };
-        return Ok(peer.command(request.to_command()?).await);
+        return Ok(peer.command(contract::to_command(request)?).await);
     }
-    let command = request.to_command()?;
+    let command = contract::to_command(request)?;
     Ok(interface.host.peer_soon().await?.command(command).await)
 }
 
-async fn nothing_here() -> Response<Body> {
+fn nothing_here() -> Response<Body> {
     refuse(ErrorBody::new(ErrorCode::UnknownEndpoint, "there is nothing here under this path"))
+}
+
+/// Answers a request whose path exists for other methods only. The router adds which.
+async fn method_not_allowed() -> Response<Body> {
+    refuse(ErrorBody::new(ErrorCode::MethodNotAllowed, "this path is for another method"))
 }
 
 fn refuse(error: ErrorBody) -> Response<Body> {
     respond(&Line::Error(ErrorLine { id: None, cmd: None, error }))
 }
 
-/// One line of the contract, with the status that says the same.
+/// Answers with one line of the contract and the matching status.
 fn respond(line: &Line) -> Response<Body> {
     let status = match line {
         Line::Error(line) if line.error.code == ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        Line::Error(line) if line.error.code == ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Line::Error(line) => StatusCode::from_u16(line.error.exit().http_status()).unwrap_or_default(),
         Line::Event(_) | Line::Result(_) => StatusCode::OK,
     };
     json(status, line.to_json() + "\n")
 }
 
-/// What is no line of the contract: the page's own types.
+/// Answers with a type of the page, which is no line of the contract.
 fn give<T: Serialize>(result: Result<T, ErrorBody>) -> Response<Body> {
     match result.map(|value| serde_json::to_string(&value)) {
         Ok(Ok(text)) => json(StatusCode::OK, text),
@@ -330,19 +324,6 @@ fn json(status: StatusCode, text: String) -> Response<Body> {
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// The path and fields under which the interface takes a request of the contract.
-pub fn endpoint(request: &Request) -> Option<(&'static str, Option<Map<String, Value>>)> {
-    let name = request.name().as_str();
-    if let Some((path, _)) = READS.iter().find(|(_, known)| *known == name) {
-        return Some((path, None));
-    }
-    let (path, _) = WRITES.iter().find(|(_, known)| *known == name)?;
-    match serde_json::to_value(request) {
-        Ok(Value::Object(fields)) => Some((path, Some(fields))),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

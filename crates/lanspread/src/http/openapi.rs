@@ -1,16 +1,17 @@
-//! The interface as an OpenAPI 3.1 document, made from the contract's types and from the tables that route requests.
+//! The interface as an OpenAPI 3.1 document, built from the contract's types and routes, and the table of the other
+//! endpoints.
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use lanspread_api::schema;
+use lanspread_api::{CommandName, Route, schema};
 use serde_json::{Map, Value, json};
 
-use super::{READS, WRITES, json as answer};
+use super::json as answer;
 
-/// Method, path, what it does, body, answer (names of types; none is plain text).
+/// Method, path, summary, type of the body, type of the answer (`None`: plain text or a stream).
 type Endpoint = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
 
-/// What is beside the commands.
+/// Endpoints beside the commands.
 const REST: [Endpoint; 17] = [
     ("get", "/api/v1/snapshot", "Everything that the page shows.", None, Some("Snapshot")),
     ("get", "/api/v1/live", "Server-sent events; the data of each is an Update.", None, None),
@@ -42,26 +43,30 @@ pub async fn document() -> Response<Body> {
     answer(StatusCode::OK, openapi().to_string())
 }
 
+/// Builds the document.
 pub fn openapi() -> Value {
     let contract = schema::contract_schema();
     let mut types = contract["$defs"].as_object().cloned().unwrap_or_default();
     types.extend(schema::page_definitions());
     let mut commands = commands(&types);
     let mut paths = Map::new();
-    for (path, name) in READS {
+    for name in CommandName::ALL {
+        let (method, path) = match name.route() {
+            Some(Route::Get(path)) => ("get", path),
+            Some(Route::Post(path)) => ("post", path),
+            None => continue,
+        };
         let path = format!("/api/v1/{path}");
-        paths.insert(
-            path.clone(),
-            json!({ "get": operation(&about(&commands, name), &path, None, Some("Line")) }),
-        );
-    }
-    for (path, name) in WRITES {
-        let path = format!("/api/v1/{path}");
-        let mut posted = operation(&about(&commands, name), &path, None, Some("Line"));
-        if let Some(body) = commands.remove(name) {
-            posted["requestBody"] = json!({ "content": { "application/json": { "schema": body } } });
+        let command = commands.remove(name.as_str());
+        let about = command.as_ref().and_then(|c| c["description"].as_str()).unwrap_or(name.as_str());
+        let mut taken = operation(about, &path, None, Some("Line"));
+        if let (Some(body), "post") = (command, method) {
+            // A command without required fields takes an empty body, too.
+            let required = body["required"].as_array().is_some_and(|fields| !fields.is_empty());
+            taken["requestBody"] =
+                json!({ "required": required, "content": { "application/json": { "schema": body } } });
         }
-        paths.insert(path, json!({ "post": posted }));
+        paths.insert(path, json!({ method: taken }));
     }
     for (method, path, summary, body, reply) in REST {
         paths.entry(path).or_insert_with(|| json!({}))[method] = operation(summary, path, body, reply);
@@ -85,7 +90,7 @@ pub fn openapi() -> Value {
     }))
 }
 
-/// The contract's commands by their names, as bodies: without `cmd`, which the path says.
+/// The contract's commands as request bodies by name, without `cmd`, which the path replaces.
 fn commands(types: &Map<String, Value>) -> Map<String, Value> {
     let kinds = types["Request"]["oneOf"].as_array().cloned().unwrap_or_default();
     let body = |mut kind: Value| {
@@ -95,10 +100,6 @@ fn commands(types: &Map<String, Value>) -> Map<String, Value> {
         Some((name, kind))
     };
     kinds.into_iter().filter_map(body).collect()
-}
-
-fn about(commands: &Map<String, Value>, name: &str) -> String {
-    commands.get(name).and_then(|c| c["description"].as_str()).unwrap_or(name).to_owned()
 }
 
 fn operation(summary: &str, path: &str, body: Option<&str>, reply: Option<&str>) -> Value {
@@ -114,14 +115,14 @@ fn operation(summary: &str, path: &str, body: Option<&str>, reply: Option<&str>)
         operation["requestBody"] = json!({ "required": true, "content": named(body) });
     }
     if path.contains("{game}") {
-        let schema = json!({ "type": "string" });
+        let schema = schema::game_id();
         operation["parameters"] =
             json!([{ "name": "game", "in": "path", "required": true, "schema": schema }]);
     }
     operation
 }
 
-/// JSON schema keeps definitions under `$defs`, OpenAPI under `components`.
+/// Moves references from `$defs`, where JSON Schema keeps definitions, to OpenAPI's `components`.
 fn moved(document: Value) -> Value {
     match document {
         Value::Object(fields) => fields
@@ -143,9 +144,9 @@ fn moved(document: Value) -> Value {
 mod tests {
     use super::*;
 
-    /// `UPDATE_OPENAPI=1 cargo test -p lanspread openapi` writes the file anew.
+    /// `UPDATE_OPENAPI=1 cargo test -p lanspread openapi` rewrites the file.
     #[test]
-    fn the_document_is_the_one_in_the_repository() {
+    fn document_matches_the_repository() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/openapi.json");
         let current = serde_json::to_string_pretty(&openapi()).unwrap() + "\n";
         if std::env::var_os("UPDATE_OPENAPI").is_some() {
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere_and_every_command_has_a_body() {
+    fn references_resolve_and_commands_have_bodies() {
         let document = openapi();
         let mut references = Vec::new();
         collect(&document, &mut references);
@@ -166,7 +167,8 @@ mod tests {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");
         }
-        for (path, _) in WRITES {
+        for name in CommandName::ALL {
+            let Some(Route::Post(path)) = name.route() else { continue };
             let posted = &document["paths"][format!("/api/v1/{path}")]["post"];
             assert!(posted["requestBody"].is_object(), "{path}");
         }

@@ -1,4 +1,5 @@
-//! What the page needs beside the commands: its first state, who offers a game, settings, packing, opening a folder.
+//! What the page needs beside the commands: its first state, the offers of a game, settings, packing, opening a
+//! folder.
 
 use std::sync::Arc;
 
@@ -8,36 +9,39 @@ use axum::extract::{Path, State};
 use axum::http::Response;
 use lanspread_api::page::{Offer, Offers, Pack, Packed, Settings, Setup};
 use lanspread_api::reply::{Empty, Room};
-use lanspread_api::{ErrorBody, ErrorCode, ReplyData, Request, render};
-use lanspread_peer::command::Command;
+use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::command::{Command, Reply};
+use lanspread_peer::contract::ToContract;
 use lanspread_types::GameId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::{Interface, give, too_large};
+use super::{Interface, fields, give, too_large};
 use crate::{host, pack};
 
+/// Body of a request; an error if it is larger than [`super::limits::BODY_BYTES_MAX`].
 pub type Sent = Result<Bytes, BytesRejection>;
 
+/// `GET /api/v1/snapshot`.
 pub async fn snapshot(State(interface): State<Arc<Interface>>) -> Response<Body> {
     give(interface.live.snapshot().await)
 }
 
-/// Everybody who offers a game, in whatever version.
+/// `GET /api/v1/offers/{game}`: all peers that offer a game, in any version.
 pub async fn offers(State(interface): State<Arc<Interface>>, Path(game): Path<String>) -> Response<Body> {
-    give(offers_of(&interface, game).await)
+    give(offers_of(&interface, &game).await)
 }
 
-async fn offers_of(interface: &Interface, game_id: String) -> Result<Offers, ErrorBody> {
+async fn offers_of(interface: &Interface, game: &str) -> Result<Offers, ErrorBody> {
+    let game_id = game_id(game)?.to_string();
     let reply = interface.host.peer_soon().await?.command(Command::ListPeers).await;
-    let reply = reply.map_err(|e| ErrorBody::from(&e))?;
-    let ReplyData::ListPeers(list) =
-        render::reply_data(&Request::ListPeers, reply, interface.host.state_dir())?
-    else {
+    let reply = reply.map_err(|e| e.to_contract())?;
+    let Reply::Peers(list) = reply else {
         return Err(ErrorBody::new(ErrorCode::Internal, "the peer answered something else"));
     };
     let mut offers = Vec::new();
-    for peer in list.peers {
+    for peer in list.to_contract().peers {
         for game in peer.games.into_iter().filter(|game| game.game_id == game_id) {
             offers.push(Offer { peer_id: peer.peer_id.clone(), name: peer.name.clone(), game });
         }
@@ -45,26 +49,28 @@ async fn offers_of(interface: &Interface, game_id: String) -> Result<Offers, Err
     Ok(Offers { game_id, offers })
 }
 
-/// The room as to one game: that game in full, and of the others what is being fetched.
+/// `GET /api/v1/room/{game}`: that game in full, and of other games only their downloads.
 pub async fn room(State(interface): State<Arc<Interface>>, Path(game): Path<String>) -> Response<Body> {
     give(room_for(&interface, &game).await)
 }
 
-async fn room_for(interface: &Interface, game_id: &str) -> Result<Room, ErrorBody> {
+async fn room_for(interface: &Interface, game: &str) -> Result<Room, ErrorBody> {
+    let game_id = game_id(game)?.to_string();
     let reply = interface.host.peer_soon().await?.command(Command::Room).await;
-    let reply = reply.map_err(|e| ErrorBody::from(&e))?;
-    let ReplyData::Room(mut room) = render::reply_data(&Request::Room, reply, interface.host.state_dir())?
-    else {
+    let reply = reply.map_err(|e| e.to_contract())?;
+    let Reply::Room(room) = reply else {
         return Err(ErrorBody::new(ErrorCode::Internal, "the peer answered something else"));
     };
+    let mut room = room.to_contract();
     room.games.retain(|game| game.game_id == game_id || !game.fetching.is_empty());
     for game in room.games.iter_mut().filter(|game| game.game_id != game_id) {
-        // A thousand games times two hundred guests would be told every other second.
+        // In a full room this would send a thousand games times two hundred guests every other second.
         (game.ready, game.other, game.without) = Default::default();
     }
     Ok(room)
 }
 
+/// `POST /api/v1/setup`.
 pub async fn set_up(State(interface): State<Arc<Interface>>, body: Sent) -> Response<Body> {
     let setup: Result<Setup, _> = parse(body);
     let host = interface.host.clone();
@@ -76,6 +82,7 @@ pub async fn set_up(State(interface): State<Arc<Interface>>, body: Sent) -> Resp
     give(done)
 }
 
+/// `POST /api/v1/settings`.
 pub async fn change_settings(State(interface): State<Arc<Interface>>, body: Sent) -> Response<Body> {
     let change: Result<Settings, _> = parse(body);
     let done = match change {
@@ -91,7 +98,7 @@ struct Which {
     game_id: String,
 }
 
-/// Shows a game's folder in the system's file manager, on the machine where the peer runs.
+/// `POST /api/v1/open-folder`: shows a game's folder in the file manager of the machine that the peer runs on.
 pub async fn open_folder(State(interface): State<Arc<Interface>>, body: Sent) -> Response<Body> {
     let which: Result<Which, _> = parse(body);
     let opened = which.and_then(|which| {
@@ -108,7 +115,7 @@ pub async fn open_folder(State(interface): State<Arc<Interface>>, body: Sent) ->
     give(opened)
 }
 
-/// Makes a folder into a game of the library. Goes on when the page is closed meanwhile.
+/// `POST /api/v1/pack`: packs a folder as a game of the library. Continues if the page is closed meanwhile.
 pub async fn pack(State(interface): State<Arc<Interface>>, body: Sent) -> Response<Body> {
     give(pack_folder(&interface, body).await)
 }
@@ -120,7 +127,7 @@ async fn pack_folder(interface: &Interface, body: Sent) -> Result<Packed, ErrorB
         folder: host::folder(&folder)?,
         game: game_id(&id)?,
         version: version.parse().map_err(|e| {
-            ErrorBody::new(ErrorCode::InvalidField, format!("{version:?} is no version: {e}"))
+            ErrorBody::new(ErrorCode::InvalidField, format!("{version:?} is not a version: {e}"))
         })?,
         cover: said(cover).map(|path| host::folder(&path)).transpose()?,
         title: said(title),
@@ -129,7 +136,7 @@ async fn pack_folder(interface: &Interface, body: Sent) -> Result<Packed, ErrorB
     };
     let none = || ErrorBody::new(ErrorCode::NotSetUp, "no games folder has been chosen yet");
     let games_dir = interface.host.games_dir().ok_or_else(none)?;
-    let busy = |_| ErrorBody::new(ErrorCode::Busy, "another folder is being made into a game");
+    let busy = |_| ErrorBody::new(ErrorCode::Busy, "another game is being packed");
     let permit = interface.packing.clone().try_acquire_owned().map_err(busy)?;
     blocking(move || {
         let _permit = permit;
@@ -149,7 +156,13 @@ fn game_id(text: &str) -> Result<GameId, ErrorBody> {
     GameId::new(text).map_err(|e| ErrorBody::new(ErrorCode::InvalidGameId, e.to_string()))
 }
 
+/// Parses the body of a request.
 pub fn parse<T: DeserializeOwned>(body: Sent) -> Result<T, ErrorBody> {
     let body = body.map_err(|_| too_large())?;
-    serde_json::from_slice(&body).map_err(|e| ErrorBody::new(ErrorCode::InvalidField, e.to_string()))
+    if body.is_empty() {
+        return Err(ErrorBody::new(ErrorCode::MalformedJson, "the request has no body"));
+    }
+    // Without this step, an array of values would deserialise as a struct, too.
+    let object = Value::Object(fields(&body)?);
+    serde_json::from_value(object).map_err(|e| ErrorBody::new(ErrorCode::InvalidField, e.to_string()))
 }

@@ -1,7 +1,7 @@
-//! Serving a router to strangers: how many connections there may be, in all and of one address, and how long one may say
-//! or take nothing.
+//! Serves a router to strangers with bounds: connections in all and per address, and the time that a connection may
+//! stay silent or take nothing.
 //!
-//! Every connection takes a file descriptor, and the library needs some, too. So none is kept that does nothing.
+//! Every connection takes a file descriptor, and the library needs some as well, so no idle connection is kept.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,27 +19,30 @@ use tokio_io_timeout::TimeoutWriter;
 
 use super::limits::{HEAD_TIME_MAX, WRITE_STALL_MAX};
 
-/// Pause after a connection that could not be accepted, for want of descriptors most likely.
+/// Pause after a failed accept, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Bounds of one listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections at a time.
+    /// Most connections at a time.
     pub connections: usize,
-    /// Connections of one address at a time.
+    /// Most connections of one address at a time.
     pub per_address: usize,
+    /// Longest wait for the head of a request.
     pub head_time: Duration,
+    /// Longest time in which a reader takes no bytes.
     pub write_stall: Duration,
 }
 
 impl Bounds {
+    /// Bounds with the usual times.
     pub const fn new(connections: usize, per_address: usize) -> Self {
         Self { connections, per_address, head_time: HEAD_TIME_MAX, write_stall: WRITE_STALL_MAX }
     }
 }
 
-/// Serves until `ended` is ready, then lets what is being answered finish.
+/// Serves until `ended` is ready, then lets pending answers finish.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, ended: impl Future<Output = ()>) {
     let (places, mut connections) = (Places::new(bounds), JoinSet::new());
     let (end, ending) = tokio::sync::watch::channel(());
@@ -52,7 +55,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, ended:
         };
         match accepted {
             Ok((socket, from)) => {
-                // What is over the bound is closed at once.
+                // A connection over a bound is closed at once.
                 let Some(place) = places.take(from.ip()) else { continue };
                 connections.spawn(converse(socket, router.clone(), bounds, place, ending.clone()));
             }
@@ -66,7 +69,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, ended:
     while connections.join_next().await.is_some() {}
 }
 
-/// Answers on one connection until it ends. Whatever it ends with, there is nobody to tell.
+/// Answers requests on one connection until it ends. Errors are dropped, because nobody is left to hear them.
 async fn converse(
     socket: TcpStream,
     router: Router,
@@ -92,14 +95,14 @@ async fn converse(
     let _ = connection.await;
 }
 
-/// Counts connections.
+/// Counts the connections of one listener.
 #[derive(Debug, Clone)]
 struct Places {
     bounds: Bounds,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// One connection's place; free again when it is dropped.
+/// Place of one connection; dropping it frees the place.
 #[derive(Debug)]
 struct Place {
     places: Places,
@@ -145,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// Short enough for a test, long enough for a busy machine to answer within it.
+    /// Short enough for a test, and long enough for a busy machine to answer in time.
     const HEAD_TIME: Duration = Duration::from_secs(2);
 
     async fn served(bounds: Bounds) -> (SocketAddr, tokio::task::AbortHandle) {
@@ -161,7 +164,7 @@ mod tests {
         Bounds { head_time: HEAD_TIME, write_stall: HEAD_TIME, ..Bounds::new(connections, per_address) }
     }
 
-    /// Connects from a loopback address of its own.
+    /// Connects from a given loopback address.
     async fn from(ip: [u8; 4], to: SocketAddr) -> io::Result<TcpStream> {
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((ip, 0)))?;
@@ -170,7 +173,7 @@ mod tests {
 
     async fn asked(mut socket: TcpStream, path: &str) -> String {
         let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        // A connection that was closed already takes nothing.
+        // A connection that is already closed takes no bytes.
         let _ = socket.write_all(head.as_bytes()).await;
         let mut text = String::new();
         let _ = socket.read_to_string(&mut text).await;
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn idle_connections_of_one_address_leave_room_for_others() {
+    async fn idle_connections_leave_room_for_other_addresses() {
         let (addr, _serving) = served(bounds(64, 8)).await;
         let mut idle = Vec::new();
         for _ in 0..1100 {
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dripped_head_is_not_waited_for() {
+    async fn slow_request_head_closes_the_connection() {
         let (addr, _serving) = served(bounds(64, 8)).await;
         let mut socket = from([127, 0, 0, 2], addr).await.unwrap();
         let began = std::time::Instant::now();
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reader_that_takes_nothing_loses_its_place() {
+    async fn stalled_reader_loses_its_place() {
         let (addr, _serving) = served(bounds(1, 1)).await;
         let mut stalled = from([127, 0, 0, 2], addr).await.unwrap();
         stalled.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();

@@ -1,7 +1,7 @@
-//! The interface from outside, in front of a real peer.
+//! Tests of the interface from outside, in front of a real peer.
 
-mod house;
 mod page;
+mod peer_settings;
 
 use std::io::{BufRead, BufReader};
 
@@ -61,7 +61,7 @@ async fn served() -> Served {
     Served { peer, host, addr, _folders: folders, _end: end }
 }
 
-/// Sends one request with these headers; status and line of the answer.
+/// Sends one request and returns the status and the line of the answer.
 async fn send(
     method: &'static str,
     addr: SocketAddr,
@@ -143,12 +143,15 @@ async fn mistakes_are_told_with_their_code() {
             409,
             ErrorCode::NothingToCancel,
         ),
-        ("POST", "/api/v1/status", b"", 404, ErrorCode::UnknownEndpoint),
-        ("GET", "/api/v1/shutdown", b"", 404, ErrorCode::UnknownEndpoint),
-        ("DELETE", "/api/v1/games", b"", 404, ErrorCode::UnknownEndpoint),
+        ("POST", "/api/v1/status", b"", 405, ErrorCode::MethodNotAllowed),
+        ("GET", "/api/v1/shutdown", b"", 405, ErrorCode::MethodNotAllowed),
+        ("DELETE", "/api/v1/games", b"", 405, ErrorCode::MethodNotAllowed),
+        ("GET", "/api/v1/setup", b"", 405, ErrorCode::MethodNotAllowed),
+        ("GET", "/api/v1/nothing", b"", 404, ErrorCode::UnknownEndpoint),
+        ("POST", "/api/v1/nothing", b"", 404, ErrorCode::UnknownEndpoint),
         ("GET", "/nothing.js", b"", 404, ErrorCode::UnknownEndpoint),
         ("GET", "/../Cargo.toml", b"", 404, ErrorCode::UnknownEndpoint),
-        ("POST", "/", b"", 404, ErrorCode::UnknownEndpoint),
+        ("POST", "/", b"", 405, ErrorCode::MethodNotAllowed),
         ("GET", "/api/v2/status", b"", 404, ErrorCode::UnknownEndpoint),
     ] {
         let (found, line) = send(method, served.addr, path, &[bearer(TOKEN)], body.to_vec()).await;

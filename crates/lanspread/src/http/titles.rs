@@ -1,4 +1,4 @@
-//! What a game that is here is called by its own `lanspread.toml`, where the catalogue says nothing.
+//! Titles of local games from their own `lanspread.toml`, used where the catalogue names none.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use lanspread_peer::GameFile;
 
 use crate::host::Host;
 
-/// The titles of these games, of those that have one.
+/// Reads the titles of these games; games without one are left out.
 pub fn all(games_dir: &Path, games: impl IntoIterator<Item = String>) -> BTreeMap<String, String> {
     let titled = |game: String| {
         let title = GameFile::read(&games_dir.join(&game)).ok()??.title?;
@@ -17,7 +17,7 @@ pub fn all(games_dir: &Path, games: impl IntoIterator<Item = String>) -> BTreeMa
     games.into_iter().filter_map(titled).collect()
 }
 
-/// Adds them to a list of games.
+/// Fills in missing titles of a list of games.
 pub async fn fill(host: &Host, games: &mut [GameInfo]) {
     let wanted = games.iter().filter(|game| wants(game)).map(|game| game.game_id.clone()).collect::<Vec<_>>();
     let Some(dir) = host.games_dir().filter(|_| !wanted.is_empty()) else { return };
@@ -28,7 +28,7 @@ pub async fn fill(host: &Host, games: &mut [GameInfo]) {
     }
 }
 
-/// Whether nobody has named it, and its folder could.
+/// Returns whether the game has no title and a local folder that could name it.
 pub fn wants(game: &GameInfo) -> bool {
     game.title.is_none() && (game.downloaded || game.installed)
 }

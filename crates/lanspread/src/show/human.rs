@@ -1,17 +1,17 @@
-//! Figures as people read them. Binary units: a MiB is 2^20 bytes.
+//! Formats figures for people, in decimal units, as limits are given and as the page shows them: a MB is 10^6 bytes.
 
-const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
 
-/// `1.5 GiB`: three significant digits at most.
+/// Formats a number of bytes with at most three significant digits: `1.5 GB`.
 pub fn bytes(count: u64) -> String {
-    if count < 1024 {
+    if count < 1000 {
         return format!("{count} B");
     }
-    let mut value = count as f64 / 1024.0;
+    let mut value = count as f64 / 1000.0;
     let mut unit = 0;
-    // What would be rounded up to 1024 is told in the next unit.
-    while value >= 1023.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
+    // A value that rounds to 1000 belongs to the next unit.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
         unit += 1;
     }
     let digits = match value {
@@ -24,12 +24,12 @@ pub fn bytes(count: u64) -> String {
     format!("{figure} {}", UNITS[unit])
 }
 
-/// `118 MiB/s`.
+/// Formats a rate: `118 MB/s`.
 pub fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", bytes(bytes_per_second))
 }
 
-/// `943 Mbit/s`, as switches and cables are labelled.
+/// Formats a line rate as switches and cables are labelled: `943 Mbit/s`.
 pub fn line_rate(mbit_per_s: f64) -> String {
     if mbit_per_s >= 1000.0 {
         format!("{:.1} Gbit/s", mbit_per_s / 1000.0)
@@ -38,7 +38,7 @@ pub fn line_rate(mbit_per_s: f64) -> String {
     }
 }
 
-/// `850 ms`, `4.2 s`, `3 min 5 s`.
+/// Formats milliseconds: `850 ms`, `4.2 s`, `3 min 5 s`.
 pub fn millis(ms: u64) -> String {
     match ms {
         0..=999 => format!("{ms} ms"),
@@ -50,7 +50,7 @@ pub fn millis(ms: u64) -> String {
     }
 }
 
-/// Whole seconds.
+/// Formats whole seconds: `42 s`, `3 min 5 s`, `2 h 10 min`.
 pub fn seconds(seconds: u64) -> String {
     match seconds {
         0..=59 => format!("{seconds} s"),
@@ -59,18 +59,18 @@ pub fn seconds(seconds: u64) -> String {
     }
 }
 
-/// Whole percent, rounded down: 100 only when everything is there.
+/// Returns whole percent, rounded down, so that 100 means complete.
 pub fn percent(done: u64, total: u64) -> u64 {
     if total == 0 { 100 } else { (u128::from(done.min(total)) * 100 / u128::from(total)) as u64 }
 }
 
-/// `49.9 %`: a part of a whole, rounded.
+/// Formats a part of a whole, rounded: `49.9 %`.
 pub fn share(part: u64, whole: u64) -> String {
     let share = if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
     format!("{share:.1} %")
 }
 
-/// `1 peer`, `2 peers`.
+/// Formats a number with its noun: `1 peer`, `2 peers`.
 pub fn count(number: usize, one: &str) -> String {
     let ending = match number {
         1 => "",
@@ -87,18 +87,18 @@ mod tests {
     fn sizes_have_three_digits_at_most() {
         for (count, text) in [
             (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1 KiB"),
-            (1536, "1.5 KiB"),
-            ((3 << 20) + 190, "3 MiB"),
-            (10 * 1024, "10 KiB"),
-            (100 << 10, "100 KiB"),
-            (100 * 1024 + 512, "100 KiB"),
-            (1024 * 1024 - 1, "1 MiB"),
-            (12_345_678, "11.8 MiB"),
-            (128 << 20, "128 MiB"),
-            (4 << 40, "4 TiB"),
-            (u64::MAX, "16384 PiB"),
+            (999, "999 B"),
+            (1000, "1 kB"),
+            (1500, "1.5 kB"),
+            (3_000_190, "3 MB"),
+            (10_000, "10 kB"),
+            (100_000, "100 kB"),
+            (100_400, "100 kB"),
+            (999_999, "1 MB"),
+            (12_345_678, "12.3 MB"),
+            (128 << 20, "134 MB"),
+            (4_000_000_000_000, "4 TB"),
+            (u64::MAX, "18.4 EB"),
         ] {
             assert_eq!(bytes(count), text, "{count}");
         }

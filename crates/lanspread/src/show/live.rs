@@ -1,4 +1,4 @@
-//! Events as they come: sentences for what happened, meters for what goes on.
+//! Shows events as they arrive: a sentence for what happened, a meter for what is in progress.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use lanspread_api::Event;
 use super::presenter::{Presenter, pace};
 use super::screen::{Meter, Screen};
 
-/// What a meter measures.
+/// Work that a meter measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Work {
     Index,
@@ -17,7 +17,7 @@ enum Work {
     Verify,
 }
 
-/// Shows a peer's events on a screen.
+/// Shows one peer's events on a screen.
 #[derive(Debug)]
 pub struct Live {
     screen: Screen,
@@ -26,11 +26,12 @@ pub struct Live {
 }
 
 impl Live {
+    /// Shows events on `screen`; no meter runs yet.
     pub fn new(screen: Screen) -> Self {
         Self { screen, presenter: Presenter::default(), meters: HashMap::new() }
     }
 
-    /// Shows an event: its sentence, or how far the work is.
+    /// Shows an event as a sentence or on its meter.
     pub fn show(&mut self, event: &Event) {
         self.measure(event);
         if let Some(sentence) = self.presenter.tell(event) {
@@ -38,7 +39,7 @@ impl Live {
         }
     }
 
-    /// Shows only how far the work is.
+    /// Updates only the meters, without sentences.
     pub fn measure(&mut self, event: &Event) {
         match event {
             Event::IndexProgress { game_id, done_bytes, total_bytes } => {
@@ -77,13 +78,13 @@ impl Live {
     }
 
     fn meter(&mut self, work: Work, game: &str, done: u64, total: u64, remark: &str) {
-        // Hashing has no event of its own for its end.
+        // Hashing has no event for its end.
         if work == Work::Index && done >= total {
             return self.done(work, game);
         }
         let label = || match work {
             Work::Index => format!("Hashing {game}"),
-            Work::Download => format!("Fetching {game}"),
+            Work::Download => format!("Downloading {game}"),
             Work::Install => format!("Installing {game}"),
             Work::Reuse => format!("Reusing {game}"),
             Work::Verify => format!("Verifying {game}"),

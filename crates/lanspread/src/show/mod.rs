@@ -1,6 +1,6 @@
-//! What a person sees: the terminal, tables, human figures, and events told in plain words.
+//! What people see in a terminal: lines, tables, figures, and events as sentences.
 //!
-//! Nothing here decides anything. Results go to standard output; progress and trouble go to standard error.
+//! Nothing here decides anything. Results go to standard output; progress and problems go to standard error.
 
 pub mod human;
 pub mod live;

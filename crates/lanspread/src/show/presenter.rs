@@ -1,4 +1,4 @@
-//! Events, told in plain words.
+//! Turns events into sentences.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use lanspread_api::event::{
 use super::human::{bytes, count, line_rate, millis, rate, seconds};
 
 /// Turns events into sentences. Remembers the names of peers, because people do not read keys, and what was told
-/// last, because they want to hear what is new.
+/// last, because they want only news.
 #[derive(Debug, Default)]
 pub struct Presenter {
     peers: HashMap<String, Known>,
@@ -17,7 +17,7 @@ pub struct Presenter {
     ignored: Vec<IgnoredFolder>,
 }
 
-/// A connected peer, as far as people have been told.
+/// A connected peer: its name, and the number of games that was told last.
 #[derive(Debug, Default)]
 struct Known {
     name: String,
@@ -25,7 +25,7 @@ struct Known {
 }
 
 impl Presenter {
-    /// The sentence for an event; `None` for what a progress bar shows or nobody needs to be told.
+    /// Returns the sentence for an event; `None` if a progress bar shows it or nobody needs it.
     pub fn tell(&mut self, event: &Event) -> Option<String> {
         match event {
             Event::PeerConnected { peer_id, name, .. } => {
@@ -41,14 +41,14 @@ impl Presenter {
         sentence(event)
     }
 
-    /// A peer offers another number of games than was told.
+    /// Reports a peer's number of games if it differs from the last one told.
     fn offers(&mut self, peer_id: &str, games: usize) -> Option<String> {
         let peer = self.peers.get_mut(peer_id)?;
         let before = std::mem::replace(&mut peer.games, games);
         (before != games).then(|| format!("{} offers {}.", peer.name, count(games, "game")))
     }
 
-    /// What is new in the own library.
+    /// Reports what changed in this peer's library.
     fn library(&mut self, games: &[String], ignored: &[IgnoredFolder]) -> Option<String> {
         let now: BTreeSet<String> = games.iter().cloned().collect();
         let mut lines = Vec::new();
@@ -68,80 +68,76 @@ impl Presenter {
     }
 }
 
-/// The sentence for an event that needs no memory.
+/// Returns the sentence for an event that needs no memory.
 fn sentence(event: &Event) -> Option<String> {
     Some(match event {
         Event::LocalPeerReady { name, addr, game_count, .. } => {
             let games = count(*game_count, "game");
-            format!("Ready: this is {name}, listening on {addr}, with {games} in the library.")
+            format!("Ready: {name} is listening on {addr}, with {games} in the library.")
         }
         Event::LibraryUnreadable(fault) => format!(
-            "The library cannot be read and stays as it was: {}.{}",
+            "Cannot read the library; keeping the last known state: {}.{}",
             fault.reason,
-            fault.code.hint().map(|hint| format!(" To do: {hint}.")).unwrap_or_default()
+            fault.code.hint().map(|hint| format!(" Hint: {hint}.")).unwrap_or_default()
         ),
-        Event::IndexFailed(f) => failed(f, "could not be read and is not offered"),
-        Event::PeerConnected { name, addr, .. } => format!("{name} is here ({addr})."),
-        Event::PeerLost { name, reason, .. } => format!("{name} is gone: {reason}."),
+        Event::IndexFailed(f) => failed(f, "could not be read and is not shared"),
+        Event::PeerConnected { name, addr, .. } => format!("{name} joined ({addr})."),
+        Event::PeerLost { name, reason, .. } => format!("{name} disconnected: {reason}."),
         Event::CatalogChanged { serial, game_count, .. } => {
-            format!(
-                "A newer catalogue of the organiser counts: edition {serial}, {}.",
-                count(*game_count, "game")
-            )
+            format!("New catalogue from the organiser: edition {serial}, {}.", count(*game_count, "game"))
         }
         Event::CatalogOffered { fingerprint, name, .. } => format!(
-            "{name} goes by the catalogue of the organiser {fingerprint}. If the organiser says the same digits: \
+            "{name} uses the catalogue of organiser {fingerprint}. If the organiser reads out the same digits: \
              lanspread catalog trust {fingerprint}"
         ),
-        Event::FetchWanted { name, game_id, accepted: true, .. } => {
-            format!("{name} asks everybody to fetch {game_id}: started.")
+        Event::DownloadWanted { name, game_id, accepted: true, .. } => {
+            format!("{name} asks everyone to download {game_id}: started.")
         }
-        Event::FetchWanted { name, game_id, accepted: false, .. } => {
-            format!("{name} asks everybody to fetch {game_id}. To do so: lanspread get {game_id}")
+        Event::DownloadWanted { name, game_id, accepted: false, .. } => {
+            format!("{name} asks everyone to download {game_id}. To do so: lanspread get {game_id}")
         }
-        Event::PeerRefused { addr, reason, .. } => format!("{addr} was not let in: {reason}."),
+        Event::PeerRefused { addr, reason, .. } => format!("{addr} was refused: {reason}."),
         Event::PeerIncompatible { addr, their_protocol, our_protocol } => format!(
-            "The peer at {addr} speaks protocol version {their_protocol}, this one {our_protocol}: both need the same version of lanspread."
+            "{addr} runs an incompatible lanspread (protocol {their_protocol}, yours is {our_protocol}): use the same version on both."
         ),
         Event::GotGameFiles { game_id, eti_version, file_count, total_bytes, .. } => {
             let files = count(*file_count, "file");
             format!("{game_id}: version {eti_version}, {files}, {}.", bytes(*total_bytes))
         }
         Event::DownloadBegin { game_id, reused_bytes, .. } if *reused_bytes > 0 => {
-            format!("{game_id}: {} are taken from the version that is here.", bytes(*reused_bytes))
+            format!("{game_id}: reusing {} of the local version.", bytes(*reused_bytes))
         }
         Event::DownloadBegin { game_id, had_bytes, .. } if *had_bytes > 0 => {
-            format!("{game_id}: goes on where it was left, {} are here already.", bytes(*had_bytes))
+            format!("{game_id}: resuming; {} already downloaded.", bytes(*had_bytes))
         }
         Event::DownloadFinished { game_id, totals } => {
-            format!("{game_id}: downloaded, every chunk verified: {}.", told(totals))
+            format!("{game_id}: downloaded and verified: {}.", told(totals))
         }
         Event::DownloadFailed { game_id, reason, variants, .. } => {
-            let mut text = format!("{game_id}: the download failed: {reason}.");
+            let mut text = format!("{game_id}: download failed: {reason}.");
             for v in variants {
                 let content = v.content_id.get(..8).unwrap_or(&v.content_id);
-                text.push_str(&format!("\n  {content} is what {} has.", list_or_none(&v.peers)));
+                text.push_str(&format!("\n  content {content}: {}", list_or_none(&v.peers)));
             }
             text
         }
-        Event::DownloadCancelled { game_id, totals } => format!(
-            "{game_id}: cancelled after {}; what is verified of a download is kept.",
-            bytes(totals.bytes)
-        ),
+        Event::DownloadCancelled { game_id, totals } => {
+            format!("{game_id}: cancelled after {}; download progress is kept.", bytes(totals.bytes))
+        }
         Event::DownloadPeersGone { game_id } => {
-            format!("{game_id}: nobody who has it is left; waiting for somebody.")
+            format!("{game_id}: no sources left; waiting for one to come back.")
         }
         Event::SourceRejected { game_id, name, reason, .. } => {
-            format!("{game_id}: {name} is not asked any more: {reason}.")
+            format!("{game_id}: {name} was dropped as a source: {reason}.")
         }
-        Event::VerifyBegin { game_id } => format!("{game_id}: reading every byte of it."),
+        Event::VerifyBegin { game_id } => format!("{game_id}: checking every byte."),
         Event::VerifyFinished(v) => verdict(v),
         Event::VerifyFailed(f) => failed(f, "could not be verified"),
-        Event::PlayEnded { game_id, .. } => format!("{game_id}: its program has ended."),
+        Event::PlayEnded { game_id, .. } => format!("{game_id}: game closed."),
         Event::UserFilesKept { game_id, kept, beside } => {
-            let mut text = format!("{game_id}: {} of yours stay.", count(*kept as usize, "file"));
+            let mut text = format!("{game_id}: kept {} of your own.", count(*kept as usize, "file"));
             for path in beside {
-                text.push_str(&format!("\n  beside yours: {path}"));
+                text.push_str(&format!("\n  new version next to yours: {path}"));
             }
             text
         }
@@ -149,12 +145,12 @@ fn sentence(event: &Event) -> Option<String> {
         Event::InstallFinished { game_id } => format!("{game_id}: installed."),
         Event::InstallFailed(f) => failed(f, "could not be installed"),
         Event::UninstallFinished { game_id } => {
-            format!("{game_id}: uninstalled; a download is kept.")
+            format!("{game_id}: uninstalled; any download is kept.")
         }
         Event::UninstallFailed(f) => failed(f, "could not be uninstalled"),
-        Event::RemoveFinished { game_id } => format!("{game_id}: the download is removed."),
+        Event::RemoveFinished { game_id } => format!("{game_id}: download removed."),
         Event::RemoveFailed(f) => failed(f, "could not be removed"),
-        Event::EventsLost { count } => format!("{count} events went by unseen."),
+        Event::EventsLost { count } => format!("{count} events were dropped."),
         Event::Contract(_)
         | Event::LocalLibraryChanged { .. }
         | Event::RemoteLibraryChanged { .. }
@@ -169,21 +165,21 @@ fn sentence(event: &Event) -> Option<String> {
     })
 }
 
-/// What was found, and what is done about it.
+/// Result of a verification, and what follows from it.
 fn verdict(v: &VerifyFinished) -> String {
     if v.repair == Repair::NotNeeded {
-        return format!("{}: whole, {} in {} chunks.", v.game_id, bytes(v.total_bytes), v.chunk_count);
+        return format!("{}: intact, {} in {} chunks.", v.game_id, bytes(v.total_bytes), v.chunk_count);
     }
     let found = match (&v.room_content_id, v.broken_count) {
         (Some(room), 0) => {
-            format!("whole, but the room has another content ({})", room.get(..8).unwrap_or(room))
+            format!("intact, but the room has different files ({})", room.get(..8).unwrap_or(room))
         }
-        (_, parts) => format!("{} broken ({})", count(parts, "part"), bytes(v.broken_bytes)),
+        (_, parts) => format!("{} damaged ({})", count(parts, "part"), bytes(v.broken_bytes)),
     };
     let done = match v.repair {
-        Repair::Started => "fetching what is missing",
+        Repair::Started => "downloading what is missing",
         Repair::NoSource => "nobody here has the game",
-        Repair::NotAsked | Repair::NotNeeded => "nothing is fetched",
+        Repair::NotAsked | Repair::NotNeeded => "nothing is downloaded",
     };
     let mut text = format!("{}: {found}; {done}.", v.game_id);
     for part in v.broken.iter().take(5) {
@@ -197,10 +193,10 @@ fn failed(failure: &GameFailure, what: &str) -> String {
 }
 
 fn list_or_none(names: &[String]) -> String {
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
 }
 
-/// `128 MiB in 0.8 s (160 MiB/s, 1.3 Gbit/s), 64 MiB from ada, 64 MiB from bela`.
+/// Totals of a download: `128 MB in 0.8 s (160 MB/s, 1.3 Gbit/s), 64 MB from ada, 64 MB from bela`.
 pub fn told(totals: &Totals) -> String {
     let per_second = (totals.mib_per_s * 1_048_576.0) as u64;
     let mut text = format!("{} in {}", bytes(totals.bytes), millis(totals.duration_ms));
@@ -211,12 +207,12 @@ pub fn told(totals: &Totals) -> String {
     text
 }
 
-/// What stands behind the bar of a download.
+/// Text beside a download's bar: rate, time left and number of sources.
 pub fn pace(progress: &DownloadProgress) -> String {
     let peers = count(progress.active_peer_count, "peer");
     let rest = progress.total_bytes.saturating_sub(progress.downloaded_bytes);
     let left = rest.saturating_mul(1000).checked_div(progress.bytes_per_second);
-    // Whole seconds: tenths of them would only flicker.
+    // Whole seconds, because tenths would only flicker.
     let left = left.map(|ms| format!(", {} left", seconds(ms.div_ceil(1000)))).unwrap_or_default();
     format!("{}{left}, {peers}", rate(progress.bytes_per_second))
 }
@@ -233,16 +229,16 @@ mod tests {
         let source = |name: &str| SourceTotals {
             peer_id: "p".into(),
             name: name.into(),
-            bytes: 64 << 20,
+            bytes: 64_000_000,
             chunks: 512,
         };
         Totals {
-            bytes: 128 << 20,
+            bytes: 128_000_000,
             reused_bytes: 0,
             chunks: 1024,
             duration_ms: 800,
-            mib_per_s: 160.0,
-            mbit_per_s: 1342.2,
+            mib_per_s: 152.587_890_625,
+            mbit_per_s: 1280.0,
             sources: vec![source("ada"), source("bela")],
         }
     }
@@ -264,11 +260,11 @@ mod tests {
         let table = [
             (
                 Event::LocalPeerReady { peer_id: "ab".into(), name: "ada".into(), addr, game_count: 1 },
-                "Ready: this is ada, listening on 192.168.0.7:24930, with 1 game in the library.",
+                "Ready: ada is listening on 192.168.0.7:24930, with 1 game in the library.",
             ),
             (
                 Event::PeerConnected { peer_id: "0123456789".into(), name: "bela".into(), addr },
-                "bela is here (192.168.0.7:24930).",
+                "bela joined (192.168.0.7:24930).",
             ),
             (
                 Event::PeerLost {
@@ -277,19 +273,19 @@ mod tests {
                     code: LossCode::Goodbye,
                     reason: "it said goodbye".into(),
                 },
-                "bela is gone: it said goodbye.",
+                "bela disconnected: it said goodbye.",
             ),
             (
                 Event::PeerIncompatible { addr, their_protocol: 2, our_protocol: 1 },
-                "The peer at 192.168.0.7:24930 speaks protocol version 2, this one 1: both need the same version of lanspread.",
+                "192.168.0.7:24930 runs an incompatible lanspread (protocol 2, yours is 1): use the same version on both.",
             ),
             (
-                Event::DownloadBegin { game_id: ggoo(), total_bytes: 2048, had_bytes: 1024, reused_bytes: 0 },
-                "ggoo: goes on where it was left, 1 KiB are here already.",
+                Event::DownloadBegin { game_id: ggoo(), total_bytes: 2000, had_bytes: 1000, reused_bytes: 0 },
+                "ggoo: resuming; 1 kB already downloaded.",
             ),
             (
                 Event::DownloadFinished { game_id: ggoo(), totals: totals() },
-                "ggoo: downloaded, every chunk verified: 128 MiB in 800 ms (160 MiB/s, 1.3 Gbit/s), 64 MiB from ada, 64 MiB from bela.",
+                "ggoo: downloaded and verified: 128 MB in 800 ms (160 MB/s, 1.3 Gbit/s), 64 MB from ada, 64 MB from bela.",
             ),
             (
                 Event::DownloadFailed {
@@ -301,11 +297,11 @@ mod tests {
                     variants: vec![Variant { content_id: "0123456789".into(), peers: vec!["ada".into()] }],
                     totals: totals(),
                 },
-                "ggoo: the download failed: the peers disagree.\n  01234567 is what ada has.",
+                "ggoo: download failed: the peers disagree.\n  content 01234567: ada",
             ),
             (
                 Event::DownloadCancelled { game_id: ggoo(), totals: totals() },
-                "ggoo: cancelled after 128 MiB; what is verified of a download is kept.",
+                "ggoo: cancelled after 128 MB; download progress is kept.",
             ),
             (
                 Event::SourceRejected {
@@ -315,7 +311,7 @@ mod tests {
                     code: RejectCode::CorruptChunk,
                     reason: "it sent a chunk that does not match its hash".into(),
                 },
-                "ggoo: bela is not asked any more: it sent a chunk that does not match its hash.",
+                "ggoo: bela was dropped as a source: it sent a chunk that does not match its hash.",
             ),
             (Event::InstallFailed(failure), "ggoo: could not be installed: broken."),
             (Event::InstallFinished { game_id: ggoo() }, "ggoo: installed."),
@@ -327,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn of_libraries_what_is_new_is_told() {
+    fn only_library_changes_are_told() {
         let mut presenter = Presenter::default();
         let ignored = vec![IgnoredFolder { name: "x y".into(), reason: "no version.ini".into() }];
         let library = |games: &[&str], ignored: &[IgnoredFolder]| Event::LocalLibraryChanged {
@@ -354,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_bars_show_is_not_told() {
+    fn progress_has_no_sentence() {
         let mut presenter = Presenter::default();
         for silent in [
             Event::IndexProgress { game_id: ggoo(), done_bytes: 1, total_bytes: 2 },
@@ -365,13 +361,13 @@ mod tests {
         }
         let progress = DownloadProgress {
             game_id: ggoo(),
-            downloaded_bytes: 2 << 20,
-            total_bytes: 100 << 20,
-            bytes_per_second: 2 << 20,
+            downloaded_bytes: 2_000_000,
+            total_bytes: 100_000_000,
+            bytes_per_second: 2_000_000,
             active_peer_count: 2,
             unpacked_bytes: None,
         };
-        assert_eq!(pace(&progress), "2 MiB/s, 49 s left, 2 peers");
+        assert_eq!(pace(&progress), "2 MB/s, 49 s left, 2 peers");
         let stuck = DownloadProgress { bytes_per_second: 0, ..progress };
         assert_eq!(pace(&stuck), "0 B/s, 2 peers");
     }

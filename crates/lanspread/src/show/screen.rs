@@ -1,19 +1,19 @@
-//! The terminal: lines on standard output, progress bars and trouble on standard error.
+//! The terminal: lines on standard output, progress bars and problems on standard error.
 //!
-//! A bar is drawn only where a person sees it. Elsewhere a meter writes a plain line now and then, so that a log shows
-//! that something moves and does not fill with it.
+//! A bar is drawn only in a terminal. Elsewhere a meter writes a plain line now and then, so that a log shows
+//! progress without filling up.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::human;
 
-/// Plain lines of one meter come at most this often.
+/// Shortest time between two plain lines of one meter.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Where people read. Cheap to clone; all clones draw on the same terminal.
+/// Output for people. Cheap to clone; all clones draw on the same terminal.
 #[derive(Debug, Clone)]
 pub struct Screen {
     bars: MultiProgress,
@@ -27,75 +27,120 @@ impl Default for Screen {
 }
 
 impl Screen {
-    /// A screen that shows no progress at all, for output that machines read.
+    /// Creates a screen that shows no progress, for output that machines read.
     pub fn quiet() -> Self {
         Self { bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()), draws: true }
     }
 
-    /// A line on standard output.
+    /// Returns how many columns the terminal of the standard output has; `None` if it is no terminal.
+    pub fn columns(&self) -> Option<usize> {
+        console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns))
+    }
+
+    /// Writes a line to standard output.
     pub fn say(&self, text: impl AsRef<str>) {
         self.write(&mut io::stdout().lock(), text.as_ref());
     }
 
-    /// A line on standard error: trouble, or what is of interest only now.
+    /// Writes a line to standard error: a problem, or a note of passing interest.
     pub fn note(&self, text: impl AsRef<str>) {
         self.write(&mut io::stderr().lock(), text.as_ref());
     }
 
     fn write(&self, to: &mut impl Write, text: &str) {
         let text = visible(text);
-        // Whoever closed the other end of the pipe does not want to read any more.
+        // Write errors are ignored: a closed pipe has no reader.
         self.bars.suspend(|| {
             let _ = writeln!(to, "{text}");
             let _ = to.flush();
         });
     }
 
-    /// Shows how far something is.
+    /// Starts a meter that shows progress up to `total` bytes.
     pub fn meter(&self, label: impl Into<String>, total: u64) -> Meter {
         let label = label.into();
+        let columns = console::Term::stderr().size_checked().map_or(COLUMNS, |(_, columns)| columns.into());
+        let layout = Layout::within(columns);
         let bar = self.draws.then(|| {
             let bar = self.bars.add(ProgressBar::new(total));
-            bar.set_style(style());
+            bar.set_style(style(&layout));
             bar.set_prefix(visible(&label));
             bar
         });
-        Meter { screen: self.clone(), label, total, bar, told: Instant::now() }
+        Meter {
+            screen: self.clone(),
+            label,
+            total,
+            bar,
+            remark_columns: layout.remark_columns,
+            told: Instant::now(),
+        }
     }
 }
 
-/// The message is cut to the width that is left: a line that wraps could not be taken back.
-const TEMPLATE: &str = "{prefix:.36}  {bar:20}  {percent:>3} %  {wide_msg}";
+/// Width of a terminal that does not tell its own.
+const COLUMNS: usize = 80;
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template(TEMPLATE)
-        .map_or_else(|_| ProgressStyle::default_bar(), |s| s.progress_chars("━╸─"))
+/// Parts of a progress line. It must fit into one line, because a wrapped line could not be erased.
+#[derive(Debug, PartialEq, Eq)]
+struct Layout {
+    template: &'static str,
+    /// Columns that are left for the remark.
+    remark_columns: usize,
 }
 
-/// Names and reasons come from other machines and disks: control characters in them must not steer the terminal.
+impl Layout {
+    fn within(columns: usize) -> Self {
+        let (template, taken) = match columns {
+            72.. => ("{prefix:.22}  {bar:12}  {whole_percent} %  {wide_msg}", 22 + 2 + 12 + 2 + 5 + 2),
+            _ => ("{prefix:.12}  {whole_percent} %  {wide_msg}", 12 + 2 + 5 + 2),
+        };
+        Self { template, remark_columns: columns.saturating_sub(taken) }
+    }
+}
+
+fn style(layout: &Layout) -> ProgressStyle {
+    // The library's own percentage is rounded, so it would be 100 before the end.
+    let percent = |state: &ProgressState, to: &mut dyn std::fmt::Write| {
+        let _ = write!(to, "{:>3}", human::percent(state.pos(), state.len().unwrap_or_default()));
+    };
+    ProgressStyle::with_template(layout.template).map_or_else(
+        |_| ProgressStyle::default_bar(),
+        |style| style.with_key("whole_percent", percent).progress_chars("━╸─"),
+    )
+}
+
+/// As many parts of a remark, from its beginning, as fit into this width.
+fn fitting(remark: &str, columns: usize) -> &str {
+    let ends = remark.match_indices(", ").map(|(at, _)| at).chain([remark.len()]);
+    ends.filter(|&end| remark[..end].chars().count() <= columns).last().map_or("", |end| &remark[..end])
+}
+
+/// Names and reasons come from other machines and disks. Control characters in them must not steer the terminal.
 fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// A progress bar, or its plain lines.
+/// A progress bar, or its plain lines where no bar is drawn.
 #[derive(Debug)]
 pub struct Meter {
     screen: Screen,
     label: String,
     total: u64,
     bar: Option<ProgressBar>,
+    remark_columns: usize,
     told: Instant,
 }
 
 impl Meter {
-    /// `done` of the total, in bytes; `remark` says what else there is to say, such as a rate.
+    /// Shows `done` bytes of the total; `remark` adds detail, such as a rate.
     pub fn update(&mut self, done: u64, remark: &str) {
         let of = format!("{} of {}", human::bytes(done), human::bytes(self.total));
-        // What changes most comes first, because the end may be cut.
+        // The part that changes most comes first, because the end may be cut.
         let remark = if remark.is_empty() { of } else { format!("{remark}, {of}") };
         match &self.bar {
             Some(bar) => {
-                bar.set_message(visible(&remark));
+                bar.set_message(visible(fitting(&remark, self.remark_columns)));
                 bar.set_position(done);
             }
             None if self.told.elapsed() >= PLAIN_INTERVAL => {
@@ -127,7 +172,18 @@ mod tests {
     }
 
     #[test]
-    fn the_template_is_valid() {
-        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    fn progress_fits_into_one_line() {
+        let remark = "118 MB/s, 49 s left, 2 peers, 1.2 GB of 4 GB";
+        for (columns, shown) in [
+            (120, remark),
+            (80, "118 MB/s, 49 s left, 2 peers"),
+            (60, "118 MB/s, 49 s left, 2 peers"),
+            (40, "118 MB/s, 49 s left"),
+            (20, ""),
+        ] {
+            let layout = Layout::within(columns);
+            assert!(ProgressStyle::with_template(layout.template).is_ok());
+            assert_eq!(fitting(remark, layout.remark_columns), shown, "{columns}");
+        }
     }
 }

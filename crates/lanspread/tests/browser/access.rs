@@ -1,5 +1,5 @@
-//! The page for everybody: labels, roles and contrast by the rules of WCAG 2.1 (checked by axe-core), from a phone's width
-//! to 4K, dark and light, and without motion for those who do not want any.
+//! Accessibility of the page: labels, roles and contrast by the rules of WCAG 2.1 (checked by axe-core), widths from
+//! a phone to 4K, dark and light, and reduced motion.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use crate::lab::{Peer, VERSION, game, tiny_game};
 use crate::npm;
 use crate::scenes::{DIALOGS, Make, Scene, weak_pass_phrase};
 
-/// The rules, a script.
+/// The script with the rules; `None` if npm cannot install it.
 pub fn rules() -> Option<PathBuf> {
     npm::file("axe-core", "4.10.3", "axe.min.js")
 }
 
-/// Every view, with something to see in it.
+/// Every view, with a selector of something to see in it.
 const VIEWS: [(&str, &str); 5] = [
     ("", "game-card"),
     ("game/mine", "game-page h1"),
@@ -36,17 +36,17 @@ fn show(browser: &Browser, view: &str, sign: &str) {
     browser.wait(&format!("document.querySelector({})", json!(sign)));
 }
 
-/// Every view obeys the rules, in the dark and in the light.
+/// Every view obeys the rules in both colour schemes.
 pub fn obeys(driver: &Driver, rules: &Path) {
     let rules = std::fs::read_to_string(rules).unwrap();
     let (_ada, me) = peers();
     let browser = driver.browser();
     browser.open(&me.page());
     browser.wait("document.querySelectorAll('game-card').length === 2");
-    // Returned as a value, so that the policy against inline code has nothing to forbid.
+    // The library is returned as a value, so that the policy against inline code does not apply.
     browser.eval(&format!("{rules}; window.axe = axe;"));
     for scheme in ["dark", "light"] {
-        // Without motion: a colour on its way to another one is neither.
+        // Without motion, because a colour in transition is neither of the two.
         browser.prefer(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]);
         for (view, sign) in VIEWS {
             show(&browser, view, sign);
@@ -73,7 +73,7 @@ pub fn obeys(driver: &Driver, rules: &Path) {
     assert_eq!(violations(&browser), Vec::<String>::new(), "the first run");
 }
 
-/// What axe finds, each with the first element that it is about.
+/// Findings of axe, each with the first element that it concerns.
 fn violations(browser: &Browser) -> Vec<String> {
     let found = browser.eval_async(
         "const done = arguments[arguments.length - 1];
@@ -83,8 +83,8 @@ fn violations(browser: &Browser) -> Vec<String> {
     found.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-/// Nothing is cut off at the sides, whatever the width: 737 is the narrowest that has the views in the bar, and words are
-/// longer in German.
+/// Nothing is cut off at the sides at any width. 737 is the narrowest width with the views in the bar, and German
+/// words are longer.
 pub fn every_width(driver: &Driver) {
     let (_ada, me) = peers();
     let browser = driver.browser();
@@ -111,7 +111,7 @@ pub fn every_width(driver: &Driver) {
     }
 }
 
-/// Who wants no motion sees none.
+/// A user who wants no motion sees none.
 pub fn without_motion(driver: &Driver) {
     let ada = Peer::run("ada", &["--upload-limit", "3M"], |games| game(games, "big", VERSION, 9_000_000));
     let me = Peer::run("me", &[], |_| {});

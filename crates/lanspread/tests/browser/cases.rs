@@ -1,4 +1,4 @@
-//! What people do with the page, each with real peers and a browser of its own.
+//! What people do with the page; each case has real peers and a browser of its own.
 
 use std::time::Duration;
 
@@ -22,18 +22,19 @@ pub const CASES: &[Case] = &[
     ("the keyboard is enough", keyboard_only),
     ("settings hold, and the page speaks German", settings),
     ("a folder becomes a game", add_a_game),
-    ("the room says who is here and who is ready", room),
+    ("the room says who is here and who has a game", room),
     ("the room says who is not let in, and why", other_party),
     ("a page that lost its peer says so, and comes back", lost_and_found),
     ("nothing is cut off, from a phone to 4K", access::every_width),
     ("who wants no motion sees none", access::without_motion),
 ];
 
-/// So slow that a game is seen on its way also by a browser that has to wait for the processor; let go by [`full_speed`].
+/// Slow enough that even a browser short of processor time sees the download in progress; [`full_speed`] lifts the
+/// limit.
 const SLOW: [&str; 2] = ["--download-limit", "600K"];
 const LARGE: usize = 9_000_000;
 
-/// What had to be seen has been seen.
+/// Lifts the limits once the slow part has been seen.
 fn full_speed(me: &Peer) {
     me.post("limits", &json!({ "upload": null, "download": null }));
 }
@@ -44,7 +45,7 @@ pub fn opened(driver: &Driver, peer: &Peer) -> Browser {
     browser
 }
 
-/// The card of a game, as a selector.
+/// Selector of a game's card.
 pub fn card(id: &str) -> String {
     format!("game-card:has(a[href='#/game/{id}'])")
 }
@@ -58,7 +59,7 @@ pub fn click_step(browser: &Browser, id: &str) {
     browser.click(&format!("{} .step", card(id)));
 }
 
-/// Asked of the program itself, not of the page.
+/// Waits for a state of the program itself, not of the page.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = std::time::Instant::now() + Duration::from_secs(30);
     while !holds() {
@@ -77,9 +78,9 @@ fn first_run(driver: &Driver) {
     browser.wait("document.querySelector('first-run')");
     assert_eq!(browser.eval("return location.search"), "", "the token is gone from the address");
     assert_eq!(browser.eval("return document.querySelectorAll('first-run input').length"), 2);
-    browser.fill("[name=games_dir]", "not a whole path");
+    browser.fill("[name=games_dir]", "not a full path");
     browser.click("first-run [type=submit]");
-    browser.wait_text("first-run .trouble", "whole path");
+    browser.wait_text("first-run .trouble", "full path");
     let games = peer.folder().join("my games");
     browser.fill("[name=games_dir]", games.to_str().unwrap());
     browser.fill("[name=name]", "Ada");
@@ -125,16 +126,16 @@ fn cancel_and_go_on(driver: &Driver) {
     browser.wait("document.querySelector('game-card progress')?.value > 0.1");
     click_step(&browser, "big");
     wait_step(&browser, "big", "get");
-    browser.wait_text("#toasts", "What is verified is kept");
+    browser.wait_text("#toasts", "Progress is kept");
     browser.click("nav a[data-path=downloads]");
-    browser.wait_text("downloads-page .card", "Stopped");
+    browser.wait_text("downloads-page .card", "Unfinished");
     browser.click("downloads-page .queue button:not([hidden])");
     browser.wait_text("downloads-page .queue .facts", "source");
     full_speed(&me);
     browser.click("nav a[data-path='']");
     wait_step(&browser, "big", "play");
     browser.click(&format!("{} a", card("big")));
-    browser.wait_text("game-page .log", "were here already");
+    browser.wait_text("game-page .log", "were already here");
     ended_well(&browser);
 }
 
@@ -157,7 +158,7 @@ fn install_and_back(driver: &Driver) {
     assert!(!me.games().join("mine/local").exists());
     browser.click("[data-step=remove]");
     browser.click("dialog .danger");
-    browser.wait_text("game-page", "not in the room any more");
+    browser.wait_text("game-page", "no longer available");
     assert_eq!(me.game("mine"), json!(null));
     ended_well(&browser);
 }
@@ -171,7 +172,7 @@ fn update(driver: &Driver) {
     wait_step(&browser, "mine", "update");
     browser.wait_text("[data-key=updates] b", "1");
     click_step(&browser, "mine");
-    // Only ada has it; what is asked is another test's business.
+    // Only ada has the new version, so the page asks; `trust.rs` tests that question.
     browser.click("dialog .danger");
     wait_until("the new version is here", || me.game("mine")["local_version"] == "20260202");
     browser.wait_text("[data-key=updates] b", "0");
@@ -188,12 +189,12 @@ fn peer_leaves(driver: &Driver) {
     browser.click(".actions .primary");
     browser.wait("document.querySelector('.about progress')?.value > 0.1");
     ada.kill();
-    browser.wait_text("game-page .log", "waiting for somebody to come back");
+    browser.wait_text("game-page .log", "waiting for one to come back");
     browser.wait_text(".here", "0 others here");
-    browser.wait_text("game-page .badge", "Fetching");
+    browser.wait_text("game-page .badge", "Downloading");
     full_speed(&me);
     ada.start();
-    // It is dialled again, too, but with growing pauses; that is another test's business.
+    // The node dials ada again by itself, but with growing pauses; another test covers that.
     ada.meet(&me);
     browser.wait_text("game-page .log", "Installed.");
     browser.wait_text(".here", "1 other here");
@@ -208,7 +209,7 @@ fn thousand_games(driver: &Driver) {
     browser.fill("input[type=search]", "game-00");
     browser.wait("document.querySelectorAll('game-card').length === 100");
     browser.fill("input[type=search]", "nothing like it");
-    browser.wait_text("game-library .empty", "No game fits this");
+    browser.wait_text("game-library .empty", "No games found");
     browser.fill("input[type=search]", "0999");
     browser.wait("document.querySelectorAll('game-card').length === 1");
     browser.fill("input[type=search]", "");
@@ -225,7 +226,7 @@ fn token_refused(driver: &Driver) {
     let browser = driver.browser();
     for address in [me.address(), format!("{}?token=wrong", me.address())] {
         browser.open(&address);
-        browser.wait_text("main h1", "not let in");
+        browser.wait_text("main h1", "link has expired");
         assert_eq!(browser.eval("return document.body.textContent.includes('secret')"), false);
     }
     browser.open(&me.page());
@@ -252,7 +253,7 @@ fn keyboard_only(driver: &Driver) {
     browser.press(['3']);
     browser.wait("document.querySelector('downloads-page')");
     browser.press(['1']);
-    browser.wait("document.querySelector('input[type=search]').value === 'gam'");
+    browser.wait("document.querySelector('input[type=search]')?.value === 'gam'");
     browser.fill("input[type=search]", "");
     browser.wait("document.querySelectorAll('game-card').length === 3");
     browser.eval("document.activeElement.blur()");
@@ -265,7 +266,7 @@ fn keyboard_only(driver: &Driver) {
         }
         browser.press([key::TAB]);
     }
-    // It is where it was left.
+    // The focus returns to the game where it was left.
     browser.wait(&at("gamma"));
     browser.press([key::HOME]);
     browser.wait(&at("alpha"));
@@ -318,12 +319,12 @@ fn add_a_game(driver: &Driver) {
     );
     browser.wait_text(".path", "Great Game");
     browser.click("dialog:last-of-type .primary");
-    browser.wait("document.querySelector('dialog [name=id]').value === 'great-game'");
+    browser.wait("document.querySelector('dialog [name=id]')?.value === 'great-game'");
     browser.wait("document.querySelector('#programs option')?.value === 'game.exe'");
     browser.fill("dialog [name=start]", "game.exe");
     browser.fill("dialog [name=cover]", me.folder().join("box.png").to_str().unwrap());
     browser.click("dialog [type=submit]");
-    browser.wait_text("#toasts", "Great Game is in the library now");
+    browser.wait_text("#toasts", "Great Game is now in the library");
     browser.click("nav a[data-path='']");
     wait_step(&browser, "great-game", "install");
     browser.wait_text("game-card .name", "Great Game");
@@ -343,14 +344,14 @@ fn room(driver: &Driver) {
     browser.fill("[name=addr]", &addr);
     browser.click("room-page [type=submit]");
     browser.wait_text(".peer b", "ada");
-    browser.wait_text(".ready", "1 of 2 are ready");
+    browser.wait_text(".ready", "1 of 2 have it");
     browser.wait_text(".ready .ok", "ada");
     drop(ada);
     browser.wait_text(".lead", "Nobody else is here yet");
     ended_well(&browser);
 }
 
-/// Two parties in one house: each sees that the other one is there, and why it is not let in.
+/// Two parties in one house: each sees that the other peer is there, and why it is not let in.
 fn other_party(driver: &Driver) {
     let secret = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(secret.path(), "tasse kaffee").unwrap();
@@ -363,7 +364,7 @@ fn other_party(driver: &Driver) {
     let addr = ada.get("status")["data"]["addr"].as_str().unwrap().to_owned();
     browser.fill("[name=addr]", &addr);
     browser.click("room-page [type=submit]");
-    browser.wait_text("room-page .lacks small", "was not let in: it belongs to no closed party");
+    browser.wait_text("room-page .lacks small", "refused: it is not in a closed party");
     browser.wait_text("room-page .lacks span", &addr);
     ended_well(&browser);
 }
@@ -373,7 +374,7 @@ fn lost_and_found(driver: &Driver) {
     let browser = opened(driver, &me);
     browser.wait_text("game-card .name", "one");
     me.kill();
-    browser.wait_text(".lost", "does not answer");
+    browser.wait_text(".lost", "last known state");
     browser.wait("document.body.classList.contains('stale')");
     tiny_game(&me.games(), "two");
     me.start();

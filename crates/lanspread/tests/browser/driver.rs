@@ -1,4 +1,4 @@
-//! A browser, driven over the W3C WebDriver protocol: as much of it as the tests need.
+//! Drives a browser over the W3C WebDriver protocol, as far as the tests need it.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
 
-/// What a browser needs for one step, on a machine that does other things, too.
+/// Longest wait for one step, on a machine with other work to do.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Between two looks at the page.
+/// Pause between two looks at the page.
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
-/// The WebDriver name of a reference to an element (W3C WebDriver, section 12).
+/// Key of an element reference in WebDriver's JSON (W3C WebDriver, section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Keys that are no characters (W3C WebDriver, section 17.4.2).
@@ -34,7 +34,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// `None` where it is not installed.
+    /// Starts chromedriver; `None` if it is not installed.
     pub fn start() -> Option<Self> {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
@@ -59,7 +59,7 @@ impl Driver {
         }
     }
 
-    /// A browser of its own, with nothing remembered.
+    /// Starts a browser with a fresh profile.
     pub fn browser(&self) -> Browser {
         let profile = tempfile::tempdir().unwrap();
         let mut args: Vec<String> = [
@@ -115,29 +115,29 @@ impl Browser {
         self.post("/url", &json!({ "url": url }));
     }
 
-    /// What a function body of JavaScript returns.
+    /// Runs a function body of JavaScript and returns its result.
     pub fn eval(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// What the function body hands to its last argument, a function.
+    /// Runs a function body and returns what it passes to its last argument, a callback.
     pub fn eval_async(&self, script: &str) -> Value {
         self.post("/execute/async", &json!({ "script": script, "args": [] }))
     }
 
-    /// What the user's system asks of pages (CSS Media Queries 5, section 11).
+    /// Emulates preferences of the user's system (CSS Media Queries 5, section 11).
     pub fn prefer(&self, features: &[(&str, &str)]) {
         let features: Vec<Value> =
             features.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
-    /// Makes the page so wide and high.
+    /// Sets the size of the page.
     pub fn resize(&self, width: u32, height: u32) {
         self.resize_scaled(width, height, 1.0);
     }
 
-    /// The same on a screen with so many pixels for one of the page's.
+    /// Sets the size of the page, with `scale` pixels of the screen for each of the page's.
     pub fn resize_scaled(&self, width: u32, height: u32, scale: f64) {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500 });
@@ -148,7 +148,7 @@ impl Browser {
         self.devtools("Emulation.setScrollbarsHidden", &json!({ "hidden": true }));
     }
 
-    /// A picture of what is seen, as a WebP file of this quality (0 to 100).
+    /// Takes a screenshot as a WebP file of this quality (0 to 100).
     pub fn picture(&self, quality: u32) -> Vec<u8> {
         let taken = self.devtools("Page.captureScreenshot", &json!({ "format": "webp", "quality": quality }));
         BASE64_STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
@@ -170,7 +170,7 @@ impl Browser {
         }
     }
 
-    /// Waits until an element is there and says this.
+    /// Waits until an element exists and contains this text.
     pub fn wait_text(&self, css: &str, text: &str) {
         let (css, text) = (json!(css), json!(text));
         self.wait(&format!(
@@ -178,20 +178,20 @@ impl Browser {
         ));
     }
 
-    /// Clicks as a mouse does: what is covered or outside the window is scrolled to, or fails.
+    /// Clicks like a mouse: scrolls to an element outside the window, and fails if another element covers it.
     pub fn click(&self, css: &str) {
         self.wait(&format!("document.querySelector({})", json!(css)));
         let element = self.find(css);
         self.post(&format!("/element/{element}/click"), &json!({}));
     }
 
-    /// Types into a field, in place of what is there.
+    /// Types into a field and replaces its content.
     pub fn fill(&self, css: &str, text: &str) {
         self.wait(&format!("document.querySelector({})", json!(css)));
         let element = self.find(css);
         let field = format!("document.querySelector({})", json!(css));
         let keys = if text.is_empty() { key::BACKSPACE.to_string() } else { text.to_owned() };
-        // A page that moves the focus meanwhile makes the driver type behind what is there.
+        // If the page moves the focus meanwhile, the driver types behind the old content.
         for _ in 0..3 {
             self.eval(&format!("{field}.focus(); {field}.select()"));
             self.post(&format!("/element/{element}/value"), &json!({ "text": keys }));
@@ -203,7 +203,7 @@ impl Browser {
         panic!("{css} keeps what was in it before {text:?}");
     }
 
-    /// Presses keys, wherever the focus is.
+    /// Presses keys in the focused element.
     pub fn press(&self, keys: impl IntoIterator<Item = char>) {
         let strokes: Vec<Value> = keys
             .into_iter()
@@ -222,7 +222,7 @@ impl Browser {
         found[ELEMENT].as_str().unwrap_or_else(|| panic!("no element {css}")).to_owned()
     }
 
-    /// What the browser complained about: scripts that failed, what the policy forbade. Refused requests apart, which a
+    /// Complaints of the browser: failed scripts and violations of the policy. Leaves out refused requests, which a
     /// test may want.
     pub fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", &json!({ "type": "browser" }));

@@ -1,4 +1,4 @@
-//! How fast the page is: what `just bench-page` prints, and docs/page.md has.
+//! Measures the speed of the page for `just bench-page`; `docs/page.md` has the results.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::driver::Driver;
 use crate::lab::{Peer, VERSION, game, tiny_game};
 
 const GAMES: usize = 1000;
-/// How often a thousand games change at once, under a download.
+/// Number of times that a thousand games change at once during a download.
 const CHANGES: usize = 10;
 
 /// Median, least and most.
@@ -36,7 +36,8 @@ pub fn print(driver: &Driver, runs: usize) {
     let (mut paint, mut again, mut cards, mut weight) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
     for _ in 0..runs {
         let browser = driver.browser();
-        // The token becomes a cookie first, as it does once for each start; then the page is opened as a bookmark is.
+        // The first opening turns the token in the address into a cookie. The second has the cookie, like a bookmark
+        // that is opened later, and is the one that is measured.
         browser.open(&me.page());
         browser.wait("performance.getEntriesByName('games').length");
         browser.open("about:blank");

@@ -1,4 +1,4 @@
-//! Peers to look at: real processes with real folders.
+//! Peers for the browser: real processes with real folders.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const DEADLINE: Duration = Duration::from_secs(30);
 pub const VERSION: &str = "20260101";
 
-/// One running program, and its folders. It ends with the test.
+/// One running program with its folders. It ends with the test.
 pub struct Peer {
     child: Child,
     folders: TempDir,
@@ -21,7 +21,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The program as a newcomer starts it: without anything.
+    /// Starts the program like a newcomer: without settings.
     pub fn newcomer() -> Self {
         let mut peer = Self::prepared("newcomer", &[]);
         let mut command = peer.command(&["--no-browser", "--no-discovery"]);
@@ -38,7 +38,7 @@ impl Peer {
     }
 
     fn prepared(name: &str, extra: &[&str]) -> Self {
-        // A path that pictures may show.
+        // A path that may appear in pictures.
         let folders = tempfile::Builder::new().prefix("lanspread-").tempdir().unwrap();
         fs::create_dir(folders.path().join("games")).unwrap();
         let placeholder = Command::new(env!("CARGO_BIN_EXE_lanspread"))
@@ -50,14 +50,14 @@ impl Peer {
         Self { child: placeholder, folders, extra, name: name.to_owned() }
     }
 
-    /// Starts it (again).
+    /// Starts the program, for the first time or again.
     pub fn start(&mut self) {
         let _ = fs::remove_file(self.api_file());
         let games = self.games().to_str().unwrap().to_owned();
         let mut command = self.command(&["run", "--games-dir", &games, "--name", &self.name.clone()]);
-        // The same port again, so that those who knew it find it.
+        // The same port again, so that other peers find it.
         let port = fs::read_to_string(self.state().join("test-port")).unwrap_or_else(|_| "0".to_owned());
-        // Other tests' peers are on this machine, too.
+        // Peers of other tests run on this machine, too.
         command.arg("--no-discovery").arg("--listen").arg(format!("127.0.0.1:{port}")).args(&self.extra);
         self.child = command.spawn().unwrap();
         self.wait_for_interface();
@@ -68,6 +68,11 @@ impl Peer {
 
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until the program has ended by itself.
+    pub fn wait(&mut self) {
         self.child.wait().unwrap();
     }
 
@@ -110,7 +115,7 @@ impl Peer {
         format!("http://{}/", self.api().unwrap().0)
     }
 
-    /// The page's address with the token.
+    /// Address of the page with the token.
     pub fn page(&self) -> String {
         let (address, token) = self.api().unwrap();
         format!("http://{address}/?token={token}")
@@ -136,14 +141,14 @@ impl Peer {
         self.post("connect", &serde_json::json!({ "addr": addr }));
     }
 
-    /// Runs a command of the program, on this peer's state folder.
+    /// Runs a command of the program on this peer's state folder.
     pub fn command_line(&self, args: &[&str]) -> String {
         let output = self.command(args).stdout(Stdio::piped()).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// A game as this peer sees it; null if it does not.
+    /// A game as this peer sees it; null if it sees none.
     pub fn game(&self, id: &str) -> Value {
         let games = self.get("games")["data"]["games"].clone();
         let found = games.as_array().unwrap().iter().find(|game| game["game_id"] == id).cloned();
@@ -158,12 +163,12 @@ impl Drop for Peer {
     }
 }
 
-/// Makes a game of about so many bytes. The same id, version and size give the same bytes.
+/// Makes a game of about this many bytes. The same id, version and size give the same bytes.
 pub fn game(games: &Path, id: &str, version: &str, bytes: usize) {
     game_with(games, id, version, bytes, &[]);
 }
 
-/// The same with more arguments for the program that packs it, such as a title.
+/// Makes a game with more arguments for `lanspread pack`, such as a title.
 pub fn game_with(games: &Path, id: &str, version: &str, bytes: usize, args: &[&str]) {
     let mut content = vec![0; bytes];
     let mut output = blake3::Hasher::new_derive_key("lanspread browser test game");
@@ -172,12 +177,12 @@ pub fn game_with(games: &Path, id: &str, version: &str, bytes: usize, args: &[&s
     pack(games, ("data.pak", &content), (id, version), args);
 }
 
-/// A game of one script that starts it.
+/// Makes a game that consists of its start script.
 pub fn program(games: &Path, id: &str, script: &str) {
     pack(games, ("go.sh", script.as_bytes()), (id, VERSION), &["--start", "go.sh"]);
 }
 
-/// Makes a folder of one file into a game with this very program.
+/// Packs a folder of one file as a game with the program under test.
 pub fn pack(games: &Path, file: (&str, &[u8]), (id, version): (&str, &str), args: &[&str]) {
     let source = tempfile::tempdir().unwrap();
     let (path, content) = (source.path().join(file.0), file.1);
@@ -193,12 +198,12 @@ pub fn pack(games: &Path, file: (&str, &[u8]), (id, version): (&str, &str), args
     assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
 }
 
-/// Archives of a [`bomb`], and what each unpacks to: together more than a gibibyte beyond their own size, which is what
-/// archives may unpack to without their owner's word.
+/// Number of archives in a [`bomb`]. Together they unpack to over a gibibyte more than their own size, which is the
+/// limit without the owner's consent.
 const BOMB_ARCHIVES: u64 = 17;
 pub const BOMB_ARCHIVE_BYTES: usize = 64 << 20;
 
-/// A game of a few kilobytes whose archives, the same one again and again, unpack to more than a gigabyte.
+/// Makes a game of a few kilobytes that unpacks to more than a gigabyte: many copies of one archive.
 pub fn bomb(games: &Path, id: &str) {
     let mut builder = rars::Builder::new(rars::ArchiveVersion::Rar50);
     builder.add_bytes(b"zeros.bin".to_vec(), vec![0; BOMB_ARCHIVE_BYTES], None, None).unwrap();
@@ -211,7 +216,7 @@ pub fn bomb(games: &Path, id: &str) {
     fs::write(folder.join("version.ini"), VERSION).unwrap();
 }
 
-/// A game that is just there: an archive that nobody unpacks.
+/// Makes a game whose archive nobody unpacks.
 pub fn tiny_game(games: &Path, id: &str) {
     let folder = games.join(id);
     fs::create_dir(&folder).unwrap();

@@ -1,7 +1,8 @@
 //! The page in a real Chromium, in front of the real program.
 //!
-//! Needs `chromium` and `chromedriver` (on Debian: `chromium chromium-driver`). Without them the cases are shown as
-//! ignored, but fail where `CI` is `true`: a run that ran nothing is no success. The type check needs `npm`, likewise.
+//! Needs `chromium` and `chromedriver` (on Debian: `chromium chromium-driver`). Without them the cases count as
+//! ignored, but fail where `CI` is set, so that a run without a browser cannot pass there. The type check needs
+//! `npm`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures, and what was skipped, are printed")]
@@ -10,11 +11,12 @@ mod access;
 mod cases;
 mod driver;
 mod figures;
-mod house;
 mod lab;
 mod npm;
+mod peer_settings;
 mod pictures;
 mod policy;
+mod reports;
 mod scenes;
 mod trust;
 mod types;
@@ -24,7 +26,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
 
-/// Each case runs a browser and up to three peers; more at once only wait for each other.
+/// Each case runs a browser and up to three peers; more cases at once only wait for each other.
 const AT_ONCE: usize = 2;
 
 fn main() -> ExitCode {
@@ -46,8 +48,9 @@ fn main() -> ExitCode {
     let missing = driver.is_none() && !args.list;
     let mut trials: Vec<Trial> = cases::CASES
         .iter()
-        .chain(house::CASES)
+        .chain(peer_settings::CASES)
         .chain(policy::CASES)
+        .chain(reports::CASES)
         .chain(trust::CASES)
         .map(|(name, run)| {
             let driver = driver.clone();

@@ -1,10 +1,10 @@
-//! Programs for the tests that come from npm. Nothing of them is in the product.
+//! Tools for the tests from npm. The product contains nothing of them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A file of a package, which is installed below the build folder; `None` where npm or its registry is not there. The
-/// version is pinned, so that a new release does not find new faults in old code.
+/// Installs a package below the build folder and returns a file of it; `None` if npm or its registry is missing. The
+/// version is pinned, so that a new release finds no new faults in old code.
 pub fn file(package: &str, version: &str, path: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{package}-{version}"));
     let file = folder.join("node_modules").join(package).join(path);

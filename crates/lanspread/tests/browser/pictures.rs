@@ -1,11 +1,11 @@
-//! The pictures of the dialogs in the documents: what `just page-pictures` makes.
+//! Makes the documents' pictures of the dialogs for `just page-pictures`.
 
 use std::path::Path;
 
 use crate::driver::Driver;
 use crate::scenes::DIALOGS;
 
-/// Twice as many pixels, so that the words can be read where a document shows it small.
+/// Twice the pixels, so that the text stays legible where a document shows the picture small.
 const SCALE: f64 = 2.0;
 const WIDTH: u32 = 800;
 const HEIGHT: u32 = 560;
@@ -18,7 +18,7 @@ pub fn draw(driver: &Driver, folder: &Path) {
         let browser = &scene.browser;
         browser.resize_scaled(WIDTH, HEIGHT, SCALE);
         browser.hide_scrollbars();
-        // Words that pass are not what the picture is of.
+        // Passing notices do not belong into the picture.
         browser.eval("document.getElementById('toasts').hidden = true");
         for scheme in ["dark", "light"] {
             browser.prefer(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]);

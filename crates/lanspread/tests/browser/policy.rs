@@ -1,4 +1,4 @@
-//! What keeps the page to itself, as a browser sees it: the guard's own tests are beside the guard.
+//! Isolation of the page from other sites, as a browser enforces it. The guard's own tests are beside the guard.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ fn nothing_foreign(driver: &Driver) {
     let me = Peer::run("me", &[], |games| tiny_game(games, "one"));
     let browser = opened(driver, &me);
     browser.wait_text("game-card .name", "one");
-    // Two rules forbid it, so only without both it runs: `script-src` and Trusted Types.
+    // `script-src` and Trusted Types both forbid this, so it runs only if both are missing.
     let ran = browser.eval(
         "const script = document.createElement('script');
          try { script.textContent = 'window.ran = true'; document.body.append(script); } catch {}
@@ -45,7 +45,7 @@ fn no_frame(driver: &Driver) {
     assert!(said.iter().any(|text| text.contains("frame-ancestors")), "the browser let it in: {said:?}");
 }
 
-/// Another page on another port, for as long as the test runs; its address.
+/// Serves a page of another origin for as long as the test runs, and returns its address.
 fn elsewhere(page: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/", listener.local_addr().unwrap());

@@ -1,14 +1,14 @@
-//! What the page shows only when something happens, each with the peers that it takes: for the pictures of the documents, and
-//! for the rules of WCAG.
+//! Dialogs and messages that the page shows only after an event, each with the peers that cause it: for the
+//! documents' pictures and the WCAG rules.
 
 use std::fs;
 
 use crate::cases::{click_step, opened, wait_step};
 use crate::driver::{Browser, Driver};
-use crate::house;
 use crate::lab::{Peer, VERSION, bomb, game_with, pack};
+use crate::peer_settings;
 
-/// A browser that shows it, and the peers behind it.
+/// A browser that shows the dialog or message, and the peers behind it.
 pub struct Scene {
     pub name: &'static str,
     pub browser: Browser,
@@ -23,7 +23,7 @@ pub const DIALOGS: [Make; 4] = [replace, first_start, organiser, unpack];
 
 const TITLE: [&str; 2] = ["--title", "Great Game of Old"];
 
-/// A browser with this game's page.
+/// A browser that shows a game's page.
 fn on_page_of(driver: &Driver, me: &Peer, game: &str, step: &str) -> Browser {
     let browser = opened(driver, me);
     wait_step(&browser, game, step);
@@ -60,7 +60,7 @@ fn first_start(driver: &Driver) -> Scene {
 }
 
 fn organiser(driver: &Driver) -> Scene {
-    let (bela, _) = house::trusted_party();
+    let (bela, _) = peer_settings::trusted_party();
     let me = Peer::run("me", &[], |_| {});
     let browser = opened(driver, &me);
     me.meet(&bela);
@@ -75,14 +75,14 @@ fn unpack(driver: &Driver) -> Scene {
     });
     let browser = on_page_of(driver, &me, "zero", "install");
     browser.click(".actions .primary");
-    browser.wait_text("dialog h2", "all the same");
+    browser.wait_text("dialog h2", "anyway");
     Scene { name: "unpack", browser, _peers: vec![me] }
 }
 
-/// The settings with a pass phrase that was refused.
+/// The settings with a refused passphrase.
 pub fn weak_pass_phrase(driver: &Driver) -> Scene {
     let me = Peer::run("me", &[], |_| {});
     let browser = opened(driver, &me);
-    house::refused_phrase(&browser);
+    peer_settings::refused_phrase(&browser);
     Scene { name: "weak-pass-phrase", browser, _peers: vec![me] }
 }

@@ -1,5 +1,5 @@
-//! The questions that only the owner can answer: before a game that is here is replaced by what one peer offers, before a
-//! program starts for the first time, and before archives unpack to far more than they are.
+//! Questions that only the owner can answer: before content from a single peer replaces a game here, before a program
+//! starts for the first time, and before archives unpack to far more than their size.
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ fn replace(driver: &Driver) {
     browser.wait_text(&format!("{} .badge", card("mine")), "Downloaded");
     me.meet(&eve);
     wait_step(&browser, "mine", "update");
-    let lone = format!("Only from Eve ({key_of_eve}); nobody confirms it");
+    let lone = format!("Only from Eve ({key_of_eve}), unconfirmed");
     browser.wait_text(&format!("{} .support", card("mine")), &lone);
 
     click_step(&browser, "mine");
@@ -41,7 +41,7 @@ fn replace(driver: &Driver) {
     browser.wait_text("game-page .factlist", &lone);
     browser.click(".actions .primary");
     browser.wait("document.querySelector('dialog')?.open");
-    // By the keyboard alone: from the button that changes nothing to the one that does.
+    // By the keyboard alone: from the button that changes nothing to the button that confirms.
     browser.press([key::TAB, key::ENTER]);
     wait_until("the new version is here", || me.game("mine")["local_version"] == "20260202");
     ended_well(&browser);
@@ -82,7 +82,7 @@ fn first_start(driver: &Driver) {
     ended_well(&browser);
 }
 
-/// The longest name that a peer can have leaves no card without the digits behind it.
+/// Even with the longest possible name of a peer, every card shows the digits of its key.
 fn supplier_on_cards(driver: &Driver) {
     let name = format!("Eve {}", "W".repeat(60));
     let eve = Peer::run(&name, &[], |games| {
@@ -116,7 +116,7 @@ fn supplier_on_cards(driver: &Driver) {
     ended_well(&browser);
 }
 
-/// The cards whose supplier is cut off, covered or not there, each with what is missing.
+/// The cards whose supplier is cut off, covered or missing, each with the unreadable words.
 fn unreadable_suppliers(browser: &Browser, name: &str, key: &str) -> serde_json::Value {
     let script = "const unreadable = [];
         for (const card of document.querySelectorAll('game-card')) {
@@ -147,7 +147,7 @@ fn unpack(driver: &Driver) {
     let browser = opened(driver, &me);
     wait_step(&browser, "bomb", "get");
     click_step(&browser, "bomb");
-    browser.wait_text("dialog h2", "Install bomb all the same?");
+    browser.wait_text("dialog h2", "Install bomb anyway?");
     browser.wait_text("dialog .question", "Unpacked1.14 GB");
     browser.wait_text("dialog .question", "GB free, then");
     assert!(
@@ -162,7 +162,7 @@ fn unpack(driver: &Driver) {
     browser.wait_text("game-page .log", "unpack to at least 1.14 GB");
     browser.click(".back");
 
-    // Asked again in German, and in another window, which is not left with a question that has been answered.
+    // Asked again in German and in a second window, whose dialog must close when the first one is answered.
     me.post("settings", &json!({ "language": "de" }));
     let window = opened(driver, &me);
     wait_step(&window, "bomb", "install");
@@ -170,7 +170,7 @@ fn unpack(driver: &Driver) {
     click_step(&browser, "bomb");
     for shown in [&browser, &window] {
         shown.wait_text("dialog h2", "bomb trotzdem installieren?");
-        shown.wait_text("dialog .question", "Ausgepackt1,14 GB");
+        shown.wait_text("dialog .question", "Entpackt1,14 GB");
     }
     browser.press([key::TAB, key::ENTER]);
     window.wait("!document.querySelector('dialog')");
@@ -189,7 +189,7 @@ fn unpack_arriving(driver: &Driver) {
     wait_step(&browser, "bomb", "get");
     browser.click(&format!("{} a", card("bomb")));
     browser.click("[data-step=stream-install]");
-    browser.wait_text("dialog .question", "at least 1.14 GB; up to 2.28 GB would be allowed");
+    browser.wait_text("dialog .question", "at least 1.14 GB (up to 2.28 GB allowed)");
     browser.click("dialog .danger");
     wait_until("it is installed", || me.game("bomb")["installed"] == true);
     assert_eq!(me.game("bomb")["downloaded"], false, "it is streamed, as it was asked for");

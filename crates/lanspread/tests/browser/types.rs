@@ -1,4 +1,4 @@
-//! The page's scripts, checked by the TypeScript compiler against the types that their comments state.
+//! Checks the page's scripts with the TypeScript compiler against the types in their comments.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The transfer itself.
+//! The QUIC transfer of the probe: sender, receiver and their TLS settings.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -20,10 +20,10 @@ use rustls::{CipherSuite, DigitallySignedStruct, SignatureScheme};
 
 const WINDOW_BYTES: u32 = 16 << 20;
 const READ_BYTES: usize = 1 << 20;
-/// Pieces that may wait for the hashing thread.
+/// Most pieces that wait for the hashing thread.
 const PIECES_MAX: usize = 64;
 
-/// Sends the file to everybody who connects.
+/// Sends the file to every client that connects.
 pub fn serve(addr: SocketAddr, file: &Path) -> Result<()> {
     runtime()?.block_on(async {
         let endpoint = Endpoint::server(server_config()?, addr)?;
@@ -52,7 +52,7 @@ async fn send(incoming: quinn::Incoming, file: PathBuf) -> Result<()> {
     Ok(())
 }
 
-/// Receives the file; another thread hashes and writes.
+/// Receives the file; another thread hashes and writes it.
 pub fn fetch(addr: SocketAddr, file: &Path) -> Result<()> {
     let (pieces, arrived) = sync_channel(PIECES_MAX);
     let file = File::create(file)?;
@@ -94,7 +94,7 @@ fn transport() -> Arc<TransportConfig> {
     Arc::new(transport)
 }
 
-/// The cheapest suite first, as in our own transport.
+/// Prefers the cheapest cipher suite, like our own transport.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
@@ -128,7 +128,7 @@ fn client_config() -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// Takes whatever key is shown.
+/// Accepts any key.
 #[derive(Debug)]
 struct AnyKey;
 

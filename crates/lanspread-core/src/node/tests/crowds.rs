@@ -1,4 +1,4 @@
-//! What a node costs whose peers announce as much as they may.
+//! Tests of the cost of peers that announce as much as they may.
 
 use lanspread_types::limits::GAMES_PER_PEER_MAX;
 use lanspread_types::message::{GameOffer, LibraryUpdate, Message};
@@ -6,13 +6,13 @@ use lanspread_types::{ContentId, GameId, GameVersion};
 
 use super::SECOND;
 use super::party::{Party, content};
-use crate::command::{Command, Reply};
+use crate::api::command::{Command, Reply};
 use crate::io::{Input, NetInput};
 use crate::limits::ROOM_GAMES_MAX;
 
 const CROWD: usize = 16;
 
-/// Guest 0 with a game of its own and so many peers with 4,096 games each that nobody else has.
+/// Guest 0 has a game of its own; each of its [`CROWD`] peers offers 4,096 games that no other peer has.
 fn crowd() -> Party {
     let mut guests: Vec<Vec<_>> = vec![Vec::new(); CROWD + 1];
     guests[0].push(content("zz-own", 1, 1));
@@ -36,7 +36,7 @@ fn crowd() -> Party {
     party
 }
 
-/// What that takes is measured in `lanspread-sim` (`tests/crowds.rs`).
+/// The memory for this is measured in `lanspread-sim` (`tests/crowds.rs`).
 #[test]
 fn views_of_a_crowded_room_are_bounded() {
     let mut party = crowd();

@@ -1,12 +1,12 @@
-//! Sources that are connected and deliver nothing: a blocked data port, a process that hangs.
+//! Tests with connected sources that deliver nothing: a blocked data port, or a process that hangs.
 
 use std::time::Duration;
 
 use super::SECOND;
 use super::party::{Deaf, Party, content, game};
-use crate::event::{DownloadFailure, Event};
+use crate::api::event::{DownloadFailure, Event};
 
-/// Guest 0 downloads; those in `deaf` have the game and deliver nothing, those in `others` have it, too.
+/// Guest 0 downloads a game. The guests of `deaf` have it and deliver nothing; `others` more have it as well.
 fn downloading_from(deaf: &[Deaf], others: usize) -> Party {
     let ggoo = [content("ggoo", 32, 7)];
     let mut games: Vec<&[_]> = vec![&[]];
@@ -20,7 +20,7 @@ fn downloading_from(deaf: &[Deaf], others: usize) -> Party {
     party
 }
 
-/// Seconds until an event that is told after the download began.
+/// Seconds until the event occurs, or `None` if it does not occur within the limit.
 fn told_after(party: &mut Party, limit: Duration, is_it: impl Fn(&Event) -> bool) -> Option<u64> {
     let start = party.now;
     while !party.guests[0].events.iter().any(&is_it) {
@@ -41,7 +41,7 @@ fn failed(event: &Event) -> bool {
 }
 
 #[test]
-fn a_blocked_source_is_asked_ever_less_often_and_the_download_says_so_then_fails() {
+fn blocked_source_is_asked_less_often_until_failure() {
     let mut party = downloading_from(&[Deaf::Blocked], 0);
     assert_eq!(told_after(&mut party, 100 * SECOND, peers_gone), Some(30));
     assert!(!party.guests[0].events.iter().any(failed), "it waits for a while");
@@ -52,7 +52,7 @@ fn a_blocked_source_is_asked_ever_less_often_and_the_download_says_so_then_fails
 }
 
 #[test]
-fn a_silent_source_is_not_waited_for_for_ever() {
+fn silent_source_is_given_up() {
     let mut party = downloading_from(&[Deaf::Silent], 0);
     assert_eq!(told_after(&mut party, 200 * SECOND, peers_gone), Some(60));
     assert_eq!(told_after(&mut party, 200 * SECOND, failed), Some(30));
@@ -60,7 +60,7 @@ fn a_silent_source_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn a_source_that_is_let_through_again_finishes_the_download() {
+fn unblocked_source_finishes_the_download() {
     for (deaf, after) in [(Deaf::Blocked, 45), (Deaf::Blocked, 5)] {
         let mut party = downloading_from(&[deaf], 0);
         party.pass(after * SECOND);
@@ -72,7 +72,7 @@ fn a_source_that_is_let_through_again_finishes_the_download() {
 }
 
 #[test]
-fn others_deliver_what_a_deaf_source_does_not() {
+fn other_sources_replace_a_deaf_one() {
     for deaf in [Deaf::Blocked, Deaf::Silent] {
         let mut party = downloading_from(&[deaf], 1);
         party.pass(10 * SECOND);
@@ -81,9 +81,9 @@ fn others_deliver_what_a_deaf_source_does_not() {
     }
 }
 
-/// Each seed answers for its share of the chunks; nobody may wait for the share of one who is deaf.
+/// Each seed owns a share of the chunks. No receiver may wait for the share of a deaf seed.
 #[test]
-fn a_room_is_not_held_up_by_one_of_two_seeds() {
+fn one_deaf_seed_of_two_delays_nobody() {
     for deaf in [Deaf::Blocked, Deaf::Silent] {
         let ggoo = [content("ggoo", 32, 7)];
         let mut party = Party::new(&[&ggoo, &ggoo, &[], &[], &[], &[]]);

@@ -1,4 +1,4 @@
-//! Groups of the room: their members, the bytes that crossed between them, and the order of the line.
+//! Tests of groups in the room: their members, the bytes that crossed between them, and the order of the line.
 //!
 //! Guest n is at 10.0.0.(n + 1).
 
@@ -10,12 +10,12 @@ use lanspread_types::message::{Message, Place, PlaceWanted};
 
 use super::party::{KEY, Party, content, id_of, signed_catalog};
 use super::{grouped, pinned};
+use crate::api::command::{Command, Reply};
 use crate::catalog_sync::TrustedCatalog;
-use crate::command::{Command, Reply};
 use crate::io::{Input, NetInput, Output};
 use crate::limits::ROOM_VIEW_EVERY;
 use crate::room::RoomSnapshot;
-use crate::rules::HouseRules;
+use crate::rules::OwnerPolicy;
 
 fn room(party: &mut Party, guest: usize) -> Arc<RoomSnapshot> {
     party.pass(ROOM_VIEW_EVERY);
@@ -25,12 +25,13 @@ fn room(party: &mut Party, guest: usize) -> Arc<RoomSnapshot> {
     }
 }
 
-fn trusting(serial: u64, games_and_groups: &[&str]) -> HouseRules {
+fn trusting(serial: u64, games_and_groups: &[&str]) -> OwnerPolicy {
     let held = Some(signed_catalog(serial, games_and_groups));
-    HouseRules { trust: Some(TrustedCatalog { key: KEY, held }), ..HouseRules::default() }
+    OwnerPolicy { trust: Some(TrustedCatalog { key: KEY, held }), ..OwnerPolicy::default() }
 }
 
-/// Each group of the room with its peers, the bytes that they received, and those of them from other groups.
+/// Each group of the room with its number of peers, the bytes that they received, and how many of these came from other
+/// groups.
 fn groups(party: &mut Party, guest: usize) -> Vec<(String, usize, u64, u64)> {
     let room = room(party, guest);
     let groups = room.groups.iter();
@@ -77,9 +78,9 @@ fn new_edition_names_groups() {
     assert_eq!(room.guests.iter().map(|g| g.group.to_string()).collect::<Vec<_>>(), ["10.0.0.0/24", "A"]);
 }
 
-/// Guests 1 and 2 are placed by subnet; then an edition comes in that puts 1 and 3 into one group.
+/// Guests 1 and 2 are placed by subnet; then a new edition puts 1 and 3 into one group.
 #[test]
-fn newcomer_follows_a_member_of_its_group_placed_before_the_edition() {
+fn newcomer_follows_its_group_of_the_new_edition() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[from_ref(&shared), &[], &[], &[]]);
     party.with_rules(0, trusting(5, &["ggoo"]));

@@ -1,4 +1,4 @@
-//! What a node makes of what others say of their libraries and their chunks, and what it says of its own.
+//! Tests of announcements: libraries and chunks that a node hears about, and what it tells of its own.
 
 use std::slice::from_ref;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use lanspread_types::{
 };
 
 use super::party::{Party, content, game, id_of};
-use crate::command::Command;
-use crate::event::Event;
+use crate::api::command::Command;
+use crate::api::event::Event;
 use crate::io::{CloseReason, DiskReport, Input, NetInput, Output};
 use crate::refusals::RefusalKind;
 
@@ -29,14 +29,14 @@ fn appears(party: &mut Party, guest: usize, content: &Arc<GameContent>) {
     party.settle();
 }
 
-/// Whom a guest's download counts as sources, and how many chunks each of them has.
+/// Sources of a guest's download, and how many chunks each of them has.
 fn sources(party: &Party, guest: usize) -> Vec<(PeerId, u32)> {
-    let swarm = &party.guests[guest].node.fetches().next().unwrap().transfer().unwrap().swarm;
-    swarm.sources().map(|(peer, figures)| (peer, figures.has)).collect()
+    let picker = &party.guests[guest].node.downloads().next().unwrap().transfer().unwrap().picker;
+    picker.sources().map(|(peer, figures)| (peer, figures.has)).collect()
 }
 
 #[test]
-fn who_breaks_the_rules_of_a_library_is_hung_up_on_and_named_where_it_is_too_large() {
+fn bad_library_updates_close_the_connection() {
     let offer = |n: usize| GameOffer {
         game: game(&format!("g{n}")),
         version: GameVersion::new(20_250_101).unwrap(),
@@ -63,7 +63,7 @@ fn who_breaks_the_rules_of_a_library_is_hung_up_on_and_named_where_it_is_too_lar
 }
 
 #[test]
-fn who_gets_a_game_becomes_a_source_of_its_download_and_of_no_other() {
+fn new_offer_makes_a_source_of_its_download_only() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[&[], from_ref(&shared), &[], &[]]);
     (1..4).for_each(|other| drop(party.connect(0, other)));
@@ -76,7 +76,7 @@ fn who_gets_a_game_becomes_a_source_of_its_download_and_of_no_other() {
     assert_eq!(sources(&party, 0), [(id_of(1), 9), (id_of(2), 9)]);
 }
 
-/// The first downloads a game of nine chunks from the second, and the third is there, too.
+/// Guest 0 downloads a game of nine chunks from guest 1. Guest 2 is connected as well.
 fn downloading_from_one_of_two() -> (Party, ContentId) {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[&[], from_ref(&shared), &[]]);
@@ -88,7 +88,7 @@ fn downloading_from_one_of_two() -> (Party, ContentId) {
 }
 
 #[test]
-fn who_says_that_it_has_nothing_is_a_source_only_where_its_library_has_it_all() {
+fn library_counts_more_than_an_empty_have_map() {
     let (mut party, content) = downloading_from_one_of_two();
     heard(&mut party, 2, Message::HaveMap(HaveMap::All { content }));
     assert_eq!(sources(&party, 0), [(id_of(1), 9), (id_of(2), 9)]);
@@ -98,7 +98,7 @@ fn who_says_that_it_has_nothing_is_a_source_only_where_its_library_has_it_all() 
 }
 
 #[test]
-fn what_lies_beyond_the_last_chunk_counts_for_nothing() {
+fn bits_beyond_the_last_chunk_are_ignored() {
     let (mut party, content) = downloading_from_one_of_two();
     for (first, bits) in [(0, vec![1, 0xff, 0xff]), (u32::MAX - 3, vec![0xff])] {
         let map = HaveMap::Part { content, first: ChunkIndex(first), bits };
@@ -108,7 +108,7 @@ fn what_lies_beyond_the_last_chunk_counts_for_nothing() {
 }
 
 #[test]
-fn only_the_very_content_that_is_shared_is_said_to_be_here() {
+fn have_map_claims_only_the_shared_content() {
     let (mine, other) = (content("ggoo", 8, 7), content("ggoo", 8, 9));
     let mut party = Party::new(&[from_ref(&mine), &[]]);
     party.connect(0, 1);
@@ -128,7 +128,7 @@ fn only_the_very_content_that_is_shared_is_said_to_be_here() {
     assert_eq!(answer(&mut party, mine), HaveMap::None { content: mine }, "it is being deleted");
 }
 
-/// A game of more chunks than one message can tell of.
+/// A game of more chunks than one message can describe.
 fn huge() -> Arc<GameContent> {
     let chunks = 300_000;
     let size = ChunkSize::for_game(u64::MAX);
@@ -144,7 +144,7 @@ fn huge() -> Arc<GameContent> {
 }
 
 #[test]
-fn what_somebody_has_of_a_huge_game_is_told_in_parts_that_add_up() {
+fn have_map_of_a_huge_game_comes_in_parts() {
     let shared = huge();
     let mut party = Party::new(&[from_ref(&shared), &[], &[]]);
     let mut left = ChunkSet::full(shared.manifest().chunk_count());

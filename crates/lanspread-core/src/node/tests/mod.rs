@@ -1,13 +1,13 @@
-//! The node, driven input by input.
+//! Tests of the node, driven input by input.
 
 mod crowds;
 mod deaf;
-mod fetching;
+mod dialling;
+mod dialling_times;
+mod downloading;
 mod floods;
 mod groups;
 mod hearing;
-mod meeting;
-mod meeting_times;
 mod party;
 mod room;
 mod scans;
@@ -26,12 +26,12 @@ use std::time::Duration;
 
 use lanspread_types::{ChunkIndex, GameVersion};
 
+use crate::api::command::{Command, CommandError, OperationKind, Priority, RateLimits, Reply};
+use crate::api::event::{DownloadFailure, Event, Repair, Verdict};
+use crate::api::snapshot::Availability;
 use crate::catalog::{Catalog, CatalogEntry, GameAbout};
-use crate::command::{Command, CommandError, OperationKind, Priority, RateLimits, Reply};
-use crate::event::{DownloadFailure, Event, Repair, Verdict};
 use crate::groups::Groups;
 use crate::io::{BrokenPart, CloseReason, DialFailure, DiskJob};
-use crate::snapshot::Availability;
 use crate::trust::{Origin, Support};
 use party::{CHUNK, Party, content, game, newer, sources_of, times_served};
 
@@ -43,7 +43,7 @@ fn listed(games: &[&str]) -> Catalog {
     Catalog::of_games(games.iter().map(|g| (game(g), entry.clone())).collect::<BTreeMap<_, _>>())
 }
 
-/// The same catalogue with groups, each as `name=network`.
+/// Adds groups to a catalogue, each given as `name=network`.
 fn grouped(catalog: Catalog, groups: &[&str]) -> Catalog {
     let Catalog::Listed { games, .. } = catalog else { unreachable!() };
     let mut named: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -53,7 +53,7 @@ fn grouped(catalog: Catalog, groups: &[&str]) -> Catalog {
     Catalog::Listed { games, groups: Groups::new(named).unwrap() }
 }
 
-/// A catalogue that names these very contents.
+/// A catalogue that pins exactly these contents.
 fn pinned(contents: &[&std::sync::Arc<lanspread_types::GameContent>]) -> Catalog {
     let entry = |content: &&std::sync::Arc<lanspread_types::GameContent>| {
         let manifest = content.manifest();
@@ -69,7 +69,7 @@ fn pinned(contents: &[&std::sync::Arc<lanspread_types::GameContent>]) -> Catalog
 }
 
 #[test]
-fn a_connection_shows_each_side_the_other_and_its_library() {
+fn connected_peers_see_each_others_library() {
     let mut party = Party::new(&[&[content("a", 1, 1)], &[content("b", 1, 1), content("c", 1, 1)]]);
     assert!(matches!(party.connect(0, 1), Some(Ok(Reply::Connected(p))) if p.name == "guest 1"));
     for (guest, offered) in [(0, vec!["b", "c"]), (1, vec!["a"])] {
@@ -105,9 +105,9 @@ fn two_sources_send_every_chunk_exactly_once() {
     assert_eq!(traffic[0].sent_chunks + traffic[0].rejected_sources, 0);
 }
 
-/// One folder on Windows: whoever has one of them, or is fetching it, does not get the other.
+/// Windows has one folder for both names, so a peer that has or downloads one of them cannot get the other.
 #[test]
-fn names_that_differ_in_capitals_only_do_not_come_together() {
+fn names_that_differ_only_in_capitals_collide() {
     let taken = |game: &str, other: &str| {
         let (game, other) = (self::game(game), other.to_owned());
         Some(Err(CommandError::NameTaken { game, other }))
@@ -130,7 +130,7 @@ fn names_that_differ_in_capitals_only_do_not_come_together() {
 }
 
 #[test]
-fn an_event_comes_after_the_state_it_speaks_of() {
+fn events_follow_the_state_they_report() {
     let shared = content("ggoo", 4, 7);
     let mut party = Party::new(&[&[], &[shared]]);
     party.connect(0, 1);
@@ -155,9 +155,9 @@ fn an_event_comes_after_the_state_it_speaks_of() {
     assert_eq!(changes, 3, "downloading, installing, nothing: each said once");
 }
 
-/// Who said Interested before there was anything to answer must not be left in the dark.
+/// A peer that said `Interested` before there was an answer is told later.
 #[test]
-fn two_who_download_the_same_know_of_each_other_from_the_start() {
+fn fellow_receivers_know_each_other_from_the_start() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[from_ref(&shared), &[], &[]]);
     let mut left = lanspread_types::ChunkSet::empty(9);
@@ -171,8 +171,8 @@ fn two_who_download_the_same_know_of_each_other_from_the_start() {
     party.download(2, "ggoo");
     party.release_jobs(2);
     for (guest, other, has) in [(1, 2, 1), (2, 1, 0)] {
-        let swarm = &party.guests[guest].node.fetches().next().unwrap().transfer().unwrap().swarm;
-        let known = swarm.sources().find(|(peer, _)| peer.0 == [other + 1; 32]);
+        let picker = &party.guests[guest].node.downloads().next().unwrap().transfer().unwrap().picker;
+        let known = picker.sources().find(|(peer, _)| peer.0 == [other + 1; 32]);
         assert_eq!(known.map(|(_, figures)| figures.has), Some(has), "what {guest} knows of {other}");
     }
     party.release_chunks();
@@ -181,7 +181,7 @@ fn two_who_download_the_same_know_of_each_other_from_the_start() {
 }
 
 #[test]
-fn a_liar_is_named_not_asked_again_and_the_rest_delivers() {
+fn liar_is_rejected_and_the_rest_delivers() {
     let shared = content("ggoo", 64, 7);
     let mut party = Party::new(&[&[], from_ref(&shared), from_ref(&shared)]);
     party.guests[2].liar = true;
@@ -204,7 +204,7 @@ fn a_liar_is_named_not_asked_again_and_the_rest_delivers() {
 }
 
 #[test]
-fn the_second_strike_drops_the_peer() {
+fn second_strike_drops_the_peer() {
     let (a, b) = (content("a", 64, 7), content("b", 64, 7));
     let mut party = Party::new(&[&[], &[a.clone(), b.clone()], &[a, b]]);
     party.guests[2].liar = true;
@@ -219,7 +219,7 @@ fn the_second_strike_drops_the_peer() {
 }
 
 #[test]
-fn a_tie_of_contents_is_an_error_that_names_both() {
+fn tie_of_contents_names_both_variants() {
     let mut party = Party::new(&[&[], &[content("ggoo", 2, 1)], &[content("ggoo", 2, 2)]]);
     party.connect(0, 1);
     party.connect(0, 2);
@@ -235,7 +235,7 @@ fn a_tie_of_contents_is_an_error_that_names_both() {
 }
 
 #[test]
-fn what_nobody_has_and_what_nobody_knows_are_different_errors() {
+fn missing_and_unknown_games_are_different_errors() {
     let mut party = Party::with_catalog(&[&[], &[content("secret", 1, 1)]], &listed(&["ggoo"]));
     party.connect(0, 1);
     assert!(matches!(party.download(0, "ggoo"), Some(Err(CommandError::NoSource { .. }))));
@@ -244,7 +244,7 @@ fn what_nobody_has_and_what_nobody_knows_are_different_errors() {
 }
 
 #[test]
-fn another_version_is_not_taken_for_the_catalogues() {
+fn only_the_catalogues_version_is_downloaded() {
     let mut catalog = listed(&["ggoo"]);
     let Catalog::Listed { games, .. } = &mut catalog else { unreachable!() };
     games.values_mut().for_each(|e| e.version = GameVersion::new(20_260_101).unwrap());
@@ -280,7 +280,7 @@ fn operations_on_one_game_exclude_each_other() {
     assert_eq!(finished.count(), 1);
 }
 
-/// Guest 0 has asked its only source for the first chunks, and none has come yet.
+/// Guest 0 has requested the first chunks of its only source, and none has arrived.
 fn waiting_for_chunks() -> Party {
     let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
     party.connect(0, 1);
@@ -290,7 +290,7 @@ fn waiting_for_chunks() -> Party {
 }
 
 #[test]
-fn without_any_source_a_download_waits_then_fails_and_keeps_its_chunks() {
+fn download_without_sources_waits_then_fails() {
     let mut party = waiting_for_chunks();
     party.kill(1, true);
     party.release_chunks();
@@ -315,7 +315,7 @@ fn without_any_source_a_download_waits_then_fails_and_keeps_its_chunks() {
 }
 
 #[test]
-fn a_source_that_returns_is_dialled_and_finishes_the_download() {
+fn returning_source_finishes_the_download() {
     let mut party = waiting_for_chunks();
     party.kill(1, true);
     party.release_chunks();
@@ -325,7 +325,7 @@ fn a_source_that_returns_is_dialled_and_finishes_the_download() {
 }
 
 #[test]
-fn a_cancelled_download_is_no_failure_and_its_chunks_are_kept() {
+fn cancelled_download_is_no_failure() {
     let mut party = waiting_for_chunks();
     assert_eq!(party.command(0, Command::CancelDownload { game: game("ggoo") }), Some(Ok(Reply::Done)));
     party.release_chunks();
@@ -338,7 +338,7 @@ fn a_cancelled_download_is_no_failure_and_its_chunks_are_kept() {
 }
 
 #[test]
-fn who_is_still_downloading_already_serves() {
+fn downloading_peers_already_serve() {
     let shared = content("ggoo", 64, 7);
     let mut party = Party::new(&[&[shared], &[], &[]]);
     for (a, b) in [(1, 0), (2, 0), (1, 2)] {
@@ -356,7 +356,7 @@ fn who_is_still_downloading_already_serves() {
 }
 
 #[test]
-fn a_silent_peer_is_asked_then_given_up() {
+fn silent_peer_is_pinged_then_given_up() {
     let mut party = Party::new(&[&[], &[content("ggoo", 1, 1)]]);
     party.connect(0, 1);
     party.pass(60 * SECOND);
@@ -373,7 +373,7 @@ fn a_silent_peer_is_asked_then_given_up() {
 }
 
 #[test]
-fn leaving_is_seen_at_once() {
+fn goodbye_is_seen_at_once() {
     let mut party = Party::new(&[&[], &[content("ggoo", 1, 1)]]);
     party.connect(0, 1);
     assert_eq!(party.command(1, Command::Shutdown), Some(Ok(Reply::Done)));
@@ -388,7 +388,7 @@ fn leaving_is_seen_at_once() {
 }
 
 #[test]
-fn the_end_waits_for_the_disk() {
+fn shutdown_waits_for_the_disk() {
     let mut party = Party::new(&[&[content("ggoo", 1, 1)]]);
     party.guests[0].hold_jobs = true;
     party.command(0, Command::Install { game: game("ggoo") });
@@ -400,7 +400,7 @@ fn the_end_waits_for_the_disk() {
 }
 
 #[test]
-fn a_removal_is_withdrawn_before_the_first_file_goes() {
+fn removal_is_withdrawn_before_files_are_deleted() {
     let mut party = Party::new(&[&[content("ggoo", 1, 1)], &[]]);
     party.connect(0, 1);
     party.guests[0].hold_jobs = true;
@@ -412,7 +412,7 @@ fn a_removal_is_withdrawn_before_the_first_file_goes() {
 }
 
 #[test]
-fn a_game_that_appears_or_vanishes_on_disk_is_seen_by_others() {
+fn scan_announces_new_and_vanished_games() {
     let mut party = Party::new(&[&[], &[]]);
     party.connect(0, 1);
     let new = content("ggoo", 1, 1);
@@ -430,7 +430,7 @@ fn a_game_that_appears_or_vanishes_on_disk_is_seen_by_others() {
 }
 
 #[test]
-fn waiting_for_peers_ends_by_success_or_time() {
+fn waiting_for_peers_succeeds_or_times_out() {
     let mut party = Party::new(&[&[], &[]]);
     let wait = |count| Command::WaitPeers { count, timeout_ms: 2000 };
     assert_eq!(party.command(0, wait(0)), Some(Ok(Reply::PeerCount(0))));
@@ -444,7 +444,7 @@ fn waiting_for_peers_ends_by_success_or_time() {
 }
 
 #[test]
-fn connecting_to_oneself_or_to_nobody_is_refused() {
+fn connecting_to_oneself_or_to_nobody_fails() {
     let mut party = Party::new(&[&[]]);
     let to_self = party.connect(0, 0);
     assert!(matches!(
@@ -459,7 +459,7 @@ fn connecting_to_oneself_or_to_nobody_is_refused() {
     assert_eq!(party.status(0).peers, 0);
 }
 
-/// Bytes that arrived per second while limits held, over ten seconds.
+/// Bytes per second that arrive in ten seconds while `who` has these limits.
 fn limited_rate(limits: RateLimits, who: usize) -> f64 {
     let mut party = Party::new(&[&[], &[content("ggoo", 2000, 7)]]);
     party.connect(0, 1);
@@ -483,7 +483,7 @@ fn limits_hold_on_either_side() {
 }
 
 #[test]
-fn a_limit_is_lifted_while_running() {
+fn limit_can_be_lifted_while_downloading() {
     let mut party = Party::new(&[&[], &[content("ggoo", 512, 7)]]);
     party.connect(0, 1);
     party.command(0, Command::SetLimits(RateLimits { download: Some(CHUNK), upload: None }));
@@ -495,7 +495,7 @@ fn a_limit_is_lifted_while_running() {
 }
 
 #[test]
-fn the_higher_priority_goes_first_and_equal_ones_share() {
+fn higher_priority_goes_first_and_equals_share() {
     let (a, b) = (content("a", 512, 7), content("b", 512, 8));
     let mut party = Party::new(&[&[], &[a, b]]);
     party.connect(0, 1);
@@ -519,7 +519,7 @@ fn the_higher_priority_goes_first_and_equal_ones_share() {
 }
 
 #[test]
-fn the_status_shows_the_swarm() {
+fn status_shows_the_swarm() {
     let shared = content("ggoo", 64, 7);
     let mut party = Party::new(&[&[], from_ref(&shared), from_ref(&shared)]);
     party.connect(0, 1);
@@ -554,7 +554,7 @@ fn verdict(party: &Party, guest: usize) -> Verdict {
 }
 
 #[test]
-fn what_is_broken_is_withdrawn_and_fetched_from_anybody() {
+fn broken_copy_is_withdrawn_and_repaired() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[from_ref(&shared), from_ref(&shared), &[]]);
     party.connect(0, 1);
@@ -574,11 +574,11 @@ fn what_is_broken_is_withdrawn_and_fetched_from_anybody() {
 }
 
 #[test]
-fn what_was_found_broken_before_a_restart_is_fetched_by_a_download() {
+fn copy_known_as_broken_is_downloaded_after_restart() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[from_ref(&shared), from_ref(&shared)]);
     party.guests[0].known_broken = true;
-    // The verification has recorded what it should be.
+    // The verification has recorded the right content.
     let (whole, version) = (shared.content_id(), shared.manifest().version());
     let record = Origin::new(whole, version, Support::Agreed, Vec::new());
     party.guests[0].records.entry(game("ggoo")).or_default().note_origin(record);
@@ -593,7 +593,7 @@ fn what_was_found_broken_before_a_restart_is_fetched_by_a_download() {
 }
 
 #[test]
-fn without_a_source_nothing_is_repaired_and_it_is_said() {
+fn repair_without_a_source_is_reported() {
     let mut party = Party::new(&[&[content("ggoo", 8, 7)]]);
     party.guests[0].broken = vec![broken("ggoo.eti")];
     party.command(0, Command::Verify { game: game("ggoo"), repair: true });
@@ -605,7 +605,7 @@ fn without_a_source_nothing_is_repaired_and_it_is_said() {
 }
 
 #[test]
-fn a_copy_that_is_whole_but_not_the_rooms_is_told_and_replaced() {
+fn copy_that_differs_from_the_rooms_is_replaced() {
     let (mine, theirs) = (content("ggoo", 8, 7), content("ggoo", 8, 9));
     let mut party = Party::new(&[&[mine], from_ref(&theirs), from_ref(&theirs)]);
     party.connect(0, 1);
@@ -617,7 +617,7 @@ fn a_copy_that_is_whole_but_not_the_rooms_is_told_and_replaced() {
 }
 
 #[test]
-fn one_peer_with_another_content_is_no_room() {
+fn one_peer_with_another_content_is_no_majority() {
     let mut party = Party::new(&[&[content("ggoo", 8, 7)], &[content("ggoo", 8, 9)]]);
     party.connect(0, 1);
     party.command(0, Command::Verify { game: game("ggoo"), repair: true });
@@ -626,7 +626,7 @@ fn one_peer_with_another_content_is_no_room() {
 }
 
 #[test]
-fn playing_needs_an_installed_game_and_answers_when_it_is_stamped() {
+fn play_stamps_an_installed_game() {
     let mut party = Party::new(&[&[content("ggoo", 1, 7)]]);
     let (user_name, language, confirm) = (None, None, None);
     let play = || Command::Play {
@@ -646,7 +646,7 @@ fn playing_needs_an_installed_game_and_answers_when_it_is_stamped() {
 }
 
 #[test]
-fn an_update_of_an_installed_game_installs_the_new_version_in_its_place() {
+fn update_reinstalls_an_installed_game() {
     let (old, new) = (content("ggoo", 8, 7), newer(&content("ggoo", 8, 9)));
     let mut party = Party::new(&[from_ref(&old), from_ref(&new)]);
     party.command(0, Command::Install { game: game("ggoo") });
@@ -663,7 +663,7 @@ fn an_update_of_an_installed_game_installs_the_new_version_in_its_place() {
 }
 
 #[test]
-fn a_disk_without_room_ends_a_download_that_goes_on_when_there_is_some() {
+fn download_fails_on_a_full_disk_and_works_later() {
     let mut party = Party::new(&[&[], &[content("ggoo", 8, 7)]]);
     party.connect(0, 1);
     party.guests[0].full = true;
@@ -678,7 +678,7 @@ fn a_disk_without_room_ends_a_download_that_goes_on_when_there_is_some() {
 }
 
 #[test]
-fn giving_up_while_the_old_version_is_looked_through_waits_for_its_end() {
+fn cancel_waits_for_the_job_that_opens_the_place() {
     let mut party = Party::new(&[&[], &[content("ggoo", 8, 7)]]);
     party.connect(0, 1);
     party.guests[0].hold_jobs = true;

@@ -1,5 +1,5 @@
-//! Whole nodes on an ideal network and an ideal disk: everything asked for happens at once, in order, unless a test
-//! says otherwise. Time stands still until a test moves it.
+//! Test environment: whole nodes on an ideal network and disk. Every output is carried out at once and in order, unless
+//! a test says otherwise. Time stands still until a test moves it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -13,18 +13,18 @@ use lanspread_types::{
     GameVersion, KnownPeer, Manifest, PeerId, PeerName, RelPath,
 };
 
+use crate::api::command::{Command, CommandError, CommandId, RateLimits, Reply};
+use crate::api::event::Event;
 use crate::catalog::{Catalog, SignedCatalog};
-use crate::command::{Command, CommandError, CommandId, RateLimits, Reply};
-use crate::event::Event;
 use crate::io::*;
-use crate::rules::HouseRules;
+use crate::rules::OwnerPolicy;
 use crate::time::Time;
 use crate::trust::Provenance;
 use crate::{Node, NodeConfig};
 
 pub type Answer = Result<Reply, CommandError>;
 
-/// One node with what belongs to it.
+/// A node with its disk, its events and its faults.
 pub struct Guest {
     pub node: Node,
     pub events: Vec<Event>,
@@ -35,40 +35,41 @@ pub struct Guest {
     pub jobs: Vec<DiskJob>,
     /// Sends garbage instead of chunks.
     pub liar: bool,
-    /// What becomes of chunk requests to it, although it is connected.
+    /// How this connected guest fails to answer requests for chunks.
     pub deaf: Option<Deaf>,
-    /// Its process is gone: nothing reaches it, nothing comes from it.
+    /// Its process is gone: it gets no input, and its outputs are not carried out.
     pub dead: bool,
-    /// Nobody answers where it says that it listens.
+    /// No listener answers at the address that it states.
     pub walled: bool,
     pub stopped: bool,
-    /// Jobs that are not done until the test says so.
+    /// Its jobs wait until the test releases them.
     pub hold_jobs: bool,
-    /// Streamed installs unpack nothing until the test says so.
+    /// New streamed installs unpack nothing until the test says so.
     pub stuck: bool,
     pub held: VecDeque<DiskJob>,
-    /// Whom it dialled, and where it hoped to find them.
+    /// Peers that it dialled, with the addresses that it tried.
     pub dials: Vec<(PeerId, Vec<SocketAddr>)>,
     pub remembered: Vec<KnownPeer>,
-    /// Serial numbers of the catalogues that were to be kept.
+    /// Serial numbers of the catalogues that it was told to keep.
     pub kept: Vec<u64>,
-    /// Whose catalogue was to be kept as trusted, and whose as declined.
+    /// The organiser that it was told to keep as trusted.
     pub trusted: Option<CatalogKey>,
+    /// The organisers that it was told to keep as declined.
     pub declined: BTreeSet<CatalogKey>,
-    /// Nothing more fits on its disk.
+    /// Its disk is full.
     pub full: bool,
-    /// What the next verification finds.
+    /// Findings of its next verification.
     pub broken: Vec<BrokenPart>,
     /// Its index knows that its games are broken.
     pub known_broken: bool,
     pub played: Option<Play>,
-    /// What is recorded of its games.
+    /// Recorded origins and confirmations of its games.
     pub records: BTreeMap<GameId, Provenance>,
-    /// Contents of installed games that are recorded.
+    /// Recorded contents of its installed games.
     pub installed: BTreeMap<GameId, ContentId>,
 }
 
-/// The organiser of every test.
+/// Key of the organiser in all tests.
 pub const KEY: CatalogKey = CatalogKey([77; 32]);
 
 /// A catalogue as text: `S`, the serial number, the games, and the groups as `name=network`.
@@ -86,12 +87,12 @@ fn check_catalog(bytes: &[u8]) -> Option<Arc<SignedCatalog>> {
     Some(Arc::new(SignedCatalog { key: KEY, serial, title: None, catalog, bytes: bytes.to_vec() }))
 }
 
-/// Why chunk requests bring nothing from a peer that is there.
+/// How a connected guest fails to answer requests for chunks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Deaf {
     /// Data connections to it fail.
     Blocked,
-    /// It takes requests and says nothing.
+    /// It accepts requests and never answers.
     Silent,
 }
 
@@ -100,12 +101,12 @@ pub struct Streaming {
     pub content: Arc<GameContent>,
     /// Chunks in the window.
     pub held: ChunkSet,
-    /// Most that were there at once.
+    /// Most chunks that were in the window at one time.
     pub most_held: u32,
     next: u32,
-    /// The unpacker takes nothing until the test says so.
+    /// The unpacker takes no chunk until the test says so.
     pub stuck: bool,
-    /// The archive turns out to be damaged at this chunk.
+    /// The chunk at which the archive is damaged.
     pub damaged_at: Option<u32>,
 }
 
@@ -116,15 +117,15 @@ pub struct Party {
     next: u64,
     /// Chunks served: (source, receiver, chunk).
     pub served: Vec<(usize, usize, ChunkIndex)>,
-    /// Why requests were refused.
+    /// Reasons of all refusals.
     pub refused: Vec<Refusal>,
-    /// Requests for chunks that a deaf peer got, and when.
+    /// Requests for chunks to deaf guests: the guest and the time.
     pub unheard: Vec<(usize, Time)>,
-    /// Dials come to no end by themselves.
+    /// Dials neither succeed nor fail.
     pub hold_dials: bool,
-    /// Guests that are keys of one machine, and come from its address.
+    /// Guests that run on one machine, and connect from its address.
     pub one_machine: BTreeSet<usize>,
-    /// Requests wait here instead of being answered.
+    /// Requests for chunks wait instead of being answered.
     pub hold_chunks: bool,
     waiting: VecDeque<(usize, LinkId, RequestId, Serving)>,
 }
@@ -138,10 +139,10 @@ pub fn id_of(guest: usize) -> PeerId {
 }
 
 fn node(at: usize, catalog: &Catalog) -> Node {
-    node_with(at, catalog, HouseRules::default())
+    node_with(at, catalog, OwnerPolicy::default())
 }
 
-fn node_with(at: usize, catalog: &Catalog, rules: HouseRules) -> Node {
+fn node_with(at: usize, catalog: &Catalog, rules: OwnerPolicy) -> Node {
     Node::new(NodeConfig {
         me: id_of(at),
         name: format!("guest {at}"),
@@ -158,16 +159,16 @@ pub fn addr_of(guest: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, guest as u8 + 1], 4000))
 }
 
-/// The size of the chunks of small games.
+/// Chunk size of small games, in bytes.
 pub const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES_MIN;
 
-/// A game of one archive with `chunks` chunks, and its sentinel. Each seed gives another content.
+/// A game of one archive with `chunks` chunks, and its sentinel. Different seeds give different contents.
 pub fn content(id: &str, chunks: usize, seed: u8) -> Arc<GameContent> {
     let size = ChunkSize::for_game(0);
     let archive = vec![seed; chunks * size.bytes() as usize];
     let mut hashes = Vec::new();
     for (at, bytes) in archive.chunks(size.bytes() as usize).enumerate() {
-        let position = ChunkPosition { offset: at as u64 * size.bytes(), whole_file: chunks == 1 };
+        let position = ChunkPosition { offset: at as u64 * size.bytes(), atomic_file: chunks == 1 };
         hashes.push(ChunkHash::of(position, bytes));
     }
     let archive_root = root_of(&hashes, size, archive.len() as u64).unwrap();
@@ -180,7 +181,7 @@ pub fn content(id: &str, chunks: usize, seed: u8) -> Arc<GameContent> {
     Arc::new(GameContent::new(manifest, hashes).unwrap())
 }
 
-/// The same files as a later version.
+/// The same files as a later version of the game.
 pub fn newer(content: &GameContent) -> Arc<GameContent> {
     let manifest = content.manifest();
     let version = GameVersion::new(20_260_101).unwrap();
@@ -189,7 +190,7 @@ pub fn newer(content: &GameContent) -> Arc<GameContent> {
 }
 
 impl Party {
-    /// Guests with these games on their disks, not connected.
+    /// Creates guests with these games on their disks. They are not connected.
     pub fn new(games: &[&[Arc<GameContent>]]) -> Self {
         Self::with_catalog(games, &Catalog::Open)
     }
@@ -240,12 +241,12 @@ impl Party {
         party
     }
 
-    /// Starts a guest anew, with these rules.
-    pub fn with_rules(&mut self, guest: usize, rules: HouseRules) {
+    /// Restarts a guest with these rules.
+    pub fn with_rules(&mut self, guest: usize, rules: OwnerPolicy) {
         self.with_rules_and_catalog(guest, rules, &Catalog::Open);
     }
 
-    pub fn with_rules_and_catalog(&mut self, guest: usize, rules: HouseRules, catalog: &Catalog) {
+    pub fn with_rules_and_catalog(&mut self, guest: usize, rules: OwnerPolicy, catalog: &Catalog) {
         self.guests[guest].node = node_with(guest, catalog, rules);
         self.settle();
     }
@@ -266,7 +267,7 @@ impl Party {
         self.command(guest, Command::Download { game: game(id), install: false, confirm: None })
     }
 
-    /// Lets time pass in small steps, waking nodes when they asked for it.
+    /// Lets time pass. Nodes are woken when they asked for it.
     pub fn pass(&mut self, duration: Duration) {
         let end = self.now + duration;
         while self.now < end {
@@ -280,7 +281,7 @@ impl Party {
         }
     }
 
-    /// The process is killed. With `noticed`, its connections are seen to break at once.
+    /// Kills the process of a guest. If `noticed`, its connections break at once.
     pub fn kill(&mut self, guest: usize, noticed: bool) {
         self.guests[guest].dead = true;
         if noticed {
@@ -293,7 +294,7 @@ impl Party {
         }
     }
 
-    /// A killed process is started again, on the same disk.
+    /// Restarts the process of a guest on the same disk.
     pub fn restart(&mut self, guest: usize) {
         self.guests[guest].node = node(guest, &Catalog::Open);
         self.guests[guest].dead = false;
@@ -324,14 +325,14 @@ impl Party {
         }
     }
 
-    /// What a node wants done about something; nothing of it is done.
+    /// Gives an input to a node and returns its outputs, without carrying them out.
     pub fn wishes(&mut self, guest: usize, input: Input) -> Vec<Output> {
         self.input(guest, input);
         let node = &mut self.guests[guest].node;
         std::iter::from_fn(|| node.poll_output()).collect()
     }
 
-    /// Carries out everything until nobody has anything more to say.
+    /// Carries out outputs until no node has any.
     pub fn settle(&mut self) {
         for _ in 0..1_000_000 {
             let mut alive = self.guests.iter_mut().enumerate().filter(|(_, guest)| !guest.dead);
@@ -402,7 +403,7 @@ impl Party {
         (0..self.guests.len()).find(|&g| addr_of(g) == addr && !self.guests[g].dead && !self.guests[g].walled)
     }
 
-    /// Where others see a guest.
+    /// The address from which a guest connects, as other guests see it.
     fn seen_at(&self, guest: usize) -> SocketAddr {
         let machine = SocketAddr::from(([10, 0, 0, 99], 4000 + guest as u16));
         if self.one_machine.contains(&guest) { machine } else { addr_of(guest) }
@@ -450,7 +451,7 @@ impl Party {
         }
     }
 
-    /// Connections come in pairs of numbers, an even and an odd one or the other way round.
+    /// The two ends of a connection, and the other side's number for it: the next or the previous one.
     fn other_end(&self, conn: ConnId) -> Option<(usize, usize, ConnId)> {
         let &(from, to) = self.conns.get(&conn)?;
         let other = [ConnId(conn.0 + 1), ConnId(conn.0 - 1)];
@@ -507,7 +508,7 @@ impl Party {
             Serving::Chunk { content, chunk, incoming } => {
                 let streamed = self.guests[source].streaming.as_ref().map(|s| &s.held);
                 let held = self.guests[source].incoming.get(content.manifest().game()).or(streamed);
-                // The commit may have come between the choice and the sending.
+                // The commit may have happened between the choice and the sending.
                 let committed = self.guests[source].disk.contains_key(content.manifest().game());
                 let there = committed || held.is_some_and(|h| h.contains(*chunk));
                 assert!(!incoming || there, "served what is not there");
@@ -532,7 +533,7 @@ impl Party {
         }
     }
 
-    /// Unpacks what is there in order, and ends the streamed install when that is all.
+    /// Unpacks the chunks that are there in order, and ends the streamed install after the last one.
     pub fn unpack(&mut self, guest: usize) {
         let Some(streaming) = self.guests[guest].streaming.as_mut().filter(|s| !s.stuck) else { return };
         let (game, start) = (streaming.content.manifest().game().clone(), streaming.next);
@@ -570,14 +571,14 @@ impl Party {
         *self.conns.iter().find(|(_, ends)| **ends == (guest, other)).unwrap().0
     }
 
-    pub fn games(&mut self, guest: usize) -> Vec<crate::snapshot::GameSnapshot> {
+    pub fn games(&mut self, guest: usize) -> Vec<crate::api::snapshot::GameSnapshot> {
         match self.command(guest, Command::ListGames) {
             Some(Ok(Reply::Games(list))) => list.games,
             other => panic!("{other:?}"),
         }
     }
 
-    pub fn status(&mut self, guest: usize) -> crate::snapshot::StatusSnapshot {
+    pub fn status(&mut self, guest: usize) -> crate::api::snapshot::StatusSnapshot {
         match self.command(guest, Command::Status) {
             Some(Ok(Reply::Status(status))) => *status,
             other => panic!("{other:?}"),
@@ -714,14 +715,14 @@ impl Guest {
         Scan { games: self.disk.iter().map(scanned).collect(), ..Scan::default() }
     }
 
-    /// The names of the events since a mark, for assertions on their order.
+    /// Names of all events, in order.
     pub fn event_names(&self) -> Vec<String> {
         let name = |e: &Event| format!("{e:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned();
         self.events.iter().map(name).collect()
     }
 }
 
-/// The chunks that were served, each with how often.
+/// Served chunks, each with the number of times.
 pub fn times_served(party: &Party, receiver: usize) -> BTreeMap<ChunkIndex, usize> {
     let mut times = BTreeMap::new();
     for (_, _, chunk) in party.served.iter().filter(|s| s.1 == receiver) {

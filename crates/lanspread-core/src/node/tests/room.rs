@@ -1,4 +1,4 @@
-//! The view of the room, wishes, and a catalogue that is offered and does not come.
+//! Tests of the view of the room, of wishes, and of a catalogue that is offered and never arrives.
 
 use std::slice::from_ref;
 use std::time::Duration;
@@ -7,26 +7,26 @@ use lanspread_types::message::Message;
 
 use super::party::{KEY, Party, content, game, newer, signed_catalog};
 use super::pinned;
+use crate::api::command::{Command, Reply};
+use crate::api::event::Event;
 use crate::catalog::CatalogMode;
 use crate::catalog_sync::TrustedCatalog;
-use crate::command::{Command, Reply};
-use crate::event::Event;
 use crate::io::{Input, NetInput};
-use crate::rules::HouseRules;
+use crate::rules::OwnerPolicy;
 
-fn trusting(serial: Option<u64>) -> HouseRules {
+fn trusting(serial: Option<u64>) -> OwnerPolicy {
     let held = serial.map(|serial| signed_catalog(serial, &["ggoo"]));
-    HouseRules { trust: Some(TrustedCatalog { key: KEY, held }), ..HouseRules::default() }
+    OwnerPolicy { trust: Some(TrustedCatalog { key: KEY, held }), ..OwnerPolicy::default() }
 }
 
-fn accepting() -> HouseRules {
-    HouseRules { accept_wants: true, ..HouseRules::default() }
+fn accepting() -> OwnerPolicy {
+    OwnerPolicy { accept_wants: true, ..OwnerPolicy::default() }
 }
 
-/// What became of the wishes that a guest heard.
+/// Outcomes of the wishes that a guest heard.
 fn wishes(party: &Party, guest: usize) -> Vec<bool> {
     let accepted = |e: &Event| match e {
-        Event::FetchWanted { accepted, .. } => Some(*accepted),
+        Event::DownloadWanted { accepted, .. } => Some(*accepted),
         _ => None,
     };
     party.guests[guest].events.iter().filter_map(accepted).collect()
@@ -37,7 +37,7 @@ fn wish(party: &mut Party, id: &str) {
 }
 
 #[test]
-fn the_view_comes_in_under_a_second_although_somebody_is_silent_and_nothing_else_happens() {
+fn view_arrives_within_a_second_despite_silence() {
     let mut party = Party::new(&[&[], &[]]);
     party.connect(0, 1);
     party.kill(1, false);
@@ -54,7 +54,7 @@ fn the_view_comes_in_under_a_second_although_somebody_is_silent_and_nothing_else
 }
 
 #[test]
-fn the_view_says_by_which_edition_everybody_goes() {
+fn view_shows_each_peers_edition() {
     let mut party = Party::new(&[&[], &[]]);
     party.with_rules(0, trusting(Some(5)));
     party.connect(0, 1);
@@ -67,7 +67,7 @@ fn the_view_says_by_which_edition_everybody_goes() {
 }
 
 #[test]
-fn a_newer_version_is_fetched_on_a_wish_and_what_is_here_is_not() {
+fn wish_is_granted_only_for_a_newer_version() {
     let old = content("ggoo", 2, 7);
     let new = newer(&old);
     let mut party = Party::new(&[from_ref(&new), from_ref(&old)]);
@@ -82,7 +82,7 @@ fn a_newer_version_is_fetched_on_a_wish_and_what_is_here_is_not() {
 }
 
 #[test]
-fn a_wish_disturbs_nothing_that_runs_and_respects_the_names_that_are_taken() {
+fn wish_respects_operations_and_taken_names() {
     let games = [content("ggoo", 2, 7), content("GGOO", 2, 8)];
     let mut party = Party::new(&[&games, &[]]);
     party.with_rules_and_catalog(1, accepting(), &pinned(&[&games[0], &games[1]]));
@@ -98,7 +98,7 @@ fn a_wish_disturbs_nothing_that_runs_and_respects_the_names_that_are_taken() {
 }
 
 #[test]
-fn who_offers_a_catalogue_and_does_not_send_it_holds_nobody_up_for_long() {
+fn unsent_catalogue_delays_others_only_briefly() {
     let mut party = Party::new(&[&[], &[], &[]]);
     party.with_rules(0, trusting(None));
     party.with_rules(2, trusting(Some(5)));

@@ -1,12 +1,12 @@
-//! What is told of the own library, and when: scans, and games that are hashed one after the other.
+//! Tests of scans: what a node reports about its own library, and how it hashes games one after the other.
 
 use std::time::Duration;
 
 use super::SECOND;
 use super::party::{Party, content, game};
-use crate::event::Event;
+use crate::api::event::Event;
+use crate::api::snapshot::Availability;
 use crate::io::{DiskError, DiskJob, DiskReport, FileStamp, IgnoredFolder, Input, Output, Scan};
-use crate::snapshot::Availability;
 use crate::time::Time;
 
 fn scanned(party: &mut Party, scan: Scan) {
@@ -23,7 +23,7 @@ fn library_changed(event: &Event) -> bool {
 }
 
 #[test]
-fn a_peer_is_ready_once_with_the_games_that_it_found_first() {
+fn peer_is_ready_once_after_its_first_scan() {
     let mut party = Party::new(&[&[content("a", 1, 1), content("b", 1, 1)]]);
     let mut more = party.guests[0].scan();
     more.games.truncate(1);
@@ -36,7 +36,7 @@ fn a_peer_is_ready_once_with_the_games_that_it_found_first() {
 }
 
 #[test]
-fn a_scan_is_told_where_it_changes_what_is_shared_or_set_aside() {
+fn scan_is_reported_only_if_the_library_changes() {
     let mut party = Party::new(&[&[content("a", 1, 1)]]);
     let mut scan = party.guests[0].scan();
     let changes = |party: &mut Party, scan: &Scan| {
@@ -55,7 +55,7 @@ fn a_scan_is_told_where_it_changes_what_is_shared_or_set_aside() {
 }
 
 #[test]
-fn a_library_that_cannot_be_read_stays_as_it_was() {
+fn unreadable_library_stays_as_it_was() {
     let mut party = Party::new(&[&[content("a", 1, 1)], &[]]);
     let fault = DiskError::OutOfFiles("no more files".to_owned());
     for _ in 0..2 {
@@ -74,7 +74,7 @@ fn a_library_that_cannot_be_read_stays_as_it_was() {
     assert_eq!(told(&party, unreadable), 2, "told again");
 }
 
-/// Guest 0 has begun to hash three games, of which it knew nothing, and hashes them when the test says so.
+/// Guest 0 has three games that it did not know, and hashes them when the test says so.
 fn hashing() -> Party {
     let games = ["a", "b", "c"].map(|id| content(id, 1, 1));
     let mut party = Party::new(&[&games, &[]]);
@@ -89,7 +89,7 @@ fn hashing() -> Party {
     party
 }
 
-/// The game whose turn it is is hashed.
+/// Hashes the next game.
 fn hash_one(party: &mut Party) {
     let Some(DiskJob::Index { game, stamp }) = party.guests[0].held.pop_front() else {
         panic!("nothing to hash")
@@ -100,7 +100,7 @@ fn hash_one(party: &mut Party) {
 }
 
 #[test]
-fn games_that_are_hashed_quickly_are_told_together_a_little_later() {
+fn quickly_hashed_games_are_announced_together() {
     let mut party = hashing();
     let (ms, start) = (Duration::from_millis, Time::START);
     let others_see = |party: &mut Party| party.games(1).len();
@@ -124,7 +124,7 @@ fn games_that_are_hashed_quickly_are_told_together_a_little_later() {
 }
 
 #[test]
-fn what_is_hashed_is_ready_and_what_is_not_yet_is_here_only() {
+fn hashed_games_are_ready_others_are_local_only() {
     let mut party = hashing();
     party.now = party.now + SECOND;
     hash_one(&mut party);
@@ -132,13 +132,13 @@ fn what_is_hashed_is_ready_and_what_is_not_yet_is_here_only() {
     assert_eq!(shown, [Availability::Ready, Availability::LocalOnly, Availability::LocalOnly]);
 }
 
-/// Whether it looks at the library again.
+/// Returns true if the node scans its library again.
 fn scans(wishes: &[Output]) -> bool {
     wishes.iter().any(|wish| matches!(wish, Output::Disk(DiskJob::Scan)))
 }
 
 #[test]
-fn files_that_change_while_they_are_hashed_are_looked_at_again() {
+fn files_changed_while_hashed_are_scanned_again() {
     for (changed, again) in [(false, false), (true, true)] {
         let mut party = hashing();
         let Some(DiskJob::Index { game, stamp }) = party.guests[0].held.pop_front() else {
@@ -152,7 +152,7 @@ fn files_that_change_while_they_are_hashed_are_looked_at_again() {
 }
 
 #[test]
-fn what_a_failed_change_has_left_is_looked_at() {
+fn failed_change_is_followed_by_a_scan() {
     for (failed, again) in [(false, false), (true, true)] {
         let mut party = Party::new(&[&[content("a", 1, 1)]]);
         let result = if failed { Err(DiskError::Other("it broke".to_owned())) } else { Ok(()) };

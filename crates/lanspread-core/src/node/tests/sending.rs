@@ -1,4 +1,4 @@
-//! What becomes of requests for chunks that were taken.
+//! Tests of accepted requests: what is sent, counted or refused later.
 
 use std::slice::from_ref;
 
@@ -8,7 +8,7 @@ use lanspread_types::{ChunkIndex, ContentId};
 use super::party::{Party, content, game, id_of};
 use crate::io::{DiskJob, Input, LinkId, NetInput, Output};
 
-/// Guest 2 asks guest 1 for a chunk.
+/// Outputs of guest 1 when guest 2 requests a chunk.
 fn asked(party: &mut Party, id: &str, content: ContentId, chunk: u32) -> Vec<Output> {
     let (id, game, chunk) = (RequestId(1), game(id), ChunkIndex(chunk));
     let request = Request::Chunk(ChunkRequest { id, game, content, chunk });
@@ -27,7 +27,7 @@ fn served(wishes: &[Output]) -> bool {
 }
 
 #[test]
-fn all_that_was_sent_is_counted() {
+fn sent_chunks_and_bytes_are_counted() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[&[], from_ref(&shared)]);
     party.connect(0, 1);
@@ -51,7 +51,7 @@ fn sent_messages_and_requests_are_counted() {
 }
 
 #[test]
-fn what_was_asked_on_a_connection_that_is_gone_is_forgotten() {
+fn requests_of_a_closed_link_are_forgotten() {
     let mut party = Party::new(&[&[], &[content("ggoo", 32, 7)]]);
     party.connect(0, 1);
     party.hold_chunks = true;
@@ -62,7 +62,7 @@ fn what_was_asked_on_a_connection_that_is_gone_is_forgotten() {
 }
 
 #[test]
-fn a_download_gives_what_it_has_and_takes_nothing_from_what_is_shared_beside_it() {
+fn running_download_does_not_hide_shared_games() {
     let (coming, here) = (content("coming", 8, 7), content("here", 8, 9));
     let mut party = Party::new(&[from_ref(&coming), from_ref(&here), &[]]);
     party.connect(1, 0);
@@ -73,7 +73,7 @@ fn a_download_gives_what_it_has_and_takes_nothing_from_what_is_shared_beside_it(
 }
 
 #[test]
-fn a_download_is_served_while_its_files_are_put_in_place() {
+fn download_is_served_during_its_commit() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[from_ref(&shared), &[], &[]]);
     party.connect(1, 0);

@@ -1,14 +1,14 @@
-//! What a node answers to whoever asks it for a manifest or a chunk.
+//! Tests of refusals: which manifests and chunks a node does not serve.
 
 use lanspread_types::message::{ChunkRequest, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, ContentId};
 
 use super::listed;
 use super::party::{Party, content, game, id_of};
-use crate::command::Command;
+use crate::api::command::Command;
 use crate::io::{Input, LinkId, NetInput};
 
-/// The reasons why guest 0 refuses the manifest and a chunk to guest 1.
+/// Reasons why guest 0 refuses the manifest and a chunk to guest 1.
 fn refusals(party: &mut Party, id: &str, content: ContentId) -> Vec<Refusal> {
     party.refused.clear();
     let game = game(id);

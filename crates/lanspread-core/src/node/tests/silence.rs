@@ -1,4 +1,4 @@
-//! When a node wants to be woken, and what it does about those who say nothing.
+//! Tests of liveness: when a node wakes, and what it does about silent peers.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use lanspread_types::message::Message;
 
 use super::SECOND;
 use super::party::Party;
-use crate::event::Event;
+use crate::api::event::Event;
 use crate::io::{CloseReason, ConnId, Input, NetInput, Output};
 use crate::refusals::RefusalKind;
 use crate::time::Time;
@@ -15,7 +15,7 @@ fn at(seconds: u64) -> Time {
     Time::from_start(Duration::from_secs(seconds))
 }
 
-/// Guest 0 is connected to so many others, who say nothing any more.
+/// Guest 0 is connected to `others` guests that no longer answer.
 fn with_silent(others: usize) -> Party {
     let mut party = Party::new(&vec![[].as_slice(); others + 1]);
     for other in 1..=others {
@@ -25,7 +25,7 @@ fn with_silent(others: usize) -> Party {
     party
 }
 
-/// Who is asked whether it is still there when guest 0 is woken then.
+/// Connections that guest 0 pings when it is woken at `now`.
 fn pinged(party: &mut Party, now: Time) -> Vec<ConnId> {
     party.now = now;
     let ping = |wish| match wish {
@@ -36,7 +36,7 @@ fn pinged(party: &mut Party, now: Time) -> Vec<ConnId> {
 }
 
 #[test]
-fn who_has_nothing_to_wait_for_is_not_woken() {
+fn idle_node_is_not_woken() {
     let party = Party::new(&[&[]]);
     assert_eq!(party.guests[0].node.next_wakeup(party.now), None);
     let party = with_silent(1);
@@ -44,7 +44,7 @@ fn who_has_nothing_to_wait_for_is_not_woken() {
 }
 
 #[test]
-fn the_silent_are_asked_on_time_and_also_by_who_wakes_late() {
+fn silent_peers_are_pinged_even_by_a_late_wakeup() {
     for seconds in [5, 6, 14] {
         let mut party = with_silent(1);
         assert_eq!(pinged(&mut party, at(seconds)).len(), 1, "after {seconds} seconds");
@@ -53,7 +53,7 @@ fn the_silent_are_asked_on_time_and_also_by_who_wakes_late() {
 }
 
 #[test]
-fn only_the_silent_are_asked_and_only_once() {
+fn only_silent_peers_are_pinged_and_only_once() {
     let mut party = with_silent(2);
     let (silent, heard) = (party.conn_from(0, 1), party.conn_from(0, 2));
     party.now = at(3);
@@ -76,7 +76,7 @@ fn peers_given_up_wake_the_node_no_more() {
 }
 
 #[test]
-fn who_pings_without_end_is_answered_for_a_while_and_then_let_go() {
+fn peer_that_floods_with_pings_is_dropped() {
     let mut party = with_silent(1);
     let conn = party.conn_from(0, 1);
     let ping = |party: &mut Party| {

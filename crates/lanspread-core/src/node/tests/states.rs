@@ -1,4 +1,4 @@
-//! What may be asked of a game, by the state that it is in.
+//! Tests of commands by the state of the game.
 
 use std::slice::from_ref;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use lanspread_types::{ContentId, GameContent, GameId, GameVersion};
 
 use super::party::{Answer, Party, content, game, sources_of};
 use super::{SECOND, listed, verdict};
+use crate::api::command::{Command, CommandError, Reply};
+use crate::api::event::Repair;
 use crate::catalog::Catalog;
-use crate::command::{Command, CommandError, Reply};
-use crate::event::Repair;
 use crate::io::{DiskError, DiskJob, DiskReport, Input, ScannedGame};
 
 type Ask = fn(GameId) -> Command;
@@ -26,7 +26,7 @@ fn ask(party: &mut Party, what: Ask) -> Option<Answer> {
 
 const DONE: Option<Answer> = Some(Ok(Reply::Done));
 
-/// Guest 0 has the game on its disk like this.
+/// Guest 0 has the game on its disk in this state.
 fn with_game(shared: &Arc<GameContent>, state: impl Fn(&mut ScannedGame)) -> Party {
     let mut party = Party::new(&[from_ref(shared)]);
     let mut scan = party.guests[0].scan();
@@ -42,7 +42,7 @@ fn version(number: u32) -> Option<GameVersion> {
 }
 
 #[test]
-fn what_is_installed_is_installed_anew_where_another_version_is_known_to_be_downloaded() {
+fn outdated_install_is_reinstalled() {
     let shared = content("ggoo", 4, 7);
     for (installed, anew) in [(None, false), (version(20_250_101), false), (version(20_240_101), true)] {
         let installed = || with_game(&shared, |g| (g.installed, g.installed_version) = (true, installed));
@@ -63,7 +63,7 @@ fn what_is_installed_is_installed_anew_where_another_version_is_known_to_be_down
 }
 
 #[test]
-fn what_is_not_there_is_not_worked_on() {
+fn commands_on_missing_parts_are_refused() {
     let shared = content("ggoo", 4, 7);
     let refused = |state: fn(&mut ScannedGame), what: Ask, why: CommandError| {
         let mut party = with_game(&shared, state);
@@ -89,7 +89,7 @@ fn what_is_not_there_is_not_worked_on() {
 }
 
 #[test]
-fn an_install_or_a_verification_is_cancelled_and_what_deletes_is_not() {
+fn deletions_cannot_be_cancelled() {
     for (what, installed, may) in
         [(INSTALL, false, true), (VERIFY, false, true), (REMOVE, false, false), (UNINSTALL, true, false)]
     {
@@ -104,7 +104,7 @@ fn an_install_or_a_verification_is_cancelled_and_what_deletes_is_not() {
 }
 
 #[test]
-fn the_library_moves_to_another_folder_only_at_rest() {
+fn library_moves_only_at_rest() {
     let mut party = Party::new(&[&[content("ggoo", 4, 7)], &[]]);
     party.connect(1, 0);
     let change = |party: &mut Party| party.command(0, Command::SetGamesDir { path: "other".into() });
@@ -124,7 +124,7 @@ fn the_library_moves_to_another_folder_only_at_rest() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_opened_changes_nothing() {
+fn unopenable_folder_changes_nothing() {
     let mut party = Party::new(&[&[content("ggoo", 4, 7)]]);
     party.guests[0].hold_jobs = true;
     party.command(0, Command::SetGamesDir { path: "nowhere".into() });
@@ -138,7 +138,7 @@ fn a_folder_that_cannot_be_opened_changes_nothing() {
 }
 
 #[test]
-fn who_is_leaving_takes_no_command_but_another_wish_to_leave() {
+fn stopping_node_accepts_only_shutdown() {
     let mut party = with_game(&content("ggoo", 4, 7), |_| {});
     party.guests[0].hold_jobs = true;
     ask(&mut party, INSTALL);
@@ -150,7 +150,7 @@ fn who_is_leaving_takes_no_command_but_another_wish_to_leave() {
     assert_eq!(answers, [Ok(Reply::Done), Ok(Reply::Done)]);
 }
 
-/// A room in which most have another content than the catalogue names.
+/// A room in which most peers have another content than the catalogue names.
 fn pinned_room() -> (Party, ContentId) {
     let (right, wrong) = ([content("ggoo", 4, 7)], [content("ggoo", 4, 9)]);
     let pinned = right[0].content_id();
@@ -165,7 +165,7 @@ fn pinned_room() -> (Party, ContentId) {
 }
 
 #[test]
-fn the_content_that_the_catalogue_names_counts_against_any_majority() {
+fn pinned_content_beats_any_majority() {
     let (mut party, pinned) = pinned_room();
     assert_eq!(party.games(0)[0].peer_count, 1);
     party.download(0, "ggoo");
@@ -180,7 +180,7 @@ fn the_content_that_the_catalogue_names_counts_against_any_majority() {
 }
 
 #[test]
-fn a_copy_that_is_whole_but_not_what_the_catalogue_names_is_replaced() {
+fn intact_copy_that_is_not_pinned_is_replaced() {
     let (mut party, pinned) = pinned_room();
     party.command(2, Command::Verify { game: game("ggoo"), repair: true });
     let verdict = verdict(&party, 2);

@@ -1,4 +1,4 @@
-//! What a stranger in the room can change of what is here, and what the owner is asked first.
+//! Tests of strangers: what one of them can change of the games that are here, and what the owner is asked first.
 
 use std::slice::from_ref;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use lanspread_types::{ContentId, GameContent, GameVersion};
 
 use super::party::{Answer, Party, content, game, id_of, newer};
 use super::pinned;
+use crate::api::command::{Command, CommandError, Reply};
+use crate::api::event::{DownloadFailure, Event, Repair};
+use crate::api::snapshot::GameSnapshot;
 use crate::catalog::Catalog;
-use crate::command::{Command, CommandError, Reply};
-use crate::event::{DownloadFailure, Event, Repair};
 use crate::io::{BrokenPart, Input};
-use crate::rules::HouseRules;
-use crate::snapshot::GameSnapshot;
+use crate::rules::OwnerPolicy;
 use crate::trust::{CalendarDate, Support};
 
-/// 2025-12-30 in UTC: `newer` is dated two days later.
+/// 2025-12-30 in UTC, two days before the date of `newer`.
 const TWO_DAYS_EARLIER: u64 = 1_767_052_800;
 
-fn accepting() -> HouseRules {
-    HouseRules { accept_wants: true, ..HouseRules::default() }
+fn accepting() -> OwnerPolicy {
+    OwnerPolicy { accept_wants: true, ..OwnerPolicy::default() }
 }
 
 fn download(party: &mut Party, confirm: Option<ContentId>) -> Answer {
@@ -59,7 +59,7 @@ fn ggoo(party: &mut Party) -> GameSnapshot {
     games.remove(0)
 }
 
-/// Guest 0 has the old version installed, and each of the others offers one of these.
+/// Guest 0 has the old version installed, and each of the other guests offers one of `offered`.
 fn room(old: &Arc<GameContent>, offered: &[&Arc<GameContent>]) -> Party {
     let disks: Vec<&[Arc<GameContent>]> =
         [old].iter().chain(offered).map(|content| from_ref(*content)).collect();
@@ -72,7 +72,7 @@ fn room(old: &Arc<GameContent>, offered: &[&Arc<GameContent>]) -> Party {
 }
 
 #[test]
-fn one_stranger_replaces_nothing_without_a_word() {
+fn one_stranger_replaces_nothing_unconfirmed() {
     let (old, forged) = (content("ggoo", 4, 7), newer(&content("ggoo", 4, 9)));
     let mut party = room(&old, &[&forged]);
     let seen = ggoo(&mut party);
@@ -98,14 +98,14 @@ fn one_stranger_replaces_nothing_without_a_word() {
 }
 
 #[test]
-fn a_wish_for_what_no_catalogue_names_is_only_told() {
+fn wish_for_an_unlisted_game_is_only_reported() {
     let (old, forged) = (content("ggoo", 4, 7), newer(&content("ggoo", 4, 9)));
     for here in [&[][..], from_ref(&old)] {
         let mut party = Party::new(&[here, from_ref(&forged)]);
         party.with_rules(0, accepting());
         party.connect(0, 1);
         party.command(1, Command::WantGame { game: game("ggoo") });
-        let told = |e: &&Event| matches!(e, Event::FetchWanted { accepted: false, .. });
+        let told = |e: &&Event| matches!(e, Event::DownloadWanted { accepted: false, .. });
         assert_eq!(party.guests[0].events.iter().filter(told).count(), 1);
         assert_eq!(ggoo(&mut party).content, here.first().map(|old| old.content_id()));
     }
@@ -131,7 +131,7 @@ fn one_machine_with_many_keys_is_one_voice() {
 }
 
 #[test]
-fn a_newcomer_gets_what_several_offer_and_not_the_newest_of_one() {
+fn newcomer_gets_what_several_peers_offer() {
     let (old, forged) = (content("ggoo", 4, 7), newer(&content("ggoo", 4, 9)));
     let mut party = Party::new(&[&[], from_ref(&old), from_ref(&old), from_ref(&forged)]);
     (1..4).for_each(|guest| drop(party.connect(0, guest)));
@@ -143,7 +143,7 @@ fn a_newcomer_gets_what_several_offer_and_not_the_newest_of_one() {
 }
 
 #[test]
-fn a_lone_newer_offer_does_not_hide_an_update_that_several_offer() {
+fn lone_newer_offer_does_not_hide_an_agreed_update() {
     let old = content("ggoo", 4, 7);
     let update = newer(&content("ggoo", 4, 8));
     let manifest = update.manifest();
@@ -157,7 +157,7 @@ fn a_lone_newer_offer_does_not_hide_an_update_that_several_offer() {
 }
 
 #[test]
-fn what_one_peer_offers_and_is_not_here_needs_no_word() {
+fn new_game_of_one_peer_needs_no_confirmation() {
     let mut party = Party::new(&[&[], &[content("ggoo", 4, 7)]]);
     party.connect(0, 1);
     assert_eq!(ggoo(&mut party).support, Some(Support::Single));
@@ -166,7 +166,7 @@ fn what_one_peer_offers_and_is_not_here_needs_no_word() {
 }
 
 #[test]
-fn pinned_content_replaces_what_is_here_without_a_word() {
+fn pinned_content_needs_no_confirmation() {
     let (old, new) = (content("ggoo", 4, 7), newer(&content("ggoo", 4, 9)));
     let mut party = Party::with_catalog(&[from_ref(&old), from_ref(&new)], &pinned(&[&new]));
     party.connect(0, 1);
@@ -176,7 +176,7 @@ fn pinned_content_replaces_what_is_here_without_a_word() {
 }
 
 #[test]
-fn a_version_without_a_content_in_the_catalogue_is_not_pinned() {
+fn version_without_content_is_not_pinned() {
     let (old, new) = (content("ggoo", 4, 7), newer(&content("ggoo", 4, 9)));
     let Catalog::Listed { mut games, .. } = pinned(&[&new]) else { panic!() };
     games.values_mut().for_each(|entry| entry.content = None);
@@ -186,7 +186,7 @@ fn a_version_without_a_content_in_the_catalogue_is_not_pinned() {
 }
 
 #[test]
-fn the_owners_word_chooses_where_peers_disagree() {
+fn confirmation_decides_where_peers_disagree() {
     let (one, other) = (content("ggoo", 4, 7), content("ggoo", 4, 9));
     let mut party = Party::new(&[&[], from_ref(&one), from_ref(&other)]);
     (1..3).for_each(|guest| drop(party.connect(0, guest)));
@@ -197,7 +197,7 @@ fn the_owners_word_chooses_where_peers_disagree() {
 }
 
 #[test]
-fn what_is_dated_after_tomorrow_is_not_offered() {
+fn version_dated_after_tomorrow_is_not_offered() {
     let ahead = newer(&content("ggoo", 4, 9));
     let today = Input::Today(CalendarDate::from_unix_seconds(TWO_DAYS_EARLIER));
     let mut party = Party::new(&[&[], from_ref(&ahead)]);
@@ -227,7 +227,7 @@ fn what_is_dated_after_tomorrow_is_not_offered() {
 }
 
 #[test]
-fn a_repair_takes_no_other_content_from_one_machine() {
+fn repair_takes_no_other_content_from_one_machine() {
     let (right, forged) = (content("ggoo", 4, 7), content("ggoo", 4, 9));
     let verdict = |one_machine: bool| {
         let mut party = Party::new(&[from_ref(&right), from_ref(&forged), from_ref(&forged)]);
@@ -249,7 +249,7 @@ fn a_repair_takes_no_other_content_from_one_machine() {
 }
 
 #[test]
-fn what_is_installed_alone_is_not_replaced_either() {
+fn install_without_archives_is_not_replaced_either() {
     let (old, forged) = (content("ggoo", 4, 7), newer(&content("ggoo", 4, 9)));
     let mut party = room(&old, &[&forged]);
     party.command(0, Command::RemoveDownload { game: game("ggoo") });
@@ -259,7 +259,7 @@ fn what_is_installed_alone_is_not_replaced_either() {
 }
 
 #[test]
-fn the_first_start_is_asked_about_once_for_each_content() {
+fn first_start_is_confirmed_once_per_content() {
     let (first, second) = (content("ggoo", 4, 7), newer(&content("ggoo", 4, 9)));
     let mut party = Party::new(&[&[], from_ref(&first), from_ref(&second)]);
     party.connect(0, 1);
@@ -280,7 +280,7 @@ fn the_first_start_is_asked_about_once_for_each_content() {
 }
 
 #[test]
-fn a_content_that_the_catalogue_names_starts_at_once() {
+fn pinned_content_starts_at_once() {
     let right = content("ggoo", 4, 7);
     let mut party = Party::with_catalog(&[&[], from_ref(&right)], &pinned(&[&right]));
     party.connect(0, 1);
@@ -289,18 +289,18 @@ fn a_content_that_the_catalogue_names_starts_at_once() {
 }
 
 #[test]
-fn what_the_owner_put_there_came_from_nobody() {
+fn games_of_the_owner_have_no_suppliers() {
     let own = content("ggoo", 4, 7);
     let mut party = Party::new(&[from_ref(&own)]);
     party.command(0, Command::Install { game: game("ggoo") });
     let Err(CommandError::UnconfirmedProgram(question)) = play(&mut party, None) else { panic!() };
     assert_eq!((question.content, question.suppliers.len()), (own.content_id(), 0));
-    assert!(question.to_string().contains("was here already"), "{question}");
+    assert!(question.to_string().contains("was already here"), "{question}");
 }
 
-/// What is installed is one content, and the downloaded one, which names the program, another.
+/// The installed content and the downloaded one, which names the program, differ.
 #[test]
-fn both_contents_that_decide_a_start_are_asked_about() {
+fn both_contents_behind_a_start_are_confirmed() {
     let (first, second) = (content("ggoo", 4, 7), newer(&content("ggoo", 4, 9)));
     let mut party = room(&first, &[&second]);
     assert!(play(&mut party, Some(first.content_id())).is_ok());

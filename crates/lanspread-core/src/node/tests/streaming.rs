@@ -1,4 +1,4 @@
-//! Games that are unpacked while they arrive: kept as well (a download with its install), or not (a streamed install).
+//! Tests of games that are unpacked while they arrive, by a streamed install or by a download with its install.
 
 use std::slice::from_ref;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use lanspread_types::ChunkIndex;
 
 use super::party::{CHUNK, Party, content, game, times_served};
-use crate::command::{Command, CommandError, OperationKind, Reply};
-use crate::event::{DownloadFailure, Event};
-use crate::fetch::SOURCE_PATIENCE;
+use crate::api::command::{Command, CommandError, OperationKind, Reply};
+use crate::api::event::{DownloadFailure, Event};
+use crate::api::snapshot::Availability;
+use crate::download::SOURCE_PATIENCE;
 use crate::io::{DiskError, DiskJob};
-use crate::snapshot::Availability;
-use crate::stream::{AHEAD_CHUNKS, WINDOW_CHUNKS};
+use crate::stream_window::{AHEAD_CHUNKS, WINDOW_CHUNKS};
 
 fn stream(party: &mut Party, guest: usize) -> Option<Result<Reply, CommandError>> {
     party.command(guest, Command::StreamInstall { game: game("ggoo") })
 }
 
-/// One who has a game of so many chunks, and others who have nothing.
+/// Guest 0 has a game of `chunks` chunks; `others` more guests have nothing.
 fn room(chunks: usize, others: usize) -> Party {
     let shared = content("ggoo", chunks, 7);
     let mut games: Vec<&[_]> = vec![from_ref(&shared)];
@@ -36,7 +36,7 @@ fn ends(party: &Party, guest: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_streamed_game_is_installed_not_downloaded_and_offered_to_nobody() {
+fn streamed_game_is_installed_and_not_offered() {
     let mut party = room(300, 2);
     assert!(matches!(stream(&mut party, 1), Some(Ok(Reply::DownloadStarted { .. }))));
     let times = times_served(&party, 1);
@@ -47,14 +47,14 @@ fn a_streamed_game_is_installed_not_downloaded_and_offered_to_nobody() {
     assert_eq!((shown.downloaded, shown.installed), (false, true));
     assert_eq!(shown.availability, Availability::LocalOnly);
     assert!(party.status(1).operations.is_empty());
-    // The third guest sees one source, the first, and gets nothing from the second.
+    // Guest 2 sees guest 0 as the only source, and gets nothing from guest 1.
     assert_eq!(party.games(2)[0].peer_count, 1);
     party.download(2, "ggoo");
     assert!(party.served.iter().all(|served| served.0 == 0));
 }
 
 #[test]
-fn no_more_is_asked_for_than_the_window_holds() {
+fn window_bounds_requested_chunks() {
     let mut party = room(400, 1);
     party.guests[1].stuck = true;
     stream(&mut party, 1);
@@ -71,11 +71,11 @@ fn no_more_is_asked_for_than_the_window_holds() {
 }
 
 #[test]
-fn what_is_in_the_window_is_served_and_what_was_dropped_is_not() {
+fn only_chunks_in_the_window_are_served() {
     let mut party = room(400, 2);
     party.guests[1].stuck = true;
     stream(&mut party, 1);
-    // The only other source is gone: what the second guest gets now comes from the window.
+    // The only other source leaves, so guest 2 can get chunks only from the window of guest 1.
     party.kill(0, true);
     party.guests[2].stuck = true;
     let shared = content("ggoo", 400, 7);
@@ -97,7 +97,7 @@ fn what_is_in_the_window_is_served_and_what_was_dropped_is_not() {
 }
 
 #[test]
-fn a_cancel_frees_the_source_and_is_no_failure() {
+fn cancelled_stream_is_no_failure() {
     let mut party = room(400, 1);
     party.guests[1].stuck = true;
     stream(&mut party, 1);
@@ -111,9 +111,9 @@ fn a_cancel_frees_the_source_and_is_no_failure() {
 }
 
 #[test]
-fn a_cancel_before_anything_has_begun_ends_it_as_well() {
+fn stream_can_be_cancelled_before_its_manifest() {
     let mut party = room(4, 1);
-    // The manifest never comes.
+    // The manifest never arrives.
     party.kill(0, false);
     stream(&mut party, 1);
     let answer = party.command(1, Command::CancelDownload { game: game("ggoo") });
@@ -122,7 +122,7 @@ fn a_cancel_before_anything_has_begun_ends_it_as_well() {
 }
 
 #[test]
-fn the_last_source_gone_takes_everything_back() {
+fn stream_without_sources_leaves_nothing() {
     let mut party = room(400, 1);
     party.guests[1].stuck = true;
     stream(&mut party, 1);
@@ -138,7 +138,7 @@ fn the_last_source_gone_takes_everything_back() {
 }
 
 #[test]
-fn an_archive_that_does_not_unpack_fails_the_install() {
+fn damaged_archive_fails_the_install() {
     let mut party = room(400, 1);
     party.guests[1].stuck = true;
     stream(&mut party, 1);
@@ -153,7 +153,7 @@ fn an_archive_that_does_not_unpack_fails_the_install() {
 }
 
 #[test]
-fn what_is_here_already_is_not_streamed() {
+fn games_that_are_here_are_not_streamed() {
     let mut party = room(4, 1);
     party.download(1, "ggoo");
     assert_eq!(stream(&mut party, 1), Some(Err(CommandError::AlreadyDownloaded { game: game("ggoo") })));
@@ -162,7 +162,7 @@ fn what_is_here_already_is_not_streamed() {
 }
 
 #[test]
-fn not_everything_is_streamed_at_once() {
+fn number_of_streams_is_bounded() {
     let games: Vec<_> = (0..9).map(|n| content(&format!("g{n}"), 200, n)).collect();
     let mut party = Party::new(&[&games, &[]]);
     party.connect(1, 0);
@@ -174,7 +174,7 @@ fn not_everything_is_streamed_at_once() {
 }
 
 #[test]
-fn the_peer_stops_in_the_middle_of_a_stream() {
+fn peer_can_stop_during_a_stream() {
     let mut party = room(400, 1);
     party.guests[1].stuck = true;
     stream(&mut party, 1);
@@ -183,7 +183,7 @@ fn the_peer_stops_in_the_middle_of_a_stream() {
 }
 
 #[test]
-fn a_download_that_will_be_installed_is_unpacked_from_its_beginning() {
+fn download_with_install_is_unpacked_from_the_start() {
     for (install, expected) in [(true, 1), (false, 0)] {
         let mut party = room(8, 1);
         party.command(1, Command::Download { game: game("ggoo"), install, confirm: None });
@@ -200,7 +200,7 @@ fn a_download_that_will_be_installed_is_unpacked_from_its_beginning() {
 }
 
 #[test]
-fn progress_says_how_much_is_unpacked() {
+fn progress_reports_unpacked_bytes() {
     let mut party = room(100, 1);
     party.hold_chunks = true;
     party.command(1, Command::Download { game: game("ggoo"), install: true, confirm: None });

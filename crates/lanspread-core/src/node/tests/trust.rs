@@ -1,4 +1,4 @@
-//! The organiser's catalogue, the view of the room, and who is refused.
+//! Tests of the organiser's catalogue, of the view of the room, and of refused peers.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,18 +11,18 @@ use lanspread_types::{CatalogKey, Organiser, PartyMismatch, PartyName, PeerId};
 
 use super::party::{KEY, Party, content, game, id_of, signed_catalog};
 use super::pinned;
+use crate::api::command::{Command, CommandError, Reply};
+use crate::api::event::Event;
 use crate::catalog::CatalogMode;
 use crate::catalog_sync::TrustedCatalog;
-use crate::command::{Command, CommandError, Reply};
-use crate::event::Event;
 use crate::io::{Input, NetInput};
 use crate::refusals::{RefusalCause, RefusalKind};
 use crate::room::RoomSnapshot;
-use crate::rules::HouseRules;
+use crate::rules::OwnerPolicy;
 
-fn trusting(held: Option<(u64, &[&str])>) -> HouseRules {
+fn trusting(held: Option<(u64, &[&str])>) -> OwnerPolicy {
     let held = held.map(|(serial, games)| signed_catalog(serial, games));
-    HouseRules { trust: Some(TrustedCatalog { key: KEY, held }), ..HouseRules::default() }
+    OwnerPolicy { trust: Some(TrustedCatalog { key: KEY, held }), ..OwnerPolicy::default() }
 }
 
 fn serial(party: &mut Party, guest: usize) -> Option<u64> {
@@ -33,14 +33,14 @@ fn serial(party: &mut Party, guest: usize) -> Option<u64> {
 }
 
 #[test]
-fn a_newer_catalogue_goes_through_the_room_from_hand_to_hand() {
+fn newer_catalogue_spreads_through_the_room() {
     let mut party = Party::new(&[&[], &[], &[content("ggoo", 1, 1)]]);
     party.with_rules(0, trusting(Some((2, &["ggoo"]))));
     party.with_rules(1, trusting(Some((1, &["other"]))));
     party.with_rules(2, trusting(None));
     assert_eq!(party.status(2).catalog, CatalogMode::Awaited { key: KEY });
     assert_eq!(party.games(2), [], "until it is here nothing counts");
-    // The last one never meets the first one.
+    // Guest 2 never meets guest 0.
     party.connect(1, 2);
     assert_eq!((serial(&mut party, 1), serial(&mut party, 2)), (Some(1), Some(1)));
     party.connect(0, 1);
@@ -56,7 +56,7 @@ fn a_newer_catalogue_goes_through_the_room_from_hand_to_hand() {
 }
 
 #[test]
-fn an_older_catalogue_never_replaces_a_newer_one() {
+fn older_catalogue_never_replaces_a_newer_one() {
     let mut party = Party::new(&[&[], &[]]);
     party.with_rules(0, trusting(Some((5, &["new"]))));
     party.with_rules(1, trusting(Some((4, &["old"]))));
@@ -66,7 +66,7 @@ fn an_older_catalogue_never_replaces_a_newer_one() {
 }
 
 #[test]
-fn who_trusts_nobody_stays_as_it_was() {
+fn open_peer_ignores_catalogues() {
     let mut party = Party::new(&[&[], &[]]);
     party.with_rules(0, trusting(Some((5, &["new"]))));
     party.connect(1, 0);
@@ -74,7 +74,7 @@ fn who_trusts_nobody_stays_as_it_was() {
 }
 
 fn offered(party: &mut Party, guest: usize) -> Vec<(CatalogKey, bool, Vec<PeerId>, Option<u64>)> {
-    let row = |o: crate::snapshot::OfferedCatalog| {
+    let row = |o: crate::api::snapshot::OfferedCatalog| {
         let peers = o.peers.into_iter().map(|(peer, _)| peer).collect();
         (o.key, o.invited, peers, o.about.map(|about| about.serial))
     };
@@ -87,7 +87,7 @@ fn told_of_organisers(party: &Party, guest: usize) -> usize {
 }
 
 #[test]
-fn open_peer_is_told_of_the_organiser_and_trusts_when_told_to() {
+fn open_peer_trusts_an_organiser_on_command() {
     let mut party = Party::new(&[&[content("ggoo", 1, 1)], &[], &[content("own", 1, 1)]]);
     party.with_rules(0, trusting(Some((5, &["ggoo"]))));
     party.with_rules(1, trusting(None));
@@ -136,7 +136,7 @@ fn declined_organiser_is_kept_and_not_offered_again() {
     assert_eq!(offered(&mut party, 1), []);
     let declined = party.guests[1].declined.clone();
     assert_eq!(declined, BTreeSet::from([KEY]));
-    party.with_rules(2, HouseRules { declined, invited: Some(KEY), ..HouseRules::default() });
+    party.with_rules(2, OwnerPolicy { declined, invited: Some(KEY), ..OwnerPolicy::default() });
     party.connect(2, 0);
     assert_eq!((offered(&mut party, 2), told_of_organisers(&party, 2)), (vec![], 0), "nor after a restart");
 }
@@ -144,13 +144,13 @@ fn declined_organiser_is_kept_and_not_offered_again() {
 #[test]
 fn invitation_names_an_organiser_nobody_has_yet() {
     let mut party = Party::new(&[&[]]);
-    party.with_rules(0, HouseRules { invited: Some(KEY), ..HouseRules::default() });
+    party.with_rules(0, OwnerPolicy { invited: Some(KEY), ..OwnerPolicy::default() });
     assert_eq!(offered(&mut party, 0), [(KEY, true, vec![], None)]);
     assert_eq!(party.status(0).catalog, CatalogMode::Open);
 }
 
 #[test]
-fn a_forged_catalogue_is_refused_by_name() {
+fn forged_catalogue_is_refused() {
     let mut party = Party::new(&[&[], &[]]);
     party.with_rules(0, trusting(Some((5, &["new"]))));
     party.connect(0, 1);
@@ -176,7 +176,7 @@ fn room(party: &mut Party, guest: usize) -> RoomSnapshot {
 }
 
 #[test]
-fn the_room_shows_who_has_what_and_how_far_the_others_are() {
+fn room_shows_games_and_progress_of_all_peers() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[&[], from_ref(&shared), &[], &[]]);
     for (from, to) in [(0, 1), (0, 2), (0, 3), (2, 1)] {
@@ -199,7 +199,7 @@ fn the_room_shows_who_has_what_and_how_far_the_others_are() {
 }
 
 #[test]
-fn who_does_not_answer_is_shown_as_silent_within_a_second() {
+fn unanswering_peer_is_shown_as_silent() {
     let mut party = Party::new(&[&[], &[]]);
     party.connect(0, 1);
     party.kill(1, false);
@@ -212,17 +212,17 @@ fn who_does_not_answer_is_shown_as_silent_within_a_second() {
 
 fn wishes(party: &Party, guest: usize) -> Vec<bool> {
     let accepted = |e: &Event| match e {
-        Event::FetchWanted { accepted, .. } => Some(*accepted),
+        Event::DownloadWanted { accepted, .. } => Some(*accepted),
         _ => None,
     };
     party.guests[guest].events.iter().filter_map(accepted).collect()
 }
 
 #[test]
-fn a_wish_is_done_where_the_owner_allows_it() {
+fn wish_is_granted_where_the_owner_allows_it() {
     let shared = content("ggoo", 2, 7);
     let mut party = Party::new(&[from_ref(&shared), &[], &[]]);
-    let rules = HouseRules { accept_wants: true, ..HouseRules::default() };
+    let rules = OwnerPolicy { accept_wants: true, ..OwnerPolicy::default() };
     party.with_rules_and_catalog(1, rules, &pinned(&[&shared]));
     party.connect(0, 1);
     party.connect(0, 2);
@@ -238,7 +238,7 @@ fn a_wish_is_done_where_the_owner_allows_it() {
 fn wishes_do_not_fill_a_disk() {
     let games: Vec<_> = (0..10).map(|n| content(&format!("game{n}"), 2, n)).collect();
     let mut party = Party::new(&[&games, &[]]);
-    let rules = HouseRules { accept_wants: true, ..HouseRules::default() };
+    let rules = OwnerPolicy { accept_wants: true, ..OwnerPolicy::default() };
     party.with_rules_and_catalog(1, rules, &pinned(&games.iter().collect::<Vec<_>>()));
     party.connect(0, 1);
     party.hold_chunks = true;
@@ -253,7 +253,7 @@ fn wishes_do_not_fill_a_disk() {
 }
 
 #[test]
-fn a_peer_of_another_party_is_told_once_and_shown() {
+fn peer_of_another_party_is_reported_once() {
     let mut party = Party::new(&[&[]]);
     let addr: SocketAddr = "10.0.0.9:4000".parse().unwrap();
     let friday = PartyMismatch::Closed(PartyName::new("friday").unwrap());
@@ -269,9 +269,9 @@ fn a_peer_of_another_party_is_told_once_and_shown() {
     assert_eq!(told, 1);
     let list = party.status(0).refused;
     assert_eq!((list.len(), list[0].count, list[0].cause.kind()), (1, 5, RefusalKind::OtherParty));
-    // Who wants to connect there is told the same.
+    // A command to connect there fails for the same reason.
     party.hold_dials = true;
-    let id = crate::command::CommandId(1);
+    let id = crate::api::command::CommandId(1);
     party.input(0, Input::Command { id, command: Command::Connect { addr } });
     party.settle();
     party.input(0, refused(true));

@@ -1,4 +1,4 @@
-//! What is shown of work on a game: verifications, updates that take from the old version, installs.
+//! Tests of the progress of operations: verifications, updates that reuse the old version, installs.
 
 use std::slice::from_ref;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use lanspread_types::ChunkIndex;
 
 use super::party::{CHUNK, Party, content, game};
-use crate::command::{Command, OperationKind};
-use crate::event::Event;
+use crate::api::command::{Command, OperationKind};
+use crate::api::event::Event;
 use crate::io::{CommittedGame, DiskJob, DiskReport, FileStamp, Input};
 use crate::swarm::Tuning;
 
@@ -16,7 +16,7 @@ fn reported(party: &mut Party, report: DiskReport) {
     party.settle();
 }
 
-/// What runs on the only game that something runs on, and how far it is.
+/// The only running operation, and its progress.
 fn running(party: &mut Party) -> (OperationKind, u64, u64) {
     let operations = party.status(0).operations;
     let [operation] = &operations[..] else { panic!("{operations:?}") };
@@ -24,7 +24,7 @@ fn running(party: &mut Party) -> (OperationKind, u64, u64) {
 }
 
 #[test]
-fn a_copy_that_is_whole_stays_shared_and_its_verification_shows_how_far_it_is() {
+fn intact_copy_stays_shared_while_verified() {
     let mut party = Party::new(&[&[content("ggoo", 8, 7)], &[]]);
     party.connect(1, 0);
     party.guests[0].hold_jobs = true;
@@ -36,7 +36,7 @@ fn a_copy_that_is_whole_stays_shared_and_its_verification_shows_how_far_it_is() 
 }
 
 #[test]
-fn what_the_old_version_gives_is_shown_and_counted() {
+fn reused_bytes_are_shown_and_counted() {
     let mut party = Party::new(&[&[], &[content("ggoo", 8, 7)]]);
     party.connect(0, 1);
     party.guests[0].hold_jobs = true;
@@ -70,7 +70,7 @@ fn what_the_old_version_gives_is_shown_and_counted() {
 }
 
 #[test]
-fn what_is_unpacked_after_the_download_is_shown_as_the_install() {
+fn unpacking_after_the_download_counts_as_install() {
     let shared = content("ggoo", 8, 7);
     let mut party = Party::new(&[&[], from_ref(&shared)]);
     party.connect(0, 1);
@@ -100,7 +100,7 @@ fn what_is_unpacked_after_the_download_is_shown_as_the_install() {
 }
 
 #[test]
-fn downloads_go_by_the_constants_that_were_set_before_they_began() {
+fn downloads_use_the_tuning_of_their_start() {
     let mut party = Party::new(&[&[], &[content("a", 8, 7), content("b", 8, 7)]]);
     party.connect(0, 1);
     party.hold_chunks = true;
@@ -108,6 +108,7 @@ fn downloads_go_by_the_constants_that_were_set_before_they_began() {
     let have_interval = Duration::from_secs(7);
     party.guests[0].node.set_tuning(Tuning { have_interval, ..Tuning::default() });
     party.download(0, "b");
-    let intervals = party.guests[0].node.fetches().map(|fetch| fetch.transfer().unwrap().have_interval);
+    let intervals =
+        party.guests[0].node.downloads().map(|download| download.transfer().unwrap().have_interval);
     assert_eq!(intervals.collect::<Vec<_>>(), [Tuning::default().have_interval, have_interval]);
 }

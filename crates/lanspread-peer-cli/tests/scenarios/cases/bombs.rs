@@ -1,4 +1,4 @@
-//! Archives that unpack to far more than they are.
+//! Archives that unpack to far more than their own size.
 
 use lanspread_api::{ErrorCode, Event, Request};
 use rars::{ArchiveVersion, Builder};
@@ -10,7 +10,7 @@ use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require, require_eq};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S73",
@@ -18,7 +18,11 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "A game of a few kilobytes that unpacks to more than a gigabyte is not unpacked without its owner's word, neither after the download nor while it is streamed",
     setup: "source with a game of twenty archives, each with one file of 64 MiB of zeros in a few kilobytes; client downloads it with install, streams it, and then installs it with `max_unpacked_bytes` that allows it",
     expected: "the download finishes, its install fails with `unpacks-large` and the size; the streamed install fails with the same code; nothing is under local and no staging is left; with the field it is installed, every file in full size",
-    sabotages: &["unpack-anything"],
+    sabotages: &[
+        Sabotage::new("unpack-anything", &["a bomb was unpacked without a question after its download"]),
+        Sabotage::new("stream-anything", &["a bomb was unpacked without a question while it was streamed"])
+            .at("streams"),
+    ],
     labs: &[LabKind::Local],
     body: Body::Run(bomb),
 }];
@@ -48,7 +52,7 @@ fn bomb(lab: &Lab) -> Outcome {
     let since = client.mark();
     client.download("bomb", true)?;
     await_finished(&client, since, "bomb")?;
-    let told = stated(await_refused(&client, since)?)?;
+    let told = stated(await_refused(&client, since, "after its download")?)?;
     require_eq!(told, ARCHIVES * EACH, "what it is said to unpack to");
     require_nothing_unpacked(&client)?;
 
@@ -57,7 +61,7 @@ fn bomb(lab: &Lab) -> Outcome {
     streams.await_offered("bomb", 1)?;
     let since = streams.mark();
     streams.ask(&Request::StreamInstall { game_id: game_id("bomb")?, max_unpacked_bytes: None })?;
-    let told = stated(await_refused(&streams, since)?)?;
+    let told = stated(await_refused(&streams, since, "while it was streamed")?)?;
     require!(told > 1 << 30, "it was given up at {told} bytes already");
     require_nothing_unpacked(&streams)?;
 
@@ -82,12 +86,13 @@ fn bomb(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// Waits for the end of the install, which must be a failure; returns its code and the size that it names.
-fn await_refused(peer: &Peer, since: Mark) -> Outcome<(ErrorCode, Option<u64>)> {
+/// Waits for the end of the install, which must be a failure. Returns its code and the size that it names. `how` says
+/// which way the game took.
+fn await_refused(peer: &Peer, since: Mark, how: &str) -> Outcome<(ErrorCode, Option<u64>)> {
     let (_, end) = peer.await_end(since, "the end of the install", |event| match event {
         Event::InstallFailed(failure) => Some(Ok((failure.code, failure.unpacked_bytes))),
         Event::DownloadFailed { code, unpacked_bytes, .. } => Some(Ok((*code, *unpacked_bytes))),
-        Event::InstallFinished { .. } => Some(Err("a bomb was unpacked without a question".to_owned())),
+        Event::InstallFinished { .. } => Some(Err(format!("a bomb was unpacked without a question {how}"))),
         _ => None,
     })?;
     end.map_err(Failure)
@@ -102,21 +107,21 @@ fn require_nothing_unpacked(peer: &Peer) -> Outcome {
     Ok(())
 }
 
-/// A compressed archive of one file of zeros, which is called `__.bin`.
+/// Returns a compressed archive of one file of zeros with the name `__.bin`.
 fn zeros() -> Outcome<Vec<u8>> {
     let mut builder = Builder::new(ArchiveVersion::Rar50);
     builder.add_bytes(b"__.bin".to_vec(), vec![0; EACH as usize], None, None)?;
     Ok(builder.to_bytes()?)
 }
 
-/// Longest header of an archive of one short name.
+/// Longest header of an archive with one short name, in bytes.
 const HEADER_MAX: usize = 256;
 
-/// The same archive with another name of the same length for its file.
+/// Returns the archive with another name of the same length for its file.
 fn renamed(archive: &[u8], name: &str) -> Outcome<Vec<u8>> {
     let mut archive = archive.to_vec();
     let Some(at) = memchr::memmem::find(&archive, b"__.bin") else { fail!("the archive has no such name") };
-    // The header that the name stands in is what its checksum before it matches.
+    // The name is part of a header. Its bounds are those for which the checksum in front of the header matches.
     let ends = at + name.len()..archive.len().min(at + HEADER_MAX);
     for start in (4..at).rev().take(HEADER_MAX) {
         let mut crc = crc32fast::Hasher::new();

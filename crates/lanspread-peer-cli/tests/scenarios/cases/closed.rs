@@ -1,4 +1,4 @@
-//! Closed parties: who gets in, and what the others get.
+//! Closed parties: which peers are admitted, and what the other peers get.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,23 +18,28 @@ use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, PeerSpec};
-use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Sabotage, Scenario, fail, require, require_eq};
 use crate::wait::{eventually, seen_if};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S53",
     title: "closed party",
-    claim: "A peer without the pass phrase sees no library and gets no byte; one with it does",
-    setup: "alpha with a game and guest in the party `friday`; wrong with another pass phrase, other in `saturday`, open in no party; and a stranger that knows alpha's id and the game's content id, and asks for the manifest and a chunk on a data connection",
-    expected: "guest gets the game, byte-equal; `connect` of wrong is refused with `wrong-pass-phrase`, of other and of open with `other-party`, in both directions; over the whole window alpha is connected to guest only, tells of the others by `peer-refused`, and serves guest only; none of them lists a peer or the game; the stranger's requests fail; a restart of wrong with the right pass phrase lets it in",
-    sabotages: &["admit-wrong-pass-phrase", "admit-other-parties", "serve-strangers", "forget-refusals"],
+    claim: "A peer without the passphrase sees no library and gets no byte; one with it does",
+    setup: "alpha with a game and guest in the party `friday`; wrong with another passphrase, other in `saturday`, open in no party; and a stranger that knows alpha's id and the game's content id, and asks for the manifest and a chunk on a data connection",
+    expected: "guest gets the game, byte-equal; `connect` of wrong is refused with `wrong-pass-phrase`, of other and of open with `other-party`, in both directions; over the whole window alpha is connected to guest only, tells of the others by `peer-refused`, and serves guest only; none of them lists a peer or the game; the stranger's requests fail; a restart of wrong with the right passphrase lets it in",
+    sabotages: &[
+        Sabotage::new("admit-wrong-pass-phrase", &["wrong answered"]),
+        Sabotage::new("admit-other-parties", &["alpha answered"]),
+        Sabotage::new("serve-strangers", &["the stranger was answered"]),
+        Sabotage::new("forget-refusals", &["alpha prints that wrong is refused"]),
+    ],
     labs: EVERYWHERE,
     body: Body::Run(closed_party),
 }];
 
 pub(super) const PHRASE: &str = "correct horse battery";
 
-/// Puts a peer into a party.
+/// Prepares a peer that belongs to a party.
 pub(super) fn in_party<'lab>(
     lab: &'lab Lab,
     name: &str,
@@ -116,8 +121,8 @@ fn closed_party(lab: &Lab) -> Outcome {
     std::fs::write(secret(lab, "wrong")?, PHRASE)?;
     wrong.shut_down()?;
     wrong.restart()?;
-    // Its tries with the wrong one may still count for a while.
-    eventually("the right pass phrase lets it in", || {
+    // Its tries with the wrong passphrase may count for some time.
+    eventually("the right passphrase lets it in", || {
         Ok(match wrong.say(&Request::Connect { addr: alpha.addr()? })? {
             Ok(_) => Ok(()),
             Err(line) => Err(format!("{line:?}")),
@@ -127,7 +132,7 @@ fn closed_party(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// Asks for the manifest and a chunk without ever having been let in.
+/// Requests the manifest and a chunk without having been admitted, and requires that both fail.
 fn a_stranger_gets_nothing(alpha: &Peer, content: &str) -> Outcome {
     let (peer, addr) = (parsed::<PeerId>(&alpha.id())?, alpha.addr()?);
     let content: ContentId = parsed(content)?;

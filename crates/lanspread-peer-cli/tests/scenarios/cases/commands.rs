@@ -1,4 +1,4 @@
-//! Commands that must be refused: because something runs, or because they are no commands.
+//! Commands that must be refused, because an operation runs or because they are not valid.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::games::Game;
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Sabotage, Scenario, fail, require, require_eq};
 use crate::wait::eventually;
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -24,7 +24,11 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A download that runs is not started a second time",
         setup: "client ← bravo, who sends 32 MB/s, 96 MiB; the first download is shown running as `Downloading` before the second is asked for",
         expected: "the second is refused with `operation-in-progress` naming the download, while the first still runs; the first commits exactly once",
-        sabotages: &["allow-parallel-operations", "commit-twice", "lie-about-operation-kind"],
+        sabotages: &[
+            Sabotage::new("allow-parallel-operations", &["client answered"]),
+            Sabotage::new("commit-twice", &["how often ggoo was committed"]),
+            Sabotage::new("lie-about-operation-kind", &["what the refusal says is running"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(duplicate_command),
     },
@@ -35,10 +39,10 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "a game of 96 MiB, sent at 32 MB/s, while it is downloaded and while it is installed; another game beside it",
         expected: "`install`, `uninstall`, `remove-download`, `download` each refused with `operation-in-progress` and the kind that runs, while it runs; the other game is fetched and installed meanwhile",
         sabotages: &[
-            "allow-parallel-operations",
-            "global-operation-lock",
-            "lie-about-operation-kind",
-            "one-download-at-a-time",
+            Sabotage::new("allow-parallel-operations", &["the code that refuses install"]),
+            Sabotage::new("global-operation-lock", &["the other game was held up by the large one"]),
+            Sabotage::new("lie-about-operation-kind", &["what the refusal of install says is running"]),
+            Sabotage::new("one-download-at-a-time", &["the other game waited for the large one"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(exclusive_operations),
@@ -48,15 +52,22 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "bad commands",
         claim: "Whatever is written to a peer, it answers with one line and lives on",
         setup: "malformed JSON, no object, unknown command, missing and mistyped fields, ids that are paths, a line of 10 MB, invalid UTF-8",
-        expected: "exactly one error line each with its stable code, and the `id` where it could be read; then `status` as before, no event, nothing on the disk",
-        sabotages: &["accept-any-game-id", "drop-error-id", "die-on-bad-line"],
+        expected: "exactly one error line each with its stable code, and the `id` where it could be read; after each line `status` is answered; then it is as before, no event, nothing on the disk",
+        sabotages: &[
+            Sabotage::new(
+                "accept-any-game-id",
+                &["the code that refuses {\"cmd\":\"download\",\"game_id\":\"../ggoo\""],
+            ),
+            Sabotage::new("drop-error-id", &["the id on the answer to {\"cmd\":\"fly\""]),
+            Sabotage::new("die-on-bad-line", &["alpha did not live on after"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(bad_commands),
     },
 ];
 
 fn pair(lab: &Lab, games: &[&Game]) -> Outcome<(Peer, Peer)> {
-    // Slow enough that what is refused meanwhile is refused meanwhile.
+    // Slow enough that the refusals come while the operation runs.
     let mut spec = lab.peer("bravo")?.upload_limit(32_000_000);
     for game in games {
         spec = spec.game(game)?;
@@ -90,8 +101,10 @@ fn duplicate_command(lab: &Lab) -> Outcome {
     require_committed_once(&client, since, "ggoo")
 }
 
-/// Every operation on the game is refused because of what runs. If that is yet to begin, its command goes first, in the
-/// same breath, so that it cannot be over before the others are asked for.
+/// Requires that every operation on the game is refused because of the running one.
+///
+/// If that operation must still begin, its command goes first in the same write, so that it cannot be over before the
+/// other commands arrive.
 fn require_refused(peer: &Peer, game: &str, running: OperationKind, begin: Option<Request>) -> Outcome<Mark> {
     let game_id = game_id(game)?;
     let refused = [
@@ -127,16 +140,20 @@ fn exclusive_operations(lab: &Lab) -> Outcome {
     client.download("large", false)?;
     await_operation(&client, "large", OperationKind::Downloading)?;
     let refused = require_refused(&client, "large", OperationKind::Downloading, None)?;
-    // Not hindered: begun while the first runs.
-    client.download("other", true)?;
+    // The other game is not held up: its download begins while the first one runs.
+    client
+        .download("other", true)
+        .map_err(|Failure(why)| Failure(format!("the other game was held up by the large one: {why}")))?;
     let begun = client.mark();
     let (downloaded, _) = await_finished(&client, since, "large")?;
+    // A download that ended too soon would also be over before the refusals.
+    require_same_game(&client, &bravo, "large")?;
     require!(refused <= downloaded && begun <= downloaded, "the download was over before the refusals were");
     let (fetched, _) = await_finished(&client, since, "other")?;
     let ready = await_installed(&client, since, "other")?;
     require!(fetched < downloaded && ready < downloaded, "the other game waited for the large one");
 
-    // By itself: unpacked while it is downloaded, it would be installed in no time.
+    // Installed separately, because an install during the download would end too soon.
     let install = Request::Install { game_id: game_id("large")?, max_unpacked_bytes: None };
     let refused = require_refused(&client, "large", OperationKind::Installing, Some(install))?;
     let installed = await_installed(&client, since, "large")?;
@@ -153,7 +170,7 @@ fn exclusive_operations(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// A line, the code that it must be refused with, and whether its id can be read.
+/// Returns bad lines, each with the code that it must be refused with and whether its id can be read.
 fn bad_lines() -> Vec<(Vec<u8>, ErrorCode, bool)> {
     let with_id = |mut command: serde_json::Value, n: usize| {
         command["id"] = json!(format!("bad-{n}"));
@@ -166,7 +183,7 @@ fn bad_lines() -> Vec<(Vec<u8>, ErrorCode, bool)> {
         (b"[]".to_vec(), ErrorCode::NotAnObject, false),
         (b"\"status\"".to_vec(), ErrorCode::NotAnObject, false),
         (b"null".to_vec(), ErrorCode::NotAnObject, false),
-        (b"{\"cmd\":\"status\",\"id\":{}}".to_vec(), ErrorCode::InvalidId, false),
+        (b"{\"cmd\":\"status\",\"id\":[1,}".to_vec(), ErrorCode::MalformedJson, false),
         (b"{\"cmd\":\"stat\xff\xfeus\"}".to_vec(), ErrorCode::InvalidUtf8, false),
         (
             [b"{\"cmd\":\"status\",\"x\":\"".as_slice(), &vec![b'x'; 10_000_000], b"\"}"].concat(),
@@ -203,7 +220,8 @@ fn bad_lines() -> Vec<(Vec<u8>, ErrorCode, bool)> {
     lines
 }
 
-/// The names in the folder that holds a peer's library: an id that climbs out would end there.
+/// Returns the names in the folder that holds a peer's library. A game id that is a path upwards would create
+/// something there.
 fn beside(peer: &Peer) -> Outcome<Vec<std::ffi::OsString>> {
     let games = peer.games_dir();
     let mut names: Vec<_> = std::fs::read_dir(games.parent().unwrap_or(&games))?
@@ -214,6 +232,10 @@ fn beside(peer: &Peer) -> Outcome<Vec<std::ffi::OsString>> {
     Ok(names)
 }
 
+fn is_number(id: &Id) -> bool {
+    id.as_json().parse::<u64>().is_ok()
+}
+
 fn bad_commands(lab: &Lab) -> Outcome {
     let alpha = lab.peer("alpha")?.game(&Game::blob("ggoo", 36, 1000))?.start()?;
     alpha.await_served("ggoo")?;
@@ -222,14 +244,19 @@ fn bad_commands(lab: &Lab) -> Outcome {
     let answers = |since: Mark| {
         alpha.log().pick(since, |line| match line {
             Line::Error(error) => Some(Ok(error.clone())),
+            // The harness numbers its own commands.
+            Line::Result(result) if result.id.as_ref().is_some_and(is_number) => None,
             Line::Result(result) => Some(Err(format!("{result:?}"))),
             Line::Event(_) => None,
         })
     };
-    for (n, (line, code, readable)) in bad_lines().into_iter().enumerate() {
+    for (line, code, readable) in bad_lines() {
         let shown = String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned();
         let since = alpha.mark();
         alpha.say_raw(&[&line[..], b"\n"].concat())?;
+        alpha
+            .status()
+            .map_err(|Failure(why)| Failure(format!("alpha did not live on after {shown}: {why}")))?;
         let error: ErrorLine = eventually(&format!("alpha answers {shown}"), || {
             Ok(match answers(since).into_iter().next() {
                 Some((_, Ok(error))) => Ok(error),
@@ -237,10 +264,9 @@ fn bad_commands(lab: &Lab) -> Outcome {
                 None => Err("no answer".to_owned()),
             })
         })?;
-        require_eq!(error.error.code, code, "the code for line {n}, {shown}");
+        require_eq!(error.error.code, code, "the code that refuses {shown}");
         require!(!error.error.message.trim().is_empty(), "{shown} was refused without a word");
-        let id =
-            serde_json::from_slice::<serde_json::Value>(&line).ok().and_then(|v| Id::from_json(&v["id"]));
+        let id = serde_json::from_slice::<serde_json::Value>(&line).ok().map(|v| Id::from_json(&v["id"]));
         if readable {
             require_eq!(error.id, id, "the id on the answer to {shown}");
         } else {

@@ -1,4 +1,4 @@
-//! Crowds of games: peers that announce as much as the protocol allows, and what looking at the room costs then.
+//! Peers that announce as many games as the protocol allows, and what the view of the room costs then.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::figures;
 use crate::games::Game;
 use crate::lab::Lab;
 use crate::peer::Peer;
-use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require, require_eq};
 use crate::stranger::{Stranger, offer};
 use crate::wait::eventually;
 
@@ -24,21 +24,27 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "Twenty strangers with 4,096 games each make neither the view of the room slow nor honest peers silent, and push no honest game out of it",
     setup: "seed with 64 MiB; client; twenty strangers at addresses of their own, each announcing 4,096 games that nobody else has; then newcomer joins with a game of its own, and client fetches from seed while `room` is asked for again and again",
     expected: "each view comes within three seconds, costs the seed less than 300 ms of processor time, and holds 1,024 games, seed's and newcomer's among them, with the number of those left out; the seed keeps 65,536 offers; a download of 64 MiB takes at most twice the peaceful time; the seed loses no honest peer; its memory grows by less than 96 MiB",
-    sabotages: &["list-the-whole-room", "hoard-offers", "first-come-offers"],
+    sabotages: &[
+        Sabotage::new("list-the-whole-room", &["games in the view"]),
+        Sabotage::new("hoard-offers", &["the seed keeps more offers than are allowed"]),
+        Sabotage::new("first-come-offers", &["a newcomer's game finds no place beside those of strangers"]),
+    ],
     labs: &[LabKind::Local],
     body: Body::Run(crowded_room),
 }];
 
 const STRANGERS: u8 = 20;
-/// As `docs/limits.md` states them.
+/// Limits that `docs/limits.md` states.
 const ROOM_GAMES_MAX: usize = 1024;
 const DISTINCT_OFFERS_MAX: usize = 65_536;
-/// A view waits for peers that do not answer for 0.8 seconds, and half a second after the one before.
+/// Longest time until a view that was asked for arrives. The seed begins at most one view in half a second, and then
+/// waits up to 0.8 seconds for peers that do not answer; the rest is spare.
 const VIEW_WITHIN: Duration = Duration::from_secs(3);
-/// Processor time of the seed for a view: the node's part is below 20 ms (`docs/limits.md`), the rest is making and writing the
-/// answer in a program that is not optimised. It was 7.9 s with sixteen strangers.
+/// Longest processor time of the seed for a view. The node needs less than 20 ms of it (`docs/limits.md`); the rest
+/// goes into building and writing the answer in a program that is not optimised. Before peers kept an index of offers,
+/// a view took 7.9 s with sixteen strangers.
 const VIEW_COST_MAX: Duration = Duration::from_millis(300);
-/// Most that its memory may grow: the offers, and answers to `list-peers` that hold all of them.
+/// Most that the seed's memory may grow: the offers, and answers to `list-peers` that hold all of them.
 const GROWTH_MAX: u64 = 96 * MIB;
 
 fn crowded_room(lab: &Lab) -> Outcome {
@@ -74,7 +80,7 @@ fn crowded_room(lab: &Lab) -> Outcome {
     let kept: usize = seed.peers()?.iter().map(|peer| peer.games.len()).sum();
     require!(
         kept <= DISTINCT_OFFERS_MAX,
-        "the seed keeps {kept} offers, {DISTINCT_OFFERS_MAX} at most are allowed"
+        "the seed keeps more offers than are allowed: {kept}, at most {DISTINCT_OFFERS_MAX}"
     );
 
     let (mut slowest, mut dearest, mut peak) = (Duration::ZERO, Duration::ZERO, before);
@@ -88,7 +94,7 @@ fn crowded_room(lab: &Lab) -> Outcome {
         require_eq!(room.games.len(), ROOM_GAMES_MAX, "games in the view");
         require!(room.games_left_out > 60_000, "{} games are said to be left out", room.games_left_out);
         require!(room.games.iter().any(|game| game.game_id == "ggoo"), "the own game is not in the view");
-        // One more is made and sent while the client fetches.
+        // Another view is made and sent while the client downloads.
         let fetched = std::thread::scope(|scope| {
             let viewing = scope.spawn(|| view(&seed).map_err(|Failure(why)| why));
             let fetched = fetch(&client, &seed);
@@ -128,7 +134,7 @@ fn crowded_room(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// Says something, as peers do that answer pings: who says nothing is lost after fifteen seconds.
+/// Sends a message for each stranger, because a silent peer is dropped after fifteen seconds.
 fn keep_alive(strangers: &[Stranger]) {
     strangers.iter().for_each(|stranger| stranger.say(&Message::Pong { nonce: 0 }));
 }
@@ -144,13 +150,14 @@ fn offers_of(peer: &Peer, name: &str) -> Outcome<usize> {
     Ok(peer.peers()?.iter().filter(|other| other.name.starts_with(name)).map(|other| other.games.len()).sum())
 }
 
-/// What the peer's process has used of the processors.
+/// Returns the processor time that the peer's process has used.
 fn processor_time(peer: &Peer) -> Outcome<Duration> {
     let Some(process) = peer.process_id() else { fail!("{} does not run", peer.name()) };
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // After the name, which may contain anything: the state, and from there on the 12th and 13th field (proc(5)).
+    // The name in brackets may contain any character. The fields after it begin with the state; the 12th and 13th of
+    // them are user and system time (proc(5)).
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    // 100 ticks a second on every Linux that we run on.
+    // Linux counts 100 ticks a second on all systems that this runs on.
     Ok(Duration::from_millis(ticks * 10))
 }

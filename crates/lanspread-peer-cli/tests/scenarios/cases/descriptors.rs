@@ -1,4 +1,4 @@
-//! File descriptors run out: who takes them, and what a peer does without.
+//! File descriptors run out: which peers take them, and how a peer behaves without any.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::figures;
 use crate::games::Game;
 use crate::lab::Lab;
 use crate::peer::Peer;
-use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, fail, require};
+use crate::scenario::{Body, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require};
 use crate::wait::eventually;
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
@@ -25,7 +25,11 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "A stranger cannot take the file descriptors of a peer, and a peer that has none left keeps its library and tells its owner",
     setup: "seed with 64 MiB and a limit of 256 open files; client is connected. A stranger opens 400 data connections with one key and leaves them idle, then 300 more with a key each. When they are gone the limit is set to what is open just then, and a game is added",
     expected: "of one key at most 4 data connections stay; client fetches the game meanwhile, byte-equal, in at most twice the peaceful time; the seed keeps more than 64 descriptors free and never says `library-unreadable`. With the limit at what is open it says `library-unreadable` with `out-of-files`, which stands in its status, and nobody sees a game withdrawn; with the limit raised again the fault goes from the status and the new game is offered",
-    sabotages: &["keep-every-link", "forget-the-reserve", "unreadable-is-empty"],
+    sabotages: &[
+        Sabotage::new("keep-every-link", &["of one key only a few data connections stay"]),
+        Sabotage::new("forget-the-reserve", &["descriptors are taken while"]),
+        Sabotage::new("unreadable-is-empty", &["the seed gave up its library because it had no files left"]),
+    ],
     labs: &[LabKind::Local],
     body: Body::Run(descriptors_run_out),
 }];
@@ -34,14 +38,14 @@ const SIZE: u64 = 64 * MIB;
 /// The seed's limit of open files.
 const LIMIT: usize = 256;
 const LINKS_OF_ONE_KEY: usize = 400;
-/// By the claim.
+/// Bound from the claim.
 const LINKS_KEPT_MAX: usize = 4;
 const KEYS: usize = 300;
 /// Descriptors that must stay free for the library.
 const FREE_MIN: usize = 64;
 
 fn descriptors_run_out(lab: &Lab) -> Outcome {
-    // Each of the stranger's connections takes some here, too.
+    // The stranger's connections take descriptors of this process, too.
     lanspread_net::raise_file_limit();
     let seed = lab.peer("seed")?.game(&Game::blob("ggoo", 75, SIZE))?.start()?;
     set_limit(&seed, LIMIT)?;
@@ -72,10 +76,10 @@ fn descriptors_run_out(lab: &Lab) -> Outcome {
     );
     require_readable(&seed, since)?;
     drop(attack);
-    // A look through the library lets go of the files that were read.
+    // A scan of the library closes the files that were read.
     Game::blob("early", 77, 1000).write(&seed.games_dir())?;
     client.await_offered("early", 1)?;
-    // Connections are let in one after the other: behind this one there is none of the stranger's.
+    // Connections are accepted in order, so once this one is accepted none of the stranger's is left.
     let last = lab.peer("last")?.start()?;
     last.connect(&seed)?;
     last.shut_down()?;
@@ -90,16 +94,21 @@ fn descriptors_run_out(lab: &Lab) -> Outcome {
     })?;
     require_readable(&seed, since)?;
 
-    // Whatever is opened next is one too many.
+    let lost = |event: &Event| match event {
+        Event::LocalLibraryChanged { games, .. } => !games.iter().any(|game| game == "ggoo"),
+        _ => false,
+    };
+    // From now on the seed cannot open another file.
     let taken = open_files(&seed)?;
     let first_free = (0..).find(|fd| !taken.contains(fd)).unwrap_or_default();
     set_limit(&seed, first_free)?;
     let (since, client_since) = (seed.mark(), client.mark());
     Game::blob("late", 76, 1000).write(&seed.games_dir())?;
-    seed.await_event(since, "library-unreadable with out-of-files", |event| match event {
-        Event::LibraryUnreadable(fault) if fault.code == ErrorCode::OutOfFiles => Some(()),
-        _ => None,
+    let (_, told) = seed.await_event(since, "library-unreadable with out-of-files", |event| match event {
+        Event::LibraryUnreadable(fault) if fault.code == ErrorCode::OutOfFiles => Some(true),
+        event => lost(event).then_some(false),
     })?;
+    require!(told, "the seed gave up its library because it had no files left");
     let fault = seed.status()?.library_fault;
     require!(
         fault.as_ref().is_some_and(|fault| fault.code == ErrorCode::OutOfFiles),
@@ -117,7 +126,6 @@ fn descriptors_run_out(lab: &Lab) -> Outcome {
     require_offered(&client, &seed)?;
     let shrunk = |event: &Event| matches!(event, Event::RemoteLibraryChanged { game_count: 0, .. });
     client.require_none(client_since, "that the seed's library is empty", shrunk)?;
-    let lost = |event: &Event| matches!(event, Event::LocalLibraryChanged { games, .. } if !games.contains(&"ggoo".to_owned()));
     seed.require_none(since, "that it no longer shares its game", lost)?;
     figures::note(
         "S75",
@@ -131,7 +139,7 @@ fn descriptors_run_out(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// The client sees the game, and the seed offers it.
+/// Requires that the client sees the game and the seed has it.
 fn require_offered(client: &Peer, seed: &Peer) -> Outcome {
     let seen = client.game("ggoo")?.is_some_and(|game| game.peer_count == 1);
     require!(seen, "the client no longer sees the seed's game");
@@ -148,14 +156,15 @@ fn require_readable(seed: &Peer, since: crate::log::Mark) -> Outcome {
     Ok(())
 }
 
-/// The numbers of the files and sockets that the peer's process has open.
+/// Returns the descriptors that the peer's process has open.
 fn open_files(peer: &Peer) -> Outcome<Vec<usize>> {
     let Some(process) = peer.process_id() else { fail!("{} does not run", peer.name()) };
     let entries = std::fs::read_dir(format!("/proc/{process}/fd"))?.flatten();
     Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Sets how many files the peer's process may have open; its upper limit stays, so that it can be raised again.
+/// Sets the soft limit of open files of the peer's process. The hard limit stays, so that the soft one can be raised
+/// again.
 fn set_limit(peer: &Peer, files: usize) -> Outcome {
     let Some(process) = peer.process_id() else { fail!("{} does not run", peer.name()) };
     let (process, limit) = (format!("--pid={process}"), format!("--nofile={files}:"));
@@ -165,7 +174,7 @@ fn set_limit(peer: &Peer, files: usize) -> Outcome {
     Ok(())
 }
 
-/// A machine full of keys, whose connections stay open until it is dropped.
+/// A machine with many keys, whose connections stay open until it is dropped.
 struct Attack {
     victim: SocketAddr,
     victim_id: PeerId,
@@ -180,7 +189,7 @@ impl Attack {
         Ok(Self { victim: seed.addr()?, victim_id, kept: std::sync::Mutex::default(), runtime })
     }
 
-    /// Opens data connections with one key, and waits until each has asked once.
+    /// Opens data connections with one key and waits until each has carried a request.
     fn one_key(&self, links: usize) -> Outcome {
         let identity = Identity::generate()?;
         for _ in 0..links {
@@ -189,7 +198,7 @@ impl Attack {
                 let (id, content) = (RequestId(1), ContentId([75; 32]));
                 let request = Request::Manifest { id, game: GameId::new("ggoo")?, content };
                 endpoint.request(self.victim_id, self.victim, request);
-                // Nobody has such a content. Refused or cut off, the connection was there.
+                // No peer has this content. Whether the request is refused or cut off, the connection was there.
                 while let Ok(Some(event)) = timeout(PATIENCE, events.recv()).await {
                     if matches!(event, NetEvent::RequestFailed { .. }) {
                         return Ok(());
@@ -202,8 +211,8 @@ impl Attack {
         Ok(())
     }
 
-    /// Enters with so many keys, one connection each; says how many were let in, and how many files the victim had open at
-    /// the most.
+    /// Connects once with each of many keys. Returns how many were admitted, and the largest number of files that the
+    /// victim had open.
     fn many_keys(&self, seed: &Peer, keys: usize) -> Outcome<(usize, usize)> {
         let (mut let_in, mut open_most) = (0, 0);
         for _ in 0..keys {
@@ -244,5 +253,5 @@ impl Attack {
     }
 }
 
-/// How long one of the stranger's connections may take.
+/// Longest time for one of the stranger's connections.
 const PATIENCE: Duration = Duration::from_secs(20);

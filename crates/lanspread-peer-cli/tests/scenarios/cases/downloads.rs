@@ -1,4 +1,4 @@
-//! A game is fetched: from one source, from two, by many, whole and exact, and installed.
+//! Downloads from one, two and many sources: complete, exact and installed.
 
 use lanspread_api::event::Totals;
 use lanspread_api::reply::{Availability, OperationKind};
@@ -6,8 +6,8 @@ use lanspread_api::{Event, Request};
 use serde_json::json;
 
 use super::flow::{
-    CHUNK, MIB, await_chunks, await_finished, await_installed, require_committed_once, require_order,
-    require_same_game, require_sent,
+    CHUNK, MIB, await_chunks, await_finished, await_installed, require_committed_once,
+    require_game_sent_once, require_order, require_same_game, require_sent,
 };
 use crate::figures;
 use crate::games::{CatalogFile, Content, Game, fixture_payload, payload_manifest};
@@ -15,9 +15,9 @@ use crate::lab::Lab;
 use crate::log::{Mark, event};
 use crate::manifest::Manifest;
 use crate::peer::{Peer, PeerSpec, game_id};
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Sabotage, Scenario, fail, require, require_eq};
 use crate::transfer::{Transfer, pieces_of, require_rates};
-use crate::wait::eventually;
+use crate::wait::{eventually, seen_if};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -26,7 +26,20 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "`install:false` fetches a game and leaves it at that",
         setup: "client ← bravo, `bfbc2`, `install:false`",
         expected: "`got-game-files`, `download-begin`, chunks, `download-finished` in this order, with exact counts; downloaded, not installed, `Ready`; all root files byte-equal, no `local/`, no event of an install in the whole window",
-        sabotages: &["install-always", "commit-early", "drop-event-got-game-files", "lie-about-file-count"],
+        sabotages: &[
+            Sabotage::new("install-always", &["client was only to be downloaded"]),
+            Sabotage::new(
+                "commit-early",
+                &[
+                    "chunks were never reported",
+                    "download-finished came before the game shows as downloaded",
+                    "bfbc2 at client against bravo: the folders differ",
+                ],
+            ),
+            Sabotage::new("lie-about-count", &["files, bytes and chunks in got-game-files"]),
+            Sabotage::new("drop-event-got-game-files", &["files, bytes and chunks in got-game-files"]),
+            Sabotage::new("lie-about-file-count", &["files, bytes and chunks in got-game-files"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(download_without_install),
     },
@@ -36,7 +49,21 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A download without further word ends with an installed game",
         setup: "client ← bravo: `cnctw` of the fixture, and a generated game; two more clients fetch the other builds of `cnctw`, a solid archive and two archives that overlap",
         expected: "`download-finished` before `install-finished`; both flags true; what is under `local/` is what another unpacker found in the archives, to the byte, the later archive winning; nothing missing, nothing extra",
-        sabotages: &["install-never", "unpack-drop-last-entry", "unpack-flip-byte", "unpack-unsorted"],
+        sabotages: &[
+            Sabotage::new("install-never", &["prints the end of the install of cnctw"]),
+            Sabotage::new(
+                "unpack-drop-last-entry",
+                &["local/ of packed at client-of-bravo against the payload: the folders differ"],
+            ),
+            Sabotage::new(
+                "unpack-flip-byte",
+                &["local/ of packed at client-of-bravo against the payload: the folders differ"],
+            ),
+            Sabotage::new(
+                "unpack-unsorted",
+                &["local/ of cnctw from multi against the reference: the folders differ"],
+            ),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(download_installs),
     },
@@ -47,12 +74,24 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "client has fetched a game without installing it",
         expected: "`local/` appears with the right hashes, then goes; every root file keeps its hash; the flags follow",
         sabotages: &[
-            "unpack-drop-last-entry",
-            "install-removes-archive",
-            "uninstall-removes-root",
-            "uninstall-leaves-files",
-            "uninstall-event-only",
-            "uninstall-keeps-flag",
+            Sabotage::new(
+                "unpack-drop-last-entry",
+                &["local/ of packed at client against the payload: the folders differ"],
+            ),
+            Sabotage::new(
+                "install-removes-archive",
+                &["after the install: packed at client against bravo: the folders differ"],
+            ),
+            Sabotage::new(
+                "uninstall-removes-root",
+                &["after the uninstall: packed at client against bravo: the folders differ"],
+            ),
+            Sabotage::new("uninstall-leaves-files", &["local/ is still there"]),
+            Sabotage::new("uninstall-event-only", &["local/ is still there"]),
+            Sabotage::new(
+                "uninstall-keeps-flag",
+                &["after uninstall-finished the game is downloaded and not installed"],
+            ),
         ],
         labs: EVERYWHERE,
         body: Body::Run(install_and_uninstall),
@@ -62,12 +101,13 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "two sources",
         claim: "Two sources of one content serve one download together",
         setup: "client ← alpha + bravo, shared `ggoo` of 16 MiB (512 chunks and the sentinel)",
-        expected: "committed exactly once; the reported chunks are exactly those of the game, none twice, none missing; both served, nobody else; totals agree with the chunks to the byte",
+        expected: "committed exactly once; the reported chunks are exactly those of the game, none twice, none missing; both served, nobody else; totals agree with the chunks to the byte; the sources sent each chunk once, apart from 1 in 32",
         sabotages: &[
-            "one-source-only",
-            "duplicate-event-chunk",
-            "off-by-one-range",
-            "lie-about-source-bytes",
+            Sabotage::new("one-source-only", &["the peers that served chunks"]),
+            Sabotage::new("ask-twice", &["chunks were sent where"]).at("client"),
+            Sabotage::new("duplicate-event-chunk", &["a chunk was fetched twice"]),
+            Sabotage::new("off-by-one-range", &["ggoo at client against alpha: the folders differ"]),
+            Sabotage::new("lie-about-source-bytes", &["chunks and bytes by source in the totals"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(two_sources),
@@ -79,11 +119,11 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "two games with files of 0, 1, CHUNK−1, CHUNK, CHUNK+1 bytes, in folders, alone in their chunks and, with the smallest, three that share one, one game with CHUNK = 32 KiB and one of 363 MiB with CHUNK = 64 KiB",
         expected: "hash manifests equal, nothing extra, nothing missing; the chunks are exactly those of the files, each sent once; what is under the source's `local/` stays there",
         sabotages: &[
-            "off-by-one-range",
-            "skip-empty-files",
-            "truncate-last-chunk",
-            "serve-private-paths",
-            "ask-twice",
+            Sabotage::new("off-by-one-range", &["small at client against bravo: the folders differ"]),
+            Sabotage::new("skip-empty-files", &["small at client against bravo: the folders differ"]),
+            Sabotage::new("truncate-last-chunk", &["small at client against bravo: the folders differ"]),
+            Sabotage::new("serve-private-paths", &["the user's own files of small were fetched"]),
+            Sabotage::new("ask-twice", &["bravo has sent"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(byte_equality),
@@ -93,8 +133,13 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "two downloads at once on one client",
         claim: "Downloads of different games do not disturb each other",
         setup: "client ← bravo, who sends 16 MB/s; two games of 16 MiB, `install:false`, both shown running at the same time",
-        expected: "chunks of each arrive before the other one ends; both byte-equal, exact chunks each, both downloaded and not installed",
-        sabotages: &["one-download-at-a-time", "mix-up-games", "install-always"],
+        expected: "chunks of each arrive before the other one ends; both byte-equal, exact chunks each, both downloaded and not installed; bravo has sent each chunk once",
+        sabotages: &[
+            Sabotage::new("one-download-at-a-time", &["one download waited until the other was done"]),
+            Sabotage::new("mix-up-games", &["a chunk that does not exist was fetched from"]),
+            Sabotage::new("install-always", &["client printed an event of an install"]),
+            Sabotage::new("ask-twice", &["bravo has sent"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(two_downloads),
     },
@@ -105,11 +150,12 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "4 clients ← bravo at once, one game of 32 MiB, `install:false`; bravo sends 1 MB/s until all have begun, and is seen sending",
         expected: "every client has chunks before any is done; all byte-equal, downloaded, not installed; bravo has sent four copies, to the byte, and its `active_outbound_transfers` are back to none",
         sabotages: &[
-            "leak-transfer",
-            "never-count-transfers",
-            "install-always",
-            "serve-one-at-a-time",
-            "ask-twice",
+            Sabotage::new("leak-transfer", &["bravo sends nothing"]),
+            Sabotage::new("never-count-transfers", &["bravo is seen sending"]),
+            Sabotage::new("install-always", &["client0 printed an event of an install"]),
+            Sabotage::new("commit-early", &["printed the end of its download"]),
+            Sabotage::new("serve-one-at-a-time", &["bravo does not serve its clients at the same time"]),
+            Sabotage::new("ask-twice", &["bravo has sent"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(many_clients),
@@ -119,8 +165,13 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "many files",
         claim: "A game of many files is fetched file by file, each once",
         setup: "20 files and `version.ini`",
-        expected: "`got-game-files` says 21; exactly the 21 files, coherent, each chunk fetched once",
-        sabotages: &["drop-one-file", "duplicate-event-chunk", "lie-about-file-count"],
+        expected: "`got-game-files` says 21; exactly the 21 files, coherent, each chunk reported once; bravo has sent as many bytes as the files have",
+        sabotages: &[
+            Sabotage::new("drop-one-file", &["file_count in got-game-files"]),
+            Sabotage::new("ask-twice", &["bravo has sent"]),
+            Sabotage::new("duplicate-event-chunk", &["a chunk was fetched twice"]),
+            Sabotage::new("lie-about-file-count", &["file_count in got-game-files"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(many_files),
     },
@@ -128,20 +179,26 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S37",
         title: "throughput",
         claim: "The figures that a download reports are true",
-        setup: "sparse archive (256 MiB; `LANSPREAD_S37_MIB` sets another size), one source, `install:false`",
+        setup: "archive of random bytes (256 MiB; `LANSPREAD_S37_MIB` sets another size), one source, `install:false`",
         expected: "size and hash right; bytes, duration, `mib_per_s` and `mbit_per_s` positive, consistent with each other and with the bytes on disk, and the duration fits between the events' own times",
-        sabotages: &["lie-about-bytes", "lie-about-rate", "lie-about-unit", "lie-about-duration"],
+        sabotages: &[
+            Sabotage::new("lie-about-bytes", &["the reported bytes against the disk's"]),
+            Sabotage::new("lie-about-rate", &["mib_per_s is not"]),
+            Sabotage::new("lie-about-unit", &["mbit_per_s is not"]),
+            Sabotage::new("lie-about-duration", &["duration_ms is"]),
+            Sabotage::new("skip-last-write", &["big at client against bravo: the folders differ"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(throughput),
     },
 ];
 
-/// A source with these games, all of them served, and a client that is connected to it and sees them.
+/// Starts a source with these games and a client that is connected to it and sees all of them.
 fn pair(lab: &Lab, games: &[&Game]) -> Outcome<(Peer, Peer)> {
     pair_with(lab, games, |bravo| bravo)
 }
 
-/// The same with something special about the source.
+/// Like [`pair`], with a special setting of the source.
 fn pair_with<'lab>(
     lab: &'lab Lab,
     games: &[&Game],
@@ -161,7 +218,7 @@ fn pair_with<'lab>(
     Ok((bravo, client))
 }
 
-/// bravo with its fixtures, and a client that sees one of its games.
+/// Starts bravo with its fixtures and a client that sees one of its games.
 fn fixture_pair(lab: &Lab, game: &str) -> Outcome<(Peer, Peer)> {
     let bravo = lab.peer("bravo")?.fixture("bravo")?.fixture_catalog().start()?;
     let client = lab.peer("client")?.fixture_catalog().start()?;
@@ -226,7 +283,7 @@ fn download_without_install(lab: &Lab) -> Outcome {
     require_committed_once(&client, since, "bfbc2")
 }
 
-/// A game whose archive holds a small and a larger file.
+/// Returns a game whose archive holds files of different sizes.
 fn packed_game(id: &str) -> Game {
     Game::packed(id, PAYLOAD)
 }
@@ -261,7 +318,7 @@ fn require_fixture_payload(client: &Peer, fixture: &str) -> Outcome {
     local.require_equal(&expected, &format!("local/ of cnctw from {fixture} against the reference"))
 }
 
-/// A new client that fetched these games from that source, without a word about installing.
+/// Returns a new client that has downloaded these games from the source with commands that do not mention `install`.
 fn download_and_install(lab: &Lab, source: PeerSpec<'_>, games: &[&str]) -> Outcome<Peer> {
     let source = source.start()?;
     let client = lab.peer(&format!("client-of-{}", source.name()))?.start()?;
@@ -269,7 +326,7 @@ fn download_and_install(lab: &Lab, source: PeerSpec<'_>, games: &[&str]) -> Outc
     for game in games {
         client.await_offered(game, 1)?;
         let since = client.mark();
-        // Written by hand, because it is the absence of `install` that counts.
+        // Written as JSON, because the scenario is about the absence of `install`.
         let (_, answer) = client.say_json(json!({ "cmd": "download", "game_id": game }))?;
         require!(answer.is_ok(), "the download was refused: {answer:?}");
         let (finished, _) = await_finished(&client, since, game)?;
@@ -296,7 +353,11 @@ fn install_and_uninstall(lab: &Lab) -> Outcome {
     client.ask(&Request::Install { game_id: game_id.clone(), max_unpacked_bytes: None })?;
     await_installed(&client, since, "packed")?;
     require_payload(lab, &client, "packed")?;
-    require_same_game(&client, &bravo, "packed")?;
+    let same = |when: &str| {
+        require_same_game(&client, &bravo, "packed")
+            .map_err(|Failure(why)| Failure(format!("after the {when}: {why}")))
+    };
+    same("install")?;
 
     let since = client.mark();
     client.await_idle()?;
@@ -310,10 +371,11 @@ fn install_and_uninstall(lab: &Lab) -> Outcome {
         fail!("the uninstall failed: {failure:?}");
     }
     let info = client.game("packed")?;
+    require!(!client.game_dir("packed").join("local").exists(), "local/ is still there");
+    same("uninstall")?;
     let right = info.as_ref().is_some_and(|info| info.downloaded && !info.installed);
     require!(right, "after uninstall-finished the game is downloaded and not installed: {info:?}");
-    require!(!client.game_dir("packed").join("local").exists(), "local/ is still there");
-    require_same_game(&client, &bravo, "packed")
+    Ok(())
 }
 
 fn two_sources(lab: &Lab) -> Outcome {
@@ -337,12 +399,14 @@ fn two_sources(lab: &Lab) -> Outcome {
     transfer.require_exactly(&all)?;
     transfer.require_sources(&[&alpha, &bravo])?;
     transfer.require_totals(&totals)?;
+    require_game_sent_once(&[&alpha, &bravo], &all)?;
     require_same_game(&client, &alpha, "ggoo")?;
     client.await_served("ggoo")?;
     require_committed_once(&client, since, "ggoo")
 }
 
-/// Files around the borders of a chunk. Three that follow each other share one, and a larger one stands between others.
+/// Adds files whose sizes are close to a chunk. `one`, `shared/exact` and `shared/less` share a chunk; `more`, which
+/// is larger than a chunk, separates `exact` from them.
 fn odd_sizes(game: Game, chunk: u64) -> Game {
     let sizes = [
         ("data/deep/less", chunk - 1),
@@ -375,15 +439,14 @@ fn byte_equality(lab: &Lab) -> Outcome {
         let full = |length: u64| all.iter().any(|piece| piece.path == "exact" && piece.length == length);
         require!(full(chunk), "{game} does not have chunks of {chunk} bytes: {:?}", all.iter().next());
         let transfer = Transfer::since(&client, since, game);
+        let private = transfer.0.iter().any(|(piece, _)| piece.path.starts_with("local/"));
+        let there = client.game_dir(game).join("local").exists();
+        require!(!private && !there, "the user's own files of {game} were fetched");
         transfer.require_exactly(&all)?;
         transfer.require_totals(&totals)?;
         require_same_game(&client, &bravo, game)?;
         require_committed_once(&client, since, game)?;
-        require!(
-            !client.game_dir(game).join("local").exists(),
-            "the user's own files of {game} were fetched"
-        );
-        // The three that share one of the smallest chunks are told of each by itself.
+        // Three files that share a chunk are reported one by one, which makes two more reports than chunks.
         let told_more = if chunk == CHUNK { 2 } else { 0 };
         (chunks, bytes) = (chunks + transfer.0.len() - told_more, bytes + transfer.bytes());
     }
@@ -407,7 +470,7 @@ fn two_downloads(lab: &Lab) -> Outcome {
         await_finished(&client, since, game)?;
     }
     require!(client.find_event(since, both).is_some(), "the two downloads never ran at the same time");
-    // That both stand among the operations does not say that one did not wait for the other.
+    // Two running operations do not prove that neither waited for the other.
     let firsts = ["one", "two"].map(|game| {
         client.find_event(since, |event| match event {
             Event::DownloadChunkFinished { game_id, .. } => (game_id == game).then_some(()),
@@ -421,14 +484,16 @@ fn two_downloads(lab: &Lab) -> Outcome {
     let together =
         firsts.iter().flatten().count() == 2 && firsts.iter().flatten().all(|first| first.0 < ends[0].0);
     require!(together, "one download waited until the other was done");
+    let (mut chunks, mut bytes) = (0, 0);
     for game in ["one", "two"] {
         require_only_downloaded(&client, since, game)?;
         require_same_game(&client, &bravo, game)?;
         let all = pieces_of(&Manifest::root_files(&bravo.game_dir(game))?);
         Transfer::since(&client, since, game).require_exactly(&all)?;
         require_committed_once(&client, since, game)?;
+        (chunks, bytes) = (chunks + all.len(), bytes + all.iter().map(|piece| piece.length).sum::<u64>());
     }
-    Ok(())
+    require_sent(&bravo, chunks, bytes)
 }
 
 fn many_clients(lab: &Lab) -> Outcome {
@@ -452,9 +517,12 @@ fn many_clients(lab: &Lab) -> Outcome {
         Ok(if sending { Ok(()) } else { Err(format!("{status:?}")) })
     })?;
     let all = pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?);
-    // One after the other would end well, too. While it sends a trickle nobody can be done before all have begun.
+    // Serving the clients one after the other would end well, too. At this low rate no client can finish before all
+    // have begun.
     for (client, &since) in clients.iter().zip(&marks) {
-        await_chunks(client, since, "ggoo", 1)?;
+        await_chunks(client, since, "ggoo", 1).map_err(|Failure(why)| {
+            Failure(format!("bravo does not serve its clients at the same time: {why}"))
+        })?;
     }
     for (client, &since) in clients.iter().zip(&marks) {
         client.require_none(since, "the end of its download", |e| {
@@ -497,12 +565,18 @@ fn many_files(lab: &Lab) -> Outcome {
     transfer.require_exactly(&pieces_of(&files))?;
     transfer.require_totals(&totals)?;
     require_same_game(&client, &bravo, "files")?;
-    require_committed_once(&client, since, "files")
+    require_committed_once(&client, since, "files")?;
+    // Small files share chunks, so a chunk that was sent twice shows by its bytes.
+    eventually(&format!("bravo has sent {} bytes, each chunk once", files.bytes()), || {
+        let sent = bravo.status()?.traffic.sent_bytes;
+        Ok(seen_if(sent == files.bytes(), || format!("{sent} bytes")))
+    })
 }
 
 fn throughput(lab: &Lab) -> Outcome {
     let mib: u64 = std::env::var("LANSPREAD_S37_MIB").ok().and_then(|v| v.parse().ok()).unwrap_or(256);
-    let game = Game::new("big").file("big.eti", Content::Sparse { len: mib * MIB });
+    // Of a sparse file a chunk that was never written would look like one that was.
+    let game = Game::blob("big", 37, mib * MIB);
     let (bravo, client) = pair(lab, &[&game])?;
     let since = client.mark();
     client.download("big", false)?;
@@ -524,8 +598,8 @@ fn throughput(lab: &Lab) -> Outcome {
     require_committed_once(&client, since, "big")
 }
 
-/// The stated duration is no longer than what passed between the command and the event, as the lab's clock saw it, and
-/// no shorter than what passed between the first chunk and the last.
+/// Requires that the stated duration is at most the time from the command to the event, by the lab's clock, and at
+/// least the time from the first chunk to the last.
 fn require_duration(client: &Peer, since: Mark, end: Mark, totals: &Totals) -> Outcome {
     let chunks = client.log().pick(since, |line| match crate::log::event(line) {
         Some(Event::DownloadChunkFinished { .. }) => Some(()),
@@ -536,7 +610,7 @@ fn require_duration(client: &Peer, since: Mark, end: Mark, totals: &Totals) -> O
     };
     let outer = at(Some(end)).saturating_sub(at(Some(since)));
     let inner = at(chunks.last().map(|c| c.0)).saturating_sub(at(chunks.first().map(|c| c.0)));
-    // Lines reach the lab a little after the peer's own clock saw what they tell.
+    // Lines reach the lab a little later than the moments that they report.
     let slack = 250;
     let stated = totals.duration_ms;
     require!(stated <= outer + slack, "duration_ms is {stated}, but only {outer} ms passed");

@@ -1,4 +1,4 @@
-//! The end of the harness: who asks for it is not kept waiting by anything.
+//! The end of the program: nothing delays it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use lanspread_api::{ErrorCode, Event, Line, ReplyData};
 use crate::bare::{Bare, Ended, Lines};
 use crate::figures;
 use crate::lab::Lab;
-use crate::scenario::{Body, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, LabKind, Outcome, Sabotage, Scenario, fail, require, require_eq};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S77",
@@ -16,17 +16,23 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "Whatever waits, commands are read, and `shutdown`, the end of input or a signal ends the process within two seconds",
     setup: "four runs: 300 `wait-peers` for a peer that never comes, ended by `shutdown`, by the end of input, by SIGTERM (Unix); and 20,000 `list-games` with an id each whose answers nobody reads, ended by the end of input",
     expected: "256 commands wait, each further one is refused at once with `too-many-commands` and its id, `status` is answered meanwhile; at the end every waiting command has its answer `shutting-down`, `shutdown` answers last, and each of the four processes is gone two seconds after it was told, with exit code 0",
-    sabotages: &["queue-behind-waits", "end-when-nothing-waits"],
+    sabotages: &[
+        Sabotage::new("queue-behind-waits", &["waits are refused and status is answered"]),
+        Sabotage::new("drop-event", &["a peer that met nobody told of something else"]),
+        Sabotage::new("duplicate-event", &["a peer that met nobody told of something else"]),
+        Sabotage::new("lie-about-count", &["who is here, by the status"]),
+        Sabotage::new("end-when-nothing-waits", &["ends in time although nobody reads its output"]),
+    ],
     labs: &[LabKind::Local],
     body: Body::Run(always_ends),
 }];
 
-/// Commands that wait at a time, by the contract.
+/// Commands that may wait at the same time, by the contract.
 const WAITS_MAX: usize = 256;
 const ASKED: usize = 300;
-/// How long the end may take, by the claim.
+/// Longest time for the end, from the claim.
 const END_MAX: Duration = Duration::from_secs(2);
-/// More answers than the pipe and the program hold for a reader that does not read.
+/// More answers than the pipe and the program can hold for a reader that does not read.
 const UNREAD: usize = 20_000;
 
 /// How a run is ended.
@@ -67,7 +73,7 @@ fn waits(lab: &Lab, by: By) -> Outcome<Duration> {
                 require_eq!(line.error.code, ErrorCode::TooManyCommands, "the code of a wait too many");
                 require_eq!(
                     line.id,
-                    Some(Id::Number((WAITS_MAX + refused).into())),
+                    Some(Id::from_json(&(WAITS_MAX + refused).into())),
                     "the id of a wait too many"
                 );
                 require!(line.error.hint.is_some(), "a wait too many is refused without a hint");
@@ -123,7 +129,7 @@ fn waits(lab: &Lab, by: By) -> Outcome<Duration> {
     Ok(took)
 }
 
-/// Answers that nobody reads do not keep the process either.
+/// Tests that answers that nobody reads do not delay the end.
 fn unread(lab: &Lab) -> Outcome<Duration> {
     let mut peer = Bare::start(lab, "unread", &["--fixture", "ggoo"])?;
     for id in 0..UNREAD {

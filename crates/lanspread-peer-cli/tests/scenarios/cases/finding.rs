@@ -1,4 +1,4 @@
-//! Peers find each other without being told of each other.
+//! Peers that find each other without `connect`.
 
 use lanspread_api::Event;
 use lanspread_api::reply::FoundBy;
@@ -8,7 +8,9 @@ use crate::games::Game;
 use crate::lab::Lab;
 use crate::manifest::Manifest;
 use crate::peer::Peer;
-use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{
+    Body, EVERYWHERE, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require, require_eq,
+};
 use crate::transfer::{Transfer, pieces_of};
 use crate::wait::eventually;
 
@@ -19,7 +21,10 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "Whoever knows one peer learns of all, and fetches from those that it was never told of",
         setup: "three peers with `--find introductions`, each with a game of its own; A connects to B, B connects to C, nobody else to anybody",
         expected: "A and C list each other, one found by introduction and the other the same way or because it was dialled; nobody twice; A downloads C's game, every byte from C",
-        sabotages: &["forget-introductions", "ignore-introductions"],
+        sabotages: &[
+            Sabotage::new("forget-introductions", &["A did not learn of C from B"]),
+            Sabotage::new("ignore-introductions", &["A did not learn of C from B"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(chain),
     },
@@ -29,7 +34,10 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "Peers on one switch find each other with nothing typed",
         setup: "three peers with `--find mdns`, one game; no `connect` at all; then one leaves and comes back",
         expected: "each lists exactly the two others, found by mDNS; one downloads the game; who leaves is gone from both lists and who comes back is the same peer",
-        sabotages: &["mdns-announce-nothing", "ignore-sightings"],
+        sabotages: &[
+            Sabotage::new("mdns-announce-nothing", &["a did not find the others by mDNS"]),
+            Sabotage::new("ignore-sightings", &["a did not find the others by mDNS"]),
+        ],
         labs: &[LabKind::Netns],
         body: Body::Run(multicast),
     },
@@ -46,7 +54,7 @@ fn peer(lab: &Lab, name: &str, game: &str, find: &str) -> Outcome<Peer> {
     Ok(peer)
 }
 
-/// How `at` found `other`.
+/// Returns how `at` found `other`.
 fn found_by(at: &Peer, other: &Peer) -> Outcome<Vec<FoundBy>> {
     let Some(found) = at.peers()?.into_iter().find(|p| p.peer_id == other.id()) else {
         fail!("{} does not list {}", at.name(), other.name())
@@ -54,7 +62,7 @@ fn found_by(at: &Peer, other: &Peer) -> Outcome<Vec<FoundBy>> {
     Ok(found.found_by)
 }
 
-/// Who served a chunk, if that is what the event tells.
+/// Returns the source if the event reports a chunk.
 fn served_by(event: &Event) -> Option<String> {
     match event {
         Event::DownloadChunkFinished { peer_id, .. } => Some(peer_id.clone()),
@@ -69,7 +77,8 @@ fn chain(lab: &Lab) -> Outcome {
     let since = a.mark();
     a.connect(&b)?;
     b.connect(&c)?;
-    a.await_peers(&[(&b, &["bbb"]), (&c, &["ccc"])])?;
+    a.await_peers(&[(&b, &["bbb"]), (&c, &["ccc"])])
+        .map_err(|Failure(why)| Failure(format!("A did not learn of C from B: {why}")))?;
     b.await_peers(&[(&a, &["aaa"]), (&c, &["ccc"])])?;
     c.await_peers(&[(&a, &["aaa"]), (&b, &["bbb"])])?;
     let (forth, back) = (found_by(&a, &c)?, found_by(&c, &a)?);
@@ -105,7 +114,8 @@ fn multicast(lab: &Lab) -> Outcome {
     let find = "mdns";
     let (a, b, c) =
         (peer(lab, "a", "aaa", find)?, peer(lab, "b", "bbb", find)?, peer(lab, "c", "ccc", find)?);
-    a.await_peers(&[(&b, &["bbb"]), (&c, &["ccc"])])?;
+    a.await_peers(&[(&b, &["bbb"]), (&c, &["ccc"])])
+        .map_err(|Failure(why)| Failure(format!("a did not find the others by mDNS: {why}")))?;
     b.await_peers(&[(&a, &["aaa"]), (&c, &["ccc"])])?;
     c.await_peers(&[(&a, &["aaa"]), (&b, &["bbb"])])?;
     for (at, other) in [(&a, &b), (&b, &c), (&c, &a)] {

@@ -1,4 +1,4 @@
-//! Floods of control messages: what a peer that never stops talking does to the others.
+//! Floods of control messages, and their effect on honest peers.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use crate::figures;
 use crate::games::Game;
 use crate::lab::Lab;
 use crate::peer::Peer;
-use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, fail, require};
+use crate::scenario::{Body, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require};
 use crate::stranger::{Stranger, offer};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
@@ -28,26 +28,31 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "Floods of wishes, have maps, states and library updates are cut off and named; an organiser's wish still arrives, honest transfers keep half of their rate, and memory and lines stay bounded",
     setup: "seed with 64 MiB that sends 32 MB/s at most, client fetches it again and again, in peace before and after, and while four strangers at addresses of their own flood the seed, each with a new key whenever it is let go; meanwhile organiser wishes for another game",
     expected: "the seed names each of the four addresses by `peer-refused` with `protocol-error`; the organiser's wish is told of by `fetch-wanted`; of each stranger at most 8 wishes and, in a burst, 16 library changes are printed; the median of the transfers takes at most twice the peaceful time; the seed's memory grows by less than 64 MiB",
-    sabotages: &["take-every-message", "first-come-wishes", "tell-every-library"],
+    sabotages: &[
+        Sabotage::new("take-every-message", &["seed prints peer-refused for the flood of wishes"]),
+        Sabotage::new("first-come-wishes", &["seed prints the organiser's wish"]),
+        Sabotage::new("tell-every-library", &["library changes of"]),
+    ],
     labs: &[LabKind::Local],
     body: Body::Run(control_floods),
 }];
 
 const SIZE: u64 = 64 * MIB;
-/// What the seed may send. Attackers and peers share one machine here, so the transfer is kept from being a contest for
-/// its processors.
+/// Upload limit of the seed. Attackers and peers share one machine, so without it the transfers would compete for the
+/// processors.
 const UPLOAD_LIMIT: u64 = 32_000_000;
-/// Pause before a stranger comes back with a new key: the four of them together begin 32 connections in a second, as many
-/// as admission takes from one machine. On loopback it does not count them.
+/// Pause before a stranger returns with a new key. With it the four strangers begin 32 connections a second, as many
+/// as admission takes from one machine; on loopback admission does not count them.
 const BACK_AFTER: Duration = Duration::from_millis(125);
 /// Most that the seed's resident memory may grow under the attack.
 const GROWTH_MAX: u64 = 64 * MIB;
-/// Transfers in peace, and at least as many under attack.
+/// Number of downloads before, during and after the attack.
 const TRANSFERS: usize = 3;
-/// As `docs/limits.md` states them.
+/// Limits that `docs/limits.md` states.
 const WISHES_PER_PEER: usize = 8;
 const LIBRARY_NEWS_BURST: usize = 16;
-/// A stranger is let go within a second or so; on a busy machine it stays longer, with one more line a second.
+/// Longest stay of a stranger. It is usually dropped within about a second; on a busy machine it stays longer and
+/// causes one more line a second.
 const STAY_MAX_SECONDS: usize = 30;
 
 fn control_floods(lab: &Lab) -> Outcome {
@@ -70,7 +75,7 @@ fn control_floods(lab: &Lab) -> Outcome {
         (71, "wishes", wish),
         (72, "have maps", have_map),
         (73, "states", state),
-        (74, "libraries", library),
+        (74, "library updates", library),
     ];
     let attack = Attack::start(seed.addr()?, &floods);
     let mut under_attack = Vec::new();
@@ -89,7 +94,10 @@ fn control_floods(lab: &Lab) -> Outcome {
             _ => None,
         };
         let (_, reason) = seed.await_event(since, &format!("peer-refused for the flood of {what}"), told)?;
-        require!(reason.contains("floods"), "the flood of {what} is refused with {reason:?}");
+        require!(
+            reason.contains(&format!("the last ones: {what}")),
+            "the flood of {what} is refused with {reason:?}"
+        );
     }
     let wished = seed.mark();
     match organiser.ask(&Request::WantGame { game_id: GameId::new("evening")? })? {
@@ -97,7 +105,7 @@ fn control_floods(lab: &Lab) -> Outcome {
         other => fail!("want-game answered {other:?}"),
     }
     seed.await_event(wished, "the organiser's wish", |event| match event {
-        Event::FetchWanted { game_id, .. } if game_id == "evening" => Some(()),
+        Event::DownloadWanted { game_id, .. } if game_id == "evening" => Some(()),
         _ => None,
     })?;
     let messages = attack.stop()?;
@@ -107,7 +115,7 @@ fn control_floods(lab: &Lab) -> Outcome {
         peak.max(after) < before + GROWTH_MAX,
         "the seed's memory grew from {before} to {peak}, and was {after} at the end"
     );
-    // What else the machine does may have changed meanwhile.
+    // Measured again after the attack, because the load of the machine may have changed.
     for _ in 0..TRANSFERS {
         in_peace.push(fetch(&client, &seed)?);
     }
@@ -131,12 +139,12 @@ fn control_floods(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// Of each stranger there are few lines, whatever it says.
+/// Requires that each stranger causes few lines of output.
 fn require_few_lines(seed: &Peer, since: crate::log::Mark) -> Outcome {
     let mut lines: BTreeMap<(String, &str), usize> = BTreeMap::new();
     for event in seed.events_since(since) {
         let key = match event {
-            Event::FetchWanted { peer_id, .. } => (peer_id, "wishes"),
+            Event::DownloadWanted { peer_id, .. } => (peer_id, "wishes"),
             Event::RemoteLibraryChanged { peer_id, .. } => (peer_id, "library changes"),
             _ => continue,
         };
@@ -153,11 +161,11 @@ fn address(host: u8) -> IpAddr {
     Ipv4Addr::new(127, 0, 71, host).into()
 }
 
-/// Says one thing; the number is that of the message.
+/// Function that sends the `n`-th message of a flood.
 type Flood = fn(&mut Stranger, u64) -> Outcome;
 
 fn wish(stranger: &mut Stranger, n: u64) -> Outcome {
-    stranger.say(&Message::FetchWanted { game: GameId::new(format!("wish-{n}"))? });
+    stranger.say(&Message::DownloadWanted { game: GameId::new(format!("wish-{n}"))? });
     Ok(())
 }
 
@@ -177,7 +185,7 @@ fn library(stranger: &mut Stranger, n: u64) -> Outcome {
     Ok(())
 }
 
-/// Strangers that each flood the seed in one way, until it is over.
+/// Strangers that each flood the seed in one way until they are stopped.
 struct Attack {
     over: Arc<AtomicBool>,
     messages: Arc<AtomicU64>,
@@ -191,7 +199,7 @@ impl Attack {
             let (over, messages) = (Arc::clone(&over), Arc::clone(&messages));
             std::thread::spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    // Let go or not let in: the next one comes with a new key.
+                    // A stranger that was dropped or not admitted returns with a new key.
                     let Ok(stranger) = Stranger::enter(seed, address(host), "mallory") else { continue };
                     pour(stranger, flood, &over, &messages)?;
                     std::thread::sleep(BACK_AFTER);
@@ -203,7 +211,7 @@ impl Attack {
         Self { over, messages, threads }
     }
 
-    /// Ends it; says how many messages were sent.
+    /// Ends the attack and returns the number of messages sent.
     fn stop(self) -> Outcome<u64> {
         self.over.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -213,10 +221,10 @@ impl Attack {
     }
 }
 
-/// Says the same again and again until the seed hangs up.
+/// Sends the same kind of message until the seed closes the connection.
 fn pour(mut stranger: Stranger, flood: Flood, over: &AtomicBool, messages: &AtomicU64) -> Outcome {
-    // In a millisecond, whatever it is: 64 MB/s of have maps, half of what a gigabit link carries, or 2,000 small messages a
-    // second, more than a room of 200 says.
+    // Messages in each millisecond: 64 MB/s of have maps, half of what a gigabit link carries, or 2,000 small
+    // messages a second, more than a room of 200 peers sends.
     const AT_ONCE: u64 = 2;
     for round in 0.. {
         if over.load(Ordering::Relaxed) {

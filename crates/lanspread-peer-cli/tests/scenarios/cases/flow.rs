@@ -1,4 +1,4 @@
-//! What most scenarios do: follow a download to its end, and compare what arrived.
+//! Steps that most scenarios share: follow a download to its end and compare what arrived.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,16 @@ use crate::wait::{eventually, seen_if};
 
 pub const KIB: u64 = 1 << 10;
 pub const MIB: u64 = 1 << 20;
-/// The size of a chunk, in games of up to 362 MiB.
+/// Size of a chunk in games of up to 362 MiB.
 pub const CHUNK: u64 = 32 * KIB;
 
-/// Waits for the download's end, which must be a success; at that moment the game must already show as downloaded.
+/// Part of the chunks that may be sent a second time.
+///
+/// A client asks another source for a chunk that is half a second late, which happens on a busy machine.
+const LATE_PART: u64 = 32;
+
+/// Waits for the end of the download, which must be a success. At that moment the game must already be listed as
+/// downloaded.
 pub fn await_finished(peer: &Peer, since: Mark, game: &str) -> Outcome<(Mark, Totals)> {
     let (mark, end) =
         peer.await_end(since, &format!("the end of the download of {game}"), |event| match event {
@@ -37,7 +43,8 @@ pub fn await_finished(peer: &Peer, since: Mark, game: &str) -> Outcome<(Mark, To
     Ok((mark, totals))
 }
 
-/// Waits for the install's end, which must be a success; at that moment the game must already show as installed.
+/// Waits for the end of the install, which must be a success. At that moment the game must already be listed as
+/// installed.
 pub fn await_installed(peer: &Peer, since: Mark, game: &str) -> Outcome<Mark> {
     let (mark, end) =
         peer.await_end(since, &format!("the end of the install of {game}"), |event| match event {
@@ -52,7 +59,7 @@ pub fn await_installed(peer: &Peer, since: Mark, game: &str) -> Outcome<Mark> {
     Ok(mark)
 }
 
-/// Over the whole window: the game was committed exactly once, and no download of it failed.
+/// Requires that since the mark the game was committed exactly once and no download of it failed.
 pub fn require_committed_once(peer: &Peer, since: Mark, game: &str) -> Outcome {
     let finished =
         |event: &Event| matches!(event, Event::DownloadFinished { game_id, .. } if game_id == game);
@@ -66,7 +73,7 @@ pub fn require_no_failure(peer: &Peer, since: Mark, game: &str) -> Outcome {
     peer.require_none(since, "a failure of the download", failed)
 }
 
-/// The shared files of a game are the same in both libraries, none missing, none extra.
+/// Requires that the shared files of a game are the same in both libraries, with none missing and none extra.
 pub fn require_same_game(receiver: &Peer, source: &Peer, game: &str) -> Outcome {
     let expected = Manifest::root_files(&source.game_dir(game))?;
     require!(expected.0.contains_key("version.ini"), "the source has no whole {game} to compare with");
@@ -74,7 +81,7 @@ pub fn require_same_game(receiver: &Peer, source: &Peer, game: &str) -> Outcome 
     Manifest::root_files(&receiver.game_dir(game))?.require_equal(&expected, &what)
 }
 
-/// Nothing of the game stands in the peer's library.
+/// Requires that nothing of the game is in the peer's library.
 pub fn require_no_trace(peer: &Peer, game: &str) -> Outcome {
     let folder = peer.game_dir(game);
     require!(!folder.exists(), "{} has a folder of {game}, which was never committed", peer.name());
@@ -84,16 +91,23 @@ pub fn require_no_trace(peer: &Peer, game: &str) -> Outcome {
     Ok(())
 }
 
-/// Waits until so many chunks of the game have arrived since the mark, and tells what has.
+/// Waits until `count` chunks of the game have arrived since the mark. Returns the chunks.
 pub fn await_chunks(peer: &Peer, since: Mark, game: &str, count: usize) -> Outcome<Transfer> {
     eventually(&format!("{} has {count} chunks of {game}", peer.name()), || {
+        let ended = peer.find_event(since, |event| match event {
+            Event::DownloadFinished { game_id, .. } => (game_id == game).then_some(()),
+            _ => None,
+        });
         let transfer = Transfer::since(peer, since, game);
-        let enough = transfer.0.len() >= count;
-        Ok(if enough { Ok(transfer) } else { Err(format!("{} chunks", transfer.0.len())) })
+        let had = transfer.0.len();
+        if had < count && ended.is_some() {
+            fail!("{} finished {game} with {had} chunks: {} were never reported", peer.name(), count - had);
+        }
+        Ok(if had >= count { Ok(transfer) } else { Err(format!("{had} chunks")) })
     })
 }
 
-/// Waits until each of the peers has served so many chunks of the game since the mark.
+/// Waits until each source has served `count` chunks of the game since the mark. Returns the chunks.
 pub fn await_chunks_from(
     peer: &Peer,
     since: Mark,
@@ -109,16 +123,18 @@ pub fn await_chunks_from(
     })
 }
 
-/// Proves that a kill came in the middle: so many of these chunks were still missing when it was done.
+/// Requires that a kill came in the middle of a download: some chunks had arrived and some were missing.
 pub fn require_in_the_middle(at_kill: &Transfer, all: &BTreeSet<Piece>) -> Outcome {
     let (had, all) = (at_kill.0.len(), all.len());
     require!(had > 0 && had < all, "the kill came with {had} of {all} chunks there, which proves nothing");
     Ok(())
 }
 
-/// What a second attempt had at its start, in bytes, and how many of the chunks that the first one reported it fetched again.
-/// What it had and what it fetched must make up the game, no chunk twice. The first one may have stored a few more chunks
-/// than it came to report.
+/// Checks a second attempt at a download. Returns the bytes that it had at its start, and how many of the chunks that
+/// the first attempt reported it fetched again.
+///
+/// What it had and what it fetched must make up the game, with no chunk twice. The first attempt may have stored a
+/// few more chunks than it reported.
 pub fn require_goes_on(
     peer: &Peer,
     since: Mark,
@@ -141,8 +157,8 @@ pub fn require_goes_on(
     Ok((had, before.pieces().intersection(&pieces).count()))
 }
 
-/// Waits until the source counts exactly so much as sent since its start: what arrives a second time is no event, but
-/// costs all the same.
+/// Waits until the source counts exactly these chunks and bytes as sent since its start. A chunk that arrives twice
+/// is no event, but the source has sent it.
 pub fn require_sent(source: &Peer, chunks: usize, bytes: u64) -> Outcome {
     eventually(&format!("{} has sent {chunks} chunks of {bytes} bytes in all", source.name()), || {
         let traffic = source.status()?.traffic;
@@ -160,10 +176,10 @@ pub fn await_operation(peer: &Peer, game: &str, kind: OperationKind) -> Outcome 
     })
 }
 
-/// A name for messages, and how the event is recognised.
+/// A step in an order of events: its name for messages, and the test that recognises its event.
 pub type EventStep<'a> = (&'a str, &'a dyn Fn(&Event) -> bool);
 
-/// The places of events in the log come in this order.
+/// Requires that the first events of these steps appear in the log in this order.
 pub fn require_order(peer: &Peer, since: Mark, steps: &[EventStep<'_>]) -> Outcome {
     let mut last = since;
     for (name, is) in steps {
@@ -174,4 +190,29 @@ pub fn require_order(peer: &Peer, since: Mark, steps: &[EventStep<'_>]) -> Outco
         }
     }
     Ok(())
+}
+
+/// Requires that these sources have sent chunks and bytes once in all since their start, apart from chunks that were
+/// late.
+///
+/// A chunk that arrives twice is no event of the client, but its source has sent it.
+pub fn require_sent_once(sources: &[&Peer], chunks: u64, bytes: u64) -> Outcome {
+    let (mut sent_chunks, mut sent_bytes) = (0, 0);
+    for source in sources {
+        source.await_no_outbound()?;
+        let traffic = source.status()?.traffic;
+        sent_chunks += traffic.sent_chunks;
+        sent_bytes += traffic.sent_bytes;
+    }
+    let fits = |sent: u64, once: u64| (once..=once + once / LATE_PART).contains(&sent);
+    require!(
+        fits(sent_chunks, chunks) && fits(sent_bytes, bytes),
+        "{sent_chunks} chunks were sent where {chunks} are enough\n  bytes: {sent_bytes} instead of {bytes}"
+    );
+    Ok(())
+}
+
+/// Requires that these sources have sent each chunk of a game once.
+pub fn require_game_sent_once(sources: &[&Peer], all: &BTreeSet<Piece>) -> Outcome {
+    require_sent_once(sources, all.len() as u64, all.iter().map(|piece| piece.length).sum())
 }

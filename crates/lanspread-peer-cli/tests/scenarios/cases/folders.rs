@@ -1,4 +1,4 @@
-//! Folders that belong to one process at a time.
+//! Folders that only one process at a time may use.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::bare::{Bare, Ended, arg};
 use crate::games::Game;
 use crate::lab::Lab;
 use crate::manifest::Manifest;
-use crate::scenario::{Body, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, LabKind, Outcome, Sabotage, Scenario, fail, require, require_eq};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S76",
@@ -17,12 +17,15 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "A state folder and a games folder belong to one process at a time, and `--fixture` touches neither a folder in use nor a file that is there",
     setup: "owner runs with a game; a second process on its state folder with a games folder of its own; a third on its games folder with a state folder of its own and `--fixture extra`; each tried again once owner is killed. Then `--fixture ggoo` where a user's archive `ggoo.eti` stands without a sentinel",
     expected: "the second and third end with exit code 3 and `state-dir-in-use` or `games-dir-in-use`, naming owner's process and since when; the games folder keeps exactly its files and owner offers exactly its game; after the kill both start; the user's archive keeps its bytes and the start is refused with `fixture-in-the-way`",
-    sabotages: &["share-folders", "overwrite-with-fixture"],
+    sabotages: &[
+        Sabotage::new("share-folders", &["the exit code of same-state"]),
+        Sabotage::new("overwrite-with-fixture", &["the user's archive after --fixture is another one"]),
+    ],
     labs: &[LabKind::Local],
     body: Body::Run(one_process),
 }];
 
-/// A start that is refused is refused in a moment; Windows is asked again for a second and a half.
+/// Longest time for a refusal. It usually comes at once; on Windows the program retries for a second and a half.
 const REFUSED_MAX: Duration = Duration::from_secs(20);
 
 fn one_process(lab: &Lab) -> Outcome {
@@ -76,14 +79,14 @@ fn one_process(lab: &Lab) -> Outcome {
     let own = lab.folder("user")?.join("games/ggoo");
     std::fs::create_dir_all(&own)?;
     std::fs::write(own.join("ggoo.eti"), "the user's own archive")?;
-    refused(lab, "user", &["--fixture", "ggoo"], ErrorCode::FixtureInTheWay)?;
-    let kept = std::fs::read_to_string(own.join("ggoo.eti"))?;
-    require_eq!(kept, "the user's own archive", "the user's archive after --fixture");
+    let refusal = refused(lab, "user", &["--fixture", "ggoo"], ErrorCode::FixtureInTheWay);
+    let kept = std::fs::read(own.join("ggoo.eti"))?;
+    require!(kept == b"the user's own archive", "the user's archive after --fixture is another one");
     require_eq!(entries(&own)?, ["ggoo.eti"], "the user's folder after --fixture");
-    Ok(())
+    refusal.map(drop)
 }
 
-/// Starts a process that must be refused, and says with which error.
+/// Starts a process that must be refused. Returns the error.
 fn refused(lab: &Lab, name: &str, args: &[&str], code: ErrorCode) -> Outcome<ErrorBody> {
     let Ended { status, lines, .. } = ended(Bare::start(lab, name, args)?)?;
     require_eq!(status.code(), Some(3), "the exit code of {name}");
@@ -97,13 +100,13 @@ fn refused(lab: &Lab, name: &str, args: &[&str], code: ErrorCode) -> Outcome<Err
     Ok(error)
 }
 
-/// The end of a process whose input is closed at once.
+/// Closes the input of a process and waits for its end.
 fn ended(mut process: Bare<'_>) -> Outcome<Ended> {
     process.close_input();
     process.await_end(REFUSED_MAX, "ends")
 }
 
-/// The names in a folder, sorted.
+/// Returns the names in a folder, sorted.
 fn entries(folder: &Path) -> Outcome<Vec<String>> {
     let names = std::fs::read_dir(folder)?.flatten().map(|e| e.file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = names.collect();

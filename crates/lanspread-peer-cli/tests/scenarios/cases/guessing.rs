@@ -1,4 +1,4 @@
-//! Somebody tries out pass phrases of a closed party, from many addresses and at all its peers.
+//! An attacker tries out passphrases of a closed party, from many addresses and at all its peers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,25 +16,29 @@ use super::flow::MIB;
 use crate::games::Game;
 use crate::lab::Lab;
 use crate::peer::Peer;
-use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, fail, require};
+use crate::scenario::{Body, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require};
 use crate::wait::{eventually, seen_if, within};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S72",
     title: "closed party under guessing",
-    claim: "Whoever tries out pass phrases learns little, at all peers of a closed party together, and locks neither guests nor newcomers out",
-    setup: "alpha with a game, bravo and charlie in the party `friday`; attackers with own keys and addresses try wrong pass phrases without a pause, from two addresses at alpha and from eight at bravo; newcomer comes once they are turned away",
-    expected: "alpha and bravo look at no more than six wrong pass phrases each, and one more in 30 s; charlie, restarted meanwhile, is with both again within 10 s; alpha, which keeps its last try for somebody who has not guessed wrong, lets newcomer in within 10 s; introduced, newcomer is with all guests 20 s later, though bravo has no try left",
-    sabotages: &["take-every-guess", "first-come-first-judged", "forget-guests"],
-    // The attackers' addresses are those of loopback.
+    claim: "Whoever tries out passphrases learns little, at all peers of a closed party together, and locks neither guests nor newcomers out",
+    setup: "alpha with a game, bravo and charlie in the party `friday`; attackers with own keys and addresses try wrong passphrases without a pause, from two addresses at alpha and from eight at bravo; newcomer comes once they are turned away",
+    expected: "alpha and bravo look at no more than six wrong passphrases each, and one more in 30 s; charlie, restarted meanwhile, is with both again within 10 s; alpha, which keeps its last try for somebody who has not guessed wrong, lets newcomer in within 10 s; introduced, newcomer is with all guests 20 s later, though bravo has no try left",
+    sabotages: &[
+        Sabotage::new("take-every-guess", &["wrong passphrases in"]),
+        Sabotage::new("first-come-first-judged", &["alpha lets newcomer in"]),
+        Sabotage::new("forget-guests", &["charlie is with bravo again"]),
+    ],
+    // The attackers need several loopback addresses.
     labs: &[LabKind::Local],
     body: Body::Run(guessing),
 }];
 
-/// Addresses of the attackers at alpha, too few to use up its last try, and at bravo, enough to use up every try.
+/// Number of attacking addresses at alpha, too few to use up its last try, and at bravo, enough to use up every try.
 const ATTACKERS: [u8; 2] = [2, 8];
-/// What one peer of a party of two to four looks at: at once, and the time after which it looks at one more. A party of two
-/// gets tries back fastest, so this bounds the others as well.
+/// Wrong passphrases that one peer of a party of two to four checks at once, and the time after which it checks one
+/// more. A party of two regains tries fastest, so its values bound the others as well.
 const AT_ONCE: usize = 6;
 const ONE_MORE_AFTER: Duration = Duration::from_secs(30);
 
@@ -54,6 +58,7 @@ fn guessing(lab: &Lab) -> Outcome {
     let begun = Instant::now();
     eventually("both peers turn the attackers away", || {
         let [of_alpha, of_bravo] = attack.counts();
+        require_few_looks([&alpha, &bravo], [of_alpha, of_bravo], begun)?;
         let turned_away = of_alpha.unheard > usize::from(ATTACKERS[0]) && of_bravo.unheard > 0;
         let used_up = turned_away && of_bravo.wrong >= AT_ONCE;
         Ok(seen_if(used_up, || format!("alpha {of_alpha:?}, bravo {of_bravo:?}")))
@@ -75,12 +80,16 @@ fn guessing(lab: &Lab) -> Outcome {
     })?;
     newcomer.await_offered("ggoo", 1)?;
 
-    let counts = attack.end()?;
+    require_few_looks([&alpha, &bravo], attack.end()?, begun)
+}
+
+/// Requires that each victim has looked at no more wrong passphrases than a party allows since the attack began.
+fn require_few_looks(victims: [&Peer; 2], counts: [Counts; 2], begun: Instant) -> Outcome {
     let more = begun.elapsed().as_secs().div_ceil(ONE_MORE_AFTER.as_secs()) as usize;
-    for (guest, counts) in [&alpha, &bravo].into_iter().zip(counts) {
+    for (guest, counts) in victims.into_iter().zip(counts) {
         require!(
             counts.wrong <= AT_ONCE + more,
-            "{} looked at {} wrong pass phrases in {:.0} s, and refused to look at {}",
+            "{} looked at {} wrong passphrases in {:.0} s, and refused to look at {}",
             guest.name(),
             counts.wrong,
             begun.elapsed().as_secs_f32(),
@@ -90,7 +99,7 @@ fn guessing(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// Whether a peer gets in at another one now.
+/// Returns whether `at` admits a peer now.
 fn enters(peer: &Peer, at: &Peer) -> Outcome<crate::wait::Seen<()>> {
     Ok(match peer.say(&Request::Connect { addr: at.addr()? })? {
         Ok(_) => Ok(()),
@@ -101,16 +110,16 @@ fn enters(peer: &Peer, at: &Peer) -> Outcome<crate::wait::Seen<()>> {
     })
 }
 
-/// What the attackers came to at one victim.
+/// Results of the attackers at one victim.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
-    /// Their pass phrase was looked at.
+    /// Tries whose passphrase was checked.
     wrong: usize,
-    /// It was not.
+    /// Tries whose passphrase was not checked.
     unheard: usize,
 }
 
-/// Attackers at work, until the end or until it is dropped.
+/// Running attackers. They stop at `end` or when this is dropped.
 struct Attack {
     over: Arc<AtomicBool>,
     counts: Arc<Mutex<[Counts; 2]>>,
@@ -156,13 +165,13 @@ impl Drop for Attack {
 /// One address of the attack.
 struct Attacker {
     number: u8,
-    /// Position of its victim in the counts.
+    /// Index of its victim in the counts.
     at: usize,
     victim: SocketAddr,
 }
 
 impl Attacker {
-    /// Tries a wrong pass phrase again and again.
+    /// Tries a wrong passphrase until the attack is over.
     fn guess(&self, over: &AtomicBool, counts: &Mutex<[Counts; 2]>) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -186,7 +195,7 @@ impl Attacker {
                         Ok(Some(NetEvent::OtherParty { mismatch, dialled: true, .. })) => {
                             break mismatch == PartyMismatch::WrongPassPhrase;
                         }
-                        // A victim under a fault may have it otherwise; whoever looks at the counts notices.
+                        // A victim under a sabotage may fail in another way, which shows in the counts.
                         Ok(Some(NetEvent::DialFailed { .. })) => break false,
                         Ok(Some(_)) => {}
                         Ok(None) | Err(_) => fail!("attacker {} gets no answer", self.number),

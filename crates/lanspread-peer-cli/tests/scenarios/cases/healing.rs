@@ -1,4 +1,4 @@
-//! The relay line when somebody in it is lost, hangs or lies.
+//! The relay line when a peer in it is lost, hangs or lies.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,17 +9,19 @@ use lanspread_net::NetEvent;
 use lanspread_types::message::{Message, PlaceWanted, Request, RequestId, Response};
 use lanspread_types::{ChunkIndex, ContentId};
 
-use super::flow::{CHUNK, MIB, await_chunks, await_finished, require_no_failure, require_same_game};
-use super::line::{click, copies_sent, finished, room};
+use super::flow::{
+    CHUNK, MIB, await_chunks, await_chunks_from, await_finished, require_no_failure, require_same_game,
+};
+use super::line::{click, copies_sent, finished, line_up, room};
 use crate::figures;
 use crate::games::{CatalogFile, Game};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Failure, LabKind, Outcome, Scenario, fail, require};
+use crate::scenario::{Body, EVERYWHERE, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require};
 use crate::stranger::Stranger;
-use crate::transfer::pieces_of;
+use crate::transfer::{Transfer, pieces_of};
 use crate::wait::{eventually, seen_if};
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -29,7 +31,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A guest that hangs without closing its connections does not hold up those behind it",
         setup: "1 seed and 4 clients that click one after the other, limited to 4 MB/s of upload, 16 MiB; the second client is stopped (SIGSTOP) when all four have chunks",
         expected: "the other three finish while it hangs, byte-equal, and before it is given up as a lost peer; it finishes when it goes on; the seed sends less than 2.5 copies, so the guests fed each other",
-        sabotages: &["never-heal"],
+        sabotages: &[Sabotage::new("never-heal", &["was held up until the hanging guest was lost"])],
         labs: &[LabKind::Local, LabKind::Netns],
         body: Body::Run(one_hangs),
     },
@@ -38,8 +40,11 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "a guest in the middle is killed",
         claim: "Those behind a guest that dies go on with the guest before it",
         setup: "1 seed and 4 clients that click one after the other, limited to 4 MB/s of upload, 16 MiB; the second client is killed (SIGKILL) when all four have chunks",
-        expected: "the other three finish, byte-equal, each chunk once; the third client gets chunks from the first; the seed sends less than 2.5 copies",
-        sabotages: &["forget-in-flight", "place-at-seed"],
+        expected: "the other three finish, byte-equal, each chunk once; after the kill the third client gets more chunks from the first than from the seed; the seed sends less than 2.5 copies",
+        sabotages: &[
+            Sabotage::new("forget-in-flight", &["did not finish"]),
+            Sabotage::new("heal-at-seed", &["after the kill the third client got"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(one_is_killed),
     },
@@ -47,9 +52,18 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S82",
         title: "a guest in the middle lies",
         claim: "A guest that sends false chunks along the line is named by its follower and costs it one chunk; those behind notice nothing",
-        setup: "1 seed and 4 clients, limited to 4 MB/s of upload, 16 MiB; a stranger stands first in the line and sends random bytes for each chunk that is awaited",
-        expected: "a client rejects the stranger, which sent two chunks at most; all four finish byte-equal; the seed sends less than 2.5 copies",
-        sabotages: &["trust-untried", "forget-blame"],
+        setup: "1 seed and 4 clients that click one after the other, the second one when the first has rejected the stranger, limited to 4 MB/s of upload, 16 MiB; the stranger stands first in the line and sends random bytes for each chunk that is awaited",
+        expected: "the first client rejects the stranger, no other client gets a false chunk, and the stranger sent two chunks at most; all four finish byte-equal; the seed sends less than 2.5 copies",
+        sabotages: &[
+            Sabotage::new("trust-untried", &["the stranger could send"]),
+            Sabotage::new(
+                "forget-blame",
+                &["behind the follower got false chunks", "the stranger could send"],
+            ),
+            Sabotage::new("drop-event", &["the follower rejects the stranger"]),
+            Sabotage::new("skip-verification", &["the follower rejects the stranger"]),
+            Sabotage::new("one-source-only", &["the follower rejects the stranger"]),
+        ],
         labs: &[LabKind::Local],
         body: Body::Run(one_lies),
     },
@@ -59,7 +73,11 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "When the seed leaves in the middle of a transfer, the room goes on with another peer that has the game",
         setup: "2 peers with the game and 5 clients that start together, limited to 4 MB/s of upload, 16 MiB; when all clients have half of the game, the one of the two that feeds the line is killed (SIGKILL)",
         expected: "no download fails; all five finish byte-equal, each chunk once; the two peers with the game send less than 3.5 copies together",
-        sabotages: &["forget-in-flight", "place-at-seed"],
+        sabotages: &[
+            Sabotage::new("forget-in-flight", &["did not finish"]),
+            Sabotage::new("one-source-only", &["did not finish", "copies were sent"]),
+            Sabotage::new("place-at-seed", &["copies were sent to five clients"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(seed_leaves),
     },
@@ -68,18 +86,19 @@ pub const SCENARIOS: &[Scenario] = &[
 fn one_hangs(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 80, 16 * MIB);
     let (seed, clients) = room(lab, &game, 4, "4000000")?;
-    let marks = click(&clients)?;
+    let marks = line_up(&clients)?;
     for (client, &since) in clients.iter().zip(&marks) {
         await_chunks(client, since, "ggoo", 8)?;
     }
-    // They click one after the other, so two of them stand behind this one.
     let hangs = 1;
+    await_chunks_from(&clients[hangs + 1], marks[hangs + 1], "ggoo", &[&clients[hangs]], 1)?;
     clients[hangs].frozen(|| {
         for (n, (client, &since)) in clients.iter().zip(&marks).enumerate() {
             if n != hangs {
                 await_finished(client, since, "ggoo")?;
-                // The loss of the peer would free those behind it as well, after 15 seconds.
-                client.require_none(since, "a lost peer", |e| matches!(e, Event::PeerLost { .. }))?;
+                // After 15 seconds the loss of the peer would free the clients behind it, too.
+                let lost = client.find_event(since, |e| matches!(e, Event::PeerLost { .. }).then_some(()));
+                require!(lost.is_none(), "{} was held up until the hanging guest was lost", client.name());
                 require_same_game(client, &seed, "ggoo")?;
             }
         }
@@ -95,21 +114,31 @@ fn one_hangs(lab: &Lab) -> Outcome {
 fn one_is_killed(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 81, 16 * MIB);
     let (seed, mut clients) = room(lab, &game, 4, "4000000")?;
-    let mut marks = click(&clients)?;
+    let mut marks = line_up(&clients)?;
     for (client, &since) in clients.iter().zip(&marks) {
         await_chunks(client, since, "ggoo", 8)?;
     }
+    await_chunks_from(&clients[2], marks[2], "ggoo", &[&clients[1]], 1)?;
     clients[1].kill();
+    let at_kill = clients[2].mark();
     drop(clients.remove(1));
     marks.remove(1);
-    let transfers = finished(&seed, &clients, &marks)?;
+    finished(&seed, &clients, &marks)?;
     let copies = copies_sent(&seed)?;
-    let healed = transfers[1].by_source().get(&clients[0].id()).map_or(0, |(chunks, _)| *chunks);
+    let since_kill = Transfer::since(&clients[1], at_kill, "ggoo").by_source();
+    let got = |from: &Peer| since_kill.get(&from.id()).map_or(0, |(chunks, _)| *chunks);
+    let (healed, from_seed) = (got(&clients[0]), got(&seed));
     figures::note(
         "S81",
-        format!("the seed sent {copies:.3} copies; the third client got {healed} chunks from the first"),
+        format!(
+            "the seed sent {copies:.3} copies; after the kill the third client got {healed} chunks from the first and \
+             {from_seed} from the seed"
+        ),
     );
-    require!(healed > 0, "the third client got nothing from the first: {:?}", transfers[1].by_source());
+    require!(
+        healed > from_seed,
+        "after the kill the third client got {healed} chunks from the first and {from_seed} from the seed"
+    );
     require!(copies < 2.5, "the seed sent {copies:.3} copies");
     Ok(())
 }
@@ -120,14 +149,14 @@ fn one_lies(lab: &Lab) -> Outcome {
     let served = seed.await_served("ggoo")?;
     let content: ContentId =
         served.content_id.ok_or_else(|| Failure("the seed shows no content".into()))?.parse()?;
-    // In the seed's network, so that it stands before the clients.
+    // In the seed's network, so that the liar is before the clients in the line.
     let IpAddr::V4(beside) = seed.addr()?.ip() else { fail!("the seed has no IPv4 address") };
     let [a, b, c, _] = beside.octets();
     let mut liar = Stranger::enter(seed.addr()?, Ipv4Addr::new(a, b, c, 250).into(), "mallory")?;
     for client in &clients {
         liar.meet(client.addr()?);
     }
-    // With the clients' limit, or they would stand in another order.
+    // The liar has the clients' upload limit, because a different one would change the order of the line.
     let upload_limit = Some(4_000_000);
     let wanted = PlaceWanted { content, below: ChunkIndex(0), upload_limit, instead_of: None };
     liar.say(&Message::PlaceWanted(wanted));
@@ -149,20 +178,24 @@ fn one_lies(lab: &Lab) -> Outcome {
         let rejections = fetch_beside(&seed, &clients, &id);
         over.store(true, Ordering::Relaxed);
         attack.join().map_err(|_| Failure("the stranger panicked".to_owned()))?;
-        let (rejections, sent) = (rejections?, sent.load(Ordering::Relaxed));
+        let (behind, sent) = (rejections?, sent.load(Ordering::Relaxed));
         let copies = copies_sent(&seed)?;
         figures::note(
             "S82",
-            format!("{sent} false chunks, {rejections} rejections; the seed sent {copies:.3} copies"),
+            format!(
+                "{sent} false chunks, one rejection by the follower and {behind} behind it; the seed sent {copies:.3} \
+                 copies"
+            ),
         );
-        require!(rejections > 0, "nobody rejected the stranger, which sent {sent} chunks");
         require!(sent <= 2, "the stranger could send {sent} chunks");
+        require!(behind == 0, "{behind} clients behind the follower got false chunks");
         require!(copies < 2.5, "the seed sent {copies:.3} copies");
         Ok(())
     })
 }
 
-/// Lets all clients fetch the game in a room with a liar. Returns how many of them have rejected it.
+/// Lets all clients download the game in a room with a liar, which the first one must reject. Returns how many others
+/// rejected the liar.
 fn fetch_beside(seed: &Peer, clients: &[Peer], liar: &str) -> Outcome<usize> {
     for client in clients {
         eventually("the clients know the liar", || {
@@ -170,17 +203,27 @@ fn fetch_beside(seed: &Peer, clients: &[Peer], liar: &str) -> Outcome<usize> {
             Ok(seen_if(known, || format!("{} does not know it", client.name())))
         })?;
     }
-    let marks = click(clients)?;
-    finished(seed, clients, &marks)?;
-    let rejected = |(client, &since): (&Peer, &Mark)| {
-        client.find_event(since, |event| {
-            matches!(event, Event::SourceRejected { peer_id, .. } if peer_id == liar).then_some(())
-        })
+    let rejects = |event: &Event| match event {
+        Event::SourceRejected { peer_id, .. } if peer_id == liar => Some(()),
+        _ => None,
     };
-    Ok(clients.iter().zip(&marks).filter_map(rejected).count())
+    // The others start when the first has complained about the liar, so the seed knows where to place them.
+    let (first, others) = clients.split_at(1);
+    let mut marks = vec![first[0].mark()];
+    first[0].download("ggoo", false)?;
+    eventually("the follower rejects the stranger", || {
+        let rejected = first[0].find_event(marks[0], rejects).is_some();
+        let arrived = Transfer::since(&first[0], marks[0], "ggoo").0.len();
+        Ok(seen_if(rejected, || format!("{arrived} chunks are there")))
+    })?;
+    await_chunks(&first[0], marks[0], "ggoo", 8)?;
+    marks.extend(line_up(others)?);
+    finished(seed, clients, &marks)?;
+    let rejected = |(client, &since): (&Peer, &Mark)| client.find_event(since, rejects);
+    Ok(clients.iter().zip(&marks).skip(1).filter_map(rejected).count())
 }
 
-/// Answers every request with bytes that are none of the game's.
+/// Answers every request with false bytes.
 fn lie(stranger: &mut Stranger, over: &AtomicBool, sent: &AtomicU64) {
     let false_chunk = |stranger: &Stranger, link, id: RequestId, chunk| {
         sent.fetch_add(1, Ordering::Relaxed);

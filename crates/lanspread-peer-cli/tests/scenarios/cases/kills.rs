@@ -1,4 +1,4 @@
-//! The receiver is killed again and again, at moments that a seed decides.
+//! A receiver that is killed again and again, at moments that a seed of randomness decides.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::Peer;
-use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Scenario, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Sabotage, Scenario, require, require_eq};
 use crate::transfer::{Piece, Transfer, pieces_of};
 use crate::wait::eventually;
 
@@ -21,18 +21,25 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     title: "twelve kills",
     claim: "However often the receiver is killed, in mid-download and in mid-install, it ends with the whole game, fetches at most what was in flight again, hashes nothing again, and shows no half game",
     setup: "one source, 32 MiB of one archive with 40 files; the client is SIGKILLed 12 times, each after a number of chunks or of install steps that the seed decides, and told to download again after each start; before that, once with half of another game of 32 MiB there",
-    expected: "before and after every start the game's folder is absent or complete, and so is `local/`; at most 32 chunks that were reported come again per kill; no `index-progress`; with 16 MiB there, less than 4 MiB are read until the download goes on (not in containers); root files and `local/` equal in the end",
-    sabotages: &["forget-incoming", "restart-from-zero", "hash-again", "commit-install-early"],
+    expected: "before and after every start the game's folder is absent or complete, and so is `local/`; at most 32 chunks that were reported come again per kill; neither client ever prints `index-progress`; with 16 MiB there, less than 4 MiB are read until the download goes on (not in containers); root files and `local/` equal in the end",
+    sabotages: &[
+        Sabotage::new("duplicate-event", &["of the bytes that had arrived were there after the kill"]),
+        Sabotage::new("forget-incoming", &["chunks came a second time"]).at("client"),
+        Sabotage::new("restart-from-zero", &["chunks came a second time"]),
+        Sabotage::new("hash-again", &["bytes were read before the download went on"]),
+        Sabotage::new("forget-index", &["client printed hashing of its own files"]).at("client"),
+        Sabotage::new("commit-install-early", &["an install that shows after a kill: the folders differ"]),
+    ],
     labs: EVERYWHERE,
     body: Body::Run(twelve_kills),
 }];
 
 const SEED: u64 = 61;
 const KILLS: u64 = 12;
-/// What may come again after a kill: what was in flight, reported in the last moment or not.
+/// Most chunks that may come again after a kill: those in flight, whether reported in the last moment or not.
 const REFETCHED_MAX: usize = 32;
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
+/// Returns a random number below `below`, by SplitMix64 (Steele, Lea, Flood 2014).
 fn random(state: &mut u64, below: u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *state;
@@ -41,7 +48,7 @@ fn random(state: &mut u64, below: u64) -> u64 {
     (z ^ (z >> 31)) % below
 }
 
-/// What the kills came to.
+/// Results of the kills.
 #[derive(Default)]
 struct Tally {
     in_download: u64,
@@ -50,7 +57,8 @@ struct Tally {
     refetched: Vec<u64>,
 }
 
-/// `LANSPREAD_KILLS` and `LANSPREAD_KILL_SEED` ask for more, or for other moments.
+/// Returns a number from an environment variable: `LANSPREAD_KILLS` sets the number of kills, `LANSPREAD_KILL_SEED`
+/// their moments.
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -76,7 +84,7 @@ fn twelve_kills(lab: &Lab) -> Outcome {
         let since = begin(&client, &source, install)?;
         let after = 1 + random(&mut state, all.len() as u64 / 4);
         let installing = await_some(&client, since, after as usize)?;
-        // The moment itself is the test's input, so this is no waiting for anything.
+        // The moment is an input of the test, so this sleep does not wait for a state.
         std::thread::sleep(Duration::from_micros(random(&mut state, 40_000)));
         client.kill();
         if installing {
@@ -91,20 +99,20 @@ fn twelve_kills(lab: &Lab) -> Outcome {
         known.extend(new);
         require_whole_or_absent(&client, &source, &reference)?;
         if client.game_dir("ggoo").join("local").exists() || (installing && random(&mut state, 4) == 0) {
-            // Once round: the next kills find nothing again.
+            // One round is complete. The next kills start without the game again.
             std::fs::remove_dir_all(client.game_dir("ggoo"))?;
             known.clear();
         }
         client.restart()?;
         require_whole_or_absent(&client, &source, &reference)?;
-        client
-            .require_none(since, "hashing of its own files", |e| matches!(e, Event::IndexProgress { .. }))?;
+        require_no_hashing(&client)?;
     }
     let since = begin(&client, &source, true)?;
     client.await_event(since, "install-finished", |event| match event {
         Event::InstallFinished { game_id } if game_id == "ggoo" => Some(()),
         _ => None,
     })?;
+    require_no_hashing(&client)?;
     require_same_game(&client, &source, "ggoo")?;
     Manifest::of(&client.game_dir("ggoo").join("local"))?.require_equal(&reference, "what is installed")?;
     require!(tally.in_download > 0 && tally.in_install > 0, "the kills did not come into both parts");
@@ -124,11 +132,13 @@ fn twelve_kills(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// What a start may read before the download goes on: settings, journals, what the system tells.
+/// Most bytes that a start may read before the download continues: settings, journals and system files.
 const READ_AT_START_MAX: u64 = 4 * MIB;
 
-/// A client that is killed with half of a game there. Hashing that half again would show in what the process has read by
-/// the time the download goes on. Tells how much that was.
+/// Kills a client that has half of a game and starts it again. Returns the bytes that the process read until the
+/// download continued.
+///
+/// If the client hashed that half again, it would show in this number.
 fn a_start_reads_nothing_again(lab: &Lab, source: &Peer) -> Outcome<u64> {
     source.ask(&Request::SetLimits { upload: Some(8_000_000), download: None })?;
     let client = lab.peer("halfway")?.start()?;
@@ -147,17 +157,26 @@ fn a_start_reads_nothing_again(lab: &Lab, source: &Peer) -> Outcome<u64> {
         Event::DownloadBegin { had_bytes, total_bytes, .. } => Some((*had_bytes, *total_bytes)),
         _ => None,
     })?;
-    require!(had >= 16 * MIB && had < total, "{had} of {total} bytes were there, which proves nothing");
-    // In a container the process is another's child.
+    require!(had >= 16 * MIB, "only {had} of the bytes that had arrived were there after the kill");
+    require!(had < total, "all {total} bytes were there, which proves nothing");
+    // In a container the process is a child of the engine.
     let read = client.bytes_read().filter(|_| lab.kind() != LabKind::Container).unwrap_or_default();
-    // What came from the source meanwhile is no reading of files.
+    // Bytes from the source were read from a socket, not from files.
     let read = read.saturating_sub(Transfer::since(&client, since, "half").bytes());
     require!(read < READ_AT_START_MAX, "{read} bytes were read before the download went on");
+    require_no_hashing(&client)?;
     client.kill();
     Ok(read)
 }
 
-/// Connects and tells the client to fetch the game and perhaps install it, whatever of it is there.
+/// Requires that the client has hashed nothing of its own since its first start, with an empty library.
+///
+/// A start hashes after `local-peer-ready`, at its own time, so the check covers the whole log each time.
+fn require_no_hashing(client: &Peer) -> Outcome {
+    client.require_none(Mark(0), "hashing of its own files", |e| matches!(e, Event::IndexProgress { .. }))
+}
+
+/// Connects the client and tells it to download and perhaps install the game, whatever it already has.
 fn begin(client: &Peer, source: &Peer, install: bool) -> Outcome<Mark> {
     client.connect(source)?;
     client.await_offered("ggoo", 1)?;
@@ -168,7 +187,7 @@ fn begin(client: &Peer, source: &Peer, install: bool) -> Outcome<Mark> {
     Ok(since)
 }
 
-/// Waits until so many chunks or install steps were reported; tells whether the install has begun.
+/// Waits until `count` chunks or install steps were reported. Returns whether the install has begun.
 fn await_some(client: &Peer, since: Mark, count: usize) -> Outcome<bool> {
     eventually("the client has made some progress", || {
         let events = client.events_since(since);
@@ -190,14 +209,14 @@ fn await_some(client: &Peer, since: Mark, count: usize) -> Outcome<bool> {
     })
 }
 
-/// Whatever the moment of the kill: the game is not there or complete, and so is what is installed.
+/// Requires that the game is absent or complete, and that the same holds for its install.
 fn require_whole_or_absent(client: &Peer, source: &Peer, installed: &Manifest) -> Outcome {
     let folder = client.game_dir("ggoo");
     if !folder.exists() {
         return Ok(());
     }
     let (files, whole) = (Manifest::root_files(&folder)?, Manifest::root_files(&source.game_dir("ggoo"))?);
-    // The sentinel says that it is whole. Until it is there, a commit may have moved some of the files.
+    // The sentinel marks a complete game. Before it is there, a commit may have moved some of the files.
     if folder.join("version.ini").exists() {
         files.require_equal(&whole, "a game that shows after a kill")?;
     }

@@ -1,4 +1,4 @@
-//! Guests who say that they have chunks, and do not give them.
+//! Peers that claim chunks and do not send them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::figures;
 use crate::games::Game;
 use crate::lab::Lab;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, require};
+use crate::scenario::{Body, Failure, LabKind, Outcome, Sabotage, Scenario, require};
 use crate::stranger::Stranger;
 use crate::transfer::Transfer;
 use crate::wait::{seen_if, within};
@@ -23,17 +23,21 @@ use crate::wait::{seen_if, within};
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S69",
     title: "a liar about chunks costs a limited download little",
-    claim: "Guests who announce nearly every chunk and give none, in silence or with refusals, cost a download with a limit at most half its rate",
+    claim: "Guests who announce nearly every chunk and give none, in silence or with refusals, cost a download with a limit at most a third of its rate",
     setup: "seed with 16 MiB, client with a download limit of 2 MB/s fetches it in peace, then with one stranger in the room that announces all chunks but one and is silent when it is asked, then with fifty that refuse each request at once because too many wait",
-    expected: "the strangers are asked; each fetch takes at most twice the time of the first, and is byte-equal",
-    sabotages: &["believe-everybody", "keep-spent-limit"],
+    expected: "the strangers are asked; each fetch takes at most one and a half times the time of the first, and is byte-equal",
+    sabotages: &[
+        Sabotage::new("believe-everybody", &["MiB arrive at two thirds of the peaceful rate among liars"]),
+        Sabotage::new("one-source-only", &["strangers were asked 0 times for chunks"]),
+        Sabotage::new("keep-spent-limit", &["MiB arrive at two thirds of the peaceful rate among liars"]),
+    ],
     labs: &[LabKind::Local],
     body: Body::Run(liars),
 }];
 
 const SIZE: u64 = 16 * MIB;
 const LIMIT: u64 = 2_000_000;
-/// All chunks but the sentinel.
+/// All chunks except the sentinel.
 const CLAIMED: usize = (SIZE / CHUNK) as usize;
 const REFUSING: u8 = 50;
 
@@ -44,9 +48,9 @@ fn liars(lab: &Lab) -> Outcome {
     client.connect(&seed)?;
     client.await_offered("ggoo", 1)?;
     let peace = fetch(&client, &seed)?;
-    let (silent, asked_silent) = fetch_among(&client, &seed, peace * 2, 1, None)?;
+    let (silent, asked_silent) = fetch_among(&client, &seed, peace * 3 / 2, 1, None)?;
     let refusal = Some(Refusal::TooMany);
-    let (refusing, asked_refusing) = fetch_among(&client, &seed, peace * 2, REFUSING, refusal)?;
+    let (refusing, asked_refusing) = fetch_among(&client, &seed, peace * 3 / 2, REFUSING, refusal)?;
     let rate = |time: Duration| SIZE as f64 / time.as_secs_f64() / 1e6;
     figures::note(
         "S69",
@@ -62,8 +66,8 @@ fn liars(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// The time of a fetch among so many strangers that say they have nearly everything, and how often they were asked for
-/// chunks.
+/// Downloads the game among strangers that claim nearly every chunk. Returns the time that it took and the number of
+/// chunk requests that the strangers got.
 fn fetch_among(
     client: &Peer,
     seed: &Peer,
@@ -92,11 +96,11 @@ fn fetch_among(
     Ok((took, asked))
 }
 
-/// Fetches the game, compares it, and removes it again; fails when that takes longer than the limit.
+/// Downloads the game, compares it, and removes it again. Fails if the download takes longer than the limit.
 fn fetch_within(client: &Peer, seed: &Peer, limit: Duration) -> Outcome<Duration> {
     let (since, began) = (client.mark(), Instant::now());
     client.download("ggoo", false)?;
-    within(limit, "16 MiB arrive at half the peaceful rate among liars", || {
+    within(limit, "16 MiB arrive at two thirds of the peaceful rate among liars", || {
         let finished = |event: &Event| matches!(event, Event::DownloadFinished { .. }).then_some(());
         let arrived = Transfer::since(client, since, "ggoo").0.len();
         Ok(seen_if(client.find_event(since, finished).is_some(), || format!("{arrived} chunks are there")))
@@ -111,7 +115,7 @@ fn fetch_within(client: &Peer, seed: &Peer, limit: Duration) -> Outcome<Duration
     Ok(took)
 }
 
-/// Announces nearly everything of whatever the victim downloads, and gives nothing.
+/// Announces nearly every chunk of any game that the victim downloads, and sends none.
 fn lie(stranger: &mut Stranger, answer: Option<Refusal>, over: &AtomicBool, asked: &AtomicU64) {
     while !over.load(Ordering::Relaxed) {
         match stranger.next(Duration::from_millis(50)) {

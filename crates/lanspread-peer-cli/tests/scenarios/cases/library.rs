@@ -1,4 +1,4 @@
-//! What counts as a game, what is announced and served, and how a library that changes is followed.
+//! Which folders count as games, which games are announced and served, and how changes of a library are followed.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::games::{CatalogFile, Content, Game};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Scenario, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Sabotage, Scenario, require, require_eq};
 use crate::transfer::Transfer;
 use crate::unit;
 use crate::wait::eventually;
@@ -23,7 +23,18 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "What may not be served is refused, each with its own reason",
         setup: "unit tests, demanded by name: an uncatalogued game, one without its sentinel, one under an operation, another content, each asked for as a manifest and as a chunk; a manifest with a path under `local/`; a path that climbs out",
         expected: "each test's own `ok` line, and that of the test that what is ready is served",
-        sabotages: &["serve-anything", "give-any-manifest", "give-any-chunk", "serve-private-paths"],
+        sabotages: &[
+            Sabotage::new(
+                "serve-anything",
+                &["lanspread-core serve::tests::an_uncatalogued_game_is_refused is not ok"],
+            ),
+            Sabotage::new("give-any-manifest", &["is_neither_as_a_manifest_nor_as_a_chunk is not ok"]),
+            Sabotage::new("give-any-chunk", &["is_neither_as_a_manifest_nor_as_a_chunk is not ok"]),
+            Sabotage::new(
+                "serve-private-paths",
+                &["lanspread-types manifest::tests::bad_lists_are_refused is not ok"],
+            ),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(serve_gates),
     },
@@ -32,8 +43,13 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "a game appears while connected",
         claim: "A folder that is put into a library is offered without a restart or a new connection",
         setup: "client is connected to alpha; a game is written into alpha's folder",
-        expected: "alpha serves it, client sees it and fetches it byte-equal; no connection was lost or made in the whole window",
-        sabotages: &["never-rescan", "forget-library-delta", "reconnect-for-news"],
+        expected: "alpha serves it, client sees it and fetches it byte-equal; no connection was lost or made in the whole window, and nothing failed",
+        sabotages: &[
+            Sabotage::new("never-rescan", &["alpha shows fresh as ready to be served"]),
+            Sabotage::new("forget-library-delta", &["client sees exactly its"]),
+            Sabotage::new("reconnect-for-news", &["alpha printed a change among its connections"]),
+            Sabotage::new("fail-unasked", &["ended no operation and answered no command"]).at("client"),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(game_appears),
     },
@@ -44,13 +60,13 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "client is connected to alpha and bravo, who both have the game, alpha another one too; alpha's folders are removed",
         expected: "the shared game falls to one source, alpha's own is no longer offered; a download of it is refused with `no-source`, also by event, and leaves nothing; no connection was lost or made in the whole window",
         sabotages: &[
-            "never-rescan",
-            "forget-removals",
-            "keep-lost-library",
-            "keep-lost-count",
-            "accept-without-source",
-            "leave-empty-root",
-            "reconnect-for-news",
+            Sabotage::new("never-rescan", &["client sees exactly its"]),
+            Sabotage::new("forget-removals", &["client sees exactly its"]),
+            Sabotage::new("keep-lost-library", &["client no longer shows own as offered"]),
+            Sabotage::new("keep-lost-count", &["client shows shared as offered by"]),
+            Sabotage::new("accept-without-source", &["instead of refusing it"]),
+            Sabotage::new("leave-empty-root", &["client has a folder of own, which was never committed"]),
+            Sabotage::new("reconnect-for-news", &["client printed a change among its connections"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(game_vanishes),
@@ -61,7 +77,11 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A folder without a proper sentinel at its root is no game",
         setup: "bravo has one whole game, and folders without `version.ini`, with an empty one, with garbage in it, with one only in a subfolder, and with one that is a folder",
         expected: "`list-peers` at the client shows the whole game and nothing else; a download of any other is refused with `no-source`; bravo's `local-library-changed` names each folder with a reason",
-        sabotages: &["sentinel-any-content", "sentinel-anywhere", "forget-ignored-folders"],
+        sabotages: &[
+            Sabotage::new("sentinel-any-content", &["client sees exactly its"]),
+            Sabotage::new("sentinel-anywhere", &["the games that bravo counts as downloaded"]),
+            Sabotage::new("forget-ignored-folders", &["bravo says why each folder is no game"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(incomplete_folders),
     },
@@ -71,7 +91,11 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A game that the own catalogue does not know does not exist",
         setup: "bravo has two games and no catalogue, the client's catalogue knows one; `list-peers` at the client shows that bravo advertises both",
         expected: "`list-games` has the one, a download of the other is refused with `unknown-game`, no event names it in the whole window, and nothing is fetched",
-        sabotages: &["ignore-catalogue", "list-unknown-games", "command-unknown-games"],
+        sabotages: &[
+            Sabotage::new("ignore-catalogue", &["the games that the client lists"]),
+            Sabotage::new("list-unknown-games", &["the games that the client lists"]),
+            Sabotage::new("command-unknown-games", &["instead of refusing it"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(unknown_games),
     },
@@ -91,7 +115,7 @@ fn serve_gates(lab: &Lab) -> Outcome {
         ("lanspread-types", "manifest::tests::bad_lists_are_refused"),
         ("lanspread-types", "path::tests::hostile_and_foreign_paths_are_refused"),
     ];
-    // All of them, so that it shows which gates are open.
+    // All tests run, so that the failure shows which gates are open.
     let failed = tests.iter().filter_map(|(package, test)| unit::require_ok(lab, package, test).err());
     let failed: Vec<String> = failed.map(|Failure(why)| why).collect();
     require!(failed.is_empty(), "{}", failed.join("\n"));
@@ -108,7 +132,7 @@ fn game_appears(lab: &Lab) -> Outcome {
     let client = lab.peer("client")?.start()?;
     client.connect(&alpha)?;
     client.await_peers(&[(&alpha, &["old"])])?;
-    // The one that was connected to tells of it on its own time.
+    // alpha prints the connection at its own time, so this waits for it.
     alpha.await_peers(&[(&client, &[])])?;
     let marks = (alpha.mark(), client.mark());
     let fresh = Game::blob("fresh", 2, MIB).file("docs/manual.txt", Content::Bytes(b"read me".to_vec()));
@@ -195,7 +219,7 @@ fn incomplete_folders(lab: &Lab) -> Outcome {
         let told = names == BROKEN && last.iter().all(|f| !f.reason.trim().is_empty());
         Ok(if told { Ok(()) } else { Err(format!("{last:?}")) })
     })?;
-    // A reason that is the same for all would be no diagnosis.
+    // The same reason for all folders would be no diagnosis.
     let reasons: std::collections::BTreeSet<String> = bravo
         .events_since(Mark(0))
         .into_iter()
@@ -209,7 +233,7 @@ fn incomplete_folders(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// The folders that are no games, sorted.
+/// Folders that are not games, sorted.
 const BROKEN: [&str; 5] = ["empty", "folder", "garbage", "missing", "nested"];
 
 fn unknown_games(lab: &Lab) -> Outcome {
@@ -218,7 +242,7 @@ fn unknown_games(lab: &Lab) -> Outcome {
     let client = lab.peer("client")?.catalog(&CatalogFile::of(&[&known]))?.start()?;
     let since = client.mark();
     client.connect(&bravo)?;
-    // The raw advertisement, which proves that there is something to filter.
+    // The unfiltered announcement proves that there is something to filter.
     client.await_peers(&[(&bravo, &["known", "unknown"])])?;
     client.await_offered("known", 1)?;
     let listed: Vec<String> = client.games()?.into_iter().map(|g| g.game_id).collect();

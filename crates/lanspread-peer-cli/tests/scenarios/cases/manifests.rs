@@ -1,4 +1,4 @@
-//! Manifests under attack: asked for again and again, and sent as slowly as can be.
+//! Attacks with manifests: requests without end, and answers that are as slow as possible.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::games::{Content, Game};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, Failure, LabKind, Outcome, Scenario, fail, require};
+use crate::scenario::{Body, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require};
 use crate::stranger::Stranger;
 use crate::wait::{eventually, seen_if, within};
 
@@ -29,7 +29,7 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "Whoever asks for a manifest a thousand times at once costs a seed a few megabytes and no threads; guests get theirs meanwhile, and transfers keep half their rate",
         setup: "seed with a game of 20,000 files and one of 64 MiB; client fetches the second three times in peace, then while three strangers at three addresses ask for the manifest of the first 1000 times at once on each of their connections, take nothing of it, and come back when they are dropped; three newcomers ask for the same manifest meanwhile",
         expected: "the seed's memory grows by less than 48 MiB and its threads by less than 24; the strangers are told of by `peer-refused`; every newcomer has the file list within five seconds; the median of the fetches under attack is at most twice that in peace",
-        sabotages: &["unbounded-manifests"],
+        sabotages: &[Sabotage::new("unbounded-manifests", &["the seed's memory grew by"])],
         labs: &[LabKind::Local],
         body: Body::Run(flood),
     },
@@ -39,7 +39,11 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "Thirty identities of one address that announce the honest content and send its manifest as slowly as can be neither hold up that download nor any other",
         setup: "client in a room with thirty strangers at one address who announce four games with the honest content, state 96 MiB for the manifest, send a first piece and then nothing; first they are alone, then the honest seed joins; a second seed has games of its own",
         expected: "while the strangers hold up the first game, the second seed's game arrives within five seconds, and 64 MiB of another take at most twice the peaceful time; once the honest seed is there, the file list of the first game comes within five seconds; so do those of the three others, and all are byte-equal",
-        sabotages: &["count-identities", "reserve-announced"],
+        sabotages: &[
+            Sabotage::new("count-identities", &["comes from an honest seed"]),
+            Sabotage::new("reserve-announced", &["comes from an honest seed"]),
+            Sabotage::new("one-source-only", &["client prints the end of the download of held"]),
+        ],
         labs: &[LabKind::Local],
         body: Body::Run(slow_manifests),
     },
@@ -47,11 +51,11 @@ pub const SCENARIOS: &[Scenario] = &[
 
 /// Most that the seed's memory may grow: sixteen sends of some 640 KiB, the manifest once, and what allocators keep.
 const GROWTH_MAX: u64 = 48 * MIB;
-/// Most that the seed's threads may grow by: one for each of sixteen chunks, one that encodes, and some that end late.
+/// Most threads that the seed may gain: one for each of sixteen chunks, one that encodes, and some that end late.
 const THREADS_MAX: u64 = 24;
 const FILES: usize = 20_000;
 const ASKED_AT_ONCE: u64 = 1000;
-/// Requests until which the fetches go on.
+/// The downloads continue until this many requests were made.
 const ASKED_WANTED: u64 = 6000;
 
 fn flood(lab: &Lab) -> Outcome {
@@ -127,7 +131,7 @@ fn flood(lab: &Lab) -> Outcome {
     let more = peak.1.saturating_sub(before.1);
     require!(more < THREADS_MAX, "the seed has {more} threads more than in peace");
     outcome?;
-    let refused = |event: &Event| matches!(event, Event::PeerRefused { reason, .. } if reason.contains("again and again"));
+    let refused = |event: &Event| matches!(event, Event::PeerRefused { reason, .. } if reason.contains("requests manifests too often"));
     let told = seed.events_since(since).iter().filter(|event| refused(event)).count();
     require!(told > 0, "the seed does not tell of those who ask again and again");
     let slowest = waited.iter().max().copied().unwrap_or_default();
@@ -152,7 +156,7 @@ fn flood(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// Asks for the manifest on as many requests as a connection takes, and again whenever the connection was closed.
+/// Requests the manifest as often as a connection allows, and again whenever the connection was closed.
 fn ask_again_and_again(
     stranger: &mut Stranger,
     content: ContentId,
@@ -181,7 +185,7 @@ fn ask_again_and_again(
     Ok(())
 }
 
-/// Threads of the peer's process; 0 where the system does not tell.
+/// Returns the number of threads of the peer's process, or 0 if the system does not tell.
 fn threads(peer: &Peer) -> Outcome<u64> {
     let Some(process) = peer.process_id() else { fail!("{} does not run", peer.name()) };
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
@@ -197,7 +201,7 @@ fn await_file_list(peer: &Peer, since: Mark, game: &str) -> Outcome {
     })
 }
 
-/// How long a file list may take that somebody honest offers.
+/// Longest time for a file list that an honest peer offers.
 const LIST_PATIENCE: Duration = Duration::from_secs(5);
 const STRANGERS: u8 = 30;
 const HELD_UP: [&str; 4] = ["held0", "held1", "held2", "held3"];
@@ -219,7 +223,7 @@ fn slow_manifests(lab: &Lab) -> Outcome {
             version: parsed(&info.local_version.unwrap_or_default())?,
             content: parsed(&info.content_id.unwrap_or_default())?,
             bytes: info.size,
-            // More than there are, so that a manifest of 96 MiB fits what they say.
+            // More files than there are, so that a manifest of 96 MiB is plausible.
             files: FILES_PER_GAME_MAX as u32,
         });
     }
@@ -276,7 +280,7 @@ fn fetch_three_times(client: &Peer, source: &Peer) -> Outcome<Vec<Duration>> {
 
 struct Waited {
     unrelated: Duration,
-    /// What 64 MiB took, each time.
+    /// Times of the downloads of 64 MiB.
     attacked: Vec<Duration>,
     late: Duration,
     others: Duration,
@@ -325,7 +329,8 @@ fn among_dawdlers(client: &Peer, seed: &Peer, other: &Peer, begun: &AtomicU64) -
     Ok(Waited { unrelated, attacked, late, others })
 }
 
-/// Answers every request for a manifest with the beginning of 96 MiB, and says nothing to anything else.
+/// Answers every request for a manifest with the beginning of 96 MiB, and other messages only as far as needed to
+/// stay connected.
 fn dawdle(stranger: &mut Stranger, over: &Arc<AtomicBool>, begun: &AtomicU64) {
     while !over.load(Ordering::Relaxed) {
         match stranger.next(Duration::from_millis(50)) {
@@ -342,7 +347,7 @@ fn dawdle(stranger: &mut Stranger, over: &Arc<AtomicBool>, begun: &AtomicU64) {
     }
 }
 
-/// A first piece, and then nothing until the attack is over.
+/// Payload that delivers a first piece and then blocks until the attack is over.
 struct Dawdling(Arc<AtomicBool>);
 
 impl PayloadSource for Dawdling {

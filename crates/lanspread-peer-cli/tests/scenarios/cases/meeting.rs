@@ -1,4 +1,4 @@
-//! Peers meet: start, handshake, aggregation, leaving, identity.
+//! Peers that meet: start, handshake, aggregated libraries, leaving and identity.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use lanspread_api::event::LossCode;
 use lanspread_api::reply::Availability;
-use lanspread_api::{ErrorCode, Event, Request};
+use lanspread_api::{ErrorCode, Event, Line, ReplyData, Request};
+use lanspread_net::NetEvent;
+use lanspread_types::message::Message;
 
 use super::flow::require_no_trace;
 use crate::games::{Game, fixture_games};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::peer::{Peer, advertised};
-use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Sabotage, Scenario, fail, require, require_eq};
+use crate::stranger::Stranger;
 use crate::unit;
 use crate::wait::{eventually, seen_if};
 
@@ -25,10 +28,10 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "alpha alone, with the fixtures' catalogue",
         expected: "`local-peer-ready` with id, address and 3 games; `local-library-changed` with exactly these; each downloaded, not installed, `Ready`, in the catalogue's version; nothing else listed as being here",
         sabotages: &[
-            "scan-skip-first-game",
-            "scan-claim-installed",
-            "ready-wrong-count",
-            "forget-library-event",
+            Sabotage::new("scan-skip-first-game", &["game_count in local-peer-ready"]),
+            Sabotage::new("scan-claim-installed", &["is not shown as downloaded, ready and not installed"]),
+            Sabotage::new("ready-wrong-count", &["game_count in local-peer-ready"]),
+            Sabotage::new("forget-library-event", &["no local-library-changed"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(startup_scan),
@@ -40,10 +43,10 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "alpha connects to bravo",
         expected: "each has exactly one peer, the other one, at the address that it listens on; alpha sees bravo's 4 games, bravo alpha's 3; `peer-connected` exactly once at each",
         sabotages: &[
-            "forget-library-snapshot",
-            "listen-port-from-socket",
-            "drop-event-peer-connected",
-            "duplicate-event",
+            Sabotage::new("forget-library-snapshot", &["alpha sees exactly its"]),
+            Sabotage::new("listen-port-from-socket", &["where bravo sees alpha"]),
+            Sabotage::new("drop-event-peer-connected", &["the peer-connected events of alpha"]),
+            Sabotage::new("duplicate-event", &["the peer-connected events of alpha"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(mutual_handshake),
@@ -54,7 +57,10 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "The libraries of all peers show as one, each game once, with the number of its sources",
         setup: "client connects to alpha and bravo",
         expected: "every game of both exactly once, `ggoo` with `peer_count` 2, all others with 1, nothing downloaded",
-        sabotages: &["lie-about-peer-count", "list-games-per-peer"],
+        sabotages: &[
+            Sabotage::new("lie-about-peer-count", &["the sources of each game"]),
+            Sabotage::new("list-games-per-peer", &["how many games are listed, each once"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(aggregation),
     },
@@ -64,7 +70,11 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A goodbye is believed at once",
         setup: "client is connected to alpha and bravo; bravo gets `shutdown`",
         expected: "within 2 s of bravo's answer the client prints `peer-lost` with `goodbye` and lists alpha only; bravo's own games are no longer offered, `ggoo` has one source; bravo's process ends with success",
-        sabotages: &["forget-goodbye", "keep-lost-library", "keep-lost-count"],
+        sabotages: &[
+            Sabotage::new("forget-goodbye", &["why the client lost bravo"]),
+            Sabotage::new("keep-lost-library", &["client no longer shows bfbc2 as offered"]),
+            Sabotage::new("keep-lost-count", &["client shows ggoo as offered by"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(polite_leave),
     },
@@ -72,9 +82,14 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S11",
         title: "restart keeps identity",
         claim: "A peer is who its key says, whatever its address",
-        setup: "client is connected to bravo; bravo shuts down, starts again on the same folders, and is connected again",
-        expected: "the same peer id, one entry, the same library",
-        sabotages: &["new-identity-each-start", "keep-stale-peer"],
+        setup: "client is connected to bravo; bravo shuts down, starts again on the same folders, and is connected again; then (not in containers or on Windows) bravo hangs (SIGSTOP) and starts anew with the same key at another address, and is connected while the client still lists it at the old one",
+        expected: "the same peer id; after the shutdown bravo leaves the client's list within 5 s; after each start one entry, at the new address, with the same library; the second time no `peer-lost` and no `peer-connected`",
+        sabotages: &[
+            Sabotage::new("new-identity-each-start", &["the peer id after the restart"]),
+            Sabotage::new("keep-stale-peer", &["the client loses bravo"]).at("client"),
+            Sabotage::new("keep-duplicate-connections", &["how often the client lists bravo"]).at("client"),
+            Sabotage::new("keep-old-address", &["where the client sees bravo"]).at("client"),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(restart_keeps_identity),
     },
@@ -83,9 +98,12 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "no self connection",
         claim: "A peer never counts itself among its peers",
         setup: "alpha listens on every address and connects to its own under several names; the protocol's own guard is a unit test, demanded by name",
-        expected: "each refused with `own-address`, no peer, no `peer-connected` in the whole window; `handshake::tests::inbound_hello_from_self_is_ignored` ok",
-        sabotages: &["accept-self", "accept-own-key"],
-        labs: &[LabKind::Local, LabKind::Netns],
+        expected: "each refused with `own-address`, no peer, no `peer-connected` in the whole window; `connect::handshake::tests::inbound_hello_from_self_is_ignored` ok, in containers only this",
+        sabotages: &[
+            Sabotage::new("accept-self", &["instead of refusing it"]),
+            Sabotage::new("accept-own-key", &["inbound_hello_from_self_is_ignored is not ok"]),
+        ],
+        labs: EVERYWHERE,
         body: Body::Run(no_self_connection),
     },
     Scenario {
@@ -94,7 +112,16 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "A known identity at a new address is the same peer",
         setup: "unit test, demanded by name",
         expected: "`roster::tests::a_known_identity_at_a_new_address_keeps_its_library` ok",
-        sabotages: &["forget-known-library", "keep-old-address"],
+        sabotages: &[
+            Sabotage::new(
+                "forget-known-library",
+                &["a_known_identity_at_a_new_address_keeps_its_library is not ok"],
+            ),
+            Sabotage::new(
+                "keep-old-address",
+                &["a_known_identity_at_a_new_address_keeps_its_library is not ok"],
+            ),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(address_change),
     },
@@ -102,9 +129,12 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S29",
         title: "full mesh",
         claim: "Many connections, also doubled ones, end in one picture",
-        setup: "6 peers with a game of their own and a common one; every one connects to every other, all at the same time, so that many connections are doubled",
-        expected: "each sees exactly the 5 others with their games, and the same aggregate: own games with 1 source, the common one with 5",
-        sabotages: &["keep-duplicate-connections", "lie-about-peer-count"],
+        setup: "6 peers with a game of their own and a common one; every one connects to every other, all at the same time, so that many connections are doubled; then (in the lab `local`) a stranger with one key connects to each of them twice",
+        expected: "each sees exactly the 5 others with their games, and the same aggregate: own games with 1 source, the common one with 5; no peer is ever listed twice; of the stranger's two connections, of which each is greeted, one entry comes",
+        sabotages: &[
+            Sabotage::new("keep-duplicate-connections", &["lists a peer twice", "lists the stranger twice"]),
+            Sabotage::new("lie-about-peer-count", &["the games that peer0 lists, with their sources"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(full_mesh),
     },
@@ -127,13 +157,13 @@ fn client(lab: &Lab) -> Outcome<Peer> {
     lab.peer("client")?.fixture_catalog().start()
 }
 
-/// The version that a line of a `version.ini` states: bare, or as an INI value.
+/// Returns the version in a line of a `version.ini`: bare, or the value of an INI entry.
 fn stated(line: &str) -> &str {
     line.rsplit('=').next().unwrap_or(line).trim()
 }
 
 fn startup_scan(lab: &Lab) -> Outcome {
-    let alpha = fixture_peer(lab, "alpha", &ALPHA)?;
+    let alpha = lab.peer("alpha")?.fixture("alpha")?.fixture_catalog().start()?;
     let ready = alpha.find_event(Mark(0), |event| match event {
         Event::LocalPeerReady { peer_id, name, addr, game_count } => {
             Some((peer_id.clone(), name.clone(), *addr, *game_count))
@@ -153,6 +183,9 @@ fn startup_scan(lab: &Lab) -> Outcome {
     );
     require!(addr.port() != 0 && name == "alpha", "{name} at {addr} is not what alpha was started as");
     require_eq!(game_count, ALPHA.len(), "game_count in local-peer-ready");
+    for game in ALPHA {
+        alpha.await_served(game)?;
+    }
 
     let changed = |event: &Event| match event {
         Event::LocalLibraryChanged { games, ignored } => Some((games.clone(), ignored.len())),
@@ -173,15 +206,18 @@ fn startup_scan(lab: &Lab) -> Outcome {
     let ids: Vec<&str> = here.iter().map(|g| g.game_id.as_str()).collect();
     require_eq!(ids, ALPHA, "the games that list-games shows as being here");
     for game in &here {
-        require!(game.downloaded && !game.installed && game.availability == Availability::Ready, "{game:?}");
-        require!(game.size > 0 && game.content_id.is_some() && game.peer_count == 0, "{game:?}");
+        let id = &game.game_id;
+        let ready = game.downloaded && !game.installed && game.availability == Availability::Ready;
+        require!(ready, "{id} is not shown as downloaded, ready and not installed\n  {game:?}");
+        let described = game.size > 0 && game.content_id.is_some() && game.peer_count == 0;
+        require!(described, "{id} is not shown with its size, its content and no other source\n  {game:?}");
         let version = std::fs::read_to_string(alpha.game_dir(&game.game_id).join("version.ini"))?;
         let local = game.local_version.clone().unwrap_or_default();
         require!(
             version.lines().any(|line| stated(line) == local),
-            "{game:?}, but its file says {version:?}"
+            "the version of {id} is not that of its file\n  {game:?}\n  {version:?}"
         );
-        require_eq!(Some(local), game.eti_game_version, "the version of {} by the catalogue", game.game_id);
+        require_eq!(Some(local), game.eti_game_version, "the version of {id} by the catalogue");
     }
     Ok(())
 }
@@ -226,6 +262,9 @@ fn aggregation(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+/// Longest time from the answer to `shutdown` to the loss at another peer.
+const POLITE: Duration = Duration::from_secs(2);
+
 fn polite_leave(lab: &Lab) -> Outcome {
     let (alpha, bravo) = (fixture_peer(lab, "alpha", &ALPHA)?, fixture_peer(lab, "bravo", &BRAVO)?);
     let client = client(lab)?;
@@ -236,15 +275,22 @@ fn polite_leave(lab: &Lab) -> Outcome {
     client.await_offered("cnctw", 1)?;
     let (since, bravo_id) = (client.mark(), bravo.id());
     bravo.shut_down()?;
-    let polite = Duration::from_secs(2);
-    let code = client.look(polite, "the client hears the goodbye", || {
-        let lost = client.find_event(since, |event| match event {
-            Event::PeerLost { peer_id, code, .. } if *peer_id == bravo_id => Some(*code),
-            _ => None,
-        });
-        Ok(lost.map(|(_, code)| code).ok_or_else(|| "no peer-lost".to_owned()))
+    let (lost, code) = client.await_event(since, "peer-lost of bravo", |event| match event {
+        Event::PeerLost { peer_id, code, .. } if *peer_id == bravo_id => Some(*code),
+        _ => None,
     })?;
     require_eq!(code, LossCode::Goodbye, "why the client lost bravo");
+    // By the lab's clock, because bravo's process may end long after its answer.
+    let answer = |line: &Line| match line {
+        Line::Result(result) if matches!(result.reply, ReplyData::Shutdown(_)) => Some(()),
+        _ => None,
+    };
+    let answered = bravo.log().first(Mark(0), answer).and_then(|(mark, ())| bravo.log().at(mark));
+    let (Some(answered), Some(lost)) = (answered, client.log().at(lost)) else {
+        fail!("bravo did not answer shutdown")
+    };
+    let late = lost.saturating_sub(answered);
+    require!(late <= POLITE, "the client lost bravo {} ms after bravo's answer", late.as_millis());
     client.await_peers(&[(&alpha, &ALPHA)])?;
     for game in BRAVO.into_iter().filter(|g| !ALPHA.contains(g)) {
         client.await_withdrawn(game)?;
@@ -260,7 +306,7 @@ fn restart_keeps_identity(lab: &Lab) -> Outcome {
     client.await_peers(&[(&bravo, &BRAVO)])?;
     let id = bravo.id();
     bravo.shut_down()?;
-    // By its goodbye, not by its silence, which would take longer.
+    // Within 5 s, so by its goodbye and not by its silence, which takes longer.
     client.look(Duration::from_secs(5), "the client loses bravo", || {
         let peers = client.peers()?;
         Ok(seen_if(peers.is_empty(), || format!("{peers:?}")))
@@ -273,15 +319,60 @@ fn restart_keeps_identity(lab: &Lab) -> Outcome {
     require_eq!(client.peers()?[0].addr, bravo.addr()?, "where the client sees bravo");
     bravo.await_peers(&[(&client, &[])])?;
     client.await_offered("cnctw", 1)?;
+    // In a container the process is a child of the engine, and Windows has no SIGSTOP.
+    if lab.kind() == LabKind::Container || cfg!(windows) {
+        return Ok(());
+    }
+    starts_anew_while_listed(lab, &client, &bravo)
+}
+
+/// Lets bravo hang and start anew with the same key at another address, while its old entry still stands at the client.
+fn starts_anew_while_listed(lab: &Lab, client: &Peer, bravo: &Peer) -> Outcome {
+    let spec = lab.peer("bravo-anew")?.fixture("bravo")?.fixture_catalog();
+    let (new, old) = (spec.games_dir().with_file_name("state"), bravo.games_dir().with_file_name("state"));
+    std::fs::create_dir_all(&new)?;
+    std::fs::copy(old.join(KEY_FILE), new.join(KEY_FILE))?;
+    let anew = spec.start()?;
+    require_eq!(anew.id(), bravo.id(), "the peer id of a start with the same key");
+    for game in BRAVO {
+        anew.await_served(game)?;
+    }
+    let since = client.mark();
+    // Stopped, so that it keeps its connection and does not answer to the loss of it.
+    let Some(process) = bravo.process_id() else { fail!("bravo does not run") };
+    let stopped = std::process::Command::new("kill").args(["-STOP", &process.to_string()]).status()?;
+    require!(stopped.success(), "bravo cannot be stopped");
+    client.connect(&anew)?;
+    let listed = client.peers()?.iter().filter(|peer| peer.peer_id == bravo.id()).count();
+    require_eq!(listed, 1, "how often the client lists bravo");
+    require_eq!(client.peers()?[0].addr, anew.addr()?, "where the client sees bravo");
+    client.await_peers(&[(&anew, &BRAVO)])?;
+    client.await_offered("cnctw", 1)?;
+    anew.await_peers(&[(client, &[])])?;
+    let moved = |e: &Event| matches!(e, Event::PeerConnected { .. } | Event::PeerLost { .. });
+    client.require_none(since, "a change among its peers", moved)?;
+    bravo.kill();
     Ok(())
 }
 
+/// File with the key in a state folder.
+const KEY_FILE: &str = "identity.key";
+
 fn no_self_connection(lab: &Lab) -> Outcome {
+    // The names of a container's own addresses depend on the engine.
+    if lab.kind() != LabKind::Container {
+        refuses_itself(lab)?;
+    }
+    unit::require_ok(lab, "lanspread-net", "connect::handshake::tests::inbound_hello_from_self_is_ignored")
+}
+
+/// Lets a peer that listens on every address connect to its own.
+fn refuses_itself(lab: &Lab) -> Outcome {
     let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
     let alpha = lab.peer("alpha")?.game(&Game::blob("ggoo", 1, 1000))?.listen(any).start()?;
     let since = alpha.mark();
     let port = alpha.addr()?.port();
-    // The first is the address that it knows itself by; the others only the handshake can tell.
+    // The peer knows the first address as its own. The other ones only the handshake can detect.
     let own = [alpha.addr()?.ip(), Ipv4Addr::LOCALHOST.into(), Ipv4Addr::new(127, 1, 2, 3).into()];
     for ip in own.into_iter().filter(|ip| !ip.is_unspecified()) {
         alpha.refuses(&Request::Connect { addr: SocketAddr::new(ip, port) }, ErrorCode::OwnAddress)?;
@@ -289,8 +380,7 @@ fn no_self_connection(lab: &Lab) -> Outcome {
     }
     alpha.await_served("ggoo")?;
     require_eq!(alpha.game("ggoo")?.map(|g| g.peer_count), Some(0), "the sources of alpha's own game");
-    alpha.require_none(since, "a connected peer", |e| matches!(e, Event::PeerConnected { .. }))?;
-    unit::require_ok(lab, "lanspread-net", "handshake::tests::inbound_hello_from_self_is_ignored")
+    alpha.require_none(since, "a connected peer", |e| matches!(e, Event::PeerConnected { .. }))
 }
 
 fn address_change(lab: &Lab) -> Outcome {
@@ -323,6 +413,13 @@ fn full_mesh(lab: &Lab) -> Outcome {
     for (n, peer) in peers.iter().enumerate() {
         eventually(&format!("{} sees the 5 others with their games", peer.name()), || {
             let found = peer.peers()?;
+            let ids: BTreeSet<_> = found.iter().map(|p| p.peer_id.clone()).collect();
+            require_eq!(
+                ids.len(),
+                found.len(),
+                "{} lists a peer twice, the peers and the entries",
+                peer.name()
+            );
             let seen: BTreeSet<_> = found.iter().map(|p| (p.peer_id.clone(), advertised(p))).collect();
             let others = peers.iter().enumerate().filter(|(m, _)| *m != n);
             let with_games =
@@ -338,5 +435,37 @@ fn full_mesh(lab: &Lab) -> Outcome {
         require_eq!(counts, wanted, "the games that {} lists, with their sources", peer.name());
         require_no_trace(peer, &own[(n + 1) % 6])?;
     }
+    // Whether connections were doubled before depends on the moment. Here each peer certainly gets a second one.
+    if lab.kind() == LabKind::Local {
+        for peer in &peers {
+            doubled_connection_is_one_entry(peer)?;
+        }
+    }
+    Ok(())
+}
+
+/// Connects to the peer twice with the same key. The second connection counts as made when the peer has sent its library
+/// over it.
+fn doubled_connection_is_one_entry(peer: &Peer) -> Outcome {
+    let mut stranger = Stranger::enter(peer.addr()?, Ipv4Addr::new(127, 29, 0, 1).into(), "mallory")?;
+    let (first, victim, id) = (stranger.conn(), stranger.victim_id(), stranger.id().to_string());
+    let entries = || -> Outcome<usize> { Ok(peer.peers()?.iter().filter(|p| p.peer_id == id).count()) };
+    eventually(&format!("{} lists the stranger", peer.name()), || {
+        let entries = entries()?;
+        Ok(seen_if(entries == 1, || format!("{entries} entries")))
+    })?;
+    stranger.meet(peer.addr()?);
+    let mut second = None;
+    stranger.await_event("the library over its second connection", |event| match event {
+        NetEvent::Connected { conn, peer, .. } if peer == victim && conn != first => {
+            second = Some(conn);
+            None
+        }
+        NetEvent::Message { conn, message: Message::Library(_) } if second == Some(conn) => Some(()),
+        _ => None,
+    })?;
+    let entries = entries()?;
+    require!(entries != 2, "{} lists the stranger twice", peer.name());
+    require_eq!(entries, 1, "the entries of the stranger at {}", peer.name());
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The scenarios. Each module is a part of the product's contract; the declarations stand beside the functions.
+//! The scenarios. Each module covers one part of the product's contract and declares its scenarios beside their
+//! functions.
 
 mod archives;
 mod bombs;
@@ -37,7 +38,7 @@ mod updates;
 use crate::matrix::number;
 use crate::scenario::Scenario;
 
-/// All scenarios, by number.
+/// Returns all scenarios, by number.
 pub fn all() -> Vec<&'static Scenario> {
     let groups: &[&'static [Scenario]] = &[
         meeting::SCENARIOS,

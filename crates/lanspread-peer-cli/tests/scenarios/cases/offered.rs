@@ -1,4 +1,4 @@
-//! The organiser is offered: a peer that goes by no list is asked once whom to trust.
+//! Offers of organisers: the owner of a peer without a catalogue is asked once whether to trust an organiser.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::games::{CatalogFile, Game, VERSION};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::peer::Peer;
-use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Scenario, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Sabotage, Scenario, require, require_eq};
 use crate::wait::{eventually, seen_if};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
@@ -21,12 +21,17 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "A peer that goes by no catalogue is told once of each organiser that the room has, changes nothing by itself, and goes by the one that its owner names from then on",
     setup: "guest is open and has a game of its own; organiser goes by a signed catalogue, relay was told its key; forger goes by a catalogue of its own key",
     expected: "guest says `catalog-offered` once for the organiser's key, although relay has it, too, and once for forger's; its status shows both with fingerprint, title, edition and from whom, and its mode stays `Open`, its game served; forger's key is declined by its fingerprint and not shown or told again, also after a restart; `trust-catalog` with the organiser's fingerprint makes its catalogue count, now and after a restart, and nothing is offered any more; an unknown fingerprint is refused with `unknown-organiser`, another key with `other-organiser`",
-    sabotages: &["trust-whom-we-meet", "offer-every-time", "ask-again", "forget-organiser"],
+    sabotages: &[
+        Sabotage::new("trust-whom-we-meet", &["guest's catalogue while it is asked"]),
+        Sabotage::new("offer-every-time", &["how often guest told of the organiser"]),
+        Sabotage::new("ask-again", &["the organisers that guest is offered after it declined one"]),
+        Sabotage::new("forget-organiser", &["guest's catalogue after a restart without a word"]),
+    ],
     labs: EVERYWHERE,
     body: Body::Run(offered_once),
 }];
 
-/// An organiser's key, and a signed catalogue in a file.
+/// Creates an organiser's key and a signed catalogue in a file.
 fn desk(lab: &Lab, name: &str, title: &str, games: &CatalogFile) -> Outcome<(CatalogKey, PathBuf)> {
     let folder = lab.folder(name)?;
     let key = OrganiserKey::create(&folder.join("organiser.key")).map_err(|e| Failure(e.to_string()))?;
@@ -61,6 +66,9 @@ fn offered_once(lab: &Lab) -> Outcome {
     guest.await_served("own")?;
 
     guest.connect(&organiser)?;
+    let offered = |event: &Event| matches!(event, Event::CatalogOffered { .. }).then_some(());
+    guest.await_event(Mark(0), "catalog-offered", offered)?;
+    require_unchanged(&guest)?;
     await_offered(&guest, &[(key, "Friday", &["organiser"])])?;
     guest.connect(&relay)?;
     await_offered(&guest, &[(key, "Friday", &["organiser", "relay"])])?;
@@ -69,16 +77,16 @@ fn offered_once(lab: &Lab) -> Outcome {
         &guest,
         &[(key, "Friday", &["organiser", "relay"]), (forged_key, "Not Friday", &["forger"])],
     )?;
-    for (key, times) in [(key, 1), (forged_key, 1)] {
-        require_eq!(told(&guest, Mark(0), key), times, "how often guest told of {}", key.fingerprint());
+    for (name, key) in [("the organiser", key), ("forger", forged_key)] {
+        require_eq!(told(&guest, Mark(0), key), 1, "how often guest told of {name}");
     }
-    require_eq!(guest.status()?.catalog.mode, CatalogMode::Open, "guest's catalogue while it is asked");
-    let own = guest.game("own")?.map(|game| game.availability);
-    require_eq!(own, Some(Availability::Ready), "guest's own game while it is asked");
+    require_unchanged(&guest)?;
 
     let unknown: Organiser = Organiser::Fingerprint(CatalogKey([78; 32]).fingerprint());
     guest.refuses(&Request::TrustCatalog { key: unknown }, ErrorCode::UnknownOrganiser)?;
     guest.ask(&Request::DeclineCatalog { key: Organiser::Fingerprint(forged_key.fingerprint()) })?;
+    let shown: Vec<String> = guest.status()?.catalog_offered.into_iter().map(|offer| offer.key).collect();
+    require_eq!(shown, [key.to_string()], "the organisers that guest is offered after it declined one");
     await_offered(&guest, &[(key, "Friday", &["organiser", "relay"])])?;
     guest.shut_down()?;
     let since = guest.mark();
@@ -106,7 +114,15 @@ fn offered_once(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// How often a peer told of a key since a mark.
+/// Requires that the guest goes by no catalogue and serves its own game.
+fn require_unchanged(guest: &Peer) -> Outcome {
+    require_eq!(guest.status()?.catalog.mode, CatalogMode::Open, "guest's catalogue while it is asked");
+    let own = guest.game("own")?.map(|game| game.availability);
+    require_eq!(own, Some(Availability::Ready), "guest's own game while it is asked");
+    Ok(())
+}
+
+/// Returns how often a peer offered a key since a mark.
 fn told(peer: &Peer, since: Mark, key: CatalogKey) -> usize {
     let (key, print) = (key.to_string(), key.fingerprint().to_string());
     let of_it = |event: &&Event| matches!(event, Event::CatalogOffered { key: k, fingerprint: f, .. } if *k == key && *f == print);
@@ -121,7 +137,8 @@ fn await_edition(peer: &Peer) -> Outcome {
     })
 }
 
-/// Waits until the peer's status offers exactly these organisers, in this order, each with its title and from whom.
+/// Waits until the peer's status offers exactly these organisers in this order, each with its title and the peers
+/// that have it.
 fn await_offered(peer: &Peer, expected: &[(CatalogKey, &str, &[&str])]) -> Outcome {
     let right = |(found, (key, title, peers)): (&OfferedCatalog, &(CatalogKey, &str, &[&str]))| {
         let mut names = found.peers.clone();

@@ -1,4 +1,4 @@
-//! The organiser: a signed catalogue that spreads through the room, and a wish that everybody hears.
+//! The organiser: a signed catalogue that spreads through the room, and a request to all peers to download a game.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::games::{CatalogFile, Game, VERSION};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Sabotage, Scenario, fail, require, require_eq};
 use crate::transfer::Transfer;
 use crate::wait::{eventually, seen_if};
 
@@ -22,34 +22,40 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     setup: "organiser with a signed catalogue and the game; relay and willing know its key, willing meets relay only; two open peers hold the same version with another content; stranger goes by another organiser's catalogue with a higher serial; the organiser comes back with a second edition that pins the game, then `want-game`",
     expected: "willing takes edition 1 and then 2 from relay, whatever stranger offers; after the wish willing (who allows it) has the game from the organiser alone, byte-equal and installed; relay hears the wish and fetches nothing; the organiser's `room` says who is ready, who has another content, who has none, and that nobody is behind",
     sabotages: &[
-        "keep-first-edition",
-        "trust-any-organiser",
-        "ignore-pin",
-        "grant-every-wish",
-        "grant-no-wish",
-        "lie-about-the-room",
+        Sabotage::new("keep-first-edition", &["relay goes by edition 2"]),
+        Sabotage::new("trust-any-organiser", &["goes by the stranger's catalogue"]),
+        Sabotage::new("ignore-pin", &["the peers that served chunks", "whether willing fulfils the wish"]),
+        Sabotage::new("grant-every-wish", &["whether relay fulfils the wish"]),
+        Sabotage::new("grant-no-wish", &["whether willing fulfils the wish"]),
+        Sabotage::new("lie-about-the-room", &["the organiser sees who has the game"]),
     ],
     labs: EVERYWHERE,
     body: Body::Run(organiser),
 }];
 
-/// Signs an edition of a catalogue into a file.
+/// Signs an edition of a catalogue and writes it to a file.
 fn publish(key: &OrganiserKey, serial: u64, games: &CatalogFile, to: &Path) -> Outcome {
     let text = format!("title = \"Friday\"\nserial = {serial}\n\n{}", games.to_toml());
     let signed = key.sign(text.as_bytes()).map_err(|e| Failure(e.to_string()))?;
     Ok(std::fs::write(to, signed)?)
 }
 
-/// Whose key, and which file.
+/// Creates an organiser's key. Returns it with the path for its catalogue.
 fn desk(lab: &Lab, name: &str) -> Outcome<(OrganiserKey, std::path::PathBuf)> {
     let folder = lab.folder(name)?;
     let key = OrganiserKey::create(&folder.join("organiser.key")).map_err(|e| Failure(e.to_string()))?;
     Ok((key, folder.join("party.toml")))
 }
 
+/// Serial number of the stranger's catalogue. It is higher than those of the organiser's editions.
+const FORGED: u64 = 9;
+
+/// Waits until the peer goes by this edition. Fails if it goes by the stranger's instead.
 fn await_edition(peer: &Peer, serial: u64) -> Outcome {
     eventually(&format!("{} goes by edition {serial}", peer.name()), || {
         let catalog = peer.status()?.catalog;
+        let forged = serial != FORGED && catalog.serial == Some(FORGED);
+        require!(!forged, "{} goes by the stranger's catalogue", peer.name());
         let right = catalog.mode == CatalogMode::Signed && catalog.serial == Some(serial);
         Ok(seen_if(right, || format!("{catalog:?}")))
     })
@@ -75,9 +81,9 @@ fn organiser(lab: &Lab) -> Outcome {
     let willing = trusting("willing")?.arg("--accept-wants").start()?;
     let others = [lab.peer("other1")?.game(&wrong)?.start()?, lab.peer("other2")?.game(&wrong)?.start()?];
     let (forger, forged) = desk(lab, "stranger")?;
-    publish(&forger, 9, &CatalogFile::default().with("forged", VERSION), &forged)?;
+    publish(&forger, FORGED, &CatalogFile::default().with("forged", VERSION), &forged)?;
     let stranger = lab.peer("stranger")?.arg("--catalog").arg(&forged.display().to_string()).start()?;
-    await_edition(&stranger, 9)?;
+    await_edition(&stranger, FORGED)?;
     require_eq!(
         willing.status()?.catalog.mode,
         CatalogMode::Awaited,
@@ -91,7 +97,7 @@ fn organiser(lab: &Lab) -> Outcome {
     await_edition(&willing, 1)?;
     require!(!willing.peers()?.iter().any(|p| p.peer_id == organiser.id()), "willing has met the organiser");
 
-    // Only now is the content known, and the edition in which it counts comes over the room.
+    // Only now is the pinned content known, so the second edition must arrive through the room.
     let content = others[0].await_served("ggoo")?.content_id;
     organiser.shut_down()?;
     publish(&key, 2, &CatalogFile::default().pinned("ggoo", VERSION, &content_of(lab, &right)?), &file)?;
@@ -118,7 +124,7 @@ fn organiser(lab: &Lab) -> Outcome {
     require_room(&organiser, &[&organiser, &willing], &others, &[&relay, &stranger])
 }
 
-/// The content that a game has: found out by a peer of its own.
+/// Returns the content id of a game, determined by a separate peer.
 fn content_of(lab: &Lab, game: &Game) -> Outcome<String> {
     let scale = lab.peer("scale")?.game(game)?.start()?;
     let content = scale.await_served(&game.id)?.content_id;
@@ -134,7 +140,7 @@ fn wish(organiser: &Peer, relay: &Peer, willing: &Peer) -> Outcome {
     }
     for (peer, since, allowed) in [(willing, at_willing, true), (relay, at_relay, false)] {
         let heard = |event: &Event| match event {
-            Event::FetchWanted { peer_id, game_id, accepted, .. } => {
+            Event::DownloadWanted { peer_id, game_id, accepted, .. } => {
                 (*peer_id == organiser.id() && game_id == "ggoo").then_some(*accepted)
             }
             _ => None,
@@ -151,7 +157,7 @@ fn wish(organiser: &Peer, relay: &Peer, willing: &Peer) -> Outcome {
     require_no_trace(relay, "ggoo")
 }
 
-/// What the organiser sees in the end.
+/// Requires that the organiser's view of the room is right.
 fn require_room(organiser: &Peer, ready: &[&Peer], others: &[Peer], without: &[&Peer]) -> Outcome {
     let ids = |peers: &[&Peer]| {
         let mut ids: Vec<String> = peers.iter().map(|peer| peer.id()).collect();

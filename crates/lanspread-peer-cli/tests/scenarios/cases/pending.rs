@@ -1,4 +1,4 @@
-//! Scenarios whose time has not come, each with the subject that it waits for.
+//! Scenarios that cannot run yet, each with what it waits for.
 
 use crate::scenario::{Body, EVERYWHERE, LabKind, Scenario};
 

@@ -8,7 +8,7 @@ use crate::games::{Content, Game};
 use crate::lab::Lab;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{Body, EVERYWHERE, Outcome, Sabotage, Scenario, fail, require, require_eq};
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S38",
@@ -16,7 +16,13 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "The first `play` stamps name and language, keeps line endings and everything else, and says so the second time; another install re-arms it",
     setup: "game with `account_name.txt`, `language.txt` and a CRLF `SmartSteamEmu.ini` below `local/`, each twice; client downloads and installs it",
     expected: "install leaves them; `play` before the install is refused; the first `play` changes exactly the first file of each name, to exactly the bytes expected; the second says `already_applied` and rewrites nothing (hashes and time stamps); after uninstall and install it stamps again",
-    sabotages: &["stamp-last-file", "stamp-lf", "forget-played", "never-arm", "never-rearm"],
+    sabotages: &[
+        Sabotage::new("stamp-last-file", &["what the first play made of"]).at("client"),
+        Sabotage::new("stamp-lf", &["what the first play made of account_name.txt"]).at("client"),
+        Sabotage::new("forget-played", &["the second play did not say already_applied"]).at("client"),
+        Sabotage::new("never-arm", &["the first play said already_applied"]).at("client"),
+        Sabotage::new("never-rearm", &["the play after the reinstall stamped nothing"]).at("client"),
+    ],
     labs: EVERYWHERE,
     body: Body::Run(first_play),
 }];
@@ -69,13 +75,22 @@ fn first_play(lab: &Lab) -> Outcome {
 
     let played = play(&client)?;
     let wrote = ["bin/steam/SmartSteamEmu.ini", "bin/steam/account_name.txt", "lang/language.txt"];
+    require!(!played.already_applied, "the first play said already_applied");
+    require!(!played.launched, "play launched the game, although it was told not to");
+    require_eq!(
+        read("bin/steam/account_name.txt")?,
+        b"Ada\r\n",
+        "what the first play made of account_name.txt"
+    );
+    require_eq!(read("lang/language.txt")?, b"german", "what the first play made of language.txt");
+    require_eq!(
+        read("bin/steam/SmartSteamEmu.ini")?,
+        INI_STAMPED,
+        "what the first play made of SmartSteamEmu.ini"
+    );
     let mut said = played.wrote.clone();
     said.sort();
     require_eq!(said, wrote, "what play says that it wrote");
-    require!(!played.already_applied && !played.launched, "{played:?}");
-    require_eq!(read("bin/steam/account_name.txt")?, b"Ada\r\n", "account_name.txt");
-    require_eq!(read("lang/language.txt")?, b"german", "language.txt");
-    require_eq!(read("bin/steam/SmartSteamEmu.ini")?, INI_STAMPED, "SmartSteamEmu.ini");
     let mut others = Manifest::of(&local)?;
     let mut expected = before.clone();
     for path in wrote {
@@ -89,7 +104,8 @@ fn first_play(lab: &Lab) -> Outcome {
         || wrote.iter().map(|p| std::fs::metadata(local.join(p))?.modified()).collect::<Result<Vec<_>, _>>();
     let written_at = times()?;
     let again = play(&client)?;
-    require!(again.already_applied && again.wrote.is_empty(), "{again:?}");
+    require!(again.already_applied, "the second play did not say already_applied");
+    require!(again.wrote.is_empty(), "the second play said that it wrote {} files", again.wrote.len());
     Manifest::of(&local)?.require_equal(&stamped, "after the second play")?;
     require_eq!(times()?, written_at, "the times of the stamped files");
 
@@ -103,7 +119,8 @@ fn first_play(lab: &Lab) -> Outcome {
     await_installed(&client, since, "ggoo")?;
     Manifest::of(&local)?.require_equal(&before, "after the reinstall")?;
     let rearmed = play(&client)?;
-    require!(!rearmed.already_applied && rearmed.wrote.len() == 3, "{rearmed:?}");
+    require!(!rearmed.already_applied, "the play after the reinstall stamped nothing");
+    require_eq!(rearmed.wrote.len(), 3, "the files that play wrote after the reinstall");
     Manifest::of(&local)?.require_equal(&stamped, "after the play that follows it")?;
     require!(std::fs::metadata(local.join("bin/game.exe"))?.len() == 64 * KIB, "the program");
     Ok(())

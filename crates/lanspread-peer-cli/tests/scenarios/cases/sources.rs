@@ -1,23 +1,26 @@
-//! Which sources are used, how much each gives, and what happens when one is wrong or goes.
+//! Sources of a download: which are used, how much each sends, and what happens if one is wrong or disappears.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use lanspread_api::event::RejectCode;
-use lanspread_api::{ErrorCode, Event, Request};
+use lanspread_api::reply::{Availability, GameInfo};
+use lanspread_api::{ErrorCode, ErrorLine, Event, Request};
 
 use super::flow::{
-    CHUNK, MIB, await_chunks, await_chunks_from, await_finished, require_committed_once,
-    require_in_the_middle, require_no_failure, require_no_trace, require_same_game,
+    CHUNK, MIB, await_chunks, await_finished, require_committed_once, require_game_sent_once,
+    require_in_the_middle, require_no_failure, require_no_trace, require_same_game, require_sent,
+    require_sent_once,
 };
 use crate::figures;
 use crate::games::{CatalogFile, Game, VERSION};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
-use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Outcome, Scenario, fail, require, require_eq};
+use crate::peer::{Peer, PeerSpec, game_id};
+use crate::scenario::{Body, EVERYWHERE, Failure, Outcome, Sabotage, Scenario, fail, require, require_eq};
 use crate::transfer::{Transfer, pieces_of};
 use crate::unit;
+use crate::wait::{eventually, seen_if};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -27,11 +30,11 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "two peers, same game and version, different content, shown to differ in `list-peers`",
         expected: "the command is refused and `download-failed` is printed, both with `ambiguous-content` and both variants with their peers; nothing committed, no root left behind, no operation left",
         sabotages: &[
-            "first-variant-wins",
-            "hide-variants",
-            "hide-variants-in-event",
-            "leave-empty-root",
-            "leave-operation",
+            Sabotage::new("first-variant-wins", &["client took one of two contents"]).at("client"),
+            Sabotage::new("hide-variants", &["the variants in the refusal"]),
+            Sabotage::new("hide-variants-in-event", &["code and variants in download-failed"]),
+            Sabotage::new("leave-empty-root", &["client has a folder of ggoo, which was never committed"]),
+            Sabotage::new("leave-operation", &["client runs no operation"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(disagreement),
@@ -41,8 +44,14 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "nobody has it",
         claim: "A download of what nobody has fails at once and clearly",
         setup: "client is connected to alpha; the catalogue knows a game that no peer holds",
-        expected: "refused with `no-source`, `download-failed` with the same code; no files, no operation",
-        sabotages: &["accept-without-source", "leave-empty-root", "leave-operation"],
+        expected: "refused with `no-source`, `download-failed` with the same code, both within a second of the time that an answer to `status` takes; no files, no operation",
+        sabotages: &[
+            Sabotage::new("accept-without-source", &["the download of what nobody has was accepted"])
+                .at("client"),
+            Sabotage::new("refuse-late", &["s to fail, which is not at once"]).at("client"),
+            Sabotage::new("leave-empty-root", &["client has a folder of absent, which was never committed"]),
+            Sabotage::new("leave-operation", &["client runs no operation"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(nobody_has_it),
     },
@@ -50,9 +59,19 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S14",
         title: "load is balanced",
         claim: "Two equal sources share the work",
-        setup: "two equal sources, one file of 48 MiB (1536 chunks)",
-        expected: "each serves 40–60 % of the chunks; sums exact, no chunk twice; the planner's exact half/half split is a unit test, demanded by name",
-        sabotages: &["prefer-first-source", "one-source-only", "lie-about-source-bytes"],
+        setup: "two equal sources, one file of 48 MiB (1536 chunks), then up to three games of 32 chunks",
+        expected: "each serves 40–60 % of the large game; sums exact; both together send each chunk once, and at most one chunk in 32 again because it was late; of the small games, which are over before a source can be called slow, one is split in half within one chunk; the planner's exact half/half split is also a unit test, demanded by name",
+        sabotages: &[
+            Sabotage::new(
+                "prefer-first-source",
+                &["% of the chunks, not 40–60 % each", "no small game was split in half"],
+            )
+            .at("client"),
+            Sabotage::new("one-source-only", &["% of the chunks, not 40–60 % each"]).at("client"),
+            Sabotage::new("tilt-the-split", &["no small game was split in half"]).at("client"),
+            Sabotage::new("ask-twice", &["chunks were sent where"]).at("client"),
+            Sabotage::new("lie-about-source-bytes", &["chunks and bytes by source in the totals"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(balance),
     },
@@ -61,18 +80,31 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "three versions on the net",
         claim: "The catalogue's version is fetched, neither an older nor a newer one",
         setup: "A, B, C with three versions and distinct content; the catalogue names the middle one, which B has",
-        expected: "`list-peers` shows three different raw versions; one source; only B serves; the receiver equals B exactly",
-        sabotages: &["newest-version-wins", "ignore-version", "fetch-any-version"],
+        expected: "`list-peers` shows three different raw versions; the download starts; A and C send nothing, and B sends each chunk once; the receiver equals B exactly; `list-games` counts one holder",
+        sabotages: &[
+            Sabotage::new("newest-version-wins", &["the holder of the newer version served"]).at("client"),
+            Sabotage::new("oldest-version-wins", &["the holder of the older version served"]).at("client"),
+            Sabotage::new("ignore-version", &["the catalogue's version cannot be fetched"]).at("client"),
+            Sabotage::new("fetch-any-version", &["the catalogue's version cannot be fetched"]).at("client"),
+            Sabotage::new("lie-about-peer-count", &["the holders that list-games counts"]).at("client"),
+            Sabotage::new("ask-twice", &["b has sent"]).at("client"),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(three_versions),
     },
     Scenario {
         id: "S16",
         title: "stale peer beside two current ones",
-        claim: "A peer with an old version serves nothing of the current one",
+        claim: "A peer with an old version serves nothing of the current one, and does not count as its holder",
         setup: "A old; B and C current, 16 MiB",
-        expected: "exactly B and C serve, exact chunks; the receiver equals B",
-        sabotages: &["ignore-version", "one-source-only"],
+        expected: "A sends nothing, not even chunks that the client refuses; exactly B and C serve, exact chunks; both together send each chunk once, and at most one chunk in 32 again because it was late; the receiver equals B; `list-games` counts two holders",
+        sabotages: &[
+            Sabotage::new("oldest-version-wins", &["the stale peer served"]).at("client"),
+            Sabotage::new("mix-contents", &["the stale peer served"]),
+            Sabotage::new("ignore-version", &["the holders that list-games counts"]).at("client"),
+            Sabotage::new("one-source-only", &["the peers that served chunks"]).at("client"),
+            Sabotage::new("ask-twice", &["chunks were sent where"]).at("client"),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(stale_peer),
     },
@@ -81,13 +113,15 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "the catalogue's version leaves",
         claim: "A stale copy is never taken in place of the right one",
         setup: "two versions; the right one's holder shuts down before the download",
-        expected: "the game is no longer offered, although `list-peers` still shows the stale one; the download is refused with `no-source`; nothing is fetched",
+        expected: "`list-peers` still shows the stale copy; the download is refused with `no-source`; the game is no longer offered; nothing is fetched, and the stale peer has sent nothing",
         sabotages: &[
-            "ignore-version",
-            "fetch-any-version",
-            "keep-lost-library",
-            "leave-empty-root",
-            "leave-operation",
+            Sabotage::new("ignore-version", &["client took the stale copy"]).at("client"),
+            Sabotage::new("fetch-any-version", &["client took the stale copy"]).at("client"),
+            Sabotage::new("oldest-version-wins", &["client took the stale copy"]).at("client"),
+            Sabotage::new("keep-lost-library", &["client still offers what only a stale peer has"])
+                .at("client"),
+            Sabotage::new("leave-empty-root", &["client has a folder of ggoo, which was never committed"]),
+            Sabotage::new("leave-operation", &["client runs no operation"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(right_version_leaves),
@@ -96,9 +130,18 @@ pub const SCENARIOS: &[Scenario] = &[
         id: "S18",
         title: "a source dies in mid-transfer",
         claim: "A download survives the crash of one of its sources",
-        setup: "two sources that send 16 MB/s each, 64 MiB (2048 chunks); one is SIGKILLed after it served chunks and while others are missing",
-        expected: "exactly the game's chunks arrive, the survivor served after the kill, no `download-failed` in the whole window, manifests equal",
-        sabotages: &["skip-retry", "one-source-only", "forget-in-flight"],
+        setup: "two sources that send 16 MB/s each, 64 MiB (2048 chunks); the one that serves the first chunk is SIGKILLed while others are missing",
+        expected: "exactly the game's chunks arrive, the survivor serves after the kill, before the client could say that all sources are gone, no `download-failed` in the whole window, manifests equal; the survivor has sent what came from it once, and at most one chunk in 32 again because it was late",
+        sabotages: &[
+            Sabotage::new(
+                "skip-retry",
+                &["client did not finish", "the survivor served nothing after the kill"],
+            )
+            .at("client"),
+            Sabotage::new("one-source-only", &["the survivor served nothing after the kill"]).at("client"),
+            Sabotage::new("forget-in-flight", &["client did not finish"]).at("client"),
+            Sabotage::new("ask-twice", &["chunks were sent where"]).at("client"),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(source_dies),
     },
@@ -108,7 +151,22 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "What does not verify is refused, its sender named and not asked again",
         setup: "two sources that announce the same content; one has a flipped byte in every chunk on disk behind unchanged sizes and time stamps",
         expected: "`source-rejected` with `corrupt-chunk` and its id, once, and it has sent one chunk in all; not one chunk of the damaged file is taken from it; the game completes from the other; manifests equal the healthy copy",
-        sabotages: &["skip-verification", "blame-nobody", "ask-liars-again", "believe-liars-once"],
+        sabotages: &[
+            Sabotage::new("skip-verification", &["the source-rejected events"]),
+            Sabotage::new("blame-nobody", &["the source-rejected events"]),
+            Sabotage::new("ask-liars-again", &["the source-rejected events"]),
+            Sabotage::new("believe-liars-once", &["the chunks that the liar was asked for"]),
+            // Either the liar is never asked, or there is no other source.
+            Sabotage::new(
+                "one-source-only",
+                &[
+                    "the source-rejected events",
+                    "client did not finish",
+                    "client prints the end of the download",
+                ],
+            )
+            .at("client"),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(corrupt_source),
     },
@@ -117,8 +175,13 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "second-hand seeding",
         claim: "Who has fetched a game serves it",
         setup: "client downloads from bravo, bravo is SIGKILLed, a third peer downloads from client",
-        expected: "the third has exactly the game's chunks, all from client; byte-equal to what bravo had",
-        sabotages: &["never-serve-downloads", "serve-wrong-content"],
+        expected: "client equals bravo, and third sees its offer; the first chunk from client verifies; the third has exactly the game's chunks, all from client, which has sent each once; byte-equal to what bravo had",
+        sabotages: &[
+            Sabotage::new("never-serve-downloads", &["third shows ggoo as offered by"]).at("client"),
+            Sabotage::new("serve-wrong-content", &["what client serves second-hand does not verify"])
+                .at("client"),
+            Sabotage::new("ask-twice", &["client has sent"]).at("third"),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(second_hand),
     },
@@ -127,8 +190,14 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "pinned content",
         claim: "Where the catalogue pins a content id, a lying majority does not win",
         setup: "three peers with the same game and version, two of them with another content than the pinned one",
-        expected: "one source counts; only the holder of the pinned content serves; the receiver equals it; for a client that knows the two others only, the download is refused with `no-source`",
-        sabotages: &["ignore-pin"],
+        expected: "the two others send nothing, and only the holder of the pinned content serves; the receiver equals it; `list-games` counts one holder; for a client that knows the two others only, the download is refused with `no-source`, and they still send nothing",
+        sabotages: &[
+            Sabotage::new("ignore-pin", &["a peer with another content than the pinned one served"])
+                .at("client"),
+            Sabotage::new("first-variant-wins", &["late took another content than the pinned one"])
+                .at("late"),
+            Sabotage::new("lie-about-peer-count", &["the holders that list-games counts"]).at("client"),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(pinned_content),
     },
@@ -137,13 +206,13 @@ pub const SCENARIOS: &[Scenario] = &[
 const OLDER: &str = "20240101";
 const NEWER: &str = "20260101";
 
-/// A peer with one game.
+/// Starts a peer with one game.
 fn holder(lab: &Lab, name: &str, game: &Game, catalog: &CatalogFile) -> Outcome<Peer> {
     let peer = lab.peer(name)?.game(game)?.catalog(catalog)?.start()?;
     Ok(peer)
 }
 
-/// A peer without games that is connected to these.
+/// Starts a peer without games that is connected to these peers.
 fn client_of(lab: &Lab, catalog: &CatalogFile, peers: &[&Peer]) -> Outcome<Peer> {
     let client = lab.peer("client")?.catalog(catalog)?.start()?;
     for peer in peers {
@@ -152,7 +221,7 @@ fn client_of(lab: &Lab, catalog: &CatalogFile, peers: &[&Peer]) -> Outcome<Peer>
     Ok(client)
 }
 
-/// Waits until the client sees what each peer advertises, raw: version and content of the one game.
+/// Waits until the client sees each peer's announcement. Returns version and content of each, before any filter.
 fn raw_offers(client: &Peer, peers: &[&Peer], game: &str) -> Outcome<Vec<(String, String)>> {
     let expected: Vec<(&Peer, &[&str])> = peers.iter().map(|p| (*p, std::slice::from_ref(&game))).collect();
     client.await_peers(&expected)?;
@@ -164,10 +233,10 @@ fn raw_offers(client: &Peer, peers: &[&Peer], game: &str) -> Outcome<Vec<(String
     Ok(peers.iter().map(offer).collect())
 }
 
-/// Contents, each with the names of those who have it.
+/// Content ids, each with the names of the peers that have it.
 pub(super) type Variants = Vec<(String, Vec<String>)>;
 
-/// The code of the `download-failed` event, and content and peers of each variant, sorted.
+/// Waits for `download-failed`. Returns its code, and content and peers of each variant, sorted.
 pub(super) fn failure(client: &Peer, since: Mark, game: &str) -> Outcome<(ErrorCode, Variants)> {
     let (_, found) = client.await_event(since, "download-failed", |event| match event {
         Event::DownloadFailed { game_id, code, variants, .. } if game_id == game => {
@@ -178,6 +247,41 @@ pub(super) fn failure(client: &Peer, since: Mark, game: &str) -> Outcome<(ErrorC
     let (code, mut variants): (ErrorCode, Variants) = found;
     variants.sort();
     Ok((code, variants))
+}
+
+/// Requires that the download is refused with this code. `otherwise` says what it means if it is not refused.
+fn require_refused(client: &Peer, game: &str, code: ErrorCode, otherwise: &str) -> Outcome<ErrorLine> {
+    let request = Request::Download { game_id: game_id(game)?, install: true, confirm_content: None };
+    match client.say(&request)? {
+        Ok(reply) => fail!("{otherwise}\n  answer: {reply:?}"),
+        Err(error) => {
+            require_eq!(error.error.code, code, "the code with which the download of {game} was refused");
+            Ok(error)
+        }
+    }
+}
+
+/// Starts a download. `otherwise` says what it means if it is refused.
+fn start(client: &Peer, game: &str, otherwise: &str) -> Outcome {
+    client.download(game, false).map_err(|Failure(why)| Failure(format!("{otherwise}\n  {why}")))
+}
+
+/// Requires that this peer, which is `what`, has sent no chunk to anybody.
+///
+/// The chunks that the client reports are not enough: it reports none that does not verify.
+fn require_served_nothing(transfer: &Transfer, peer: &Peer, what: &str) -> Outcome {
+    peer.await_no_outbound()?;
+    let taken = transfer.by_source().get(&peer.id()).map_or(0, |(chunks, _)| *chunks);
+    let sent = peer.status()?.traffic.sent_chunks.max(taken);
+    require!(sent == 0, "{what} served {sent} chunks");
+    Ok(())
+}
+
+/// Requires that `list-games` counts exactly these peers as holders of the game. `what` are the others.
+fn require_counted(client: &Peer, game: &str, holders: usize, what: &str) -> Outcome {
+    let count = client.game(game)?.map_or(0, |info| info.peer_count);
+    require_eq!(count, holders, "the holders that list-games counts, without {what}");
+    Ok(())
 }
 
 fn disagreement(lab: &Lab) -> Outcome {
@@ -192,8 +296,8 @@ fn disagreement(lab: &Lab) -> Outcome {
     );
 
     let since = client.mark();
-    let request = Request::Download { game_id: game_id("ggoo")?, install: false, confirm_content: None };
-    let error = client.refuses(&request, ErrorCode::AmbiguousContent)?.error;
+    let otherwise = "client took one of two contents that stand against each other";
+    let error = require_refused(&client, "ggoo", ErrorCode::AmbiguousContent, otherwise)?.error;
     let mut variants: Vec<_> =
         error.variants.iter().map(|v| (v.content_id.clone(), v.peers.clone())).collect();
     variants.sort();
@@ -214,26 +318,46 @@ fn disagreement(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+/// Longest time by which a refusal at once may take longer than any other answer. A search takes seconds.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 fn nobody_has_it(lab: &Lab) -> Outcome {
     let catalog = CatalogFile::default().with("ggoo", VERSION).with("absent", VERSION);
     let alpha = holder(lab, "alpha", &Game::blob("ggoo", 1, MIB), &catalog)?;
     let client = client_of(lab, &catalog, &[&alpha])?;
     client.await_peers(&[(&alpha, &["ggoo"])])?;
-    let since = client.mark();
-    let request = Request::Download { game_id: game_id("absent")?, install: true, confirm_content: None };
-    client.refuses(&request, ErrorCode::NoSource)?;
-    require_eq!(failure(&client, since, "absent")?.0, ErrorCode::NoSource, "the code in download-failed");
+    let asked = Instant::now();
+    client.status()?;
+    let usual = asked.elapsed();
+    let (since, asked) = (client.mark(), Instant::now());
+    let otherwise = "the download of what nobody has was accepted";
+    require_refused(&client, "absent", ErrorCode::NoSource, otherwise)?;
+    let code = failure(&client, since, "absent")?.0;
+    let took = asked.elapsed();
+    require_eq!(code, ErrorCode::NoSource, "the code in download-failed");
+    require!(
+        took <= usual + AT_ONCE,
+        "the download took {:.1} s to fail, which is not at once: an answer takes {:.3} s",
+        took.as_secs_f32(),
+        usual.as_secs_f32()
+    );
     client.await_idle()?;
     require_no_trace(&client, "absent")
 }
 
 fn balance(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 14, 48 * MIB);
-    let catalog = CatalogFile::of(&[&game]);
-    let alpha = holder(lab, "alpha", &game, &catalog)?;
-    let bravo = holder(lab, "bravo", &game, &catalog)?;
+    let small = ["half0", "half1", "half2"].map(|id| Game::blob(id, 15, 31 * CHUNK));
+    let catalog = CatalogFile::of(&[&game, &small[0], &small[1], &small[2]]);
+    let holder = |name| {
+        let spec = small.iter().try_fold(lab.peer(name)?.game(&game)?, PeerSpec::game)?;
+        spec.catalog(&catalog)?.start()
+    };
+    let (alpha, bravo) = (holder("alpha")?, holder("bravo")?);
     let client = client_of(lab, &catalog, &[&alpha, &bravo])?;
-    client.await_offered("ggoo", 2)?;
+    for game in [&game].into_iter().chain(&small) {
+        client.await_offered(&game.id, 2)?;
+    }
     let since = client.mark();
     client.download("ggoo", false)?;
     let (_, totals) = await_finished(&client, since, "ggoo")?;
@@ -249,13 +373,43 @@ fn balance(lab: &Lab) -> Outcome {
         "S14",
         format!("shares of the chunks {:.1} % and {:.1} %", shares[0] * 100.0, shares[1] * 100.0),
     );
-    require!(shares.iter().all(|s| (0.4..=0.6).contains(s)), "each serves 40–60 % of the chunks: {served:?}");
+    require!(
+        shares.iter().all(|s| (0.4..=0.6).contains(s)),
+        "alpha and bravo served {:.1} % and {:.1} % of the chunks, not 40–60 % each",
+        shares[0] * 100.0,
+        shares[1] * 100.0
+    );
     require_same_game(&client, &bravo, "ggoo")?;
+    require_game_sent_once(&[&alpha, &bravo], &all)?;
+    require_half_each(&client, [&alpha, &bravo], &small)?;
     unit::require_ok(
         lab,
         "lanspread-core",
         "swarm::tests::two_equal_sources_serve_exactly_half_each_and_no_chunk_twice",
     )
+}
+
+/// Downloads small games one after the other until two equal sources have each served half of one, within one chunk.
+///
+/// Where one source is held up, the other one helps it, and the halves are not exact. In a large game that happens
+/// easily. A game of 32 chunks takes milliseconds, and the connections are there already.
+fn require_half_each(client: &Peer, sources: [&Peer; 2], games: &[Game]) -> Outcome {
+    let mut splits = Vec::new();
+    for game in games {
+        let since = client.mark();
+        client.download(&game.id, false)?;
+        await_finished(client, since, &game.id)?;
+        let transfer = Transfer::since(client, since, &game.id);
+        transfer.require_exactly(&pieces_of(&Manifest::root_files(&sources[0].game_dir(&game.id))?))?;
+        let served = transfer.by_source();
+        let [one, other] = sources.map(|peer| served.get(&peer.id()).map_or(0, |(chunks, _)| *chunks));
+        splits.push(format!("{one} and {other}"));
+        if one.abs_diff(other) <= 1 {
+            figures::note("S14", format!("small games were split into {}", splits.join(", ")));
+            return Ok(());
+        }
+    }
+    fail!("no small game was split in half, but into {}", splits.join(", "))
 }
 
 fn three_versions(lab: &Lab) -> Outcome {
@@ -268,14 +422,17 @@ fn three_versions(lab: &Lab) -> Outcome {
     let offers = raw_offers(&client, &[&a, &b, &c], "ggoo")?;
     let versions: Vec<&str> = offers.iter().map(|(version, _)| version.as_str()).collect();
     require_eq!(versions, [OLDER, VERSION, NEWER], "the raw versions in list-peers");
-    client.await_offered("ggoo", 1)?;
     let since = client.mark();
-    client.download("ggoo", false)?;
+    start(&client, "ggoo", "the catalogue's version cannot be fetched beside other versions")?;
     await_finished(&client, since, "ggoo")?;
     let transfer = Transfer::since(&client, since, "ggoo");
+    require_served_nothing(&transfer, &a, "the holder of the older version")?;
+    require_served_nothing(&transfer, &c, "the holder of the newer version")?;
     transfer.require_sources(&[&b])?;
     transfer.require_exactly(&pieces_of(&Manifest::root_files(&b.game_dir("ggoo"))?))?;
     require_same_game(&client, &b, "ggoo")?;
+    require_sent(&b, transfer.0.len(), transfer.bytes())?;
+    require_counted(&client, "ggoo", 1, "those of other versions")?;
     require_committed_once(&client, since, "ggoo")
 }
 
@@ -287,15 +444,21 @@ fn stale_peer(lab: &Lab) -> Outcome {
     let c = holder(lab, "c", &current, &catalog)?;
     let client = client_of(lab, &catalog, &[&a, &b, &c])?;
     let offers = raw_offers(&client, &[&a, &b, &c], "ggoo")?;
-    require!(offers[0].0 == OLDER && offers[1] == offers[2] && offers[1].0 == VERSION, "{offers:?}");
-    client.await_offered("ggoo", 2)?;
+    require!(
+        offers[0].0 == OLDER && offers[1] == offers[2] && offers[1].0 == VERSION,
+        "list-peers shows an old version and twice the current one: {offers:?}"
+    );
     let since = client.mark();
     client.download("ggoo", false)?;
     await_finished(&client, since, "ggoo")?;
     let transfer = Transfer::since(&client, since, "ggoo");
-    transfer.require_exactly(&pieces_of(&Manifest::root_files(&b.game_dir("ggoo"))?))?;
+    require_served_nothing(&transfer, &a, "the stale peer")?;
+    let all = pieces_of(&Manifest::root_files(&b.game_dir("ggoo"))?);
+    transfer.require_exactly(&all)?;
     transfer.require_sources(&[&b, &c])?;
-    require_same_game(&client, &b, "ggoo")
+    require_same_game(&client, &b, "ggoo")?;
+    require_game_sent_once(&[&b, &c], &all)?;
+    require_counted(&client, "ggoo", 2, "the stale peer")
 }
 
 fn right_version_leaves(lab: &Lab) -> Outcome {
@@ -304,18 +467,25 @@ fn right_version_leaves(lab: &Lab) -> Outcome {
     let right = holder(lab, "right", &Game::blob("ggoo", 2, MIB), &catalog)?;
     let client = client_of(lab, &catalog, &[&stale, &right])?;
     let offers = raw_offers(&client, &[&stale, &right], "ggoo")?;
-    require!(offers[0].0 == OLDER && offers[1].0 == VERSION, "{offers:?}");
-    client.await_offered("ggoo", 1)?;
+    require!(offers[0].0 == OLDER && offers[1].0 == VERSION, "list-peers shows both versions: {offers:?}");
+    require!(client.game("ggoo")?.is_some_and(|info| info.peer_count > 0), "the game is offered at first");
     right.shut_down()?;
     let offers = raw_offers(&client, &[&stale], "ggoo")?;
     require_eq!(offers[0].0, OLDER, "the version that is still advertised");
-    client.await_withdrawn("ggoo")?;
     let since = client.mark();
-    let request = Request::Download { game_id: game_id("ggoo")?, install: false, confirm_content: None };
-    client.refuses(&request, ErrorCode::NoSource)?;
+    let otherwise = "client took the stale copy in place of the right one";
+    require_refused(&client, "ggoo", ErrorCode::NoSource, otherwise)?;
+    let info = client.game("ggoo")?;
+    let offered = |info: &GameInfo| info.peer_count > 0 || info.availability == Availability::Remote;
+    require!(
+        !info.as_ref().is_some_and(offered),
+        "client still offers what only a stale peer has\n  list-games: {info:?}"
+    );
     require_eq!(failure(&client, since, "ggoo")?.0, ErrorCode::NoSource, "the code in download-failed");
     client.await_idle()?;
-    require!(Transfer::since(&client, since, "ggoo").0.is_empty(), "chunks were fetched");
+    let transfer = Transfer::since(&client, since, "ggoo");
+    require!(transfer.0.is_empty(), "chunks were fetched");
+    require_served_nothing(&transfer, &stale, "the stale peer")?;
     require_no_trace(&client, "ggoo")
 }
 
@@ -323,45 +493,68 @@ fn source_dies(lab: &Lab) -> Outcome {
     let game = Game::blob("ggoo", 18, 64 * MIB);
     let catalog = CatalogFile::of(&[&game]);
     let slow = |name| lab.peer(name)?.game(&game)?.catalog(&catalog)?.upload_limit(16_000_000).start();
-    let (victim, survivor) = (slow("victim")?, slow("survivor")?);
-    let client = client_of(lab, &catalog, &[&victim, &survivor])?;
+    let sources = [slow("one")?, slow("other")?];
+    let client = client_of(lab, &catalog, &[&sources[0], &sources[1]])?;
     client.await_offered("ggoo", 2)?;
-    let all = pieces_of(&Manifest::root_files(&survivor.game_dir("ggoo"))?);
+    let all = pieces_of(&Manifest::root_files(&sources[0].game_dir("ggoo"))?);
     let since = client.mark();
     client.download("ggoo", false)?;
-    await_chunks_from(&client, since, "ggoo", &[&victim], 1)?;
+    let first = await_chunks(&client, since, "ggoo", 1)?;
+    let [one, other] = &sources;
+    let (victim, survivor) = if first.0[0].1 == one.id() { (one, other) } else { (other, one) };
     victim.kill();
+    let killed = client.mark();
     let at_kill = Transfer::since(&client, since, "ggoo");
     require_in_the_middle(&at_kill, &all)?;
+    require_serves_after_kill(&client, survivor, since, killed)?;
     await_finished(&client, since, "ggoo")?;
     let transfer = Transfer::since(&client, since, "ggoo");
     transfer.require_exactly(&all)?;
-    transfer.require_sources(&[&victim, &survivor])?;
-    let after = &transfer.0[at_kill.0.len()..];
-    require!(
-        after.iter().any(|(_, peer)| *peer == survivor.id()),
-        "the survivor served nothing after the kill"
-    );
+    transfer.require_sources(&[victim, survivor])?;
     figures::note("S18", format!("{} of {} chunks were there at the kill", at_kill.0.len(), all.len()));
-    require_same_game(&client, &survivor, "ggoo")?;
+    require_same_game(&client, survivor, "ggoo")?;
+    let (chunks, bytes) = transfer.by_source().get(&survivor.id()).copied().unwrap_or_default();
+    require_sent_once(&[survivor], chunks, bytes)?;
     require_committed_once(&client, since, "ggoo")
 }
 
-/// Flips a byte in every chunk of a file, and puts its time stamp back.
+/// Waits until the survivor serves a chunk after the kill. Until then the download that began at `since` must not be
+/// without sources.
+fn require_serves_after_kill(client: &Peer, survivor: &Peer, since: Mark, killed: Mark) -> Outcome {
+    let survivor = survivor.id();
+    let serves = |event: &Event| match event {
+        Event::DownloadChunkFinished { peer_id, .. } => (*peer_id == survivor).then_some(()),
+        // Which chunks were fetched by then is checked later.
+        Event::DownloadFinished { .. } => Some(()),
+        _ => None,
+    };
+    let is_lost = |event: &Event| match event {
+        Event::DownloadPeersGone { .. } | Event::DownloadFailed { .. } => Some(()),
+        _ => None,
+    };
+    eventually("the survivor serves a chunk after the kill", || {
+        let lost = client.find_event(since, is_lost).is_some();
+        let served = client.find_event(killed, serves).is_some();
+        require!(served || !lost, "the survivor served nothing after the kill");
+        Ok(seen_if(served, || "no chunk".to_owned()))
+    })
+}
+
+/// Changes a byte in every chunk of a file and restores its time stamp.
 pub(super) fn damage(path: &std::path::Path, chunk: u64) -> Outcome {
     let modified: SystemTime = std::fs::metadata(path)?.modified()?;
     let mut bytes = std::fs::read(path)?;
     for at in (0..bytes.len()).step_by(chunk as usize) {
         bytes[at] ^= 1;
     }
-    // In place: the same file, not a new one under the same name.
+    // Written in place, so that it stays the same file.
     std::fs::write(path, bytes)?;
     std::fs::File::options().write(true).open(path)?.set_modified(modified)?;
     require_eq!(std::fs::metadata(path)?.modified()?, modified, "the time stamp of the damaged file");
     Ok(())
 }
 
-/// The one source that was rejected since the mark, once, because of its bytes.
+/// Requires that exactly this source was rejected since the mark, once, for a corrupt chunk.
 pub(super) fn require_rejected(client: &Peer, since: Mark, liar: &Peer) -> Outcome {
     let rejected = |event: &Event| match event {
         Event::SourceRejected { game_id, peer_id, code, .. } if game_id == "ggoo" => {
@@ -380,7 +573,7 @@ fn corrupt_source(lab: &Lab) -> Outcome {
     let healthy = holder(lab, "healthy", &game, &catalog)?;
     let liar = holder(lab, "liar", &game, &catalog)?;
     liar.await_served("ggoo")?;
-    // Damaged while it does not run: nothing tells it, and its index still believes the file.
+    // Damaged while the peer does not run: no event tells it, so its index still trusts the file.
     liar.shut_down()?;
     damage(&liar.game_dir("ggoo").join("ggoo.eti"), CHUNK)?;
     liar.restart()?;
@@ -392,9 +585,9 @@ fn corrupt_source(lab: &Lab) -> Outcome {
     let since = client.mark();
     client.download("ggoo", false)?;
     await_finished(&client, since, "ggoo")?;
-    require_rejected(&client, since, &liar)?;
     let transfer = Transfer::since(&client, since, "ggoo");
     transfer.require_exactly(&pieces_of(&Manifest::root_files(&healthy.game_dir("ggoo"))?))?;
+    require_rejected(&client, since, &liar)?;
     if let Some((piece, _)) =
         transfer.0.iter().find(|(piece, peer)| *peer == liar.id() && piece.path == "ggoo.eti")
     {
@@ -416,6 +609,7 @@ fn second_hand(lab: &Lab) -> Outcome {
     client.download("ggoo", false)?;
     await_finished(&client, since, "ggoo")?;
     client.await_served("ggoo")?;
+    require_same_game(&client, &bravo, "ggoo")?;
     bravo.kill();
     client.await_peers(&[])?;
     let third = lab.peer("third")?.catalog(&catalog)?.start()?;
@@ -423,12 +617,19 @@ fn second_hand(lab: &Lab) -> Outcome {
     third.await_offered("ggoo", 1)?;
     let since = third.mark();
     third.download("ggoo", false)?;
-    await_chunks(&third, since, "ggoo", 1)?;
+    let (_, verifies) =
+        third.await_event(since, "a chunk, or that it was rejected", |event| match event {
+            Event::DownloadChunkFinished { .. } => Some(true),
+            Event::SourceRejected { .. } => Some(false),
+            _ => None,
+        })?;
+    require!(verifies, "what client serves second-hand does not verify");
     await_finished(&third, since, "ggoo")?;
     let transfer = Transfer::since(&third, since, "ggoo");
     transfer.require_exactly(&pieces_of(&Manifest::root_files(&bravo.game_dir("ggoo"))?))?;
     transfer.require_sources(&[&client])?;
-    require_same_game(&third, &bravo, "ggoo")
+    require_same_game(&third, &bravo, "ggoo")?;
+    require_sent(&client, transfer.0.len(), transfer.bytes())
 }
 
 fn pinned_content(lab: &Lab) -> Outcome {
@@ -442,23 +643,34 @@ fn pinned_content(lab: &Lab) -> Outcome {
     let pinned = CatalogFile::default().pinned("ggoo", VERSION, &content);
     let client = client_of(lab, &pinned, &[&honest, &liars[0], &liars[1]])?;
     let offers = raw_offers(&client, &[&honest, &liars[0], &liars[1]], "ggoo")?;
-    require!(offers[0].1 == content && offers[1] == offers[2] && offers[1].1 != content, "{offers:?}");
-    client.await_offered("ggoo", 1)?;
+    require!(
+        offers[0].1 == content && offers[1] == offers[2] && offers[1].1 != content,
+        "list-peers shows the pinned content and twice another one: {offers:?}"
+    );
     let since = client.mark();
     client.download("ggoo", false)?;
     await_finished(&client, since, "ggoo")?;
     let transfer = Transfer::since(&client, since, "ggoo");
+    for liar in &liars {
+        require_served_nothing(&transfer, liar, "a peer with another content than the pinned one")?;
+    }
     transfer.require_sources(&[&honest])?;
     transfer.require_exactly(&pieces_of(&Manifest::root_files(&honest.game_dir("ggoo"))?))?;
     require_same_game(&client, &honest, "ggoo")?;
     require_committed_once(&client, since, "ggoo")?;
+    require_counted(&client, "ggoo", 1, "those of another content than the pinned one")?;
 
     let late = lab.peer("late")?.catalog(&pinned)?.start()?;
     for liar in &liars {
         late.connect(liar)?;
     }
     raw_offers(&late, &[&liars[0], &liars[1]], "ggoo")?;
-    let request = Request::Download { game_id: game_id("ggoo")?, install: false, confirm_content: None };
-    late.refuses(&request, ErrorCode::NoSource)?;
+    let since = late.mark();
+    let otherwise = "late took another content than the pinned one";
+    require_refused(&late, "ggoo", ErrorCode::NoSource, otherwise)?;
+    let transfer = Transfer::since(&late, since, "ggoo");
+    for liar in &liars {
+        require_served_nothing(&transfer, liar, "a peer with another content than the pinned one")?;
+    }
     require_no_trace(&late, "ggoo")
 }

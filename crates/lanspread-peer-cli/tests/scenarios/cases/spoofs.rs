@@ -1,4 +1,4 @@
-//! Lies about who else is in the room.
+//! False introductions of peers that do not exist.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
@@ -9,7 +9,7 @@ use lanspread_types::message::{Introduction, Message};
 use crate::figures;
 use crate::lab::Lab;
 use crate::peer::Peer;
-use crate::scenario::{Body, LabKind, Outcome, Scenario, fail, require};
+use crate::scenario::{Body, LabKind, Outcome, Sabotage, Scenario, fail, require};
 use crate::stranger::Stranger;
 use crate::wait::eventually;
 
@@ -19,13 +19,21 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     claim: "Introductions of peers that do not exist neither keep an honest peer out of the address book nor make a peer knock at service ports",
     setup: "victim, host and friend; two strangers connect to victim and introduce 1,600 peers that do not exist, among them one at a port where a scenario's listener waits and one at a port below 1024 of the same machine; then friend, which neither dials nor introduces, connects to host, which introduces it",
     expected: "victim knocks at the listener and never at the port below 1024; it lists at most 1,024 others; victim meets friend",
-    sabotages: &["keep-every-entry", "dial-any-introduction"],
+    sabotages: &[
+        Sabotage::new("keep-every-entry", &["victim meets friend beside all those who do not exist"])
+            .at("victim"),
+        Sabotage::new(
+            "dial-any-introduction",
+            &["victim knocked at a service port because a stranger named it"],
+        )
+        .at("victim"),
+    ],
     labs: &[LabKind::Local],
     body: Body::Run(spoofed_introductions),
 }];
 
 const LIES: usize = 1600;
-/// As `docs/discovery.md` states it.
+/// Limit that `docs/discovery.md` states.
 const ENTRIES_MAX: usize = 1024;
 
 fn spoofed_introductions(lab: &Lab) -> Outcome {
@@ -43,7 +51,7 @@ fn spoofed_introductions(lab: &Lab) -> Outcome {
     if let Some(service) = &service {
         lies.push(lie(1, service.local_addr()?));
     }
-    // Nobody listens there: port 9 of the addresses of this lab would be a service, so a high port that is free.
+    // An address where nobody listens: a free high port, because a port below 1024 would count as a service.
     let nowhere = SocketAddr::new(Ipv4Addr::new(127, 0, 74, 99).into(), 61_874);
     lies.extend((lies.len()..LIES).map(|n| lie(n, nowhere)));
     for (part, stranger) in lies.chunks(LIES / 2).zip(&strangers) {
@@ -94,12 +102,12 @@ fn trap(port: u16) -> Outcome<TcpListener> {
     Ok(listener)
 }
 
-/// A listener at some port below 1024; `None` where that is not allowed.
+/// Returns a listener at a port below 1024, or `None` if that is not allowed.
 fn service_trap() -> Outcome<Option<TcpListener>> {
     Ok((900..1024).find_map(|port| trap(port).ok()))
 }
 
-/// Whether somebody has connected.
+/// Returns whether a peer has connected.
 fn knocked(listener: &TcpListener) -> Outcome<bool> {
     match listener.accept() {
         Ok(_) => Ok(true),

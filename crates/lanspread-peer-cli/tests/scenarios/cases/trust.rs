@@ -1,4 +1,4 @@
-//! What a stranger in an open room can change of what is here, and what is started.
+//! Trust in an open room: what a stranger can change of an owner's games, and which programs are started.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -17,9 +17,11 @@ use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, Failure, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{
+    Body, EVERYWHERE, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require, require_eq,
+};
 use crate::stranger::{Stranger, offer};
-use crate::transfer::Transfer;
+use crate::transfer::{Transfer, pieces_of};
 use crate::wait::{eventually, seen_if};
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -29,7 +31,18 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "In an open room, what one peer alone offers takes the place of nothing that is here without the owner's word, by a wish neither; a version dated after tomorrow is not offered at all",
         setup: "willing (`--accept-wants`) has the game installed from honest; stranger offers it dated today, with another program, and then wishes that everybody fetches it; prophet offers it, and a second game, dated 99991231; newcomer (`--accept-wants`) has nothing",
         expected: "`list-games` shows stranger's version as `single`, with its name and key, and never one of prophet's, which `list-peers` does show; the wish is told with `accepted: false` to both, and nothing is fetched; `download` is refused with `unconfirmed-source`, which names both versions and contents and the supplier, with no word and with one for another content; every file stays as it was; with the word for this content it is fetched and installed; a `download` of what only prophet offers is refused with `version-ahead`",
-        sabotages: &["replace-unconfirmed", "replace-on-any-word", "grant-unpinned-wish", "believe-any-date"],
+        sabotages: &[
+            Sabotage::new("replace-unconfirmed", &["willing replaces its game on no word"]),
+            Sabotage::new(
+                "replace-on-any-word",
+                &["willing replaces its game on a word for another content"],
+            ),
+            Sabotage::new(
+                "grant-unpinned-wish",
+                &["willing fulfils a stranger's wish for what no catalogue names"],
+            ),
+            Sabotage::new("believe-any-date", &["the games and versions that willing lists"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(one_stranger),
     },
@@ -40,13 +53,16 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "client installs a game with a program from source, later an update of it from editor; pinning installs it by a catalogue that names the content; owner has it from nobody",
         expected: "`play` with `launch` is refused with `unconfirmed-program`, which names program, arguments, content and supplier, with no word and with one for another content, and nothing has run; without `launch` it stamps as ever; with the word it runs; the second time, and after a restart, it runs without one; after the update it asks anew and names editor; pinning is never asked; owner is asked, and nobody is named",
         sabotages: &[
-            "start-unconfirmed",
-            "take-any-word",
-            "forget-confirmed-start",
-            "forget-origin",
-            "ask-about-pinned",
+            Sabotage::new("start-unconfirmed", &["client starts an unconfirmed program on no word"]),
+            Sabotage::new(
+                "take-any-word",
+                &["client starts an unconfirmed program on a word for another content"],
+            ),
+            Sabotage::new("forget-confirmed-start", &["client asks again before the second start"]),
+            Sabotage::new("forget-origin", &["the suppliers that the question names"]),
+            Sabotage::new("ask-about-pinned", &["pinning asks before the first start"]),
         ],
-        // There is no shell in the container.
+        // The container has no shell.
         labs: &[LabKind::Local, LabKind::Netns],
         body: Body::Run(asks_once),
     },
@@ -56,22 +72,28 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "Peers count by their address, not by their key: thirty keys of one machine outvote nobody, and confirm nothing",
         setup: "two honest sources; one machine enters the client's room with 30 keys that offer another content of the same version, and later a newer version; then a second machine offers that one, too",
         expected: "the client fetches the honest content from the honest two; `verify` finds it whole and keeps it; the newer version is `single` with `confirmed_by` 1, and `download` is refused with `unconfirmed-source`; with the second machine it is `agreed` with `confirmed_by` 2",
-        sabotages: &["count-ports-as-voices"],
+        sabotages: &[
+            Sabotage::new(
+                "count-ports-as-voices",
+                &["the content that two machines offer and thirty keys of one do not"],
+            ),
+            Sabotage::new("one-source-only", &["the peers that served chunks"]),
+        ],
         labs: &[LabKind::Local],
         body: Body::Run(one_machine),
     },
 ];
 
-/// Keys that one machine has.
+/// Number of keys of one machine.
 const KEYS: u8 = 30;
 const AHEAD: &str = "99991231";
 
-/// The date of today, as a version.
+/// Returns today's date as a version.
 fn today() -> Outcome<u32> {
     calendar::today().map(CalendarDate::stamp).ok_or_else(|| Failure("this clock is wrong".to_owned()))
 }
 
-/// A game with a program of its own.
+/// Returns a game with this program and these arguments.
 fn with_program(version: &str, program: &[u8], args: &str) -> Game {
     let payload = vec![
         ("bin/go".to_owned(), program.to_vec()),
@@ -104,8 +126,14 @@ fn refused(peer: &Peer, request: &Request, code: ErrorCode) -> Outcome<ErrorBody
     Ok(peer.refuses(request, code)?.error)
 }
 
-fn replacement(peer: &Peer, confirm: Option<String>) -> Outcome<(Replacement, String)> {
-    let error = refused(peer, &download(confirm)?, ErrorCode::UnconfirmedSource)?;
+/// Requires that a download that would replace the game asks the owner, and returns the question. `word` describes the
+/// owner's word.
+fn replacement(peer: &Peer, confirm: Option<String>, word: &str) -> Outcome<(Replacement, String)> {
+    let Err(line) = peer.say(&download(confirm)?)? else {
+        fail!("{} replaces its game on {word}", peer.name())
+    };
+    let error = line.error;
+    require_eq!(error.code, ErrorCode::UnconfirmedSource, "why {} is refused on {word}", peer.name());
     match error.question.map(|question| (question.replacement, question.confirm)) {
         Some((Some(replacement), confirm)) => Ok((replacement, confirm)),
         _ => fail!("the refusal does not say what would be replaced: {:?}", error.message),
@@ -157,7 +185,6 @@ fn one_stranger(lab: &Lab) -> Outcome {
     refused(&willing, &future, ErrorCode::VersionAhead)?;
     let seen =
         willing.await_game("ggoo", "as the stranger's alone", |g| g.support == Some(Support::Single))?;
-    require!(seen.update_needs_confirmation, "the update is not shown as one that asks: {seen:?}");
     require_eq!(
         seen.supplier.map(|s| (s.peer_id, s.name, s.key)),
         Some((stranger.id(), "stranger".to_owned(), stranger.id()[..8].to_owned())),
@@ -173,7 +200,7 @@ fn one_stranger(lab: &Lab) -> Outcome {
 
     for word in [None, Some("f".repeat(64))] {
         let what = word.as_ref().map_or("no word", |_| "a word for another content");
-        let (question, confirm) = replacement(&willing, word)?;
+        let (question, confirm) = replacement(&willing, word, what)?;
         let versions = (question.eti_version.as_deref(), question.new_eti_version.as_str());
         require_eq!(versions, (Some(VERSION), near.as_str()), "the versions that are named with {what}");
         let contents = (question.content_id.as_ref(), &question.new_content_id);
@@ -181,6 +208,7 @@ fn one_stranger(lab: &Lab) -> Outcome {
         require_eq!(question.supplier.peer_id, stranger.id(), "the supplier that is named with {what}");
         require_eq!(confirm, forged, "what confirms, with {what}");
     }
+    require!(seen.update_needs_confirmation, "the update is not shown as one that asks");
     unchanged("the game after the questions")?;
     let touched = |event: &Event| {
         matches!(event, Event::GotGameFiles { .. } | Event::DownloadBegin { .. } | Event::InstallBegin { .. })
@@ -197,13 +225,13 @@ fn one_stranger(lab: &Lab) -> Outcome {
     willing.require_none(Mark(0), "a download from the far future", never)
 }
 
-/// The stranger asks everybody to fetch its game; nobody does.
+/// Lets the stranger ask all peers to download its game, and requires that none does.
 fn wish(stranger: &Peer, others: &[&Peer]) -> Outcome {
     let marks: Vec<Mark> = others.iter().map(|peer| peer.mark()).collect();
     stranger.ask(&Request::WantGame { game_id: game_id("ggoo")? })?;
     for (peer, since) in others.iter().zip(marks) {
         let heard = |event: &Event| match event {
-            Event::FetchWanted { peer_id, game_id, accepted, .. } => {
+            Event::DownloadWanted { peer_id, game_id, accepted, .. } => {
                 (*peer_id == stranger.id() && game_id == "ggoo").then_some(*accepted)
             }
             _ => None,
@@ -218,31 +246,42 @@ fn play(launch: bool, confirm_content: Option<String>) -> Outcome<Request> {
     Ok(Request::Play { game_id: game_id("ggoo")?, user_name: None, language: None, launch, confirm_content })
 }
 
-fn first_start(peer: &Peer, confirm: Option<String>) -> Outcome<(FirstStart, String)> {
-    let error = refused(peer, &play(true, confirm)?, ErrorCode::UnconfirmedProgram)?;
+/// Requires that a start asks the owner, and returns the question. `word` describes the owner's word.
+fn first_start(peer: &Peer, confirm: Option<String>, word: &str) -> Outcome<(FirstStart, String)> {
+    let Err(line) = peer.say(&play(true, confirm)?)? else {
+        fail!("{} starts an unconfirmed program on {word}", peer.name())
+    };
+    let error = line.error;
+    require_eq!(error.code, ErrorCode::UnconfirmedProgram, "why {} is refused on {word}", peer.name());
     match error.question.map(|question| (question.first_start, question.confirm)) {
         Some((Some(start), confirm)) => Ok((start, confirm)),
         _ => fail!("the refusal does not say what would be started: {:?}", error.message),
     }
 }
 
-/// Starts the game and waits for its end.
-fn run(peer: &Peer, confirm: Option<String>) -> Outcome {
+/// Starts the game, which must not ask, and waits for its end. `asks` is the failure if it asks.
+fn run(peer: &Peer, confirm: Option<String>, asks: &str) -> Outcome {
     let since = peer.mark();
-    match peer.ask(&play(true, confirm)?)? {
-        ReplyData::Play(played) => require!(played.launched, "{} did not start it: {played:?}", peer.name()),
-        other => fail!("play answered {other:?}"),
+    match peer.say(&play(true, confirm)?)? {
+        Ok(ReplyData::Play(played)) => {
+            require!(played.launched, "{} did not start it: {played:?}", peer.name());
+        }
+        Ok(other) => fail!("play answered {other:?}"),
+        Err(line) if line.error.code == ErrorCode::UnconfirmedProgram => {
+            fail!("{} {asks}", peer.name())
+        }
+        Err(line) => fail!("{} refused play: {:?}", peer.name(), line.error.code),
     }
     let ended = |event: &Event| matches!(event, Event::PlayEnded { .. }).then_some(());
     peer.await_event(since, "the end of the program", ended).map(drop)
 }
 
-/// What the programs of the game have written, run after run.
+/// Returns what the game's program has written, run after run.
 fn runs(peer: &Peer) -> String {
     std::fs::read_to_string(peer.game_dir("ggoo").join("local/bin/ran")).unwrap_or_default()
 }
 
-/// What the question before a first start must say.
+/// Requires that the question before a first start names the program, arguments, content and suppliers.
 fn require_question(
     found: &(FirstStart, String),
     client: &Peer,
@@ -272,21 +311,20 @@ fn asks_once(lab: &Lab) -> Outcome {
     client.await_offered("ggoo", 1)?;
     install_from(&client, &source, None)?;
 
-    require_question(&first_start(&client, None)?, &client, &content, Some(&source))?;
-    first_start(&client, Some("e".repeat(64)))
-        .map_err(|e| Failure(format!("a word for another content: {}", e.0)))?;
+    require_question(&first_start(&client, None, "no word")?, &client, &content, Some(&source))?;
+    first_start(&client, Some("e".repeat(64)), "a word for another content")?;
     client.await_idle()?;
     require_eq!(runs(&client), "", "what ran before the owner's word");
     match client.ask(&play(false, None)?)? {
         ReplyData::Play(played) => require!(!played.launched, "it was started without `launch`: {played:?}"),
         other => fail!("play answered {other:?}"),
     }
-    run(&client, Some(content.clone()))?;
-    run(&client, None)?;
+    run(&client, Some(content.clone()), "asks in spite of the word")?;
+    run(&client, None, "asks again before the second start")?;
     client.shut_down()?;
     client.restart()?;
     client.await_served("ggoo")?;
-    run(&client, None)?;
+    run(&client, None, "asks again after a restart")?;
     require_eq!(runs(&client), "first two words\n".repeat(3), "what ran after the owner's word");
 
     let editor = lab.peer("editor")?.game(&second)?.start()?;
@@ -294,8 +332,9 @@ fn asks_once(lab: &Lab) -> Outcome {
     client.connect(&editor)?;
     client.await_game("ggoo", "in its new version", |g| g.eti_game_version.as_deref() == Some("20250202"))?;
     install_from(&client, &editor, Some(changed.clone()))?;
-    require_question(&first_start(&client, None)?, &client, &changed, Some(&editor))?;
-    run(&client, Some(changed))?;
+    let question = first_start(&client, None, "no word for the update")?;
+    require_question(&question, &client, &changed, Some(&editor))?;
+    run(&client, Some(changed), "asks in spite of the word for the update")?;
     require_eq!(
         runs(&client),
         "first two words\n".repeat(3) + "second two words\n",
@@ -308,7 +347,7 @@ fn asks_once(lab: &Lab) -> Outcome {
     let seen = pinning.await_offered("ggoo", 1)?;
     require_eq!(seen.support, Some(Support::Pinned), "the support of a pinned content");
     install_from(&pinning, &source, None)?;
-    run(&pinning, None)?;
+    run(&pinning, None, "asks before the first start")?;
     require_eq!(runs(&pinning), "first two words\n", "what ran where the catalogue names the content");
 
     let owner = lab.peer("owner")?.game(&first)?.start()?;
@@ -316,7 +355,7 @@ fn asks_once(lab: &Lab) -> Outcome {
     let since = owner.mark();
     owner.ask(&Request::Install { game_id: game_id("ggoo")?, max_unpacked_bytes: None })?;
     await_installed(&owner, since, "ggoo")?;
-    require_question(&first_start(&owner, None)?, &owner, &content, None)
+    require_question(&first_start(&owner, None, "no word")?, &owner, &content, None)
 }
 
 fn one_machine(lab: &Lab) -> Outcome {
@@ -351,7 +390,9 @@ fn one_machine(lab: &Lab) -> Outcome {
         "the content that two machines offer and thirty keys of one do not"
     );
     await_finished(&client, since, "ggoo")?;
-    Transfer::since(&client, since, "ggoo").require_sources(&[&honest[0], &honest[1]])?;
+    let transfer = Transfer::since(&client, since, "ggoo");
+    transfer.require_exactly(&pieces_of(&Manifest::root_files(&honest[0].game_dir("ggoo"))?))?;
+    transfer.require_sources(&[&honest[0], &honest[1]])?;
     require_same_game(&client, &honest[0], "ggoo")?;
 
     let since = client.mark();
@@ -371,7 +412,7 @@ fn one_machine(lab: &Lab) -> Outcome {
         (Some(Support::Single), 1, true),
         "what stands behind a version that one machine offers with {KEYS} keys"
     );
-    let (question, _) = replacement(&client, None)?;
+    let (question, _) = replacement(&client, None, "no word")?;
     require_eq!(question.new_content_id, "07".repeat(32), "the content that the question names");
     require_same_game(&client, &honest[0], "ggoo")?;
 
@@ -387,7 +428,7 @@ fn one_machine(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// Waits until so many peers announce this content.
+/// Waits until exactly `count` peers announce this content.
 fn await_announced(client: &Peer, count: usize, content: &str) -> Outcome {
     eventually(&format!("{count} peers announce {content}"), || {
         let peers = client.peers()?;

@@ -1,4 +1,4 @@
-//! Another version of a game that is here, a copy that is broken, and a disk that is full.
+//! Updates of a game, repair of a broken copy, and a full disk.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,18 +10,22 @@ use lanspread_api::reply::{Availability, OperationKind};
 use lanspread_api::{ErrorCode, Event, ReplyData, Request};
 
 use super::flow::{
-    CHUNK, KIB, MIB, await_chunks, await_finished, await_installed, await_operation, require_committed_once,
+    CHUNK, KIB, MIB, await_finished, await_installed, await_operation, require_committed_once,
     require_goes_on, require_no_failure, require_same_game,
 };
+use super::streaming::await_middle;
 use crate::figures;
 use crate::games::{CatalogFile, Content, Game, Seeded};
 use crate::lab::Lab;
 use crate::log::Mark;
 use crate::manifest::Manifest;
 use crate::peer::{Peer, game_id};
-use crate::scenario::{Body, EVERYWHERE, LabKind, Outcome, Scenario, fail, require, require_eq};
+use crate::scenario::{
+    Body, EVERYWHERE, Failure, LabKind, Outcome, Sabotage, Scenario, fail, require, require_eq,
+};
 use crate::small_disk::SmallDisk;
 use crate::transfer::{Piece, Transfer, pieces_of};
+use crate::wait::{eventually, seen_if};
 
 const NEW: &str = "20250202";
 
@@ -33,12 +37,19 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: "client has version 1 installed, with a save of its own; the only source of version 2 sends slowly; the update is cancelled, then killed, each with chunks there and chunks missing; while it runs a third peer whose catalogue wants version 1 fetches it from the client",
         expected: "root files and `local/` keep their hashes until the end; the third peer has version 1 byte for byte while the update still runs; after the cancel and after the kill `play` finds it; then root files equal version 2, `local/` has the new payload and the old save, `installed_version` is version 2",
         sabotages: &[
-            "commit-early",
-            "update-in-place",
-            "cancel-drops-old-copy",
-            "serve-nothing-while-updating",
-            "forget-user-files",
-            "never-reinstall",
+            Sabotage::new(
+                "commit-early",
+                &["in the middle of the update: the folders differ", "client committed the update with"],
+            )
+            .at("client"),
+            Sabotage::new("update-in-place", &["in the middle of the update: the folders differ"]),
+            Sabotage::new("cancel-drops-old-copy", &["after the cancel: the folders differ"]),
+            Sabotage::new(
+                "serve-nothing-while-updating",
+                &["client does not serve its old version during the update: charlie did not finish"],
+            ),
+            Sabotage::new("forget-user-files", &["the save after the update"]),
+            Sabotage::new("never-reinstall", &["the version that is installed after the update"]),
         ],
         labs: EVERYWHERE,
         body: Body::Run(update_keeps_the_old_copy),
@@ -49,7 +60,11 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "Chunks and files that the old version holds are not sent again, and what is taken over is verified",
         setup: "version 2 differs in 3 chunks of one archive, renames a file and leaves one as it is; one further chunk of the client's archive rots behind an unchanged size and time",
         expected: "over the network come exactly the 3 changed chunks, the rotten one and the sentinel; `reused_bytes` and `bytes` make up the game; manifests equal",
-        sabotages: &["reuse-nothing", "skip-reuse-verification", "lie-about-reused-bytes"],
+        sabotages: &[
+            Sabotage::new("reuse-nothing", &["chunks that the old version holds were sent again"]),
+            Sabotage::new("skip-reuse-verification", &["the rotten chunk of the old version was taken over"]),
+            Sabotage::new("lie-about-reused-bytes", &["what was taken over and what was fetched"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(update_fetches_what_changed),
     },
@@ -58,8 +73,17 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "disk full",
         claim: "A disk that is too small or fills up is a clear failure that says how much is missing; what was there is intact, and the download goes on after room was made",
         setup: "client's library on a disk of 176 MiB, with a game in it; another game of 64 MiB is asked for with too little room, then the disk fills up in the middle, then room is made (needs root, to mount a tmpfs; left out visibly without)",
-        expected: "`download-failed` with `disk-full` and `missing_bytes`, at once and in the middle; the other game keeps its hashes and is still served; the last attempt fetches only what was missing; manifests equal",
-        sabotages: &["skip-space-check", "make-room-of-others", "forget-incoming", "lie-about-missing-bytes"],
+        expected: "`download-failed` with `disk-full` and `missing_bytes`, at once and in the middle; the other game keeps its hashes and each time another peer fetches it from client, byte for byte; the last attempt fetches only what was missing; manifests equal",
+        sabotages: &[
+            Sabotage::new("skip-space-check", &["client fetches a game for which its disk is too small"]),
+            Sabotage::new("make-room-of-others", &["the other game: the folders differ"]),
+            Sabotage::new("forget-incoming", &["the chunks that came twice"]),
+            Sabotage::new(
+                "lie-about-missing-bytes",
+                &["bytes are said to be missing in the middle instead of"],
+            ),
+            Sabotage::new("serve-nothing", &["client does not serve the other game"]).at("client"),
+        ],
         labs: &[LabKind::Local],
         body: Body::Run(disk_full),
     },
@@ -69,13 +93,16 @@ pub const SCENARIOS: &[Scenario] = &[
         claim: "`verify` finds each broken chunk, and just those are fetched from anybody; without a source it says so and nothing is lost",
         setup: "two chunks of the client's archive rot behind an unchanged size and time, a small file goes; one source. Then a chunk rots again with no source left",
         expected: "`verify-finished` lists exactly the three parts with repair `started`; exactly these are fetched, manifests equal, the game is served again; without a source repair `no-source`, the game stays downloaded, is no longer offered, and no operation is left",
-        sabotages: &["verify-nothing", "offer-what-is-broken"],
+        sabotages: &[
+            Sabotage::new("verify-nothing", &["the parts that verify finds broken"]),
+            Sabotage::new("offer-what-is-broken", &["witness no longer shows ggoo as offered"]),
+        ],
         labs: EVERYWHERE,
         body: Body::Run(verify_and_repair),
     },
 ];
 
-/// A file of noise, some chunks of which are of another kind.
+/// Returns a file of pseudo-random bytes in which some chunks differ.
 fn archive(seed: u64, len: u64, chunk: u64, changed: &[u64]) -> Outcome<Vec<u8>> {
     let mut bytes = Vec::new();
     Seeded::new(seed, len).read_to_end(&mut bytes)?;
@@ -88,8 +115,10 @@ fn archive(seed: u64, len: u64, chunk: u64, changed: &[u64]) -> Outcome<Vec<u8>>
     Ok(bytes)
 }
 
-/// Flips a bit of one byte and puts the time stamp back, as a disk does that rots. Nothing but that byte is written: the
-/// client looks at its folder whenever it likes, and half a file is another fault.
+/// Flips a bit of one byte and restores the time stamp, as a decaying disk does.
+///
+/// Only that byte is written, because the client may scan its folder at any moment, and half a file would be another
+/// fault.
 fn rot(path: &Path, at: u64) -> Outcome {
     let mut file = File::options().read(true).write(true).open(path)?;
     let time = file.metadata()?.modified()?;
@@ -136,6 +165,10 @@ fn update_fetches_what_changed(lab: &Lab) -> Outcome {
     let mut expected: BTreeSet<Piece> =
         fetched.map(|at| Piece { path: "ggoo.eti".to_owned(), offset: at * CHUNK, length: CHUNK }).collect();
     expected.insert(Piece { path: "version.ini".to_owned(), offset: 0, length: 8 });
+    let again = transfer.pieces().difference(&expected).filter(|piece| all.contains(*piece)).count();
+    require!(again == 0, "{again} chunks that the old version holds were sent again");
+    let rotten = Piece { path: "ggoo.eti".to_owned(), offset: 100 * CHUNK, length: CHUNK };
+    require!(transfer.pieces().contains(&rotten), "the rotten chunk of the old version was taken over");
     transfer.require_exactly(&expected)?;
     transfer.require_totals(&totals)?;
     let game_bytes: u64 = all.iter().map(|p| p.length).sum();
@@ -155,19 +188,16 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
     let old = Game::packed("ggoo", &[("bin/game.exe", 1, 300 * KIB), ("data/level.dat", 2, 4 * MIB)]);
     let new =
         Game::packed("ggoo", &[("bin/game.exe", 3, 300 * KIB), ("data/other.dat", 4, 24 * MIB)]).version(NEW);
-    let alpha = lab.peer("alpha")?.game(&old)?.start()?;
-    let client = lab.peer("client")?.start()?;
-    client.connect(&alpha)?;
-    client.await_offered("ggoo", 1)?;
+    // Only the client has the old version.
+    let client = lab.peer("client")?.game(&old)?.start()?;
+    client.await_served("ggoo")?;
     let first = client.mark();
-    client.download("ggoo", true)?;
+    client.ask(&Request::Install { game_id: game_id("ggoo")?, max_unpacked_bytes: None })?;
     await_installed(&client, first, "ggoo")?;
+    client.await_idle()?;
     let save = client.game_dir("ggoo").join("local/saves/one.sav");
     std::fs::create_dir_all(client.game_dir("ggoo").join("local/saves"))?;
     std::fs::write(&save, b"played for hours")?;
-    // From now on the client is the only one who has the old version.
-    alpha.kill();
-    client.await_peers(&[])?;
     let before = Manifest::of(&client.game_dir("ggoo"))?;
     let unchanged = |when: &str| -> Outcome {
         Manifest::of(&client.game_dir("ggoo"))?.require_equal(&before, when)?;
@@ -187,18 +217,26 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
     let begin = |client: &Peer, chunks: usize| -> Outcome<Mark> {
         let since = client.mark();
         client.update("ggoo", true, &content)?;
-        await_chunks(client, since, "ggoo", chunks)?;
+        await_chunks_or_end(client, since, "ggoo", chunks)?;
+        let finished = |event: &Event| matches!(event, Event::DownloadFinished { .. }).then_some(());
+        if client.find_event(since, finished).is_some() {
+            unchanged("in the middle of the update")?;
+            let had = Transfer::since(client, since, "ggoo").0.len();
+            fail!("client committed the update with {had} of {} chunks", all.len());
+        }
         await_operation(client, "ggoo", OperationKind::Downloading)?;
         Ok(since)
     };
-    let since = begin(&client, 4)?;
+    let since = begin(&client, 16)?;
     unchanged("in the middle of the update")?;
     let charlie = lab.peer("charlie")?.catalog(&CatalogFile::of(&[&old]))?.start()?;
     charlie.connect(&client)?;
     charlie.await_offered("ggoo", 1)?;
     let fetching = charlie.mark();
     charlie.download("ggoo", false)?;
-    await_finished(&charlie, fetching, "ggoo")?;
+    let served = await_finished(&charlie, fetching, "ggoo").map(drop);
+    served
+        .map_err(|e| Failure(format!("client does not serve its old version during the update: {}", e.0)))?;
     await_operation(&client, "ggoo", OperationKind::Downloading)?;
     require_same_game(&charlie, &client, "ggoo")?;
     client.ask(&Request::CancelDownload { game_id: game_id("ggoo")? })?;
@@ -210,7 +248,7 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
     require_playable(&client)?;
     require_no_failure(&client, since, "ggoo")?;
 
-    let since = begin(&client, 4)?;
+    let since = begin(&client, 16)?;
     client.kill();
     let had = Transfer::since(&client, since, "ggoo").0.len();
     require!(had < all.len(), "the kill came with {had} of {} chunks there", all.len());
@@ -225,9 +263,14 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
     let since = client.mark();
     client.update("ggoo", true, &content)?;
     await_finished(&client, since, "ggoo")?;
+    // The install takes over from the download without a pause, so an idle client has installed or will not.
+    client.await_idle()?;
+    let installed = client.game("ggoo")?.and_then(|g| g.installed_version);
+    require_eq!(installed.as_deref(), Some(NEW), "the version that is installed after the update");
     await_installed(&client, since, "ggoo")?;
     require_same_game(&client, &bravo, "ggoo")?;
-    require_eq!(std::fs::read(&save)?, b"played for hours", "the save");
+    let kept = std::fs::read(&save).ok();
+    require_eq!(kept.as_deref(), Some(&b"played for hours"[..]), "the save after the update");
     let reference = lab.peer("reference")?.start()?;
     reference.connect(&bravo)?;
     reference.await_offered("ggoo", 1)?;
@@ -237,13 +280,25 @@ fn update_keeps_the_old_copy(lab: &Lab) -> Outcome {
     let mut installed = Manifest::of(&client.game_dir("ggoo").join("local"))?;
     installed.0.remove("saves/one.sav");
     let expected = Manifest::of(&reference.game_dir("ggoo").join("local"))?;
-    installed.require_equal(&expected, "what is installed, without the save")?;
-    let info = client.game("ggoo")?;
-    require_eq!(info.and_then(|g| g.installed_version), Some(NEW.to_owned()), "installed_version");
-    Ok(())
+    installed.require_equal(&expected, "what is installed, without the save")
 }
 
-/// `play` finds the installed game, and there is nothing in it that it would write.
+/// Waits until this many chunks of the game have arrived since the mark, or its download has ended.
+fn await_chunks_or_end(peer: &Peer, since: Mark, game: &str, count: usize) -> Outcome {
+    eventually(&format!("{} has {count} chunks of {game}", peer.name()), || {
+        let ended = |event: &Event| match event {
+            Event::DownloadFinished { game_id, .. } | Event::DownloadFailed { game_id, .. } => {
+                (game_id == game).then_some(())
+            }
+            _ => None,
+        };
+        let had = Transfer::since(peer, since, game).0.len();
+        let enough = had >= count || peer.find_event(since, ended).is_some();
+        Ok(seen_if(enough, || format!("{had} chunks")))
+    })
+}
+
+/// Requires that `play` finds the installed game and has nothing to write into it.
 fn require_playable(client: &Peer) -> Outcome {
     let play = Request::Play {
         game_id: game_id("ggoo")?,
@@ -258,25 +313,43 @@ fn require_playable(client: &Peer) -> Outcome {
     }
 }
 
-/// The failure of a download for want of room, and how much is missing.
-fn await_disk_full(peer: &Peer, since: Mark, game: &str) -> Outcome<u64> {
+/// Waits until a download fails because the disk is full, `at_once` before its first chunk. Returns the number of
+/// missing bytes.
+fn await_disk_full(peer: &Peer, since: Mark, game: &str, at_once: bool) -> Outcome<u64> {
     let (_, failed) = peer.await_event(since, "the failure of the download", |event| match event {
         Event::DownloadFailed { game_id, code, missing_bytes, .. } if game_id == game => {
-            Some((*code, *missing_bytes))
+            Some(Some((*code, *missing_bytes)))
         }
+        Event::DownloadFinished { game_id, .. } if game_id == game => Some(None),
+        Event::DownloadChunkFinished { game_id, .. } if game_id == game && at_once => Some(None),
         _ => None,
     })?;
     match failed {
-        (ErrorCode::DiskFull, Some(missing)) => Ok(missing),
-        other => fail!("the download failed with {other:?}"),
+        Some((ErrorCode::DiskFull, Some(missing))) => Ok(missing),
+        Some(other) => fail!("the download failed with {other:?}"),
+        None => fail!("{} fetches a game for which its disk is too small", peer.name()),
     }
 }
 
+/// Requires that another peer, which knows only this one, gets the game from it byte for byte.
+fn require_really_served(lab: &Lab, source: &Peer, game: &str, to: &str) -> Outcome {
+    let taker = lab.peer(to)?.start()?;
+    taker.connect(source)?;
+    taker.await_offered(game, 1)?;
+    let since = taker.mark();
+    taker.download(game, false)?;
+    await_finished(&taker, since, game)
+        .map(drop)
+        .map_err(|e| Failure(format!("{} does not serve the other game: {}", source.name(), e.0)))?;
+    Transfer::since(&taker, since, game).require_sources(&[source])?;
+    require_same_game(&taker, source, game)
+}
+
 fn disk_full(lab: &Lab) -> Outcome {
-    /// What the product leaves free on purpose.
+    /// Space that the product always leaves free.
     const RESERVE: u64 = 64 * MIB;
     let (other, game) = (Game::blob("other", 54, 4 * MIB), Game::blob("ggoo", 55, 64 * MIB));
-    let source = lab.peer("source")?.game(&game)?.game(&other)?.start()?;
+    let source = lab.peer("source")?.game(&game)?.start()?;
     let spec = lab.peer("client")?;
     let disk = SmallDisk::mount(&spec.games_dir(), 176 * MIB)?;
     let client = spec.game(&other)?.start()?;
@@ -286,36 +359,39 @@ fn disk_full(lab: &Lab) -> Outcome {
     let before = Manifest::of(&client.game_dir("other"))?;
     let all = pieces_of(&Manifest::root_files(&source.game_dir("ggoo"))?);
     let bytes: u64 = all.iter().map(|p| p.length).sum();
-    let untouched = || -> Outcome {
+    let untouched = |taker: &str| -> Outcome {
         Manifest::of(&client.game_dir("other"))?.require_equal(&before, "the other game")?;
         let info = client.game("other")?;
-        require!(info.as_ref().is_some_and(|g| g.availability == Availability::Ready), "{info:?}");
-        client.await_idle()
+        let ready = info.as_ref().is_some_and(|g| g.availability == Availability::Ready);
+        require!(ready, "client does not show the other game as ready: {info:?}");
+        client.await_idle()?;
+        require_really_served(lab, &client, "other", taker)
     };
 
     disk.leave_free(100 * MIB)?;
     let free = disk.free()?;
     let since = client.mark();
     client.download("ggoo", false)?;
-    let missing = await_disk_full(&client, since, "ggoo")?;
+    let missing = await_disk_full(&client, since, "ggoo", true)?;
     let expected = bytes + RESERVE - free;
     require!(
         missing.abs_diff(expected) <= MIB,
-        "{missing} bytes are said to be missing instead of {expected}"
+        "{missing} bytes are said to be missing at the start instead of {expected}"
     );
     require!(Transfer::since(&client, since, "ggoo").0.is_empty(), "something was fetched in spite of that");
-    untouched()?;
+    untouched("taker-at-the-start")?;
 
     disk.make_room()?;
     source.ask(&Request::SetLimits { upload: Some(16_000_000), download: None })?;
     let since = client.mark();
     client.download("ggoo", false)?;
-    await_chunks(&client, since, "ggoo", 64)?;
-    // In one moment for the client: what is missing depends on how full the disk was when it noticed.
+    await_middle(&client, since, "ggoo", &all, 64)?;
+    // The disk fills up in a single moment for the client, because the missing bytes depend on how full the disk was
+    // when it noticed.
     client.frozen(|| disk.leave_free(8 * MIB))?;
-    let missing = await_disk_full(&client, since, "ggoo")?;
+    let missing = await_disk_full(&client, since, "ggoo", false)?;
     let first = Transfer::since(&client, since, "ggoo");
-    untouched()?;
+    untouched("taker-in-the-middle")?;
     let free = disk.free()?;
 
     disk.make_room()?;
@@ -329,11 +405,11 @@ fn disk_full(lab: &Lab) -> Outcome {
     let expected = (bytes - had + RESERVE).saturating_sub(free);
     require!(
         missing.abs_diff(expected) <= 4 * MIB,
-        "{missing} bytes are said to be missing instead of {expected}"
+        "{missing} bytes are said to be missing in the middle instead of {expected}"
     );
     figures::note("S55", format!("{} of {} MiB were there when the disk was full", had / MIB, bytes / MIB));
     require_same_game(&client, &source, "ggoo")?;
-    untouched()
+    untouched("taker-at-the-end")
 }
 
 fn await_verdict(peer: &Peer, since: Mark, game: &str) -> Outcome<VerifyFinished> {
@@ -355,6 +431,7 @@ fn verify_and_repair(lab: &Lab) -> Outcome {
     let since = client.mark();
     client.download("ggoo", false)?;
     await_finished(&client, since, "ggoo")?;
+    require_same_game(&client, &source, "ggoo")?;
     let verify =
         || Ok::<_, crate::scenario::Failure>(Request::Verify { game_id: game_id("ggoo")?, repair: true });
 
@@ -377,11 +454,11 @@ fn verify_and_repair(lab: &Lab) -> Outcome {
     client.ask(&verify()?)?;
     let verdict = await_verdict(&client, since, "ggoo")?;
     let found: BTreeSet<Piece> = verdict.broken.iter().map(|b| piece(&b.path, b.offset, b.length)).collect();
-    require_eq!(found, expected, "what is broken");
+    require_eq!(found, expected, "the parts that verify finds broken");
     require_eq!((verdict.broken_count, verdict.repair), (3, Repair::Started), "the verdict");
     let (_, totals): (Mark, Totals) = await_finished(&client, since, "ggoo")?;
     let transfer = Transfer::since(&client, since, "ggoo");
-    // The sentinel's rename is the commit, so its eight bytes are always written anew, from the old copy.
+    // The rename of the sentinel is the commit, so its eight bytes are always written again, from the old copy.
     transfer.require_exactly(&expected)?;
     transfer.require_totals(&totals)?;
     require_same_game(&client, &source, "ggoo")?;
@@ -406,5 +483,7 @@ fn verify_and_repair(lab: &Lab) -> Outcome {
     client.await_idle()?;
     witness.await_withdrawn("ggoo")?;
     Manifest::of(&client.game_dir("ggoo"))?.require_equal(&before, "the copy that cannot be repaired")?;
+    let kept = client.game("ggoo")?.is_some_and(|g| g.downloaded);
+    require!(kept, "a copy that cannot be repaired no longer shows as downloaded");
     require_no_failure(&client, since, "ggoo")
 }

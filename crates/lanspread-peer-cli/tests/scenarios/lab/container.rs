@@ -1,8 +1,8 @@
-//! The lab `container`: each peer is a container with nothing in it but the program, on a private network of the lab.
+//! The lab `container`: each peer is a container that holds only the program, on a private network of the lab.
 //!
-//! By podman or docker, whichever works here. The image is made by `just peer-cli-image`, without any registry. Folders
-//! are mounted where they are outside, so paths mean the same. Networks and containers are named
-//! `lsc<process id>-<lab>…`; the next run takes away what a killed one has left behind.
+//! Uses podman or docker, whichever works. `just peer-cli-image` builds the image without a registry. Folders are
+//! mounted at the same paths inside and outside. Networks and containers are named `lsc<process id>-<lab>…`, and the
+//! next run removes those of a killed run.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,13 +17,13 @@ use crate::scenario::{Failure, Outcome};
 
 const TAG: &str = "lsc";
 const IMAGE: &str = "localhost/lanspread-peer-cli";
-/// Networks are `10.216.N.0/24`; where one is taken, by whomever, the next is tried.
+/// Number of networks `10.216.N.0/24`. If one is taken, the next one is tried.
 const NETWORKS: u32 = 250;
 
 static LABS: AtomicU32 = AtomicU32::new(0);
 static SWEPT: Once = Once::new();
 
-/// The engine to use, or why there is none.
+/// The container engine, or the reason why there is none.
 static ENGINE: LazyLock<Result<&'static str, String>> = LazyLock::new(|| {
     let mut reasons = Vec::new();
     for engine in ["podman", "docker"] {
@@ -38,21 +38,34 @@ static ENGINE: LazyLock<Result<&'static str, String>> = LazyLock::new(|| {
     ))
 });
 
+/// Starts one container, to see whether any can be started.
+pub fn first_start() -> Outcome {
+    let engine = engine()?;
+    let started = run(engine, &["run", "--rm", "--pull=never", IMAGE, "--version"]);
+    started.map(drop).map_err(|Failure(reason)| {
+        let reason = reason.lines().last().unwrap_or_default();
+        Failure(format!(
+            "{engine} is installed, but starts no container ({reason}); mend it until `{engine} run --rm {IMAGE} \
+             --version` works (control groups of version 2 are what most often is missing), or use LANSPREAD_LAB=netns"
+        ))
+    })
+}
+
 fn engine() -> Outcome<&'static str> {
     ENGINE.clone().map_err(Failure)
 }
 
-/// A private network. Dropped, it takes its containers with it.
+/// A private network. Dropping it removes its containers, too.
 pub struct Network {
     engine: &'static str,
     name: String,
-    /// The third part of its addresses.
+    /// Third byte of its addresses.
     number: u8,
     root: PathBuf,
 }
 
 impl Network {
-    /// `root` is the folder that all the lab's peers share with the host.
+    /// Creates a network. `root` is the folder that all peers of the lab share with the host.
     pub fn new(root: &Path) -> Outcome<Self> {
         let engine = engine()?;
         SWEPT.call_once(|| sweep_strays(engine));
@@ -74,7 +87,7 @@ impl Network {
 
 impl Ground for Network {
     fn host(&self, number: usize) -> Outcome<Box<dyn Host>> {
-        // The first addresses are the engine's own.
+        // The engine uses the first addresses itself.
         let last = u8::try_from(number + 9)?;
         Ok(Box::new(Container {
             engine: self.engine,
@@ -97,7 +110,8 @@ struct Container {
     engine: &'static str,
     network: String,
     name: String,
-    /// Each start has a name of its own: the engine may still be tidying up after the one before.
+    /// Number of starts. Each start has its own container name, because the engine may still be cleaning up after the
+    /// previous one.
     starts: AtomicU32,
     ip: Ipv4Addr,
     root: PathBuf,
@@ -108,11 +122,11 @@ impl Host for Container {
         self.ip.into()
     }
 
-    /// The image has one program, so that of the host is not used.
+    /// Returns a command that starts the container. The image has one program, so the host's program is not used.
     fn command(&self, _program: &Path) -> Command {
         let start = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
         if start > 1 {
-            // It has ended, but its address is free only when the engine has tidied up after it.
+            // The previous container has ended, but its address is only free once the engine has cleaned up.
             let _ = run(self.engine, &["rm", "--force", &format!("{}-{}", self.name, start - 1)]);
         }
         let same = |path: &Path, mode: &str| format!("--volume={0}:{0}:{mode}", path.display());
@@ -120,7 +134,7 @@ impl Host for Container {
         command.args(["run", "--rm", "--interactive", "--pull=never", "--env=LANSPREAD_SABOTAGE"]);
         command.args(["--ulimit=nofile=10000:10000", "--ulimit=nproc=4096:4096"]);
         command.arg(format!("--name={}-{start}", self.name));
-        // Always the same one: others remember it, and would not find a peer that comes back with a new one.
+        // The MAC address is constant: other hosts remember it and would not find a peer that returns with a new one.
         let [a, b, c, d] = self.ip.octets();
         command.arg(format!("--mac-address=02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}"));
         command.arg(format!("--network={}", self.network)).arg(format!("--ip={}", self.ip));
@@ -130,12 +144,12 @@ impl Host for Container {
 
     fn kill(&self, child: &mut Child) -> std::io::Result<()> {
         let name = format!("{}-{}", self.name, self.starts.load(Ordering::SeqCst));
-        // Where the container is gone already, what is left is the engine's own process.
+        // If the container is already gone, only the engine's own process is left to kill.
         run(self.engine, &["kill", "--signal=KILL", &name]).map(drop).or_else(|_| child.kill())
     }
 }
 
-/// Takes away what killed runs have left behind.
+/// Removes networks and containers of killed runs.
 fn sweep_strays(engine: &str) {
     let names = run(engine, &["network", "ls", "--format={{.Name}}"]).unwrap_or_default();
     let owner = |name: &str| -> Option<u32> { name.strip_prefix(TAG)?.split('-').next()?.parse().ok() };
@@ -146,7 +160,7 @@ fn sweep_strays(engine: &str) {
     strays.into_iter().for_each(|network| remove(engine, network));
 }
 
-/// Removes a network with all its containers. Nothing to be done where that fails: the next run tries again.
+/// Removes a network with all its containers. Errors are ignored, because the next run tries again.
 fn remove(engine: &str, network: &str) {
     let filter = format!("--filter=name=^{network}-");
     let containers = run(engine, &["ps", "--all", "--quiet", &filter]).unwrap_or_default();

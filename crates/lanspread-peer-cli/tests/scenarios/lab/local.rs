@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::{Ground, Host};
 use crate::scenario::Outcome;
 
-/// Addresses `127.RUN.LAB.PEER`: several runs at once on one machine do not meet, and if they should, ports tell them
-/// apart, because peers take free ones.
+/// Addresses `127.RUN.LAB.PEER`. Concurrent runs on one machine use different ones. If they collide nevertheless,
+/// ports keep them apart, because peers pick free ones.
 pub struct Loopback {
     run: u8,
     lab: u8,
@@ -26,7 +26,7 @@ impl Loopback {
 
 impl Ground for Loopback {
     fn host(&self, number: usize) -> Outcome<Box<dyn Host>> {
-        // Only there the whole of 127/8 is the machine itself without any set-up.
+        // Only these systems accept all of 127/8 without set-up.
         let own = cfg!(any(target_os = "linux", target_os = "windows"));
         let number = u8::try_from(number).map_err(|e| crate::scenario::Failure(e.to_string()))?;
         let ip = if own { Ipv4Addr::new(127, self.run, self.lab, number) } else { Ipv4Addr::LOCALHOST };

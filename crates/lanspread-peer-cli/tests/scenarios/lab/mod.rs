@@ -1,8 +1,7 @@
-//! A lab: the ground that a scenario's peers stand on, their folders, their common clock, and what is told of them when
-//! a claim does not hold.
+//! A lab: the environment of a scenario's peers, with their folders, their common clock and the report of a failure.
 //!
-//! What differs between labs is behind [`Ground`]: which address a peer has, how its process is started, and how it is
-//! killed. Everything else, scenarios above all, is the same in each.
+//! [`Ground`] covers what differs between labs: a peer's address, and how its process is started and killed.
+//! Everything else, above all the scenarios, is the same in each lab.
 
 mod container;
 mod local;
@@ -17,29 +16,28 @@ use std::time::Instant;
 
 use crate::conduct;
 use crate::peer::{PeerSpec, Process};
-use crate::scenario::{Failure, LabKind, Outcome};
-use crate::teeth::Sabotage;
+use crate::scenario::{Failure, LabKind, Outcome, Sabotage};
 
-/// Where peers live.
+/// Environment that provides hosts for peers.
 pub trait Ground: Send + Sync {
-    /// The place of the lab's `number`-th peer, from 1.
+    /// Returns the host of the lab's `number`-th peer, counted from 1.
     fn host(&self, number: usize) -> Outcome<Box<dyn Host>>;
 }
 
-/// The place of one peer.
+/// Environment of one peer.
 pub trait Host: Send + Sync {
-    /// The address that the peer listens on, and that other peers reach it at.
+    /// Returns the address that the peer listens on and under which other peers reach it.
     fn ip(&self) -> IpAddr;
 
-    /// A command that runs the program there. Paths are the same inside and outside.
+    /// Returns a command that runs the program on this host. Paths are the same inside and outside.
     fn command(&self, program: &Path) -> Command;
 
-    /// Ends the process at once, without a word: SIGKILL.
+    /// Kills the process with SIGKILL.
     fn kill(&self, child: &mut Child) -> std::io::Result<()> {
         child.kill()
     }
 
-    /// Limits the speed of the peer's link, in each direction.
+    /// Limits the rate of the peer's link in each direction.
     fn shape(&self, _mbit_per_s: u32) -> Outcome {
         Err(Failure(
             "this lab has no links that could be shaped: the scenario may not be declared for it".into(),
@@ -52,7 +50,15 @@ pub trait Host: Send + Sync {
     }
 }
 
-/// One scenario's lab. Dropping it ends every process; the folders go too, unless the scenario failed.
+/// Tries what every scenario of a kind of lab needs, so that its lack is one failure and not one for each scenario.
+pub fn try_out(kind: LabKind) -> Outcome {
+    match kind {
+        LabKind::Local | LabKind::Netns => Ok(()),
+        LabKind::Container => container::first_start(),
+    }
+}
+
+/// The lab of one scenario. Dropping it kills every process; [`Lab::close`] also deletes the folders.
 pub struct Lab {
     kind: LabKind,
     ground: Box<dyn Ground>,
@@ -60,17 +66,17 @@ pub struct Lab {
     epoch: Instant,
     sabotage: Option<Sabotage>,
     processes: Mutex<Vec<Arc<Process>>>,
-    /// What other programs than peers wrote to standard error.
+    /// Standard error of programs that are not peers of the lab.
     overheard: Mutex<String>,
 }
 
 impl Lab {
     pub fn new(kind: LabKind, id: &str, sabotage: Option<Sabotage>) -> Outcome<Self> {
-        let suffix = sabotage.map_or(String::new(), |s| format!("-{}", s.0));
+        let suffix = sabotage.map_or(String::new(), |s| format!("-{}", s.fault));
         let folder = format!("{id}-{}{suffix}", std::process::id());
-        // A test that was built for Windows on another system has that system's paths, without a drive.
+        // A test built for Windows on another system has that system's path, without a drive.
         let root = std::path::absolute(env!("CARGO_TARGET_TMPDIR"))?.join("scenarios").join(folder);
-        // A process id comes round again; what an earlier run left under it is worth nothing.
+        // Process ids are reused, so an earlier run may have left this folder behind.
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root)?;
         let ground: Box<dyn Ground> = match kind {
@@ -93,12 +99,12 @@ impl Lab {
         self.kind
     }
 
-    /// Prepares a peer with folders of its own; nothing runs until it is started.
+    /// Prepares a peer with its own folders. It does not run until it is started.
     pub fn peer(&self, name: &str) -> Outcome<PeerSpec<'_>> {
         PeerSpec::new(self, name)
     }
 
-    /// A folder for whatever a scenario keeps beside its peers.
+    /// Creates a folder of the lab and returns its path.
     pub fn folder(&self, name: &str) -> Outcome<PathBuf> {
         let folder = self.root.join(name);
         std::fs::create_dir_all(&folder)?;
@@ -113,7 +119,7 @@ impl Lab {
         self.sabotage
     }
 
-    /// The host for one more peer.
+    /// Returns the host for the next peer.
     pub(crate) fn next_host(&self) -> Outcome<Box<dyn Host>> {
         self.ground.host(self.all().len() + 1)
     }
@@ -126,8 +132,8 @@ impl Lab {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Fails if any peer printed a line outside the contract, ended without being told to, or broke a rule that holds
-    /// whatever a scenario is about.
+    /// Fails if a peer printed a line outside the contract, ended without being told to, or broke a rule that holds
+    /// in every scenario.
     pub fn check_conduct(&self) -> Outcome {
         for process in self.all() {
             if let Some(fault) = process.log().faults().first() {
@@ -141,7 +147,7 @@ impl Lab {
         conduct::check(&self.all())
     }
 
-    /// The last lines of each peer, and where to find the rest.
+    /// Returns the last lines of each peer's log, and where to find the rest.
     pub fn report(&self) -> String {
         let mut text = String::new();
         for process in self.all() {
@@ -157,26 +163,26 @@ impl Lab {
         text
     }
 
-    /// Takes in what a program that is no peer wrote to standard error.
+    /// Records the standard error of a program that is not a peer of the lab.
     pub fn overhear(&self, stderr: &str) {
         self.overheard.lock().unwrap_or_else(PoisonError::into_inner).push_str(stderr);
     }
 
-    /// What was written to standard error, in one.
+    /// Returns the standard error of all programs.
     pub fn stderr(&self) -> String {
         let overheard = self.overheard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.all().iter().map(|p| p.stderr()).chain([overheard]).collect::<Vec<_>>().join("\n")
     }
 
-    /// Ends all processes; the folders go as well unless they are to be kept.
+    /// Kills all processes, and deletes the folders unless `keep`.
     pub fn close(self, keep: bool) {
         for process in self.all() {
             process.end();
         }
-        // With them go their logs, which would be in the way where open files are not deleted.
+        // This closes the log files, which could not be deleted on Windows while they are open.
         self.processes.lock().unwrap_or_else(PoisonError::into_inner).clear();
         if !keep {
-            // Left behind, it is only disk space below the target folder.
+            // If this fails, only some space below the target folder stays in use.
             let _ = std::fs::remove_dir_all(&self.root);
         }
     }

@@ -1,9 +1,9 @@
-//! The lab `netns`: each peer is a process in its own network namespace, with an address, a MAC and a cable of its own,
-//! on one switch.
+//! The lab `netns`: each peer is a process in its own network namespace, with its own address, MAC and cable, on one
+//! switch.
 //!
-//! A lab's namespaces are named `lsn<process id>-<lab>-<n>`, the switch's `…-sw`, so that runs beside each other do not
-//! meet, and so that the next run can tell what a killed one has left behind. All labs use the same addresses, because
-//! no two of them share a switch.
+//! The namespaces of a lab are named `lsn<process id>-<lab>-<n>`, the switch's `…-sw`. So concurrent runs do not
+//! collide, and the next run recognises those of a killed run. All labs use the same addresses, because no two labs
+//! share a switch.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,16 +16,16 @@ use super::{Ground, Host};
 use crate::scenario::{Failure, Outcome};
 
 const TAG: &str = "lsn";
-/// What a bucket may send at once: two of the largest packets that leave a host in one piece (64 KiB), so that the
-/// shaper never has to cut one.
+/// Bytes that the token bucket may send at once: two of the largest packets that leave a host in one piece (64 KiB),
+/// so that the shaper never has to split one.
 const BURST_BYTES: &str = "131072";
-/// How much may wait in front of a shaped link, as time at its rate.
+/// Queue in front of a shaped link, as time at its rate.
 const QUEUE: &str = "50ms";
 
 static LABS: AtomicU32 = AtomicU32::new(0);
 static SWEPT: Once = Once::new();
 
-/// A switch; the cables are plugged in when peers come. Dropped, it takes everything with it.
+/// A switch. Cables are added with the peers. Dropping it removes everything.
 pub struct Room {
     name: String,
 }
@@ -34,7 +34,7 @@ impl Room {
     pub fn new() -> Outcome<Self> {
         SWEPT.call_once(sweep_strays);
         let lab = LABS.fetch_add(1, Ordering::Relaxed);
-        // From here on, dropping cleans up, however far this gets.
+        // From here on, dropping the room cleans up if a later step fails.
         let room = Self { name: format!("{TAG}{}-{lab}", std::process::id()) };
         let switch = room.switch();
         ip(&["netns", "add", &switch]).map_err(|Failure(reason)| {
@@ -43,7 +43,7 @@ impl Room {
                  root or a user namespace, which `just peer-cli-tests-netns` makes"
             ))
         })?;
-        // It forwards multicast to every port, as simple switches do.
+        // Without snooping the bridge forwards multicast to every port, as simple switches do.
         ip(&["-n", &switch, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0"])?;
         ip(&["-n", &switch, "link", "set", "br0", "up"])?;
         Ok(room)
@@ -86,7 +86,7 @@ impl Drop for Room {
 struct Namespace {
     name: String,
     switch: String,
-    /// Its cable's other end, in the switch.
+    /// The other end of its cable, in the switch.
     port: String,
     ip: Ipv4Addr,
 }
@@ -97,7 +97,7 @@ impl Host for Namespace {
     }
 
     fn command(&self, program: &Path) -> Command {
-        // It becomes the program itself, so that a kill hits the program.
+        // `ip` replaces itself by the program, so that a kill hits the program.
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]).arg(program);
         command
@@ -113,12 +113,13 @@ impl Host for Namespace {
     }
 
     fn plug(&self, plugged: bool) -> Outcome {
-        // At the switch, so that the peer's own interface loses its carrier and keeps its address, as with a cable.
+        // At the switch, so that the peer's own interface loses its carrier and keeps its address, as with a real
+        // cable.
         ip(&["-n", &self.switch, "link", "set", &self.port, if plugged { "up" } else { "down" }]).map(drop)
     }
 }
 
-/// Deletes what killed runs have left behind.
+/// Deletes the namespaces of killed runs.
 fn sweep_strays() {
     let owner = |name: &String| -> Option<u32> { name.strip_prefix(TAG)?.split('-').next()?.parse().ok() };
     let owners: BTreeSet<u32> = namespaces().iter().filter_map(owner).collect();
@@ -132,8 +133,8 @@ fn namespaces() -> Vec<String> {
     text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-/// Deletes the namespaces whose names start so, and ends what still runs there. Nothing to be done where that fails:
-/// the next run tries again.
+/// Deletes the namespaces with this prefix and kills their processes. Errors are ignored, because the next run tries
+/// again.
 fn delete_all(prefix: &str) {
     for namespace in namespaces().iter().filter(|name| name.starts_with(prefix)) {
         for pid in ip(&["netns", "pids", namespace]).unwrap_or_default().split_whitespace() {

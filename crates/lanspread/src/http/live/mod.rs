@@ -1,8 +1,8 @@
-//! What the page shows, kept by one task: a snapshot for who comes, and numbered changes for all who stay.
+//! Keeps open pages current: one task sends a snapshot to each new reader and numbered changes to all.
 //!
-//! The task listens to the peer's events. An event says that something is different, not what; so the task asks the peer
-//! and tells the readers what has changed. It does so at most some times a second, whatever happens, and not at all
-//! while nobody reads. An event reaches the log of a reader after the state that it speaks of.
+//! The task listens to the peer's events. An event says that something changed, not what it is now, so the task asks
+//! the peer and sends the difference. It asks at most a few times a second, and not at all while nobody reads. An
+//! event reaches a reader's log after the state that it speaks of.
 //!
 //! A reader that is too slow is dropped; its browser connects anew and gets a snapshot.
 
@@ -14,73 +14,76 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
 use lanspread_api::page::{Change, Disk, GameRow, LogEntry, Rate, Snapshot, Update};
 use lanspread_api::reply::{Status, Traffic};
-use lanspread_api::{CONTRACT_VERSION, ErrorBody, ErrorCode, Event, ReplyData, Request, render};
+use lanspread_api::{CONTRACT_VERSION, CommandName, ErrorBody, ErrorCode, Event, ReplyData, Request, Route};
+use lanspread_peer::contract::{self, ToContract};
 use lanspread_peer::{EventStream, PeerHandle, Streamed};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::limits::{LOG_ENTRIES_MAX, PAGE_CHANGES_MAX, PAGE_READERS_MAX};
-use super::{Interface, WRITES, covers, ended, refuse, titles};
+use super::{Interface, covers, ended, refuse, titles};
 use crate::host::{self, Host};
 use view::{Seen, View};
 
-/// Shortest time from one look at the peer to the next.
+/// Shortest time between two looks at the peer.
 const PAUSE: Duration = Duration::from_millis(200);
-/// A look may take at most this part of the time, one in so many.
+/// A look may take at most one part in this many of the time.
 const SHARE: u32 = 10;
-/// Points of the rate plot that are kept.
+/// Points that the rate plot keeps, one a second.
 const RATES_MAX: usize = 300;
-/// Questions that wait for the task.
+/// Most questions that wait for the task.
 const QUESTIONS_MAX: usize = 32;
-/// How often the disk is asked for its room, in seconds.
+/// Seconds between two looks at the disk's free space.
 const DISK_EVERY: u64 = 10;
-/// How often the peer is asked who is missing, and why, in seconds: no event tells of an attempt that was in vain.
+/// Seconds between two questions about absent peers; a failed attempt to connect causes no event.
 const OTHERS_EVERY: u64 = 3;
 
-/// The way to the task.
+/// Handle of the task.
 #[derive(Debug, Clone)]
 pub struct Live(mpsc::Sender<Question>);
 
 #[derive(Debug)]
 enum Question {
     Snapshot(oneshot::Sender<Snapshot>),
-    Read(oneshot::Sender<Option<mpsc::Receiver<Bytes>>>),
-    /// Something was changed that has no event.
+    Read(oneshot::Sender<Option<mpsc::Receiver<sse::Message>>>),
+    /// Something changed that causes no event.
     LookAgain,
 }
 
 impl Live {
+    /// Starts the task; it ends when `ending` turns true.
     pub fn start(host: Host, ending: watch::Receiver<bool>) -> Self {
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         tokio::spawn(Task::new(host, questions.clone()).run(asked, ending));
         Self(questions)
     }
 
+    /// Returns everything that the page shows.
     pub async fn snapshot(&self) -> Result<Snapshot, ErrorBody> {
         let (answer, answered) = oneshot::channel();
         let _ = self.0.send(Question::Snapshot(answer)).await;
         answered.await.map_err(|_| ErrorBody::new(ErrorCode::ShuttingDown, "the program is ending"))
     }
 
-    /// A command was answered; some change things without an event.
+    /// Reports an answered command; some change things without an event.
     pub fn answered(&self, reply: &ReplyData) {
         if !matches!(reply, ReplyData::Status(_) | ReplyData::ListGames(_) | ReplyData::ListPeers(_)) {
             self.look_again();
         }
     }
 
-    /// When the task has too many questions to answer, it looks anyway.
+    /// Makes the task look at the peer soon. If its queue is full, it will look anyway.
     pub fn look_again(&self) {
         let _ = self.0.try_send(Question::LookAgain);
     }
 }
 
-/// `GET /api/v1/live`.
+/// `GET /api/v1/live`: a snapshot, then numbered changes.
 pub async fn stream(State(interface): State<Arc<Interface>>) -> Response<Body> {
     let (answer, answered) = oneshot::channel();
     let _ = interface.live.0.send(Question::Read(answer)).await;
@@ -90,7 +93,7 @@ pub async fn stream(State(interface): State<Arc<Interface>>) -> Response<Body> {
     }
 }
 
-/// What has to be asked anew.
+/// Parts of the state that must be asked for again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Stale {
     status: bool,
@@ -106,7 +109,7 @@ impl Stale {
         self != Self::default()
     }
 
-    /// What an event makes stale. What this version does not know may change anything.
+    /// Adds what an event makes stale. An event that this version does not know may change anything.
     fn add(&mut self, event: &Event) {
         match event {
             Event::DownloadProgress(_)
@@ -120,7 +123,7 @@ impl Stale {
             }
             Event::ActiveOperationsChanged { .. } => (self.status, self.games) = (true, true),
             Event::LocalLibraryChanged { .. } => (self.games, self.covers) = (true, true),
-            event if is_progress(event) => self.status = true,
+            event if event.is_progress() => self.status = true,
             _ => *self = Self::ALL,
         }
     }
@@ -128,21 +131,21 @@ impl Stale {
 
 struct Task {
     host: Host,
-    /// The way to itself, for what looks after something beside it.
+    /// Handle to this task itself, for work that runs beside it.
     questions: mpsc::Sender<Question>,
     peer: Option<(PeerHandle, EventStream)>,
     view: View,
     covers: BTreeMap<String, String>,
     titles: BTreeMap<String, String>,
     stale: Stale,
-    /// The next look is not before this.
+    /// Time before which no look is allowed.
     look_at: Instant,
-    /// Entries whose state the readers do not have yet.
+    /// Log entries whose state the readers do not have yet.
     untold: Vec<LogEntry>,
     log: VecDeque<LogEntry>,
     rates: VecDeque<Rate>,
     traffic: Option<Traffic>,
-    readers: Vec<mpsc::Sender<Bytes>>,
+    readers: Vec<mpsc::Sender<sse::Message>>,
     sequence: u64,
     seconds: u64,
 }
@@ -178,20 +181,24 @@ impl Task {
             let look = self.stale.any() && !self.readers.is_empty();
             tokio::select! {
                 () = &mut ended => return,
-                Ok(()) = peers.changed() => {
-                    let peer = peers.borrow_and_update().clone();
-                    self.attach(peer).await;
+                Ok(()) = peers.changed() => self.attach(&mut peers).await,
+                Some(streamed) = next_event(&mut self.peer) => self.saw(streamed.to_contract()),
+                Some(question) = asked.recv() => {
+                    // A question that comes together with a new peer is a question about that peer.
+                    if peers.has_changed().unwrap_or(false) {
+                        self.attach(&mut peers).await;
+                    }
+                    self.answer(question).await;
                 }
-                Some(streamed) = next_event(&mut self.peer) => self.saw(render::streamed(&streamed)),
-                Some(question) = asked.recv() => self.answer(question).await,
                 () = tokio::time::sleep_until(self.look_at), if look => self.look().await,
                 _ = tick(&mut second) => self.second().await,
             }
         }
     }
 
-    /// Another peer runs now, or none.
-    async fn attach(&mut self, peer: Option<PeerHandle>) {
+    /// Switches to the peer that runs now, or to none.
+    async fn attach(&mut self, peers: &mut watch::Receiver<Option<PeerHandle>>) {
+        let peer = peers.borrow_and_update().clone();
         self.peer = peer.map(|peer| {
             let events = peer.subscribe();
             (peer, events)
@@ -211,9 +218,9 @@ impl Task {
             let (host, game, played) =
                 (self.host.clone(), game_id.clone(), Duration::from_millis(*duration_ms));
             let live = self.questions.clone();
-            // Not here: the peer is asked, which may take a moment.
+            // Runs beside the task, because the peer's answer may take a moment.
             tokio::spawn(async move {
-                if let Err(error) = host.play_ended(&game, played).await {
+                if let Err(error) = host.game_ended(&game, played).await {
                     tracing::warn!("sending stays held back: {error}");
                 }
                 let _ = live.send(Question::LookAgain).await;
@@ -248,7 +255,7 @@ impl Task {
                 let snapshot = Change::Snapshot(Box::new(self.snapshot().await));
                 let (reader, changes) = mpsc::channel(PAGE_CHANGES_MAX);
                 let first = Update { sequence: self.sequence, change: snapshot };
-                let _ = reader.try_send(sse::message(&first));
+                let _ = reader.try_send(sse::Message::new(&first));
                 self.readers.push(reader);
                 let _ = answer.send(Some(changes));
             }
@@ -256,13 +263,13 @@ impl Task {
         }
     }
 
-    /// Asks for all that is stale, and tells what is different.
+    /// Asks the peer for everything stale and sends the difference to the readers.
     async fn look(&mut self) {
         let begun = Instant::now();
         let stale = std::mem::take(&mut self.stale);
         let mut seen = Seen {
             settings: Some(self.host.settings()),
-            quiet: Some(self.host.quiet().is_on()),
+            quiet: Some(self.host.upload_hold().is_on()),
             ..Seen::default()
         };
         if stale.status {
@@ -304,7 +311,7 @@ impl Task {
         self.look_at = Instant::now() + PAUSE.max(begun.elapsed() * SHARE);
     }
 
-    /// Once a second: what went over the network, and now and then the disk.
+    /// Runs once a second: records the rates and, every few seconds, the disk and the absent peers.
     async fn second(&mut self) {
         self.seconds += 1;
         if self.seconds.is_multiple_of(DISK_EVERY) && !self.readers.is_empty() && self.peer.is_some() {
@@ -337,7 +344,7 @@ impl Task {
 
     async fn snapshot(&mut self) -> Snapshot {
         if self.stale.any() && self.peer.is_some() {
-            // Whoever reads already gets the same as a patch, which changes nothing for them.
+            // Current readers get the same as a patch, which changes nothing for them.
             Box::pin(self.look()).await;
         }
         let room = self.view.room();
@@ -355,13 +362,13 @@ impl Task {
         }
     }
 
-    /// Tells all readers; drops those who are gone or do not keep up.
+    /// Sends a change to all readers, and drops those that are gone or do not keep up.
     fn tell(&mut self, change: Change) {
         if self.readers.is_empty() {
             return;
         }
         self.sequence += 1;
-        let message = sse::message(&Update { sequence: self.sequence, change });
+        let message = sse::Message::new(&Update { sequence: self.sequence, change });
         self.readers.retain(|reader| reader.try_send(message.clone()).is_ok());
     }
 
@@ -374,11 +381,11 @@ impl Task {
 
     async fn ask(&self, request: Request) -> Option<ReplyData> {
         let (peer, _) = self.peer.as_ref()?;
-        let reply = peer.command(request.to_command().ok()?).await.ok()?;
-        render::reply_data(&request, reply, self.host.state_dir()).ok()
+        let reply = peer.command(contract::to_command(&request).ok()?).await.ok()?;
+        contract::reply_data(&request, &reply, self.host.state_dir()).ok()
     }
 
-    /// Covers and titles of games that are here.
+    /// Reads the covers and titles of local games.
     async fn look_into_folders(
         &self,
         games: Vec<String>,
@@ -394,7 +401,7 @@ impl Task {
     }
 }
 
-/// The next event of the peer that runs. Waits for ever when there is none.
+/// Returns the running peer's next event. Waits for ever if there is no peer.
 async fn next_event(peer: &mut Option<(PeerHandle, EventStream)>) -> Option<Streamed> {
     let next = match peer {
         Some((_, events)) => events.next().await,
@@ -410,7 +417,7 @@ async fn tick(interval: &mut Interval) {
     interval.tick().await;
 }
 
-/// Whether an event belongs into the log; the rest shows in the state.
+/// Returns whether an event belongs into the log; other events show in the state.
 fn is_news(event: &Event) -> bool {
     !matches!(
         event,
@@ -423,21 +430,20 @@ fn is_news(event: &Event) -> bool {
             | Event::DownloadChunkFinished { .. }
             | Event::InstallProgress { .. }
             | Event::EventsLost { .. }
-    ) && !is_progress(event)
+    ) && !event.is_progress()
 }
 
-/// Whether an event only tells how far something is, by its name in the contract: that of one that is new, too.
-fn is_progress(event: &Event) -> bool {
-    let name = serde_json::to_value(event).ok().and_then(|value| value["event"].as_str().map(str::to_owned));
-    name.is_some_and(|name| name.ends_with("-progress"))
-}
-
-/// What can be posted, those of the page among them.
+/// Paths that accept `POST`, the page's own included.
 fn actions() -> Vec<String> {
     let page = ["setup", "settings", "open-folder", "pack", "invitation", "party", "catalog", "quiet"];
-    WRITES.iter().map(|(path, _)| *path).chain(page).map(str::to_owned).collect()
+    let commands = CommandName::ALL.iter().filter_map(|name| match name.route() {
+        Some(Route::Post(path)) => Some(path),
+        _ => None,
+    });
+    commands.chain(page).map(str::to_owned).collect()
 }
 
+/// Free and total space of the disk that holds `dir`.
 pub fn disk_of(dir: &Path) -> Disk {
     Disk { free_bytes: fs4::available_space(dir).ok(), total_bytes: fs4::total_space(dir).ok() }
 }
@@ -452,7 +458,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_has_what_happened_and_not_how_far_it_is() {
+    fn log_has_events_but_no_progress() {
         let game = || "a".to_owned();
         let quiet = [
             Event::InstallProgress { game_id: game(), done_bytes: 1, total_bytes: 2 },
@@ -461,7 +467,7 @@ mod tests {
         ];
         assert!(quiet.iter().all(|event| !is_news(event)));
         assert!(is_news(&Event::InstallFinished { game_id: game() }));
-        assert!(is_progress(&quiet[0]) && !is_progress(&quiet[2]));
+        assert!(quiet[0].is_progress() && !quiet[2].is_progress());
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What the page was told, so that the next patch holds just what is different.
+//! The state that the readers have, so that the next patch holds only what differs.
 
 use std::collections::BTreeMap;
 
 use lanspread_api::page::{Disk, GameRow, Patch, PeerRow, RoomState, Settings};
 use lanspread_api::reply::{OtherPeer, Status};
 
-/// The last state that all readers have.
+/// Last state that all readers have.
 #[derive(Debug, Default)]
 pub struct View {
     status: Option<Status>,
@@ -17,20 +17,27 @@ pub struct View {
     quiet: bool,
 }
 
-/// What was asked anew; `None` was not.
+/// Newly asked parts of the state; `None` was not asked for.
 #[derive(Debug, Default)]
 pub struct Seen {
+    /// The peer's status.
     pub status: Option<Status>,
+    /// Space on the library's disk.
     pub disk: Option<Disk>,
+    /// All games of the room.
     pub games: Option<Vec<GameRow>>,
+    /// All connected peers.
     pub peers: Option<Vec<PeerRow>>,
+    /// Peers that are known but not connected.
     pub others: Option<Vec<OtherPeer>>,
+    /// The user's settings.
     pub settings: Option<Settings>,
+    /// Whether sending is held back.
     pub quiet: Option<bool>,
 }
 
 impl View {
-    /// Takes in what was seen; what it changes.
+    /// Takes in newly asked parts and returns what they change.
     pub fn take(&mut self, seen: Seen) -> Patch {
         let mut patch = Patch::default();
         if let Some(status) = seen.status
@@ -66,7 +73,7 @@ impl View {
         patch
     }
 
-    /// All of it; `None` if no peer was seen yet.
+    /// Returns the whole state; `None` until a peer's status was seen.
     pub fn room(&self) -> Option<RoomState> {
         Some(RoomState {
             status: self.status.clone()?,
@@ -78,12 +85,13 @@ impl View {
         })
     }
 
+    /// Returns the settings that the readers have.
     pub fn settings(&self) -> Settings {
         self.settings.clone()
     }
 }
 
-/// Replaces rows; those that are new or different, and the ids of those that are gone.
+/// Replaces all rows. Returns the new and changed ones, and the ids of those that are gone.
 fn replace<Row: Clone + PartialEq>(
     rows: &mut BTreeMap<String, Row>,
     now: Vec<Row>,
@@ -138,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_holds_what_is_different_and_nothing_else() {
+    fn patch_holds_only_differences() {
         let mut view = View::default();
         assert_eq!(view.take(games(&[row("a", 1), row("b", 1)])).games.len(), 2);
         assert!(view.take(games(&[row("a", 1), row("b", 1)])).is_empty());
@@ -149,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn that_the_last_one_who_was_missing_is_here_is_news_too() {
+    fn empty_list_of_absent_peers_is_a_change() {
         let other = OtherPeer {
             peer_id: Some("ab".to_owned()),
             name: None,
             addrs: Vec::new(),
             found_by: Vec::new(),
             reason: AbsenceCode::TurnedAway,
-            message: "it belongs to no closed party".to_owned(),
+            message: "it is not in a closed party".to_owned(),
             protocol: None,
         };
         let others = |others: &[OtherPeer]| Seen { others: Some(others.to_vec()), ..Seen::default() };

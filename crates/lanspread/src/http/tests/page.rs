@@ -1,4 +1,4 @@
-//! The page's way in, and what it reads.
+//! Tests of how a user gets to the page, and of what the page reads.
 
 use std::io::Read;
 
@@ -198,6 +198,17 @@ async fn before_the_first_choice_there_is_a_page_but_no_peer() {
     let body = serde_json::json!({ "games_dir": games, "name": "ada" }).to_string();
     assert_eq!(ask("POST", addr, "/api/v1/setup", &[bearer(TOKEN)], &body).await.status, 200);
     assert!(games.is_dir());
+}
+
+#[tokio::test]
+async fn first_snapshot_has_the_peer_that_runs_already() {
+    let served = served().await;
+    let (_end, ending) = watch::channel(false);
+    // On one thread, the task finds the peer and the question at the same moment.
+    for _ in 0..32 {
+        let live = crate::http::live::Live::start(served.host.clone(), ending.clone());
+        assert!(live.snapshot().await.unwrap().room.is_some());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

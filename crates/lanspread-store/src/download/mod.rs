@@ -1,0 +1,9 @@
+//! Games on their way: chunks below `.lanspread/incoming/`, what an old version gives, and the commit.
+
+pub mod arriving;
+pub mod commit;
+pub mod have;
+pub mod incoming;
+pub mod reader;
+pub mod reuse;
+pub mod spool;

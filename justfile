@@ -87,6 +87,10 @@ sim *ARGS:
 fuzz SECONDS="60":
     LANSPREAD_FUZZ_SECONDS={{SECONDS}} cargo test --release -p lanspread-fuzz --test targets -- --nocapture
 
+# the same under libFuzzer, which follows coverage, such as: just fuzz-guided 600 manifest
+fuzz-guided *ARGS:
+    tools/fuzz {{ARGS}}
+
 # the benchmarks (docs/benchmarks.md); all need root, for network namespaces with shaped links, except bench-hash
 # one seed and six receivers at 100 Mbit/s, beside aria2, libtorrent and one HTTP server; other rooms such as:
 # just bench-swarm --situations mass --receivers 16,33 --rates 25,50 --queue-ms 20,50,200 --groups 4

@@ -1,4 +1,4 @@
-//! Driver for a stable compiler: changes inputs, runs a target on them, and keeps those that reach something new.
+//! Driver without instrumentation: changes inputs, runs a target on them, and keeps those that reach something new.
 //!
 //! The same seed gives the same inputs, except that the time limit decides how many of them run.
 
@@ -65,7 +65,7 @@ pub fn drive(target: Target, corpus: Vec<Vec<u8>>, seed: u64, time: Duration, ex
 /// Runs the target on one input and returns true if it reached something new.
 fn run(target: Target, input: &[u8], report: &mut Report, reached: &mut BTreeSet<crate::Reached>) -> bool {
     let began = Instant::now();
-    let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| target.run(input)));
     report.executions += 1;
     report.slowest = report.slowest.max(began.elapsed());
     match outcome {

@@ -1,15 +1,26 @@
 //! Fuzz targets for every decoder that bytes from outside reach, and for sequences of operations on the whole node.
 //!
 //! A target takes bytes. It must not panic, hang or take much memory, and it returns how far the bytes came, so that
-//! the driver can keep inputs that reached something new. The driver in [`drive`] needs only a stable compiler and
-//! runs in CI over a committed corpus, for a bounded time. A driver that is guided by coverage needs one line for
-//! each target. See `docs/testing/fuzzing.md`.
+//! the driver can keep inputs that reached something new. The driver in [`drive`] runs in CI over a committed corpus,
+//! for a bounded time. `examples/guided.rs` runs the same targets under libFuzzer, which sees the code that an input
+//! reaches. See `docs/testing/fuzzing.md`.
 
 pub mod decoders;
 pub mod drive;
 pub mod files;
 pub mod operations;
 pub mod seeds;
+pub mod strangers;
+
+use peak_alloc::PeakAlloc;
+
+/// Counts what an input makes the code allocate.
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Most bytes that one input may allocate at the same time. Inputs have a few kilobytes; the most that is allowed by
+/// design is the 64 MiB in which a closed party stretches its passphrase.
+const MEMORY_MAX: usize = 96 << 20;
 
 /// One fuzz target.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +31,18 @@ pub struct Target {
     pub run: fn(&[u8]) -> Reached,
     /// Makes inputs to begin with, besides the corpus.
     pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+impl Target {
+    /// Runs the target on one input; panics on a finding, which is too much memory as well.
+    pub fn run(&self, input: &[u8]) -> Reached {
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let reached = (self.run)(input);
+        let grown = MEMORY.peak_usage().saturating_sub(before);
+        assert!(grown <= MEMORY_MAX, "the input took {grown} bytes of memory");
+        reached
+    }
 }
 
 /// How far an input came. Inputs with the same value reached much the same code.
@@ -58,4 +81,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "peers", run: files::peers, seeds: seeds::peers },
     Target { name: "archive", run: files::archive, seeds: seeds::archive },
     Target { name: "node", run: operations::node, seeds: seeds::operations },
+    Target { name: "strangers", run: strangers::strangers, seeds: seeds::strangers },
 ];

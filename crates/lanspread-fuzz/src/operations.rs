@@ -231,7 +231,8 @@ impl Play {
             7 => Command::CancelDownload { game: game(n) },
             8 => Command::Install { game: game(n) },
             9 => Command::Uninstall { game: game(n) },
-            10 => Command::RemoveDownload { game: game(n) },
+            10 if n % 2 == 0 => Command::RemoveDownload { game: game(n) },
+            10 => Command::DiscardDownload { game: game(n) },
             11 => Command::Room,
             12 => Command::WantGame { game: game(n) },
             _ => Command::SetLimits(RateLimits { upload: Some(1 << n), download: None }),
@@ -266,6 +267,7 @@ impl Play {
             }
             DiskJob::Uninstall { game } => DiskReport::Uninstalled { game, result: done },
             DiskJob::Remove { game } => DiskReport::Removed { game, result: done },
+            DiskJob::Discard { game } => DiskReport::Discarded { game, result: done },
             DiskJob::ChangeGamesDir { .. } => DiskReport::GamesDirChanged { result: done },
             _ => return,
         };

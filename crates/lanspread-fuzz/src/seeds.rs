@@ -10,6 +10,7 @@ use lanspread_proto::party::{PartyFrame, Rejection};
 use lanspread_proto::preamble::{self, Role};
 use lanspread_proto::{Frame, encode, hello as hellos, manifest as manifests};
 use lanspread_store::fuzzing;
+use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::{
     ChunkRequest, DownloadState, FollowRequest, GameOffer, HaveMap, Hello, Introduction, LibraryUpdate,
     Message, PeerState, Place, PlaceWanted, Refusal, Request, RequestId, Response,
@@ -21,6 +22,7 @@ use lanspread_types::{
 
 use crate::files;
 use crate::operations::CONTENT;
+use crate::strangers::CLOSED;
 
 fn game() -> Option<GameId> {
     GameId::new("game1").ok()
@@ -157,6 +159,37 @@ pub fn frames() -> Vec<Vec<u8>> {
     (0u8..).zip(kinds).map(stream).collect()
 }
 
+/// What strangers send: for each kind of stranger, and for an open and a closed host, something that fits.
+pub fn strangers() -> Vec<Vec<u8>> {
+    let proofs = [hello(), written(&party())].concat();
+    // The host asks for chunk 0 and for a manifest.
+    let heads = [
+        Response::Chunk { id: RequestId(1), chunk: ChunkIndex(0), len: 100 },
+        Response::Manifest { id: RequestId(2), len: 100 },
+        Response::Refused { id: RequestId(2), reason: Refusal::NotHad },
+    ];
+    let [chunk, manifest, refusal] = heads.map(|head| encode(&head).unwrap_or_default());
+    let payload = [7; 100].to_vec();
+    let answers = vec![
+        [chunk.clone(), payload.clone(), manifest, payload.clone()].concat(),
+        [refusal, chunk, payload].concat(),
+    ];
+    let of_each = [
+        vec![b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![22, 3, 1, 2, 0]],
+        hello(),
+        [proofs.clone(), vec![proofs.concat()]].concat(),
+        vec![written(&control()).concat()],
+        vec![written(&requests()).concat()],
+        [answers, vec![written(&responses()).concat()]].concat(),
+        proofs,
+    ];
+    let with_kind = |(kind, inputs): (u8, Vec<Vec<u8>>)| {
+        let inputs = inputs.into_iter();
+        inputs.flat_map(move |bytes| [0, CLOSED].map(|door| [vec![kind | door], bytes.clone()].concat()))
+    };
+    (0u8..).zip(of_each).flat_map(with_kind).collect()
+}
+
 /// Single frames of all kinds, without their length fields.
 pub fn messages() -> Vec<Vec<u8>> {
     let all = [written(&control()), written(&requests()), written(&responses())].concat();
@@ -167,11 +200,11 @@ pub fn messages() -> Vec<Vec<u8>> {
 pub fn hello() -> Vec<Vec<u8>> {
     all(|| {
         let name = PeerName::new("ann").ok()?;
-        let open = Hello { protocol: 1, name, listen_port: 4242, program: "x".to_owned() };
+        let open = Hello { protocol: PROTOCOL_VERSION, name, listen_port: 4242, program: "x".to_owned() };
         Some(vec![
             hellos::encode(&open).ok()?,
             hellos::encode(&Hello { protocol: 9, ..open }).ok()?,
-            hellos::encode_closed(1, 4242, &PartyName::new("friday").ok()?).ok()?,
+            hellos::encode_closed(PROTOCOL_VERSION, 4242, &PartyName::new("friday").ok()?).ok()?,
             preamble::encode(Role::Control),
             preamble::encode(Role::Data),
         ])

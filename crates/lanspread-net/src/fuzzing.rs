@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanspread_proto::preamble::{self, Role};
 use lanspread_types::limits::PROTOCOL_VERSION;
@@ -17,11 +18,14 @@ use tokio::time::timeout;
 use crate::connect::handshake::{Local, connect};
 use crate::limits::CLOSE_TIME_MAX;
 use crate::tls::config::TlsConfigs;
-use crate::tls::tls_stream::TlsStream;
+use crate::tls::tls_stream::{StreamError, TlsStream};
 use crate::{Endpoint, EndpointConfig, Identity, NetEvent, Payload};
 
 /// Length in bytes of each payload that the endpoint serves, and of each that it is told to expect.
 const PAYLOAD_BYTES: u32 = 3000;
+
+/// How long a stranger that asks for chunks waits for them.
+const ANSWERS_TIME: Duration = Duration::from_millis(2);
 
 /// What a stranger does before it sends the fuzzer's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,15 +48,8 @@ pub enum Stranger {
 
 impl Stranger {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Plain,
-        Self::Encrypts,
-        Self::Knocks,
-        Self::Talks,
-        Self::Asks,
-        Self::Answers,
-        Self::IsDialled,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Plain, Self::Encrypts, Self::Knocks, Self::Talks, Self::Asks, Self::Answers, Self::IsDialled];
 }
 
 /// An endpoint, and the key of the strangers that it meets.
@@ -174,7 +171,7 @@ fn answer(endpoint: &Endpoint, event: NetEvent) {
                 let head = Response::Chunk { id, chunk: chunk.chunk, len: PAYLOAD_BYTES };
                 endpoint.serve_bytes(link, head, vec![7; PAYLOAD_BYTES as usize]);
             }
-            _ => endpoint.refuse(link, id, Refusal::Busy),
+            _ => endpoint.refuse(link, id, Refusal::NotHad),
         }
     }
 }
@@ -217,8 +214,20 @@ async fn talk(
         stream.send(&local.hello);
     }
     stream.send(bytes);
+    if stranger == Stranger::Asks {
+        // Who hangs up at once gets no answers.
+        let _ = timeout(ANSWERS_TIME, read_on(&mut stream)).await;
+    }
     stream.finish(CLOSE_TIME_MAX).await;
     Some(())
+}
+
+/// Reads, and drops what it reads, until the connection ends.
+async fn read_on(stream: &mut TlsStream) -> Result<(), StreamError> {
+    loop {
+        stream.drive(true).await?;
+        while stream.open(&mut |_| {})? {}
+    }
 }
 
 async fn plain(mut socket: TcpStream, bytes: &[u8]) -> Option<()> {

@@ -13,6 +13,8 @@ mod data;
 pub mod discovery;
 mod endpoint;
 mod event;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inbox;
 mod limits;
 mod party;

@@ -41,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "lanspread-core",
             "lanspread-proto",
             "lanspread-store",
+            "lanspread-net",
             "lanspread-peer",
             "lanspread-api",
         ],

@@ -170,6 +170,8 @@ fn trials(kind: LabKind) -> Vec<Trial> {
     let failed = |Failure(message)| Failed::from(message);
     let up_to_date = move || matrix::is_up_to_date(&cases::all()).map_err(failed);
     trials.push(Trial::test(matrix::TEST, up_to_date).with_kind(SUITE));
+    let in_the_code = move || matrix::words_are_in_the_code(&cases::all()).map_err(failed);
+    trials.push(Trial::test(matrix::WORDS_TEST, in_the_code).with_kind(SUITE));
     let shipped = move || teeth::failpoints_are_where_they_belong(&cases::all()).map_err(failed);
     trials.push(Trial::test(teeth::TEST, shipped).with_kind(SUITE));
     let complete = move || teeth::report_is_complete(&cases::all()).map_err(failed);

@@ -6,7 +6,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::scenario::{Body, Outcome, Sabotage, Scenario, fail};
+use crate::scenario::{Body, Outcome, Sabotage, Scenario, fail, require};
+use crate::teeth::sources;
 
 /// Name of the test in the suite.
 pub const TEST: &str = "matrix PEER_CLI_SCENARIOS.md is up to date";
@@ -31,6 +32,39 @@ with words of the assertion that must fail; what no sabotage reaches is not yet 
 (`docs/testing/teeth.md`). CHUNK is the chunk size in force; `client` is a peer with an empty library.
 
 ";
+
+/// Name of the test that compares rows with code.
+pub const WORDS_TEST: &str = "what a row of the matrix expects is looked at by its scenario";
+
+/// Words of the contract whose name in code is another one.
+const NAMES_IN_CODE: &[(&str, &str)] = &[("fetch-wanted", "DownloadWanted")];
+
+/// Checks that a scenario's code has each word that its row gives as code: an event, a command, an error, a field or a
+/// file.
+pub fn words_are_in_the_code(scenarios: &[&Scenario]) -> Outcome {
+    let mut missing = Vec::new();
+    for scenario in scenarios.iter().filter(|s| matches!(s.body, Body::Run(_))) {
+        let code = sources::code_of(scenario);
+        let words =
+            scenario.expected.split('`').skip(1).step_by(2).filter_map(|word| word.split([' ', ':']).next());
+        for word in words.map(|word| word.trim_matches('/')) {
+            let named = NAMES_IN_CODE.iter().find(|(contract, _)| *contract == word).map(|(_, name)| *name);
+            let forms = [word.to_owned(), word.replace('-', "_"), camel_case(word)];
+            if !forms.iter().map(String::as_str).chain(named).any(|form| code.contains(form)) {
+                missing.push(format!("{}: `{word}`", scenario.id));
+            }
+        }
+    }
+    require!(missing.is_empty(), "rows expect what no code of their scenarios names: {}", missing.join(", "));
+    Ok(())
+}
+
+/// Returns a name such as `no-source` as Rust writes it: `NoSource`.
+fn camel_case(word: &str) -> String {
+    let capitalised =
+        |part: &str| part.chars().next().map(|c| c.to_uppercase().chain(part.chars().skip(1)).collect());
+    word.split('-').filter_map(|part| capitalised(part).map(|part: String| part)).collect()
+}
 
 fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("PEER_CLI_SCENARIOS.md")

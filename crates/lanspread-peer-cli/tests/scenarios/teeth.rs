@@ -15,7 +15,7 @@
 //! written again. Each run of the suite checks that no row is due.
 
 mod report;
-mod sources;
+pub mod sources;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -275,7 +275,9 @@ pub fn report_is_complete(scenarios: &[&Scenario]) -> Outcome {
     for scenario in scenarios.iter().filter(|s| matches!(s.body, Body::Run(_))) {
         for (kind, sabotage) in bites(scenario) {
             let fault = sabotage.map_or("no fault", |s| s.fault);
-            due.extend(known.due(scenario, kind, sabotage).map(|why| format!("{} × {fault}: {why}", scenario.id)));
+            due.extend(
+                known.due(scenario, kind, sabotage).map(|why| format!("{} × {fault}: {why}", scenario.id)),
+            );
         }
     }
     let shown = due.iter().take(20).fold(String::new(), |text, row| text + "\n  " + row);

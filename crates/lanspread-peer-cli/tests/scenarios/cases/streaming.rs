@@ -32,7 +32,7 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "streamed install",
         claim: "`stream-install` installs a game without ever having its archive",
         setup: "client ← bravo: `cnctw` of the fixture, and a generated game of 48 MiB (1536 chunks); the client's library is watched all the time",
-        expected: "`install-finished`; installed, not downloaded, `LocalOnly`; no archive and no sentinel at any moment, the window below `.lanspread/tmp` never larger than 128 chunks, and less than one beside it; payload hashes equal, exactly the archive's chunks were fetched; nothing of it left below `.lanspread/`, no outbound transfer at the source",
+        expected: "`install-finished`; installed, not downloaded, `LocalOnly`; no archive and no sentinel at any moment, the window below `.lanspread/` never larger than 128 chunks, and less than one beside it; payload hashes equal, exactly the archive's chunks were fetched; nothing of it left below `.lanspread/`, no outbound transfer at the source",
         sabotages: &[
             Sabotage::new("stream-keeps-archive", &["client keeps files of cnctw beside local/"]),
             Sabotage::new("stream-writes-sentinel", &["client keeps files of cnctw beside local/"]),

@@ -28,6 +28,8 @@ struct Code {
     cases: BTreeMap<PathBuf, String>,
     /// Code of `conduct.rs`.
     conduct: String,
+    /// Code of the harness and of the helpers in `cases/flow.rs`.
+    shared: String,
 }
 
 /// Returns the hash of the code that the verdict on a scenario under a fault depends on.
@@ -50,6 +52,15 @@ pub fn hash(scenario: &Scenario, kind: Kind, sabotage: Option<Sabotage>) -> Stri
         hasher.update(of_its_own.as_bytes());
     }
     hasher.finalize().to_hex()[..DIGITS].to_owned()
+}
+
+/// Returns the code of a scenario: its definition without sentences and faults, the functions beside it, and what all
+/// scenarios share.
+pub fn code_of(scenario: &Scenario) -> String {
+    let id = format!("id: \"{}\",", scenario.id);
+    let own = CODE.cases.values().filter(|text| text.contains(&id));
+    let own: String = own.map(|text| without_other_scenarios(text, &id)).collect();
+    own + &CODE.shared
 }
 
 /// Returns the code of a file of scenarios without the definitions of other scenarios, lists of faults and sentences.
@@ -88,6 +99,9 @@ impl Code {
         let mut code = Self::default();
         read(&scenarios.join("cases"), &mut code.cases);
         code.conduct = without_comments(&scenarios.join("conduct.rs"));
+        let harness = scenarios.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+        let shared = harness.filter(|path| path.is_file()).chain([scenarios.join("cases/flow.rs")]);
+        code.shared = shared.map(|path| without_comments(&path)).collect();
         for crate_folder in
             package.parent().and_then(|crates| crates.read_dir().ok()).into_iter().flatten().flatten()
         {

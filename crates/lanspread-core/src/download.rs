@@ -29,6 +29,10 @@ pub const SOURCE_PATIENCE: Duration = Duration::from_secs(30);
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// Time over which the rate that people see is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(2);
+/// Time over which the remaining time is estimated: long enough that an estimate does not follow every swing of the rate.
+const ESTIMATE_WINDOW: Duration = Duration::from_secs(10);
+/// Time between the marks of an estimate.
+const MARK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Returns the time that a download without any source waits for one.
 pub fn source_patience() -> Duration {
@@ -112,6 +116,43 @@ pub struct Transfer {
     had_bytes: u64,
     total_bytes: u64,
     meter: Meter,
+    estimate: Estimate,
+}
+
+/// Bytes that had arrived at some moments within the estimate's window, as long as no longer pause was between them.
+#[derive(Debug, Default)]
+struct Estimate {
+    marks: VecDeque<(Time, u64)>,
+    arrived: u64,
+    last: Option<Time>,
+}
+
+impl Estimate {
+    fn add(&mut self, bytes: u64, now: Time) {
+        self.arrived += bytes;
+        if self.last.is_some_and(|last| now.since(last) > RATE_WINDOW) {
+            self.marks.clear();
+        }
+        self.last = Some(now);
+        if self.marks.back().is_none_or(|(at, _)| now.since(*at) >= MARK_INTERVAL) {
+            self.marks.push_back((now, self.arrived));
+        }
+        while self.marks.get(1).is_some_and(|(at, _)| now.since(*at) >= ESTIMATE_WINDOW) {
+            self.marks.pop_front();
+        }
+    }
+
+    /// Returns the seconds until `missing` bytes have arrived. `None` while nothing arrives, and in the first two
+    /// seconds, which say little.
+    fn seconds_left(&self, missing: u64, now: Time) -> Option<u64> {
+        let ((since, before), last) = (*self.marks.front()?, self.last?);
+        if now.since(since) < RATE_WINDOW || now.since(last) > RATE_WINDOW {
+            return None;
+        }
+        // Until the last arrival: what comes next is not late yet.
+        let rate = (self.arrived - before) as f64 / last.since(since).as_secs_f64();
+        (rate > 0.0 && rate.is_finite()).then(|| (missing as f64 / rate).ceil() as u64)
+    }
 }
 
 /// Chunks received within the rate window.
@@ -158,6 +199,7 @@ impl Transfer {
             unpacked_below: None,
             total_bytes,
             meter: Meter::default(),
+            estimate: Estimate::default(),
         }
     }
 
@@ -217,6 +259,19 @@ impl Transfer {
     pub fn rate(&self, started: Time, now: Time) -> u64 {
         let recent = self.meter.recent.iter().filter(|(at, ..)| now.since(*at) <= RATE_WINDOW);
         per_second(recent.map(|(_, _, bytes)| bytes).sum(), now.since(started))
+    }
+
+    /// Returns the bytes per second that a source sent within the rate window.
+    pub fn rate_of(&self, source: PeerId, started: Time, now: Time) -> u64 {
+        let recent =
+            self.meter.recent.iter().filter(|(at, from, _)| *from == source && now.since(*at) <= RATE_WINDOW);
+        per_second(recent.map(|(_, _, bytes)| bytes).sum(), now.since(started))
+    }
+
+    /// Returns the seconds until everything has arrived, by the rate of the last ten seconds. `None` while nothing
+    /// arrives, and in the first two seconds.
+    pub fn seconds_left(&self, now: Time) -> Option<u64> {
+        self.estimate.seconds_left(self.total_bytes - self.had_bytes, now)
     }
 
     /// Returns the progress that people see, and forgets chunks older than the rate window.
@@ -312,6 +367,7 @@ impl Download {
         if let Phase::Transfer(transfer) = &mut self.phase {
             transfer.had_bytes += bytes;
             transfer.meter.add(peer, bytes, now);
+            transfer.estimate.add(bytes, now);
         }
     }
 

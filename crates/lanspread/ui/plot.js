@@ -49,28 +49,11 @@ customElements.define('rate-plot', RatePlot);
 
 /** Sources that the picture has room for. */
 const SOURCES_MAX = 12;
-/** A source's rate is that of so many last milliseconds. */
-const MEASURED_MS = 3000;
-
 /** `<swarm-picture>`: this peer in the middle, around it who serves, how much and how fast. */
 export class SwarmPicture extends HTMLElement {
-  /** What each source had given, and when. @type {Map<string, [number, number][]>} */
-  #given = new Map();
-
-  /** A source's rate over the last seconds; its stated one is that of its busy moments. @param {SwarmSource} source */
-  #measure(source) {
-    const now = performance.now();
-    const points = this.#given.get(source.peer_id) ?? [];
-    points.push([now, source.bytes]);
-    while (points.length > 2 && points[0][0] < now - MEASURED_MS) points.shift();
-    this.#given.set(source.peer_id, points);
-    const [then, bytesThen] = points[0];
-    return now - then < MEASURED_MS / 8 ? source.bytes_per_second : ((source.bytes - bytesThen) * 1000) / (now - then);
-  }
-
   /** @param {Swarm} swarm */
   show(swarm) {
-    const sources = swarm.sources.map((source) => ({ ...source, bytes_per_second: this.#measure(source) }));
+    const sources = [...swarm.sources];
     const byName = (/** @type {SwarmSource} */ a, /** @type {SwarmSource} */ b) => a.name.localeCompare(b.name) || a.peer_id.localeCompare(b.peer_id);
     const shown = [...sources].sort((a, b) => b.bytes - a.bytes).slice(0, SOURCES_MAX).sort(byName);
     // By name, so that rows keep their places while the figures grow.
@@ -90,7 +73,7 @@ export class SwarmPicture extends HTMLElement {
         s('g', { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
           s('circle', { r: 13, class: 'node' }),
           s('circle', { r: 13, class: 'has', transform: 'rotate(-90)', 'stroke-dasharray': `${(has * small).toFixed(1)} ${small.toFixed(1)}` }),
-          s('text', { class: 'letter', y: 4 }, source.name.slice(0, 1).toUpperCase()),
+          s('text', { class: 'letter', y: 4 }, [...source.name].slice(0, 1).join('').toUpperCase()),
           s('title', {}, `${source.name}: ${rate(source.bytes_per_second)}, ${percent(has)}`)),
       ];
     });

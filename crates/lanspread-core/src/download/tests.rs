@@ -91,6 +91,56 @@ fn rate_covers_the_last_two_seconds() {
 }
 
 #[test]
+fn each_source_has_its_own_rate() {
+    let mut download = download(transfer([]));
+    for ms in (0..6000).step_by(100) {
+        let bursts = if ms % 1000 == 0 { 10 } else { 0 };
+        download.credit(peer(1), || "ann".to_owned(), 1, CHUNK, at(ms));
+        download.credit(peer(2), || "bob".to_owned(), bursts, bursts * CHUNK / 100, at(ms));
+    }
+    let transfer = download.transfer().unwrap();
+    let rates = [1, 2].map(|n| transfer.rate_of(peer(n), at(0), at(5999)));
+    assert_eq!(rates, [10 * CHUNK, CHUNK / 10], "what a source sends in bursts counts over the whole time");
+    assert_eq!(transfer.rate_of(peer(3), at(0), at(5999)), 0);
+}
+
+#[test]
+fn estimate_is_steady_at_a_steady_rate() {
+    let mut estimate = Estimate::default();
+    let mut arrived = 0;
+    // 1 MB/s in pieces of 0.4 s, of which every third is late.
+    let mut pieces = (0..).map(|n| n * 400 + if n % 3 == 2 { 300 } else { 0 }).peekable();
+    for now in (0..30_000).step_by(100) {
+        while pieces.next_if(|at| *at <= now).is_some() {
+            estimate.add(400_000, at(now));
+            arrived += 400_000;
+        }
+        if now >= 2000 {
+            let left = estimate.seconds_left(60_000_000 - arrived, at(now)).unwrap() as f64;
+            // What 0.3 s more or less mean for a rate that is measured over the last ten seconds at most.
+            let error = 60.0 * 0.3 / ((now as f64 / 1000.0).min(10.0) - 0.3) + 1.0;
+            let end = now as f64 / 1000.0 + left;
+            assert!((end - 60.0).abs() <= error, "after {now} ms the end is said to be at {end} s");
+        }
+    }
+}
+
+#[test]
+fn estimate_waits_for_two_seconds_and_forgets_a_pause() {
+    let mut estimate = Estimate::default();
+    assert_eq!(estimate.seconds_left(100, at(0)), None);
+    estimate.add(10, at(0));
+    assert_eq!(estimate.seconds_left(100, at(1999)), None);
+    estimate.add(10, at(2000));
+    assert_eq!(estimate.seconds_left(100, at(2000)), Some(20));
+    assert_eq!(estimate.seconds_left(100, at(4001)), None, "nothing arrives");
+    for ms in (60_000..=64_000).step_by(500) {
+        estimate.add(100, at(ms));
+    }
+    assert_eq!(estimate.seconds_left(400, at(64_000)), Some(2), "the minute without bytes does not count");
+}
+
+#[test]
 fn meter_holds_no_more_than_its_window() {
     let mut download = download(transfer([]));
     for ms in 0..10_000 {

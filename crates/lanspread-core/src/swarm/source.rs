@@ -61,8 +61,6 @@ pub struct SourceFigures {
     pub chunks: u64,
     /// Verified bytes from the source.
     pub bytes: u64,
-    /// Bytes per second while the source was busy for us; 0 before its first chunk.
-    pub bytes_per_second: u64,
     /// Requests at the source that have not ended.
     pub requests: usize,
     /// Expected bytes of these requests.
@@ -165,7 +163,6 @@ impl Source {
             has: self.has.count(),
             chunks: self.chunks,
             bytes: self.bytes,
-            bytes_per_second: self.rate().unwrap_or(0.0) as u64,
             requests: self.requests,
             bytes_in_flight: self.bytes_in_flight,
             last_stored: self.last_stored,
@@ -228,17 +225,14 @@ mod tests {
         source.stored(CHUNK, at(0), at(100));
         // Requested while the first was under way, and served after it.
         source.stored(CHUNK, at(50), at(200));
-        assert_eq!(source.figures().bytes_per_second, 10 * CHUNK);
+        assert_eq!(source.rate(), Some((10 * CHUNK) as f64));
         assert_eq!(source.latency(), Some(Duration::from_micros(112_500)));
         // The source was idle for a while; then it is twice as fast.
         source.stored(CHUNK, at(1000), at(1050));
         let figures = source.figures();
         assert_eq!((figures.chunks, figures.bytes), (3, 3 * CHUNK));
-        assert_eq!(
-            figures.bytes_per_second,
-            10 * CHUNK + 10 * CHUNK / 4,
-            "one sample is a quarter of the truth"
-        );
+        let rate = source.rate().unwrap() / CHUNK as f64;
+        assert!(near(rate, 12.5), "one sample is a quarter of the truth: {rate}");
     }
 
     /// A source sends a chunk every 50 ms, and the runtime hands over two at a time.

@@ -210,6 +210,8 @@ error_codes! {
         hint "name the program in the game's lanspread.toml (start = \"game.exe\") or in the catalogue";
     FileInUse "file-in-use" Disk "another program holds a file or folder that is needed; nothing is lost"
         hint "end the game, close the windows that show its folder, and try again";
+    LibraryReadOnly "library-read-only" Disk "the games folder is read-only: its games are shared, and nothing in it can be changed"
+        hint "choose a games folder that you may write to";
     OutOfFiles "out-of-files" Disk "this process may open no more files; what is known of the library stays as it was"
         hint "find out who keeps so many connections to this PC open, or raise the limit of open files (ulimit -n)";
     DiskFailed "disk-failed" Disk "a file or folder could not be read or written";

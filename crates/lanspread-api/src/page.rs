@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::ErrorCode;
 use crate::event::Event;
 use crate::reply::{AdvertisedGame, GameInfo, OtherPeer, PeerInfo, Status};
 
@@ -43,6 +44,44 @@ pub struct RoomState {
     /// Others that were heard of, with the reason why they are not connected.
     #[serde(default)]
     pub others: Vec<OtherPeer>,
+    /// Downloads that are not complete, those in progress among them, by game id.
+    #[serde(default)]
+    pub unfinished: Vec<UnfinishedDownload>,
+}
+
+/// A download that is not complete. It outlives the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnfinishedDownload {
+    pub game_id: String,
+    pub state: UnfinishedState,
+    /// What is verified and on disk.
+    pub done_bytes: u64,
+    /// 0 until the list of files has arrived.
+    pub total_bytes: u64,
+    /// The game is installed afterwards.
+    #[serde(default)]
+    pub install: bool,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<DownloadFault>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnfinishedState {
+    Running,
+    /// It goes on by itself as soon as somebody has the game.
+    Waiting,
+    /// Its owner has stopped it.
+    Paused,
+    /// It does not go on by itself.
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DownloadFault {
+    pub code: ErrorCode,
+    pub reason: String,
 }
 
 /// The disk of the games folder; `null` where the system does not say.
@@ -137,6 +176,9 @@ pub struct Patch {
     /// All of them, if anything about them is different; they may be none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others: Option<Vec<OtherPeer>>,
+    /// All of them, if anything about them is different; they may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<Vec<UnfinishedDownload>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
 }

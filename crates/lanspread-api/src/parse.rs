@@ -278,6 +278,10 @@ mod tests {
                 Request::RemoveDownload { game_id: game_id.clone() },
             ),
             (
+                r#"{"cmd":"discard-download","game_id":"ggoo"}"#,
+                Request::DiscardDownload { game_id: game_id.clone() },
+            ),
+            (
                 r#"{"cmd":"stream-install","game_id":"ggoo"}"#,
                 Request::StreamInstall { game_id: game_id.clone(), max_unpacked_bytes: None },
             ),

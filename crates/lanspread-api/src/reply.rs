@@ -28,6 +28,7 @@ pub enum ReplyData {
     Install(GameReply),
     Uninstall(GameReply),
     RemoveDownload(GameReply),
+    DiscardDownload(GameReply),
     Verify(GameReply),
     Play(PlayReply),
     SetLimits(Limits),
@@ -89,6 +90,9 @@ pub struct Status {
     /// Why the library, or a part of it, could not be read when it was last looked through; absent if it could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub library_fault: Option<DiskFault>,
+    /// The games folder cannot be written: its games are shared, and nothing in it can be changed.
+    #[serde(default)]
+    pub library_read_only: bool,
 }
 
 /// What went over the network since the start of this peer.

@@ -147,6 +147,11 @@ commands! {
         #[schemars(with = "GameIdText")]
         game_id: GameId = game_id(),
     };
+    /// Deletes what an unfinished download has left. It ends with `remove-finished` or `remove-failed`.
+    DiscardDownload "discard-download" -> GameReply, soon, Post("discard") {
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
+    };
     /// Installs a game from the room without keeping its archives: what is unpacked is dropped. Answers as soon as it is
     /// started; it ends with `install-finished`, `install-failed`, `download-failed` or `download-cancelled`.
     StreamInstall "stream-install" -> DownloadReply, soon, Post("stream-install") {

@@ -74,6 +74,8 @@ pub struct LocalLibrary {
     scanned: bool,
     /// Why the library, or a part of it, could not be read at the last scan.
     fault: Option<DiskError>,
+    /// The games folder cannot be written.
+    read_only: bool,
 }
 
 impl LocalLibrary {
@@ -113,6 +115,11 @@ impl LocalLibrary {
         !std::mem::replace(&mut self.scanned, true)
     }
 
+    /// Returns whether the games folder cannot be written.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// Returns why the library, or a part of it, could not be read at the last scan.
     pub fn fault(&self) -> Option<&DiskError> {
         self.fault.as_ref()
@@ -133,6 +140,7 @@ impl LocalLibrary {
         let as_it_was = |game: &GameId| busy.contains(game) || unread.contains(game);
         let mut changed = self.ignored != scan.ignored;
         self.ignored = scan.ignored;
+        self.read_only = scan.read_only;
         let mut found: BTreeMap<GameId, ScannedGame> =
             scan.games.into_iter().map(|g| (g.game.clone(), g)).collect();
         found.retain(|game, _| !as_it_was(game));

@@ -25,7 +25,9 @@ pub struct FoundGame {
 /// Finds the downloaded games of a folder and hashes those that the index does not know. Calls `tell` with each game
 /// before reading it. Fails while a peer runs on the folder.
 pub fn find_games(games_dir: &Path, mut tell: impl FnMut(&GameId)) -> Result<Vec<FoundGame>, DiskError> {
-    let store = Store::open(games_dir).map_err(DiskError::from)?;
+    // For the hashes of a folder that cannot be written.
+    let aside = tempfile::tempdir().map_err(|error| DiskError::Other(error.to_string()))?;
+    let store = Store::open_or_read(games_dir, aside.path()).map_err(DiskError::from)?;
     let scan = store.scan().map_err(DiskError::from)?;
     let mut found = Vec::new();
     for scanned in scan.games {

@@ -28,6 +28,8 @@ pub(crate) type Reports = mpsc::UnboundedSender<Input>;
 #[derive(Debug)]
 pub(crate) struct Disk {
     store: Arc<Store>,
+    /// Folder for what belongs to a library that cannot be written.
+    aside: PathBuf,
     reports: Reports,
     tasks: TaskTracker,
     /// Cancellation token of each game's latest cancellable job.
@@ -51,10 +53,11 @@ struct Scans {
 }
 
 impl Disk {
-    /// Starts to watch the folder of `store`. Must be called within a tokio runtime.
-    pub fn new(store: Arc<Store>, reports: Reports) -> Self {
+    /// Starts to watch the folder of `store`. What belongs to libraries that cannot be written is kept below `aside`. Must be called within a tokio runtime.
+    pub fn new(store: Arc<Store>, aside: PathBuf, reports: Reports) -> Self {
         let mut disk = Self {
             store,
+            aside,
             reports,
             tasks: TaskTracker::new(),
             cancels: HashMap::new(),
@@ -111,6 +114,10 @@ impl Disk {
             DiskJob::DropIncoming { game, content } => self.change(move |store, _| {
                 drop_incoming(store, &game, content);
                 DiskReport::IncomingDropped { game }
+            }),
+            DiskJob::Discard { game } => self.change(move |store, _| {
+                let result = store.discard_incoming(&game).map_err(DiskError::from);
+                DiskReport::Discarded { game, result }
             }),
             DiskJob::UnpackAhead { content } => self.unpack_ahead(&content),
             DiskJob::AllowUnpacked { game, bytes } => self.store.allow_unpacked(&game, bytes),
@@ -220,7 +227,7 @@ impl Disk {
     /// Opens another games folder. This is quick, and no other job may run meanwhile, so it happens on the loop's
     /// thread.
     fn change_games_dir(&mut self, path: PathBuf) {
-        let result = match Store::open(&path) {
+        let result = match Store::open_or_read(&path, &self.aside) {
             Ok(store) => {
                 self.index_cancel.cancel();
                 self.index_cancel = Cancel::new();

@@ -58,7 +58,7 @@ impl RunningPeer {
 /// Why a peer could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The games folder does not exist, or cannot be read or written.
+    /// The games folder does not exist or cannot be read.
     #[error("the games folder {path} cannot be used: {reason}")]
     GamesDir { path: PathBuf, reason: String },
     /// The state folder cannot be made, or the identity in it cannot be used.
@@ -124,7 +124,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         find,
     } = config;
     let identity = open_identity(state_dir.clone()).await?;
-    let store = open_store(games_dir.clone()).await?;
+    let store = open_store(games_dir.clone(), state_dir.clone()).await?;
 
     let name = name.unwrap_or_else(|| host_name(identity.peer_id()));
     let (net_events, net) = mpsc::channel(NET_EVENTS_WAITING);
@@ -178,7 +178,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
             beacon_port: BEACON_PORT,
         });
     }
-    let disk = Disk::new(store, reports.clone());
+    let disk = Disk::new(store, state_dir.clone(), reports.clone());
     let runtime = Runtime::new((node, finding), endpoint, disk, traffic, reports, events.clone(), state_dir);
     let inputs = Inputs { commands: commanded, net, reports: reported };
     let done = tokio::spawn(async move {
@@ -221,9 +221,9 @@ async fn open_identity(state_dir: PathBuf) -> Result<Identity, StartError> {
     opened.await.map_err(|e| e.to_string()).flatten().map_err(failed)
 }
 
-async fn open_store(games_dir: PathBuf) -> Result<Arc<Store>, StartError> {
+async fn open_store(games_dir: PathBuf, state_dir: PathBuf) -> Result<Arc<Store>, StartError> {
     let path = games_dir.clone();
-    match tokio::task::spawn_blocking(move || Store::open(&games_dir)).await {
+    match tokio::task::spawn_blocking(move || Store::open_or_read(&games_dir, &state_dir)).await {
         Ok(Ok(store)) => Ok(Arc::new(store)),
         Ok(Err(error)) => Err(StartError::of_games_dir(path, error)),
         Err(panic) => Err(StartError::GamesDir { path, reason: panic.to_string() }),

@@ -85,6 +85,8 @@ pub struct Store {
     changing: Mutex<BTreeSet<GameId>>,
     /// Games with an interrupted change that could be neither finished nor undone, and why.
     unrecovered: Mutex<BTreeMap<GameId, String>>,
+    /// The games folder cannot be written.
+    read_only: bool,
     /// Held for the lifetime of the store.
     _lock: FolderLock,
 }
@@ -92,8 +94,33 @@ pub struct Store {
 impl Store {
     /// Opens a library, creating the `.lanspread` folder if needed, and finishes or undoes every interrupted change.
     pub fn open(games_dir: &Path) -> Result<Self, OpenError> {
-        let lock = Self::lock(games_dir)?;
-        let layout = Layout::new(games_dir);
+        Self::open_locked(Layout::new(games_dir), Self::lock(games_dir)?, false)
+    }
+
+    /// Opens a library as [`Self::open`] does, or, if its folder cannot be written, for reading alone. What is then kept
+    /// about it, such as the hashes of its files, is below `aside`. Nothing locks the games folder in that case: all
+    /// processes may read it at the same time.
+    pub fn open_or_read(games_dir: &Path, aside: &Path) -> Result<Self, OpenError> {
+        match Self::open(games_dir) {
+            Err(OpenError::Io(fault)) if fault.is_read_only() && fs::read_dir(games_dir).is_ok() => {
+                tracing::warn!("{fault}: the games are shared, and nothing in the folder can be changed");
+                Self::open_for_reading(games_dir, aside)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Opens a library for reading alone.
+    pub(crate) fn open_for_reading(games_dir: &Path, aside: &Path) -> Result<Self, OpenError> {
+        let layout = Layout::beside(games_dir, aside);
+        let folder = layout.own().parent().unwrap_or(aside);
+        fs::create_dir_all(folder).or_fault("make the folder", folder)?;
+        claim(&layout)?;
+        let lock = take_lock(&layout)?;
+        Self::open_locked(layout, lock, true)
+    }
+
+    fn open_locked(layout: Layout, lock: FolderLock, read_only: bool) -> Result<Self, OpenError> {
         check_format(&layout)?;
         let store = Self {
             layout,
@@ -104,6 +131,7 @@ impl Store {
             consents: Mutex::default(),
             changing: Mutex::default(),
             unrecovered: Mutex::default(),
+            read_only,
             _lock: lock,
         };
         store.recover()?;
@@ -116,10 +144,12 @@ impl Store {
         fs::create_dir_all(games_dir).or_fault("make the folder", games_dir)?;
         let layout = Layout::new(games_dir);
         claim(&layout)?;
-        FolderLock::take(layout.own()).map_err(|error| match error {
-            FolderLockError::Held { holder } => OpenError::InUse { path: games_dir.to_owned(), holder },
-            FolderLockError::Io(fault) => fault.into(),
-        })
+        take_lock(&layout)
+    }
+
+    /// Returns whether the games folder cannot be written.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Returns the paths of this library.
@@ -160,6 +190,15 @@ impl Store {
     /// Claims a game's folder for one change, after finishing or undoing an interrupted earlier one. Dropping the
     /// [`Change`] releases the folder.
     pub(crate) fn begin_change(&self, game: &GameId) -> Result<Change<'_>, ChangeError> {
+        if self.read_only {
+            let error = std::io::ErrorKind::ReadOnlyFilesystem.into();
+            return Err(ChangeError::ReadOnly(Fault::new("change", self.layout.game(game), error)));
+        }
+        self.hold(game)
+    }
+
+    /// Keeps others from changing a game's folder while it is read.
+    pub(crate) fn hold(&self, game: &GameId) -> Result<Change<'_>, ChangeError> {
         if !whole(&self.changing).insert(game.clone()) {
             return Err(ChangeError::Busy);
         }
@@ -238,9 +277,19 @@ pub enum ChangeError {
     /// Another change to the same folder is running.
     #[error("the game's folder is being changed; try again when that is done")]
     Busy,
+    /// The games folder cannot be written.
+    #[error(transparent)]
+    ReadOnly(Fault),
     /// An interrupted change could be neither finished nor undone, or the journal cannot be read.
     #[error("an interrupted change could not be finished or undone: {0}")]
     Unrecovered(#[from] Fault),
+}
+
+fn take_lock(layout: &Layout) -> Result<FolderLock, OpenError> {
+    FolderLock::take(layout.own()).map_err(|error| match error {
+        FolderLockError::Held { holder } => OpenError::InUse { path: layout.games().to_owned(), holder },
+        FolderLockError::Io(fault) => fault.into(),
+    })
 }
 
 /// Creates the `.lanspread` folder, or checks that the existing one is ours. An empty folder counts as ours.

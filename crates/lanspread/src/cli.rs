@@ -120,6 +120,9 @@ Examples:
     /// Uninstall a game; the download is kept.
     #[command(after_help = "Example:\n  lanspread uninstall ggoo")]
     Uninstall(GameArg),
+    /// Delete what an unfinished download has left.
+    #[command(after_help = "Example:\n  lanspread discard ggoo")]
+    Discard(GameArg),
     /// Remove a download; the installed game is kept.
     #[command(after_help = "Example:\n  lanspread remove ggoo")]
     Remove(GameArg),

@@ -69,6 +69,7 @@ pub async fn patient(host: &Host) -> Patient {
     if let Ok(Reply::Status(status)) = peer.command(Command::Status).await {
         (patient.games_dir, patient.listening) = (Some(status.games_dir), Some(status.addr));
         patient.library_fault = status.library_fault;
+        patient.library_read_only = status.library_read_only;
     }
     if let Ok(Reply::Peers(room)) = peer.command(Command::ListPeers).await {
         let room = room.to_contract();

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::settings::{Kept, KeptParty};
 use crate::state_dir;
+use crate::unfinished::Unfinished;
 use crate::upload_hold::UploadHold;
 
 /// Languages that the page speaks.
@@ -39,6 +40,7 @@ struct Inner {
     state_dir: PathBuf,
     choices: Mutex<Choices>,
     quiet: Mutex<UploadHold>,
+    unfinished: Mutex<Unfinished>,
     running: watch::Sender<Option<PeerHandle>>,
     /// What should run; its counter goes up when the peer must be started anew.
     wanted: watch::Sender<Wanted>,
@@ -110,6 +112,7 @@ impl Host {
             state_dir: state_dir.to_owned(),
             choices: Mutex::new(Choices { kept, given, catalog: None }),
             quiet: Mutex::default(),
+            unfinished: Mutex::new(Unfinished::read(state_dir)),
             running: watch::Sender::new(None),
             wanted: watch::Sender::new(Wanted::default()),
         })))
@@ -328,6 +331,11 @@ impl Host {
     /// Whether and why sending is held back.
     pub fn upload_hold(&self) -> MutexGuard<'_, UploadHold> {
         self.0.quiet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the list of unfinished downloads, or changes it.
+    pub fn unfinished<T>(&self, act: impl FnOnce(&mut Unfinished) -> T) -> T {
+        act(&mut self.0.unfinished.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Keeps the limits in bytes per second for the next start.

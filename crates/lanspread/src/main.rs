@@ -24,6 +24,7 @@ mod settings;
 mod show;
 mod signal;
 mod state_dir;
+mod unfinished;
 mod upload_hold;
 
 use std::io::IsTerminal;

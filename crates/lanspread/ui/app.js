@@ -95,6 +95,7 @@ function message(title, text) {
 function showStatus() {
   const status = state.status;
   if (!status) return;
+  attr(here, 'data-alone', state.peers.size === 0 ? '' : null);
   say(here, count(state.peers.size, '{n} other here', '{n} others here'));
   const last = state.rates[state.rates.length - 1];
   const moving = last && (last.down > 0 || last.up > 0);

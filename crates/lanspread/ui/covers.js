@@ -11,11 +11,11 @@ export function hash(text) {
   return (value ^ (value >>> 16)) >>> 0;
 }
 
-/** At most three letters: of the words, or the first of a single one. @param {string} name */
+/** At most three letters or digits: of the words, or the first two of a single one. Other signs, such as emoji, are no initials. @param {string} name */
 export function initials(name) {
-  const words = name.split(/[\s\-_.:]+/).filter(Boolean);
-  const letters = words.length > 1 ? words.map((word) => word[0]).join('') : name;
-  return letters.slice(0, words.length > 1 ? 3 : 2).toUpperCase();
+  const words = (name.match(/[\p{L}\p{N}\p{M}']+/gu) ?? []).map((word) => [...word.normalize('NFC')]);
+  const letters = words.length > 1 ? words.slice(0, 3).map((word) => word[0]) : (words[0] ?? []).slice(0, 2);
+  return letters.join('').toUpperCase();
 }
 
 /** Every motif is drawn in a field of 60 by 80. @type {((r: (n: number) => number) => Element[])[]} */
@@ -80,7 +80,7 @@ function generated(id, name) {
   const picture = s('svg', { viewBox: '0 0 60 80', preserveAspectRatio: 'xMidYMid slice', 'aria-hidden': 'true' }, MOTIFS[(seed >>> 14) % MOTIFS.length](random));
   return h('div', { class: 'made', style: { '--hue': hue, '--hue2': (hue + away) % 360 } }, picture,
     h('span', { class: 'initials', 'aria-hidden': 'true' }, initials(name)),
-    h('span', { class: 'title', 'aria-hidden': 'true' }, name));
+    h('span', { class: 'title', dir: 'auto', 'aria-hidden': 'true' }, name));
 }
 
 /** `<game-cover>`: shows what `show` was last given. */

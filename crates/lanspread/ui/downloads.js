@@ -3,11 +3,12 @@
 import './covers.js';
 import './plot.js';
 import { order } from './api.js';
+import { confirm } from './dialogs.js';
 import { h, say } from './dom.js';
 import { bytes, duration, percent, rate } from './format.js';
 import { OPERATIONS, nameOf } from './steps.js';
 import { state } from './state.js';
-import { count, t } from './words.js';
+import { count, t, why } from './words.js';
 
 const PRIORITIES = { high: 'High', normal: 'Normal', low: 'Low' };
 const MEGA = 1_000_000;
@@ -64,19 +65,15 @@ export class DownloadsPage extends HTMLElement {
     this.#limits.show(status.limits);
   }
 
-  /** Downloads that were stopped or failed and are not complete: what came is kept. */
+  /** Downloads that do not run: what came is kept, after a restart as well. */
   #showStopped() {
-    /** @type {Map<string, string>} */
-    const last = new Map();
-    for (const { event } of state.log) if (event.game_id && /^download-(begin|finished|failed|cancelled)$/.test(event.event)) last.set(event.game_id, event.event);
-    const games = [...state.games.values()].filter((game) => ['download-failed', 'download-cancelled'].includes(last.get(game.game_id) ?? '') && !state.operation(game.game_id));
-    const text = games.map((game) => `${game.game_id}${game.peer_count}`).join('|');
-    this.#stopped.hidden = games.length === 0;
+    const stopped = state.unfinished.filter((one) => !state.operation(one.game_id));
+    this.#stopped.hidden = stopped.length === 0;
+    const text = JSON.stringify([stopped, stopped.map((one) => state.games.get(one.game_id)?.peer_count)]);
     if (this.#stopped.dataset.shown === text) return;
     this.#stopped.dataset.shown = text;
     this.#stopped.replaceChildren(h('h2', {}, t('Unfinished')), h('p', { class: 'note' }, t('Progress is kept; only the rest is downloaded.')),
-      h('ul', { class: 'queue' }, ...games.map((game) => h('li', {}, h('a', { href: `#/game/${encodeURIComponent(game.game_id)}` }, nameOf(game)),
-        h('button', { type: 'button', disabled: game.peer_count === 0, onclick: () => order('download', { game_id: game.game_id }) }, t('Resume'))))));
+      h('ul', { class: 'queue' }, ...stopped.map(unfinished)));
   }
 
   /** @param {Status} status */
@@ -90,6 +87,28 @@ export class DownloadsPage extends HTMLElement {
   }
 }
 customElements.define('downloads-page', DownloadsPage);
+
+/** @param {Unfinished} one */
+function unfinished(one) {
+  const id = one.game_id;
+  const game = state.games.get(id);
+  const name = game ? nameOf(game) : id;
+  const part = one.total_bytes ? one.done_bytes / one.total_bytes : 0;
+  const standing = one.state === 'failed' && one.fault ? t('Failed: {why}', { why: why(one.fault) })
+    : one.state === 'paused' ? t('Paused') : game?.peer_count ? t('Starting again …') : t('Waiting for someone who has the game; it goes on by itself.');
+  const facts = [standing, one.total_bytes ? percent(part) : '', one.total_bytes ? t('{done} of {total}', { done: bytes(one.done_bytes), total: bytes(one.total_bytes) }) : ''];
+  return h('li', { data: { game: id, state: one.state } },
+    h('div', { class: 'grow' }, h('a', { class: 'name', dir: 'auto', href: `#/game/${encodeURIComponent(id)}` }, name),
+      h('progress', { max: 1, value: part, 'aria-label': name }), h('span', { class: 'facts' }, facts.filter(Boolean).join(' · '))),
+    h('button', { type: 'button', class: 'resume', disabled: !game?.peer_count, onclick: () => order('download', { game_id: id, install: one.install }) }, t('Resume')),
+    h('button', { type: 'button', class: 'discard', onclick: () => discard(id, name, one.done_bytes) }, t('Discard')));
+}
+
+/** @param {string} id @param {string} name @param {number} done */
+async function discard(id, name, done) {
+  const sure = await confirm(t('Discard this download?'), t('{size} of {game} are deleted.', { size: bytes(done), game: name }), t('Discard'));
+  if (sure) await order('discard', { game_id: id });
+}
 
 /** @param {string} id */
 function queued(id) {

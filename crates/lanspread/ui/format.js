@@ -28,6 +28,7 @@ export function rate(perSecond) {
 
 /** @param {number} seconds */
 export function duration(seconds) {
+  if (seconds > 0 && seconds < 1) return t('< {n} s', { n: 1 });
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return t('{n} s', { n: whole });
   if (whole < 3600) return t('{m} min {s} s', { m: Math.floor(whole / 60), s: String(whole % 60).padStart(2, '0') });

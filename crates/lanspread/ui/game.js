@@ -21,7 +21,7 @@ export class GamePage extends HTMLElement {
   /** @type {Offer[] | null} */
   #offers = null;
   #cover = /** @type {import('./covers.js').GameCover} */ (document.createElement('game-cover'));
-  #title = h('h1', { tabindex: -1 });
+  #title = h('h1', { tabindex: -1, dir: 'auto' });
   #badge = h('p', { class: 'badge' });
   #bar = h('progress', { max: 1, hidden: true });
   #progress = h('p', { class: 'facts' });

@@ -44,7 +44,7 @@ class GameCard extends HTMLElement {
   game = null;
   cover = /** @type {import('./covers.js').GameCover} */ (document.createElement('game-cover'));
   link = h('a', { class: 'cover', tabindex: -1 }, this.cover);
-  name = h('span', { class: 'name' });
+  name = h('span', { class: 'name', dir: 'auto' });
   facts = h('span', { class: 'facts' });
   support = h('span', { class: 'support', hidden: true });
   badge = h('span', { class: 'badge' });
@@ -138,6 +138,7 @@ export class GameLibrary extends HTMLElement {
   #grid = h('div', { class: 'grid', role: 'list', 'aria-label': t('Games') });
   #empty = h('div', { class: 'empty', hidden: true });
   #count = h('span', { class: 'count', role: 'status' });
+  #readOnly = h('p', { class: 'note', role: 'status', hidden: true });
   /** @type {HTMLInputElement} */
   search = h('input', { type: 'search', placeholder: t('Search'), 'aria-label': t('Search games'), 'aria-keyshortcuts': '/', autocomplete: 'off', spellcheck: false });
   #filters = h('div', { class: 'chips', role: 'group', 'aria-label': t('Filter') });
@@ -158,13 +159,14 @@ export class GameLibrary extends HTMLElement {
         h('div', { class: 'row' }, this.#count,
           select('order', t('Sort by'), Object.entries(ORDERS).map(([key, value]) => [key, value.label])),
           select('density', t('View'), Object.entries(DENSITIES)))),
-      this.#grid, this.#empty);
+      this.#readOnly, this.#grid, this.#empty);
     this.#grid.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.#walk(event));
     this.#grid.addEventListener('focusin', (/** @type {FocusEvent} */ event) => {
       const card = /** @type {Element} */ (event.target).closest('game-card');
       if (card instanceof GameCard && card.game) this.#reach(card.game.game_id);
     });
     attr(this, 'data-density', chosen.density);
+    this.#explainFolder();
     this.arrange();
   }
 
@@ -175,6 +177,7 @@ export class GameLibrary extends HTMLElement {
 
   /** @param {import('./state.js').Changed} changed */
   update(changed) {
+    if (changed.all || changed.status) this.#explainFolder();
     if (changed.all) {
       this.arrange();
       return;
@@ -284,6 +287,11 @@ export class GameLibrary extends HTMLElement {
     const text = known > 0 ? t('No games found.') : awaited ? t('Waiting for the organiser’s catalogue.') : state.peers.size > 0 ? t('Nobody in the room shares a game yet.') : t('No games here yet, and nobody else is in the room.');
     const more = known > 0 ? t('Try another filter or search term.') : awaited ? t('Games are hidden until someone in the room brings it.') : t('Put games into {folder}, or connect to someone in the room.', { folder: state.status?.games_dir ?? '' });
     this.#empty.replaceChildren(h('h2', {}, text), h('p', {}, more));
+  }
+
+  #explainFolder() {
+    this.#readOnly.hidden = !state.status?.library_read_only;
+    if (!this.#readOnly.hidden) say(this.#readOnly, t('{folder} is read-only. Its games are shared, but nothing can be downloaded or installed there. You can choose another folder in the settings.', { folder: state.status?.games_dir ?? '' }));
   }
 
   /** @param {string} id */

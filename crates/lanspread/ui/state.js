@@ -39,6 +39,8 @@ class State extends EventTarget {
   suggestion = null;
   /** Who was heard of and is not connected. @type {OtherPeer[]} */
   others = [];
+  /** Downloads that are not complete. @type {Unfinished[]} */
+  unfinished = [];
   /** @type {Set<string>} */
   actions = new Set();
   /** @type {LogEntry[]} */
@@ -100,6 +102,7 @@ class State extends EventTarget {
     this.games = new Map(room?.games.map((row) => [row.game_id, row]));
     this.peers = new Map(room?.peers.map((row) => [row.peer_id, row]));
     this.others = room?.others ?? [];
+    this.unfinished = room?.unfinished ?? [];
     this.status = room?.status ?? null;
     this.disk = room?.disk ?? { free_bytes: null, total_bytes: null };
     this.quiet = room?.quiet ?? false;
@@ -148,6 +151,10 @@ class State extends EventTarget {
     for (const row of patch.peers ?? []) this.peers.set(row.peer_id, row);
     for (const id of patch.peers_gone ?? []) this.peers.delete(id);
     if (patch.others) this.others = patch.others;
+    if (patch.unfinished) {
+      this.unfinished = patch.unfinished;
+      changed.status = true;
+    }
     if (patch.peers || patch.peers_gone || patch.others) changed.peers = true;
   }
 

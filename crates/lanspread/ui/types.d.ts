@@ -87,11 +87,20 @@ interface Status {
   [field: string]: any;
 }
 
+interface Unfinished {
+  game_id: string;
+  state: 'running' | 'waiting' | 'paused' | 'failed';
+  done_bytes: number;
+  total_bytes: number;
+  install: boolean;
+  fault?: { code: string; reason: string };
+}
+
 interface Snapshot {
   program_version: string;
   actions: string[];
   settings: Settings;
-  room: { status: Status; disk: Disk; quiet: boolean; games: GameRow[]; peers: PeerRow[]; others?: OtherPeer[] } | null;
+  room: { status: Status; disk: Disk; quiet: boolean; games: GameRow[]; peers: PeerRow[]; others?: OtherPeer[]; unfinished?: Unfinished[] } | null;
   suggestion?: Setup;
   log: LogEntry[];
   rates: Rate[];
@@ -105,6 +114,7 @@ interface Patch {
   peers?: PeerRow[];
   peers_gone?: string[];
   others?: OtherPeer[];
+  unfinished?: Unfinished[];
   settings?: Settings;
 }
 type Update = { sequence: number } & (

@@ -87,6 +87,11 @@ pub enum Command {
         /// Game to remove.
         game: GameId,
     },
+    /// Deletes what an unfinished download has left. Answers once that has started.
+    DiscardDownload {
+        /// Game of the download.
+        game: GameId,
+    },
     /// Verifies a downloaded game. Answers once the verification has started; events tell the rest.
     Verify {
         /// Game to verify.

@@ -357,7 +357,7 @@ pub struct Verdict {
 pub enum Repair {
     /// The game is whole.
     NotNeeded,
-    /// The owner did not ask for a repair.
+    /// The owner did not ask for a repair, or the games folder is read-only.
     NotAsked,
     /// A download has started that fetches only the broken parts.
     Started,

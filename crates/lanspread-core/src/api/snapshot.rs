@@ -43,6 +43,8 @@ pub struct StatusSnapshot {
     pub refused: Vec<RefusedSnapshot>,
     /// Why the library, or a part of it, could not be read at the last scan.
     pub library_fault: Option<DiskError>,
+    /// The games folder cannot be written: its games are shared, and nothing is downloaded or installed there.
+    pub library_read_only: bool,
     /// Operations that run on this peer.
     pub operations: Vec<Operation>,
     /// Downloads among the operations, with their sources.
@@ -122,7 +124,7 @@ pub struct SwarmSnapshot {
     pub copies: f64,
     /// Rate over the last two seconds.
     pub bytes_per_second: u64,
-    /// Time to completion at the present rate; `None` while nothing arrives.
+    /// Time to completion at the rate of the last ten seconds; `None` while nothing arrives, and in the first two seconds.
     pub seconds_left: Option<u64>,
     /// Sources of the download.
     pub sources: Vec<SwarmSource>,
@@ -139,7 +141,7 @@ pub struct SwarmSource {
     pub chunks_has: u32,
     /// Verified bytes that came from it.
     pub bytes: u64,
-    /// Its rate during the time in which it sent to us.
+    /// Its rate over the last two seconds.
     pub bytes_per_second: u64,
 }
 

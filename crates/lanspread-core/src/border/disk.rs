@@ -40,6 +40,9 @@ pub enum DiskError {
     /// Another program holds a file or folder that must be changed.
     #[error("{0}")]
     InUse(String),
+    /// The games folder cannot be written: what is there can be read and shared, and nothing else.
+    #[error("{0}")]
+    ReadOnly(String),
     /// This process may open no more files. Says nothing about the data on the disk.
     #[error("{0}")]
     OutOfFiles(String),
@@ -207,6 +210,13 @@ pub enum DiskReport {
         /// `Ok` if `local/` is gone.
         result: Result<(), DiskError>,
     },
+    /// What unfinished downloads left is deleted.
+    Discarded {
+        /// Game of the downloads.
+        game: GameId,
+        /// Whether it succeeded.
+        result: Result<(), DiskError>,
+    },
     /// A removal ended.
     Removed {
         /// Game of the removal.
@@ -230,6 +240,8 @@ pub struct Scan {
     pub ignored: Vec<IgnoredFolder>,
     /// Games whose folders could not be read; `ignored` lists them, too. What was known about them still holds.
     pub unread: BTreeSet<GameId>,
+    /// Whether the games folder cannot be written.
+    pub read_only: bool,
     /// Why the first of them could not be read.
     pub fault: Option<DiskError>,
 }
@@ -402,6 +414,11 @@ pub enum DiskJob {
         game: GameId,
         /// Content of the download.
         content: ContentId,
+    },
+    /// Deletes what unfinished downloads of a game have left.
+    Discard {
+        /// Game of the downloads.
+        game: GameId,
     },
     /// Begins to unpack a download that is under way. Ends when the archives are unpacked or the download is given
     /// up, and never delays the commit.

@@ -16,7 +16,7 @@ use crate::api::snapshot::{
     Availability, GameListSnapshot, GameSnapshot, StatusSnapshot, SwarmSnapshot, SwarmSource,
 };
 use crate::download::Download;
-use crate::io::{CloseReason, DiskJob, Output, Play};
+use crate::io::{CloseReason, DiskError, DiskJob, Output, Play};
 use crate::library::LocalGame;
 use crate::limits::LISTED_GAMES_MAX;
 use crate::swarm::SourceFigures;
@@ -87,6 +87,7 @@ impl Node {
             }
             Command::Uninstall { game } => self.uninstall(id, &game),
             Command::RemoveDownload { game } => self.remove(now, id, &game),
+            Command::DiscardDownload { game } => self.discard(id, &game),
             Command::Verify { game, repair } => self.verify(id, &game, repair),
             Command::Play { game, user_name, language, launch, confirm } => {
                 self.play(id, &game, (user_name, language), launch, confirm);
@@ -132,6 +133,7 @@ impl Node {
             peers: self.roster.len(),
             refused: self.refused_list(now),
             library_fault: self.library.fault().cloned(),
+            library_read_only: self.library.is_read_only() && !failpoint!("hide-read-only"),
             operations,
             swarms: self.downloads.iter().filter_map(|download| self.swarm_snapshot(now, download)).collect(),
             limits: self.downloads.limits(),
@@ -144,13 +146,12 @@ impl Node {
         let transfer = download.transfer()?;
         let picker = &transfer.picker;
         let bytes_per_second = transfer.rate(download.started(), now);
-        let missing = transfer.total_bytes() - transfer.had_bytes();
         let source = |(peer, figures): (PeerId, SourceFigures)| SwarmSource {
             peer,
             name: self.roster.name_of(&peer),
             chunks_has: figures.has,
             bytes: figures.bytes,
-            bytes_per_second: figures.bytes_per_second,
+            bytes_per_second: transfer.rate_of(peer, download.started(), now),
         };
         Some(SwarmSnapshot {
             game: download.game.clone(),
@@ -159,7 +160,7 @@ impl Node {
             chunks_total: picker.had().len(),
             copies: picker.copies_in_room(),
             bytes_per_second,
-            seconds_left: (bytes_per_second > 0).then(|| missing.div_ceil(bytes_per_second)),
+            seconds_left: transfer.seconds_left(now),
             sources: picker.sources().map(source).collect(),
         })
     }
@@ -304,6 +305,9 @@ impl Node {
         (version, chosen): (Option<GameVersion>, Result<Agreed, Disagreement>),
         new: impl FnOnce(ContentId, GameVersion) -> Download,
     ) {
+        if let Err(error) = self.check_writable() {
+            return self.outbox.reply(id, Err(error));
+        }
         match chosen {
             Ok(agreed) => {
                 let origin = self.origin_of(game, &agreed);
@@ -372,7 +376,7 @@ impl Node {
 
     fn install(&mut self, id: CommandId, game: &GameId) {
         let local = self.library.get(game);
-        let checked = self.check_command(game).and_then(|()| match local {
+        let checked = self.check_change(game).and_then(|()| match local {
             Some(local) if local.installed && !local.is_outdated() => {
                 Err(CommandError::AlreadyInstalled { game: game.clone() })
             }
@@ -386,7 +390,7 @@ impl Node {
     }
 
     fn uninstall(&mut self, id: CommandId, game: &GameId) {
-        let checked = self.check_command(game).and_then(|()| match self.library.get(game) {
+        let checked = self.check_change(game).and_then(|()| match self.library.get(game) {
             Some(local) if local.installed => Ok(()),
             _ => Err(CommandError::NotInstalled { game: game.clone() }),
         });
@@ -399,7 +403,7 @@ impl Node {
     }
 
     fn remove(&mut self, now: Time, id: CommandId, game: &GameId) {
-        let checked = self.check_command(game).and_then(|()| match self.library.get(game) {
+        let checked = self.check_change(game).and_then(|()| match self.library.get(game) {
             Some(local) if local.downloaded() => Ok(()),
             _ => Err(CommandError::NotDownloaded { game: game.clone() }),
         });
@@ -417,12 +421,38 @@ impl Node {
         self.outbox.reply(id, checked.map(|()| Reply::Done));
     }
 
+    fn discard(&mut self, id: CommandId, game: &GameId) {
+        let checked = self.check_change(game);
+        if checked.is_ok() {
+            self.operations.start(game, OperationKind::Removing);
+            self.operations_changed();
+            self.outbox.job(DiskJob::Discard { game: game.clone() });
+        }
+        self.outbox.reply(id, checked.map(|()| Reply::Done));
+    }
+
     /// Fails if the catalogue does not know the game or an operation runs on it.
     pub(super) fn check_command(&self, game: &GameId) -> Result<(), CommandError> {
         if !self.config.catalog.knows(game) && !failpoint!("command-unknown-games") {
             return Err(CommandError::UnknownGame { game: game.clone() });
         }
         self.operations.check_idle(game)
+    }
+
+    /// Fails if the game's folder may not be changed now.
+    pub(super) fn check_change(&self, game: &GameId) -> Result<(), CommandError> {
+        self.check_command(game)?;
+        self.check_writable()
+    }
+
+    /// Fails if the games folder cannot be written.
+    pub(super) fn check_writable(&self) -> Result<(), CommandError> {
+        if !self.library.is_read_only() || failpoint!("change-read-only") {
+            return Ok(());
+        }
+        let folder = self.config.games_dir.display();
+        let why = format!("the games folder {folder} is read-only, so nothing in it can be changed");
+        Err(CommandError::Disk(DiskError::ReadOnly(why)))
     }
 
     /// Fails if a game, a download or a folder that is no game has a name that differs only in capitals: some systems

@@ -66,6 +66,12 @@ impl Node {
                     Err(error) => Event::RemoveFailed { game, error },
                 });
             }
+            DiskReport::Discarded { game, result } => {
+                self.operation_ended(&game, result, |game, result| match result {
+                    Ok(()) => Event::RemoveFinished { game },
+                    Err(error) => Event::RemoveFailed { game, error },
+                });
+            }
             DiskReport::GamesDirChanged { result } => self.games_dir_changed(result),
         }
     }

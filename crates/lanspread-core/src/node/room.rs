@@ -183,7 +183,7 @@ impl Node {
         let allowed = self.config.rules.accept_wants && !failpoint!("grant-no-wish");
         if !(allowed || failpoint!("grant-every-wish"))
             || running >= WISHED_DOWNLOADS_MAX
-            || self.check_command(game).is_err()
+            || self.check_change(game).is_err()
             || self.check_name(game).is_err()
         {
             return false;

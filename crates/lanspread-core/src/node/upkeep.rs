@@ -87,7 +87,7 @@ impl Node {
         let source = self.repair_from(game, here, version, room);
         let repair = match source {
             _ if !broken && room_has.is_none() => Repair::NotNeeded,
-            _ if !wanted || self.is_stopping() => Repair::NotAsked,
+            _ if !wanted || self.is_stopping() || self.library.is_read_only() => Repair::NotAsked,
             Some(_) => Repair::Started,
             None => Repair::NoSource,
         };
@@ -152,7 +152,7 @@ impl Node {
         launch: bool,
         confirm: Option<ContentId>,
     ) {
-        let checked = self.check_command(game).and_then(|()| match self.library.get(game) {
+        let checked = self.check_change(game).and_then(|()| match self.library.get(game) {
             Some(local) if local.installed => Ok(()),
             _ => Err(CommandError::NotInstalled { game: game.clone() }),
         });

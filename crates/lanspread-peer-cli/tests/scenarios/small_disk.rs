@@ -1,4 +1,4 @@
-//! A small disk for tests of a full disk: a tmpfs of some megabytes, which only root may mount.
+//! A small disk for tests of a full disk and of a read-only one: a tmpfs of some megabytes, which only root may mount.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::scenario::{Failure, Outcome, require};
 
 /// Scenarios that need a small disk. Without root they are listed as left out, with the reason in their name.
-pub const NEEDED_BY: &[&str] = &["S55"];
+pub const NEEDED_BY: &[&str] = &["S55", "S87"];
 
 /// Returns whether this process may mount disks.
 pub fn can_be_had() -> bool {
@@ -31,6 +31,14 @@ impl SmallDisk {
         let why = String::from_utf8_lossy(&mounted.stderr).into_owned();
         require!(mounted.status.success(), "a small disk cannot be mounted: {why}");
         Ok(Self { path: path.to_path_buf() })
+    }
+
+    /// Makes the disk read-only.
+    pub fn forbid_writing(&self) -> Outcome {
+        let mounted = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.path).output()?;
+        let why = String::from_utf8_lossy(&mounted.stderr).into_owned();
+        require!(mounted.status.success(), "the small disk cannot be made read-only: {why}");
+        Ok(())
     }
 
     fn ballast(&self) -> PathBuf {

@@ -36,6 +36,7 @@ pub fn to_command(request: &Request) -> Result<Command, ErrorBody> {
         }
         Request::Uninstall { game_id: game } => Command::Uninstall { game },
         Request::RemoveDownload { game_id: game } => Command::RemoveDownload { game },
+        Request::DiscardDownload { game_id: game } => Command::DiscardDownload { game },
         Request::StreamInstall { game_id: game, max_unpacked_bytes } => {
             allowing(max_unpacked_bytes, game.clone(), Command::StreamInstall { game })
         }
@@ -125,6 +126,7 @@ pub fn reply_data(request: &Request, reply: &Reply, state_dir: &Path) -> Result<
         Request::Install { game_id, .. } => done(ReplyData::Install(game(game_id))),
         Request::Uninstall { game_id } => done(ReplyData::Uninstall(game(game_id))),
         Request::RemoveDownload { game_id } => done(ReplyData::RemoveDownload(game(game_id))),
+        Request::DiscardDownload { game_id } => done(ReplyData::DiscardDownload(game(game_id))),
         Request::Verify { game_id, .. } => done(ReplyData::Verify(game(game_id))),
         Request::Play { game_id, .. } => match reply {
             Reply::Played(stamped) => Some(ReplyData::Play(PlayReply {

@@ -68,6 +68,7 @@ impl ToContract for DiskError {
             DiskError::Damaged(_) => ErrorCode::Damaged,
             DiskError::NotStreamable(_) => ErrorCode::NotStreamable,
             DiskError::InUse(_) => ErrorCode::FileInUse,
+            DiskError::ReadOnly(_) => ErrorCode::LibraryReadOnly,
             DiskError::OutOfFiles(_) => ErrorCode::OutOfFiles,
             DiskError::Cancelled => ErrorCode::Cancelled,
             DiskError::CannotStart(_) => ErrorCode::CannotStart,

@@ -43,6 +43,7 @@ pub fn status(s: &StatusSnapshot, state_dir: &Path) -> Status {
         traffic: s.traffic.to_contract(),
         refused: s.refused.iter().map(ToContract::to_contract).collect(),
         library_fault: s.library_fault.as_ref().map(disk_fault),
+        library_read_only: s.library_read_only,
     }
 }
 
@@ -226,6 +227,7 @@ mod tests {
             peers: 0,
             refused: Vec::new(),
             library_fault: None,
+            library_read_only: false,
             operations: Vec::new(),
             swarms: Vec::new(),
             limits: lanspread_core::command::RateLimits::default(),

@@ -87,6 +87,7 @@ fn disk_errors() -> Vec<DiskError> {
         DiskError::Damaged(text()),
         DiskError::NotStreamable(text()),
         DiskError::InUse(text()),
+        DiskError::ReadOnly(text()),
         DiskError::OutOfFiles(text()),
         DiskError::Cancelled,
         DiskError::CannotStart(text()),
@@ -418,6 +419,7 @@ fn answered() -> Vec<(Request, Reply)> {
             .map(|cause| RefusedSnapshot { addr: addr(), peer: None, cause, count: 2, seconds_ago: 5 })
             .collect(),
         library_fault: Some(DiskError::OutOfFiles("no more files".to_owned())),
+        library_read_only: true,
         operations: operations(),
         swarms: vec![swarm()],
         limits: RateLimits { upload: Some(1000), download: None },
@@ -435,6 +437,7 @@ fn answered() -> Vec<(Request, Reply)> {
     };
     let idle = StatusSnapshot {
         library_fault: None,
+        library_read_only: false,
         operations: Vec::new(),
         swarms: Vec::new(),
         outbound: Vec::new(),
@@ -460,6 +463,7 @@ fn answered() -> Vec<(Request, Reply)> {
         (Request::Install { game_id: game(), max_unpacked_bytes: None }, Reply::Done),
         (Request::Uninstall { game_id: game() }, Reply::Done),
         (Request::RemoveDownload { game_id: game() }, Reply::Done),
+        (Request::DiscardDownload { game_id: game() }, Reply::Done),
         (Request::Verify { game_id: game(), repair: true }, Reply::Done),
         (
             Request::Play {

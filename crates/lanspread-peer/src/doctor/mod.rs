@@ -72,6 +72,8 @@ pub struct Patient {
     pub default_port: u16,
     /// Why the running peer could not read its library at its last scan; `None` if it could.
     pub library_fault: Option<DiskError>,
+    /// The games folder cannot be written.
+    pub library_read_only: bool,
 }
 
 /// Time to listen for other peers.
@@ -91,6 +93,7 @@ pub async fn examine(patient: Patient) -> Vec<Check> {
     checks.push(tokio::task::spawn_blocking(firewall::check).await.unwrap_or_else(|_| firewall::unknown()));
     checks.push(clock(SystemTime::now()));
     checks.extend(patient.library_fault.as_ref().map(library));
+    checks.extend(patient.library_read_only.then(read_only_library));
     let (state_dir, games_dir) = (patient.state_dir, patient.games_dir);
     let disks = tokio::task::spawn_blocking(move || disk::check(&state_dir, games_dir.as_deref()));
     checks.extend(disks.await.unwrap_or_default());
@@ -127,6 +130,11 @@ fn library(fault: &DiskError) -> Check {
         _ => "check the disk and the folder's permissions; until then, the last known state is kept",
     };
     Check::new("library", Health::Bad, format!("the library cannot be read: {fault}"), advice)
+}
+
+fn read_only_library() -> Check {
+    let found = "the games folder is read-only: its games are shared, but nothing can be downloaded or installed there";
+    Check::new("library", Health::Poor, found, "choose a games folder that you may write to")
 }
 
 fn clock(now: SystemTime) -> Check {

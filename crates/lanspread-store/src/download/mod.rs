@@ -2,6 +2,7 @@
 
 pub mod arriving;
 pub mod commit;
+mod discard;
 pub mod have;
 pub mod incoming;
 pub mod reader;

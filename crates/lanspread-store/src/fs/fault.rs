@@ -40,6 +40,11 @@ impl Fault {
         may_be_in_use(&self.source)
     }
 
+    /// Returns whether the system forbids to write there: the disk is read-only, or the permissions are missing.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+    }
+
     /// Returns the kind of the system's error.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
@@ -76,6 +81,9 @@ impl From<Fault> for DiskError {
         }
         if fault.is_out_of_files() {
             return Self::OutOfFiles(fault.to_string());
+        }
+        if fault.kind() == io::ErrorKind::ReadOnlyFilesystem {
+            return Self::ReadOnly(fault.to_string());
         }
         if fault.is_in_use() {
             return Self::InUse(fault.to_string());

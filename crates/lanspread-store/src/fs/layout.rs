@@ -1,5 +1,6 @@
 //! Paths of everything in a library; see `docs/disk.md`. Nothing here touches the disk.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use lanspread_core::install::{Area, Place};
@@ -21,12 +22,20 @@ impl Layout {
         Self { games: games.to_path_buf(), own: games.join(OWN_FOLDER) }
     }
 
+    /// Returns the layout of a library whose folder cannot be written. What belongs to it is below `aside`, in a folder
+    /// that is named after the library's path.
+    pub fn beside(games: &Path, aside: &Path) -> Self {
+        let path = fs::canonicalize(games).unwrap_or_else(|_| games.to_path_buf());
+        let name = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
+        Self { games: games.to_path_buf(), own: aside.join("read-only").join(&name[..16]) }
+    }
+
     /// Returns the games folder.
     pub fn games(&self) -> &Path {
         &self.games
     }
 
-    /// Returns our folder, on the same disk as the games.
+    /// Returns our folder: on the same disk as the games, unless these cannot be changed.
     pub fn own(&self) -> &Path {
         &self.own
     }

@@ -102,7 +102,7 @@ pub enum RemoveError {
 impl From<InstallError> for DiskError {
     fn from(error: InstallError) -> Self {
         match error {
-            InstallError::Io(fault) => fault.into(),
+            InstallError::Io(fault) | InstallError::Change(ChangeError::ReadOnly(fault)) => fault.into(),
             InstallError::Full { missing } => Self::Full { missing },
             InstallError::Large { packed, unpacked } => Self::UnpacksLarge { packed, unpacked },
             InstallError::Cancelled => Self::Cancelled,
@@ -118,7 +118,7 @@ impl From<InstallError> for DiskError {
 impl From<UninstallError> for DiskError {
     fn from(error: UninstallError) -> Self {
         match error {
-            UninstallError::Io(fault) => fault.into(),
+            UninstallError::Io(fault) | UninstallError::Change(ChangeError::ReadOnly(fault)) => fault.into(),
             other => Self::Other(other.to_string()),
         }
     }
@@ -127,7 +127,7 @@ impl From<UninstallError> for DiskError {
 impl From<RemoveError> for DiskError {
     fn from(error: RemoveError) -> Self {
         match error {
-            RemoveError::Io(fault) => fault.into(),
+            RemoveError::Io(fault) | RemoveError::Change(ChangeError::ReadOnly(fault)) => fault.into(),
             other => Self::Other(other.to_string()),
         }
     }

@@ -82,7 +82,7 @@ impl Store {
         }
         // The user may have replaced files that are open for serving, so they are opened anew.
         self.handles().clear();
-        let mut scan = Scan::default();
+        let mut scan = Scan { read_only: self.is_read_only(), ..Scan::default() };
         for entry in fs::read_dir(games).or_fault("read the folder", games)? {
             let entry = entry.or_fault("read the folder", games)?;
             self.scan_entry(&entry, &mut scan);

@@ -63,7 +63,7 @@ impl Store {
         cancel: &Cancel,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<VerifiedGame, VerifyError> {
-        let _change = self.begin_change(game)?;
+        let _held = self.hold(game)?;
         let folder = self.layout().game(game);
         let version = read_sentinel(&folder).map_err(|error| match error {
             SentinelError::Io(fault) => VerifyError::Io(fault),

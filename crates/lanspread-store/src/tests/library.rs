@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use lanspread_core::io::DiskError;
+use lanspread_types::ChunkIndex;
+
 use super::lab::{CHUNK, Lab, Version, bytes_for_larger_chunks, game, index, noise, set_age};
 use crate::{Cancel, IndexError, OpenError, Store};
 
@@ -12,6 +15,39 @@ fn library_opens_only_once() {
     assert!(matches!(Store::open(lab.dir.path()), Err(OpenError::InUse { .. })));
     drop(store);
     lab.open();
+}
+
+/// What a read-only disk would forbid is not tried.
+#[test]
+fn library_that_cannot_be_written_is_only_read() {
+    let lab = Lab::new();
+    lab.put("g/version.ini", b"20250101");
+    lab.put("g/a.eti", &noise(1, CHUNK + 1));
+    lab.put("g/local/x", b"x");
+    let (before, id) = (lab.tree(""), game("g"));
+    let aside = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let open = |at: usize| Store::open_for_reading(lab.dir.path(), aside[at].path()).unwrap();
+    let store = open(0);
+    assert!(store.scan().unwrap().read_only);
+    let (content, _) = index(&store, "g");
+    assert!(
+        matches!(store.verify(&id, &Cancel::new(), &mut |_, _| {}), Ok(verified) if verified.broken.is_empty())
+    );
+    assert!(store.chunk_reader(&content, false, ChunkIndex(0)).is_ok());
+    let read_only = |error: DiskError| assert!(matches!(error, DiskError::ReadOnly(_)), "{error:?}");
+    read_only(store.uninstall(&id).unwrap_err().into());
+    read_only(store.remove(&id).unwrap_err().into());
+
+    let beside = open(1);
+    assert_eq!(beside.scan().unwrap().games.len(), 1, "others may read it, too");
+    let again = Store::open_for_reading(lab.dir.path(), aside[0].path());
+    assert!(matches!(again, Err(OpenError::InUse { .. })), "but not with the same folder aside");
+    drop(store);
+    let known = open(0);
+    let mut hashed = 0;
+    known.index(&id, &Cancel::new(), &mut |done, _| hashed = done).unwrap();
+    assert_eq!(hashed, 0, "hashes are kept");
+    assert_eq!(lab.tree(""), before, "nothing is written to the library");
 }
 
 #[test]

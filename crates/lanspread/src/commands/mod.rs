@@ -72,6 +72,7 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
             asked.follow(&Request::Install { game_id, max_unpacked_bytes }, Goal::Install)
         }
         Command::Uninstall(args) => asked.follow(&Request::Uninstall { game_id: args.game }, Goal::Uninstall),
+        Command::Discard(args) => asked.show(&Request::DiscardDownload { game_id: args.game }),
         Command::Remove(args) => asked.follow(&Request::RemoveDownload { game_id: args.game }, Goal::Remove),
         Command::Verify(args) => {
             let goal = if args.check { Goal::Check } else { Goal::Verify };
@@ -229,6 +230,7 @@ fn described(reply: &ReplyData, columns: Option<usize>) -> Vec<String> {
         ReplyData::Install(g)
         | ReplyData::Uninstall(g)
         | ReplyData::RemoveDownload(g)
+        | ReplyData::DiscardDownload(g)
         | ReplyData::Verify(g) => {
             vec![format!("{}: started.", g.game_id)]
         }
@@ -351,6 +353,12 @@ fn status(s: &Status) -> Vec<String> {
     row("Peers", s.peer_count.to_string());
     if let Some(fault) = &s.library_fault {
         row("Library", format!("cannot be read; keeping the last known state: {}", fault.reason));
+    }
+    if s.library_read_only {
+        row(
+            "Library",
+            "read-only: its games are shared, and nothing can be downloaded or installed there".to_owned(),
+        );
     }
     for refused in &s.refused {
         let times = if refused.count > 1 { format!(", {} times", refused.count) } else { String::new() };

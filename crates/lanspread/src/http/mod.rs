@@ -281,6 +281,9 @@ async fn ask(interface: &Interface, request: &Request) -> Result<Answered, Error
         return Ok(peer.command(contract::to_command(request)?).await);
     }
     let command = contract::to_command(request)?;
+    if let Request::Download { game_id, install, .. } = request {
+        interface.host.unfinished(|list| list.asked_for(game_id, *install));
+    }
     Ok(interface.host.peer_soon().await?.command(command).await)
 }
 

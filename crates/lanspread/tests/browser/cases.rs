@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("the first run asks for a folder and a name, and nothing else", first_run),
     ("a game comes from two peers, with progress, and is installed", get_from_two),
     ("a cancelled download keeps its chunks and goes on", cancel_and_go_on),
+    ("unfinished downloads outlive the program, and go on by themselves", unfinished_last),
     ("install, uninstall, remove", install_and_back),
     ("an update replaces the older version", update),
     ("a peer that leaves in mid-transfer is waited for", peer_leaves),
@@ -139,6 +140,48 @@ fn cancel_and_go_on(driver: &Driver) {
     ended_well(&browser);
 }
 
+fn unfinished_last(driver: &Driver) {
+    let ada = Peer::run("ada", &[], |games| {
+        game(games, "paused", VERSION, LARGE);
+        game(games, "cut", VERSION, LARGE);
+    });
+    let mut me = Peer::run("me", &SLOW, |_| {});
+    me.meet(&ada);
+    let browser = opened(driver, &me);
+    for id in ["paused", "cut"] {
+        wait_step(&browser, id, "get");
+        click_step(&browser, id);
+        browser.wait(&format!(
+            "document.querySelector({})?.value > 0.05",
+            json!(format!("{} progress", card(id)))
+        ));
+    }
+    me.post("cancel", &json!({ "game_id": "paused" }));
+    browser.wait_text("#toasts", "Progress is kept");
+    me.kill();
+    me.start();
+    browser.open(&me.page());
+    browser.click("nav a[data-path=downloads]");
+    browser.wait_text("[data-game=paused] .facts", "Paused");
+    browser.wait_text("[data-game=cut] .facts", "Waiting for someone who has the game");
+    for id in ["paused", "cut"] {
+        browser.wait_text(&format!("[data-game={id}] .facts"), "%");
+    }
+    me.meet(&ada);
+    browser.wait_text("downloads-page .queue .facts", "source");
+    full_speed(&me);
+    wait_until("the one that was cut off is downloaded", || me.game("cut")["installed"] == true);
+    assert_eq!(me.game("paused")["downloaded"], false, "what was paused waits for its owner");
+    let left = me.games().join(".lanspread/incoming/paused");
+    assert!(left.exists());
+    browser.wait("!document.querySelector('[data-game=cut]')");
+    browser.click("[data-game=paused] .discard");
+    browser.click("dialog .danger");
+    browser.wait("!document.querySelector('[data-game=paused]')");
+    assert!(!left.exists(), "nothing of it is left behind");
+    ended_well(&browser);
+}
+
 fn install_and_back(driver: &Driver) {
     let me = Peer::run("me", &[], |games| game(games, "mine", VERSION, 1000));
     let browser = opened(driver, &me);
@@ -158,7 +201,7 @@ fn install_and_back(driver: &Driver) {
     assert!(!me.games().join("mine/local").exists());
     browser.click("[data-step=remove]");
     browser.click("dialog .danger");
-    browser.wait_text("game-page", "no longer available");
+    browser.wait_text("game-page > .empty:not([hidden])", "no longer available");
     assert_eq!(me.game("mine"), json!(null));
     ended_well(&browser);
 }

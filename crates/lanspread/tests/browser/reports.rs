@@ -21,6 +21,8 @@ pub const CASES: &[Case] = &[
     ("the mark of the focus is drawn in full", focus_ring),
     ("going back leads to the game and the place that one came from", back_to_the_place),
     ("titles are readable on a laptop", whole_titles),
+    ("titles in any script are drawn as they are read", titles_in_any_script),
+    ("the dot is green only with somebody there", nobody_there),
     ("a game that returns is shown again", returned),
     ("only what is complete has 100 %", complete_or_not),
     ("sources keep their places", steady_sources),
@@ -261,6 +263,51 @@ fn whole_titles(driver: &Driver) {
     ended_well(&browser);
 }
 
+fn titles_in_any_script(driver: &Driver) {
+    let titles = [
+        ("emoji", "🎮🎲 Party Time 🎉"),
+        ("right", "لعبة الشبكة 2004"),
+        ("accents", "Ünreal"),
+        ("signs", "🎮🎲"),
+    ];
+    let me = Peer::run("me", &[], |games| {
+        for (id, title) in titles {
+            game_with(games, id, VERSION, 1000, &["--title", title]);
+        }
+    });
+    let browser = opened(driver, &me);
+    browser.wait("document.querySelectorAll('game-card .step[data-step=install]').length === 4");
+    for (id, initials, direction) in
+        [("emoji", "PT", "ltr"), ("right", "لا2", "rtl"), ("accents", "ÜN", "ltr"), ("signs", "", "ltr")]
+    {
+        assert_eq!(text_of(&browser, &format!("{} .initials", card(id))), initials, "{id}");
+        let name = json!(format!("{} .name", card(id)));
+        let shown =
+            browser.eval(&format!("return getComputedStyle(document.querySelector({name})).direction"));
+        assert_eq!(shown, direction, "{id}");
+    }
+    browser.click(&format!("{} a", card("right")));
+    browser.wait("document.querySelector('game-page h1')?.textContent.includes('2004')");
+    assert_eq!(
+        browser.eval("return getComputedStyle(document.querySelector('game-page h1')).direction"),
+        "rtl"
+    );
+    ended_well(&browser);
+}
+
+fn nobody_there(driver: &Driver) {
+    let ada = Peer::run("ada", &[], |_| {});
+    let me = Peer::run("me", &[], |games| tiny_game(games, "one"));
+    let browser = opened(driver, &me);
+    wait_step(&browser, "one", "install");
+    let dot = "getComputedStyle(document.querySelector('.here'), '::before').backgroundColor";
+    let alone = browser.eval(&format!("return {dot}"));
+    me.meet(&ada);
+    browser.wait_text(".here", "1 other here");
+    assert_ne!(browser.eval(&format!("return {dot}")), alone);
+    ended_well(&browser);
+}
+
 fn returned(driver: &Driver) {
     let mut ada = Peer::run("ada", &[], |games| tiny_game(games, "theirs"));
     let me = Peer::run("me", &[], |_| {});
@@ -270,7 +317,7 @@ fn returned(driver: &Driver) {
     browser.click(&format!("{} a", card("theirs")));
     browser.wait_text("game-page h1", "theirs");
     ada.kill();
-    browser.wait_text("game-page", "no longer available");
+    browser.wait_text("game-page > .empty:not([hidden])", "no longer available");
     ada.start();
     ada.meet(&me);
     browser.wait_text("game-page .badge", "1 has it");

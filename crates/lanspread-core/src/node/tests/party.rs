@@ -663,6 +663,7 @@ impl Guest {
                 self.disk.remove(&game);
                 DiskReport::Removed { game, result: done }
             }
+            DiskJob::Discard { game } => DiskReport::Discarded { game, result: done },
             DiskJob::UnpackAhead { content } => {
                 DiskReport::UnpackedAhead { game: content.manifest().game().clone() }
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::SECOND;
 use super::party::{Party, content, game};
+use crate::api::command::{Command, CommandError, Reply};
 use crate::api::event::Event;
 use crate::api::snapshot::Availability;
 use crate::io::{DiskError, DiskJob, DiskReport, FileStamp, IgnoredFolder, Input, Output, Scan};
@@ -72,6 +73,31 @@ fn unreadable_library_stays_as_it_was() {
     party.input(0, Input::Disk(DiskReport::ScanFailed { error: fault.clone() }));
     party.settle();
     assert_eq!(told(&party, unreadable), 2, "told again");
+}
+
+#[test]
+fn library_that_cannot_be_written_is_shared_and_not_changed() {
+    let mut party = Party::new(&[&[content("a", 1, 1)], &[content("b", 1, 1)]]);
+    let mut scan = party.guests[0].scan();
+    (scan.read_only, scan.games[0].installed) = (true, true);
+    scanned(&mut party, scan);
+    party.connect(1, 0);
+    assert!(party.status(0).library_read_only);
+    let (a, b) = (game("a"), game("b"));
+    for command in [
+        Command::Download { game: b.clone(), install: false, confirm: None },
+        Command::StreamInstall { game: b },
+        Command::Uninstall { game: a.clone() },
+        Command::RemoveDownload { game: a.clone() },
+        Command::Play { game: a.clone(), user_name: None, language: None, launch: false, confirm: None },
+    ] {
+        let answer = party.command(0, command.clone());
+        let refused = matches!(answer, Some(Err(CommandError::Disk(DiskError::ReadOnly(_)))));
+        assert!(refused, "{command:?}: {answer:?}");
+    }
+    let there = party.command(0, Command::Download { game: a, install: false, confirm: None });
+    assert!(matches!(there, Some(Ok(Reply::AlreadyThere { .. }))), "{there:?}");
+    assert!(matches!(party.download(1, "a"), Some(Ok(_))), "others get what is there");
 }
 
 /// Guest 0 has three games that it did not know, and hashes them when the test says so.

@@ -27,6 +27,7 @@ mod offered;
 mod organiser;
 mod pending;
 mod play;
+mod read_only;
 mod restarts;
 mod sources;
 mod spoofs;
@@ -70,6 +71,7 @@ pub fn all() -> Vec<&'static Scenario> {
         offered::SCENARIOS,
         descriptors::SCENARIOS,
         folders::SCENARIOS,
+        read_only::SCENARIOS,
         ending::SCENARIOS,
         trust::SCENARIOS,
         pending::SCENARIOS,

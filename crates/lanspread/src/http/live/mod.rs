@@ -270,6 +270,7 @@ impl Task {
         let mut seen = Seen {
             settings: Some(self.host.settings()),
             quiet: Some(self.host.upload_hold().is_on()),
+            unfinished: Some(self.host.unfinished(|list| list.list())),
             ..Seen::default()
         };
         if stale.status {
@@ -336,7 +337,8 @@ impl Task {
             self.rates.pop_front();
         }
         self.rates.push_back(rate);
-        if rate.up > 0 || rate.down > 0 {
+        // What stands still changes, too: its rate falls.
+        if rate.up > 0 || rate.down > 0 || !status.swarms.is_empty() {
             self.stale.status = true;
         }
         self.tell(Change::Rate(rate));

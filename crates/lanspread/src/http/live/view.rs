@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanspread_api::page::{Disk, GameRow, Patch, PeerRow, RoomState, Settings};
+use lanspread_api::page::{Disk, GameRow, Patch, PeerRow, RoomState, Settings, UnfinishedDownload};
 use lanspread_api::reply::{OtherPeer, Status};
 
 /// Last state that all readers have.
@@ -13,6 +13,7 @@ pub struct View {
     games: BTreeMap<String, GameRow>,
     peers: BTreeMap<String, PeerRow>,
     others: Vec<OtherPeer>,
+    unfinished: Vec<UnfinishedDownload>,
     settings: Settings,
     quiet: bool,
 }
@@ -30,6 +31,8 @@ pub struct Seen {
     pub peers: Option<Vec<PeerRow>>,
     /// Peers that are known but not connected.
     pub others: Option<Vec<OtherPeer>>,
+    /// Downloads that are not complete.
+    pub unfinished: Option<Vec<UnfinishedDownload>>,
     /// The user's settings.
     pub settings: Option<Settings>,
     /// Whether sending is held back.
@@ -70,6 +73,10 @@ impl View {
             self.others.clone_from(&others);
             patch.others = Some(others);
         }
+        if let Some(unfinished) = seen.unfinished.filter(|unfinished| *unfinished != self.unfinished) {
+            self.unfinished.clone_from(&unfinished);
+            patch.unfinished = Some(unfinished);
+        }
         patch
     }
 
@@ -82,6 +89,7 @@ impl View {
             games: self.games.values().cloned().collect(),
             peers: self.peers.values().cloned().collect(),
             others: self.others.clone(),
+            unfinished: self.unfinished.clone(),
         })
     }
 

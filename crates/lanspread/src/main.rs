@@ -19,6 +19,7 @@ mod join;
 mod pack;
 mod packaging;
 mod pass_phrase;
+mod resume;
 mod run;
 mod settings;
 mod show;

@@ -24,7 +24,7 @@ use crate::join::Joining;
 use crate::show::human::count;
 use crate::show::{Live, Screen};
 use crate::state_dir::ApiFile;
-use crate::{address, http, pass_phrase, signal, unfinished};
+use crate::{address, http, pass_phrase, resume, signal};
 
 /// Longest wait for the interface to send its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -148,7 +148,7 @@ impl Program {
             let starts = self.host.starts();
             let peer = lanspread_peer::start(config).await.map_err(|e| e.to_contract())?;
             self.host.now_running(Some(peer.handle.clone()));
-            tokio::spawn(unfinished::follow(self.host.clone(), peer.handle.clone()));
+            tokio::spawn(resume::follow(self.host.clone(), peer.handle.clone()));
             self.follow(peer).await;
             self.host.now_running(None);
             if self.host.starts() == starts {

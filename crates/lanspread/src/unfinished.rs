@@ -1,4 +1,4 @@
-//! Downloads that are not complete: how far each is, why it does not run, and that it goes on by itself.
+//! Downloads that are not complete: how far each is, and why it does not run.
 //!
 //! A download that lost its sources waits for one. One that ran when the program ended, or when the power failed, goes
 //! on at the next start. A paused one waits for its owner, and so does one that failed for a reason of its own, such as
@@ -8,19 +8,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lanspread_api::page::{DownloadFault, UnfinishedDownload, UnfinishedState};
 use lanspread_api::reply::OperationKind;
 use lanspread_api::{ErrorCode, Event};
-use lanspread_peer::command::{Command, CommandError, Reply};
-use lanspread_peer::contract::ToContract;
-use lanspread_peer::{PeerHandle, atomic_file};
+use lanspread_peer::atomic_file;
 use lanspread_types::GameId;
 use serde::{Deserialize, Serialize};
-use tokio::time::{MissedTickBehavior, interval};
-
-use crate::host::Host;
 
 const FILE_NAME: &str = "downloads.json";
 /// Version of the format of `downloads.json`.
@@ -29,8 +23,6 @@ const FORMAT: u32 = 1;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Most downloads in the list; more than a disk of games has.
 const DOWNLOADS_MAX: usize = 1000;
-/// Time between two looks for sources.
-const LOOK_INTERVAL: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct File {
@@ -62,6 +54,13 @@ impl Unfinished {
         Self { path, downloads, wishes: BTreeMap::new() }
     }
 
+    /// Takes a game from the list, because nothing is left to do.
+    pub fn forget(&mut self, game: &GameId) {
+        if self.downloads.remove(game.as_str()).is_some() {
+            self.keep();
+        }
+    }
+
     /// Returns the downloads, by game id. Those in progress are among them.
     pub fn list(&self) -> Vec<UnfinishedDownload> {
         self.downloads.values().cloned().collect()
@@ -77,7 +76,7 @@ impl Unfinished {
     }
 
     /// Takes in an event of the peer. Returns whether the list has changed.
-    fn saw(&mut self, event: &Event) -> bool {
+    pub fn saw(&mut self, event: &Event) -> bool {
         let changed = self.take_in(event);
         let progress = matches!(event, Event::DownloadProgress(_));
         if changed && !progress {
@@ -152,86 +151,34 @@ impl Unfinished {
         true
     }
 
-    fn stops(&mut self, game: &str, state: UnfinishedState, fault: Option<DownloadFault>) -> bool {
+    /// A download no longer runs. Returns whether it is in the list.
+    pub fn stops(&mut self, game: &str, state: UnfinishedState, fault: Option<DownloadFault>) -> bool {
         let Some(download) = self.downloads.get_mut(game) else { return false };
         (download.state, download.fault) = (state, fault);
         true
     }
 
     /// What ran when the program ended waits for a source now.
-    fn starts_again(&mut self) {
+    pub fn starts_again(&mut self) {
         for download in self.downloads.values_mut().filter(|one| one.state == UnfinishedState::Running) {
             download.state = UnfinishedState::Waiting;
         }
     }
 
     /// Returns the games that go on as soon as somebody has them, and whether they are to be installed then.
-    fn waiting(&self) -> Vec<(GameId, bool)> {
+    pub fn waiting(&self) -> Vec<(GameId, bool)> {
         let waiting = self.downloads.values().filter(|one| one.state == UnfinishedState::Waiting);
         waiting.filter_map(|one| Some((GameId::new(one.game_id.clone()).ok()?, one.install))).collect()
     }
 
-    fn keep(&self) {
+    /// Writes the list to the disk.
+    pub fn keep(&self) {
         let file = File { format: FORMAT, downloads: self.list() };
         let written = serde_json::to_vec_pretty(&file)
             .map_err(io::Error::from)
             .and_then(|text| atomic_file::write(&self.path, &text));
         if let Err(error) = written {
             tracing::warn!(%error, "the list of downloads cannot be kept");
-        }
-    }
-}
-
-/// Keeps the list while a peer runs, and resumes what waits as soon as somebody has it. Ends with the peer.
-pub async fn follow(host: Host, peer: PeerHandle) {
-    host.unfinished(Unfinished::starts_again);
-    let mut events = peer.subscribe();
-    let mut look = interval(LOOK_INTERVAL);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            event = events.next() => {
-                let Some(event) = event else { break };
-                let event = event.to_contract();
-                host.unfinished(|list| list.saw(&event));
-            }
-            _ = look.tick() => resume(&host, &peer).await,
-        }
-    }
-    host.unfinished(|list| list.keep());
-}
-
-async fn resume(host: &Host, peer: &PeerHandle) {
-    let waiting = host.unfinished(|list| list.waiting());
-    if waiting.is_empty() {
-        return;
-    }
-    let Ok(Reply::Games(games)) = peer.command(Command::ListGames).await else { return };
-    let games = games.to_contract().games;
-    for (game, install) in waiting {
-        let offered = games.iter().any(|row| row.game_id == game.as_str() && row.peer_count > 0);
-        if !offered {
-            continue;
-        }
-        host.unfinished(|list| list.asked_for(&game, install));
-        let reply = peer.command(Command::Download { game: game.clone(), install, confirm: None }).await;
-        match reply {
-            Ok(Reply::AlreadyThere { .. }) => host.unfinished(|list| {
-                list.downloads.remove(game.as_str());
-                list.keep();
-            }),
-            Ok(_)
-            | Err(
-                CommandError::NoSource { .. }
-                | CommandError::OperationInProgress { .. }
-                | CommandError::ShuttingDown,
-            ) => {}
-            Err(error) => host.unfinished(|list| {
-                let error = error.to_contract();
-                let fault = DownloadFault { code: error.code, reason: error.message };
-                list.stops(game.as_str(), UnfinishedState::Failed, Some(fault));
-                list.keep();
-            }),
         }
     }
 }

@@ -141,11 +141,11 @@ fn cancel_and_go_on(driver: &Driver) {
 }
 
 fn unfinished_last(driver: &Driver) {
-    let ada = Peer::run("ada", &[], |games| {
+    let mut ada = Peer::run("ada", &[], |games| {
         game(games, "paused", VERSION, LARGE);
         game(games, "cut", VERSION, LARGE);
     });
-    let mut me = Peer::run("me", &SLOW, |_| {});
+    let mut me = Peer::run("me", &["--download-limit", "300K"], |_| {});
     me.meet(&ada);
     let browser = opened(driver, &me);
     for id in ["paused", "cut"] {
@@ -159,6 +159,8 @@ fn unfinished_last(driver: &Driver) {
     me.post("cancel", &json!({ "game_id": "paused" }));
     browser.wait_text("#toasts", "Progress is kept");
     me.kill();
+    // She would come back by herself.
+    ada.kill();
     me.start();
     browser.open(&me.page());
     browser.click("nav a[data-path=downloads]");
@@ -167,6 +169,7 @@ fn unfinished_last(driver: &Driver) {
     for id in ["paused", "cut"] {
         browser.wait_text(&format!("[data-game={id}] .facts"), "%");
     }
+    ada.start();
     me.meet(&ada);
     browser.wait_text("downloads-page .queue .facts", "source");
     full_speed(&me);

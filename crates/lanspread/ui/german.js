@@ -75,4 +75,5 @@ export const GERMAN = {
   'Discard': 'Verwerfen',
   'Discard this download?': 'Diesen Download verwerfen?',
   '{size} of {game} are deleted.': '{size} von {game} werden gelöscht.',
+  '< {n} s': '< {n} s',
 };

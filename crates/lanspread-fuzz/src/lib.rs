@@ -34,7 +34,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Runs the target on one input; panics on a finding, which is too much memory as well.
+    /// Runs the target on one input; panics on a finding. Too much memory is a finding, too.
     pub fn run(&self, input: &[u8]) -> Reached {
         let before = MEMORY.current_usage();
         MEMORY.reset_peak_usage();

@@ -1,8 +1,8 @@
 //! Runs every target for a bounded time over the committed corpus.
 //!
-//! `LANSPREAD_FUZZ_SECONDS` sets the time of each target (4 by default: a minute for all), `LANSPREAD_FUZZ_SEED` the seed of the
-//! changes, `LANSPREAD_FUZZ_TARGET` the only target to run. `LANSPREAD_FUZZ_CORPUS=write` writes the seeds into the
-//! corpus.
+//! `LANSPREAD_FUZZ_SECONDS` sets the time of each target (4 by default: a minute for all), `LANSPREAD_FUZZ_SEED` the
+//! seed of the changes, `LANSPREAD_FUZZ_TARGET` the only target to run. `LANSPREAD_FUZZ_CORPUS=write` writes the seeds
+//! into the corpus.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -13,7 +13,7 @@ use crate::transfer::Transfer;
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S87",
     title: "a read-only library",
-    claim: "Games on a disk that cannot be written are shared, nothing is fetched onto it, and its owner is told",
+    claim: "Games on a disk that cannot be written are shared, nothing is downloaded to it, and its owner is told",
     setup: "keeper's library with one game is on a disk that is read-only from before its start; source has another game (needs root, to mount a tmpfs; left out visibly without)",
     expected: "keeper starts, `library_read_only` is true in its status; `download`, `stream-install` and `remove-download` are refused with `library-read-only` and a hint; taker fetches the game from keeper, byte for byte; both hold after a restart; on the disk is the game and nothing else",
     sabotages: &[

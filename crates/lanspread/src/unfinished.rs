@@ -117,6 +117,11 @@ impl Unfinished {
                     self.stops(game_id, UnfinishedState::Failed, Some(fault))
                 }
             },
+            // The end of a download may be among them. Asking for one that still runs changes nothing.
+            Event::EventsLost { .. } => {
+                self.starts_again();
+                true
+            }
             _ => false,
         }
     }
@@ -275,6 +280,8 @@ mod tests {
         assert_eq!(list.waiting().len(), 1);
         list.saw(&running("a", OperationKind::Downloading));
         assert!(list.waiting().is_empty(), "it runs");
+        list.saw(&Event::EventsLost { count: 1 });
+        assert_eq!(list.waiting().len(), 1, "its end may be lost");
         list.saw(&Event::RemoveFinished { game_id: "a".to_owned() });
         assert_eq!(list.list(), []);
     }

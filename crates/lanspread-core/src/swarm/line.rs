@@ -8,7 +8,7 @@
 //! A member whose upstream does not deliver complains. The accused member moves back, and from then on feeds only
 //! members that were accused as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lanspread_types::limits::UPSTREAMS_MAX;
@@ -209,13 +209,32 @@ impl Line {
     }
 
     /// Returns the upstreams of each member, nearest first. The placer stands before every member.
+    ///
+    /// Where two members would follow the same peer, the second one follows a member that is done and feeds nobody, or
+    /// the placer, if there is one.
     fn upstreams(&self, me: PeerId) -> BTreeMap<PeerId, Vec<PeerId>> {
-        let of = |at: usize, follower: &Member| {
+        let mut feeding = BTreeSet::new();
+        let mut upstreams = BTreeMap::new();
+        for (at, follower) in self.members.iter().enumerate() {
             let at = if failpoint!("place-at-seed") { 0 } else { at };
-            let feeding = self.members[..at].iter().rev().filter(|member| member.may_feed(follower));
-            feeding.map(|member| member.peer).chain([me]).take(UPSTREAMS_MAX).collect()
-        };
-        self.members.iter().enumerate().map(|(at, member)| (member.peer, of(at, member))).collect()
+            let before = self.members[..at].iter().rev().filter(|member| member.may_feed(follower));
+            let mut of: Vec<PeerId> =
+                before.map(|member| member.peer).chain([me]).take(UPSTREAMS_MAX).collect();
+            if !follower.done {
+                let idle = |member: &&Member| member.done && member.may_feed(follower);
+                let mut idle = self.members.iter().rev().filter(idle).map(|member| member.peer).chain([me]);
+                if feeding.contains(&of[0])
+                    && let Some(idle) = idle.find(|peer| !feeding.contains(peer))
+                {
+                    of.retain(|peer| *peer != idle);
+                    of.insert(0, idle);
+                    of.truncate(UPSTREAMS_MAX);
+                }
+                feeding.insert(of[0]);
+            }
+            upstreams.insert(follower.peer, of);
+        }
+        upstreams
     }
 
     /// Returns the places that differ from `before`, and the place of the member that `asked`.

@@ -31,6 +31,8 @@ pub struct Offerer {
     pub usual_bytes: u64,
     /// Whether this peer has as many manifest requests open at the source as it may.
     pub saturated: bool,
+    /// Whether the source is still downloading the content, so that its links are busy.
+    pub fellow: bool,
 }
 
 /// What to do next.
@@ -141,7 +143,8 @@ impl ManifestSearch {
         let at_place = |offerer: &Offerer| self.places.get(&offerer.place).copied().unwrap_or(0);
         let next = self.next.take();
         let rank = |offerer: &&Offerer| {
-            (Some(offerer.peer) != next, at_place(offerer), times(offerer), rng.next_u64())
+            let asked_before = (at_place(offerer), times(offerer));
+            (Some(offerer.peer) != next, asked_before, offerer.fellow, rng.next_u64())
         };
         let best = offerers.iter().filter(hopeful).filter(ready).min_by_key(rank).copied();
         let next_at = self.asked_at.map_or(now, |at| at + hedge_after(offerers));

@@ -7,7 +7,7 @@ use super::*;
 
 fn offerer(peer: u8, place: u8) -> Offerer {
     let place = Some(IpAddr::from([10, 0, 0, place]));
-    Offerer { peer: PeerId([peer; 32]), place, usual_bytes: 0, saturated: false }
+    Offerer { peer: PeerId([peer; 32]), place, usual_bytes: 0, saturated: false, fellow: false }
 }
 
 /// Runs a search among sources that never answer, until `wanted` is asked or `limit` is over. Returns when it was
@@ -122,4 +122,17 @@ fn saturated_source_is_neither_asked_nor_given_up() {
     assert_eq!(search.step(now, &only, &mut rng), Step::Wait);
     only[0].saturated = false;
     assert_eq!(search.step(now, &only, &mut rng), Step::Ask(only[0].peer));
+}
+
+#[test]
+fn idle_source_is_asked_before_a_busy_one() {
+    let mut both = [offerer(1, 1), offerer(2, 2)];
+    both[0].fellow = true;
+    for seed in 0..100 {
+        assert_eq!(asked_after(&both, 2, seed, Duration::ZERO), Some((Duration::ZERO, 0)));
+    }
+    // But an address that was asked already comes later.
+    let one_address = [offerer(1, 1), offerer(2, 1), Offerer { fellow: true, ..offerer(3, 3) }];
+    let (after, _) = asked_after(&one_address, 3, 1, Duration::from_secs(60)).unwrap();
+    assert_eq!(after, MANIFEST_HEDGE_MIN);
 }

@@ -93,7 +93,8 @@ impl Downloads {
         let counts = |(peer, offer): &(&RemotePeer, &GameOffer)| {
             offer.content == download.content && !download.rejected.contains(&peer.id)
         };
-        let offerer = |peer: &RemotePeer, usual_bytes| Offerer {
+        let offerer = |peer: &RemotePeer, usual_bytes, fellow| Offerer {
+            fellow,
             peer: peer.id,
             place: Some(site_of(peer.addr.ip())).filter(|_| !failpoint!("count-identities")),
             usual_bytes,
@@ -101,7 +102,7 @@ impl Downloads {
         };
         let offers = roster.offers(game).filter(counts);
         let mut offerers: Vec<Offerer> =
-            offers.map(|(peer, offer)| offerer(peer, offer.manifest_bytes_usual())).collect();
+            offers.map(|(peer, offer)| offerer(peer, offer.manifest_bytes_usual(), false)).collect();
         // Peers that download the content have its manifest too, so a whole room need not ask one seed.
         if let Some(usual) = offerers.iter().map(|offerer| offerer.usual_bytes).min() {
             let asked: BTreeSet<PeerId> = offerers.iter().map(|offerer| offerer.peer).collect();
@@ -110,7 +111,7 @@ impl Downloads {
                     && !asked.contains(&peer.id)
                     && !download.rejected.contains(&peer.id)
             });
-            offerers.extend(fellows.map(|peer| offerer(peer, usual)));
+            offerers.extend(fellows.map(|peer| offerer(peer, usual, true)));
         }
         offerers
     }

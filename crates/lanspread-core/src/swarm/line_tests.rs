@@ -109,6 +109,24 @@ fn accused_member_feeds_only_its_like() {
     );
 }
 
+/// Members that are done, and the placer, feed those that would have to share an upstream.
+#[test]
+fn no_upstream_is_shared_while_another_is_idle() {
+    let mut line = Line::default();
+    (1..=4).for_each(|n| drop(line.joins(n)));
+    (1..=4).for_each(|n| line.0.progress(peer(n), CONTENT, ChunkIndex(100)));
+    // 3 goes behind 4, which complains, and feeds no newcomer.
+    let complaint = PlaceWanted { instead_of: Some(peer(3)), ..wanted(100) };
+    assert_eq!(line.upstreams(4, &complaint), [2, 1, ME]);
+    assert_eq!(line.upstreams(3, &wanted(100)), [4, 2, 1]);
+    assert_eq!(line.joins(5), [4, 2, 1], "everyone feeds somebody");
+    line.0.done(peer(1), CONTENT);
+    assert_eq!(line.joins(5), [ME, 4, 2], "nobody needs the placer");
+    line.0.done(peer(2), CONTENT);
+    assert_eq!(line.joins(5), [1, 4, 2], "2 need not follow 1");
+    assert_eq!(line.joins(6), [5, 4, 2]);
+}
+
 #[test]
 fn accused_member_that_is_done_leaves() {
     let mut line = Line::default();
@@ -210,7 +228,7 @@ fn members_placed_before_count_to_their_new_groups() {
     assert_eq!(line.order(&rows, &[newcomer]), [1, 3, 5, 2, 4]);
 }
 
-/// A receiver of 65 chunks that follows peer 2; peer 1, the seed, stands before that.
+/// A receiver that follows peer 2; peer 1, the seed, stands before that.
 struct Follower {
     download: Picker,
     ids: u64,
@@ -218,9 +236,14 @@ struct Follower {
 
 impl Follower {
     fn new() -> Self {
+        Self::of(65)
+    }
+
+    /// Receives a content of this many chunks.
+    fn of(chunks: u32) -> Self {
         let tuning = Tuning::default();
-        let mut download = Picker::new(content(65), ChunkSet::empty(65), 7, tuning);
-        download.add_source(peer(1), ChunkSet::full(65), at(0));
+        let mut download = Picker::new(content(chunks), ChunkSet::empty(chunks), 7, tuning);
+        download.add_source(peer(1), ChunkSet::full(chunks), at(0));
         download.add_fellow(peer(2), at(0));
         let mut follower = Self { download, ids: 0 };
         assert_eq!(follower.follows(at(0)), None);
@@ -278,7 +301,79 @@ fn chunks_are_awaited_in_order_and_a_liar_costs_one() {
     follower.stored(2, 1, 0, at(20));
     let (of, chunks, first) = follower.awaits(at(20));
     assert_eq!((of, first), (peer(2), 2));
-    assert!(chunks.len() >= 8 && chunks.iter().copied().eq(1..=chunks.len() as u32), "{chunks:?}");
+    assert!(
+        (8..20).contains(&chunks.len()) && chunks.iter().copied().eq(1..=chunks.len() as u32),
+        "{chunks:?}"
+    );
+}
+
+/// One slow chunk says little about an upstream that has many more.
+#[test]
+fn upstream_that_is_far_ahead_is_kept_busy_from_the_start() {
+    let mut follower = Follower::of(400);
+    follower.download.source_has_below(peer(2), ChunkIndex(100), at(0));
+    follower.awaits(at(0));
+    follower.stored(2, 1, 0, at(20));
+    assert_eq!(follower.awaits(at(20)), (peer(2), (1..=64).collect(), 2));
+}
+
+/// Lets the upstream send a chunk each 18 ms until the first probe, and then each `now_ms`, while the probe gets one each
+/// 6 ms. Returns true if the probe makes the receiver complain about the upstream.
+fn is_blamed_after_probe(now_ms: u64) -> bool {
+    let mut follower = Follower::of(400);
+    follower.download.source_has_below(peer(2), ChunkIndex(200), at(0));
+    follower.awaits(at(0));
+    follower.stored(2, 1, 0, at(20));
+    let (_, awaited, first) = follower.awaits(at(20));
+    let mut sent = (first..).zip(awaited);
+    for (n, (id, chunk)) in sent.by_ref().take(17).enumerate() {
+        follower.stored(2, id, chunk, at(20 + 18 * n as u64));
+    }
+    let (of, probe, id) = follower.awaits(at(326));
+    assert_eq!((of, probe.len()), (peer(1), 8));
+    let mut arrivals: Vec<(u64, u8, u64, u32)> =
+        (id..).zip(probe).enumerate().map(|(n, (id, chunk))| (400 + 6 * n as u64, 1, id, chunk)).collect();
+    let beside = (400..=442).step_by(now_ms as usize);
+    arrivals.extend(beside.zip(sent).map(|(ms, (id, chunk))| (ms, 2, id, chunk)));
+    arrivals.sort_unstable();
+    arrivals.iter().for_each(|&(ms, from, id, chunk)| follower.stored(from, id, chunk, at(ms)));
+    follower.follows(at(443));
+    follower.actions().contains(&LineAction::AskPlace { of: peer(1), instead_of: Some(peer(2)) })
+}
+
+#[test]
+fn probe_finds_an_upstream_that_is_slow() {
+    assert!(is_blamed_after_probe(18));
+}
+
+/// While TCP doubles the rate, the upstream is not judged by it.
+#[test]
+fn upstream_that_gains_speed_is_not_probed() {
+    let mut follower = Follower::of(400);
+    follower.download.source_has_below(peer(2), ChunkIndex(200), at(0));
+    follower.awaits(at(0));
+    follower.stored(2, 1, 0, at(200));
+    let (_, awaited, first) = follower.awaits(at(200));
+    let mut sent = (first..).zip(awaited);
+    for (from, count) in [(201, 5), (301, 10), (401, 20)] {
+        for (n, (id, chunk)) in sent.by_ref().take(count).enumerate() {
+            let now = at(from + n as u64 * 99 / count as u64);
+            follower.stored(2, id, chunk, now);
+            let follow = follower.follows(now);
+            assert!(follow.is_none_or(|(of, _)| of == peer(2)), "at {now:?}");
+        }
+    }
+    // It sends 20 chunks in the next 100 ms as well, so its rate counts now.
+    for (n, (id, chunk)) in sent.take(20).enumerate() {
+        follower.stored(2, id, chunk, at(501 + 4 * n as u64));
+    }
+    assert_eq!(follower.awaits(at(601)).0, peer(1));
+}
+
+/// An upstream was slow at first, because its connection had just begun. Now it is faster than the probe beside it.
+#[test]
+fn upstream_that_has_gained_speed_is_kept() {
+    assert!(!is_blamed_after_probe(4));
 }
 
 #[test]

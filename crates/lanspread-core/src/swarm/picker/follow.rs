@@ -21,6 +21,9 @@ use crate::time::Time;
 const AWAITED_AHEAD: Duration = Duration::from_millis(250);
 /// Fewest chunks to await ahead.
 const AWAITED_MIN: u64 = 8;
+/// Chunks from an upstream before its rate counts. If it is as many chunks ahead, as many are awaited until then: with
+/// few chunks under way, an upstream whose links are full would seem to be slow.
+const RATED_CHUNKS: u64 = CHUNKS_PER_FOLLOW_MAX as u64;
 /// Number of chunk times without a chunk after which an upstream counts as silent.
 const SILENT_CHUNKS: f64 = 10.0;
 /// Shortest time without a chunk that counts as silence: three times the stall of a busy PC.
@@ -50,8 +53,12 @@ const PROBE_CHUNKS: u32 = 8;
 /// A probe must be this many times faster than the upstream before the upstream is blamed.
 const PROBE_FACTOR: f64 = 1.5;
 /// Time from a new upstream to the first probe: in a shorter time a stall would look like a low rate. The upstream must
-/// also have sent as many chunks as a probe. The pause before each further probe is four times as long.
+/// also have sent as many chunks as a probe, and gain no speed any more. The pause before each further probe is four
+/// times as long.
 const PROBE_AFTER: Duration = SILENT_MIN;
+/// Two such times in a row show whether the upstream gains speed. TCP doubles its rate with each round trip at first,
+/// and with full queues a round trip takes up to 200 ms: what comes in the second time is far more than in the first.
+const PACE_TIME: Duration = Duration::from_millis(100);
 /// A probe that takes longer is given up.
 const PROBE_MAX: Duration = Duration::from_secs(5);
 /// A download with an upstream counts as fed for this long after its last chunk.
@@ -97,6 +104,8 @@ pub(super) struct Following {
     /// Start of the time over which the upstream is compared with the next probe, and the chunks that it has sent since
     /// then. The time starts with the upstream's first chunk, and again with each probe.
     compared: Option<(Time, u32)>,
+    /// How fast the upstream's chunks have come lately.
+    pace: Pace,
     /// Time of the last chunk from any peer.
     pub stored_at: Option<Time>,
     /// The standstill that is being looked into.
@@ -117,6 +126,37 @@ pub(super) struct Following {
     pub actions: VecDeque<LineAction>,
 }
 
+/// Chunks of the upstream in two times of [`PACE_TIME`] that follow each other, and in the one that has begun.
+#[derive(Debug, Default)]
+struct Pace {
+    since: Time,
+    counts: [u32; 3],
+    /// Times that have passed since the upstream's first chunk.
+    times: u32,
+}
+
+impl Pace {
+    fn new(now: Time) -> Self {
+        Self { since: now, ..Self::default() }
+    }
+
+    /// Begins as many new times as have passed.
+    fn advance(&mut self, now: Time) {
+        let passed = (now.since(self.since).as_millis() / PACE_TIME.as_millis()) as u32;
+        self.since = self.since + PACE_TIME * passed;
+        self.times = self.times.saturating_add(passed);
+        for _ in 0..passed.min(3) {
+            self.counts = [self.counts[1], self.counts[2], 0];
+        }
+    }
+
+    /// Returns true if less than two times have passed, or if the second one brought more than a quarter more than the
+    /// first, and more than one chunk more.
+    fn grows(&self) -> bool {
+        self.times < 2 || self.counts[1] > self.counts[0] + self.counts[0] / 4 + 1
+    }
+}
+
 /// A standstill under investigation.
 #[derive(Debug)]
 struct Silence {
@@ -133,8 +173,8 @@ struct Probe {
     /// The peer before the upstream.
     of: PeerId,
     since: Time,
-    /// Arrival of the first chunk.
-    first: Option<Time>,
+    /// Arrival of the first chunk, and how many chunks the upstream had sent since the probe began.
+    first: Option<(Time, u32)>,
     /// Chunks that have arrived.
     got: u32,
     /// Seconds per chunk from the upstream since the last probe. Over a shorter time, a stall would make a healthy
@@ -311,8 +351,11 @@ impl Picker {
         }
         let size = self.content.manifest().chunk_size().bytes();
         let rate = source.rate().unwrap_or(self.rates.mean());
-        let ahead = (rate * AWAITED_AHEAD.as_secs_f64()) as u64;
-        let ahead = ahead.max(AWAITED_MIN * size).min(self.tuning.in_flight_bytes / 2);
+        let at_rate = (rate * AWAITED_AHEAD.as_secs_f64()) as u64;
+        let far = ChunkIndex((self.have_below().0 + RATED_CHUNKS as u32).min(self.had.len() - 1));
+        let unrated = source.chunks < RATED_CHUNKS && source.has.contains(far);
+        let chunks_min = if unrated { RATED_CHUNKS } else { AWAITED_MIN };
+        let ahead = at_rate.max(chunks_min * size).min(self.tuning.in_flight_bytes / 2);
         let mut room = ahead.saturating_sub(source.bytes_in_flight);
         let mut most = AWAITED_PER_SOURCE_MAX.saturating_sub(source.requests).min(CHUNKS_PER_FOLLOW_MAX);
         if source.chunks == 0 && !failpoint!("trust-untried") {
@@ -359,8 +402,13 @@ impl Picker {
             (self.following.silence, self.following.silences) = (None, 0);
             match &mut self.following.compared {
                 Some((_, chunks)) => *chunks += 1,
-                none => *none = Some((self.now, 0)),
+                none => {
+                    *none = Some((self.now, 0));
+                    self.following.pace = Pace::new(self.now);
+                }
             }
+            self.following.pace.advance(self.now);
+            self.following.pace.counts[2] += 1;
         }
         if self.following.probe.as_ref().is_some_and(|probe| probe.of == peer) {
             self.probed();
@@ -549,12 +597,14 @@ impl Picker {
 
     /// Begins a probe if the upstream may be slow. Returns the peer before it and the chunks to fetch.
     fn probe(&mut self) -> Option<(PeerId, Vec<ChunkIndex>)> {
+        self.following.pace.advance(self.now);
         let before = self.before_upstream()?;
         let source = &self.sources[&before];
         let suspicious = self.following.lagging || source.has.is_full();
         let due = self.following.probe.is_none() && self.following.probe_at <= self.now;
         let (since, sent) = self.following.compared?;
-        if !due || !suspicious || sent < PROBE_CHUNKS || !source.contact.is_good() {
+        let settled = sent >= PROBE_CHUNKS && !self.following.pace.grows();
+        if !due || !suspicious || !settled || !source.contact.is_good() {
             return None;
         }
         let usual = self.now.since(since).as_secs_f64() / f64::from(sent);
@@ -577,15 +627,22 @@ impl Picker {
     /// Counts a chunk of the probe, and judges the upstream after the last one.
     fn probed(&mut self) {
         let Some(probe) = &mut self.following.probe else { return };
-        let first = *probe.first.get_or_insert(self.now);
+        let sent = self.following.compared.map_or(0, |(_, chunks)| chunks);
+        let (first, sent_before) = *probe.first.get_or_insert((self.now, sent));
         probe.got += 1;
         if probe.got < PROBE_CHUNKS {
             return;
         }
-        let took = self.now.since(first).as_secs_f64() / f64::from(PROBE_CHUNKS - 1);
-        let faster = took * PROBE_FACTOR < probe.usual;
+        let probed = f64::from(PROBE_CHUNKS - 1);
+        let took = self.now.since(first).as_secs_f64() / probed;
+        let usually_slower = took * PROBE_FACTOR < probe.usual;
+        // An upstream that has just begun was slow while its connection gained speed, but it is not slow now.
+        let slower_now = f64::from(sent.saturating_sub(sent_before)) * PROBE_FACTOR < probed;
         self.following.probe = None;
-        if faster && let Some(upstream) = self.following.current {
+        if usually_slower
+            && slower_now
+            && let Some(upstream) = self.following.current
+        {
             self.blame(upstream);
         }
     }

@@ -44,22 +44,52 @@ const COVER_CHARS_MAX: usize = 64 << 10;
 pub enum CatalogError {
     /// A file cannot be read.
     #[error("cannot read the catalogue {path}: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        /// The catalogue, or the organiser's key file.
+        path: PathBuf,
+        /// Failure of the system.
+        source: std::io::Error,
+    },
     /// A file is too large for a catalogue.
     #[error("the catalogue {path} is larger than {CATALOG_BYTES_MAX} bytes")]
-    TooLarge { path: PathBuf },
+    TooLarge {
+        /// The catalogue.
+        path: PathBuf,
+    },
     /// A file is not a catalogue, breaks a bound, or has a wrong signature.
     #[error("the catalogue {path} is not valid: {reason}")]
-    Invalid { path: PathBuf, reason: String },
+    Invalid {
+        /// The catalogue.
+        path: PathBuf,
+        /// What is wrong with it, for people.
+        reason: String,
+    },
     /// The file has no signature, or one by another key than the owner trusts.
     #[error("the catalogue {path} is not signed by the key {key}: {reason}")]
-    NotSigned { path: PathBuf, key: String, reason: String },
+    NotSigned {
+        /// The catalogue.
+        path: PathBuf,
+        /// The key that the owner trusts.
+        key: String,
+        /// What was found instead of its signature, for people.
+        reason: String,
+    },
     /// A file cannot be written.
     #[error("cannot write {path}: {source}")]
-    Write { path: PathBuf, source: std::io::Error },
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Failure of the system.
+        source: std::io::Error,
+    },
     /// An organiser's key file holds no key, or no key can be made.
     #[error("{path} is not a catalogue key: {reason}")]
-    Key { path: PathBuf, reason: String },
+    Key {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with it, for people; never a part of the key.
+        reason: String,
+    },
 }
 
 /// A catalogue as it stands in its file.

@@ -5,6 +5,8 @@
 //! carries out its outputs and feeds results back as inputs. It also reads and writes what the node cannot: catalogues,
 //! passphrases, remembered peers, and the doctor's checks.
 
+#![warn(missing_docs)]
+
 pub mod atomic_file;
 pub mod calendar;
 pub mod catalog_choice;

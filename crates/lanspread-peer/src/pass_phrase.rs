@@ -17,13 +17,26 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub enum PassPhraseFileError {
     /// The file cannot be read.
     #[error("cannot read the passphrase from {path}: {source}")]
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        /// The file, as the owner named it.
+        path: PathBuf,
+        /// Failure of the system.
+        source: io::Error,
+    },
     /// The file is not UTF-8 text.
     #[error("{path} does not hold one line of UTF-8 text")]
-    NotText { path: PathBuf },
+    NotText {
+        /// The file, as the owner named it.
+        path: PathBuf,
+    },
     /// The text is too short, too long, or more than one line.
     #[error("the passphrase in {path} is not valid: {source}")]
-    Invalid { path: PathBuf, source: PassPhraseError },
+    Invalid {
+        /// The file, as the owner named it.
+        path: PathBuf,
+        /// The rule that the text breaks. Does not repeat the text.
+        source: PassPhraseError,
+    },
 }
 
 /// Refusal of a passphrase that is easy to guess.

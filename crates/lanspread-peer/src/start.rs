@@ -60,19 +60,44 @@ impl RunningPeer {
 pub enum StartError {
     /// The games folder does not exist or cannot be read.
     #[error("the games folder {path} cannot be used: {reason}")]
-    GamesDir { path: PathBuf, reason: String },
+    GamesDir {
+        /// The folder, as it was configured.
+        path: PathBuf,
+        /// Why the library cannot be opened, for people.
+        reason: String,
+    },
     /// The state folder cannot be made, or the identity in it cannot be used.
     #[error("the state folder {path} cannot be used: {reason}")]
-    StateDir { path: PathBuf, reason: String },
-    /// Another process has the games folder; `holder` says which, if it is known.
+    StateDir {
+        /// The folder, as it was configured.
+        path: PathBuf,
+        /// What failed in it, for people.
+        reason: String,
+    },
+    /// Another process has the games folder.
     #[error("the games folder {} is in use by {}", path.display(), by(holder.as_ref()))]
-    GamesDirInUse { path: PathBuf, holder: Option<Holder> },
-    /// Another process has the state folder; `holder` says which, if it is known.
+    GamesDirInUse {
+        /// The folder, as it was configured.
+        path: PathBuf,
+        /// The process; `None` if its lock file does not say.
+        holder: Option<Holder>,
+    },
+    /// Another process has the state folder.
     #[error("the state folder {} is in use by {}", path.display(), by(holder.as_ref()))]
-    StateDirInUse { path: PathBuf, holder: Option<Holder> },
+    StateDirInUse {
+        /// The folder, as it was configured.
+        path: PathBuf,
+        /// The process; `None` if its lock file does not say.
+        holder: Option<Holder>,
+    },
     /// The endpoint could not be started, most often because the port is in use.
     #[error("cannot listen on {addr}: {reason}")]
-    Listen { addr: SocketAddr, reason: String },
+    Listen {
+        /// Address that was configured, with the port that was wanted.
+        addr: SocketAddr,
+        /// Why the endpoint did not start, for people.
+        reason: String,
+    },
 }
 
 /// Names the process that has a folder.

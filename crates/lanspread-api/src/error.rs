@@ -248,6 +248,7 @@ error_codes! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct ErrorBody {
+    /// Name of what went wrong, for programs.
     pub code: ErrorCode,
     /// One sentence without a full stop.
     pub message: String,
@@ -299,10 +300,13 @@ pub struct Question {
 pub struct Replacement {
     /// What is here; `null` where that is not known.
     pub eti_version: Option<String>,
+    /// Content of that version; `null` where it is not hashed yet.
     pub content_id: Option<String>,
     /// What would take its place.
     pub new_eti_version: String,
+    /// Content of the new version.
     pub new_content_id: String,
+    /// The one source that offers it.
     pub supplier: Supplier,
 }
 
@@ -311,6 +315,7 @@ pub struct Replacement {
 pub struct FirstStart {
     /// The program's file.
     pub program: String,
+    /// Arguments that it would get.
     pub args: Vec<String>,
     /// The content that it belongs to.
     pub content_id: String,
@@ -321,7 +326,9 @@ pub struct FirstStart {
 /// A peer that offers or offered a content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Supplier {
+    /// Whole id of the peer: 64 hexadecimal digits.
     pub peer_id: String,
+    /// What the peer called itself at that time.
     pub name: String,
     /// The first eight digits of its id, for people.
     pub key: String,
@@ -330,6 +337,7 @@ pub struct Supplier {
 /// A process that has a folder for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Holder {
+    /// Process id.
     pub pid: u32,
     /// Since when, in seconds since 1970.
     pub since_unix_s: u64,
@@ -338,6 +346,7 @@ pub struct Holder {
 /// One of several contents that peers offer under the same game and version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Variant {
+    /// One of the contents: 64 hexadecimal digits.
     pub content_id: String,
     /// Names of the peers that offer it.
     pub peers: Vec<String>,
@@ -346,7 +355,9 @@ pub struct Variant {
 /// What the disk failed at, where no game is to be named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiskFault {
+    /// What kind of fault it is.
     pub code: ErrorCode,
+    /// The fault, for people to read.
     pub reason: String,
 }
 

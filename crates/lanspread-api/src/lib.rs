@@ -17,6 +17,8 @@
 //! The doc comments of all types with `JsonSchema` are part of the schema: a change to one of them changes the schema
 //! file.
 
+#![warn(missing_docs)]
+
 pub mod error;
 pub mod event;
 mod fields;

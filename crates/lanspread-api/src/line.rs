@@ -46,6 +46,7 @@ pub struct ErrorLine {
     /// The command's name, if it could be read; of an unknown one the first 64 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cmd: Option<String>,
+    /// `code`, `message`, and what else belongs to the error.
     #[serde(flatten)]
     pub error: ErrorBody,
 }

@@ -14,11 +14,13 @@ use crate::reply::{AdvertisedGame, GameInfo, OtherPeer, PeerInfo, Status};
 /// Everything that a page shows at first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
+    /// Version of the program, for people to read.
     pub program_version: String,
     /// The version of the contract.
     pub contract: u32,
     /// What can be posted to, below `/api/v1/`.
     pub actions: Vec<String>,
+    /// What the user chose, as it is kept.
     pub settings: Settings,
     /// `null` until a games folder is chosen.
     pub room: Option<RoomState>,
@@ -34,12 +36,16 @@ pub struct Snapshot {
 /// The peer and all that it sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoomState {
+    /// The answer to `status`.
     pub status: Status,
+    /// How full the disk is.
     pub disk: Disk,
     /// Sending is held back, because somebody plays.
     #[serde(default)]
     pub quiet: bool,
+    /// All games, by id.
     pub games: Vec<GameRow>,
+    /// All connected peers, by id.
     pub peers: Vec<PeerRow>,
     /// Others that were heard of, with the reason why they are not connected.
     #[serde(default)]
@@ -52,7 +58,9 @@ pub struct RoomState {
 /// A download that is not complete. It outlives the program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnfinishedDownload {
+    /// The game that is not complete.
     pub game_id: String,
+    /// Whether it goes on, and what it waits for.
     pub state: UnfinishedState,
     /// What is verified and on disk.
     pub done_bytes: u64,
@@ -66,9 +74,11 @@ pub struct UnfinishedDownload {
     pub fault: Option<DownloadFault>,
 }
 
+/// How an unfinished download stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnfinishedState {
+    /// It is being downloaded.
     Running,
     /// It goes on by itself as soon as somebody has the game.
     Waiting,
@@ -78,22 +88,28 @@ pub enum UnfinishedState {
     Failed,
 }
 
+/// Why a download failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DownloadFault {
+    /// What went wrong, for programs.
     pub code: ErrorCode,
+    /// What went wrong, for people to read.
     pub reason: String,
 }
 
 /// The disk of the games folder; `null` where the system does not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Disk {
+    /// What the user may still write.
     pub free_bytes: Option<u64>,
+    /// The size of the disk.
     pub total_bytes: Option<u64>,
 }
 
 /// A game, and whether it has a cover here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GameRow {
+    /// The game, as `list-games` shows it.
     #[serde(flatten)]
     pub game: GameInfo,
     /// Changes with the cover; `null` if there is none.
@@ -103,8 +119,10 @@ pub struct GameRow {
 /// A connected peer, without the list of what it offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerRow {
+    /// The peer, as `list-peers` shows it; its `games` are empty.
     #[serde(flatten)]
     pub peer: PeerInfo,
+    /// Games that it offers.
     pub game_count: usize,
     /// All that it offers, in bytes.
     pub offered_bytes: u64,
@@ -121,15 +139,20 @@ impl From<PeerInfo> for PeerRow {
 /// Who offers a game, in which version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Offers {
+    /// The game that was asked about.
     pub game_id: String,
+    /// One for each peer that offers it.
     pub offers: Vec<Offer>,
 }
 
+/// What one peer offers of a game.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Offer {
+    /// The peer: 64 hexadecimal digits.
     pub peer_id: String,
     /// The peer's name.
     pub name: String,
+    /// What it announces.
     #[serde(flatten)]
     pub game: AdvertisedGame,
 }
@@ -137,11 +160,14 @@ pub struct Offer {
 /// A change; `sequence` counts them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Update {
+    /// One more than that of the update before; a gap cannot happen.
     pub sequence: u64,
+    /// What is different.
     #[serde(flatten)]
     pub change: Change,
 }
 
+/// What an update brings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", content = "data", rename_all = "kebab-case")]
 pub enum Change {
@@ -158,19 +184,25 @@ pub enum Change {
 /// What is different from before. What is absent or empty is as it was.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Patch {
+    /// The whole answer to `status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    /// How full the disk is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
+    /// Whether sending is held back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet: Option<bool>,
     /// Games that are new or have changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub games: Vec<GameRow>,
+    /// Ids of games that are neither here nor offered any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub games_gone: Vec<String>,
+    /// Peers that are new or have changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<PeerRow>,
+    /// Ids of peers that are not connected any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers_gone: Vec<String>,
     /// All of them, if anything about them is different; they may be none.
@@ -179,6 +211,7 @@ pub struct Patch {
     /// All of them, if anything about them is different; they may be none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<Vec<UnfinishedDownload>>,
+    /// All settings, not only those that have changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
 }
@@ -195,6 +228,7 @@ impl Patch {
 pub struct LogEntry {
     /// Milliseconds since 1970 (UTC).
     pub at_ms: u64,
+    /// What happened.
     pub event: Event,
 }
 
@@ -203,13 +237,16 @@ pub struct LogEntry {
 pub struct Rate {
     /// Milliseconds since 1970 (UTC).
     pub at_ms: u64,
+    /// Received in that second.
     pub down: u64,
+    /// Sent in that second.
     pub up: u64,
 }
 
 /// What the user chose. A field that is absent when it is written stays as it was.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
+    /// The folder of the library.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub games_dir: Option<String>,
     /// What others call this machine.
@@ -229,8 +266,10 @@ pub struct Settings {
 /// The closed party to join; without a name, the party is left.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PartyOrder {
+    /// What the party is called; the same on all its peers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The secret that all its peers share. Never given out again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phrase: Option<String>,
 }
@@ -245,6 +284,7 @@ impl std::fmt::Debug for PartyOrder {
 /// and the organiser is forgotten.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CatalogOrder {
+    /// The organiser's public key: 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// A path on the machine where the peer runs.
@@ -255,13 +295,16 @@ pub struct CatalogOrder {
 /// Holds sending back as while a game is played, or lets it go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuietOrder {
+    /// True holds sending back, false lets it go.
     pub on: bool,
 }
 
 /// The first choice: where the games are, and what others see.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Setup {
+    /// The folder of the library.
     pub games_dir: String,
+    /// What others call this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
@@ -276,6 +319,7 @@ pub struct Folders {
     pub parent: Option<String>,
     /// Names, sorted; with the files at most a thousand.
     pub folders: Vec<String>,
+    /// Names of the files, sorted; only with those kinds of files asked for.
     #[serde(default)]
     pub files: Vec<String>,
 }
@@ -283,6 +327,7 @@ pub struct Folders {
 /// Opens or closes the door for guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvitationOrder {
+    /// True opens it, false closes it.
     pub open: bool,
 }
 
@@ -315,14 +360,18 @@ pub struct ProgramHashes {
 /// A picture of unit squares: an SVG path in a field of `size` by `size`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Picture {
+    /// Width and height of the picture, in squares.
     pub size: u32,
+    /// Value of the attribute `d` of an SVG path.
     pub path: String,
 }
 
 /// A folder to be made into a game of the library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pack {
+    /// The folder to be packed, on the machine where the peer runs. It stays as it is.
     pub folder: String,
+    /// The id that the game gets, which is the name of its folder.
     pub game_id: String,
     /// Eight digits: the date of the version.
     pub version: String,
@@ -340,8 +389,10 @@ pub struct Pack {
 /// A folder has become a game.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Packed {
+    /// The game that is in the library now.
     pub game_id: String,
     /// Of the content that was packed.
     pub files: usize,
+    /// Bytes that the content has.
     pub bytes: u64,
 }

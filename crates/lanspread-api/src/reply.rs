@@ -17,28 +17,51 @@ use crate::text::GameIdText;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "cmd", content = "data", rename_all = "kebab-case")]
 pub enum ReplyData {
+    /// How the peer stands.
     Status(Box<Status>),
+    /// As many peers as were waited for are connected.
     WaitPeers(PeerCount),
+    /// The peer that was dialled is connected.
     Connect(PeerInfo),
+    /// Who is here.
     ListPeers(PeerList),
+    /// What can be played, here or in the room.
     ListGames(GameList),
+    /// Started, or nothing to do.
     Download(DownloadReply),
+    /// Started, or nothing to do.
     StreamInstall(DownloadReply),
+    /// The end comes as `download-cancelled`.
     CancelDownload(GameReply),
+    /// The end comes as `install-finished` or `install-failed`.
     Install(GameReply),
+    /// The end comes as `uninstall-finished` or `uninstall-failed`.
     Uninstall(GameReply),
+    /// The end comes as `remove-finished` or `remove-failed`.
     RemoveDownload(GameReply),
+    /// The end comes as `remove-finished` or `remove-failed`.
     DiscardDownload(GameReply),
+    /// The end comes as `verify-finished` or `verify-failed`.
     Verify(GameReply),
+    /// What was stamped, and whether the game was started.
     Play(PlayReply),
+    /// The limits that hold from now on.
     SetLimits(Limits),
+    /// The priority holds from now on.
     SetPriority(GameReply),
+    /// What everybody answered.
     Room(Room),
+    /// Everybody was asked.
     WantGame(WantReply),
+    /// The organiser whose catalogue counts from now on.
     TrustCatalog(OrganiserReply),
+    /// The organiser who is not suggested any more.
     DeclineCatalog(OrganiserReply),
+    /// The folder that holds the library from now on.
     SetGameDir(GamesDir),
+    /// What was found, and what to do about it.
     Doctor(Diagnosis),
+    /// Everything has ended; nothing follows.
     Shutdown(Empty),
 }
 
@@ -51,12 +74,15 @@ pub struct Empty {}
 pub struct Status {
     /// The own identity: 64 hexadecimal digits.
     pub peer_id: String,
+    /// What others call this peer.
     pub name: String,
     /// Where the peer listens.
     pub addr: SocketAddr,
     /// Version of the peer protocol.
     pub protocol: u16,
+    /// The folder of the library.
     pub games_dir: String,
+    /// The folder of identity, settings and memory.
     pub state_dir: String,
     /// There is a catalogue; without one every well-formed game counts.
     pub catalogued: bool,
@@ -79,6 +105,7 @@ pub struct Status {
     pub active_operations: Vec<ActiveOperation>,
     /// The downloads among the operations, with the swarm that they draw from.
     pub swarms: Vec<Swarm>,
+    /// The rates that hold now.
     pub limits: Limits,
     /// What is being sent to others: chunks queued or on their way, by game. Games without any are left out.
     pub active_outbound_transfers: BTreeMap<String, usize>,
@@ -100,12 +127,14 @@ pub struct Status {
 pub struct Traffic {
     /// Chunks that arrived, matched their hash and were new.
     pub received_chunks: u64,
+    /// Bytes of these chunks.
     pub received_bytes: u64,
     /// Those of the received bytes that came from peers of other groups.
     #[serde(default)]
     pub from_other_groups_bytes: u64,
     /// Chunks that were sent to the end.
     pub sent_chunks: u64,
+    /// Bytes of these chunks.
     pub sent_bytes: u64,
     /// Messages to other peers on control connections: announcements, states, pings and their answers.
     #[serde(default)]
@@ -120,6 +149,7 @@ pub struct Traffic {
 /// Which list of games counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CatalogInfo {
+    /// Which kind of catalogue it is.
     pub mode: CatalogMode,
     /// Games that it lists.
     #[serde(default)]
@@ -133,10 +163,12 @@ pub struct CatalogInfo {
     /// Its edition, for `Signed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<u64>,
+    /// What the catalogue calls itself, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
 }
 
+/// What kind of catalogue counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 pub enum CatalogMode {
     /// There is none: every well-formed game counts.
@@ -153,13 +185,16 @@ pub enum CatalogMode {
 /// What the catalogue says about a game, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct About {
+    /// How many can play.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub players: Option<Players>,
+    /// Kind of game, in the organiser's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub genre: Option<String>,
     /// `data:image/…;base64,…` (png, jpeg or webp), or `blake3:` and the hash of a picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cover: Option<String>,
+    /// What starts the game, relative to `local/`, with its arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
 }
@@ -170,9 +205,12 @@ impl About {
     }
 }
 
+/// How many people can play a game together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Players {
+    /// At least.
     pub min: u16,
+    /// At most.
     pub max: u16,
 }
 
@@ -192,9 +230,12 @@ pub struct Room {
     pub games_left_out: usize,
 }
 
+/// A peer in the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Guest {
+    /// The peer: 64 hexadecimal digits.
     pub peer_id: String,
+    /// What it calls itself.
     pub name: String,
     /// Name of its group, as in `groups`.
     #[serde(default)]
@@ -214,6 +255,7 @@ pub struct Guest {
 pub struct RoomGroup {
     /// The catalogue's name for it, or its subnet, such as `10.1.0.0/24`.
     pub name: String,
+    /// Peers in it, this one included.
     pub peers: usize,
     /// Bytes of verified chunks that its peers received.
     pub received_bytes: u64,
@@ -224,15 +266,19 @@ pub struct RoomGroup {
 /// A game over the whole room; guests are named by their ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoomGame {
+    /// The game that it is about.
     pub game_id: String,
+    /// What the catalogue calls the game.
     pub title: Option<String>,
     /// The version that counts, and the content where the catalogue pins it.
     pub eti_version: Option<String>,
+    /// The content that counts; `null` unless the catalogue pins it.
     pub content_id: Option<String>,
     /// Who has it in full.
     pub ready: Vec<String>,
     /// Who has another version, or another content under the same version.
     pub other: Vec<OtherCopy>,
+    /// Who downloads it.
     pub fetching: Vec<Fetching>,
     /// Who neither has it nor fetches it.
     pub without: Vec<String>,
@@ -240,29 +286,42 @@ pub struct RoomGame {
     pub last_ready_seconds: Option<u64>,
 }
 
+/// What a peer has instead of the content that counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OtherCopy {
+    /// The peer: 64 hexadecimal digits.
     pub peer_id: String,
+    /// The version that it has.
     pub eti_version: String,
+    /// The content that it has.
     pub content_id: String,
     /// The version is right, the content is not.
     pub same_version: bool,
 }
 
+/// A download of one peer, as that peer tells of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fetching {
+    /// The peer that downloads: 64 hexadecimal digits.
     pub peer_id: String,
+    /// The version that it downloads.
     pub eti_version: String,
+    /// Verified bytes that are on its disk.
     pub done_bytes: u64,
+    /// Bytes of the whole content.
     pub total_bytes: u64,
+    /// Its present rate.
     pub bytes_per_second: u64,
+    /// Until it has everything, at that rate; `null` while nothing comes.
     pub seconds_left: Option<u64>,
 }
 
 /// Whose catalogue is trusted or declined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrganiserReply {
+    /// The whole key: 64 hexadecimal digits.
     pub key: String,
+    /// What people compare: four groups of four hexadecimal digits.
     pub fingerprint: String,
 }
 
@@ -277,6 +336,7 @@ pub struct OfferedCatalog {
     pub title: Option<String>,
     /// Its edition and number of games, once it was looked at.
     pub serial: Option<u64>,
+    /// Games that it lists, once it was looked at.
     pub game_count: Option<usize>,
     /// The invitation that this peer came with names it.
     pub invited: bool,
@@ -286,8 +346,10 @@ pub struct OfferedCatalog {
     pub peers: Vec<String>,
 }
 
+/// Everybody who is connected was asked to fetch a game.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WantReply {
+    /// The game that they were asked to fetch.
     pub game_id: String,
     /// Peers that were asked.
     pub asked: usize,
@@ -296,10 +358,13 @@ pub struct WantReply {
 /// Somebody who was not let in, or was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedPeer {
+    /// Where it was dialled, or where it came from.
     pub addr: SocketAddr,
     /// `null` if it never proved who it is.
     pub peer_id: Option<String>,
+    /// What kind of refusal it is.
     pub code: RefusalCode,
+    /// The latest refusal, for people to read.
     pub reason: String,
     /// How often that happened.
     pub count: u64,
@@ -310,30 +375,40 @@ pub struct RefusedPeer {
 /// Bytes per second of chunk data over all peers; `null` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
+    /// For what is sent.
     pub upload: Option<u64>,
+    /// For what is received.
     pub download: Option<u64>,
 }
 
 /// A download, as its swarm stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Swarm {
+    /// The game that is downloaded.
     pub game_id: String,
+    /// Its priority among the downloads.
     pub priority: Priority,
+    /// Chunks that are verified and on disk.
     pub chunks_had: u32,
+    /// Chunks of the whole content.
     pub chunks_total: u32,
     /// Complete copies in the room: whole ones, and the share of chunks that have one more. Below 1, the room does not
     /// have the whole game any more.
     pub copies: f64,
+    /// What came in over the last two seconds.
     pub bytes_per_second: u64,
     /// Until everything is here, at the present rate; `null` while nothing comes.
     pub seconds_left: Option<u64>,
+    /// Peers that have chunks of it.
     pub sources: Vec<SwarmSource>,
 }
 
 /// One source of a download.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SwarmSource {
+    /// The source: 64 hexadecimal digits.
     pub peer_id: String,
+    /// What the source calls itself.
     pub name: String,
     /// Chunks that it has.
     pub chunks_has: u32,
@@ -346,26 +421,34 @@ pub struct SwarmSource {
 /// An operation that runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActiveOperation {
+    /// The game that it runs on.
     pub game_id: String,
+    /// What it does.
     pub kind: OperationKind,
+    /// How far it is.
     pub progress: Progress,
 }
 
 /// Both are 0 where there is nothing to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
+    /// Bytes that are done.
     pub done_bytes: u64,
+    /// Bytes in all.
     pub total_bytes: u64,
 }
 
+/// How many peers are connected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerCount {
     /// Connected peers.
     pub peer_count: usize,
 }
 
+/// Who is here, and who is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerList {
+    /// Connected peers, by id.
     pub peers: Vec<PeerInfo>,
     /// Others that were heard of, with the reason why they are not connected.
     #[serde(default)]
@@ -410,11 +493,14 @@ pub struct OtherPeer {
     /// Absent where only an address is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_id: Option<String>,
+    /// What it calls itself; absent where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Where it may be.
     pub addrs: Vec<SocketAddr>,
+    /// Every way in which it was heard of.
     pub found_by: Vec<FoundBy>,
+    /// Why it is not connected, for programs.
     pub reason: AbsenceCode,
     /// The reason, for people to read.
     pub message: String,
@@ -429,9 +515,11 @@ pub struct OtherPeer {
 pub enum AbsenceCode {
     /// It is being dialled, or will be in a moment.
     Coming,
+    /// It speaks another protocol version.
     OtherVersion,
     /// It is this very peer.
     OwnAddress,
+    /// Nothing answers at its addresses.
     Unreachable,
     /// It was not let in, or is not wanted any more.
     TurnedAway,
@@ -442,8 +530,11 @@ pub enum AbsenceCode {
 /// A connected peer, and what it announces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerInfo {
+    /// Its proved identity: 64 hexadecimal digits.
     pub peer_id: String,
+    /// What it calls itself, or a name that tells it from peers with names that look alike.
     pub name: String,
+    /// Where it accepts connections.
     pub addr: SocketAddr,
     /// Version of the protocol that it speaks.
     pub protocol: u16,
@@ -460,17 +551,22 @@ pub struct PeerInfo {
 /// A game as a peer announces it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AdvertisedGame {
+    /// The game that it offers.
     pub game_id: String,
     /// The version that the peer states, unchanged.
     pub eti_version: String,
+    /// The content that it offers: 64 hexadecimal digits.
     pub content_id: String,
     /// In bytes.
     pub size: u64,
+    /// Files of that content.
     pub file_count: u32,
 }
 
+/// All games that are here or offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GameList {
+    /// By id.
     pub games: Vec<GameInfo>,
     /// Games that are offered and do not stand in the list: most of what few peers offer, if it is very much.
     #[serde(default)]
@@ -480,13 +576,18 @@ pub struct GameList {
 /// A game, as this peer sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GameInfo {
+    /// Name of the game's folder.
     pub game_id: String,
+    /// What the catalogue calls the game; `null` if it lists no title.
     pub title: Option<String>,
     /// What the catalogue says about it.
     #[serde(default, skip_serializing_if = "About::is_empty")]
     pub about: About,
+    /// It is on this disk in full.
     pub downloaded: bool,
+    /// It can be played.
     pub installed: bool,
+    /// Where it can be had.
     pub availability: Availability,
     /// Connected peers that serve the version.
     pub peer_count: usize,
@@ -538,6 +639,7 @@ pub enum Support {
     Single,
 }
 
+/// Where a game can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Availability {
     /// Downloaded, hashed and served to others.
@@ -551,6 +653,7 @@ pub enum Availability {
 /// The command is started for this game; events tell the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GameReply {
+    /// The game that the command named.
     #[schemars(with = "GameIdText")]
     pub game_id: String,
 }
@@ -558,14 +661,18 @@ pub struct GameReply {
 /// What a `download` came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DownloadReply {
+    /// The game that the command named.
     pub game_id: String,
     /// Nothing was started, because that version is here (and installed, if that was asked for). The other fields are
     /// absent then.
     pub already_there: bool,
+    /// The version that is downloaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eti_version: Option<String>,
+    /// The content that is downloaded: 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_id: Option<String>,
+    /// Bytes of that content, those that are here already included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_bytes: Option<u64>,
 }
@@ -573,6 +680,7 @@ pub struct DownloadReply {
 /// What a `play` came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlayReply {
+    /// The game that the command named.
     pub game_id: String,
     /// Name and language were stamped into this install before; nothing was written.
     pub already_applied: bool,
@@ -589,6 +697,7 @@ pub struct PlayReply {
 pub struct Diagnosis {
     /// The worst of all checks.
     pub health: Health,
+    /// In the order in which they were made.
     pub checks: Vec<Check>,
 }
 
@@ -598,6 +707,7 @@ pub struct Check {
     /// `interfaces`, `listener`, `multicast`, `broadcast`, `room`, `versions`, `firewall`, `clock`, `state-folder` or
     /// `games-folder`.
     pub name: String,
+    /// How it stands.
     pub health: Health,
     /// What was found, for people to read.
     pub found: String,
@@ -606,18 +716,23 @@ pub struct Check {
     pub advice: Option<String>,
 }
 
+/// How well something works, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
+    /// It works as it should.
     Good,
     /// It could not be told.
     Unknown,
     /// It works, but not as well as it could.
     Poor,
+    /// It does not work.
     Bad,
 }
 
+/// The folder that holds the library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GamesDir {
+    /// As the command gave it.
     pub games_dir: String,
 }

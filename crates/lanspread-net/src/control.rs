@@ -15,7 +15,7 @@ use crate::event::{CloseReason, ConnKey, NetEvent};
 use crate::inbox::{Outbox, Phase, lock};
 use crate::limits::{CLOSE_TIME_MAX, OUTGOING_LOW_BYTES};
 use crate::shared::Shared;
-use crate::tasks::Stop;
+use crate::tasks::{Stop, sleep_until};
 use crate::tls::tls_stream::{StreamError, TlsStream};
 
 /// Runs the connection until it ends, and reports its beginning and its end.
@@ -119,13 +119,5 @@ impl Control<'_> {
                 CloseReason::Lost(error.to_string())
             }
         }
-    }
-}
-
-/// Sleeps until `deadline`, or forever if there is none.
-pub(crate) async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

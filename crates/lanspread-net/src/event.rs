@@ -9,7 +9,7 @@ use lanspread_proto::DecodeError;
 use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId};
 use lanspread_types::{ChunkIndex, PartyMismatch, PeerId, Sighting, Subnet};
 
-use crate::data::pool::PooledBuf;
+use crate::pool::PooledBuf;
 
 /// Number of a control connection. An endpoint uses each number once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod inbox;
 mod limits;
 mod party;
+mod pool;
 #[cfg(feature = "sabotage")]
 mod sabotage;
 mod shared;
@@ -27,12 +28,12 @@ mod tests;
 mod tls;
 
 pub use connect::descriptors::raise_file_limit;
-pub use data::answer::PayloadSource;
-pub use data::pool::PooledBuf;
 pub use endpoint::{BindError, Endpoint, EndpointConfig};
 pub use event::{
     CloseReason, ConnKey, DialFailure, LinkKey, Misbehaviour, NetEvent, Payload, PayloadKind, RequestFailure,
 };
 /// Every bound of this crate; `docs/limits.md` is generated from it.
 pub use limits::TABLE as LIMITS;
+pub use pool::PooledBuf;
+pub use shared::answer::PayloadSource;
 pub use tls::identity::{Identity, IdentityError, KEY_FILE};

@@ -123,7 +123,7 @@ pub(crate) async fn greet(
     stream.send(&preamble::encode(Role::Control));
     stream.send(&local.hello);
     let mut bytes = Vec::new();
-    let greeting = read(&mut stream, &mut bytes, hello::split).await;
+    let greeting = stream.receive(&mut bytes, hello::split).await;
     let greeting = greeting.map_err(|error: AcceptError| DialFailure::NotAPeer(error.to_string()))?;
     if let Greeting::OtherVersion { protocol, .. } = greeting {
         stream.finish(CLOSE_TIME_MAX).await;
@@ -181,7 +181,7 @@ pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Resu
         return Ok(Accepted::OwnKey);
     }
     let mut rest = Vec::new();
-    if read::<_, _, AcceptError>(&mut stream, &mut rest, preamble::split).await? == Role::Data {
+    if stream.receive::<_, _, AcceptError>(&mut rest, preamble::split).await? == Role::Data {
         return match &local.door {
             Some(door) if !door.guesses.is_guest(&peer) && !failpoint!("serve-strangers") => {
                 Err(AcceptError::NoGuest)
@@ -190,7 +190,7 @@ pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Resu
         };
     }
     stream.send(&local.hello);
-    let greeting = read::<_, _, AcceptError>(&mut stream, &mut rest, hello::split).await?;
+    let greeting = stream.receive::<_, _, AcceptError>(&mut rest, hello::split).await?;
     let (Greeting::Hello(Hello { listen_port, .. })
     | Greeting::Closed { listen_port, .. }
     | Greeting::OtherVersion { listen_port, .. }) = greeting;
@@ -208,26 +208,6 @@ pub(crate) async fn accept(socket: TcpStream, ip: IpAddr, local: &Local) -> Resu
         Err(mismatch) => {
             stream.finish(CLOSE_TIME_MAX).await;
             Ok(Accepted::OtherParty { peer, listen_port, mismatch })
-        }
-    }
-}
-
-/// Reads until `split` finds a value, and leaves the bytes after it in `bytes`.
-pub(crate) async fn read<T, E, F>(
-    stream: &mut TlsStream,
-    bytes: &mut Vec<u8>,
-    split: impl Fn(&[u8]) -> Result<Option<(T, usize)>, E>,
-) -> Result<T, F>
-where
-    F: From<E> + From<StreamError>,
-{
-    loop {
-        if let Some((value, used)) = split(bytes)? {
-            bytes.drain(..used);
-            return Ok(value);
-        }
-        while !stream.open(&mut |plain| bytes.extend_from_slice(plain))? {
-            stream.drive(true).await?;
         }
     }
 }

@@ -15,7 +15,6 @@ use tokio::time::{Duration, Instant};
 use crate::event::{Misbehaviour, NetEvent};
 use crate::inbox::lock;
 use crate::limits::{ADDRESSES_COUNTED_MAX, REPORT_PAUSE, REPORTS_PER_SECOND};
-use crate::shared::Shared;
 
 /// Reports of misbehaviour made so far.
 #[derive(Debug, Default)]
@@ -38,7 +37,13 @@ impl MisbehaviourReports {
 
     /// Reports a misbehaviour if the limits allow it. A report that finds the channel full is dropped and does not
     /// count.
-    fn tell(&self, events: &Sender<NetEvent>, addr: SocketAddr, peer: Option<PeerId>, how: Misbehaviour) {
+    pub(crate) fn tell(
+        &self,
+        events: &Sender<NetEvent>,
+        addr: SocketAddr,
+        peer: Option<PeerId>,
+        how: Misbehaviour,
+    ) {
         if let Ok(room) = events.try_reserve()
             && self.may_tell(addr.ip(), &how)
             && !failpoint!("forget-misbehaviour")
@@ -64,13 +69,6 @@ impl MisbehaviourReports {
         state.told.insert(key, now);
         true
     }
-}
-
-/// Logs a misbehaviour and reports it if the limits allow it. Drops the report if the event channel is full, so that
-/// events of honest peers come first.
-pub(crate) fn complain(shared: &Shared, addr: SocketAddr, peer: Option<PeerId>, how: Misbehaviour) {
-    tracing::debug!(%addr, ?peer, %how, "misbehaviour");
-    shared.complaints.tell(&shared.events, addr, peer, how);
 }
 
 #[cfg(test)]

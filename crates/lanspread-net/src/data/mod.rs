@@ -1,8 +1,5 @@
 //! Data connections: requests and payloads, as a source that serves and as a receiver.
 
-pub mod answer;
-pub mod link_places;
-pub mod pool;
 pub mod queue;
 pub mod serve;
 pub mod source_conn;

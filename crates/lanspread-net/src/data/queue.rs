@@ -12,8 +12,8 @@ use lanspread_types::message::{Refusal, RequestId, Response};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use crate::data::answer::{Answer, Body, LinkEnd, PayloadSource};
 use crate::limits::{PORTION_BYTES, SLICE_BYTES};
+use crate::shared::answer::{Answer, Body, LinkEnd, PayloadSource};
 use crate::tls::tls_stream::TlsStream;
 
 /// Most slices that are read and not yet queued: one for the socket, one ahead.

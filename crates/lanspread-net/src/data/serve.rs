@@ -13,15 +13,13 @@ use lanspread_types::message::{Request, RequestId};
 use lanspread_types::{PeerId, failpoint};
 use tokio::time::Instant;
 
-use crate::connect::misbehaviour::complain;
-use crate::control::sleep_until;
-use crate::data::answer::{Answer, Body, LinkEnd};
 use crate::data::queue::{Queue, Step, id_and_len};
 use crate::event::{LinkKey, Misbehaviour, NetEvent};
 use crate::inbox::{Inbox, lock};
 use crate::limits::{LINK_IDLE_MAX, OUTGOING_LOW_BYTES, REQUEST_TIME_MAX, REQUESTS_PER_LINK_MAX};
 use crate::shared::Shared;
-use crate::tasks::Stop;
+use crate::shared::answer::{Answer, Body, LinkEnd};
+use crate::tasks::{Stop, sleep_until};
 use crate::tls::tls_stream::{StreamError, TlsStream};
 
 /// Runs the connection until it ends. Every answer with a payload that was given before the end is reported as
@@ -58,7 +56,7 @@ pub(crate) async fn run(
     if let Err(end) = end {
         tracing::debug!(%peer, %end, "link ended");
         if let Some(how) = offence(&end) {
-            complain(&shared, from, Some(peer), how);
+            shared.complain(from, Some(peer), how);
         }
     }
     let mut queue = link.queue;

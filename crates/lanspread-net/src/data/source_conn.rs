@@ -13,17 +13,15 @@ use lanspread_types::{ChunkIndex, PeerId};
 use tokio::time::{Instant, timeout};
 
 use crate::connect::handshake::dial_data;
-use crate::connect::misbehaviour::complain;
-use crate::control::sleep_until;
-use crate::data::pool::{Pool, PooledBuf, Reserved};
 use crate::event::{Misbehaviour, NetEvent, Payload, PayloadKind, RequestFailure};
 use crate::inbox::{Inbox, lock};
 use crate::limits::{
     HANDSHAKE_TIME_MAX, MANIFEST_RESERVE_BYTES, MANIFEST_UNCOUNTED_BYTES, OUTGOING_LOW_BYTES,
     READ_PROGRESS_BYTES, READ_STALL_MAX, SOURCE_IDLE_MAX,
 };
+use crate::pool::{Pool, PooledBuf, Reserved};
 use crate::shared::Shared;
-use crate::tasks::Stop;
+use crate::tasks::{Stop, sleep_until};
 use crate::tls::tls_stream::{StreamError, TlsStream};
 
 /// Why a data connection ended.
@@ -72,7 +70,7 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, addr: SocketAddr, inb
     };
     tracing::debug!(%peer, %addr, %end, "data connection ended");
     if let Some(how) = offence(&end) {
-        complain(&shared, addr, Some(peer), how);
+        shared.complain(addr, Some(peer), how);
     }
     unsent.into_iter().for_each(|request| open.insert(&request));
     let mut ids: Vec<RequestId> = open.0.into_keys().collect();

@@ -12,7 +12,6 @@ use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::Hello;
 use lanspread_types::{PartyMismatch, PeerId, failpoint};
 
-use crate::connect::handshake::read;
 use crate::party::guesses::{Guesses, Visitor};
 use crate::party::secrets::{BadShare, Door, Proof, Session, Side};
 use crate::tls::tls_stream::{StreamError, TlsStream};
@@ -202,7 +201,7 @@ impl ProofExchange<'_> {
 
     /// Returns the next frame. A rejection is returned as the mismatch that it names.
     async fn hear(&mut self) -> Result<Result<PartyFrame, PartyMismatch>, EntryError> {
-        let frame = read::<_, _, EntryError>(self.stream, self.bytes, lanspread_proto::split).await?;
+        let frame = self.stream.receive::<_, _, EntryError>(self.bytes, lanspread_proto::split).await?;
         Ok(match frame {
             PartyFrame::Rejected(Rejection::WrongPassPhrase) => Err(PartyMismatch::WrongPassPhrase),
             PartyFrame::Rejected(Rejection::TooManyTries) => Err(PartyMismatch::TooManyTries),

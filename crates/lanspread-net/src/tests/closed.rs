@@ -9,7 +9,7 @@ use lanspread_types::{Party, PartyMismatch, PartyName, PassPhrase};
 use tokio::net::TcpStream;
 
 use super::{PATIENCE, Peer, chunk_request, config};
-use crate::connect::handshake::{Accepted, Local, accept, dial_data, read};
+use crate::connect::handshake::{Accepted, Local, accept, dial_data};
 use crate::party::secrets::Door;
 use crate::tls::config::TlsConfigs;
 use crate::tls::tls_stream::{StreamError, TlsStream};
@@ -255,7 +255,7 @@ async fn replayed_proof_opens_no_session() {
         stream.send(&ann.hello);
         let mut bytes = Vec::new();
         let greeting: Result<Greeting, crate::connect::handshake::AcceptError> =
-            read(&mut stream, &mut bytes, hello::split).await;
+            stream.receive(&mut bytes, hello::split).await;
         assert!(matches!(greeting.unwrap(), Greeting::Closed { .. }));
         let binding = stream.channel_binding().unwrap();
         let session = crate::party::secrets::Session { dialler: ann.peer, listener: peer, binding };
@@ -271,7 +271,7 @@ async fn replayed_proof_opens_no_session() {
         };
         stream.send(&share);
         let answer: Result<PartyFrame, crate::party::proof::EntryError> =
-            read(&mut stream, &mut bytes, lanspread_proto::split).await;
+            stream.receive(&mut bytes, lanspread_proto::split).await;
         let PartyFrame::Share(theirs) = answer.unwrap() else { panic!() };
         let confirm = match &recorded {
             Some((_, confirm)) => confirm.clone(),
@@ -279,7 +279,7 @@ async fn replayed_proof_opens_no_session() {
         };
         stream.send(&confirm);
         let answer: Result<PartyFrame, crate::party::proof::EntryError> =
-            read(&mut stream, &mut bytes, lanspread_proto::split).await;
+            stream.receive(&mut bytes, lanspread_proto::split).await;
         let confirmed = matches!(answer.unwrap(), PartyFrame::Confirm(_));
         assert_eq!(confirmed, !replay);
         recorded = Some((share, confirm));

@@ -17,8 +17,8 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout, timeout_at};
 
-use crate::data::pool::PooledBuf;
 use crate::limits::{MESSAGE_READ_BYTES, PAYLOAD_READ_BYTES};
+use crate::pool::PooledBuf;
 use crate::tls::identity::peer_id_of;
 use crate::tls::outgoing::{Outgoing, sealed_len};
 
@@ -223,6 +223,26 @@ impl TlsStream {
         self.outgoing.push(bytes);
     }
 
+    /// Receives until `split` finds a value at the beginning of `bytes`, and leaves the bytes after it there.
+    pub(crate) async fn receive<T, E, F>(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        split: impl Fn(&[u8]) -> Result<Option<(T, usize)>, E>,
+    ) -> Result<T, F>
+    where
+        F: From<E> + From<StreamError>,
+    {
+        loop {
+            if let Some((value, used)) = split(bytes)? {
+                bytes.drain(..used);
+                return Ok(value);
+            }
+            while !self.open(&mut |plain| bytes.extend_from_slice(plain))? {
+                self.drive(true).await?;
+            }
+        }
+    }
+
     /// Returns buffers that were given to [`Self::send_owned`] and are free again.
     pub(crate) fn take_emptied(&mut self) -> Vec<Vec<u8>> {
         self.outgoing.take_emptied()
@@ -301,7 +321,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::data::pool::Pool;
+    use crate::pool::Pool;
     use crate::tls::config::TlsConfigs;
     use crate::tls::identity::Identity;
 

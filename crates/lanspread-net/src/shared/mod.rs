@@ -2,8 +2,11 @@
 //!
 //! Maps are locked only for a moment and never across an await.
 
+pub mod answer;
+pub mod link_places;
+
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,12 +18,12 @@ use tokio::time::timeout;
 
 use crate::connect::handshake::Local;
 use crate::connect::misbehaviour::MisbehaviourReports;
-use crate::data::answer::Answer;
-use crate::data::link_places::LinkPlaces;
-use crate::data::pool::Pool;
-use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
+use crate::event::{ConnKey, LinkKey, Misbehaviour, NetEvent, Payload};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits::{DIALS_MAX, MANIFEST_POOL_BYTES_MAX, POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX};
+use crate::pool::Pool;
+use crate::shared::answer::Answer;
+use crate::shared::link_places::LinkPlaces;
 use crate::tasks::{Stop, Tasks};
 
 /// State shared by all tasks of an endpoint.
@@ -81,6 +84,13 @@ impl Shared {
     /// Returns an unused number for a new connection.
     pub(crate) fn next_key(&self) -> u64 {
         self.last_key.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Logs a misbehaviour and reports it if the limits allow it. Drops the report if the event channel is full, so
+    /// that events of honest peers come first.
+    pub(crate) fn complain(&self, addr: SocketAddr, peer: Option<PeerId>, how: Misbehaviour) {
+        tracing::debug!(%addr, ?peer, %how, "misbehaviour");
+        self.complaints.tell(&self.events, addr, peer, how);
     }
 
     /// Reports an event and waits for room in the channel. Once the endpoint stops, it waits only 200 ms, because the

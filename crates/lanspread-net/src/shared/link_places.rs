@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use lanspread_types::{PeerId, failpoint};
 
-use crate::data::answer::Answer;
 use crate::event::LinkKey;
 use crate::inbox::{Inbox, lock};
 use crate::limits::LINKS_PER_KEY_MAX;
+use crate::shared::answer::Answer;
 
 type Own = VecDeque<(LinkKey, Arc<Inbox<Answer>>)>;
 

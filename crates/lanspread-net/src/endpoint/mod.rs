@@ -4,6 +4,9 @@
 //! own. Each connection is one task. The caller bounds both channels: while one is full, connections stop reading, and
 //! TCP slows the other side down.
 
+mod dial;
+mod listen;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +18,7 @@ use lanspread_types::{Party, PeerId, PeerName};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::connect::dial;
 use crate::connect::handshake::Local;
-use crate::connect::listen;
-use crate::data::answer::{Answer, Body, PayloadSource};
 use crate::data::source_conn as fetch;
 use crate::discovery::{self, DiscoveryConfig};
 use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
@@ -26,6 +26,7 @@ use crate::inbox::{Inbox, lock};
 use crate::limits::{REQUESTS_PER_LINK_MAX, SHUTDOWN_TIME_MAX};
 use crate::party::secrets::{Door, DoorError};
 use crate::shared::Shared;
+use crate::shared::answer::{Answer, Body, PayloadSource};
 use crate::tls::config::TlsConfigs;
 use crate::tls::identity::Identity;
 

@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use crate::connect::admission::{Admission, Ticket};
 use crate::connect::handshake::{AcceptError, Accepted, accept};
-use crate::connect::misbehaviour::complain;
 use crate::control;
 use crate::data::serve as link;
 use crate::event::{Misbehaviour, NetEvent};
@@ -58,7 +57,7 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
                 Some(ticket) => shared.tasks.spawn(begin(Arc::clone(&shared), socket, from, ticket)),
                 None => {
                     refuse(socket);
-                    complain(&shared, from, None, Misbehaviour::TooManyConnections);
+                    shared.complain(from, None, Misbehaviour::TooManyConnections);
                 }
             },
             Err(error) => {
@@ -87,7 +86,7 @@ async fn begin(shared: Arc<Shared>, socket: TcpStream, from: SocketAddr, mut tic
         accepted = timeout(HANDSHAKE_TIME_MAX, accept(socket, from.ip(), &shared.local)) => accepted,
         () = stop.stopped() => return,
         // Its address holds the most handshake places, and a connection from another address needs one.
-        () = ticket.evicted() => return complain(&shared, from, None, Misbehaviour::TooManyConnections),
+        () = ticket.evicted() => return shared.complain(from, None, Misbehaviour::TooManyConnections),
     };
     ticket.handshake_done();
     match accepted {
@@ -111,12 +110,12 @@ async fn begin(shared: Arc<Shared>, socket: TcpStream, from: SocketAddr, mut tic
         Ok(Err(error)) => {
             tracing::debug!(%from, %error, "an inbound connection failed");
             if let Some(how) = offence(&error) {
-                complain(&shared, from, None, how);
+                shared.complain(from, None, how);
             }
         }
         Err(_) => {
             let how = Misbehaviour::TooSlow("handshake timed out");
-            complain(&shared, from, None, how);
+            shared.complain(from, None, how);
         }
     }
 }

@@ -8,3 +8,4 @@ pub mod incoming;
 pub mod reader;
 pub mod reuse;
 pub mod spool;
+mod takeover;

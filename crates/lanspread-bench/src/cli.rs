@@ -8,8 +8,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::competitors::{copy, http, quic, tracker};
-use crate::{files, find, hash, kill, lab, link, play, swarm};
+use crate::commands::{files, find, hash, kill, link, play, swarm};
+use crate::contenders::competitors::{copy, http, quic, tracker};
+use crate::lab;
 
 /// Benchmarks: our peers and the best others doing the same work, in network namespaces with shaped links.
 #[derive(Debug, Parser)]

@@ -3,11 +3,9 @@
 //! | module | owns |
 //! | --- | --- |
 //! | `cli` | the command line, and the clean-up of the lab |
-//! | `swarm`, `link`, `play`, `find`, `files`, `hash`, `kill` | one command each; `link` also owns `cpu` |
+//! | `commands` | one command in each module |
 //! | `race` | one timed run |
-//! | `contender`, `contenders` | what a program must be able to do to take part; which ones take part |
-//! | `ours`, `peer` | lanspread as a contender: processes spoken to in JSON lines |
-//! | `competitors` | the other programs |
+//! | `contenders` | what a program must be able to do to take part; which ones take part; lanspread as one of them |
 //! | `lab`, `process` | namespaces and links; measured processes |
 //! | `game`, `packed` | the bytes to carry, and their check |
 //! | `disk_use` | the most that a library takes on the disk |
@@ -17,23 +15,13 @@
 #![cfg(target_os = "linux")]
 
 pub mod cli;
-pub mod competitors;
-pub mod contender;
+pub mod commands;
 pub mod contenders;
 pub mod disk_use;
 pub mod figures;
-pub mod files;
-pub mod find;
 pub mod game;
-pub mod hash;
-pub mod kill;
 pub mod lab;
-pub mod link;
 pub mod machine;
-pub mod ours;
 pub mod packed;
-pub mod peer;
-pub mod play;
 pub mod process;
 pub mod race;
-pub mod swarm;

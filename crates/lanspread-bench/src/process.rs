@@ -13,6 +13,15 @@ pub const POLL: Duration = Duration::from_millis(2);
 /// Clock ticks per second in `/proc` (`USER_HZ`, the same on every Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Resources that one process used during a timed run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// CPU seconds between the start and the end of the clock.
+    pub cpu_s: f64,
+    /// Peak resident memory over its whole life; 0 if unknown.
+    pub peak_rss_bytes: u64,
+}
+
 /// A child process. Dropping it kills and reaps it. It is reaped only then, so that its usage can still be read after
 /// its end.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::contender::{Party, Room, Sent};
+use crate::contenders::contender::{Party, Room, Sent};
 use crate::lab::Crossed;
-use crate::process::{POLL, Process};
+use crate::process::{POLL, Process, Usage};
 
 /// Times of the clicks, and which receiver is killed.
 #[derive(Debug, Clone)]
@@ -19,15 +19,6 @@ pub struct Plan {
     pub victim: Option<usize>,
     /// Time after which the run counts as failed.
     pub limit: Duration,
-}
-
-/// Resources that one process used during the run.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Usage {
-    /// CPU seconds between the start and the end of the clock.
-    pub cpu_s: f64,
-    /// Peak resident memory over its whole life; 0 if unknown.
-    pub peak_rss_bytes: u64,
 }
 
 /// Result of a run. Every complete output was compared with the original.

@@ -128,7 +128,7 @@ impl Lab {
     /// Builds one host for each link, spread over groups.
     pub fn grouped(links: &[Link], groups: Groups, kernel: &Kernel) -> Result<Self> {
         let layout = Layout::new(links.len(), groups.count)?;
-        neighbours::make_room(layout.hosts())?;
+        neighbours::make_room(layout.hosts(), &tag())?;
         let host = |name: String, ip: Ipv4Addr| Host { namespace: format!("{}-{name}", tag()), ip };
         let switch = host("sw".to_owned(), SWITCH);
         let hosts = (0..layout.hosts()).map(|i| host(format!("h{i}"), layout.address_of(i))).collect();

@@ -9,8 +9,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::sweep;
-
 const KEYS: [&str; 3] = ["gc_thresh1", "gc_thresh2", "gc_thresh3"];
 const FOLDER: &str = "/proc/sys/net/ipv4/neigh/default";
 
@@ -68,12 +66,12 @@ impl Bounds {
     }
 }
 
-/// Makes room for this many hosts. Fails if the room is needed and the settings cannot be changed.
-pub fn make_room(hosts: usize) -> Result<()> {
+/// Makes room for this many hosts; `tag` is that of this process. Fails if the room is needed and the settings cannot be changed.
+pub fn make_room(hosts: usize, tag: &str) -> Result<()> {
     let found = Bounds::read();
     let now = *found.as_ref().unwrap_or(&KERNEL_DEFAULT);
     let Some(raised) = now.raised_for(hosts) else { return Ok(()) };
-    match found.and_then(|_| raise(now, raised)) {
+    match found.and_then(|_| raise(now, raised, tag)) {
         Err(error) if now.too_small_for(hosts) => bail!(
             "{hosts} hosts need {} entries in the kernel's ARP table, which has room for {}, and \
              net.ipv4.neigh.default.gc_thresh1 to 3 cannot be raised here ({error:#}): run this as root in the machine's \
@@ -86,8 +84,8 @@ pub fn make_room(hosts: usize) -> Result<()> {
 }
 
 /// Raises the bounds, and notes the values before and after for [`put_back`].
-fn raise(now: Bounds, raised: Bounds) -> Result<()> {
-    let note = note(&sweep::tag());
+fn raise(now: Bounds, raised: Bounds, tag: &str) -> Result<()> {
+    let note = note(tag);
     let before =
         fs::read_to_string(&note).ok().and_then(|text| parse(&text)).map_or(now, |(before, _)| before);
     fs::write(&note, format!("{}\n{}\n", before.to_line(), raised.to_line()))?;

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::clicked::{Clicked, await_announced, write_hook};
 use super::torrent;
 use super::tracker::Tracker;
-use crate::contender::{Contender, Party, Room};
+use crate::contenders::contender::{Contender, Party, Room};
 use crate::game::ARCHIVE;
 use crate::lab::{Host, has_tool};
 use crate::process::Process;

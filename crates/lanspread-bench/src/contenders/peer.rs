@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::contender::Sent;
+use crate::contenders::contender::Sent;
 use crate::game::{ARCHIVE, GAME_ID};
 use crate::lab::Host;
 use crate::process::Process;

@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::clicked::{Clicked, await_announced, write_hook};
 use super::torrent;
 use super::tracker::Tracker;
-use crate::contender::{Contender, Party, Room};
+use crate::contenders::contender::{Contender, Party, Room};
 use crate::game::{ARCHIVE, flip_in_place};
 use crate::lab::{Host, has_tool};
 use crate::process::Process;

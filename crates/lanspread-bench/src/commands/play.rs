@@ -9,16 +9,16 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::commands::swarm::PAYLOAD_PART;
 use crate::contenders::Others;
+use crate::contenders::peer::Peer;
 use crate::disk_use::{DiskUse, Peaks};
 use crate::figures::{Report, Table, cell, say};
 use crate::game::Scratch;
 use crate::lab::{Kernel, Lab, Link};
 use crate::machine::Machine;
 use crate::packed::Packed;
-use crate::peer::Peer;
 use crate::process::POLL;
-use crate::swarm::PAYLOAD_PART;
 
 /// How the game gets from the room to where it is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -181,7 +181,7 @@ impl Heat<'_> {
             std::fs::create_dir_all(folder.join("games"))?;
             peers.push(Peer::start(self.program, &lab.hosts[receiver + 1], &name, &folder)?);
         }
-        crate::ours::connect_all(&mut peers)?;
+        crate::contenders::ours::connect_all(&mut peers)?;
         peers[1..].iter_mut().try_for_each(|peer| peer.wait_game("Remote", 1))?;
         Ok(peers)
     }

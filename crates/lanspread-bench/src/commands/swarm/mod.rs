@@ -18,7 +18,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::contender::Click;
+use crate::contenders::contender::Click;
 use crate::contenders::{Choice, Others};
 use crate::figures::{Report, say};
 use crate::game::{Game, Scratch};

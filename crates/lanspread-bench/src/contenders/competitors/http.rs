@@ -12,7 +12,7 @@ use std::thread;
 use anyhow::Result;
 
 use super::pull::{self, PullParty};
-use crate::contender::{Contender, Party, Room};
+use crate::contenders::contender::{Contender, Party, Room};
 use crate::game::ARCHIVE;
 use crate::lab::has_tool;
 use crate::process::Process;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::pull::PullParty;
-use crate::contender::{Contender, Party, Room};
+use crate::contenders::contender::{Contender, Party, Room};
 use crate::lab::{self, has_tool};
 use crate::process::{Process, wait_until};
 

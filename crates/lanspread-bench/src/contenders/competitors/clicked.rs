@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::tracker::Tracker;
-use crate::contender::Party;
+use crate::contenders::contender::Party;
 use crate::game::ARCHIVE;
 use crate::process::{Process, wait_until};
 

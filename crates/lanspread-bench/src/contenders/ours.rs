@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::contender::{Click, Contender, Party, Room, Sent};
+use crate::contenders::contender::{Click, Contender, Party, Room, Sent};
+use crate::contenders::peer::Peer;
 use crate::game::{ARCHIVE, GAME_ID, flip_in_place};
-use crate::peer::Peer;
 use crate::process::Process;
 
 const AN_HOUR: Duration = Duration::from_secs(3600);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::torrent;
-use crate::contender::{Contender, Party, Room};
+use crate::contenders::contender::{Contender, Party, Room};
 use crate::game::{ARCHIVE, flip_in_place};
 use crate::lab::Host;
 use crate::process::Process;

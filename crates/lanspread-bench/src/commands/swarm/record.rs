@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::{PAYLOAD_PART, Situation};
-use crate::contender::Sent;
+use crate::contenders::contender::Sent;
 use crate::figures::percentile;
 use crate::race::Outcome;
 
@@ -191,9 +191,9 @@ pub mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::commands::swarm::case::Rooms;
+    use crate::commands::swarm::case::tests::ROOMS;
     use crate::lab::Crossed;
-    use crate::swarm::case::Rooms;
-    use crate::swarm::case::tests::ROOMS;
 
     const BYTES: u64 = 1 << 20;
 

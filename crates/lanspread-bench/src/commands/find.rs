@@ -11,9 +11,9 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
+use crate::contenders::peer::Peer;
 use crate::figures::{Report, Spread, say};
 use crate::lab::{self, Host, run};
-use crate::peer::Peer;
 
 /// Options of `find`.
 #[derive(Debug, clap::Args)]

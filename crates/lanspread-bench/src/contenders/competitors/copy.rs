@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use super::http;
 use super::pull::PullParty;
-use crate::contender::{Contender, Party, Room};
+use crate::contenders::contender::{Contender, Party, Room};
 
 const BLOCK_BYTES: usize = 256 << 10;
 

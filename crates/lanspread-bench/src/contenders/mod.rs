@@ -1,21 +1,26 @@
 //! Selects the contenders, and finds or builds their programs: our release build, and other programs if they are
 //! installed.
 
+pub mod competitors;
+pub mod contender;
+pub mod ours;
+pub mod peer;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::competitors::aria2::Aria2;
-use crate::competitors::copy::Copy;
-use crate::competitors::http::Http;
-use crate::competitors::libtorrent::Libtorrent;
-use crate::competitors::scp::Scp;
-use crate::competitors::transmission::Transmission;
-use crate::contender::{Click, Contender};
+use crate::contenders::competitors::aria2::Aria2;
+use crate::contenders::competitors::copy::Copy;
+use crate::contenders::competitors::http::Http;
+use crate::contenders::competitors::libtorrent::Libtorrent;
+use crate::contenders::competitors::scp::Scp;
+use crate::contenders::competitors::transmission::Transmission;
+use crate::contenders::contender::{Click, Contender};
+use crate::contenders::ours::Lanspread;
 use crate::figures::say;
-use crate::ours::Lanspread;
 
 /// A contender that can be chosen on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -92,7 +97,7 @@ impl Others {
             Choice::Http => Box::new(Http),
             Choice::Copy => Box::new(Copy),
             Choice::Scp => Box::new(Scp),
-            Choice::Quic => Box::new(crate::competitors::quic::Quic),
+            Choice::Quic => Box::new(crate::contenders::competitors::quic::Quic),
         })
     }
 

@@ -15,7 +15,7 @@ use anyhow::Result;
 use anyhow::bail;
 
 use super::pull::{self, PullParty};
-use crate::contender::{Contender, Party, Room};
+use crate::contenders::contender::{Contender, Party, Room};
 
 const PORT: u16 = 4433;
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::contender::{Party, Room};
+use crate::contenders::contender::{Party, Room};
 use crate::game::ARCHIVE;
 use crate::lab::Host;
 use crate::process::Process;

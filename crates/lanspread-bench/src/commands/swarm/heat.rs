@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::case::Case;
 use super::record::{Record, Turn};
-use crate::contender::{Click, Contender, Room};
+use crate::contenders::contender::{Click, Contender, Room};
 use crate::figures::say;
 use crate::game::{Game, Scratch};
 use crate::lab::{Kernel, Lab};

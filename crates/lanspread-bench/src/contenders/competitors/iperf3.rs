@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::contender::Room;
+use crate::contenders::contender::Room;
 use crate::lab::{Lab, has_tool};
 use crate::process::Process;
-use crate::race::Usage;
+use crate::process::Usage;
 
 const LIMIT: Duration = Duration::from_secs(600);
 const START_TIME: Duration = Duration::from_millis(300);

@@ -13,11 +13,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::contenders::Others;
+use crate::contenders::peer::Peer;
 use crate::figures::{Report, Spread, Table, cell, say};
 use crate::game::{GAME_ID, SENTINEL, SENTINEL_TEXT, Scratch, hashes};
 use crate::lab::{Kernel, Lab, Link};
 use crate::machine::Machine;
-use crate::peer::Peer;
 use crate::process::wait_until;
 
 const FILES_PER_FOLDER: u64 = 500;

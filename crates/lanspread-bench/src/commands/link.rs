@@ -8,14 +8,15 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::competitors::iperf3;
-use crate::contender::{Click, Contender, Room};
+use crate::contenders::competitors::iperf3;
+use crate::contenders::contender::{Click, Contender, Room};
 use crate::contenders::{Choice, Others};
 use crate::figures::{Report, Spread, Table, cell, say};
 use crate::game::{Game, Scratch};
 use crate::lab::{Kernel, Lab, Link};
 use crate::machine::Machine;
-use crate::race::{self, Outcome, Plan, Usage};
+use crate::process::Usage;
+use crate::race::{self, Outcome, Plan};
 
 const GB: f64 = 1e9;
 const LIMIT: Duration = Duration::from_secs(600);

@@ -1,7 +1,7 @@
 //! Targets that decode bytes from the network, from scripts and from people.
 
 use lanspread_api::parse_request;
-use lanspread_peer::{catalog_file, signed_catalog};
+use lanspread_peer::catalog::{signed, text as catalog_text};
 use lanspread_proto::party::PartyFrame;
 use lanspread_proto::{
     Decoder, Frame, beacon as beacons, encode, hello, manifest as manifests, preamble, split,
@@ -105,12 +105,12 @@ pub fn manifest(bytes: &[u8]) -> Reached {
 
 /// A catalogue, signed or not. A valid catalogue must be written the same.
 pub fn catalogue(bytes: &[u8]) -> Reached {
-    let signed = signed_catalog::open(bytes.to_vec());
-    let text = catalog_file::parse(signed_catalog::body(bytes));
-    let catalog = text.as_ref().map(catalog_file::CatalogText::to_catalog);
+    let signed = signed::open(bytes.to_vec());
+    let text = catalog_text::parse(signed::body(bytes));
+    let catalog = text.as_ref().map(catalog_text::CatalogText::to_catalog);
     if let (Ok(text), Ok(Ok(catalog))) = (&text, &catalog) {
         let written = text.to_toml().unwrap_or_default();
-        let again = catalog_file::parse(written.as_bytes()).and_then(|text| text.to_catalog());
+        let again = catalog_text::parse(written.as_bytes()).and_then(|text| text.to_catalog());
         assert_eq!(again.as_ref(), Ok(catalog), "it was written otherwise than it was read");
     }
     Reached::of(&(signed.err(), catalog.map(|c| c.map(|c| c.games().count().min(3)))))

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use lanspread_peer::catalog_file;
+use lanspread_peer::catalog::text as catalog_text;
 use lanspread_peer::pack::Packer;
 use lanspread_peer::remembered;
 use lanspread_proto::beacon::{self as beacons, Beacon};
@@ -249,7 +249,7 @@ pub fn catalogue() -> Vec<Vec<u8>> {
     let text = "title = \"Friday\"\nserial = 3\n\n[[game]]\nid = \"ggoo\"\nversion = \"20250101\"\ntitle = \"G\"\n\
                 players = \"2-16\"\ngenre = \"shooter\"\ncover = \"data:image/png;base64,AAAA\"\nstart = \"x.exe\"\n\n[[group]]\nname = \"Row A\"\ncidrs = [\"10.1.0.0/24\", \"2001:db8::/48\"]\n";
     let header = format!("#lanspread-catalogue-1 key={} signature={}\n", "ab".repeat(32), "cd".repeat(64));
-    let parsed = catalog_file::parse(text.as_bytes()).and_then(|text| text.to_toml());
+    let parsed = catalog_text::parse(text.as_bytes()).and_then(|text| text.to_toml());
     [text.to_owned(), header + text].into_iter().chain(parsed).map(String::into_bytes).collect()
 }
 

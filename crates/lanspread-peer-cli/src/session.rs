@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use lanspread_api::event::Event;
 use lanspread_api::reply::Empty;
 use lanspread_api::{ErrorBody, ErrorLine, ExitCode, Line, ReplyData, ResultLine};
-use lanspread_peer::catalog_choice::{self, CatalogWish};
+use lanspread_peer::catalog::choice::{self, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
 use lanspread_peer::contract::ToContract;
 use lanspread_peer::{EventStream, PeerConfig, PeerHandle, RunningPeer, Streamed, pass_phrase};
@@ -71,7 +71,7 @@ async fn cannot_start(mut out: LineWriter<Stdout>, error: ErrorBody) -> ExitCode
 async fn start(args: Args) -> Result<RunningPeer, ErrorBody> {
     let find = args.find();
     let wish = CatalogWish { file: args.catalog, key: args.catalog_key, none: args.no_catalog };
-    let catalog = catalog_choice::choose(&args.state_dir, &wish).map_err(|e| e.to_contract())?;
+    let catalog = choice::choose(&args.state_dir, &wish).map_err(|e| e.to_contract())?;
     let party = match (args.party, &args.party_secret_file) {
         (Some(name), Some(path)) => {
             let phrase = pass_phrase::load(path).map_err(|e| e.to_contract())?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lanspread_core::command::RateLimits;
 use lanspread_types::{CatalogKey, Party, PeerName};
 
-use crate::catalog_choice::CatalogChoice;
+use crate::catalog::choice::CatalogChoice;
 
 /// Settings of a peer.
 #[derive(Debug, Clone)]

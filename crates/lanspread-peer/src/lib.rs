@@ -9,34 +9,25 @@
 
 pub mod atomic_file;
 pub mod calendar;
-pub mod catalog_choice;
-pub mod catalog_file;
-pub mod catalog_group;
-pub mod catalog_make;
+pub mod catalog;
 pub mod config;
 pub mod contract;
-mod disk;
 pub mod doctor;
 pub mod handle;
 mod launch;
-mod manifests;
 pub mod pass_phrase;
 pub mod remembered;
 mod runtime;
 #[cfg(feature = "sabotage")]
 mod sabotage;
-pub mod signed_catalog;
+mod start;
 
 pub use config::{Find, PeerConfig};
 pub use handle::{EventStream, PeerHandle, Streamed};
 pub use lanspread_core::{
-    catalog, catalog_sync, command, discovery, event, groups, io, refusals, room, snapshot, trust,
+    catalog_sync, command, discovery, event, groups, io, refusals, room, snapshot, trust,
 };
 pub use lanspread_net::raise_file_limit;
 pub use lanspread_store::{FolderLock, GAME_FILE, GameFile, GameFileError, Holder, pack};
 pub use lanspread_types as types;
 pub use start::{RunningPeer, StartError, lock_games_dir, lock_state_dir, start};
-
-mod start;
-mod traffic;
-mod upkeep;

@@ -16,13 +16,13 @@ use lanspread_store::{FolderLock, FolderLockError, Holder, OpenError, Store};
 use lanspread_types::{PeerId, PeerName, failpoint};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::catalog_choice::{self, CatalogChoice};
+use crate::catalog::choice::{self, CatalogChoice};
 use crate::config::{Find, PeerConfig};
-use crate::disk::Disk;
 use crate::handle::{EventStream, PeerHandle};
 use crate::remembered;
+use crate::runtime::disk::Disk;
+use crate::runtime::traffic::{self, Traffic};
 use crate::runtime::{Inputs, Runtime};
-use crate::traffic::{self, Traffic};
 
 /// Events that a slow reader may fall behind before some are dropped: about as many as a large game has chunks.
 const EVENTS_KEPT: usize = 16_384;
@@ -189,7 +189,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         rules: OwnerPolicy {
             party: party.map(|party| party.name),
             trust,
-            declined: catalog_choice::declined(&state_dir),
+            declined: choice::declined(&state_dir),
             invited,
             accept_wants,
         },

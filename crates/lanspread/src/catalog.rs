@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use lanspread_api::{ErrorBody, ErrorCode, ReplyData, Request};
 use lanspread_peer::atomic_file;
+use lanspread_peer::catalog::choice::{self, CatalogWish};
+use lanspread_peer::catalog::make::{self, FoundGame};
+use lanspread_peer::catalog::signed::{self, OrganiserKey};
+use lanspread_peer::catalog::text::{self, CatalogError, CatalogText};
 use lanspread_peer::catalog::{Catalog, CatalogEntry};
-use lanspread_peer::catalog_choice::{self, CatalogWish};
-use lanspread_peer::catalog_file::{self, CatalogError, CatalogText};
-use lanspread_peer::catalog_make::{self, FoundGame};
 use lanspread_peer::contract::ToContract;
-use lanspread_peer::signed_catalog::{self, OrganiserKey};
 use lanspread_types::{CatalogKey, ContentId, GameId, Organiser};
 
 use crate::cli::CatalogCommand;
@@ -75,7 +75,7 @@ fn trust(screen: &Screen, state_dir: Option<PathBuf>, organiser: Organiser) -> R
         (Err(_), Organiser::Key(key)) => {
             let _ours = lanspread_peer::lock_state_dir(&state_dir).map_err(|e| e.to_contract())?;
             let wish = CatalogWish { key: Some(key), ..CatalogWish::default() };
-            catalog_choice::choose(&state_dir, &wish).map_err(|e| e.to_contract())?;
+            choice::choose(&state_dir, &wish).map_err(|e| e.to_contract())?;
             key.fingerprint().to_string()
         }
         (Err(error), Organiser::Fingerprint(_)) => return Err(error),
@@ -90,8 +90,7 @@ fn in_folder(dir: &Path, screen: &Screen) -> Result<Vec<FoundGame>, ErrorBody> {
         return Err(ErrorBody::new(ErrorCode::GamesDirUnusable, message));
     }
     let tell = |game: &GameId| screen.note(format!("reading {game}"));
-    catalog_make::find_games(dir, tell)
-        .map_err(|e| ErrorBody::new(ErrorCode::GamesDirUnusable, e.to_string()))
+    make::find_games(dir, tell).map_err(|e| ErrorBody::new(ErrorCode::GamesDirUnusable, e.to_string()))
 }
 
 /// Returns the peer of this state folder if it runs on the games folder `dir`.
@@ -121,7 +120,7 @@ fn make(
 ) -> Result<(), ErrorBody> {
     // A second edition of the same number would be accepted by nobody who has the first.
     let former = from.or_else(|| out.exists().then_some(out)).map(read_text).transpose()?;
-    let edition = catalog_make::next_edition(former, title, found);
+    let edition = make::next_edition(former, title, found);
     let toml = edition.to_catalog().and_then(|_| edition.to_toml());
     let toml = toml.map_err(|reason| invalid(out, reason))?;
     write(out, toml.as_bytes())?;
@@ -133,12 +132,12 @@ fn make(
 
 fn sign(screen: &Screen, file: &Path, key: &Path) -> Result<(), ErrorBody> {
     let key = OrganiserKey::load(key).map_err(|e| e.to_contract())?;
-    let bytes = catalog_file::read(file).map_err(|e| e.to_contract())?;
-    let was_signed = signed_catalog::body(&bytes).len() != bytes.len();
-    let changed = was_signed && signed_catalog::open(bytes.clone()).is_err();
+    let bytes = text::read(file).map_err(|e| e.to_contract())?;
+    let was_signed = signed::body(&bytes).len() != bytes.len();
+    let changed = was_signed && signed::open(bytes.clone()).is_err();
     let bytes = if changed { raise_serial(file, &bytes)? } else { bytes };
     let signed = key.sign(&bytes).map_err(|e| invalid(file, e.to_string()))?;
-    let opened = signed_catalog::open(signed.clone()).map_err(|e| invalid(file, e.to_string()))?;
+    let opened = signed::open(signed.clone()).map_err(|e| invalid(file, e.to_string()))?;
     write(file, &signed)?;
     screen.say(format!("{}: edition {}, signed by {}.", file.display(), opened.serial, opened.key));
     Ok(())
@@ -146,16 +145,16 @@ fn sign(screen: &Screen, file: &Path, key: &Path) -> Result<(), ErrorBody> {
 
 /// Raises the serial number, which must tell a changed edition from the one signed before.
 fn raise_serial(file: &Path, bytes: &[u8]) -> Result<Vec<u8>, ErrorBody> {
-    let mut text = catalog_file::parse(bytes).map_err(|reason| invalid(file, reason))?;
+    let mut text = text::parse(bytes).map_err(|reason| invalid(file, reason))?;
     text.serial = text.serial.map(|serial| serial + 1);
     text.to_toml().map(String::into_bytes).map_err(|reason| invalid(file, reason))
 }
 
 fn show(screen: &Screen, file: &Path) -> Result<(), ErrorBody> {
-    let bytes = catalog_file::read(file).map_err(|e| e.to_contract())?;
+    let bytes = text::read(file).map_err(|e| e.to_contract())?;
     let text = read_text(file)?;
     let catalog = text.to_catalog().map_err(|reason| invalid(file, reason))?;
-    let signature = match signed_catalog::open(bytes) {
+    let signature = match signed::open(bytes) {
         Ok(signed) => format!("signed by {}", signed.key),
         Err(error) => error.to_string(),
     };
@@ -200,7 +199,7 @@ fn table(catalog: &Catalog) -> Table {
 }
 
 fn verify(screen: &Screen, file: &Path, key: Option<CatalogKey>) -> Result<(), ErrorBody> {
-    let signed = signed_catalog::load(file).map_err(|e| e.to_contract())?;
+    let signed = signed::load(file).map_err(|e| e.to_contract())?;
     if let Some(key) = key.filter(|key| *key != signed.key) {
         let (path, reason) = (file.to_owned(), format!("it is signed by {}", signed.key));
         return Err(CatalogError::NotSigned { path, key: key.to_string(), reason }.to_contract());
@@ -211,8 +210,8 @@ fn verify(screen: &Screen, file: &Path, key: Option<CatalogKey>) -> Result<(), E
 }
 
 fn read_text(path: &Path) -> Result<CatalogText, ErrorBody> {
-    let bytes = catalog_file::read(path).map_err(|e| e.to_contract())?;
-    catalog_file::parse(&bytes).map_err(|reason| invalid(path, reason))
+    let bytes = text::read(path).map_err(|e| e.to_contract())?;
+    text::parse(&bytes).map_err(|reason| invalid(path, reason))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ErrorBody> {

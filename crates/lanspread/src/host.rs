@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lanspread_api::page::{Settings, Setup};
 use lanspread_api::{ErrorBody, ErrorCode};
-use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
+use lanspread_peer::catalog::choice::{self, CatalogChoice, CatalogWish};
 use lanspread_peer::catalog_sync::TrustedCatalog;
 use lanspread_peer::command::{Command, RateLimits, Reply};
 use lanspread_peer::contract::ToContract;
@@ -200,7 +200,7 @@ impl Host {
         match choice {
             CatalogChoice::Plain(_) => choice.clone(),
             CatalogChoice::Trusted(_) => {
-                let kept = catalog_choice::choose(&self.0.state_dir, &CatalogWish::default());
+                let kept = choice::choose(&self.0.state_dir, &CatalogWish::default());
                 kept.unwrap_or_else(|_| choice.clone())
             }
         }
@@ -297,7 +297,7 @@ impl Host {
     /// Uses another catalogue from now on. Nothing may be running.
     pub async fn go_by(&self, wish: CatalogWish) -> Result<(), ErrorBody> {
         self.refuse_while_working().await?;
-        let choice = catalog_choice::choose(&self.0.state_dir, &wish).map_err(|e| e.to_contract())?;
+        let choice = choice::choose(&self.0.state_dir, &wish).map_err(|e| e.to_contract())?;
         self.choices().catalog = Some(choice);
         self.start_another().await;
         Ok(())
@@ -421,7 +421,7 @@ fn peer_name(text: &str) -> Result<String, ErrorBody> {
 
 #[cfg(test)]
 mod tests {
-    use lanspread_peer::signed_catalog::OrganiserKey;
+    use lanspread_peer::catalog::signed::OrganiserKey;
     use lanspread_types::PartyName;
 
     use super::*;

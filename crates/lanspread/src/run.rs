@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lanspread_api::{ErrorBody, ErrorCode, Event, Line};
 use lanspread_peer::catalog::Catalog;
-use lanspread_peer::catalog_choice::{self, CatalogChoice, CatalogWish};
+use lanspread_peer::catalog::choice::{self, CatalogChoice, CatalogWish};
 use lanspread_peer::command::{Command, RateLimits};
 use lanspread_peer::contract::ToContract;
 use lanspread_peer::{EventStream, Find, FolderLock, PeerConfig, PeerHandle};
@@ -68,7 +68,7 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
     };
     let host = Host::new(&state_dir, Given::default())?;
     // An organiser that was trusted once stays trusted.
-    let catalog = catalog_choice::choose(&state_dir, &CatalogWish::default()).map_err(|e| e.to_contract())?;
+    let catalog = choice::choose(&state_dir, &CatalogWish::default()).map_err(|e| e.to_contract())?;
     let base = PeerConfig {
         games_dir: PathBuf::new(),
         state_dir,
@@ -205,7 +205,7 @@ fn find(ui: &UiArgs) -> Find {
 
 fn config(args: RunArgs, find: Find, state_dir: &Path) -> Result<PeerConfig, ErrorBody> {
     let wish = CatalogWish { file: args.catalog, key: args.catalog_key, none: args.no_catalog };
-    let catalog = catalog_choice::choose(state_dir, &wish).map_err(|e| e.to_contract())?;
+    let catalog = choice::choose(state_dir, &wish).map_err(|e| e.to_contract())?;
     let party = match args.party {
         None => None,
         Some(name) => {

@@ -11,7 +11,7 @@ use lanspread_types::PartyMismatch;
 
 use super::ToContract;
 use crate::StartError;
-use crate::catalog_file::CatalogError;
+use crate::catalog::text::CatalogError;
 use crate::pass_phrase::{PassPhraseFileError, WeakPhraseError};
 
 impl ToContract for ContentVariant {

@@ -8,9 +8,9 @@ use axum::http::Response;
 use lanspread_api::page::{CatalogOrder, PartyOrder, QuietOrder};
 use lanspread_api::reply::Empty;
 use lanspread_api::{ErrorBody, ErrorCode};
-use lanspread_peer::catalog_choice::CatalogWish;
+use lanspread_peer::catalog::choice::CatalogWish;
+use lanspread_peer::catalog::{signed, text};
 use lanspread_peer::contract::ToContract;
-use lanspread_peer::{catalog_file, signed_catalog};
 use lanspread_types::{CatalogKey, PartyName, PassPhrase};
 
 use super::page::{Sent, parse};
@@ -58,8 +58,8 @@ fn wish(order: &CatalogOrder) -> Result<CatalogWish, ErrorBody> {
     let key = key.map_err(|e| ErrorBody::new(ErrorCode::InvalidField, format!("that is not a key: {e}")))?;
     let file = order.file.as_deref().filter(|file| !file.trim().is_empty()).map(host::folder).transpose()?;
     if let Some(path) = &file {
-        let bytes = catalog_file::read(path).map_err(|e| e.to_contract())?;
-        if signed_catalog::body(&bytes).len() == bytes.len() {
+        let bytes = text::read(path).map_err(|e| e.to_contract())?;
+        if signed::body(&bytes).len() == bytes.len() {
             // An unsigned catalogue is not kept, so the next start would know nothing of it.
             let message = format!("{} is not signed", path.display());
             let mut error = ErrorBody::new(ErrorCode::CatalogInvalid, message);

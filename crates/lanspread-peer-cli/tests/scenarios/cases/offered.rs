@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lanspread_api::reply::{Availability, CatalogMode, OfferedCatalog};
 use lanspread_api::{ErrorCode, Event, Request};
-use lanspread_peer::signed_catalog::OrganiserKey;
+use lanspread_peer::catalog::signed::OrganiserKey;
 use lanspread_types::{CatalogKey, Organiser};
 
 use super::flow::KIB;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lanspread_api::reply::{CatalogMode, Room};
 use lanspread_api::{Event, ReplyData, Request};
-use lanspread_peer::signed_catalog::OrganiserKey;
+use lanspread_peer::catalog::signed::OrganiserKey;
 
 use super::flow::{KIB, await_finished, await_installed, require_no_trace, require_same_game};
 use crate::games::{CatalogFile, Game, VERSION};

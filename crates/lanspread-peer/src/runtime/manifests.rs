@@ -11,7 +11,8 @@ use lanspread_net::{Endpoint, LinkKey};
 use lanspread_types::message::{Refusal, RequestId, Response};
 use lanspread_types::{ContentId, GameContent, failpoint};
 
-use crate::disk::{Disk, Reports};
+use crate::runtime::disk::Disk;
+use crate::runtime::reports::Reports;
 
 /// Largest encoded manifest, in bytes, that stays in memory when it is not being sent: that of a game of 80,000
 /// files. It need not be encoded again for each of several receivers that come one by one.

@@ -7,7 +7,7 @@ use lanspread_core::io::DiskError;
 use lanspread_store::{Cancel, GameFile, Store};
 use lanspread_types::{ContentId, GameId, GameVersion};
 
-use crate::catalog_file::{CatalogText, GameText};
+use crate::catalog::text::{CatalogText, GameText};
 
 /// A game found in a folder.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ pub fn next_edition(former: Option<CatalogText>, title: Option<String>, found: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog_file::parse;
+    use crate::catalog::text::parse;
 
     #[test]
     fn an_edition_keeps_what_people_wrote() {

@@ -7,22 +7,15 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, Input, Scan};
+use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, Scan};
 use lanspread_core::trust::Origin;
 use lanspread_store::{Cancel, RarUnpacker, ReleasedChunks, Spool, Store, Watch};
 use lanspread_types::{ContentId, GameContent, GameId, failpoint};
-use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::upkeep;
-
-/// Shortest time between two reports of a job's progress.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Channel by which jobs report to the loop.
-pub(crate) type Reports = mpsc::UnboundedSender<Input>;
+use crate::runtime::reports::{Reports, Throttled, report};
+use crate::runtime::upkeep;
 
 /// Runner of disk jobs.
 #[derive(Debug)]
@@ -297,12 +290,6 @@ impl Disk {
     }
 }
 
-/// Sends a report to the loop.
-pub(crate) fn report(reports: &Reports, report: DiskReport) {
-    // If this fails, the loop has ended and needs no report.
-    let _ = reports.send(Input::Disk(report));
-}
-
 /// Returns a callback that reports how far archives are unpacked.
 fn passed(reports: &Reports, game: &GameId) -> ReleasedChunks {
     let (reports, game) = (reports.clone(), game.clone());
@@ -378,28 +365,6 @@ fn scan_until_quiet(store: &Store, reports: &Reports, scans: &Scans) {
         // A request between the end of the loop above and the store must not be lost.
         if !scans.again.load(Ordering::SeqCst) || scans.running.swap(true, Ordering::SeqCst) {
             return;
-        }
-    }
-}
-
-/// Passes on progress at most every [`PROGRESS_INTERVAL`], and always the last figure.
-pub(crate) struct Throttled<F: FnMut(u64, u64)> {
-    tell: F,
-    /// When progress was last passed on; at first, when the job began.
-    told: Option<Instant>,
-}
-
-impl<F: FnMut(u64, u64)> Throttled<F> {
-    /// Passes progress to `tell`, for the first time after one interval.
-    pub fn new(tell: F) -> Self {
-        Self { tell, told: Some(Instant::now()) }
-    }
-
-    /// Takes a figure, which is passed on if it is the last or the interval is over.
-    pub fn tell(&mut self, done: u64, total: u64) {
-        if done == total || self.told.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
-            self.told = Some(Instant::now());
-            (self.tell)(done, total);
         }
     }
 }

@@ -11,8 +11,9 @@ use lanspread_core::catalog::{Catalog, SignedCatalog};
 use lanspread_core::catalog_sync::{DECLINED_KEYS_MAX, TrustedCatalog};
 use lanspread_types::CatalogKey;
 
-use crate::catalog_file::{self, CatalogError};
-use crate::{atomic_file, signed_catalog};
+use crate::atomic_file;
+use crate::catalog::signed;
+use crate::catalog::text::{self, CatalogError};
 
 /// File in the state folder with the newest signed catalogue.
 const KEPT_FILE: &str = "catalogue.toml";
@@ -70,13 +71,13 @@ pub fn choose(state_dir: &Path, wish: &CatalogWish) -> Result<CatalogChoice, Cat
     }
     let given = match &wish.file {
         None => None,
-        Some(path) if is_signed(path)? => Some(signed_catalog::load(path)?),
+        Some(path) if is_signed(path)? => Some(signed::load(path)?),
         Some(path) => match wish.key {
             Some(key) => {
                 let reason = "it has no signature".to_owned();
                 return Err(CatalogError::NotSigned { path: path.clone(), key: key.to_string(), reason });
             }
-            None => return Ok(catalog_file::load(path)?.into()),
+            None => return Ok(text::load(path)?.into()),
         },
     };
     if let (Some(signed), Some(key), Some(path)) = (&given, wish.key, &wish.file)
@@ -114,7 +115,7 @@ pub fn keep_organiser(state_dir: &Path, key: CatalogKey) -> Result<(), CatalogEr
 
 /// Returns the keys that the owner does not want to be asked about again. Ignores lines that are not keys.
 pub fn declined(state_dir: &Path) -> BTreeSet<CatalogKey> {
-    let bytes = catalog_file::read(&state_dir.join(DECLINED_FILE)).unwrap_or_default();
+    let bytes = text::read(&state_dir.join(DECLINED_FILE)).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).into_owned();
     text.lines().filter_map(|line| line.trim().parse().ok()).take(DECLINED_KEYS_MAX).collect()
 }
@@ -150,25 +151,25 @@ fn forget(state_dir: &Path) -> Result<(), CatalogError> {
 }
 
 fn is_signed(path: &Path) -> Result<bool, CatalogError> {
-    let bytes = catalog_file::read(path)?;
-    Ok(signed_catalog::body(&bytes).len() != bytes.len())
+    let bytes = text::read(path)?;
+    Ok(signed::body(&bytes).len() != bytes.len())
 }
 
 fn kept_key(state_dir: &Path) -> Option<CatalogKey> {
-    let bytes = catalog_file::read(&state_dir.join(KEY_FILE)).ok()?;
+    let bytes = text::read(&state_dir.join(KEY_FILE)).ok()?;
     std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
 }
 
 /// Returns the kept catalogue if it is undamaged and signed by this key. Otherwise a peer will send it again.
 fn kept_catalog(state_dir: &Path, key: CatalogKey) -> Option<Arc<SignedCatalog>> {
-    let kept = signed_catalog::load(&state_dir.join(KEPT_FILE)).ok()?;
+    let kept = signed::load(&state_dir.join(KEPT_FILE)).ok()?;
     (kept.key == key).then_some(kept)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signed_catalog::OrganiserKey;
+    use crate::catalog::signed::OrganiserKey;
 
     struct Desk {
         dir: tempfile::TempDir,

@@ -14,7 +14,7 @@ use lanspread_types::message::{Refusal, Request, RequestId, Response};
 use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, PeerId, failpoint};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::disk::Reports;
+use crate::runtime::reports::Reports;
 
 /// What the answer to a request must be.
 #[derive(Debug, Clone)]

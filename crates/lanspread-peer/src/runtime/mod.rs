@@ -2,6 +2,12 @@
 //!
 //! Nothing is awaited while an input is being handled. Slow work leaves the loop and comes back as an input.
 
+pub mod disk;
+mod manifests;
+pub mod reports;
+pub mod traffic;
+mod upkeep;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,13 +31,13 @@ use lanspread_types::{PeerId, failpoint};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant as Moment;
 
-use crate::calendar;
-use crate::disk::{Disk, Reports};
+use self::disk::Disk;
+use self::manifests::Manifests;
+use self::reports::Reports;
+use self::traffic::Traffic;
+use crate::catalog::{choice, signed};
 use crate::handle::{CommandIds, Commanded};
-use crate::manifests::Manifests;
-use crate::remembered;
-use crate::traffic::{self, Traffic};
-use crate::{catalog_choice, signed_catalog};
+use crate::{calendar, remembered};
 
 /// Time between scans of the library when no change is seen, because network drives report none.
 const RESCAN_INTERVAL: Duration = Duration::from_secs(60);
@@ -233,7 +239,7 @@ impl Runtime {
             Output::CheckCatalog { peer, bytes } => {
                 let reports = self.reports.clone();
                 self.disk.spawn(move || {
-                    let result = signed_catalog::open(bytes).map_err(|error| error.to_string());
+                    let result = signed::open(bytes).map_err(|error| error.to_string());
                     // Cannot fail while the loop runs, which holds the receiver.
                     let _ = reports.send(Input::CatalogChecked { peer, result });
                 });
@@ -241,7 +247,7 @@ impl Runtime {
             Output::KeepCatalog(catalog) => {
                 let state_dir = self.state_dir.clone();
                 self.disk.spawn(move || {
-                    if let Err(error) = catalog_choice::keep(&state_dir, &catalog) {
+                    if let Err(error) = choice::keep(&state_dir, &catalog) {
                         tracing::warn!(%error, "the catalogue is not kept for the next start");
                     }
                 });
@@ -250,7 +256,7 @@ impl Runtime {
             Output::KeepOrganiser(key) => {
                 let state_dir = self.state_dir.clone();
                 self.disk.spawn(move || {
-                    if let Err(error) = catalog_choice::keep_organiser(&state_dir, key) {
+                    if let Err(error) = choice::keep_organiser(&state_dir, key) {
                         tracing::warn!(%error, "the organiser is trusted until the end only");
                     }
                 });
@@ -258,7 +264,7 @@ impl Runtime {
             Output::KeepDeclined(declined) => {
                 let state_dir = self.state_dir.clone();
                 self.disk.spawn(move || {
-                    if let Err(error) = catalog_choice::keep_declined(&state_dir, &declined) {
+                    if let Err(error) = choice::keep_declined(&state_dir, &declined) {
                         tracing::warn!(%error, "the next start asks about the organiser again");
                     }
                 });

@@ -1,4 +1,4 @@
-//! The catalogue as a TOML file: reading, checking and writing. Signatures are checked in `signed_catalog`.
+//! The catalogue as a TOML file: reading, checking and writing. Signatures are checked in `signed`.
 //!
 //! An unknown field is an error, so that a typing mistake cannot remove a pin. `docs/catalogue.md` explains the format:
 //!
@@ -30,7 +30,7 @@ use lanspread_types::limits::{CATALOG_BYTES_MAX, GAMES_PER_PEER_MAX};
 use lanspread_types::{ContentId, GameId, GameVersion};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog_group::{GroupText, one_line, to_groups};
+use crate::catalog::group::{GroupText, one_line, to_groups};
 
 /// Longest title or genre, in characters.
 const TEXT_CHARS_MAX: usize = 200;

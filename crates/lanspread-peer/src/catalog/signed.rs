@@ -22,7 +22,7 @@ use lanspread_types::limits::CATALOG_BYTES_MAX;
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
-use crate::catalog_file::{CatalogError, parse};
+use crate::catalog::text::{self, CatalogError, parse};
 
 /// Beginning of the line with the signature.
 const HEADER: &str = "#lanspread-catalogue-1 ";
@@ -178,7 +178,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 /// Reads and checks a signed catalogue, whichever key signed it.
 pub fn load(path: &Path) -> Result<Arc<SignedCatalog>, CatalogError> {
-    let bytes = crate::catalog_file::read(path)?;
+    let bytes = text::read(path)?;
     open(bytes).map_err(|e| CatalogError::Invalid { path: path.to_owned(), reason: e.to_string() })
 }
 

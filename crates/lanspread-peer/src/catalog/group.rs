@@ -74,7 +74,7 @@ pub(crate) fn one_line(what: &str, text: &str, max: usize) -> Result<(), String>
 
 #[cfg(test)]
 mod tests {
-    use crate::catalog_file::parse;
+    use crate::catalog::text::parse;
 
     fn group_at(text: &str, ip: &str) -> Result<String, String> {
         let catalog = parse(text.as_bytes())?.to_catalog()?;

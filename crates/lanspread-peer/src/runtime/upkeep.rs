@@ -1,6 +1,6 @@
 //! Longer disk jobs on a game: reusing the old version's files, verifying, replacing an install, and starting.
 //!
-//! Each function runs as one job of [`crate::disk::Disk`], may report progress, and returns its final report.
+//! Each function runs as one job of [`Disk`](super::disk::Disk), may report progress, and returns its final report.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use lanspread_core::trust::{Origin, Support};
 use lanspread_store::{Cancel, RarUnpacker, Store};
 use lanspread_types::{GameContent, GameId};
 
-use crate::disk::{Reports, Throttled, report};
 use crate::launch;
+use crate::runtime::reports::{Reports, Throttled, report};
 
 /// Prepares the place of a download. Reports first how much of it the old version of the game provided.
 pub(crate) fn open_incoming(

@@ -261,11 +261,14 @@ impl Transfer {
         per_second(recent.map(|(_, _, bytes)| bytes).sum(), now.since(started))
     }
 
-    /// Returns the bytes per second that a source sent within the rate window.
-    pub fn rate_of(&self, source: PeerId, started: Time, now: Time) -> u64 {
-        let recent =
-            self.meter.recent.iter().filter(|(at, from, _)| *from == source && now.since(*at) <= RATE_WINDOW);
-        per_second(recent.map(|(_, _, bytes)| bytes).sum(), now.since(started))
+    /// Returns the bytes per second that each source sent within the rate window; none for a source that sent nothing.
+    pub fn rates(&self, started: Time, now: Time) -> BTreeMap<PeerId, u64> {
+        let mut rates = BTreeMap::new();
+        for (_, source, bytes) in self.meter.recent.iter().filter(|(at, ..)| now.since(*at) <= RATE_WINDOW) {
+            *rates.entry(*source).or_default() += bytes;
+        }
+        rates.values_mut().for_each(|rate| *rate = per_second(*rate, now.since(started)));
+        rates
     }
 
     /// Returns the seconds until everything has arrived, by the rate of the last ten seconds. `None` while nothing

@@ -146,12 +146,13 @@ impl Node {
         let transfer = download.transfer()?;
         let picker = &transfer.picker;
         let bytes_per_second = transfer.rate(download.started(), now);
+        let rates = transfer.rates(download.started(), now);
         let source = |(peer, figures): (PeerId, SourceFigures)| SwarmSource {
             peer,
             name: self.roster.name_of(&peer),
             chunks_has: figures.has,
             bytes: figures.bytes,
-            bytes_per_second: transfer.rate_of(peer, download.started(), now),
+            bytes_per_second: rates.get(&peer).copied().unwrap_or(0),
         };
         Some(SwarmSnapshot {
             game: download.game.clone(),

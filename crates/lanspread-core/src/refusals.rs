@@ -7,74 +7,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lanspread_types::{Origin, PartyMismatch, PeerId};
+use lanspread_types::{Origin, PeerId};
 
 use crate::time::Time;
+
+pub use lanspread_types::connection::{RefusalCause, RefusalKind};
 
 /// Refusals that are remembered; beyond that the oldest is forgotten.
 const REFUSALS_MAX: usize = 64;
 /// Time after which a refusal that still happens is reported again.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
-
-/// Why a peer was refused or dropped.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RefusalCause {
-    /// It belongs to another party, or does not know the passphrase.
-    #[error("{0}")]
-    Party(PartyMismatch),
-    /// It broke the protocol; with the details.
-    #[error("it broke the protocol: {0}")]
-    Protocol(String),
-    /// The program that connected to our port does not speak the protocol; with the details.
-    #[error("it does not speak the protocol: {0}")]
-    NotAPeer(String),
-    /// It was too slow; with the details.
-    #[error("it was too slow: {0}")]
-    TooSlow(String),
-    /// Its address opened too many connections.
-    #[error("it opened too many connections")]
-    TooManyConnections,
-    /// It sent data that does not verify in a second download.
-    #[error("it sent corrupt data in a second download")]
-    BadData,
-}
-
-/// Kind of a refusal. Stable, because scripts see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RefusalKind {
-    /// It belongs to another party.
-    OtherParty,
-    /// It does not know the passphrase.
-    WrongPassPhrase,
-    /// Too many wrong passphrases came recently.
-    TooManyTries,
-    /// It broke the protocol.
-    Protocol,
-    /// It does not speak the protocol.
-    NotAPeer,
-    /// It was too slow.
-    TooSlow,
-    /// Its address opened too many connections.
-    TooManyConnections,
-    /// It sent data that does not verify, again.
-    BadData,
-}
-
-impl RefusalCause {
-    /// Returns the kind of this cause.
-    pub fn kind(&self) -> RefusalKind {
-        match self {
-            Self::Party(PartyMismatch::Closed(_) | PartyMismatch::Open) => RefusalKind::OtherParty,
-            Self::Party(PartyMismatch::WrongPassPhrase) => RefusalKind::WrongPassPhrase,
-            Self::Party(PartyMismatch::TooManyTries) => RefusalKind::TooManyTries,
-            Self::Protocol(_) => RefusalKind::Protocol,
-            Self::NotAPeer(_) => RefusalKind::NotAPeer,
-            Self::TooSlow(_) => RefusalKind::TooSlow,
-            Self::TooManyConnections => RefusalKind::TooManyConnections,
-            Self::BadData => RefusalKind::BadData,
-        }
-    }
-}
 
 /// A peer that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +71,8 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+
+    use lanspread_types::PartyMismatch;
 
     use super::*;
 

@@ -5,19 +5,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use lanspread_proto::DecodeError;
-use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId};
-use lanspread_types::{ChunkIndex, PartyMismatch, PeerId, Sighting, Subnet};
+use lanspread_types::message::{Hello, Message, Request, RequestId};
+use lanspread_types::{
+    ChunkIndex, CloseReason, ConnId, DialFailure, LinkId, PartyMismatch, PeerId, RefusalCause,
+    RequestFailure, Sighting, Subnet,
+};
 
 use crate::pool::PooledBuf;
-
-/// Number of a control connection. An endpoint uses each number once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnKey(pub u64);
-
-/// Number of an inbound data connection, on which another peer sends requests. An endpoint uses each number once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkKey(pub u64);
 
 /// An event of the network. Events of one connection come in order.
 #[derive(Debug)]
@@ -25,7 +19,7 @@ pub enum NetEvent {
     /// A control connection is established: the peer has proved its key and said hello. Exactly one `Closed` follows.
     Connected {
         /// Number of the new connection.
-        conn: ConnKey,
+        conn: ConnId,
         /// The proved key of the peer.
         peer: PeerId,
         /// What the peer states about itself.
@@ -60,15 +54,15 @@ pub enum NetEvent {
         /// True if we dialled.
         dialled: bool,
     },
-    /// A peer, or a program that is not a peer, broke the protocol, and its connection has ended. Reports are
-    /// rate-limited.
+    /// A peer, or a program that is not a peer, broke the protocol, and its connection ends. Reports are
+    /// rate-limited, except that of the end of a control connection, whose `Closed` follows.
     Misbehaved {
         /// Where the connection came from, or the listener that we dialled.
         addr: SocketAddr,
         /// The key of the peer, if it proved one.
         peer: Option<PeerId>,
-        /// What it did.
-        how: Misbehaviour,
+        /// What it did: neither `Party` nor `BadData`.
+        how: RefusalCause,
     },
     /// A dial by `Endpoint::dial` has failed.
     DialFailed {
@@ -81,8 +75,8 @@ pub enum NetEvent {
     PeerDialFailed {
         /// The peer that was dialled.
         peer: PeerId,
-        /// What was found at each address.
-        failures: Vec<(SocketAddr, DialFailure)>,
+        /// What was found at each address, for people to read.
+        reason: String,
     },
     /// The listener of a probed peer answered and proved its key.
     Reached {
@@ -98,14 +92,14 @@ pub enum NetEvent {
     /// The last event of a control connection.
     Closed {
         /// The connection that ended.
-        conn: ConnKey,
+        conn: ConnId,
         /// Why it ended.
         reason: CloseReason,
     },
     /// A message arrived on a control connection.
     Message {
         /// The connection that it came by.
-        conn: ConnKey,
+        conn: ConnId,
         /// The message, decoded and within its bounds.
         message: Message,
     },
@@ -114,7 +108,7 @@ pub enum NetEvent {
     /// `Request::Cancel` has none.
     Requested {
         /// The inbound data connection, which the answer names.
-        link: LinkKey,
+        link: LinkId,
         /// The proved key of the receiver.
         peer: PeerId,
         /// The request, decoded and within its bounds.
@@ -123,7 +117,7 @@ pub enum NetEvent {
     /// The socket has taken the whole of an answer that `serve_*` gave, or the answer has failed.
     Served {
         /// The inbound data connection.
-        link: LinkKey,
+        link: LinkId,
         /// The id that was answered.
         id: RequestId,
         /// Length of the payload in bytes; 0 if it failed.
@@ -134,7 +128,7 @@ pub enum NetEvent {
     /// The last event of an inbound data connection. Requests that are still unanswered need no answer any more.
     LinkClosed {
         /// The connection that ended.
-        link: LinkKey,
+        link: LinkId,
     },
 
     /// A source has begun to send a chunk. Its [`Payload`] or `RequestFailed` follows.
@@ -153,7 +147,7 @@ pub enum NetEvent {
         /// The id of our request.
         id: RequestId,
         /// Length of the encoded manifest in bytes, as the source states it.
-        len: u32,
+        bytes: u64,
     },
     /// No payload will come for this request.
     RequestFailed {
@@ -164,74 +158,6 @@ pub enum NetEvent {
         /// Why it failed.
         failure: RequestFailure,
     },
-}
-
-/// An offence against the protocol.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Misbehaviour {
-    /// The handshake failed, so this is probably not a lanspread peer.
-    #[error("it does not speak the protocol: {0}")]
-    NotAPeer(String),
-    /// A lanspread peer sent what the protocol forbids.
-    #[error("it broke the protocol: {0}")]
-    Protocol(String),
-    /// It did not finish a handshake, a request or an answer in time, or did not read what it asked for.
-    #[error("it was too slow: {0}")]
-    TooSlow(&'static str),
-    /// Its address opened more connections than one address may have, or opened them too fast.
-    #[error("it opened too many connections")]
-    TooManyConnections,
-}
-
-/// Why a dial did not lead to a connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DialFailure {
-    /// No TCP connection came about.
-    #[error("no answer: {0}")]
-    Unreachable(String),
-    /// Connection or handshake took longer than `HANDSHAKE_TIME_MAX`.
-    #[error("no answer within the time limit")]
-    TimedOut,
-    /// This peer itself answers at the address.
-    #[error("that is our own address")]
-    OwnAddress,
-    /// The handshake failed.
-    #[error("not a lanspread peer: {0}")]
-    NotAPeer(String),
-    /// A lanspread peer answers, but not the one that was dialled.
-    #[error("another peer answers there")]
-    OtherPeer,
-}
-
-/// Why a control connection ended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CloseReason {
-    /// The peer said goodbye.
-    #[error("it said goodbye")]
-    Goodbye,
-    /// The connection broke, or the peer ended it without a goodbye.
-    #[error("the connection was lost: {0}")]
-    Lost(String),
-    /// More bytes waited for the peer than the queue holds, or it took none for too long.
-    #[error("it reads too slowly")]
-    TooSlow,
-    /// The peer sent bytes that are not a valid message.
-    #[error("it broke the protocol: {0}")]
-    Protocol(DecodeError),
-    /// We closed it, by `close` or `shutdown`.
-    #[error("this peer closed it")]
-    Local,
-}
-
-/// Why no payload comes for a request.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestFailure {
-    /// The source refused the request.
-    #[error("{0}")]
-    Refused(Refusal),
-    /// The data connection could not be opened, or it ended first.
-    #[error("the data connection failed: {0}")]
-    Lost(String),
 }
 
 /// The whole answer to a request, not yet verified.

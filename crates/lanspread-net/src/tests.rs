@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lanspread_types::message::{ChunkRequest, Request, RequestId};
-use lanspread_types::{ChunkIndex, ContentId, GameId, PeerId, PeerName};
+use lanspread_types::{ChunkIndex, ConnId, ContentId, GameId, PeerId, PeerName, RefusalCause};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::{ConnKey, Endpoint, EndpointConfig, Identity, Misbehaviour, NetEvent, Payload};
+use crate::{Endpoint, EndpointConfig, Identity, NetEvent, Payload};
 
 mod closed;
 mod control;
@@ -22,7 +22,7 @@ struct Peer {
     events: mpsc::Receiver<NetEvent>,
     payloads: mpsc::Receiver<Payload>,
     /// Reports of misbehaviour that arrived between other events.
-    complaints: Vec<Misbehaviour>,
+    complaints: Vec<RefusalCause>,
 }
 
 fn config(name: &str) -> EndpointConfig {
@@ -71,7 +71,7 @@ impl Peer {
         timeout(PATIENCE, self.payloads.recv()).await.expect("a payload comes").expect("the endpoint lives")
     }
 
-    async fn connected(&mut self) -> (ConnKey, PeerId, SocketAddr, bool) {
+    async fn connected(&mut self) -> (ConnId, PeerId, SocketAddr, bool) {
         match self.event().await {
             NetEvent::Connected { conn, peer, addr, dialled, .. } => (conn, peer, addr, dialled),
             other => panic!("expected a connection, got {other:?}"),
@@ -80,7 +80,7 @@ impl Peer {
 }
 
 /// Returns two peers with a control connection, which the first has dialled.
-async fn pair() -> (Peer, ConnKey, Peer, ConnKey) {
+async fn pair() -> (Peer, ConnId, Peer, ConnId) {
     let (mut ann, mut bob) = (Peer::new("Ann").await, Peer::new("Bob").await);
     ann.endpoint.dial(bob.addr());
     let (to_bob, ..) = ann.connected().await;

@@ -11,12 +11,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lanspread_net::{ConnKey, Endpoint, EndpointConfig, Identity, NetEvent, Payload};
+use lanspread_net::{Endpoint, EndpointConfig, Identity, NetEvent, Payload};
 use lanspread_types::limits::{
     CHUNK_BYTES_MIN, GAMES_PER_LIBRARY_MESSAGE_MAX, GAMES_PER_PEER_MAX, REQUESTS_PER_SOURCE_MAX,
 };
 use lanspread_types::message::{ChunkRequest, GameOffer, LibraryUpdate, Message, Request, RequestId};
-use lanspread_types::{ChunkIndex, ContentId, GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::{ChunkIndex, ConnId, ContentId, GameId, GameVersion, PeerId, PeerName};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -143,7 +143,7 @@ struct Guest {
     endpoint: Endpoint,
     server: PeerId,
     addr: SocketAddr,
-    conn: ConnKey,
+    conn: ConnId,
     content: ContentId,
     events: mpsc::Receiver<NetEvent>,
     payloads: mpsc::Receiver<Payload>,

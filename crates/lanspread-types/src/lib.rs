@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 pub mod chunk;
+pub mod connection;
 pub mod discovery;
 pub mod fingerprint;
 pub mod id;
@@ -27,6 +28,7 @@ pub mod tree;
 pub mod version;
 
 pub use chunk::{ChunkIndex, ChunkSize};
+pub use connection::{CloseReason, ConnId, DialFailure, LinkId, RefusalCause, RequestFailure};
 pub use discovery::{Adapter, KnownPeer, Means, Sighting, Subnet};
 pub use fingerprint::{Fingerprint, Organiser};
 pub use id::{CatalogKey, ContentId, GameId, PeerId, PeerName};

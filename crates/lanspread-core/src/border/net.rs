@@ -3,19 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId};
+use lanspread_types::message::{Hello, Message, Request, RequestId};
 use lanspread_types::{ChunkIndex, GameContent, PeerId, Sighting, Subnet};
 
 use crate::border::disk::DiskError;
-use crate::refusals::RefusalCause;
 
-/// Number of a control connection, chosen by the runtime and never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub u64);
-
-/// Number of an incoming data connection, on which another peer requests chunks. Never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(pub u64);
+pub use lanspread_types::{CloseReason, ConnId, DialFailure, LinkId, RefusalCause, RequestFailure};
 
 /// An event of the network.
 #[derive(Debug, Clone)]
@@ -176,49 +169,6 @@ pub struct Connected {
     pub dialled: bool,
 }
 
-/// Why an address could not be dialled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DialFailure {
-    /// No listener answers there; with the system's reason.
-    #[error("no answer: {0}")]
-    Unreachable(String),
-    /// The address did not answer in time.
-    #[error("no answer within the time limit")]
-    TimedOut,
-    /// The address is our own.
-    #[error("that is our own address")]
-    OwnAddress,
-    /// A program answers there that is not a lanspread peer; with the reason.
-    #[error("not a lanspread peer: {0}")]
-    NotAPeer(String),
-}
-
-/// Why a control connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CloseReason {
-    /// The peer said goodbye.
-    #[error("it said goodbye")]
-    Goodbye,
-    /// The connection broke without a goodbye.
-    #[error("the connection was lost")]
-    Lost,
-    /// The peer did not answer a ping in time, or stopped reading.
-    #[error("it did not answer in time")]
-    Silent,
-    /// Another connection to the same peer was kept instead.
-    #[error("replaced by another connection to the same peer")]
-    Replaced,
-    /// The peer broke the protocol, or is banned.
-    #[error("it broke the protocol")]
-    ProtocolError,
-    /// The roster is full.
-    #[error("there are too many peers")]
-    TooManyPeers,
-    /// This peer shuts down.
-    #[error("this peer is shutting down")]
-    Leaving,
-}
-
 /// Why a chunk that arrived does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkFault {
@@ -234,14 +184,3 @@ pub enum ChunkFault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the manifest is not valid: {0}")]
 pub struct ManifestFault(pub String);
-
-/// Why a request gets no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestFailure {
-    /// The source refused it.
-    #[error("{0}")]
-    Refused(Refusal),
-    /// The data connection failed; with the reason.
-    #[error("the data connection failed: {0}")]
-    Lost(String),
-}

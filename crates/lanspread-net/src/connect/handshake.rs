@@ -10,11 +10,10 @@ use std::time::Duration;
 use lanspread_proto::hello::{self, Greeting};
 use lanspread_proto::preamble::{self, Role};
 use lanspread_types::message::Hello;
-use lanspread_types::{PartyMismatch, PeerId, PeerName, failpoint};
+use lanspread_types::{DialFailure, PartyMismatch, PeerId, PeerName, failpoint};
 use rustls::ClientConfig;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::event::DialFailure;
 use crate::limits::CLOSE_TIME_MAX;
 use crate::party::proof::{Ends, EntryError, enter};
 use crate::party::secrets::{Door, Side};

@@ -8,11 +8,11 @@ use std::mem::{Discriminant, discriminant};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 
-use lanspread_types::{Origin, PeerId, failpoint};
+use lanspread_types::{Origin, PeerId, RefusalCause, failpoint};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Duration, Instant};
 
-use crate::event::{Misbehaviour, NetEvent};
+use crate::event::NetEvent;
 use crate::inbox::lock;
 use crate::limits::{ADDRESSES_COUNTED_MAX, REPORT_PAUSE, REPORTS_PER_SECOND};
 
@@ -23,7 +23,7 @@ pub(crate) struct MisbehaviourReports(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// When each kind of misbehaviour of each address was last reported.
-    told: HashMap<(Origin, Discriminant<Misbehaviour>), Instant>,
+    told: HashMap<(Origin, Discriminant<RefusalCause>), Instant>,
     /// Start of the current second, and the number of reports made in it.
     second: Option<(Instant, u32)>,
 }
@@ -42,7 +42,7 @@ impl MisbehaviourReports {
         events: &Sender<NetEvent>,
         addr: SocketAddr,
         peer: Option<PeerId>,
-        how: Misbehaviour,
+        how: RefusalCause,
     ) {
         if let Ok(room) = events.try_reserve()
             && self.may_tell(addr.ip(), &how)
@@ -53,7 +53,7 @@ impl MisbehaviourReports {
     }
 
     /// Returns true, and counts the report, if the limits allow it.
-    fn may_tell(&self, ip: IpAddr, how: &Misbehaviour) -> bool {
+    fn may_tell(&self, ip: IpAddr, how: &RefusalCause) -> bool {
         let (key, now) = ((Origin::of(ip), discriminant(how)), Instant::now());
         let mut state = lock(&self.0);
         let (began, told) =
@@ -80,14 +80,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_makes_few_reports() {
         let complaints = MisbehaviourReports::default();
-        let how = Misbehaviour::TooManyConnections;
+        let how = RefusalCause::TooManyConnections;
         let one: IpAddr = "10.0.0.1".parse().unwrap();
         assert_eq!((0..1000).filter(|_| complaints.may_tell(one, &how)).count(), 1);
         let many = (0..100_000u32).map(|n| IpAddr::from((0x0b00_0000 + n).to_be_bytes()));
         assert_eq!(many.filter(|ip| complaints.may_tell(*ip, &how)).count(), REPORTS_PER_SECOND as usize - 1);
         tokio::time::advance(REPORT_PAUSE).await;
         assert!(complaints.may_tell(one, &how));
-        assert!(complaints.may_tell(one, &Misbehaviour::NotAPeer(String::new())), "another kind");
+        assert!(complaints.may_tell(one, &RefusalCause::NotAPeer(String::new())), "another kind");
         assert!(lock(&complaints.0).told.len() <= ADDRESSES_COUNTED_MAX);
     }
 
@@ -97,15 +97,15 @@ mod tests {
         let (events, mut told) = mpsc::channel(1);
         let from: SocketAddr = "10.0.0.1:1".parse().unwrap();
         let tell = |how| complaints.tell(&events, from, None, how);
-        tell(Misbehaviour::TooManyConnections);
-        tell(Misbehaviour::NotAPeer(String::new()));
+        tell(RefusalCause::TooManyConnections);
+        tell(RefusalCause::NotAPeer(String::new()));
         assert!(matches!(
             told.try_recv(),
-            Ok(NetEvent::Misbehaved { how: Misbehaviour::TooManyConnections, .. })
+            Ok(NetEvent::Misbehaved { how: RefusalCause::TooManyConnections, .. })
         ));
-        tell(Misbehaviour::NotAPeer(String::new()));
-        assert!(matches!(told.try_recv(), Ok(NetEvent::Misbehaved { how: Misbehaviour::NotAPeer(_), .. })));
-        tell(Misbehaviour::NotAPeer(String::new()));
+        tell(RefusalCause::NotAPeer(String::new()));
+        assert!(matches!(told.try_recv(), Ok(NetEvent::Misbehaved { how: RefusalCause::NotAPeer(_), .. })));
+        tell(RefusalCause::NotAPeer(String::new()));
         assert!(told.try_recv().is_err(), "once");
     }
 
@@ -113,7 +113,7 @@ mod tests {
     async fn one_ipv6_network_is_reported_as_one_address() {
         let complaints = MisbehaviourReports::default();
         let hosts = (0..1000).map(|n| IpAddr::from([0x2001, 0xdb8, 0, 7, n, 0, 0, 1]));
-        let how = Misbehaviour::TooManyConnections;
+        let how = RefusalCause::TooManyConnections;
         assert_eq!(hosts.filter(|ip| complaints.may_tell(*ip, &how)).count(), 1);
     }
 }

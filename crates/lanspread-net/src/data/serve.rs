@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use lanspread_proto::Decoder;
 use lanspread_types::message::{Request, RequestId};
-use lanspread_types::{PeerId, failpoint};
+use lanspread_types::{LinkId, PeerId, RefusalCause, failpoint};
 use tokio::time::Instant;
 
 use crate::data::queue::{Queue, Step, id_and_len};
-use crate::event::{LinkKey, Misbehaviour, NetEvent};
+use crate::event::NetEvent;
 use crate::inbox::{Inbox, lock};
 use crate::limits::{LINK_IDLE_MAX, OUTGOING_LOW_BYTES, REQUEST_TIME_MAX, REQUESTS_PER_LINK_MAX};
 use crate::shared::Shared;
@@ -32,7 +32,7 @@ pub(crate) async fn run(
     rest: Vec<u8>,
 ) {
     let mut stop = shared.tasks.stop_signal();
-    let key = LinkKey(shared.next_key());
+    let key = LinkId(shared.next_key());
     let inbox = Arc::new(Inbox::new(REQUESTS_PER_LINK_MAX));
     lock(&shared.routes.links).insert(key, Arc::clone(&inbox));
     let place = shared.routes.link_places.enter(peer, key, &inbox);
@@ -73,13 +73,13 @@ pub(crate) async fn run(
 }
 
 /// Returns the peer's offence if it is to blame for the end.
-fn offence(end: &LinkEnd) -> Option<Misbehaviour> {
+fn offence(end: &LinkEnd) -> Option<RefusalCause> {
     match end {
-        LinkEnd::Decode(_) | LinkEnd::Requests => Some(Misbehaviour::Protocol(end.to_string())),
+        LinkEnd::Decode(_) | LinkEnd::Requests => Some(RefusalCause::Protocol(end.to_string())),
         LinkEnd::Stream(StreamError::WriteStalled) => {
-            Some(Misbehaviour::TooSlow("it requests chunks and does not read them"))
+            Some(RefusalCause::TooSlow("it requests chunks and does not read them".to_owned()))
         }
-        LinkEnd::HalfRequest => Some(Misbehaviour::TooSlow("incomplete request")),
+        LinkEnd::HalfRequest => Some(RefusalCause::TooSlow("incomplete request".to_owned())),
         LinkEnd::Stream(_) | LinkEnd::Idle | LinkEnd::Read(_) | LinkEnd::Encode(_) | LinkEnd::Local => None,
     }
 }
@@ -88,7 +88,7 @@ fn offence(end: &LinkEnd) -> Option<Misbehaviour> {
 struct Link<'a> {
     shared: &'a Shared,
     stop: Stop,
-    key: LinkKey,
+    key: LinkId,
     peer: PeerId,
     stream: TlsStream,
     decoder: Decoder<Request>,

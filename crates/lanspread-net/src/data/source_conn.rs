@@ -9,11 +9,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lanspread_types::message::{Request, RequestId, Response};
-use lanspread_types::{ChunkIndex, PeerId};
+use lanspread_types::{ChunkIndex, PeerId, RefusalCause, RequestFailure};
 use tokio::time::{Instant, timeout};
 
 use crate::connect::handshake::dial_data;
-use crate::event::{Misbehaviour, NetEvent, Payload, PayloadKind, RequestFailure};
+use crate::event::{NetEvent, Payload, PayloadKind};
 use crate::inbox::{Inbox, lock};
 use crate::limits::{
     HANDSHAKE_TIME_MAX, MANIFEST_RESERVE_BYTES, MANIFEST_UNCOUNTED_BYTES, OUTGOING_LOW_BYTES,
@@ -82,10 +82,10 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, addr: SocketAddr, inb
 }
 
 /// Returns the source's offence if it is to blame for the end.
-fn offence(end: &SourceEnd) -> Option<Misbehaviour> {
+fn offence(end: &SourceEnd) -> Option<RefusalCause> {
     match end {
-        SourceEnd::Decode(_) | SourceEnd::Unasked => Some(Misbehaviour::Protocol(end.to_string())),
-        SourceEnd::Stalled => Some(Misbehaviour::TooSlow("it stopped in the middle of an answer")),
+        SourceEnd::Decode(_) | SourceEnd::Unasked => Some(RefusalCause::Protocol(end.to_string())),
+        SourceEnd::Stalled => Some(RefusalCause::TooSlow("it stopped in the middle of an answer".to_owned())),
         _ => None,
     }
 }
@@ -301,7 +301,9 @@ impl SourceConn<'_> {
                 self.shared.pool.take(missing).await
             }
             PayloadKind::Manifest => {
-                self.shared.report(&mut self.stop, NetEvent::ManifestStarted { peer, id, len }).await;
+                self.shared
+                    .report(&mut self.stop, NetEvent::ManifestStarted { peer, id, bytes: len.into() })
+                    .await;
                 match lanspread_types::failpoint!("reserve-announced") {
                     true => self.shared.pool.take(missing).await,
                     false => PooledBuf::uncounted(missing),

@@ -9,14 +9,14 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lanspread_types::PeerId;
+use lanspread_types::{DialFailure, PeerId};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::connect::handshake::{self, Dialled, connect, dial_control, greet};
 use crate::control;
-use crate::event::{DialFailure, NetEvent};
+use crate::event::NetEvent;
 use crate::limits::{HANDSHAKE_TIME_MAX, NEXT_ADDRESS_AFTER};
 use crate::shared::Shared;
 use crate::tasks::Stop;
@@ -77,7 +77,10 @@ pub(crate) async fn peer(shared: Arc<Shared>, peer: PeerId, addrs: Vec<SocketAdd
             shared.report(&mut stop, event).await;
             unless_it_is(&shared, &mut stop, peer, (at, addr), failures).await;
         }
-        None => shared.report(&mut stop, NetEvent::PeerDialFailed { peer, failures }).await,
+        None => {
+            let reason = reasons(&failures);
+            shared.report(&mut stop, NetEvent::PeerDialFailed { peer, reason }).await;
+        }
     }
 }
 
@@ -88,12 +91,19 @@ async fn unless_it_is(
     stop: &mut Stop,
     peer: PeerId,
     (found, addr): (PeerId, SocketAddr),
-    mut failures: Vec<(SocketAddr, DialFailure)>,
+    mut failures: Vec<(SocketAddr, String)>,
 ) {
     if found != peer {
-        failures.push((addr, DialFailure::OtherPeer));
-        shared.report(stop, NetEvent::PeerDialFailed { peer, failures }).await;
+        failures.push((addr, "another peer answers there".to_owned()));
+        let reason = reasons(&failures);
+        shared.report(stop, NetEvent::PeerDialFailed { peer, reason }).await;
     }
+}
+
+/// Lists what was found at each of a peer's addresses.
+fn reasons(failures: &[(SocketAddr, String)]) -> String {
+    let each: Vec<String> = failures.iter().map(|(addr, found)| format!("{addr}: {found}")).collect();
+    each.join("; ")
 }
 
 /// Checks whether a peer's listener answers at `addr`, and reports `Reached` if so.
@@ -123,7 +133,8 @@ struct Race {
     from: Option<std::net::IpAddr>,
     connecting: JoinSet<(SocketAddr, std::io::Result<TcpStream>)>,
     tried: Vec<SocketAddr>,
-    failures: Vec<(SocketAddr, DialFailure)>,
+    /// What was found at each address that led nowhere.
+    failures: Vec<(SocketAddr, String)>,
 }
 
 impl Race {
@@ -145,15 +156,15 @@ impl Race {
             let Ok(connected) = timeout_at(give_up, self.next_socket()).await else {
                 let answered: Vec<SocketAddr> = self.failures.iter().map(|(addr, _)| *addr).collect();
                 let silent = self.tried.iter().filter(|addr| !answered.contains(addr));
-                self.failures.extend(silent.map(|&addr| (addr, DialFailure::TimedOut)));
+                self.failures.extend(silent.map(|&addr| (addr, DialFailure::TimedOut.to_string())));
                 return None;
             };
             let (addr, socket) = connected?;
             // Other sockets wait meanwhile: a handshake with the right peer takes a few milliseconds.
             match timeout(HANDSHAKE_TIME_MAX, greet(socket, addr, &shared.local, false)).await {
                 Ok(Ok(dialled)) => return Some((addr, dialled)),
-                Ok(Err(failure)) => self.failures.push((addr, failure)),
-                Err(_) => self.failures.push((addr, DialFailure::TimedOut)),
+                Ok(Err(failure)) => self.failures.push((addr, failure.to_string())),
+                Err(_) => self.failures.push((addr, DialFailure::TimedOut.to_string())),
             }
         }
     }
@@ -170,7 +181,7 @@ impl Race {
             match timeout(patience, self.connecting.join_next()).await {
                 Ok(Some(Ok((addr, Ok(socket))))) => return Some((addr, socket)),
                 Ok(Some(Ok((addr, Err(error))))) => {
-                    self.failures.push((addr, DialFailure::Unreachable(error.to_string())));
+                    self.failures.push((addr, DialFailure::Unreachable(error.to_string()).to_string()));
                 }
                 // The task panicked, which has been printed, or the address had its time: try the next one.
                 Ok(Some(Err(_))) | Err(_) => {}

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanspread_types::failpoint;
+use lanspread_types::{RefusalCause, failpoint};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -17,7 +17,7 @@ use crate::connect::admission::{Admission, Ticket};
 use crate::connect::handshake::{AcceptError, Accepted, accept};
 use crate::control;
 use crate::data::serve as link;
-use crate::event::{Misbehaviour, NetEvent};
+use crate::event::NetEvent;
 use crate::limits::HANDSHAKE_TIME_MAX;
 use crate::party::proof::EntryError;
 use crate::shared::Shared;
@@ -57,7 +57,7 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
                 Some(ticket) => shared.tasks.spawn(begin(Arc::clone(&shared), socket, from, ticket)),
                 None => {
                     refuse(socket);
-                    shared.complain(from, None, Misbehaviour::TooManyConnections);
+                    shared.complain(from, None, RefusalCause::TooManyConnections);
                 }
             },
             Err(error) => {
@@ -86,7 +86,7 @@ async fn begin(shared: Arc<Shared>, socket: TcpStream, from: SocketAddr, mut tic
         accepted = timeout(HANDSHAKE_TIME_MAX, accept(socket, from.ip(), &shared.local)) => accepted,
         () = stop.stopped() => return,
         // Its address holds the most handshake places, and a connection from another address needs one.
-        () = ticket.evicted() => return shared.complain(from, None, Misbehaviour::TooManyConnections),
+        () = ticket.evicted() => return shared.complain(from, None, RefusalCause::TooManyConnections),
     };
     ticket.handshake_done();
     match accepted {
@@ -114,7 +114,7 @@ async fn begin(shared: Arc<Shared>, socket: TcpStream, from: SocketAddr, mut tic
             }
         }
         Err(_) => {
-            let how = Misbehaviour::TooSlow("handshake timed out");
+            let how = RefusalCause::TooSlow("handshake timed out".to_owned());
             shared.complain(from, None, how);
         }
     }
@@ -122,15 +122,15 @@ async fn begin(shared: Arc<Shared>, socket: TcpStream, from: SocketAddr, mut tic
 
 /// Returns the offence of an inbound connection that failed. A broken or closed connection is none: the peer may have
 /// gone away.
-fn offence(error: &AcceptError) -> Option<Misbehaviour> {
+fn offence(error: &AcceptError) -> Option<RefusalCause> {
     let stream = match error {
         AcceptError::Stream(error) | AcceptError::Entry(EntryError::Stream(error)) => Some(error),
         _ => None,
     };
     match stream {
         Some(StreamError::Io(_) | StreamError::Ended | StreamError::WriteStalled) => None,
-        None if matches!(error, AcceptError::NoGuest) => Some(Misbehaviour::Protocol(error.to_string())),
-        _ => Some(Misbehaviour::NotAPeer(error.to_string())),
+        None if matches!(error, AcceptError::NoGuest) => Some(RefusalCause::Protocol(error.to_string())),
+        _ => Some(RefusalCause::NotAPeer(error.to_string())),
     }
 }
 

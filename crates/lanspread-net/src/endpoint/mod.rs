@@ -14,14 +14,14 @@ use std::sync::Arc;
 use lanspread_proto::hello;
 use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::{Hello, Message, Refusal, Request, RequestId, Response};
-use lanspread_types::{Party, PeerId, PeerName};
+use lanspread_types::{ConnId, LinkId, Party, PeerId, PeerName};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use crate::connect::handshake::Local;
 use crate::data::source_conn as fetch;
 use crate::discovery::{self, DiscoveryConfig};
-use crate::event::{ConnKey, LinkKey, NetEvent, Payload};
+use crate::event::{NetEvent, Payload};
 use crate::inbox::{Inbox, lock};
 use crate::limits::{REQUESTS_PER_LINK_MAX, SHUTDOWN_TIME_MAX};
 use crate::party::secrets::{Door, DoorError};
@@ -162,7 +162,7 @@ impl Endpoint {
 
     /// Queues a message. If more than 1 MiB waits for the peer, the connection is closed as too slow. A message for a
     /// connection that has ended is dropped; its `Closed` is on the way.
-    pub fn send(&self, conn: ConnKey, message: &Message) {
+    pub fn send(&self, conn: ConnId, message: &Message) {
         let outbox = lock(&self.shared.routes.conns).get(&conn).cloned();
         if let Some(outbox) = outbox
             && let Err(error) = outbox.push(message)
@@ -174,7 +174,7 @@ impl Endpoint {
     }
 
     /// Ends a control connection once everything queued is sent, or after two seconds. `Closed` follows.
-    pub fn close(&self, conn: ConnKey, say_goodbye: bool) {
+    pub fn close(&self, conn: ConnId, say_goodbye: bool) {
         if let Some(outbox) = lock(&self.shared.routes.conns).get(&conn) {
             outbox.close(say_goodbye);
         }
@@ -209,7 +209,7 @@ impl Endpoint {
     }
 
     /// Ends an inbound data connection. `LinkClosed` follows.
-    pub fn drop_link(&self, link: LinkKey) {
+    pub fn drop_link(&self, link: LinkId) {
         if let Some(inbox) = lock(&self.shared.routes.links).get(&link) {
             inbox.end();
         }
@@ -219,7 +219,7 @@ impl Endpoint {
     /// link is gone.
     pub fn serve_bytes(
         &self,
-        link: LinkKey,
+        link: LinkId,
         head: Response,
         payload: impl AsRef<[u8]> + Send + Sync + 'static,
     ) {
@@ -228,16 +228,16 @@ impl Endpoint {
 
     /// Answers with bytes that are read when their turn comes, as many as the head states. `Served` follows, or
     /// `LinkClosed` if the link is gone.
-    pub fn serve_source(&self, link: LinkKey, head: Response, source: Box<dyn PayloadSource>) {
+    pub fn serve_source(&self, link: LinkId, head: Response, source: Box<dyn PayloadSource>) {
         self.answer(link, Answer { head, body: Body::Source(source) });
     }
 
     /// Answers without a payload. No `Served` follows.
-    pub fn refuse(&self, link: LinkKey, id: RequestId, reason: Refusal) {
+    pub fn refuse(&self, link: LinkId, id: RequestId, reason: Refusal) {
         self.answer(link, Answer { head: Response::Refused { id, reason }, body: Body::None });
     }
 
-    fn answer(&self, link: LinkKey, answer: Answer) {
+    fn answer(&self, link: LinkId, answer: Answer) {
         let inbox = lock(&self.shared.routes.links).get(&link).cloned();
         // If the link is gone, its `LinkClosed` has been reported or is about to be.
         let _ = inbox.map(|inbox| inbox.push(answer));

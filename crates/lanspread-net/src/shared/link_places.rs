@@ -6,14 +6,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use lanspread_types::{PeerId, failpoint};
+use lanspread_types::{LinkId, PeerId, failpoint};
 
-use crate::event::LinkKey;
 use crate::inbox::{Inbox, lock};
 use crate::limits::LINKS_PER_KEY_MAX;
 use crate::shared::answer::Answer;
 
-type Own = VecDeque<(LinkKey, Arc<Inbox<Answer>>)>;
+type Own = VecDeque<(LinkId, Arc<Inbox<Answer>>)>;
 
 /// Links of each key, oldest first.
 #[derive(Debug, Default)]
@@ -24,12 +23,12 @@ pub(crate) struct LinkPlaces(Mutex<HashMap<PeerId, Own>>);
 pub(crate) struct LinkPlace<'a> {
     places: &'a LinkPlaces,
     peer: PeerId,
-    link: LinkKey,
+    link: LinkId,
 }
 
 impl LinkPlaces {
     /// Takes a place for a new link. Ends the key's oldest link if the key has too many.
-    pub(crate) fn enter(&self, peer: PeerId, link: LinkKey, inbox: &Arc<Inbox<Answer>>) -> LinkPlace<'_> {
+    pub(crate) fn enter(&self, peer: PeerId, link: LinkId, inbox: &Arc<Inbox<Answer>>) -> LinkPlace<'_> {
         let mut places = lock(&self.0);
         let own = places.entry(peer).or_default();
         own.push_back((link, Arc::clone(inbox)));
@@ -63,11 +62,11 @@ mod tests {
         let places = LinkPlaces::default();
         let (one, other) = (PeerId([1; 32]), PeerId([2; 32]));
         let inboxes: Vec<_> = (0..=LINKS_PER_KEY_MAX).map(|_| Arc::new(Inbox::new(1))).collect();
-        let enter = |peer, n: usize| places.enter(peer, LinkKey(n as u64), &inboxes[n]);
+        let enter = |peer, n: usize| places.enter(peer, LinkId(n as u64), &inboxes[n]);
         let ended = |n: usize| inboxes[n].take().is_none();
         let of_other = Arc::new(Inbox::new(1));
         let held: Vec<_> = (0..LINKS_PER_KEY_MAX).map(|n| enter(one, n)).collect();
-        let _another = places.enter(other, LinkKey(99), &of_other);
+        let _another = places.enter(other, LinkId(99), &of_other);
         assert!(!(0..LINKS_PER_KEY_MAX).any(ended) && of_other.take().is_some());
         let newest = enter(one, LINKS_PER_KEY_MAX);
         assert!(ended(0) && !(1..=LINKS_PER_KEY_MAX).any(ended));

@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lanspread_types::PeerId;
 use lanspread_types::message::Request;
+use lanspread_types::{ConnId, LinkId, PeerId, RefusalCause};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::connect::handshake::Local;
 use crate::connect::misbehaviour::MisbehaviourReports;
-use crate::event::{ConnKey, LinkKey, Misbehaviour, NetEvent, Payload};
+use crate::event::{NetEvent, Payload};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits::{DIALS_MAX, MANIFEST_POOL_BYTES_MAX, POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX};
 use crate::pool::Pool;
@@ -50,9 +50,9 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     /// Control connections.
-    pub(crate) conns: Mutex<HashMap<ConnKey, Arc<Outbox>>>,
+    pub(crate) conns: Mutex<HashMap<ConnId, Arc<Outbox>>>,
     /// Inbound data connections.
-    pub(crate) links: Mutex<HashMap<LinkKey, Arc<Inbox<Answer>>>>,
+    pub(crate) links: Mutex<HashMap<LinkId, Arc<Inbox<Answer>>>>,
     /// Outbound data connections, at most one for each source.
     pub(crate) sources: Mutex<HashMap<PeerId, Arc<Inbox<Request>>>>,
     /// The links of each key.
@@ -88,7 +88,7 @@ impl Shared {
 
     /// Logs a misbehaviour and reports it if the limits allow it. Drops the report if the event channel is full, so
     /// that events of honest peers come first.
-    pub(crate) fn complain(&self, addr: SocketAddr, peer: Option<PeerId>, how: Misbehaviour) {
+    pub(crate) fn complain(&self, addr: SocketAddr, peer: Option<PeerId>, how: RefusalCause) {
         tracing::debug!(%addr, ?peer, %how, "misbehaviour");
         self.complaints.tell(&self.events, addr, peer, how);
     }

@@ -5,7 +5,7 @@ use lanspread_proto::party::PartyFrame;
 use lanspread_proto::preamble::{self, Role};
 use lanspread_types::limits::PROTOCOL_VERSION;
 use lanspread_types::message::Message;
-use lanspread_types::{Party, PartyMismatch, PartyName, PassPhrase};
+use lanspread_types::{Party, PartyMismatch, PartyName, PassPhrase, RefusalCause, RequestFailure};
 use tokio::net::TcpStream;
 
 use super::{PATIENCE, Peer, chunk_request, config};
@@ -13,7 +13,7 @@ use crate::connect::handshake::{Accepted, Local, accept, dial_data};
 use crate::party::secrets::Door;
 use crate::tls::config::TlsConfigs;
 use crate::tls::tls_stream::{StreamError, TlsStream};
-use crate::{EndpointConfig, Identity, Misbehaviour, NetEvent, RequestFailure};
+use crate::{EndpointConfig, Identity, NetEvent};
 
 fn party(name: &str, phrase: &str) -> Party {
     Party { name: PartyName::new(name).unwrap(), phrase: PassPhrase::new(phrase).unwrap() }
@@ -84,7 +84,7 @@ async fn stranger_gets_no_data_connection() {
     assert!(matches!(event, NetEvent::RequestFailed { failure: RequestFailure::Lost(_), .. }), "{event:?}");
     ann.endpoint.dial(bob.addr());
     assert!(matches!(ann.event().await, NetEvent::OtherParty { .. }), "and Ann heard of no request");
-    assert!(matches!(ann.complaints[..], [Misbehaviour::Protocol(_)]), "{:?}", ann.complaints);
+    assert!(matches!(ann.complaints[..], [RefusalCause::Protocol(_)]), "{:?}", ann.complaints);
 }
 
 #[tokio::test]

@@ -3,15 +3,15 @@
 use std::io;
 use std::sync::Arc;
 
-use lanspread_types::ChunkIndex;
 use lanspread_types::message::{Refusal, Request, RequestId, Response};
+use lanspread_types::{ChunkIndex, LinkId, RequestFailure};
 use tokio::net::TcpListener;
 
 use super::{Peer, chunk_request, config, game};
 use crate::connect::handshake::{Accepted, Local, accept};
 use crate::tls::config::TlsConfigs;
 use crate::tls::tls_stream::TlsStream;
-use crate::{EndpointConfig, LinkKey, NetEvent, PayloadKind, PayloadSource, RequestFailure};
+use crate::{EndpointConfig, NetEvent, PayloadKind, PayloadSource};
 
 /// Returns the byte at an offset of a chunk.
 fn byte(chunk: u32, offset: u64) -> u8 {
@@ -41,7 +41,7 @@ fn head(id: RequestId, chunk: u32, len: u32) -> Response {
 }
 
 /// Waits for a chunk request and returns its link, id and chunk.
-async fn requested(source: &mut Peer) -> (LinkKey, RequestId, u32) {
+async fn requested(source: &mut Peer) -> (LinkId, RequestId, u32) {
     match source.event().await {
         NetEvent::Requested { link, request: Request::Chunk(request), .. } => {
             (link, request.id, request.chunk.0)
@@ -144,7 +144,7 @@ async fn announced_manifests_block_no_other_payload() {
         let len = lanspread_types::limits::MANIFEST_BYTES_MAX as u32;
         source.endpoint.serve_source(link, Response::Manifest { id, len }, Box::new(Stalls(stalls)));
         let begun = receiver.event().await;
-        assert!(matches!(begun, NetEvent::ManifestStarted { len: begun, .. } if begun == len));
+        assert!(matches!(begun, NetEvent::ManifestStarted { bytes, .. } if bytes == u64::from(len)));
         slow.push(source);
         ends.push(end);
     }
@@ -186,7 +186,7 @@ async fn all_kinds_of_answers_share_a_connection() {
 
     assert_eq!(failure(&mut receiver).await, (2, RequestFailure::Refused(Refusal::Cancelled)));
     let begun = receiver.event().await;
-    assert!(matches!(begun, NetEvent::ManifestStarted { id: RequestId(1), len: 3_000_000, .. }));
+    assert!(matches!(begun, NetEvent::ManifestStarted { id: RequestId(1), bytes: 3_000_000, .. }));
     let payload = receiver.payload().await;
     assert_eq!((payload.id, payload.what), (RequestId(1), PayloadKind::Manifest));
     assert!(*payload.bytes == manifest[..]);

@@ -9,9 +9,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use lanspread_net::{ConnKey, Endpoint, EndpointConfig, Identity, LinkKey, NetEvent, Payload};
+use lanspread_net::{Endpoint, EndpointConfig, Identity, NetEvent, Payload};
 use lanspread_types::message::{GameOffer, LibraryUpdate, Message, Request, Response};
-use lanspread_types::{ContentId, GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::{ConnId, ContentId, GameId, GameVersion, LinkId, PeerId, PeerName};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -29,7 +29,7 @@ pub struct Stranger {
     payloads: mpsc::Receiver<Payload>,
     victim: SocketAddr,
     victim_id: PeerId,
-    conn: ConnKey,
+    conn: ConnId,
     /// Revision of the library that was last announced to the victim.
     revision: u64,
     /// The last field, so that the endpoint is dropped before its runtime.
@@ -88,12 +88,12 @@ impl Stranger {
     }
 
     /// Returns the control connection to the victim.
-    pub fn conn(&self) -> ConnKey {
+    pub fn conn(&self) -> ConnId {
         self.conn
     }
 
     /// Sends a message on a control connection to any peer.
-    pub fn say_to(&self, conn: ConnKey, message: &Message) {
+    pub fn say_to(&self, conn: ConnId, message: &Message) {
         self.endpoint.send(conn, message);
     }
 
@@ -123,7 +123,7 @@ impl Stranger {
     }
 
     /// Answers a request of the victim with true or false bytes.
-    pub fn serve(&self, link: LinkKey, head: Response, bytes: Vec<u8>) {
+    pub fn serve(&self, link: LinkId, head: Response, bytes: Vec<u8>) {
         self.endpoint.serve_bytes(link, head, bytes);
     }
 

@@ -7,9 +7,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use lanspread_core::io::{Input, NetInput};
-use lanspread_net::{Endpoint, LinkKey};
+use lanspread_net::Endpoint;
 use lanspread_types::message::{Refusal, RequestId, Response};
-use lanspread_types::{ContentId, GameContent, failpoint};
+use lanspread_types::{ContentId, GameContent, LinkId, failpoint};
 
 use crate::runtime::disk::Disk;
 use crate::runtime::reports::Reports;
@@ -36,7 +36,7 @@ struct State {
     /// The manifest that was encoded last, if it is small enough to keep.
     kept: Option<Encoded>,
     /// Requests whose manifest is not encoded yet.
-    waiting: VecDeque<(LinkKey, RequestId, Arc<GameContent>)>,
+    waiting: VecDeque<(LinkId, RequestId, Arc<GameContent>)>,
     /// A thread is encoding, and will look at `waiting` again when it is done.
     encoding: bool,
 }
@@ -58,7 +58,7 @@ impl Manifests {
 
     /// Answers a request, at once if the manifest is in memory. A manifest that cannot be encoded is refused and
     /// reported as a failed `Served`.
-    pub fn serve(&self, disk: &Disk, link: LinkKey, id: RequestId, content: Arc<GameContent>) {
+    pub fn serve(&self, disk: &Disk, link: LinkId, id: RequestId, content: Arc<GameContent>) {
         if failpoint!("unbounded-manifests") {
             let manifests = self.clone();
             return disk.spawn(move || manifests.send(link, id, encode(&content)));
@@ -100,14 +100,13 @@ impl Manifests {
         Some(encoded)
     }
 
-    fn send(&self, link: LinkKey, id: RequestId, encoded: Option<Encoded>) {
+    fn send(&self, link: LinkId, id: RequestId, encoded: Option<Encoded>) {
         let len = encoded.as_ref().and_then(|encoded| u32::try_from(encoded.len()).ok());
         if let (Some(encoded), Some(len)) = (encoded, len) {
             self.endpoint.serve_bytes(link, Response::Manifest { id, len }, Shared(encoded));
             return;
         }
         self.endpoint.refuse(link, id, Refusal::ReadFailed);
-        let link = lanspread_core::io::LinkId(link.0);
         // If this fails, the loop has ended and needs no report.
         let _ = self.reports.send(Input::Net(NetInput::Served { link, id, bytes: 0, ok: false }));
     }

@@ -17,17 +17,13 @@ use std::time::{Duration, Instant};
 use lanspread_core::command::{CommandError, CommandId, Reply};
 use lanspread_core::discovery::DiscoverySettings;
 use lanspread_core::event::Event;
-use lanspread_core::io::{
-    self, CloseReason, ConnId, Connected, DiskReport, Input, LinkId, NetInput, Output, RequestFailure,
-    Serving,
-};
-use lanspread_core::refusals::RefusalCause;
+use lanspread_core::io::{Connected, DiskReport, Input, NetInput, Output, Serving};
 use lanspread_core::time::Time;
 use lanspread_core::trust::CalendarDate;
 use lanspread_core::{Node, NodeConfig};
-use lanspread_net::{ConnKey, Endpoint, LinkKey, Misbehaviour, NetEvent};
+use lanspread_net::{Endpoint, NetEvent};
 use lanspread_types::message::Request;
-use lanspread_types::{PeerId, failpoint};
+use lanspread_types::{CloseReason, ConnId, PeerId, RefusalCause, RequestFailure, failpoint};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant as Moment;
 
@@ -144,7 +140,7 @@ impl Runtime {
             };
             let input = tokio::select! {
                 Some(commanded) = inputs.commands.recv() => Some(self.take_command(commanded)),
-                Some(event) = inputs.net.recv() => self.translate(event),
+                Some(event) = inputs.net.recv() => Some(self.input_of(event)),
                 Some(report) = inputs.reports.recv() => {
                     if is_faulty_scan(&report) {
                         rescan.reset_after(RESCAN_AFTER_FAULT);
@@ -212,16 +208,16 @@ impl Runtime {
                 let state_dir = self.state_dir.clone();
                 self.disk.spawn(move || remembered::write(&state_dir, &peers));
             }
-            Output::Send { conn, message } => self.endpoint.send(ConnKey(conn.0), &message),
+            Output::Send { conn, message } => self.endpoint.send(conn, &message),
             Output::Close { conn, reason } => {
-                self.endpoint.close(ConnKey(conn.0), reason == CloseReason::Leaving);
+                self.endpoint.close(conn, reason == CloseReason::Leaving);
             }
             Output::Request { peer, request } => self.request(peer, request),
             Output::Serve { link, id, what: Serving::Manifest { content } } => {
-                self.manifests.serve(&self.disk, LinkKey(link.0), id, content);
+                self.manifests.serve(&self.disk, link, id, content);
             }
             Output::Serve { link, id, what: Serving::Chunk { content, chunk, incoming } } => {
-                let to = (LinkKey(link.0), id);
+                let to = (link, id);
                 if incoming && self.traffic.serve_recent(&self.endpoint, to, &content, chunk) {
                     return;
                 }
@@ -232,9 +228,9 @@ impl Runtime {
                     traffic::serve(&endpoint, &store, &reports, to, (&what.0, what.1, what.2));
                 });
             }
-            Output::Refuse { link, id, reason } => self.endpoint.refuse(LinkKey(link.0), id, reason),
+            Output::Refuse { link, id, reason } => self.endpoint.refuse(link, id, reason),
             Output::DropSource { peer } => self.endpoint.drop_source(peer),
-            Output::DropLink { link } => self.endpoint.drop_link(LinkKey(link.0)),
+            Output::DropLink { link } => self.endpoint.drop_link(link),
             Output::Disk(job) => self.disk.start(job),
             Output::CheckCatalog { peer, bytes } => {
                 let reports = self.reports.clone();
@@ -302,79 +298,42 @@ impl Runtime {
         }
     }
 
-    /// Translates an event of the network into an input of the node.
-    fn translate(&mut self, event: NetEvent) -> Option<Input> {
-        Some(Input::Net(match event {
+    /// Returns the input for the node of an event of the network.
+    fn input_of(&mut self, event: NetEvent) -> Input {
+        Input::Net(match event {
             NetEvent::Connected { conn, peer, hello, addr, local_ip, dialled } => {
-                let conn = ConnId(conn.0);
                 self.peers.connected(conn, peer, addr);
                 NetInput::Connected(Connected { conn, peer, hello, addr, local_ip, dialled })
+            }
+            NetEvent::Closed { conn, reason } => {
+                self.peers.closed(conn);
+                NetInput::Closed { conn, reason }
+            }
+            NetEvent::RequestFailed { peer, id, failure } => {
+                self.traffic.forget(peer, id);
+                NetInput::RequestFailed { peer, id, failure }
             }
             NetEvent::Incompatible { addr, peer, theirs, .. } => {
                 NetInput::Incompatible { addr, peer: Some(peer), theirs }
             }
             NetEvent::OtherParty { addr, peer, mismatch, dialled } => {
-                let (peer, cause) = (Some(peer), RefusalCause::Party(mismatch));
-                NetInput::Refused { addr, peer, cause, dialled }
+                NetInput::Refused { addr, peer: Some(peer), cause: RefusalCause::Party(mismatch), dialled }
             }
             NetEvent::Misbehaved { addr, peer, how } => {
-                let cause = match how {
-                    Misbehaviour::NotAPeer(what) => RefusalCause::NotAPeer(what),
-                    Misbehaviour::Protocol(what) => RefusalCause::Protocol(what),
-                    Misbehaviour::TooSlow(what) => RefusalCause::TooSlow(what.to_owned()),
-                    Misbehaviour::TooManyConnections => RefusalCause::TooManyConnections,
-                };
-                NetInput::Refused { addr, peer, cause, dialled: false }
+                NetInput::Refused { addr, peer, cause: how, dialled: false }
             }
-            NetEvent::PeerDialFailed { peer, failures } => {
-                NetInput::PeerDialFailed { peer, reason: reasons(&failures) }
-            }
+            NetEvent::DialFailed { addr, failure } => NetInput::DialFailed { addr, failure },
+            NetEvent::PeerDialFailed { peer, reason } => NetInput::PeerDialFailed { peer, reason },
             NetEvent::Reached { peer, addr } => NetInput::Reached { peer, addr },
             NetEvent::Sighted(sighting) => NetInput::Sighted(sighting),
             NetEvent::Subnets(subnets) => NetInput::Subnets(subnets),
-            NetEvent::DialFailed { addr, failure } => {
-                NetInput::DialFailed { addr, failure: dial_failure(failure) }
-            }
-            NetEvent::Closed { conn, reason } => {
-                let conn = ConnId(conn.0);
-                self.tell_breach(conn, &reason);
-                self.peers.closed(conn);
-                tracing::debug!(conn = conn.0, %reason, "connection closed");
-                NetInput::Closed { conn, reason: close_reason(&reason) }
-            }
-            NetEvent::Message { conn, message } => NetInput::Message { conn: ConnId(conn.0), message },
-            NetEvent::Requested { link, peer, request } => {
-                NetInput::Requested { link: LinkId(link.0), peer, request }
-            }
-            NetEvent::Served { link, id, bytes, ok } => {
-                NetInput::Served { link: LinkId(link.0), id, bytes, ok }
-            }
-            NetEvent::LinkClosed { link } => NetInput::LinkClosed { link: LinkId(link.0) },
-            NetEvent::ManifestStarted { peer, id, len } => {
-                NetInput::ManifestStarted { peer, id, bytes: len.into() }
-            }
+            NetEvent::Message { conn, message } => NetInput::Message { conn, message },
+            NetEvent::Requested { link, peer, request } => NetInput::Requested { link, peer, request },
+            NetEvent::Served { link, id, bytes, ok } => NetInput::Served { link, id, bytes, ok },
+            NetEvent::LinkClosed { link } => NetInput::LinkClosed { link },
             NetEvent::ChunkStarted { peer, id, chunk } => NetInput::ChunkStarted { peer, id, chunk },
-            NetEvent::RequestFailed { peer, id, failure } => {
-                self.traffic.forget(peer, id);
-                NetInput::RequestFailed { peer, id, failure: request_failure(failure) }
-            }
-        }))
-    }
-
-    /// Tells the node why a peer was dropped, if that was the peer's fault.
-    fn tell_breach(&mut self, conn: ConnId, reason: &lanspread_net::CloseReason) {
-        let cause = match reason {
-            lanspread_net::CloseReason::Protocol(error) => RefusalCause::Protocol(error.to_string()),
-            lanspread_net::CloseReason::TooSlow => {
-                RefusalCause::TooSlow("it does not take what is sent to it".to_owned())
-            }
-            _ => return,
-        };
-        let Some(peer) = self.peers.by_conn.get(&conn).copied() else { return };
-        if let Some(addr) = self.peers.addr_of(&peer) {
-            let refused = NetInput::Refused { addr, peer: Some(peer), cause, dialled: false };
-            self.apply(Input::Net(refused));
-        }
+            NetEvent::ManifestStarted { peer, id, bytes } => NetInput::ManifestStarted { peer, id, bytes },
+        })
     }
 
     /// Ends connections first, so that no peer sends requests any more, then disk jobs and the store, then answers.
@@ -422,40 +381,5 @@ impl Peers {
 
     fn addr_of(&self, peer: &PeerId) -> Option<SocketAddr> {
         self.addrs.get(peer).copied()
-    }
-}
-
-fn dial_failure(failure: lanspread_net::DialFailure) -> io::DialFailure {
-    use lanspread_net::DialFailure as Net;
-    match failure {
-        Net::Unreachable(reason) => io::DialFailure::Unreachable(reason),
-        Net::TimedOut => io::DialFailure::TimedOut,
-        Net::OwnAddress => io::DialFailure::OwnAddress,
-        Net::NotAPeer(reason) => io::DialFailure::NotAPeer(reason),
-        Net::OtherPeer => io::DialFailure::NotAPeer(failure.to_string()),
-    }
-}
-
-/// Lists what was found at each of a peer's addresses.
-fn reasons(failures: &[(SocketAddr, lanspread_net::DialFailure)]) -> String {
-    let each: Vec<String> = failures.iter().map(|(addr, failure)| format!("{addr}: {failure}")).collect();
-    each.join("; ")
-}
-
-fn close_reason(reason: &lanspread_net::CloseReason) -> CloseReason {
-    use lanspread_net::CloseReason as Net;
-    match reason {
-        Net::Goodbye => CloseReason::Goodbye,
-        Net::Lost(_) => CloseReason::Lost,
-        Net::TooSlow => CloseReason::Silent,
-        Net::Protocol(_) => CloseReason::ProtocolError,
-        Net::Local => CloseReason::Leaving,
-    }
-}
-
-fn request_failure(failure: lanspread_net::RequestFailure) -> RequestFailure {
-    match failure {
-        lanspread_net::RequestFailure::Refused(reason) => RequestFailure::Refused(reason),
-        lanspread_net::RequestFailure::Lost(reason) => RequestFailure::Lost(reason),
     }
 }

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::TrySendError;
 use lanspread_core::io::{ChunkFault, DiskError, Input, ManifestFault, NetInput};
-use lanspread_net::{Endpoint, LinkKey, Payload, PayloadKind, PayloadSource, PooledBuf};
+use lanspread_net::{Endpoint, Payload, PayloadKind, PayloadSource, PooledBuf};
 use lanspread_store::{ChunkReader, Incoming, ReadError, Spool, Store, WriteError};
 use lanspread_types::message::{Refusal, Request, RequestId, Response};
-use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, PeerId, failpoint};
+use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, LinkId, PeerId, failpoint};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::runtime::reports::Reports;
@@ -100,7 +100,7 @@ impl Traffic {
     pub fn serve_recent(
         &self,
         endpoint: &Endpoint,
-        (link, id): (LinkKey, RequestId),
+        (link, id): (LinkId, RequestId),
         content: &GameContent,
         chunk: ChunkIndex,
     ) -> bool {
@@ -269,14 +269,13 @@ pub(crate) fn serve(
     endpoint: &Endpoint,
     store: &Store,
     reports: &Reports,
-    (link, id): (LinkKey, RequestId),
+    (link, id): (LinkId, RequestId),
     (content, chunk, incoming): (&Arc<GameContent>, ChunkIndex, bool),
 ) {
     let begun = !(incoming && failpoint!("never-serve-incoming"))
         && serve_chunk(endpoint, store, (link, id), content, chunk, incoming);
     if !begun {
         endpoint.refuse(link, id, Refusal::ReadFailed);
-        let link = lanspread_core::io::LinkId(link.0);
         let _ = reports.send(Input::Net(NetInput::Served { link, id, bytes: 0, ok: false }));
     }
 }
@@ -285,7 +284,7 @@ pub(crate) fn serve(
 fn serve_chunk(
     endpoint: &Endpoint,
     store: &Store,
-    (link, id): (LinkKey, RequestId),
+    (link, id): (LinkId, RequestId),
     content: &Arc<GameContent>,
     chunk: ChunkIndex,
     incoming: bool,

@@ -355,10 +355,7 @@ impl Node {
                 DownloadFailure::AmbiguousContent(variants),
             ),
         };
-        if failpoint!("leave-operation") {
-            self.operations.start(&game, OperationKind::Downloading);
-            self.operations_changed();
-        }
+        failpoint!("leave-operation", self.leave_operation(&game));
         self.outbox.event(Event::DownloadFailed { game, failure, totals: DownloadTotals::default() });
         self.outbox.reply(id, Err(error));
     }

@@ -27,6 +27,8 @@ mod organiser;
 mod outbox;
 mod refusing;
 mod room;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod serving;
 mod streaming;
 mod timers;

@@ -65,20 +65,16 @@ impl Node {
     /// Queues a request or refuses it. A `Cancel` takes back an earlier request.
     pub(super) fn requested(&mut self, now: Time, link: LinkId, peer: PeerId, request: Request) {
         match request {
-            Request::Manifest { id, game, content } => {
-                let held = self.held(&game, content);
-                let held = held.or_else(|why| self.regardless(&game, why, failpoint!("give-any-manifest")));
-                match held {
-                    Ok((held, _)) => {
-                        let place = self.roster.get(&peer).map(|remote| site_of(remote.addr.ip()));
-                        let bytes = held.encoded_bytes_max();
-                        let request = ManifestRequest { link, id, peer, place, game, content, bytes };
-                        self.uploads.manifests.enqueue(request);
-                        self.pump_manifests(now);
-                    }
-                    Err(reason) => self.outbox.refuse(link, id, reason),
+            Request::Manifest { id, game, content } => match self.held_manifest(&game, content) {
+                Ok((held, _)) => {
+                    let place = self.roster.get(&peer).map(|remote| site_of(remote.addr.ip()));
+                    let bytes = held.encoded_bytes_max();
+                    let request = ManifestRequest { link, id, peer, place, game, content, bytes };
+                    self.uploads.manifests.enqueue(request);
+                    self.pump_manifests(now);
                 }
-            }
+                Err(reason) => self.outbox.refuse(link, id, reason),
+            },
             Request::Chunk(request) => {
                 let id = request.id;
                 let queued = self.held_chunks(&request.game, request.content).and_then(|(content, _)| {
@@ -165,10 +161,7 @@ impl Node {
         while let Some(action) = self.uploads.manifests.next(!self.uploads.uplink.is_idle(), now) {
             match action {
                 ManifestAction::Serve { link, id, game, content } => {
-                    let held = self.held(&game, content);
-                    let held =
-                        held.or_else(|why| self.regardless(&game, why, failpoint!("give-any-manifest")));
-                    match held {
+                    match self.held_manifest(&game, content) {
                         Ok((content, _)) => {
                             let what = Serving::Manifest { content };
                             self.outbox.push(Output::Serve { link, id, what });
@@ -199,21 +192,29 @@ impl Node {
         }
     }
 
-    fn held_chunks(&self, game: &GameId, content: ContentId) -> Result<(Arc<GameContent>, Holding), Refusal> {
-        let held = self.held(game, content);
-        let held = held.or_else(|why| self.regardless(game, why, failpoint!("give-any-chunk")));
-        held.or_else(|why| self.regardless(game, why, failpoint!("mix-contents")))
-    }
-
-    /// Failpoint: if `open`, returns a content that is here although it must not be served.
-    fn regardless(
+    /// Returns the content whose manifest a request names, if it may be served.
+    fn held_manifest(
         &self,
         game: &GameId,
-        why: Refusal,
-        open: bool,
+        content: ContentId,
     ) -> Result<(Arc<GameContent>, Holding), Refusal> {
-        let here = self.library.get(game).and_then(|local| local.content()).filter(|_| open);
-        here.map(|content| (Arc::clone(content), Holding::Committed)).ok_or(why)
+        let why = match self.held(game, content) {
+            Ok(held) => return Ok(held),
+            Err(why) => why,
+        };
+        failpoint!("give-any-manifest", return self.held_all_the_same(game, why));
+        Err(why)
+    }
+
+    /// Returns the content whose chunks a request names, if it may be served.
+    fn held_chunks(&self, game: &GameId, content: ContentId) -> Result<(Arc<GameContent>, Holding), Refusal> {
+        let why = match self.held(game, content) {
+            Ok(held) => return Ok(held),
+            Err(why) => why,
+        };
+        failpoint!("give-any-chunk", return self.held_all_the_same(game, why));
+        failpoint!("mix-contents", return self.held_all_the_same(game, why));
+        Err(why)
     }
 
     /// Returns the content that a request names, if it may be served.

@@ -68,9 +68,7 @@ fn build(package: &str) -> Result<PathBuf, String> {
     command.args(["test", "--package", package, "--lib", "--no-run", "--message-format=json"]);
     command.arg("--target-dir").arg(target).arg("--profile").arg(profile());
     if cfg!(feature = "sabotage") {
-        // The core has no feature of its own for faults.
-        let with_faults = if package == "lanspread-core" { "lanspread-types" } else { package };
-        command.arg("--features").arg(format!("{with_faults}/sabotage"));
+        command.arg("--features").arg(format!("{package}/sabotage"));
     }
     let output = command.output().map_err(|e| format!("cargo cannot be run: {e}"))?;
     if !output.status.success() {

@@ -3,7 +3,9 @@
 //! Events of one connection come in order. `Closed` is the last event of a control connection, `LinkClosed` that of an
 //! inbound data connection.
 
+use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use lanspread_types::message::{Hello, Message, Request, RequestId};
 use lanspread_types::{
@@ -160,6 +162,12 @@ pub enum NetEvent {
     },
 }
 
+/// What the endpoint's caller attaches to a request. It comes back with the payload, and nothing here looks into it.
+pub type Context = Arc<dyn Any + Send + Sync>;
+
+/// A request on its way to a source, with its context.
+pub(crate) type Asked = Box<(Request, Context)>;
+
 /// The whole answer to a request, not yet verified.
 #[derive(Debug)]
 pub struct Payload {
@@ -171,6 +179,8 @@ pub struct Payload {
     pub what: PayloadKind,
     /// The bytes, as the source sent them.
     pub bytes: PooledBuf,
+    /// What was attached to the request.
+    pub context: Context,
 }
 
 /// Kind of a payload.

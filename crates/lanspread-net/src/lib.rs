@@ -29,7 +29,7 @@ mod tls;
 
 pub use connect::descriptors::raise_file_limit;
 pub use endpoint::{BindError, Endpoint, EndpointConfig};
-pub use event::{NetEvent, Payload, PayloadKind};
+pub use event::{Context, NetEvent, Payload, PayloadKind};
 /// Every bound of this crate; `docs/limits.md` is generated from it.
 pub use limits::TABLE as LIMITS;
 pub use pool::PooledBuf;

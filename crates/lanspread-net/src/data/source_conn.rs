@@ -9,11 +9,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lanspread_types::message::{Request, RequestId, Response};
-use lanspread_types::{ChunkIndex, PeerId, RefusalCause, RequestFailure};
+use lanspread_types::{PeerId, RefusalCause, RequestFailure};
 use tokio::time::{Instant, timeout};
 
 use crate::connect::handshake::dial_data;
-use crate::event::{NetEvent, Payload, PayloadKind};
+use crate::event::{Asked, Context, NetEvent, Payload, PayloadKind};
 use crate::inbox::{Inbox, lock};
 use crate::limits::{
     HANDSHAKE_TIME_MAX, MANIFEST_RESERVE_BYTES, MANIFEST_UNCOUNTED_BYTES, OUTGOING_LOW_BYTES,
@@ -54,7 +54,7 @@ enum SourceEnd {
 }
 
 /// Runs the connection until it ends, then fails every request that is still open.
-pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, addr: SocketAddr, inbox: Arc<Inbox<Request>>) {
+pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, addr: SocketAddr, inbox: Arc<Inbox<Asked>>) {
     let mut stop = shared.tasks.stop_signal();
     let mut open = Open::default();
     let end = tokio::select! {
@@ -72,7 +72,7 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: PeerId, addr: SocketAddr, inb
     if let Some(how) = offence(&end) {
         shared.complain(addr, Some(peer), how);
     }
-    unsent.into_iter().for_each(|request| open.insert(&request));
+    unsent.into_iter().for_each(|asked| open.insert(&asked.0, &asked.1));
     let mut ids: Vec<RequestId> = open.0.into_keys().collect();
     ids.sort_unstable();
     for id in ids {
@@ -96,7 +96,7 @@ async fn converse(
     open: &mut Open,
     peer: PeerId,
     addr: SocketAddr,
-    inbox: &Inbox<Request>,
+    inbox: &Inbox<Asked>,
 ) -> SourceEnd {
     let connect = async {
         let config = shared.local.tls.only_peer(peer).map_err(|error| error.to_string())?;
@@ -118,40 +118,34 @@ async fn converse(
 
 /// Open requests: sent and not yet ended.
 #[derive(Default)]
-struct Open(HashMap<RequestId, Asked>);
-
-/// What a request asks for.
-enum Asked {
-    Manifest,
-    Chunk(ChunkIndex),
-}
+struct Open(HashMap<RequestId, (PayloadKind, Context)>);
 
 impl Open {
-    fn insert(&mut self, request: &Request) {
-        let mut insert = |id, asked| {
-            if self.0.insert(id, asked).is_some() {
+    fn insert(&mut self, request: &Request, context: &Context) {
+        let mut insert = |id, kind| {
+            if self.0.insert(id, (kind, Arc::clone(context))).is_some() {
                 tracing::error!(?id, "a request number was used twice");
             }
         };
         match request {
-            Request::Manifest { id, .. } => insert(*id, Asked::Manifest),
-            Request::Chunk(request) => insert(request.id, Asked::Chunk(request.chunk)),
+            Request::Manifest { id, .. } => insert(*id, PayloadKind::Manifest),
+            Request::Chunk(request) => insert(request.id, PayloadKind::Chunk(request.chunk)),
             Request::Follow(request) => {
-                request.each().for_each(|(id, chunk)| insert(id, Asked::Chunk(chunk)));
+                request.each().for_each(|(id, chunk)| insert(id, PayloadKind::Chunk(chunk)));
             }
             Request::Cancel { .. } => {}
         }
     }
 
-    /// Returns what an answer carries, if it fits the open request with its id.
-    fn kind(&self, head: &Response) -> Option<PayloadKind> {
-        match (head, self.0.get(&head_id(head))?) {
-            (Response::Chunk { chunk, .. }, Asked::Chunk(asked)) if asked == chunk => {
-                Some(PayloadKind::Chunk(*chunk))
-            }
-            (Response::Manifest { .. }, Asked::Manifest) => Some(PayloadKind::Manifest),
-            _ => None,
-        }
+    /// Returns what an answer carries, and the context of the open request with its id, if the answer fits it.
+    fn asked(&self, head: &Response) -> Option<(PayloadKind, Context)> {
+        let (kind, context) = self.0.get(&head_id(head))?;
+        let fits = match (head, kind) {
+            (Response::Chunk { chunk, .. }, PayloadKind::Chunk(asked)) => asked == chunk,
+            (Response::Manifest { .. }, PayloadKind::Manifest) => true,
+            _ => false,
+        };
+        fits.then(|| (*kind, Arc::clone(context)))
     }
 }
 
@@ -180,6 +174,7 @@ struct SourceConn<'a> {
 struct Filling {
     id: RequestId,
     what: PayloadKind,
+    context: Context,
     buffer: PooledBuf,
     /// Length of the payload in bytes.
     len: usize,
@@ -218,7 +213,7 @@ impl Filling {
 }
 
 impl SourceConn<'_> {
-    async fn run(&mut self, inbox: &Inbox<Request>) -> Result<std::convert::Infallible, SourceEnd> {
+    async fn run(&mut self, inbox: &Inbox<Asked>) -> Result<std::convert::Infallible, SourceEnd> {
         loop {
             self.take_requests(inbox)?;
             while self.full.is_none() && self.advance().await? {}
@@ -240,17 +235,17 @@ impl SourceConn<'_> {
     }
 
     /// Sends queued requests, unless the socket is behind.
-    fn take_requests(&mut self, inbox: &Inbox<Request>) -> Result<(), SourceEnd> {
+    fn take_requests(&mut self, inbox: &Inbox<Asked>) -> Result<(), SourceEnd> {
         if self.stream.unsent() >= OUTGOING_LOW_BYTES {
             return Ok(());
         }
         let requests = inbox.take().ok_or(SourceEnd::Local)?;
         let mut frames = Vec::new();
         // All are recorded before the first is encoded, so that each fails if one cannot be encoded.
-        for request in &requests {
-            self.open.insert(request);
+        for asked in &requests {
+            self.open.insert(&asked.0, &asked.1);
         }
-        for request in &requests {
+        for (request, _) in requests.iter().map(|asked| &**asked) {
             frames.extend_from_slice(&lanspread_proto::encode(request)?);
         }
         if !frames.is_empty() {
@@ -265,9 +260,9 @@ impl SourceConn<'_> {
             filling.reserve(&self.shared.manifests)?;
         }
         if let Some(filling) = self.filling.take_if(|filling| filling.buffer.missing() == 0) {
-            let Filling { id, what, buffer, reserved, .. } = filling;
+            let Filling { id, what, context, buffer, reserved, .. } = filling;
             let bytes = buffer.holding(reserved.0);
-            self.full = Some(Payload { peer: self.peer, id, what, bytes });
+            self.full = Some(Payload { peer: self.peer, id, what, bytes, context });
             return Ok(true);
         }
         if self.filling.is_none()
@@ -292,7 +287,7 @@ impl SourceConn<'_> {
             self.shared.report(&mut self.stop, NetEvent::RequestFailed { peer, id, failure }).await;
             return Ok(());
         }
-        let what = self.open.kind(&head).ok_or(SourceEnd::Unasked)?;
+        let (what, context) = self.open.asked(&head).ok_or(SourceEnd::Unasked)?;
         let (Response::Chunk { len, .. } | Response::Manifest { len, .. }) = head else { return Ok(()) };
         let missing = len as usize;
         let mut buffer = match what {
@@ -313,7 +308,8 @@ impl SourceConn<'_> {
         let progress = (missing, Instant::now() + READ_STALL_MAX);
         let used = self.plain.len() - buffer.fill(&self.plain).len();
         self.plain.drain(..used);
-        self.filling = Some(Filling { id, what, buffer, len: missing, reserved: (None, 0), progress });
+        self.filling =
+            Some(Filling { id, what, context, buffer, len: missing, reserved: (None, 0), progress });
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use tokio::task::spawn_blocking;
 use crate::connect::handshake::Local;
 use crate::data::source_conn as fetch;
 use crate::discovery::{self, DiscoveryConfig};
-use crate::event::{NetEvent, Payload};
+use crate::event::{Context, NetEvent, Payload};
 use crate::inbox::{Inbox, lock};
 use crate::limits::{REQUESTS_PER_LINK_MAX, SHUTDOWN_TIME_MAX};
 use crate::party::secrets::{Door, DoorError};
@@ -184,13 +184,19 @@ impl Endpoint {
     /// none. Only that peer may answer. Every request ends with a [`Payload`] or `RequestFailed`; `ChunkStarted` or
     /// `ManifestStarted` may come before. A `Cancel` has no event of its own. Ids of open requests must differ.
     pub fn request(&self, peer: PeerId, addr: SocketAddr, request: Request) {
+        self.request_with(peer, addr, request, Arc::new(()));
+    }
+
+    /// Does the same as [`Self::request`], and attaches a context that comes back with each [`Payload`].
+    pub fn request_with(&self, peer: PeerId, addr: SocketAddr, request: Request, context: Context) {
         let mut sources = lock(&self.shared.routes.sources);
+        let request = Box::new((request, context));
         let request = match sources.get(&peer).map(|inbox| inbox.push(request.clone())) {
             Some(Ok(())) => return,
             Some(Err(request)) => request,
             None => request,
         };
-        if matches!(request, Request::Cancel { .. }) {
+        if matches!(request.0, Request::Cancel { .. }) {
             // The request to cancel ended with its connection.
             return;
         }

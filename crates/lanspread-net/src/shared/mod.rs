@@ -11,14 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lanspread_types::message::Request;
 use lanspread_types::{ConnId, LinkId, PeerId, RefusalCause};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::connect::handshake::Local;
 use crate::connect::misbehaviour::MisbehaviourReports;
-use crate::event::{NetEvent, Payload};
+use crate::event::{Asked, NetEvent, Payload};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits::{DIALS_MAX, MANIFEST_POOL_BYTES_MAX, POOL_BYTES_MAX, POOL_KEPT_BYTES_MAX};
 use crate::pool::Pool;
@@ -54,7 +53,7 @@ pub(crate) struct Routes {
     /// Inbound data connections.
     pub(crate) links: Mutex<HashMap<LinkId, Arc<Inbox<Answer>>>>,
     /// Outbound data connections, at most one for each source.
-    pub(crate) sources: Mutex<HashMap<PeerId, Arc<Inbox<Request>>>>,
+    pub(crate) sources: Mutex<HashMap<PeerId, Arc<Inbox<Asked>>>>,
     /// The links of each key.
     pub(crate) link_places: LinkPlaces,
 }

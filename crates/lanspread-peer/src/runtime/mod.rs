@@ -30,7 +30,7 @@ use tokio::time::Instant as Moment;
 use self::disk::Disk;
 use self::manifests::Manifests;
 use self::reports::Reports;
-use self::traffic::Traffic;
+use self::traffic::{Expected, Traffic};
 use crate::catalog::{choice, signed};
 use crate::handle::{CommandIds, Commanded};
 use crate::{calendar, remembered};
@@ -285,9 +285,9 @@ impl Runtime {
 
     /// Sends a request to a source, or reports it as failed if the source is gone or the download is given up.
     fn request(&mut self, peer: PeerId, request: Request) {
-        let addr = self.peers.addr_of(&peer);
-        match addr.filter(|_| self.traffic.note(peer, &request, self.disk.store())) {
-            Some(addr) => self.endpoint.request(peer, addr, request),
+        let expected = Expected::of(&request, self.disk.store());
+        match self.peers.addr_of(&peer).zip(expected) {
+            Some((addr, expected)) => self.endpoint.request_with(peer, addr, request, Arc::new(expected)),
             None => {
                 for id in request.ids() {
                     let failure = RequestFailure::Lost("there is no connection to that peer".to_owned());
@@ -309,10 +309,6 @@ impl Runtime {
                 self.peers.closed(conn);
                 NetInput::Closed { conn, reason }
             }
-            NetEvent::RequestFailed { peer, id, failure } => {
-                self.traffic.forget(peer, id);
-                NetInput::RequestFailed { peer, id, failure }
-            }
             NetEvent::Incompatible { addr, peer, theirs, .. } => {
                 NetInput::Incompatible { addr, peer: Some(peer), theirs }
             }
@@ -332,6 +328,7 @@ impl Runtime {
             NetEvent::Served { link, id, bytes, ok } => NetInput::Served { link, id, bytes, ok },
             NetEvent::LinkClosed { link } => NetInput::LinkClosed { link },
             NetEvent::ChunkStarted { peer, id, chunk } => NetInput::ChunkStarted { peer, id, chunk },
+            NetEvent::RequestFailed { peer, id, failure } => NetInput::RequestFailed { peer, id, failure },
             NetEvent::ManifestStarted { peer, id, bytes } => NetInput::ManifestStarted { peer, id, bytes },
         })
     }

@@ -1,9 +1,9 @@
 //! Bytes between network and disk: verifies and writes payloads, and reads and sends chunks, off the loop.
 //!
-//! A chunk is reported as arrived only after it was verified and written. A payload without a noted request is dropped.
+//! A chunk is reported as arrived only after it was verified and written.
 //! The network and the node bound how many bytes are on their way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::TrySendError;
@@ -11,21 +11,39 @@ use lanspread_core::io::{ChunkFault, DiskError, Input, ManifestFault, NetInput};
 use lanspread_net::{Endpoint, Payload, PayloadKind, PayloadSource, PooledBuf};
 use lanspread_store::{ChunkReader, Incoming, ReadError, Spool, Store, WriteError};
 use lanspread_types::message::{Refusal, Request, RequestId, Response};
-use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, LinkId, PeerId, failpoint};
+use lanspread_types::{ChunkIndex, ContentId, GameContent, GameId, LinkId, failpoint};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::runtime::reports::Reports;
 
-/// What the answer to a request must be.
-#[derive(Debug, Clone)]
-enum Expected {
+/// What the answer to a request must be. It travels with the request through the network layer.
+#[derive(Debug)]
+pub(crate) enum Expected {
     Chunk(ChunkTarget),
     Manifest(ContentId),
+    /// A cancellation, which has no answer.
+    Nothing,
+}
+
+impl Expected {
+    /// Returns what will answer a request. `None` if the request is obsolete, because the download is given up.
+    pub fn of(request: &Request, store: &Store) -> Option<Self> {
+        match request {
+            Request::Cancel { .. } => Some(Self::Nothing),
+            Request::Manifest { content, .. } => Some(Self::Manifest(*content)),
+            Request::Chunk(request) => {
+                ChunkTarget::of(store, &request.game, request.content).map(Self::Chunk)
+            }
+            Request::Follow(request) => {
+                ChunkTarget::of(store, &request.game, request.content).map(Self::Chunk)
+            }
+        }
+    }
 }
 
 /// Where the chunks of a content are written.
-#[derive(Debug, Clone)]
-enum ChunkTarget {
+#[derive(Debug)]
+pub(crate) enum ChunkTarget {
     Download(Arc<Incoming>),
     Stream(Arc<Spool>),
 }
@@ -53,45 +71,13 @@ impl ChunkTarget {
     }
 }
 
-/// State that the loop, which sends requests and serves, shares with the workers, which take in answers.
+/// Chunks that arrived a moment ago, which the workers put in and the loop serves.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Traffic {
-    /// Expected answers.
-    expected: Arc<Mutex<HashMap<(PeerId, RequestId), Expected>>>,
     recent: Arc<Mutex<Recent>>,
 }
 
 impl Traffic {
-    /// Notes a request before it goes out. Returns false if it is obsolete, because the download is given up.
-    pub fn note(&self, peer: PeerId, request: &Request, store: &Store) -> bool {
-        let (game, content) = match request {
-            Request::Cancel { .. } => return true,
-            Request::Manifest { id, content, .. } => {
-                self.lock().insert((peer, *id), Expected::Manifest(*content));
-                return true;
-            }
-            Request::Chunk(request) => (&request.game, request.content),
-            Request::Follow(request) => (&request.game, request.content),
-        };
-        let Some(place) = ChunkTarget::of(store, game, content) else { return false };
-        let expected = request.ids().into_iter().map(|id| ((peer, id), Expected::Chunk(place.clone())));
-        self.lock().extend(expected);
-        true
-    }
-
-    /// Forgets a request that has failed.
-    pub fn forget(&self, peer: PeerId, id: RequestId) {
-        self.lock().remove(&(peer, id));
-    }
-
-    fn take(&self, peer: PeerId, id: RequestId) -> Option<Expected> {
-        self.lock().remove(&(peer, id))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(PeerId, RequestId), Expected>> {
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -211,13 +197,14 @@ struct Worker {
 impl Worker {
     /// Verifies and writes a chunk, or has a manifest decoded, and reports the result.
     fn take(&self, payload: Payload) {
-        let Some(expected) = self.traffic.take(payload.peer, payload.id) else { return };
+        // Every request of this program has a context of this type.
+        let Ok(expected) = Arc::clone(&payload.context).downcast::<Expected>() else { return };
         if matches!(payload.what, PayloadKind::Manifest) {
             // The network's budget for manifests bounds how many wait.
             self.runtime.spawn(decode(payload, expected, self.reports.clone(), self.decoding.clone()));
         } else if let Some(input) = check(&payload, &expected) {
             if let NetInput::ChunkEnded { chunk, result: Ok(()), .. } = input
-                && let Expected::Chunk(place) = &expected
+                && let Expected::Chunk(place) = &*expected
             {
                 self.traffic.recent().put(place.content(), chunk, payload.bytes);
             }
@@ -228,7 +215,7 @@ impl Worker {
 }
 
 /// Decodes a manifest on a blocking thread when a permit is free, and reports it.
-async fn decode(payload: Payload, expected: Expected, reports: Reports, decoding: Arc<Semaphore>) {
+async fn decode(payload: Payload, expected: Arc<Expected>, reports: Reports, decoding: Arc<Semaphore>) {
     let Ok(permit) = decoding.acquire_owned().await else { return };
     tokio::task::spawn_blocking(move || {
         if let Some(input) = check(&payload, &expected) {
@@ -240,7 +227,7 @@ async fn decode(payload: Payload, expected: Expected, reports: Reports, decoding
 
 /// Verifies a payload against what was expected; a chunk is written, too. Returns the input for the node.
 fn check(payload: &Payload, expected: &Expected) -> Option<NetInput> {
-    let Payload { peer, id, what, ref bytes } = *payload;
+    let Payload { peer, id, what, ref bytes, .. } = *payload;
     match (what, expected) {
         (PayloadKind::Chunk(chunk), Expected::Chunk(place)) => {
             let result = place.write_chunk(chunk, bytes).map_err(|error| match error {

@@ -1,7 +1,7 @@
 //! Puts the application manifest into the program for Windows, and prepares the page's files for the program.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// Folder of the page's files, here and in the build folder.
@@ -17,25 +17,69 @@ fn main() -> io::Result<()> {
     prepare_page()
 }
 
-/// Copies the page's files into the build folder, scripts and styles without comments and indentation.
+/// Writes the page's files into the build folder in the form in which they are served, and `assets.rs`, their list.
 fn prepare_page() -> io::Result<()> {
     let out = std::env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
-    let out = PathBuf::from(out).join(PAGE);
-    fs::create_dir_all(&out)?;
-    for entry in fs::read_dir(PAGE)? {
-        let path = entry?.path();
-        let Some(name) = path.file_name() else { continue };
-        let bytes = match path.extension().and_then(OsStr::to_str) {
+    let out = PathBuf::from(out);
+    let mut paths = Vec::new();
+    find(Path::new(PAGE), &mut paths)?;
+    paths.sort();
+    let mut list = String::from("const ASSETS: &[Asset] = &[\n");
+    for path in paths {
+        let kind = kind(&path)?;
+        let served = match path.extension().and_then(OsStr::to_str) {
             Some("js" | "css") => without_comments(&fs::read_to_string(&path)?).into_bytes(),
+            Some("json") => on_one_line(&fs::read_to_string(&path)?).into_bytes(),
             _ => fs::read(&path)?,
         };
-        fs::write(out.join(name), bytes)?;
+        let to = out.join(&path);
+        fs::create_dir_all(to.parent().unwrap_or(&out))?;
+        fs::write(&to, served)?;
+        let name = name(&path);
+        list += &format!(
+            "Asset {{ path: {name:?}, kind: {kind:?}, \
+             bytes: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{PAGE}/{name}\")) }},\n"
+        );
+    }
+    list += "];\n";
+    fs::write(out.join("assets.rs"), list)
+}
+
+/// Finds the files below a folder, except those for the editor and the type checker.
+fn find(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            find(&path, paths)?;
+        } else if !name.starts_with('.') && !name.ends_with(".d.ts") {
+            paths.push(path);
+        }
     }
     Ok(())
 }
 
-/// Leaves out indentation, empty lines, and comments that have lines of their own. No text of the page crosses a line,
-/// which a test checks, so this touches none.
+/// The path below the page's folder, as in an address.
+fn name(path: &Path) -> String {
+    let parts = path.iter().skip(1).map(OsStr::to_string_lossy);
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The media type of a file.
+fn kind(path: &Path) -> io::Result<&'static str> {
+    match path.extension().and_then(OsStr::to_str) {
+        Some("html") => Ok("text/html; charset=utf-8"),
+        Some("css") => Ok("text/css; charset=utf-8"),
+        Some("js") => Ok("text/javascript; charset=utf-8"),
+        Some("json") => Ok("application/json"),
+        Some("svg") => Ok("image/svg+xml"),
+        Some("txt") => Ok("text/plain; charset=utf-8"),
+        _ => Err(io::Error::other(format!("{} is of no kind that the page has", path.display()))),
+    }
+}
+
+/// Leaves out indentation, empty lines, comments that have lines of their own, and types within a line. No text of the
+/// page crosses a line, which a test checks, so this touches none.
 fn without_comments(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut within = false;
@@ -44,10 +88,28 @@ fn without_comments(text: &str) -> String {
         let (has_end, ends) = (line.contains("*/"), line.ends_with("*/"));
         let comment = within || line.starts_with("//") || begins && (ends || !has_end);
         if !comment && !line.is_empty() {
-            kept.push_str(line);
+            kept.push_str(&without_types(line));
             kept.push('\n');
         }
         within = !ends && (within || begins && !has_end);
     }
     kept
+}
+
+/// Leaves out comments such as `/** @type {string} */` in a line of a script.
+fn without_types(line: &str) -> String {
+    let mut kept = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, comment)) = rest.split_once("/** ") {
+        let Some((_, after)) = comment.split_once(" */") else { break };
+        kept.push_str(before);
+        rest = after.strip_prefix(' ').unwrap_or(after);
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// Leaves out the line breaks and indentation of a catalogue, which has one message a line.
+fn on_one_line(text: &str) -> String {
+    text.lines().map(|line| line.trim().replacen("\": \"", "\":\"", 1)).collect()
 }

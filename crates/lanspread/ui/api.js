@@ -5,7 +5,7 @@ import { why } from './words.js';
 
 /** A refusal, with the contract's code. */
 export class Refused extends Error {
-  /** @param {number} status @param {{code: string, message: string, hint?: string, [field: string]: any}} error */
+  /** @param {number} status @param {{code: string, message?: string, hint?: string, [field: string]: any}} error */
   constructor(status, error) {
     super(why(error));
     this.status = status;
@@ -25,7 +25,7 @@ async function request(path, init) {
   try {
     response = await fetch(`/api/v1/${path}`, { cache: 'no-store', ...init });
   } catch {
-    throw new Refused(0, { code: 'not-running', message: 'lanspread does not answer; is it running?' });
+    throw new Refused(0, { code: 'not-running' });
   }
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Refused(response.status, body.code ? body : { code: 'internal', message: response.statusText });

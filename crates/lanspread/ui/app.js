@@ -13,10 +13,10 @@ import { count, language, speak, t } from './words.js';
 
 /** The views; all but the library are loaded when they are first shown. @type {Record<string, {element: string, title: string, icon: any, load: () => Promise<unknown>}>} */
 const VIEWS = {
-  '': { element: 'game-library', title: 'Library', icon: 'library', load: async () => {} },
-  room: { element: 'room-page', title: 'Room', icon: 'room', load: () => import('./room.js') },
-  downloads: { element: 'downloads-page', title: 'Downloads', icon: 'downloads', load: () => import('./downloads.js') },
-  settings: { element: 'settings-page', title: 'Settings', icon: 'settings', load: () => import('./settings.js') },
+  '': { element: 'game-library', title: 'library.title', icon: 'library', load: async () => {} },
+  room: { element: 'room-page', title: 'room.title', icon: 'room', load: () => import('./room.js') },
+  downloads: { element: 'downloads-page', title: 'downloads.title', icon: 'downloads', load: () => import('./downloads.js') },
+  settings: { element: 'settings-page', title: 'settings.title', icon: 'settings', load: () => import('./settings.js') },
 };
 
 const main = /** @type {HTMLElement} */ (document.getElementById('main'));
@@ -60,14 +60,14 @@ async function show() {
   view = null;
   let next;
   if (key === '!refused') {
-    next = message(t('This link has expired'), t('Start lanspread again for a new link, or use the address it printed.'));
+    next = message(t('app.expired'), t('app.expired.text'));
   } else if (key === '!first') {
     await import('./first-run.js');
     next = document.createElement('first-run');
   } else if (key === '!stopped') {
-    next = message(t('lanspread has stopped'), t('Start it again to go on; it opens a new page.'));
+    next = message(t('app.stopped'), t('app.stopped.text'));
   } else if (key === '!starting') {
-    next = message(t('Starting …'), t('Reading the games folder.'));
+    next = message(t('app.starting'), t('app.starting.text'));
   } else if (path === 'game' && id) {
     await import('./game.js');
     next = /** @type {any} */ (document.createElement('game-page'));
@@ -96,13 +96,13 @@ function showStatus() {
   const status = state.status;
   if (!status) return;
   attr(here, 'data-alone', state.peers.size === 0 ? '' : null);
-  say(here, count(state.peers.size, '{n} other here', '{n} others here'));
+  say(here, count('app.others', state.peers.size));
   const last = state.rates[state.rates.length - 1];
   const moving = last && (last.down > 0 || last.up > 0);
   flow.hidden = !moving;
   if (moving) flow.replaceChildren(...(last.down ? [icon('down'), rate(last.down)] : []), ...(last.up ? [icon('up'), rate(last.up)] : []));
   lost.hidden = state.link !== 'lost';
-  if (!lost.hidden) say(lost, t('Disconnected; showing the last known state.'));
+  if (!lost.hidden) say(lost, t('app.lost'));
   document.body.classList.toggle('stale', !lost.hidden);
   const busy = status.active_operations.length;
   document.title = busy ? `(${busy}) lanspread` : 'lanspread';

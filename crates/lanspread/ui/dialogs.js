@@ -46,7 +46,7 @@ export async function confirm(question, text, yes) {
   const answer = await open(question, (dialog) => [
     h('p', {}, text),
     h('div', { class: 'row end' },
-      h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('Keep it')),
+      h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('button.keep')),
       h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, yes)),
   ]);
   return answer === 'yes';
@@ -63,7 +63,7 @@ async function choose(title, start, kind) {
   const chosen = await open(title, (dialog) => {
     const path = h('p', { class: 'path', 'aria-live': 'polite' });
     const list = h('ul', { class: 'folders' });
-    const take = h('button', { type: 'button', class: 'primary', hidden: kind !== null }, t('Choose this folder'));
+    const take = h('button', { type: 'button', class: 'primary', hidden: kind !== null }, t('folder.choose'));
     let current = '';
     take.addEventListener('click', () => dialog.close(current));
     const show = async (/** @type {string | null} */ where) => {
@@ -76,14 +76,14 @@ async function choose(title, start, kind) {
         return;
       }
       current = found.path;
-      path.textContent = current || t('Drives');
+      path.textContent = current || t('folder.drives');
       take.disabled = !current;
       const separator = /^[A-Za-z]:|^\\/.test(current) ? '\\' : '/';
       const within = (/** @type {string} */ name) => (current ? `${current.replace(/[\\/]$/, '')}${separator}${name}` : name);
       const entry = (/** @type {string} */ label, /** @type {string} */ to, /** @type {'up' | 'folder'} */ sign) =>
         h('li', {}, h('button', { type: 'button', class: 'plain', onclick: () => show(to) }, icon(sign), label));
       list.replaceChildren(
-        ...(found.parent === undefined ? [] : [entry(t('Up one level'), found.parent, 'up')]),
+        ...(found.parent === undefined ? [] : [entry(t('folder.up'), found.parent, 'up')]),
         ...found.folders.map((/** @type {string} */ name) => entry(name, within(name), 'folder')),
         ...found.files.filter((/** @type {string} */ name) => kind?.test(name)).map((/** @type {string} */ name) => h('li', {}, h('button', { type: 'button', class: 'plain', onclick: () => dialog.close(within(name)) }, icon('file'), name))),
       );
@@ -91,15 +91,15 @@ async function choose(title, start, kind) {
     };
     show(start || null);
     return [path, list, h('div', { class: 'row end' },
-      h('button', { type: 'button', onclick: () => dialog.close('') }, t('Cancel')), take)];
+      h('button', { type: 'button', onclick: () => dialog.close('') }, t('button.cancel')), take)];
   }, 'wide');
   return chosen || null;
 }
 
 /** Looks for what keeps PCs from finding each other. */
 export async function doctor() {
-  await open(t('Why is the room empty?'), (dialog) => {
-    const found = h('ul', { class: 'checks', 'aria-live': 'polite' }, h('li', { class: 'note' }, t('Checking … this takes a few seconds.')));
+  await open(t('doctor.title'), (dialog) => {
+    const found = h('ul', { class: 'checks', 'aria-live': 'polite' }, h('li', { class: 'note' }, t('doctor.running')));
     const show = async () => {
       try {
         const { data } = await get('doctor');
@@ -110,6 +110,6 @@ export async function doctor() {
       }
     };
     show();
-    return [found, h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Close')))];
+    return [found, h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('button.close')))];
   }, 'wide');
 }

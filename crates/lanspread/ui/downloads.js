@@ -10,14 +10,14 @@ import { OPERATIONS, nameOf } from './steps.js';
 import { state } from './state.js';
 import { count, t, why } from './words.js';
 
-const PRIORITIES = { high: 'High', normal: 'Normal', low: 'Low' };
+const PRIORITIES = { high: 'downloads.priority.high', normal: 'downloads.priority.normal', low: 'downloads.priority.low' };
 const MEGA = 1_000_000;
 
 /** `<downloads-page>`. */
 export class DownloadsPage extends HTMLElement {
   #plot = /** @type {import('./plot.js').RatePlot} */ (document.createElement('rate-plot'));
   #queue = h('ul', { class: 'queue' });
-  #idle = h('p', { class: 'note' }, t('No active downloads.'));
+  #idle = h('p', { class: 'note' }, t('downloads.none'));
   #stopped = h('section', { class: 'card', hidden: true });
   #sending = h('section', { class: 'card', hidden: true });
   /** @type {Map<string, {row: HTMLElement, show: () => void}>} */
@@ -25,9 +25,9 @@ export class DownloadsPage extends HTMLElement {
   #limits = limitsForm();
 
   connectedCallback() {
-    this.append(h('h1', {}, t('Downloads')), h('section', { class: 'card' }, this.#plot),
-      h('section', { class: 'card' }, h('h2', {}, t('Queue')), this.#queue, this.#idle), this.#stopped, this.#sending,
-      h('section', { class: 'card' }, h('h2', {}, t('Limits')), this.#limits.form));
+    this.append(h('h1', {}, t('downloads.title')), h('section', { class: 'card' }, this.#plot),
+      h('section', { class: 'card' }, h('h2', {}, t('downloads.queue')), this.#queue, this.#idle), this.#stopped, this.#sending,
+      h('section', { class: 'card' }, h('h2', {}, t('downloads.limits')), this.#limits.form));
     this.#show();
     this.#plot.show(state.rates);
   }
@@ -72,7 +72,7 @@ export class DownloadsPage extends HTMLElement {
     const text = JSON.stringify([stopped, stopped.map((one) => state.games.get(one.game_id)?.peer_count)]);
     if (this.#stopped.dataset.shown === text) return;
     this.#stopped.dataset.shown = text;
-    this.#stopped.replaceChildren(h('h2', {}, t('Unfinished')), h('p', { class: 'note' }, t('Progress is kept; only the rest is downloaded.')),
+    this.#stopped.replaceChildren(h('h2', {}, t('downloads.unfinished')), h('p', { class: 'note' }, t('downloads.unfinished.note')),
       h('ul', { class: 'queue' }, ...stopped.map(unfinished)));
   }
 
@@ -80,9 +80,9 @@ export class DownloadsPage extends HTMLElement {
   #showSending(status) {
     const sent = Object.entries(status.active_outbound_transfers);
     this.#sending.hidden = sent.length === 0;
-    this.#sending.replaceChildren(h('h2', {}, t('Others are downloading from you')), h('ul', { class: 'people' }, ...sent.map(([id, chunks]) => {
+    this.#sending.replaceChildren(h('h2', {}, t('downloads.sending')), h('ul', { class: 'people' }, ...sent.map(([id, chunks]) => {
       const game = state.games.get(id);
-      return h('li', {}, h('span', {}, game ? nameOf(game) : id), h('small', {}, count(chunks, 'sending {n} chunk', 'sending {n} chunks')));
+      return h('li', {}, h('span', {}, game ? nameOf(game) : id), h('small', {}, count('downloads.chunks', chunks)));
     })));
   }
 }
@@ -94,19 +94,19 @@ function unfinished(one) {
   const game = state.games.get(id);
   const name = game ? nameOf(game) : id;
   const part = one.total_bytes ? one.done_bytes / one.total_bytes : 0;
-  const standing = one.state === 'failed' && one.fault ? t('Failed: {why}', { why: why(one.fault) })
-    : one.state === 'paused' ? t('Paused') : game?.peer_count ? t('Starting again …') : t('Waiting for someone who has the game; it goes on by itself.');
-  const facts = [standing, one.total_bytes ? percent(part) : '', one.total_bytes ? t('{done} of {total}', { done: bytes(one.done_bytes), total: bytes(one.total_bytes) }) : ''];
+  const standing = one.state === 'failed' && one.fault ? t('downloads.failed', { why: why(one.fault) })
+    : one.state === 'paused' ? t('downloads.paused') : game?.peer_count ? t('downloads.resuming') : t('downloads.waiting');
+  const facts = [standing, one.total_bytes ? percent(part) : '', one.total_bytes ? t('progress.done', { done: bytes(one.done_bytes), total: bytes(one.total_bytes) }) : ''];
   return h('li', { data: { game: id, state: one.state } },
     h('div', { class: 'grow' }, h('a', { class: 'name', dir: 'auto', href: `#/game/${encodeURIComponent(id)}` }, name),
       h('progress', { max: 1, value: part, 'aria-label': name }), h('span', { class: 'facts' }, facts.filter(Boolean).join(' · '))),
-    h('button', { type: 'button', class: 'resume', disabled: !game?.peer_count, onclick: () => order('download', { game_id: id, install: one.install }) }, t('Resume')),
-    h('button', { type: 'button', class: 'discard', onclick: () => discard(id, name, one.done_bytes) }, t('Discard')));
+    h('button', { type: 'button', class: 'resume', disabled: !game?.peer_count, onclick: () => order('download', { game_id: id, install: one.install }) }, t('downloads.resume')),
+    h('button', { type: 'button', class: 'discard', onclick: () => discard(id, name, one.done_bytes) }, t('downloads.discard')));
 }
 
 /** @param {string} id @param {string} name @param {number} done */
 async function discard(id, name, done) {
-  const sure = await confirm(t('Discard this download?'), t('{size} of {game} are deleted.', { size: bytes(done), game: name }), t('Discard'));
+  const sure = await confirm(t('downloads.discard.question'), t('downloads.discard.text', { size: bytes(done), game: name }), t('downloads.discard'));
   if (sure) await order('discard', { game_id: id });
 }
 
@@ -116,9 +116,9 @@ function queued(id) {
   const name = h('a', { class: 'name', href: `#/game/${encodeURIComponent(id)}` });
   const facts = h('span', { class: 'facts' });
   const bar = h('progress', { max: 1 });
-  const priority = h('select', { 'aria-label': t('Priority'), onchange: (/** @type {any} */ event) => order('priority', { game_id: id, priority: event.target.value }) },
+  const priority = h('select', { 'aria-label': t('downloads.priority'), onchange: (/** @type {any} */ event) => order('priority', { game_id: id, priority: event.target.value }) },
     ...Object.entries(PRIORITIES).map(([key, label]) => h('option', { value: key }, t(label))));
-  const stop = h('button', { type: 'button', onclick: () => order('cancel', { game_id: id }) }, t('Pause'));
+  const stop = h('button', { type: 'button', onclick: () => order('cancel', { game_id: id }) }, t('downloads.pause'));
   const row = h('li', {}, cover, h('div', { class: 'grow' }, name, bar, facts), priority, stop);
   const show = () => {
     const game = state.games.get(id);
@@ -132,10 +132,10 @@ function queued(id) {
     else bar.removeAttribute('value');
     const verb = t(OPERATIONS[operation?.kind ?? ''] ?? operation?.kind ?? '');
     const parts = [verb];
-    if (operation && total > 0) parts.push(percent(operation.progress.done_bytes / total), t('{done} of {total}', { done: bytes(operation.progress.done_bytes), total: bytes(total) }));
+    if (operation && total > 0) parts.push(percent(operation.progress.done_bytes / total), t('progress.done', { done: bytes(operation.progress.done_bytes), total: bytes(total) }));
     if (swarm?.bytes_per_second) parts.push(rate(swarm.bytes_per_second));
-    if (swarm && swarm.seconds_left !== null) parts.push(t('{time} left', { time: duration(swarm.seconds_left) }));
-    if (swarm) parts.push(count(swarm.sources.length, '{n} source', '{n} sources'));
+    if (swarm && swarm.seconds_left !== null) parts.push(t('progress.left', { time: duration(swarm.seconds_left) }));
+    if (swarm) parts.push(count('sources', swarm.sources.length));
     say(facts, parts.join(' · '));
     priority.hidden = !swarm;
     stop.hidden = operation?.kind !== 'Downloading';
@@ -146,7 +146,7 @@ function queued(id) {
 
 /** Limits in MB/s; empty is none. */
 function limitsForm() {
-  const input = (/** @type {string} */ name) => h('input', { type: 'number', name, min: '0', step: 'any', inputmode: 'decimal', placeholder: t('unlimited') });
+  const input = (/** @type {string} */ name) => h('input', { type: 'number', name, min: '0', step: 'any', inputmode: 'decimal', placeholder: t('limit.none') });
   const [upload, download] = [input('upload'), input('download')];
   const value = (/** @type {HTMLInputElement} */ field) => (Number(field.value) > 0 ? Math.max(1, Math.round(Number(field.value) * MEGA)) : null);
   const send = (/** @type {SubmitEvent} */ event) => {
@@ -154,14 +154,14 @@ function limitsForm() {
     order('limits', { upload: value(upload), download: value(download) });
   };
   const playing = h('button', { type: 'button', onclick: () => order('quiet', { on: !state.quiet }) });
-  const held = h('p', { class: 'note', role: 'status' }, t('Uploads are limited while you play.'));
+  const held = h('p', { class: 'note', role: 'status' }, t('downloads.playing'));
   const form = h('form', { class: 'row wrap', onsubmit: send },
-    h('label', { class: 'field' }, t('Upload limit (MB/s)'), upload), h('label', { class: 'field' }, t('Download limit (MB/s)'), download),
-    h('button', { type: 'submit' }, t('Apply')), playing, held);
+    h('label', { class: 'field' }, t('downloads.limit.upload'), upload), h('label', { class: 'field' }, t('downloads.limit.download'), download),
+    h('button', { type: 'submit' }, t('downloads.apply')), playing, held);
   const show = (/** @type {Status['limits']} */ limits) => {
     playing.hidden = !state.settings.quiet_upload && !state.quiet;
     held.hidden = !state.quiet;
-    say(playing, state.quiet ? t('I’m done playing') : t('I’m playing: limit uploads'));
+    say(playing, state.quiet ? t('downloads.playing.end') : t('downloads.playing.start'));
     if (form.contains(document.activeElement) && document.activeElement !== playing) return;
     upload.value = limits.upload === null ? '' : String(limits.upload / MEGA);
     download.value = limits.download === null ? '' : String(limits.download / MEGA);

@@ -10,11 +10,11 @@ import { t } from './words.js';
 export class FirstRun extends HTMLElement {
   connectedCallback() {
     const folder = h('input', { name: 'games_dir', required: true, value: state.suggestion?.games_dir ?? '', autocomplete: 'off', spellcheck: false });
-    const name = h('input', { name: 'name', maxlength: 40, value: state.suggestion?.name ?? '', placeholder: t('this PC’s name'), autocomplete: 'off' });
+    const name = h('input', { name: 'name', maxlength: 40, value: state.suggestion?.name ?? '', placeholder: t('first-run.name.hint'), autocomplete: 'off' });
     const trouble = h('p', { class: 'trouble', role: 'alert' });
-    const start = h('button', { type: 'submit', class: 'primary large' }, t('Start'));
+    const start = h('button', { type: 'submit', class: 'primary large' }, t('first-run.start'));
     const browse = async () => {
-      const chosen = await chooseFolder(t('Where are your games?'), folder.value);
+      const chosen = await chooseFolder(t('folder.question'), folder.value);
       if (chosen) folder.value = chosen;
     };
     const send = async (/** @type {SubmitEvent} */ event) => {
@@ -31,11 +31,11 @@ export class FirstRun extends HTMLElement {
     };
     this.append(h('form', { class: 'welcome', onsubmit: send },
       h('img', { src: 'icon.svg', alt: '', width: 72, height: 72 }),
-      h('h1', { tabindex: -1 }, t('Welcome to lanspread')),
-      h('p', { class: 'lead' }, t('Everyone in the room shares one library of games. Two settings and you’re ready:')),
-      h('label', { class: 'field' }, t('Games folder'), h('span', { class: 'row' }, folder, h('button', { type: 'button', onclick: browse }, t('Browse'))),
-        h('small', {}, t('Your games live here, each in its own folder. The folder is created if needed.'))),
-      h('label', { class: 'field' }, t('Your name in the room'), name),
+      h('h1', { tabindex: -1 }, t('first-run.title')),
+      h('p', { class: 'lead' }, t('first-run.text')),
+      h('label', { class: 'field' }, t('folder.games'), h('span', { class: 'row' }, folder, h('button', { type: 'button', onclick: browse }, t('button.browse'))),
+        h('small', {}, t('first-run.folder.note'))),
+      h('label', { class: 'field' }, t('name.own'), name),
       trouble, start));
     folder.focus();
   }

@@ -18,7 +18,7 @@ export function bytes(value) {
 /** What is free on the disk, and what of it would be left. @param {number | null} free @param {number} needed */
 export function diskSpace(free, needed) {
   if (free === null) return '–';
-  return free >= needed ? t('{free} free, then {left}', { free: bytes(free), left: bytes(free - needed) }) : t('{free} free, {n} too little', { free: bytes(free), n: bytes(needed - free) });
+  return free >= needed ? t('space.left', { free: bytes(free), left: bytes(free - needed) }) : t('space.missing', { free: bytes(free), n: bytes(needed - free) });
 }
 
 /** @param {number} perSecond */
@@ -28,11 +28,11 @@ export function rate(perSecond) {
 
 /** @param {number} seconds */
 export function duration(seconds) {
-  if (seconds > 0 && seconds < 1) return t('< {n} s', { n: 1 });
+  if (seconds > 0 && seconds < 1) return t('time.below', { n: 1 });
   const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return t('{n} s', { n: whole });
-  if (whole < 3600) return t('{m} min {s} s', { m: Math.floor(whole / 60), s: String(whole % 60).padStart(2, '0') });
-  return t('{h} h {m} min', { h: Math.floor(whole / 3600), m: String(Math.floor((whole % 3600) / 60)).padStart(2, '0') });
+  if (whole < 60) return t('time.seconds', { n: whole });
+  if (whole < 3600) return t('time.minutes', { m: Math.floor(whole / 60), s: String(whole % 60).padStart(2, '0') });
+  return t('time.hours', { h: Math.floor(whole / 3600), m: String(Math.floor((whole % 3600) / 60)).padStart(2, '0') });
 }
 
 /** A version is a date of eight digits. @param {string | null} stamp */

@@ -28,12 +28,12 @@ export class GamePage extends HTMLElement {
   #primary = h('button', { type: 'button', class: 'primary large' });
   #others = h('div', { class: 'row wrap' });
   #facts = h('dl', { class: 'factlist' });
-  #swarmPart = h('section', { class: 'card', hidden: true }, h('h2', {}, t('Sources')));
+  #swarmPart = h('section', { class: 'card', hidden: true }, h('h2', {}, t('game.sources')));
   #swarm = /** @type {import('./plot.js').SwarmPicture} */ (document.createElement('swarm-picture'));
   #who = h('section', { class: 'card' });
   #log = h('ol', { class: 'log' });
   #stepsShown = '';
-  #gone = h('div', { class: 'empty', hidden: true }, h('h2', {}, t('This game is no longer available.')), h('p', {}, h('a', { href: '#/' }, t('Back to the library'))));
+  #gone = h('div', { class: 'empty', hidden: true }, h('h2', {}, t('game.gone')), h('p', {}, h('a', { href: '#/' }, t('game.back'))));
 
   connectedCallback() {
     this.#swarmPart.append(this.#swarm);
@@ -42,13 +42,13 @@ export class GamePage extends HTMLElement {
       if (game) nextStep(game).run?.();
     });
     this.append(this.#gone,
-      h('a', { class: 'back', href: '#/' }, icon('back'), t('Library')),
+      h('a', { class: 'back', href: '#/' }, icon('back'), t('library.title')),
       h('div', { class: 'head' }, this.#cover,
         h('div', { class: 'about' }, this.#title, this.#badge, this.#bar, this.#progress,
           h('div', { class: 'row wrap actions' }, this.#primary, this.#others), this.#facts)),
       this.#swarmPart,
       h('div', { class: 'columns' }, this.#who,
-        h('section', { class: 'card' }, h('h2', {}, t('Activity')), this.#log)));
+        h('section', { class: 'card' }, h('h2', {}, t('game.activity')), this.#log)));
     this.#title.focus({ preventScroll: true });
     this.#show();
     this.#ask();
@@ -88,10 +88,10 @@ export class GamePage extends HTMLElement {
     this.#bar.hidden = total === 0;
     if (operation && total > 0) this.#bar.value = operation.progress.done_bytes / total;
     const parts = [];
-    if (operation && total > 0) parts.push(t('{done} of {total}', { done: bytes(operation.progress.done_bytes), total: bytes(total) }));
+    if (operation && total > 0) parts.push(t('progress.done', { done: bytes(operation.progress.done_bytes), total: bytes(total) }));
     if (swarm && swarm.bytes_per_second > 0) parts.push(rate(swarm.bytes_per_second));
-    if (swarm && swarm.seconds_left !== null) parts.push(t('{time} left', { time: duration(swarm.seconds_left) }));
-    if (swarm && swarm.bytes_per_second === 0 && swarm.sources.length === 0) parts.push(t('waiting for someone who has the rest'));
+    if (swarm && swarm.seconds_left !== null) parts.push(t('progress.left', { time: duration(swarm.seconds_left) }));
+    if (swarm && swarm.bytes_per_second === 0 && swarm.sources.length === 0) parts.push(t('progress.waiting'));
     say(this.#progress, parts.join(' · '));
     this.#showSteps(game);
     this.#showFacts(game);
@@ -125,25 +125,25 @@ export class GamePage extends HTMLElement {
   /** @param {GameRow} game */
   #showFacts(game) {
     /** @type {[string, string][]} */
-    const facts = [[t('Version in the room'), version(game.eti_game_version)]];
+    const facts = [[t('fact.version.room'), version(game.eti_game_version)]];
     const support = supportText(game);
-    if (support) facts.push([t('Confirmation'), support]);
-    if (game.dated_ahead) facts.push([t('Note'), t('Your version is dated in the future, so others ignore it.')]);
-    if (game.local_version) facts.push([t('Your version'), version(game.local_version) + (isOutdated(game) ? ` (${t('outdated')})` : '')]);
-    if (game.installed_version && game.installed_version !== game.local_version) facts.push([t('Installed version'), version(game.installed_version)]);
+    if (support) facts.push([t('fact.confirmation'), support]);
+    if (game.dated_ahead) facts.push([t('fact.note'), t('fact.dated-ahead')]);
+    if (game.local_version) facts.push([t('fact.version.own'), version(game.local_version) + (isOutdated(game) ? ` (${t('fact.version.outdated')})` : '')]);
+    if (game.installed_version && game.installed_version !== game.local_version) facts.push([t('fact.version.installed'), version(game.installed_version)]);
     const { genre, players } = game.about ?? {};
-    if (genre) facts.push([t('Genre'), genre]);
-    if (players) facts.push([t('Players'), players.min === players.max ? String(players.max) : `${players.min}–${players.max}`]);
-    facts.push([t('Size'), game.size ? bytes(game.size) : '–']);
+    if (genre) facts.push([t('fact.genre'), genre]);
+    if (players) facts.push([t('fact.players'), players.min === players.max ? String(players.max) : `${players.min}–${players.max}`]);
+    facts.push([t('fact.size'), game.size ? bytes(game.size) : '–']);
     const update = isOutdated(game) && this.#offers?.find((offer) => offer.eti_version === game.eti_game_version);
-    if (update) facts.push([t('Size of the update'), bytes(update.size)]);
+    if (update) facts.push([t('fact.size.update'), bytes(update.size)]);
     if (!game.downloaded && game.size) {
-      facts.push([t('Disk space'), diskSpace(state.disk.free_bytes, game.size)]);
+      facts.push([t('fact.space'), diskSpace(state.disk.free_bytes, game.size)]);
       const best = Math.max(0, ...state.rates.slice(-30).map((r) => r.down));
-      if (best > 0) facts.push([t('Estimated time'), duration(game.size / best)]);
+      if (best > 0) facts.push([t('fact.time'), duration(game.size / best)]);
     }
-    if (game.content_id) facts.push([t('Content'), game.content_id.slice(0, 16)]);
-    facts.push([t('ID'), game.game_id]);
+    if (game.content_id) facts.push([t('fact.content'), game.content_id.slice(0, 16)]);
+    facts.push([t('fact.id'), game.game_id]);
     const text = facts.flat().join('|');
     if (this.#facts.dataset.shown === text) return;
     this.#facts.dataset.shown = text;
@@ -161,11 +161,11 @@ export class GamePage extends HTMLElement {
     }
     const groups = [...versions.values()].sort((a, b) => b[0].eti_version.localeCompare(a[0].eti_version));
     const group = (/** @type {Offer[]} */ offers) => h('div', { class: 'version' },
-      h('h3', {}, version(offers[0].eti_version), ' ', h('small', {}, `${bytes(offers[0].size)}, ${count(offers[0].file_count, '{n} file', '{n} files')}`)),
-      offers[0].eti_version !== game.eti_game_version ? h('p', { class: 'note' }, t('Not the version used here.')) : null,
+      h('h3', {}, version(offers[0].eti_version), ' ', h('small', {}, `${bytes(offers[0].size)}, ${count('files', offers[0].file_count)}`)),
+      offers[0].eti_version !== game.eti_game_version ? h('p', { class: 'note' }, t('game.version.other')) : null,
       h('ul', { class: 'people' }, ...offers.map((offer) => h('li', {}, icon('people'), offer.name))));
-    this.#who.replaceChildren(h('h2', {}, t('Who has it')),
-      ...(groups.length ? groups.map(group) : [h('p', { class: 'note' }, game.downloaded ? t('Only you.') : t('Nobody here has it'))]));
+    this.#who.replaceChildren(h('h2', {}, t('holders.title')),
+      ...(groups.length ? groups.map(group) : [h('p', { class: 'note' }, game.downloaded ? t('game.holders.self') : t('holders.none'))]));
   }
 
   #showLog() {
@@ -173,7 +173,7 @@ export class GamePage extends HTMLElement {
     const text = `${lines.length}/${lines[0]?.at_ms}`;
     if (this.#log.dataset.shown === text) return;
     this.#log.dataset.shown = text;
-    this.#log.replaceChildren(...(lines.length ? lines.map((entry) => h('li', {}, h('time', {}, clock(entry.at_ms)), h('span', {}, sentence(entry.event)))) : [h('li', { class: 'note' }, t('Nothing yet.'))]));
+    this.#log.replaceChildren(...(lines.length ? lines.map((entry) => h('li', {}, h('time', {}, clock(entry.at_ms)), h('span', {}, sentence(entry.event)))) : [h('li', { class: 'note' }, t('game.activity.none'))]));
   }
 }
 customElements.define('game-page', GamePage);

@@ -17,11 +17,11 @@ const SLICE_MS = 12;
 
 /** @type {Record<string, {label: string, has: (game: GameRow) => boolean}>} */
 const FILTERS = {
-  all: { label: 'All', has: () => true },
-  room: { label: 'In the room', has: (game) => game.peer_count > 0 },
-  downloaded: { label: 'Downloaded', has: (game) => game.downloaded },
-  installed: { label: 'Installed', has: (game) => game.installed },
-  updates: { label: 'Updates', has: isOutdated },
+  all: { label: 'library.filter.all', has: () => true },
+  room: { label: 'library.filter.room', has: (game) => game.peer_count > 0 },
+  downloaded: { label: 'library.filter.downloaded', has: (game) => game.downloaded },
+  installed: { label: 'library.filter.installed', has: (game) => game.installed },
+  updates: { label: 'library.filter.updates', has: isOutdated },
 };
 const STANDINGS = ['busy', 'update', 'installed', 'downloaded', 'checking', 'room', 'away'];
 const byName = (/** @type {GameRow} */ a, /** @type {GameRow} */ b) => COLLATOR.compare(nameOf(a), nameOf(b));
@@ -29,14 +29,14 @@ const COLLATOR = new Intl.Collator(undefined, { numeric: true, sensitivity: 'bas
 
 /** @type {Record<string, {label: string, order: (a: GameRow, b: GameRow) => number}>} */
 const ORDERS = {
-  name: { label: 'Name', order: byName },
-  size: { label: 'Size', order: (a, b) => b.size - a.size || byName(a, b) },
-  peers: { label: 'Availability', order: (a, b) => b.peer_count - a.peer_count || byName(a, b) },
-  players: { label: 'Players', order: (a, b) => (b.about?.players?.max ?? 0) - (a.about?.players?.max ?? 0) || byName(a, b) },
-  state: { label: 'Status', order: (a, b) => STANDINGS.indexOf(standing(a)) - STANDINGS.indexOf(standing(b)) || byName(a, b) },
+  name: { label: 'library.order.name', order: byName },
+  size: { label: 'library.order.size', order: (a, b) => b.size - a.size || byName(a, b) },
+  peers: { label: 'library.order.peers', order: (a, b) => b.peer_count - a.peer_count || byName(a, b) },
+  players: { label: 'library.order.players', order: (a, b) => (b.about?.players?.max ?? 0) - (a.about?.players?.max ?? 0) || byName(a, b) },
+  state: { label: 'library.order.state', order: (a, b) => STANDINGS.indexOf(standing(a)) - STANDINGS.indexOf(standing(b)) || byName(a, b) },
 };
 /** @type {Record<string, string>} */
-const DENSITIES = { large: 'Large', small: 'Small', list: 'List' };
+const DENSITIES = { large: 'library.view.large', small: 'library.view.small', list: 'library.view.list' };
 
 /** `<game-card>`: one game. */
 class GameCard extends HTMLElement {
@@ -76,7 +76,7 @@ class GameCard extends HTMLElement {
     const operation = state.operation(id);
     const swarm = state.swarm(id);
     const facts = swarm && swarm.bytes_per_second > 0 ? rate(swarm.bytes_per_second)
-      : [game.size && standingNow !== 'update' ? bytes(game.size) : '', standingNow !== 'room' && game.peer_count ? count(game.peer_count, '{n} has it', '{n} have it') : ''].filter(Boolean).join(' · ');
+      : [game.size && standingNow !== 'update' ? bytes(game.size) : '', standingNow !== 'room' && game.peer_count ? count('holders', game.peer_count) : ''].filter(Boolean).join(' · ');
     say(this.facts, facts);
     say(this.badge, text);
     // On a card only what should give pause; the rest stands on the game's own page.
@@ -135,13 +135,13 @@ export class GameLibrary extends HTMLElement {
   #stale = new Set();
   #refreshing = 0;
   #rest = 0;
-  #grid = h('div', { class: 'grid', role: 'list', 'aria-label': t('Games') });
+  #grid = h('div', { class: 'grid', role: 'list', 'aria-label': t('library.games') });
   #empty = h('div', { class: 'empty', hidden: true });
   #count = h('span', { class: 'count', role: 'status' });
   #readOnly = h('p', { class: 'note', role: 'status', hidden: true });
   /** @type {HTMLInputElement} */
-  search = h('input', { type: 'search', placeholder: t('Search'), 'aria-label': t('Search games'), 'aria-keyshortcuts': '/', autocomplete: 'off', spellcheck: false });
-  #filters = h('div', { class: 'chips', role: 'group', 'aria-label': t('Filter') });
+  search = h('input', { type: 'search', placeholder: t('library.search'), 'aria-label': t('library.search.label'), 'aria-keyshortcuts': '/', autocomplete: 'off', spellcheck: false });
+  #filters = h('div', { class: 'chips', role: 'group', 'aria-label': t('library.filter') });
 
   connectedCallback() {
     for (const [key, filter] of Object.entries(FILTERS)) {
@@ -152,13 +152,13 @@ export class GameLibrary extends HTMLElement {
     const select = (/** @type {'order' | 'density'} */ what, /** @type {string} */ label, /** @type {[string, string][]} */ options) =>
       h('label', { class: 'select' }, h('span', {}, label), h('select', { onchange: (/** @type {any} */ event) => this.#choose(what, event.target.value) },
         ...options.map(([key, text]) => h('option', { value: key, selected: chosen[what] === key }, t(text)))));
-    this.append(h('h1', { class: 'unseen' }, t('Library')),
+    this.append(h('h1', { class: 'unseen' }, t('library.title')),
       h('div', { class: 'tools' },
         h('label', { class: 'search' }, icon('search'), this.search, h('kbd', { 'aria-hidden': 'true' }, '/')),
         this.#filters,
         h('div', { class: 'row' }, this.#count,
-          select('order', t('Sort by'), Object.entries(ORDERS).map(([key, value]) => [key, value.label])),
-          select('density', t('View'), Object.entries(DENSITIES)))),
+          select('order', t('library.order'), Object.entries(ORDERS).map(([key, value]) => [key, value.label])),
+          select('density', t('library.view'), Object.entries(DENSITIES)))),
       this.#readOnly, this.#grid, this.#empty);
     this.#grid.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.#walk(event));
     this.#grid.addEventListener('focusin', (/** @type {FocusEvent} */ event) => {
@@ -228,7 +228,7 @@ export class GameLibrary extends HTMLElement {
       const n = all.reduce((sum, game) => sum + (FILTERS[key].has(game) ? 1 : 0), 0);
       say(chip.lastElementChild, String(n));
     }
-    say(this.#count, count(shown.length, '{n} game', '{n} games'));
+    say(this.#count, count('games', shown.length));
     if (anew) for (const [id, card] of this.#cards) {
       const game = state.games.get(id);
       if (game) card.show(game);
@@ -284,14 +284,14 @@ export class GameLibrary extends HTMLElement {
   /** @param {number} known */
   #explain(known) {
     const awaited = state.status?.catalog.mode === 'Awaited';
-    const text = known > 0 ? t('No games found.') : awaited ? t('Waiting for the organiser’s catalogue.') : state.peers.size > 0 ? t('Nobody in the room shares a game yet.') : t('No games here yet, and nobody else is in the room.');
-    const more = known > 0 ? t('Try another filter or search term.') : awaited ? t('Games are hidden until someone in the room brings it.') : t('Put games into {folder}, or connect to someone in the room.', { folder: state.status?.games_dir ?? '' });
+    const text = known > 0 ? t('library.nothing-found') : awaited ? t('catalog.awaited') : state.peers.size > 0 ? t('library.empty.room') : t('library.empty');
+    const more = known > 0 ? t('library.nothing-found.text') : awaited ? t('catalog.awaited.text') : t('library.empty.text', { folder: state.status?.games_dir ?? '' });
     this.#empty.replaceChildren(h('h2', {}, text), h('p', {}, more));
   }
 
   #explainFolder() {
     this.#readOnly.hidden = !state.status?.library_read_only;
-    if (!this.#readOnly.hidden) say(this.#readOnly, t('{folder} is read-only. Its games are shared, but nothing can be downloaded or installed there. You can choose another folder in the settings.', { folder: state.status?.games_dir ?? '' }));
+    if (!this.#readOnly.hidden) say(this.#readOnly, t('library.read-only', { folder: state.status?.games_dir ?? '' }));
   }
 
   /** @param {string} id */

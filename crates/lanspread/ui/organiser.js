@@ -18,16 +18,16 @@ const waiting = new Set();
 
 /** From whom an organiser is known. @param {OfferedCatalog} offered */
 function source(offered) {
-  if (offered.invited) return t('Your invitation names this organiser.');
+  if (offered.invited) return t('organiser.invited');
   const [name] = offered.peers;
   if (!name) return '';
-  return offered.peer_count === 1 ? t('{name} uses this catalogue.', { name }) : count(offered.peer_count - 1, '{name} and {n} other use this catalogue.', '{name} and {n} others use this catalogue.').replace('{name}', name);
+  return offered.peer_count === 1 ? t('organiser.used-by', { name }) : count('organiser.used-by-others', offered.peer_count - 1, { name });
 }
 
 /** Says whether the catalogue that was chosen counts already, or must be brought by the room first. */
 export async function tellCatalog() {
-  if (await within(CATALOG_MS, () => state.status?.catalog.mode === 'Signed')) toast(t('Now using the organiser’s catalogue.'), 'good');
-  else toast(`${t('Waiting for the organiser’s catalogue.')} ${t('Games are hidden until someone in the room brings it.')}`);
+  if (await within(CATALOG_MS, () => state.status?.catalog.mode === 'Signed')) toast(t('catalog.used'), 'good');
+  else toast(`${t('catalog.awaited')} ${t('catalog.awaited.text')}`);
 }
 
 /** Asks about an organiser that nobody was asked about yet, unless something else is in front. */
@@ -40,15 +40,15 @@ export async function askOrganiser() {
     return;
   }
   asked.add(offered.key);
-  const games = offered.game_count === null ? '' : count(offered.game_count, '{n} game', '{n} games');
-  const answer = await open(t('Trust this party’s organiser?'), (dialog) => {
+  const games = offered.game_count === null ? '' : count('games', offered.game_count);
+  const answer = await open(t('organiser.title'), (dialog) => {
     // It comes up by itself: a key that was meant for something else changes nothing.
     const button = (/** @type {string} */ value, /** @type {string} */ text, kind = '') => h('button', { type: 'button', class: kind, autofocus: value === '', onclick: () => dialog.close(value) }, text);
     return [
       h('p', { class: 'organiser' }, offered.title ? h('b', {}, offered.title) : null, games ? h('span', {}, games) : null, h('code', { class: 'fingerprint' }, offered.fingerprint)),
       h('p', {}, source(offered)),
-      h('p', {}, t('Ask the organiser to read out these digits. If they match, choose Trust: from then on, only the organiser’s catalogue decides which games are used here.')),
-      h('div', { class: 'row end wrap' }, button('decline', t('No, don’t ask again')), button('', t('Not now')), button('trust', t('Trust'), 'primary')),
+      h('p', {}, t('organiser.text')),
+      h('div', { class: 'row end wrap' }, button('decline', t('organiser.decline')), button('', t('button.not-now')), button('trust', t('organiser.trust'), 'primary')),
     ];
   }, 'wide');
   if (answer === 'trust') {

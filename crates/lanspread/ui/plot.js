@@ -26,8 +26,8 @@ export class RatePlot extends HTMLElement {
   connectedCallback() {
     if (this.firstChild) return;
     const lines = [0.25, 0.5, 0.75].map((y) => s('path', { class: 'rule', d: `M0 ${y * HEIGHT}H${WIDTH}` }));
-    const picture = s('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': t('Speed over the last five minutes') }, ...lines, this.#downArea, this.#down, this.#up);
-    this.append(h('figure', {}, h('div', { class: 'plot' }, picture, this.#top, h('span', { class: 'from' }, t('5 min ago')), h('span', { class: 'to' }, t('now'))), this.#now));
+    const picture = s('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': t('rates.title') }, ...lines, this.#downArea, this.#down, this.#up);
+    this.append(h('figure', {}, h('div', { class: 'plot' }, picture, this.#top, h('span', { class: 'from' }, t('rates.from')), h('span', { class: 'to' }, t('rates.to'))), this.#now));
   }
 
   /** @param {Rate[]} rates */
@@ -42,7 +42,7 @@ export class RatePlot extends HTMLElement {
     this.#up.setAttribute('d', line('up'));
     say(this.#top, rate(most));
     const last = rates[rates.length - 1] ?? { down: 0, up: 0 };
-    this.#now.replaceChildren(h('span', { class: 'key down' }, `${t('Receiving')} ${rate(last.down)}`), h('span', { class: 'key up' }, `${t('Sending')} ${rate(last.up)}`));
+    this.#now.replaceChildren(h('span', { class: 'key down' }, `${t('rates.receiving')} ${rate(last.down)}`), h('span', { class: 'key up' }, `${t('rates.sending')} ${rate(last.up)}`));
   }
 }
 customElements.define('rate-plot', RatePlot);
@@ -91,10 +91,10 @@ export class SwarmPicture extends HTMLElement {
     this.replaceChildren(
       h('div', { class: 'picture' }, picture),
       h('div', { class: 'numbers' },
-        h('p', {}, t('{had} of {total} chunks downloaded.', { had: swarm.chunks_had, total: swarm.chunks_total }), ' ',
-          t('{n} copies available.', { n: swarm.copies.toLocaleString(undefined, { maximumFractionDigits: 2 }) })),
-        h('table', {}, h('caption', {}, count(sources.length, '{n} source', '{n} sources')),
-          h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('Source')), h('th', { scope: 'col' }, t('Has')), h('th', { scope: 'col' }, t('Received')), h('th', { scope: 'col' }, t('Speed')))),
+        h('p', {}, t('swarm.chunks', { had: swarm.chunks_had, total: swarm.chunks_total }), ' ',
+          count('swarm.copies', Math.round(swarm.copies * 10) / 10)),
+        h('table', {}, h('caption', {}, count('sources', sources.length)),
+          h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('swarm.source')), h('th', { scope: 'col' }, t('swarm.has')), h('th', { scope: 'col' }, t('swarm.received')), h('th', { scope: 'col' }, t('swarm.speed')))),
           h('tbody', {}, ...rows))));
   }
 }

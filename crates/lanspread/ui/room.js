@@ -8,17 +8,17 @@ import { wrongPhrase } from './sentences.js';
 import { nameOf } from './steps.js';
 import { state } from './state.js';
 import { hash } from './covers.js';
-import { count, t } from './words.js';
+import { count, refusal, t } from './words.js';
 
 
 /** Everybody is asked anew after so many milliseconds, while somebody looks. */
 const ASK_EVERY_MS = 2000;
 /** How a peer was found, in words. @type {Record<string, string>} */
-const FOUND = { typed: 'entered by hand', mdns: 'found automatically', broadcast: 'found by broadcast', introduced: 'introduced by another PC', remembered: 'seen before', inbound: 'connected to you' };
+const FOUND = { typed: 'room.found.typed', mdns: 'room.found.mdns', broadcast: 'room.found.broadcast', introduced: 'room.found.introduced', remembered: 'room.found.remembered', inbound: 'room.found.inbound' };
 /** Why somebody is not connected. @type {Record<string, string>} */
 const ABSENT = {
-  'coming': 'connecting', 'other-version': 'incompatible version of lanspread: use the same one everywhere', 'own-address': 'this PC', 'unreachable': 'unreachable', 'turned-away': 'refused', 'left': 'left',
-  'other-party': 'in another party', 'wrong-pass-phrase': 'different passphrase', 'too-many-tries': 'too many wrong passphrases',
+  'coming': 'room.absent.coming', 'other-version': 'room.absent.other-version', 'unreachable': 'room.absent.unreachable', 'turned-away': 'room.absent.turned-away', 'left': 'room.absent.left',
+  'other-party': 'room.absent.other-party', 'wrong-pass-phrase': 'room.absent.wrong-pass-phrase', 'too-many-tries': 'room.absent.too-many-tries',
 };
 
 /** `<room-page>`. */
@@ -28,15 +28,15 @@ export class RoomPage extends HTMLElement {
   #peers = h('ul', { class: 'peers' });
   #others = h('section', { class: 'card', hidden: true });
   #groups = h('section', { class: 'card', hidden: true });
-  #game = h('select', { 'aria-label': t('Game') });
+  #game = h('select', { 'aria-label': t('room.game') });
   #lead = h('p', { class: 'lead' });
   #bar = h('progress', { max: 1, 'aria-hidden': 'true' });
   #last = h('p', { class: 'note', role: 'status' });
   #people = h('ul', { class: 'people' });
-  #want = h('button', { type: 'button' }, t('Ask everyone to download'));
+  #want = h('button', { type: 'button' }, t('room.want'));
   #willing = h('small', {});
   #ready = h('div', { class: 'ready' }, this.#lead, this.#bar, this.#last, this.#people, h('div', { class: 'row wrap' }, this.#want, this.#willing));
-  #address = h('input', { name: 'addr', required: true, placeholder: '192.168.0.7', 'aria-label': t('Address'), autocomplete: 'off' });
+  #address = h('input', { name: 'addr', required: true, placeholder: '192.168.0.7', 'aria-label': t('fact.address'), autocomplete: 'off' });
   /** What everybody said last. @type {{guests: Guest[], groups: RoomGroup[], games: RoomGame[]}} */
   #said = { guests: [], groups: [], games: [] };
   /** @type {number | undefined} */
@@ -52,7 +52,7 @@ export class RoomPage extends HTMLElement {
       this.#want.disabled = true;
       try {
         const { data } = await post('want', { game_id: this.#game.value });
-        toast(count(data.asked, 'Asked one person.', 'Asked {n} people.'), 'good');
+        toast(count('room.wanted', data.asked), 'good');
       } catch (error) {
         toast(error instanceof Error ? error.message : String(error), 'bad');
       }
@@ -65,13 +65,13 @@ export class RoomPage extends HTMLElement {
       if (await order('connect', { addr })) this.#address.value = '';
     };
     this.append(
-      h('h1', {}, t('Room')), this.#count, this.#wrong, this.#peers,
+      h('h1', {}, t('room.title')), this.#count, this.#wrong, this.#peers,
       h('div', { class: 'columns' },
-        h('section', { class: 'card' }, h('h2', {}, t('Who has it')), this.#game, this.#ready),
-        h('section', { class: 'card' }, h('h2', {}, t('Someone missing?')),
-          h('p', { class: 'note' }, t('Enter the address shown in their Settings. Any one PC is enough.')),
-          h('form', { class: 'row', onsubmit: connect }, this.#address, h('button', { type: 'submit' }, t('Connect'))),
-          h('p', {}, h('button', { type: 'button', onclick: doctor }, t('Why is the room empty?'))))),
+        h('section', { class: 'card' }, h('h2', {}, t('holders.title')), this.#game, this.#ready),
+        h('section', { class: 'card' }, h('h2', {}, t('room.missing')),
+          h('p', { class: 'note' }, t('room.missing.text')),
+          h('form', { class: 'row', onsubmit: connect }, this.#address, h('button', { type: 'submit' }, t('room.connect'))),
+          h('p', {}, h('button', { type: 'button', onclick: doctor }, t('doctor.title'))))),
       this.#groups, this.#others);
     this.#show();
     this.#ask();
@@ -113,7 +113,7 @@ export class RoomPage extends HTMLElement {
     const status = state.status;
     if (!status) return;
     const peers = [...state.peers.values()].sort((a, b) => a.name.localeCompare(b.name));
-    say(this.#count, (peers.length ? count(peers.length, 'You and one other.', 'You and {n} others.') : t('Nobody else is here yet.')) + (status.party ? ` ${t('Closed party: {party}.', { party: status.party })}` : ''));
+    say(this.#count, (peers.length ? count('room.others', peers.length) : t('room.alone')) + (status.party ? ` ${t('room.party', { party: status.party })}` : ''));
     this.#wrong.hidden = !state.wrongPhrase;
     say(this.#wrong, state.wrongPhrase ? wrongPhrase() : '');
     const own = [...state.games.values()].filter((game) => game.availability === 'Ready');
@@ -152,10 +152,10 @@ export class RoomPage extends HTMLElement {
     this.#ready.hidden = !game;
     if (!game) return;
     const { guests } = this.#said;
-    say(this.#lead, `${t('{n} of {all} have it', { n: game.ready.length, all: guests.length })} · ${version(game.eti_version)}`);
+    say(this.#lead, `${t('room.ready', { n: game.ready.length, all: guests.length })} · ${version(game.eti_version)}`);
     this.#bar.value = guests.length ? game.ready.length / guests.length : 0;
     const last = game.last_ready_seconds;
-    say(this.#last, !game.fetching.length ? '' : last === null ? t('No estimate: a download is stalled.') : t('Last active download finishes in {time}.', { time: duration(last) }));
+    say(this.#last, !game.fetching.length ? '' : last === null ? t('room.last.unknown') : t('room.last', { time: duration(last) }));
     this.#last.hidden = !game.fetching.length;
     const rows = guests.map((guest) => ({ name: guest.name, ...standing(game, guest) }));
     const text = JSON.stringify(rows);
@@ -166,7 +166,7 @@ export class RoomPage extends HTMLElement {
     const willing = guests.slice(1).filter((guest) => guest.accepts_wants).length;
     this.#want.hidden = guests.length < 2 || game.ready.length === guests.length;
     this.#willing.hidden = this.#want.hidden;
-    say(this.#willing, count(willing, 'One other person accepts requests automatically.', 'Others who accept requests automatically: {n}.'));
+    say(this.#willing, willing ? count('room.willing', willing) : t('room.willing.none'));
   }
 
   /** Who is behind which switch, and what crossed between them; nothing in a room with one switch. */
@@ -176,7 +176,7 @@ export class RoomPage extends HTMLElement {
     const text = JSON.stringify(groups);
     if (this.#groups.dataset.shown === text) return;
     this.#groups.dataset.shown = text;
-    this.#groups.replaceChildren(h('h2', {}, t('Groups')), h('ul', { class: 'people wide' }, ...groups.map((group) => h('li', {}, icon('people'), h('span', {}, group.name), h('small', {}, `${count(group.peers, '{n} PC', '{n} PCs')} · ${t('{received} received, {crossed} of it from other groups', { received: bytes(group.received_bytes), crossed: bytes(group.from_other_groups_bytes) })}`)))));
+    this.#groups.replaceChildren(h('h2', {}, t('room.groups')), h('ul', { class: 'people wide' }, ...groups.map((group) => h('li', {}, icon('people'), h('span', {}, group.name), h('small', {}, `${count('room.pcs', group.peers)} · ${t('room.received', { received: bytes(group.received_bytes), crossed: bytes(group.from_other_groups_bytes) })}`)))));
   }
 
   /** Those who were heard of and are not here, each with the reason. */
@@ -195,16 +195,16 @@ export class RoomPage extends HTMLElement {
     const text = JSON.stringify([...rows]);
     if (this.#others.dataset.shown === text) return;
     this.#others.dataset.shown = text;
-    this.#others.replaceChildren(h('h2', {}, t('Seen, not connected')), h('ul', { class: 'people wide' }, ...[...rows].map(([name, reason]) => h('li', { class: 'lacks' }, icon('people'), h('span', {}, name), h('small', {}, reason)))));
+    this.#others.replaceChildren(h('h2', {}, t('room.absent')), h('ul', { class: 'people wide' }, ...[...rows].map(([name, reason]) => h('li', { class: 'lacks' }, icon('people'), h('span', {}, name), h('small', {}, reason)))));
   }
 }
 customElements.define('room-page', RoomPage);
 
 /** Why somebody is not here, as far as that is short enough for a line. @param {OtherPeer} other */
 function absence(other) {
-  const why = t(ABSENT[other.reason] ?? other.message);
-  if (other.protocol) return `${why} (${t('protocol {n}', { n: other.protocol })})`;
-  return other.reason === 'turned-away' ? `${why}: ${t(other.message)}` : why;
+  const why = ABSENT[other.reason] ? t(ABSENT[other.reason]) : other.message;
+  if (other.protocol) return `${why} (${t('fact.protocol', { n: other.protocol })})`;
+  return other.reason === 'turned-away' ? `${why}: ${refusal(other.message)}` : why;
 }
 
 /** @param {string} id */
@@ -222,15 +222,15 @@ function part(fetching) {
 function standing(game, guest) {
   const id = guest.peer_id;
   // Peers say what they downloaded, not what they installed; of this one it is known.
-  if (game.ready.includes(id)) return { ok: true, text: id !== state.status?.peer_id ? t('has it') : state.games.get(game.game_id)?.installed ? t('has it, ready to play') : t('has it, not installed') };
+  if (game.ready.includes(id)) return { ok: true, text: id !== state.status?.peer_id ? t('room.guest.has') : state.games.get(game.game_id)?.installed ? t('room.guest.ready') : t('room.guest.downloaded') };
   const fetching = game.fetching.find((one) => one.peer_id === id);
   if (fetching) {
-    const left = fetching.seconds_left === null ? t('waiting') : t('{time} left', { time: duration(fetching.seconds_left) });
+    const left = fetching.seconds_left === null ? t('room.guest.waiting') : t('progress.left', { time: duration(fetching.seconds_left) });
     return { ok: false, text: `${percent(part(fetching))} · ${rate(fetching.bytes_per_second)} · ${left}` };
   }
   const other = game.other.find((one) => one.peer_id === id);
-  if (other) return { ok: false, text: other.same_version ? t('has different files for this version') : t('has {version}', { version: version(other.eti_version) }) };
-  return { ok: false, text: guest.silent ? t('not responding') : t('does not have it') };
+  if (other) return { ok: false, text: other.same_version ? t('room.guest.other-files') : t('room.guest.other-version', { version: version(other.eti_version) }) };
+  return { ok: false, text: guest.silent ? t('room.guest.silent') : t('room.guest.lacks') };
 }
 
 /** @param {string} id @param {string} name */
@@ -241,10 +241,10 @@ function face(id, name) {
 /** @param {any} peer @param {string} doing @param {Guest | undefined} guest @param {boolean} me */
 function card(peer, doing, guest, me) {
   const found = peer.found_by?.[0];
-  const remarks = [guest?.behind && t('outdated catalogue'), !me && guest?.silent && t('not responding')].filter(Boolean).join(' · ');
+  const remarks = [guest?.behind && t('room.guest.behind'), !me && guest?.silent && t('room.guest.silent')].filter(Boolean).join(' · ');
   return h('li', { class: me ? 'peer me' : 'peer' }, face(peer.peer_id, peer.name),
-    h('div', {}, h('b', {}, peer.name, me ? h('small', {}, ` ${t('you')}`) : null), h('span', { class: 'facts' }, peer.addr, found ? ` · ${t(FOUND[found] ?? found)}` : ''),
-      h('span', { class: 'facts' }, `${count(peer.game_count, '{n} game', '{n} games')} · ${bytes(peer.offered_bytes)}`),
-      doing ? h('span', { class: 'doing' }, `${t('Downloading')} ${doing}`) : null,
+    h('div', {}, h('b', {}, peer.name, me ? h('small', {}, ` ${t('room.you')}`) : null), h('span', { class: 'facts' }, peer.addr, found ? ` · ${FOUND[found] ? t(FOUND[found]) : found}` : ''),
+      h('span', { class: 'facts' }, `${count('games', peer.game_count)} · ${bytes(peer.offered_bytes)}`),
+      doing ? h('span', { class: 'doing' }, `${t('doing.downloading')} ${doing}`) : null,
       remarks ? h('span', { class: 'remark' }, remarks) : null));
 }

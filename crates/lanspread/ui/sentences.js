@@ -7,8 +7,8 @@ import { count, t, why } from './words.js';
 /** @param {{[field: string]: any}} event */
 function totals(event) {
   const seconds = event.duration_ms / 1000;
-  if (!event.bytes) return t('Everything was already here.');
-  return t('{size} in {time} ({rate}) from {sources}.', {
+  if (!event.bytes) return t('event.download.nothing');
+  return t('event.download.totals', {
     size: bytes(event.bytes),
     time: duration(seconds),
     rate: rate(event.bytes / Math.max(seconds, 0.001)),
@@ -17,44 +17,44 @@ function totals(event) {
 }
 
 /** @type {Record<string, string>} */
-const REPAIRS = { 'started': 'Repair started.', 'no-source': 'Nobody here has a copy to repair it from.' };
+const REPAIRS = { 'started': 'event.repair.started', 'no-source': 'event.repair.no-source' };
 
 /** @param {{[field: string]: any}} event */
 function verified(event) {
-  if (!event.broken_count) return t('All files are intact.');
-  return `${count(event.broken_count, '{n} part is damaged.', '{n} parts are damaged.')} ${t(REPAIRS[event.repair] ?? '')}`;
+  if (!event.broken_count) return t('event.verify.intact');
+  return `${count('event.verify.damaged', event.broken_count)} ${event.repair in REPAIRS ? t(REPAIRS[event.repair]) : ''}`;
 }
 
 /** @type {Record<string, (event: any) => string>} */
 const SENTENCES = {
-  'got-game-files': (e) => t('File list received: {files}, {size}.', { files: count(e.file_count, '{n} file', '{n} files'), size: bytes(e.total_bytes) }),
-  'download-begin': (e) => (e.reused_bytes ? t('Download started; {reused} of {total} reused from the old version.', { reused: bytes(e.reused_bytes), total: bytes(e.total_bytes) }) : e.had_bytes ? t('Download resumed; {had} of {total} were already here.', { had: bytes(e.had_bytes), total: bytes(e.total_bytes) }) : t('Download started.')),
-  'download-finished': (e) => `${t('Downloaded and verified.')} ${totals(e)}`,
-  'download-failed': (e) => t('Download failed: {why}', { why: why(e) }),
-  'download-cancelled': () => t('Paused. Progress is kept.'),
-  'download-peers-gone': () => t('No sources left; waiting for one to come back.'),
-  'source-rejected': (e) => t('{name} sent corrupt data and was dropped.', { name: e.name }),
-  'user-files-kept': (e) => count(e.kept, 'Kept {n} file of your own.', 'Kept {n} files of your own.') + (e.beside?.length ? ` ${t('The new versions are next to yours: {files}', { files: e.beside.join(', ') })}` : ''),
-  'verify-begin': () => t('Checking the files.'),
+  'got-game-files': (e) => t('event.files', { files: count('files', e.file_count), size: bytes(e.total_bytes) }),
+  'download-begin': (e) => (e.reused_bytes ? t('event.download.reused', { reused: bytes(e.reused_bytes), total: bytes(e.total_bytes) }) : e.had_bytes ? t('event.download.resumed', { had: bytes(e.had_bytes), total: bytes(e.total_bytes) }) : t('event.download.started')),
+  'download-finished': (e) => `${t('event.download.finished')} ${totals(e)}`,
+  'download-failed': (e) => (e.missing_bytes ? t('event.download.full', { size: bytes(e.missing_bytes) }) : t('event.download.failed', { why: why(e) })),
+  'download-cancelled': () => t('event.download.paused'),
+  'download-peers-gone': () => t('event.download.waiting'),
+  'source-rejected': (e) => t('event.source-rejected', { name: e.name }),
+  'user-files-kept': (e) => count('event.kept', e.kept) + (e.beside?.length ? ` ${t('event.kept.beside', { files: e.beside.join(', ') })}` : ''),
+  'verify-begin': () => t('event.verify.started'),
   'verify-finished': verified,
-  'verify-failed': (e) => t('Check failed: {why}', { why: why(e) }),
-  'install-begin': () => t('Installation started.'),
-  'install-finished': () => t('Installed.'),
-  'install-failed': (e) => (e.unpacked_bytes ? t('Not installed: the archives unpack to at least {size}, far more than their size.', { size: bytes(e.unpacked_bytes) })
-    : e.missing_bytes ? t('Installation failed: the disk is full. Free another {size}.', { size: bytes(e.missing_bytes) }) : t('Installation failed: {why}', { why: why(e) })),
-  'uninstall-finished': () => t('Uninstalled.'),
-  'uninstall-failed': (e) => t('Uninstall failed: {why}', { why: why(e) }),
-  'remove-finished': () => t('Download removed.'),
-  'remove-failed': (e) => t('Removal failed: {why}', { why: why(e) }),
-  'library-unreadable': (e) => t('Cannot read the library; showing the last known state: {why}', { why: why(e) }),
-  'index-failed': (e) => t('Cannot read the files: {why}', { why: why(e) }),
-  'play-ended': () => t('Game closed.'),
-  'fetch-wanted': (e) => t('{name} asks everyone to download it.', { name: e.name }) + (e.accepted ? ` ${t('Download started.')}` : ''),
-  'catalog-offered': (e) => t('{name} uses the catalogue of organiser {fingerprint}.', { name: e.name, fingerprint: e.fingerprint }),
-  'catalog-changed': (e) => t('New catalogue from the organiser: edition {n}, {games}.', { n: e.serial, games: count(e.game_count, '{n} game', '{n} games') }),
-  'peer-connected': (e) => t('{name} joined.', { name: e.name }),
-  'peer-lost': (e) => t('{name} left.', { name: e.name }),
-  'peer-incompatible': (e) => t('{addr} runs an incompatible version of lanspread (protocol {theirs}, yours is {ours}). Use the same version on both.', { addr: e.addr, theirs: e.their_protocol, ours: e.our_protocol }),
+  'verify-failed': (e) => t('event.verify.failed', { why: why(e) }),
+  'install-begin': () => t('event.install.started'),
+  'install-finished': () => t('event.install.finished'),
+  'install-failed': (e) => (e.unpacked_bytes ? t('event.install.large', { size: bytes(e.unpacked_bytes) })
+    : e.missing_bytes ? t('event.install.full', { size: bytes(e.missing_bytes) }) : t('event.install.failed', { why: why(e) })),
+  'uninstall-finished': () => t('event.uninstall.finished'),
+  'uninstall-failed': (e) => t('event.uninstall.failed', { why: why(e) }),
+  'remove-finished': () => t('event.remove.finished'),
+  'remove-failed': (e) => t('event.remove.failed', { why: why(e) }),
+  'library-unreadable': (e) => t('event.library-unreadable', { why: why(e) }),
+  'index-failed': (e) => t('event.index-failed', { why: why(e) }),
+  'play-ended': () => t('event.play-ended'),
+  'fetch-wanted': (e) => t('event.wanted', { name: e.name }) + (e.accepted ? ` ${t('event.download.started')}` : ''),
+  'catalog-offered': (e) => t('event.catalog.offered', { name: e.name, fingerprint: e.fingerprint }),
+  'catalog-changed': (e) => t('event.catalog.changed', { n: e.serial, games: count('games', e.game_count) }),
+  'peer-connected': (e) => t('event.peer.joined', { name: e.name }),
+  'peer-lost': (e) => t('event.peer.left', { name: e.name }),
+  'peer-incompatible': (e) => t('event.peer.incompatible', { addr: e.addr, theirs: e.their_protocol, ours: e.our_protocol }),
 };
 
 /** @param {{event: string, [field: string]: any}} event */
@@ -80,5 +80,5 @@ export function passing(event) {
 
 /** What to say where state.wrongPhrase holds. */
 export function wrongPhrase() {
-  return t('The passphrase of {party} is most likely wrong: others of that name have another one. Leave the party and join it again.', { party: state.status?.party ?? '' });
+  return t('party.wrong-phrase', { party: state.status?.party ?? '' });
 }

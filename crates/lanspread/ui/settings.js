@@ -14,12 +14,12 @@ const MEGA = 1_000_000;
 const GREETING_MS = 20_000;
 /** What the keys do. */
 const KEYS = [
-  ['/', 'Search'],
-  ['← → ↑ ↓', 'Move between games'],
-  ['Enter', 'Open the game'],
-  ['Tab', 'Go to the game’s button'],
-  ['1 – 4', 'Library, room, downloads, settings'],
-  ['Esc', 'Back'],
+  ['/', 'library.search'],
+  ['← → ↑ ↓', 'settings.keys.move'],
+  ['Enter', 'settings.keys.open'],
+  ['Tab', 'settings.keys.button'],
+  ['1 – 4', 'settings.keys.views'],
+  ['Esc', 'settings.keys.back'],
 ];
 
 /** `<settings-page>`. */
@@ -28,7 +28,7 @@ export class SettingsPage extends HTMLElement {
   #language = h('select', { name: 'language' }, ...Object.entries(LANGUAGES).map(([key, name]) => h('option', { value: key }, name)));
   #folder = h('input', { name: 'games_dir', required: true, autocomplete: 'off', spellcheck: false });
   #disk = h('small', {});
-  #quiet = h('input', { type: 'number', name: 'quiet', min: '0', step: 'any', placeholder: t('unlimited') });
+  #quiet = h('input', { type: 'number', name: 'quiet', min: '0', step: 'any', placeholder: t('limit.none') });
   #about = h('dl', { class: 'factlist' });
   #friend = h('section', { class: 'card' });
   #party = h('div', { class: 'rules' });
@@ -42,33 +42,33 @@ export class SettingsPage extends HTMLElement {
     };
     const form = (/** @type {() => void} */ send, /** @type {any[]} */ ...content) =>
       h('form', { class: 'setting', onsubmit: (/** @type {SubmitEvent} */ event) => { event.preventDefault(); send(); } }, ...content);
-    this.#language.addEventListener('change', () => change({ language: this.#language.value }, t('Saved.')));
+    this.#language.addEventListener('change', () => change({ language: this.#language.value }, t('settings.saved')));
     const browse = async () => {
-      const chosen = await chooseFolder(t('Where are your games?'), this.#folder.value);
+      const chosen = await chooseFolder(t('folder.question'), this.#folder.value);
       if (chosen) this.#folder.value = chosen;
     };
     this.#wants.addEventListener('change', async () => {
       if (!(await order('settings', { accept_wants: this.#wants.checked }))) this.#wants.checked = !this.#wants.checked;
     });
-    this.append(...[h('h1', {}, t('Settings')),
-      h('section', { class: 'card' }, h('h2', {}, t('You')),
-        form(() => change({ name: this.#name.value }, t('Saved.')), h('label', { class: 'field' }, t('Your name in the room'), this.#name), h('button', { type: 'submit' }, t('Save'))),
-        h('div', { class: 'setting' }, h('label', { class: 'field' }, t('Language'), this.#language))),
-      h('section', { class: 'card' }, h('h2', {}, t('Games')),
-        form(() => change({ games_dir: this.#folder.value }, t('Saved.')), h('label', { class: 'field grow' }, t('Games folder'), this.#folder), h('button', { type: 'button', onclick: browse }, t('Browse')), h('button', { type: 'submit' }, t('Save')), this.#disk),
-        h('p', {}, h('button', { type: 'button', onclick: addGame }, t('Add a game …'))),
-        form(() => change({ quiet_upload: Math.round(Number(this.#quiet.value || 0) * MEGA) }, t('Saved.')),
-          h('label', { class: 'field' }, t('Upload limit while you play (MB/s)'), this.#quiet), h('button', { type: 'submit' }, t('Save')), h('small', {}, t('Applies while a game started here is running; you can end it early under Downloads.')))),
-      h('section', { class: 'card', id: 'party' }, h('h2', {}, t('Party')), this.#party, this.#catalog,
-        h('label', { class: 'check' }, this.#wants, h('span', {}, t('Download requested games automatically'), h('small', {}, t('Puts tonight’s game on this PC when someone asks everyone to download it. Only games in the catalogue.'))))),
+    this.append(...[h('h1', {}, t('settings.title')),
+      h('section', { class: 'card' }, h('h2', {}, t('settings.you')),
+        form(() => change({ name: this.#name.value }, t('settings.saved')), h('label', { class: 'field' }, t('name.own'), this.#name), h('button', { type: 'submit' }, t('button.save'))),
+        h('div', { class: 'setting' }, h('label', { class: 'field' }, t('settings.language'), this.#language))),
+      h('section', { class: 'card' }, h('h2', {}, t('library.games')),
+        form(() => change({ games_dir: this.#folder.value }, t('settings.saved')), h('label', { class: 'field grow' }, t('folder.games'), this.#folder), h('button', { type: 'button', onclick: browse }, t('button.browse')), h('button', { type: 'submit' }, t('button.save')), this.#disk),
+        h('p', {}, h('button', { type: 'button', onclick: addGame }, t('pack.open'))),
+        form(() => change({ quiet_upload: Math.round(Number(this.#quiet.value || 0) * MEGA) }, t('settings.saved')),
+          h('label', { class: 'field' }, t('settings.quiet'), this.#quiet), h('button', { type: 'submit' }, t('button.save')), h('small', {}, t('settings.quiet.note')))),
+      h('section', { class: 'card', id: 'party' }, h('h2', {}, t('party.title')), this.#party, this.#catalog,
+        h('label', { class: 'check' }, this.#wants, h('span', {}, t('settings.wants'), h('small', {}, t('settings.wants.note'))))),
       state.actions.has('invitation') ? this.#friend : null,
-      h('section', { class: 'card' }, h('h2', {}, t('Help')),
-        h('table', { class: 'keys' }, h('caption', {}, t('Keyboard shortcuts')), h('tbody', {}, ...KEYS.map(([key, text]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text)))))),
+      h('section', { class: 'card' }, h('h2', {}, t('settings.help')),
+        h('table', { class: 'keys' }, h('caption', {}, t('settings.keys')), h('tbody', {}, ...KEYS.map(([key, text]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text)))))),
         h('div', { class: 'row wrap' },
-          h('button', { type: 'button', onclick: doctor }, t('Why is the room empty?')),
-          h('button', { type: 'button', onclick: licences }, t('Licences')),
-          h('button', { type: 'button', class: 'danger', onclick: stop }, t('Stop lanspread')))),
-      h('section', { class: 'card' }, h('h2', {}, t('About this PC')), this.#about)].filter((part) => part !== null));
+          h('button', { type: 'button', onclick: doctor }, t('doctor.title')),
+          h('button', { type: 'button', onclick: licences }, t('settings.licences')),
+          h('button', { type: 'button', class: 'danger', onclick: stop }, t('stop.action')))),
+      h('section', { class: 'card' }, h('h2', {}, t('settings.about')), this.#about)].filter((part) => part !== null));
     this.#show(true);
     if (state.actions.has('invitation')) this.#showInvitation(get('invitation'));
   }
@@ -83,14 +83,14 @@ export class SettingsPage extends HTMLElement {
       return;
     }
     const { address, picture, system, program, organiser } = invitation;
-    const turn = h('button', { type: 'button', onclick: () => this.#showInvitation(post('invitation', { open: !address })) }, address ? t('Stop inviting') : t('Invite a friend'));
+    const turn = h('button', { type: 'button', onclick: () => this.#showInvitation(post('invitation', { open: !address })) }, address ? t('invite.stop') : t('invite.start'));
     const code = picture && s('svg', { class: 'qr', viewBox: `-3 -3 ${picture.size + 6} ${picture.size + 6}`, role: 'img', 'aria-label': address }, s('rect', { x: -3, y: -3, width: picture.size + 6, height: picture.size + 6, fill: '#fff' }), s('path', { d: picture.path, fill: '#000', 'shape-rendering': 'crispEdges' }));
-    this.#friend.replaceChildren(h('h2', {}, t('Invite a friend')),
-      h('p', { class: 'note' }, t('Lets guests download this program ({system}) and join the room. Until you stop, anyone on the network can download the program, and nothing else.', { system })),
-      ...(address ? [h('div', { class: 'row wrap' }, code, h('p', { class: 'lead' }, h('b', {}, address), h('br'), t('Your guest opens this address or scans the code.'))),
-        h('p', { class: 'note' }, t('Before starting the program, the guest should check it with b3sum or sha256sum. The result must match the digits on this screen; the guest’s page could be forged.')),
+    this.#friend.replaceChildren(h('h2', {}, t('invite.start')),
+      h('p', { class: 'note' }, t('invite.text', { system })),
+      ...(address ? [h('div', { class: 'row wrap' }, code, h('p', { class: 'lead' }, h('b', {}, address), h('br'), t('invite.address'))),
+        h('p', { class: 'note' }, t('invite.check')),
         h('dl', { class: 'hashes' }, h('dt', {}, 'BLAKE3'), h('dd', {}, h('code', {}, program.blake3)), h('dt', {}, 'SHA-256'), h('dd', {}, h('code', {}, program.sha256))),
-        organiser ? h('p', {}, t('The program asks each guest once whether to trust your organiser:'), ' ', h('code', { class: 'fingerprint' }, organiser)) : null].filter((part) => part !== null) : []),
+        organiser ? h('p', {}, t('invite.organiser'), ' ', h('code', { class: 'fingerprint' }, organiser)) : null].filter((part) => part !== null) : []),
       h('p', {}, turn));
   }
 
@@ -112,13 +112,13 @@ export class SettingsPage extends HTMLElement {
     }
     this.#showParty(status);
     this.#showCatalog(status.catalog);
-    say(this.#disk, state.disk.free_bytes === null ? '' : t('{free} free of {total}', { free: bytes(state.disk.free_bytes), total: bytes(state.disk.total_bytes ?? 0) }));
+    say(this.#disk, state.disk.free_bytes === null ? '' : t('space.free', { free: bytes(state.disk.free_bytes), total: bytes(state.disk.total_bytes ?? 0) }));
     /** @type {[string, string][]} */
     const facts = [
-      [t('Address'), status.addr],
-      [t('Identity'), status.peer_id.slice(0, 16)],
-      [t('Version'), `${state.programVersion} (${t('protocol {n}', { n: status.protocol })})`],
-      [t('State folder'), status.state_dir],
+      [t('fact.address'), status.addr],
+      [t('fact.identity'), status.peer_id.slice(0, 16)],
+      [t('fact.program-version'), `${state.programVersion} (${t('fact.protocol', { n: status.protocol })})`],
+      [t('fact.state-folder'), status.state_dir],
     ];
     this.#about.replaceChildren(...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
   }
@@ -136,7 +136,7 @@ export class SettingsPage extends HTMLElement {
       phrase.value = better;
       phrase.type = 'text';
       phrase.focus();
-      refused.replaceChildren(h('p', { class: 'note' }, t('Write it down: every guest needs it.')));
+      refused.replaceChildren(h('p', { class: 'note' }, t('party.phrase.write-down')));
     };
     const join = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
@@ -148,16 +148,16 @@ export class SettingsPage extends HTMLElement {
         const { message, body } = /** @type {any} */ (error);
         const better = body?.suggestion?.pass_phrase;
         refused.replaceChildren(...(better
-          ? [h('p', {}, t('This passphrase is easy to guess. Avoid common words, the party’s name and sequences such as 1234.')),
-            h('p', { class: 'row wrap' }, t('Suggestion:'), h('code', {}, better), h('button', { type: 'button', onclick: () => take(better) }, t('Use this one')))]
+          ? [h('p', {}, t('party.phrase.weak')),
+            h('p', { class: 'row wrap' }, t('party.phrase.suggestion'), h('code', {}, better), h('button', { type: 'button', onclick: () => take(better) }, t('party.phrase.take')))]
           : [message]));
       }
     };
     this.#party.replaceChildren(...(status.party
-      ? [h('p', {}, t('You are in the closed party {party}. It is visible only with the passphrase.', { party: status.party })), this.#wrong,
-        h('p', {}, h('button', { type: 'button', onclick: () => order('party', {}) }, t('Leave the party')))]
-      : [h('p', { class: 'note' }, t('Anyone on the network can join. For a closed party, everyone enters the same name and passphrase here.')),
-        h('form', { class: 'setting', onsubmit: join }, h('label', { class: 'field' }, t('Party name'), name), h('label', { class: 'field' }, t('Passphrase'), phrase), h('button', { type: 'submit' }, t('Join'))), refused]));
+      ? [h('p', {}, t('party.closed', { party: status.party })), this.#wrong,
+        h('p', {}, h('button', { type: 'button', onclick: () => order('party', {}) }, t('party.leave')))]
+      : [h('p', { class: 'note' }, t('party.open')),
+        h('form', { class: 'setting', onsubmit: join }, h('label', { class: 'field' }, t('party.name'), name), h('label', { class: 'field' }, t('party.phrase'), phrase), h('button', { type: 'submit' }, t('party.join'))), refused]));
   }
 
   /** @param {Catalog} catalog */
@@ -165,13 +165,13 @@ export class SettingsPage extends HTMLElement {
     const text = JSON.stringify(catalog);
     if (this.#catalog.dataset.shown === text) return;
     this.#catalog.dataset.shown = text;
-    const games = count(catalog.game_count, '{n} game', '{n} games');
+    const games = count('games', catalog.game_count);
     const title = catalog.title ? `${catalog.title}: ` : '';
     const said = {
-      Open: () => t('None: all valid games are shown.'),
-      Unsigned: () => `${title}${t('Unsigned file from the command line: {games}.', { games })}`,
-      Signed: () => `${title}${t('Edition {n}, {games}, signed. Organiser’s key:', { n: catalog.serial ?? 0, games })}`,
-      Awaited: () => t('Waiting for the catalogue; games are hidden until then. Organiser’s key:'),
+      Open: () => t('catalog.none'),
+      Unsigned: () => `${title}${t('catalog.unsigned', { games })}`,
+      Signed: () => `${title}${t('catalog.signed', { n: catalog.serial ?? 0, games })}`,
+      Awaited: () => t('catalog.awaited.key'),
     }[catalog.mode]();
     const key = h('input', { name: 'catalog_key', required: true, autocomplete: 'off', spellcheck: false, 'aria-describedby': 'key-note' });
     const trust = async (/** @type {SubmitEvent} */ event) => {
@@ -179,7 +179,7 @@ export class SettingsPage extends HTMLElement {
       if (await order('catalog', { key: key.value })) tellCatalog();
     };
     const file = async () => {
-      const chosen = await chooseFile(t('Which catalogue?'), '', /\.toml$/i);
+      const chosen = await chooseFile(t('catalog.file.question'), '', /\.toml$/i);
       if (chosen && (await order('catalog', { file: chosen }))) tellCatalog();
     };
     const forget = async () => {
@@ -187,12 +187,12 @@ export class SettingsPage extends HTMLElement {
       // Who forgets an organiser does not want to be asked about it in the next moment.
       if ((await order('catalog', {})) && former) await order('decline-catalog', { key: former });
     };
-    this.#catalog.replaceChildren(h('h3', {}, t('Catalogue')), h('p', { class: 'catalog' }, said, catalog.key ? [' ', h('code', {}, catalog.key)] : null),
-      ...(catalog.fingerprint ? [h('p', {}, t('To read out and compare:'), ' ', h('code', { class: 'fingerprint' }, catalog.fingerprint))] : []),
+    this.#catalog.replaceChildren(h('h3', {}, t('catalog.title')), h('p', { class: 'catalog' }, said, catalog.key ? [' ', h('code', {}, catalog.key)] : null),
+      ...(catalog.fingerprint ? [h('p', {}, t('catalog.fingerprint'), ' ', h('code', { class: 'fingerprint' }, catalog.fingerprint))] : []),
       ...(catalog.key
-        ? [h('p', {}, h('button', { type: 'button', onclick: forget }, t('Stop using this catalogue')))]
-        : [h('form', { class: 'setting', onsubmit: trust }, h('label', { class: 'field grow' }, t('Organiser’s key'), key),
-          h('button', { type: 'submit' }, t('Trust')), h('button', { type: 'button', onclick: file }, t('From a file …')), h('small', { id: 'key-note' }, t('Ask the organiser; the list of games then arrives automatically.')))]));
+        ? [h('p', {}, h('button', { type: 'button', onclick: forget }, t('catalog.forget')))]
+        : [h('form', { class: 'setting', onsubmit: trust }, h('label', { class: 'field grow' }, t('catalog.key'), key),
+          h('button', { type: 'submit' }, t('catalog.trust')), h('button', { type: 'button', onclick: file }, t('catalog.file')), h('small', { id: 'key-note' }, t('catalog.key.note')))]));
   }
 }
 customElements.define('settings-page', SettingsPage);
@@ -201,26 +201,26 @@ customElements.define('settings-page', SettingsPage);
 async function greet(party) {
   const met = await within(GREETING_MS, () => state.status?.party === party && (state.peers.size > 0 || state.wrongPhrase));
   if (state.wrongPhrase) toast(wrongPhrase(), 'bad');
-  else if (met) toast(t('You joined {party}.', { party }), 'good');
-  else toast(t('Nobody of {party} has been heard yet, so nobody has confirmed the passphrase.', { party }));
+  else if (met) toast(t('party.joined', { party }), 'good');
+  else toast(t('party.unheard', { party }));
 }
 
 /** Packs a folder into the library. */
 export async function addGame() {
-  await open(t('Add a game'), (dialog) => {
+  await open(t('pack.title'), (dialog) => {
     const folder = h('input', { name: 'folder', required: true, autocomplete: 'off', spellcheck: false });
     const id = h('input', { name: 'id', required: true, pattern: '[A-Za-z0-9_.\\-]{1,64}', autocomplete: 'off', spellcheck: false });
     const today = new Date().toISOString().slice(0, 10);
     const date = h('input', { type: 'date', name: 'version', required: true, value: today });
     const title = h('input', { name: 'title', maxlength: 200, autocomplete: 'off' });
     const programs = h('datalist', { id: 'programs' });
-    const start = h('input', { name: 'start', autocomplete: 'off', spellcheck: false, placeholder: 'game.exe' });
+    const start = h('input', { name: 'start', autocomplete: 'off', spellcheck: false, placeholder: t('pack.program.hint') });
     start.setAttribute('list', 'programs');
     const cover = h('input', { name: 'cover', autocomplete: 'off', spellcheck: false });
     const trouble = h('p', { class: 'trouble', role: 'alert' });
-    const pack = h('button', { type: 'submit', class: 'primary' }, t('Add'));
+    const pack = h('button', { type: 'submit', class: 'primary' }, t('pack.add'));
     const browse = async () => {
-      const chosen = await chooseFolder(t('Which folder is the game in?'), folder.value);
+      const chosen = await chooseFolder(t('pack.folder.question'), folder.value);
       if (!chosen) return;
       folder.value = chosen;
       if (!title.value) title.value = (chosen.split(/[\\/]/).filter(Boolean).pop() ?? '').slice(0, 200);
@@ -233,45 +233,45 @@ export async function addGame() {
       programs.replaceChildren(...names.map((/** @type {string} */ value) => h('option', { value })));
     };
     const picture = async () => {
-      const chosen = await chooseFile(t('Which picture?'), cover.value ? '' : folder.value, /\.(webp|png|jpe?g)$/i);
+      const chosen = await chooseFile(t('pack.cover.question'), cover.value ? '' : folder.value, /\.(webp|png|jpe?g)$/i);
       if (chosen) cover.value = chosen;
     };
     const send = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
       pack.disabled = true;
-      pack.textContent = t('Packing …');
+      pack.textContent = t('pack.running');
       try {
         await post('pack', { folder: folder.value, game_id: id.value, version: date.value.replaceAll('-', ''), title: title.value, cover: cover.value, start: start.value });
         dialog.close('done');
-        toast(t('{game} is now in the library.', { game: title.value || id.value }), 'good');
+        toast(t('pack.done', { game: title.value || id.value }), 'good');
       } catch (error) {
         trouble.textContent = error instanceof Error ? error.message : String(error);
         pack.disabled = false;
-        pack.textContent = t('Add');
+        pack.textContent = t('pack.add');
       }
     };
     return [h('form', { onsubmit: send },
-      h('p', {}, t('Packs an installed game so that everyone in the room can download it. The original folder is not changed.')),
-      h('label', { class: 'field' }, t('Game folder'), h('span', { class: 'row' }, folder, h('button', { type: 'button', onclick: browse }, t('Browse')))),
-      h('label', { class: 'field' }, t('Title'), title),
-      h('label', { class: 'field' }, t('ID (letters, digits, - and _)'), id),
-      h('label', { class: 'field' }, t('Version date'), date),
-      h('label', { class: 'field' }, t('Program to launch (optional)'), start, programs),
-      h('label', { class: 'field' }, t('Cover picture (optional)'), h('span', { class: 'row' }, cover, h('button', { type: 'button', onclick: picture }, t('Browse')))),
+      h('p', {}, t('pack.text')),
+      h('label', { class: 'field' }, t('pack.folder'), h('span', { class: 'row' }, folder, h('button', { type: 'button', onclick: browse }, t('button.browse')))),
+      h('label', { class: 'field' }, t('pack.name'), title),
+      h('label', { class: 'field' }, t('pack.id'), id),
+      h('label', { class: 'field' }, t('pack.version'), date),
+      h('label', { class: 'field' }, t('pack.program'), start, programs),
+      h('label', { class: 'field' }, t('pack.cover'), h('span', { class: 'row' }, cover, h('button', { type: 'button', onclick: picture }, t('button.browse')))),
       trouble,
-      h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Cancel')), pack))];
+      h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('button.cancel')), pack))];
   }, 'wide');
 }
 
 async function licences() {
   const text = await fetch('licences.txt').then((answer) => answer.text()).catch(() => '');
-  await open(t('Licences'), (dialog) => [h('pre', { tabindex: 0 }, text), h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('Close')))], 'wide');
+  await open(t('settings.licences'), (dialog) => [h('pre', { tabindex: 0 }, text), h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close('') }, t('button.close')))], 'wide');
 }
 
 async function stop() {
-  const answer = await open(t('Stop lanspread?'), (dialog) => [
-    h('p', {}, t('Downloads pause and keep their progress. Others cannot download from you until you start lanspread again.')),
-    h('div', { class: 'row end' }, h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('Cancel')),
-      h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, t('Stop')))]);
+  const answer = await open(t('stop.question'), (dialog) => [
+    h('p', {}, t('stop.text')),
+    h('div', { class: 'row end' }, h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('button.cancel')),
+      h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, t('stop.yes')))]);
   if (answer === 'yes' && (await order('shutdown'))) state.stop();
 }

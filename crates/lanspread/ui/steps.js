@@ -44,26 +44,26 @@ export function standingText(game) {
     return total > 0 ? `${t(verb)} ${percent(done / total)}` : `${t(verb)} …`;
   }
   switch (standing(game)) {
-    case 'update': return t('Update available');
-    case 'installed': return t('Installed');
-    case 'checking': return t('Checking');
-    case 'downloaded': return t('Downloaded');
-    case 'room': return count(game.peer_count, '{n} has it', '{n} have it');
-    default: return t('Nobody here has it');
+    case 'update': return t('state.update');
+    case 'installed': return t('state.installed');
+    case 'checking': return t('state.checking');
+    case 'downloaded': return t('state.downloaded');
+    case 'room': return count('holders', game.peer_count);
+    default: return t('holders.none');
   }
 }
 
 /** @type {Record<string, string>} */
 export const OPERATIONS = {
-  Downloading: 'Downloading',
-  Installing: 'Installing',
-  Uninstalling: 'Uninstalling',
-  Removing: 'Removing',
-  Starting: 'Starting',
-  Updating: 'Updating',
-  Verifying: 'Checking',
-  Repairing: 'Repairing',
-  Streaming: 'Downloading and installing',
+  Downloading: 'doing.downloading',
+  Installing: 'doing.installing',
+  Uninstalling: 'doing.uninstalling',
+  Removing: 'doing.removing',
+  Starting: 'doing.starting',
+  Updating: 'doing.updating',
+  Verifying: 'state.checking',
+  Repairing: 'doing.repairing',
+  Streaming: 'doing.streaming',
 };
 
 /** The one right thing to do now. @param {GameRow} game @returns {Step} */
@@ -72,19 +72,19 @@ export function nextStep(game) {
   const operation = state.operation(id);
   if (operation) {
     const stoppable = operation.kind === 'Downloading' || /stream/i.test(operation.kind);
-    return { key: 'cancel', label: t('Cancel'), run: stoppable ? () => order('cancel', { game_id: id }) : null };
+    return { key: 'cancel', label: t('button.cancel'), run: stoppable ? () => order('cancel', { game_id: id }) : null };
   }
   switch (standing(game)) {
     // What was only downloaded stays so.
-    case 'update': return { key: 'update', label: t('Update'), run: () => fetchGame(game, game.installed) };
+    case 'update': return { key: 'update', label: t('step.update'), run: () => fetchGame(game, game.installed) };
     case 'installed':
       return state.actions.has('play')
-        ? { key: 'play', label: t('Play'), run: () => play(game) }
-        : { key: 'open', label: t('Open folder'), short: t('Open'), run: () => order('open-folder', { game_id: id }) };
-    case 'checking': return { key: 'install', label: t('Install'), run: () => order('install', { game_id: id }) };
-    case 'downloaded': return { key: 'install', label: t('Install'), run: () => order('install', { game_id: id }) };
-    case 'room': return { key: 'get', label: t('Get'), run: () => fetchGame(game) };
-    default: return { key: 'away', label: t('Get'), run: null };
+        ? { key: 'play', label: t('step.play'), run: () => play(game) }
+        : { key: 'open', label: t('step.open'), short: t('step.open.short'), run: () => order('open-folder', { game_id: id }) };
+    case 'checking': return { key: 'install', label: t('step.install'), run: () => order('install', { game_id: id }) };
+    case 'downloaded': return { key: 'install', label: t('step.install'), run: () => order('install', { game_id: id }) };
+    case 'room': return { key: 'get', label: t('step.get'), run: () => fetchGame(game) };
+    default: return { key: 'away', label: t('step.get'), run: null };
   }
 }
 
@@ -97,17 +97,17 @@ export function otherSteps(game) {
   const steps = [];
   const add = (/** @type {string} */ key, /** @type {string} */ label, /** @type {() => Promise<unknown>} */ run) => steps.push({ key, label, run });
   if (!game.downloaded && game.peer_count > 0) {
-    add('download', t('Download only'), () => fetchGame(game, false));
-    if (!game.installed && offered.has('stream-install')) add('stream-install', t('Install only (don’t share)'), () => order('stream-install', { game_id: id }));
+    add('download', t('step.download'), () => fetchGame(game, false));
+    if (!game.installed && offered.has('stream-install')) add('stream-install', t('step.stream'), () => order('stream-install', { game_id: id }));
   }
   if (isOutdated(game)) {
-    if (game.installed && offered.has('play')) add('play', t('Play'), () => play(game));
-    else if (game.downloaded && !game.installed) add('install', t('Install the version that is here'), () => order('install', { game_id: id }));
+    if (game.installed && offered.has('play')) add('play', t('step.play'), () => play(game));
+    else if (game.downloaded && !game.installed) add('install', t('step.install-old'), () => order('install', { game_id: id }));
   }
-  if (game.downloaded && offered.has('verify')) add('verify', t('Check files'), () => order('verify', { game_id: id }));
-  if (game.downloaded || game.installed) add('open', t('Open folder'), () => order('open-folder', { game_id: id }));
-  if (game.installed) add('uninstall', t('Uninstall'), () => uninstall(game));
-  if (game.downloaded) add('remove', t('Remove download'), () => remove(game));
+  if (game.downloaded && offered.has('verify')) add('verify', t('step.verify'), () => order('verify', { game_id: id }));
+  if (game.downloaded || game.installed) add('open', t('step.open'), () => order('open-folder', { game_id: id }));
+  if (game.installed) add('uninstall', t('step.uninstall'), () => uninstall(game));
+  if (game.downloaded) add('remove', t('step.remove'), () => remove(game));
   const next = nextStep(game).key;
   return steps.filter((step) => step.key !== next);
 }
@@ -127,18 +127,18 @@ async function play(game) {
   const launched = Boolean(answer?.data.launched);
   if (launched) setTimeout(() => starting.delete(id), STARTING_MS);
   else starting.delete(id);
-  if (launched) toast(t('{game} is starting.', { game: nameOf(game) }), 'good');
+  if (launched) toast(t('play.starting', { game: nameOf(game) }), 'good');
   if (!answer || launched) return;
-  toast(t('No start program is set for this game; opening its folder.'));
+  toast(t('play.no-program'));
   await order('open-folder', { game_id: id });
 }
 
 /** @param {GameRow} game */
 async function uninstall(game) {
   const sure = await confirm(
-    t('Uninstall {game}?', { game: nameOf(game) }),
-    t('This deletes the installed game and everything saved in its folder. The download is kept.'),
-    t('Uninstall'),
+    t('uninstall.question', { game: nameOf(game) }),
+    t('uninstall.text'),
+    t('step.uninstall'),
   );
   return sure && order('uninstall', { game_id: game.game_id });
 }
@@ -146,9 +146,9 @@ async function uninstall(game) {
 /** @param {GameRow} game */
 async function remove(game) {
   const text = game.installed
-    ? t('This frees {size}. You can still play the installed game, but others can no longer download it from you.', { size: bytes(game.size) })
-    : t('This frees {size}. Others can no longer download the game from you.', { size: bytes(game.size) });
-  const sure = await confirm(t('Remove the download of {game}?', { game: nameOf(game) }), text, t('Remove'));
+    ? t('remove.text.installed', { size: bytes(game.size) })
+    : t('remove.text', { size: bytes(game.size) });
+  const sure = await confirm(t('remove.question', { game: nameOf(game) }), text, t('remove.yes'));
   return sure && order('remove', { game_id: game.game_id });
 }
 

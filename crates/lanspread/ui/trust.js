@@ -17,9 +17,9 @@ const SHORT = 8;
 
 /** Who stands behind what can be had, or what is here. Empty where there is nothing to say. @param {GameRow} game */
 export function supportText(game) {
-  if (game.support === 'pinned') return t('Confirmed by the catalogue');
-  if (game.support === 'single' && game.supplier) return t('Only from {name} ({key}), unconfirmed', { name: game.supplier.name, key: game.supplier.key });
-  if (game.support === 'agreed' && game.confirmed_by > 1) return count(game.confirmed_by, 'Confirmed by {n} PCs', 'Confirmed by {n} PCs');
+  if (game.support === 'pinned') return t('support.pinned');
+  if (game.support === 'single' && game.supplier) return t('support.single', { name: game.supplier.name, key: game.supplier.key });
+  if (game.support === 'agreed' && game.confirmed_by > 1) return count('support.agreed', game.confirmed_by);
   return '';
 }
 
@@ -52,23 +52,23 @@ function refused(error) {
 /** @param {string} name @param {Replacement} r */
 function askReplace(name, r) {
   const supplier = named(r.supplier);
-  return ask(t('Replace {game}?', { game: name }), t('Only {who} offers this version. Nobody else in the room confirms it.', { who: supplier }), [
-    [t('You have'), described(r.eti_version, r.content_id)],
-    [t('New version'), described(r.new_eti_version, r.new_content_id)],
-    [t('Offered by'), supplier],
-  ], t('Replace'));
+  return ask(t('replace.question', { game: name }), t('replace.text', { who: supplier }), [
+    [t('replace.old'), described(r.eti_version, r.content_id)],
+    [t('replace.new'), described(r.new_eti_version, r.new_content_id)],
+    [t('replace.supplier'), supplier],
+  ], t('replace.yes'));
 }
 
 /** @param {string} name @param {FirstStart} s */
 function askStart(name, s) {
-  const from = s.suppliers.length ? s.suppliers.map(named).join(', ') : t('It was already in your games folder.');
-  return ask(t('Start {game} for the first time?', { game: name }), t('No catalogue confirms this game. Once started, it can do anything on this PC that you can.'), [
+  const from = s.suppliers.length ? s.suppliers.map(named).join(', ') : t('start.from.here');
+  return ask(t('start.question', { game: name }), t('start.text'), [
     // Broken at the folders, so that the program's own name is in one piece.
-    [t('Program'), s.program.split(/(?<=[\\/])/).flatMap((part) => [part, h('wbr', {})])],
-    ...(s.args.length ? [/** @type {[string, string]} */ ([t('Arguments'), s.args.map((arg) => JSON.stringify(arg)).join(' ')])] : []),
-    [t('Came from'), from],
-    [t('Content'), s.content_id.slice(0, SHORT)],
-  ], t('Start game'));
+    [t('start.program'), s.program.split(/(?<=[\\/])/).flatMap((part) => [part, h('wbr', {})])],
+    ...(s.args.length ? [/** @type {[string, string]} */ ([t('start.arguments'), s.args.map((arg) => JSON.stringify(arg)).join(' ')])] : []),
+    [t('start.from'), from],
+    [t('fact.content'), s.content_id.slice(0, SHORT)],
+  ], t('start.yes'));
 }
 
 /**
@@ -84,11 +84,11 @@ export async function askUnpack(failed) {
   if (!game) return;
   // Of archives that arrive only the part up to the refusal is known, so twice as much is allowed.
   const limit = game.downloaded ? stated : 2 * stated;
-  const answer = ask(t('Install {game} anyway?', { game: game.title || id }), t('The archives unpack to far more than their size. This can be a trap to fill your disk: continue only if you trust whoever made the game.'), [
-    [t('Packed'), bytes(game.size)],
-    [t('Unpacked'), game.downloaded ? bytes(stated) : t('at least {size} (up to {limit} allowed)', { size: bytes(stated), limit: bytes(limit) })],
-    [t('Disk space'), diskSpace(state.disk.free_bytes, stated)],
-  ], t('Install anyway'));
+  const answer = ask(t('unpack.question', { game: game.title || id }), t('unpack.text'), [
+    [t('unpack.packed'), bytes(game.size)],
+    [t('unpack.unpacked'), game.downloaded ? bytes(stated) : t('unpack.at-least', { size: bytes(stated), limit: bytes(limit) })],
+    [t('fact.space'), diskSpace(state.disk.free_bytes, stated)],
+  ], t('unpack.yes'));
   const dialog = /** @type {HTMLDialogElement} */ (document.querySelector('dialog[open]'));
   // It may be answered in another window.
   const answered = (/** @type {any} */ { detail: { event } }) => event.game_id === id && event.event.endsWith('-begin') && dialog.close('');
@@ -103,7 +103,7 @@ async function ask(question, text, facts, yes) {
     h('p', {}, text),
     h('dl', { class: 'question' }, ...facts.map(([term, value]) => h('div', {}, h('dt', {}, term), h('dd', {}, value)))),
     h('div', { class: 'row end' },
-      h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('No, keep it as it is')),
+      h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('question.no')),
       h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, yes)),
   ]);
   return answer === 'yes';
@@ -111,11 +111,11 @@ async function ask(question, text, facts, yes) {
 
 /** @param {Supplier} supplier */
 function named(supplier) {
-  return t('{name} (key {key})', { name: supplier.name, key: supplier.key });
+  return t('question.supplier', { name: supplier.name, key: supplier.key });
 }
 
 /** @param {string | null} eti @param {string | null} content */
 function described(eti, content) {
-  const which = eti ? version(eti) : t('unknown version');
-  return content ? t('{version}, content {content}', { version: which, content: content.slice(0, SHORT) }) : which;
+  const which = eti ? version(eti) : t('question.version.unknown');
+  return content ? t('question.version', { version: which, content: content.slice(0, SHORT) }) : which;
 }

@@ -330,9 +330,21 @@ fn keyboard_only(driver: &Driver) {
 fn settings(driver: &Driver) {
     let me = Peer::run("me", &[], |games| tiny_game(games, "one"));
     let browser = opened(driver, &me);
+    let catalogues = || {
+        let names = "e.name.match(/i18n\\/(.*)\\.json/)?.[1]";
+        browser.eval(&format!(
+            "return performance.getEntriesByType('resource').map((e) => {names}).filter(Boolean)"
+        ))
+    };
     browser.click("nav a[data-path=settings]");
+    assert_eq!(catalogues(), json!(["en"]));
     browser.click("[name=language] option[value=de]");
     browser.wait_text("nav", "Bibliothek");
+    assert_eq!(catalogues(), json!(["en", "de"]));
+    browser.open(&me.address());
+    browser.wait_text("nav", "Bibliothek");
+    assert_eq!(catalogues(), json!(["de"]), "the browser remembers the language");
+    browser.click("nav a[data-path=settings]");
     browser.wait("document.documentElement.lang === 'de'");
     browser.fill("[name=name]", "Zoë");
     browser.click(".setting [type=submit]");

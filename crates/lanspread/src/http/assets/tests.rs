@@ -1,0 +1,125 @@
+//! What the build makes of the page's files.
+
+use super::*;
+
+/// Limit for all files but the licences, so that the page opens at once on the weakest machine of the room: 85 ms on a
+/// link of 16 Mbit/s.
+const PAGE_BYTES_MAX: usize = 170_000;
+
+/// The text of a file as it stands in the source folder.
+pub fn source(path: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/ui/");
+    std::fs::read_to_string(format!("{folder}{path}")).unwrap()
+}
+
+pub fn scripts() -> impl Iterator<Item = &'static Asset> {
+    ASSETS.iter().filter(|asset| asset.path.ends_with(".js"))
+}
+
+fn text(asset: &Asset) -> &'static str {
+    std::str::from_utf8(asset.bytes).unwrap()
+}
+
+#[test]
+fn page_is_light() {
+    let bytes: usize = ASSETS.iter().filter(|a| a.path != "licences.txt").map(|a| a.bytes.len()).sum();
+    assert!(bytes <= PAGE_BYTES_MAX, "{bytes} bytes");
+}
+
+#[test]
+fn embedded_files_have_all_code_and_no_comments() {
+    for asset in ASSETS.iter().filter(|a| a.path.ends_with(".js") || a.path.ends_with(".css")) {
+        let source = source(asset.path);
+        let mut left = text(asset).lines();
+        for line in source.lines().map(str::trim) {
+            // A text that crosses a line would lose its indentation.
+            assert!(line.matches('`').count().is_multiple_of(2), "{}: {line}", asset.path);
+            let comment = ["//", "/*", "*"].iter().any(|mark| line.starts_with(mark));
+            let code = comment && line.contains("*/ ") && line.starts_with("/**");
+            let selector = line.starts_with("*,");
+            if line.is_empty() || comment && !code && !selector {
+                continue;
+            }
+            let embedded = left.next().unwrap_or_default();
+            assert!(!embedded.contains("/*"), "{}: {embedded}", asset.path);
+            assert_eq!(letters(embedded), letters(&without_types(line)), "{}", asset.path);
+        }
+        assert_eq!(left.next(), None, "{}", asset.path);
+    }
+}
+
+/// A line without the comments within it.
+fn without_types(line: &str) -> String {
+    let (first, rest) = line.split_once("/**").unwrap_or((line, ""));
+    let rest = rest.split("/**").filter_map(|part| part.split_once("*/")).map(|(_, code)| code);
+    std::iter::once(first).chain(rest).collect()
+}
+
+fn letters(line: &str) -> String {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn only_what_the_page_needs_is_embedded() {
+    let has = |path: &str| ASSETS.iter().any(|asset| asset.path == path);
+    assert!(has("index.html") && has("app.js") && has("i18n/en.json") && has("i18n/de.json"));
+    assert!(!ASSETS.iter().any(|asset| asset.path.contains(".d.ts") || asset.path.starts_with('.')));
+}
+
+/// The document names every script that the library waits for, so that none waits for another.
+#[test]
+fn first_view_waits_for_no_script_twice() {
+    let mut needed = vec!["app.js".to_owned()];
+    let mut at = 0;
+    while at < needed.len() {
+        let path = needed[at].clone();
+        let script = scripts().find(|script| script.path == path).unwrap_or_else(|| panic!("no {path}"));
+        let imports =
+            text(script).lines().filter(|line| line.starts_with("import ") || line.starts_with("} from "));
+        for name in imports.filter_map(|line| line.split('\'').nth(1)) {
+            let path = resolved(&path, name);
+            if !needed.contains(&path) {
+                needed.push(path);
+            }
+        }
+        at += 1;
+    }
+    let document = ASSETS.iter().find(|asset| asset.path == "index.html").unwrap();
+    let named = text(document)
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("<link rel=\"modulepreload\" href=\""));
+    let mut named: Vec<_> = named.filter_map(|rest| rest.split('"').next()).collect();
+    named.push("app.js");
+    named.sort_unstable();
+    needed.sort_unstable();
+    assert_eq!(named, needed);
+}
+
+/// The path of a module that another one imports.
+fn resolved(from: &str, name: &str) -> String {
+    let mut parts: Vec<_> = from.split('/').collect();
+    parts.pop();
+    for part in name.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[test]
+fn page_has_nothing_inline_or_foreign() {
+    for asset in ASSETS.iter().filter(|asset| !asset.path.ends_with(".txt")) {
+        let text = text(asset);
+        for forbidden in ["<style", "style=\"", "onclick=", "innerHTML", "eval(", "javascript:"] {
+            assert!(!text.contains(forbidden), "{} has {forbidden}", asset.path);
+        }
+        let foreign = text.match_indices("http").map(|(at, _)| &text[at..]).find(|rest| {
+            (rest.starts_with("http://") || rest.starts_with("https://"))
+                && !rest.starts_with("http://www.w3.org/2000/svg")
+        });
+        assert_eq!(foreign.map(|rest| &rest[..rest.len().min(60)]), None, "{}", asset.path);
+    }
+}

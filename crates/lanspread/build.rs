@@ -25,10 +25,15 @@ fn prepare_page() -> io::Result<()> {
     find(Path::new(PAGE), &mut paths)?;
     paths.sort();
     let mut list = String::from("const ASSETS: &[Asset] = &[\n");
+    // One file has all styles. Only a development build serves its parts, which are read from the source folder.
+    if std::env::var_os("PROFILE").is_some_and(|profile| profile == "release") {
+        paths.retain(|path| !is_part(path));
+    }
     for path in paths {
         let kind = kind(&path)?;
         let served = match path.extension().and_then(OsStr::to_str) {
-            Some("js" | "css") => without_comments(&fs::read_to_string(&path)?).into_bytes(),
+            Some("js") => without_comments(&fs::read_to_string(&path)?).into_bytes(),
+            Some("css") => styles(&path)?.into_bytes(),
             Some("json") => on_one_line(&fs::read_to_string(&path)?).into_bytes(),
             _ => fs::read(&path)?,
         };
@@ -106,6 +111,47 @@ fn without_types(line: &str) -> String {
         rest = after.strip_prefix(' ').unwrap_or(after);
     }
     kept.push_str(rest);
+    kept
+}
+
+/// True for a style sheet that another one contains.
+fn is_part(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "css") && !path.ends_with("page.css")
+}
+
+/// A style sheet with the files that it imports, each in its layer, and without comments and what else it can do
+/// without. The files have one declaration a line, as prettier writes them.
+fn styles(path: &Path) -> io::Result<String> {
+    let mut made = String::new();
+    for line in without_comments(&fs::read_to_string(path)?).lines() {
+        let import = line.strip_prefix("@import '").and_then(|rest| rest.strip_suffix(");"));
+        if let Some((file, layer)) = import.and_then(|rest| rest.split_once("' layer(")) {
+            made += &format!("@layer {layer}{{{}}}", styles(&path.with_file_name(file))?);
+            continue;
+        }
+        let is_declaration = line.ends_with(';') && !line.starts_with('@');
+        let line = if is_declaration { line.replacen(": ", ":", 1) } else { line.to_owned() };
+        let line = line.strip_suffix(" {").map(|selector| format!("{selector}{{")).unwrap_or(line);
+        made += &without_zeros(&line);
+        if !line.ends_with(['{', '}', ';', ',']) {
+            made.push(' ');
+        }
+    }
+    Ok(made)
+}
+
+/// Writes `.5` instead of `0.5`.
+fn without_zeros(line: &str) -> String {
+    let mut before = ' ';
+    let mut chars = line.chars().peekable();
+    let mut kept = String::with_capacity(line.len());
+    while let Some(char) = chars.next() {
+        let within = before.is_ascii_alphanumeric() || before == '.';
+        if within || char != '0' || chars.peek() != Some(&'.') {
+            kept.push(char);
+        }
+        before = char;
+    }
     kept
 }
 

@@ -1,22 +1,34 @@
 // The page: the bar at the top, which view is shown, and the keys that work everywhere.
 
 /// <reference path="types.d.ts" />
-import './library.js';
-import { toast } from './dialogs.js';
-import { attr, h, icon, say } from './dom.js';
-import { rate } from './format.js';
-import { askOrganiser } from './organiser.js';
-import { passing } from './sentences.js';
-import { state } from './state.js';
-import { askUnpack } from './trust.js';
-import { count, language, speak, t } from './words.js';
+import './views/library.js';
+import { passing } from './model/events.js';
+import { rate } from './model/format.js';
+import { state } from './model/state.js';
+import { count, language, speak, t } from './model/words.js';
+import { toast } from './widgets/dialogs.js';
+import { attr, h, icon, say } from './widgets/dom.js';
 
-/** The views; all but the library are loaded when they are first shown. @type {Record<string, {element: string, title: string, icon: any, load: () => Promise<unknown>}>} */
+/**
+ * The views; all but the library are loaded when they are first shown.
+ * @typedef {{element: string, title: string, icon: any, load: () => Promise<unknown>}} View
+ * @type {Record<string, View>}
+ */
 const VIEWS = {
   '': { element: 'game-library', title: 'library.title', icon: 'library', load: async () => {} },
-  room: { element: 'room-page', title: 'room.title', icon: 'room', load: () => import('./room.js') },
-  downloads: { element: 'downloads-page', title: 'downloads.title', icon: 'downloads', load: () => import('./downloads.js') },
-  settings: { element: 'settings-page', title: 'settings.title', icon: 'settings', load: () => import('./settings.js') },
+  room: { element: 'room-page', title: 'room.title', icon: 'room', load: () => import('./views/room.js') },
+  downloads: {
+    element: 'downloads-page',
+    title: 'downloads.title',
+    icon: 'downloads',
+    load: () => import('./views/downloads.js'),
+  },
+  settings: {
+    element: 'settings-page',
+    title: 'settings.title',
+    icon: 'settings',
+    load: () => import('./views/settings.js'),
+  },
 };
 
 const main = /** @type {HTMLElement} */ (document.getElementById('main'));
@@ -24,7 +36,7 @@ const bar = /** @type {HTMLElement} */ (document.getElementById('bar'));
 /** What is shown now. @type {any} */
 let view = null;
 let shown = '';
-/** Where the library was left. @type {import('./library.js').Position | null} */
+/** Where the library was left. @type {import('./views/library.js').Position | null} */
 let position = null;
 // The views come back to their places themselves.
 history.scrollRestoration = 'manual';
@@ -35,8 +47,23 @@ const flow = h('a', { class: 'flow', href: '#/downloads' });
 const lost = h('p', { class: 'lost', role: 'alert', hidden: true });
 
 function showBar() {
-  nav.replaceChildren(...Object.entries(VIEWS).map(([path, entry]) => h('a', { href: `#/${path}`, data: { path } }, icon(entry.icon), h('span', {}, t(entry.title)))));
-  bar.replaceChildren(h('a', { class: 'brand', href: '#/', 'aria-label': 'lanspread' }, h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }), h('span', {}, 'lanspread')), nav, flow, here, lost);
+  nav.replaceChildren(
+    ...Object.entries(VIEWS).map(([path, entry]) =>
+      h('a', { href: `#/${path}`, data: { path } }, icon(entry.icon), h('span', {}, t(entry.title))),
+    ),
+  );
+  bar.replaceChildren(
+    h(
+      'a',
+      { class: 'brand', href: '#/', 'aria-label': 'lanspread' },
+      h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }),
+      h('span', {}, 'lanspread'),
+    ),
+    nav,
+    flow,
+    here,
+    lost,
+  );
 }
 
 /** What the address asks for. */
@@ -52,7 +79,18 @@ function hasStopped() {
 
 async function show() {
   const { path, id } = asked();
-  const key = state.link === 'refused' ? '!refused' : hasStopped() ? '!stopped' : state.link === 'connecting' ? '' : !state.settings.games_dir ? '!first' : !state.status ? '!starting' : `${path}/${id}`;
+  const key =
+    state.link === 'refused'
+      ? '!refused'
+      : hasStopped()
+        ? '!stopped'
+        : state.link === 'connecting'
+          ? ''
+          : !state.settings.games_dir
+            ? '!first'
+            : !state.status
+              ? '!starting'
+              : `${path}/${id}`;
   if (!key || key === shown) return;
   if (shown === '/') position = view?.position() ?? null;
   const [, game = ''] = shown.match(/^game\/(.+)/) ?? [];
@@ -62,14 +100,14 @@ async function show() {
   if (key === '!refused') {
     next = message(t('app.expired'), t('app.expired.text'));
   } else if (key === '!first') {
-    await import('./first-run.js');
+    await import('./views/first-run.js');
     next = document.createElement('first-run');
   } else if (key === '!stopped') {
     next = message(t('app.stopped'), t('app.stopped.text'));
   } else if (key === '!starting') {
     next = message(t('app.starting'), t('app.starting.text'));
   } else if (path === 'game' && id) {
-    await import('./game.js');
+    await import('./views/game.js');
     next = /** @type {any} */ (document.createElement('game-page'));
     next.id_ = id;
   } else {
@@ -84,7 +122,12 @@ async function show() {
   main.replaceChildren(next);
   scrollTo(0, 0);
   if (key === '/') view.comeBack(position, game);
-  for (const link of nav.children) attr(link, 'aria-current', /** @type {HTMLElement} */ (link).dataset.path === (path === 'game' ? '' : path) ? 'page' : null);
+  for (const link of nav.children)
+    attr(
+      link,
+      'aria-current',
+      /** @type {HTMLElement} */ (link).dataset.path === (path === 'game' ? '' : path) ? 'page' : null,
+    );
 }
 
 /** @param {string} title @param {string} text */
@@ -100,7 +143,11 @@ function showStatus() {
   const last = state.rates[state.rates.length - 1];
   const moving = last && (last.down > 0 || last.up > 0);
   flow.hidden = !moving;
-  if (moving) flow.replaceChildren(...(last.down ? [icon('down'), rate(last.down)] : []), ...(last.up ? [icon('up'), rate(last.up)] : []));
+  if (moving)
+    flow.replaceChildren(
+      ...(last.down ? [icon('down'), rate(last.down)] : []),
+      ...(last.up ? [icon('up'), rate(last.up)] : []),
+    );
   lost.hidden = state.link !== 'lost';
   if (!lost.hidden) say(lost, t('app.lost'));
   document.body.classList.toggle('stale', !lost.hidden);
@@ -109,7 +156,7 @@ function showStatus() {
 }
 
 state.addEventListener('change', async (event) => {
-  const changed = /** @type {CustomEvent<import('./state.js').Changed>} */ (event).detail;
+  const changed = /** @type {CustomEvent<import('./model/state.js').Changed>} */ (event).detail;
   if (changed.all || changed.settings) {
     const before = language;
     await speak(state.settings.language);
@@ -121,14 +168,16 @@ state.addEventListener('change', async (event) => {
   if (changed.all || changed.settings || !view) await show();
   view?.update?.(changed);
   showStatus();
-  if (changed.all || changed.status) askOrganiser();
+  if ((changed.all || changed.status) && state.status?.catalog_offered?.length) {
+    (await import('./widgets/organiser.js')).askOrganiser();
+  }
 });
 
 state.addEventListener('news', (event) => {
   const news = /** @type {CustomEvent<LogEntry>} */ (event).detail.event;
   const word = passing(news);
   if (word) toast(...word);
-  if (news.unpacked_bytes) askUnpack(news);
+  if (news.unpacked_bytes) import('./widgets/questions.js').then(({ askUnpack }) => askUnpack(news));
 });
 
 addEventListener('hashchange', show);

@@ -1,10 +1,29 @@
-// The contract as the page uses it (crates/lanspread-api; schema/openapi.json has all of it). Known in all scripts.
+// The contract as the page uses it. Known in all scripts.
 
-interface Rate { at_ms: number; down: number; up: number }
-interface LogEntry { at_ms: number; event: { event: string; game_id?: string; [field: string]: any } }
-interface Disk { free_bytes: number | null; total_bytes: number | null }
-interface Settings { games_dir?: string; name?: string; language?: string; quiet_upload?: number; accept_wants?: boolean }
-interface Setup { games_dir: string; name?: string }
+interface Rate {
+  at_ms: number;
+  down: number;
+  up: number;
+}
+interface LogEntry {
+  at_ms: number;
+  event: { event: string; game_id?: string; [field: string]: any };
+}
+interface Disk {
+  free_bytes: number | null;
+  total_bytes: number | null;
+}
+interface Settings {
+  games_dir?: string;
+  name?: string;
+  language?: string;
+  quiet_upload?: number;
+  accept_wants?: boolean;
+}
+interface Setup {
+  games_dir: string;
+  name?: string;
+}
 
 interface GameRow {
   game_id: string;
@@ -27,7 +46,30 @@ interface GameRow {
   about?: { players?: { min: number; max: number }; genre?: string; cover?: string; start?: string };
 }
 
-interface Supplier { peer_id: string; name: string; key: string }
+interface Supplier {
+  peer_id: string;
+  name: string;
+  key: string;
+}
+
+interface Replacement {
+  eti_version: string | null;
+  content_id: string | null;
+  new_eti_version: string;
+  new_content_id: string;
+  supplier: Supplier;
+}
+interface FirstStart {
+  program: string;
+  args: string[];
+  content_id: string;
+  suppliers: Supplier[];
+}
+interface Question {
+  confirm: string;
+  replacement?: Replacement;
+  first_start?: FirstStart;
+}
 
 interface PeerRow {
   peer_id: string;
@@ -39,9 +81,29 @@ interface PeerRow {
   [field: string]: any;
 }
 
-interface Guest { peer_id: string; name: string; group: string; silent: boolean; catalog_serial: number | null; behind: boolean; accepts_wants: boolean }
-interface RoomGroup { name: string; peers: number; received_bytes: number; from_other_groups_bytes: number }
-interface Fetching { peer_id: string; eti_version: string; done_bytes: number; total_bytes: number; bytes_per_second: number; seconds_left: number | null }
+interface Guest {
+  peer_id: string;
+  name: string;
+  group: string;
+  silent: boolean;
+  catalog_serial: number | null;
+  behind: boolean;
+  accepts_wants: boolean;
+}
+interface RoomGroup {
+  name: string;
+  peers: number;
+  received_bytes: number;
+  from_other_groups_bytes: number;
+}
+interface Fetching {
+  peer_id: string;
+  eti_version: string;
+  done_bytes: number;
+  total_bytes: number;
+  bytes_per_second: number;
+  seconds_left: number | null;
+}
 interface RoomGame {
   game_id: string;
   eti_version: string | null;
@@ -51,12 +113,49 @@ interface RoomGame {
   without: string[];
   last_ready_seconds: number | null;
 }
-interface Catalog { mode: 'Open' | 'Unsigned' | 'Signed' | 'Awaited'; game_count: number; key?: string; fingerprint?: string; serial?: number; title?: string }
-interface OfferedCatalog { key: string; fingerprint: string; title: string | null; serial: number | null; game_count: number | null; invited: boolean; peer_count: number; peers: string[] }
-interface Refused { addr: string; peer_id: string | null; code: string; reason: string }
-interface OtherPeer { name?: string; addrs: string[]; reason: string; message: string; protocol?: number }
-interface Operation { game_id: string; kind: string; progress: { done_bytes: number; total_bytes: number } }
-interface SwarmSource { peer_id: string; name: string; chunks_has: number; bytes: number; bytes_per_second: number }
+interface Catalog {
+  mode: 'Open' | 'Unsigned' | 'Signed' | 'Awaited';
+  game_count: number;
+  key?: string;
+  fingerprint?: string;
+  serial?: number;
+  title?: string;
+}
+interface OfferedCatalog {
+  key: string;
+  fingerprint: string;
+  title: string | null;
+  serial: number | null;
+  game_count: number | null;
+  invited: boolean;
+  peer_count: number;
+  peers: string[];
+}
+interface Refused {
+  addr: string;
+  peer_id: string | null;
+  code: string;
+  reason: string;
+}
+interface OtherPeer {
+  name?: string;
+  addrs: string[];
+  reason: string;
+  message: string;
+  protocol?: number;
+}
+interface Operation {
+  game_id: string;
+  kind: string;
+  progress: { done_bytes: number; total_bytes: number };
+}
+interface SwarmSource {
+  peer_id: string;
+  name: string;
+  chunks_has: number;
+  bytes: number;
+  bytes_per_second: number;
+}
 interface Swarm {
   game_id: string;
   priority: 'low' | 'normal' | 'high';
@@ -100,7 +199,15 @@ interface Snapshot {
   program_version: string;
   actions: string[];
   settings: Settings;
-  room: { status: Status; disk: Disk; quiet: boolean; games: GameRow[]; peers: PeerRow[]; others?: OtherPeer[]; unfinished?: Unfinished[] } | null;
+  room: {
+    status: Status;
+    disk: Disk;
+    quiet: boolean;
+    games: GameRow[];
+    peers: PeerRow[];
+    others?: OtherPeer[];
+    unfinished?: Unfinished[];
+  } | null;
   suggestion?: Setup;
   log: LogEntry[];
   rates: Rate[];
@@ -123,4 +230,11 @@ type Update = { sequence: number } & (
   | { kind: 'log'; data: LogEntry }
   | { kind: 'rate'; data: Rate }
 );
-interface Offer { peer_id: string; name: string; eti_version: string; content_id: string; size: number; file_count: number }
+interface Offer {
+  peer_id: string;
+  name: string;
+  eti_version: string;
+  content_id: string;
+  size: number;
+  file_count: number;
+}

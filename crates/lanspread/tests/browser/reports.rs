@@ -332,7 +332,7 @@ fn complete_or_not(driver: &Driver) {
     browser.wait("document.querySelector('game-library')");
     let shown = browser.eval_async(
         "const done = arguments[arguments.length - 1];
-         import('/format.js').then(({ percent }) => done([0, 0.29, 0.5, 0.996, 0.99999, 1].map(percent)))",
+         import('/model/format.js').then(({ percent }) => done([0, 0.29, 0.5, 0.996, 0.99999, 1].map(percent)))",
     );
     assert_eq!(shown, json!(["0%", "29%", "50%", "99%", "99%", "100%"]));
 }
@@ -345,7 +345,7 @@ fn steady_sources(driver: &Driver) {
         browser.eval_async(&format!(
             "const done = arguments[arguments.length - 1];
              const source = (name, bytes) => ({{ peer_id: name, name, bytes, chunks_has: 1, bytes_per_second: 1 }});
-             import('/plot.js').then(() => {{
+             import('/widgets/swarm-picture.js').then(() => {{
                const picture = document.createElement('swarm-picture');
                picture.show({{ chunks_had: 1, chunks_total: 2, copies: 1, sources: [source('bela', {bela}), source('ada', {ada})] }});
                done([...picture.querySelectorAll('tbody th')].map((e) => e.textContent));

@@ -22,22 +22,23 @@ fn text(asset: &Asset) -> &'static str {
 
 #[test]
 fn page_is_light() {
-    let bytes: usize = ASSETS.iter().filter(|a| a.path != "licences.txt").map(|a| a.bytes.len()).sum();
+    let is_part = |path: &str| path.starts_with("styles/") && path != "styles/page.css";
+    let counts = |asset: &&Asset| asset.path != "licences.txt" && !is_part(asset.path);
+    let bytes: usize = ASSETS.iter().filter(counts).map(|asset| asset.bytes.len()).sum();
     assert!(bytes <= PAGE_BYTES_MAX, "{bytes} bytes");
 }
 
 #[test]
-fn embedded_files_have_all_code_and_no_comments() {
-    for asset in ASSETS.iter().filter(|a| a.path.ends_with(".js") || a.path.ends_with(".css")) {
+fn embedded_scripts_have_all_code_and_no_comments() {
+    for asset in scripts() {
         let source = source(asset.path);
         let mut left = text(asset).lines();
         for line in source.lines().map(str::trim) {
             // A text that crosses a line would lose its indentation.
             assert!(line.matches('`').count().is_multiple_of(2), "{}: {line}", asset.path);
             let comment = ["//", "/*", "*"].iter().any(|mark| line.starts_with(mark));
-            let code = comment && line.contains("*/ ") && line.starts_with("/**");
-            let selector = line.starts_with("*,");
-            if line.is_empty() || comment && !code && !selector {
+            let code = line.starts_with("/**") && line.contains("*/ ");
+            if line.is_empty() || comment && !code {
                 continue;
             }
             let embedded = left.next().unwrap_or_default();
@@ -46,6 +47,35 @@ fn embedded_files_have_all_code_and_no_comments() {
         }
         assert_eq!(left.next(), None, "{}", asset.path);
     }
+}
+
+#[test]
+fn embedded_styles_are_one_file_with_all_layers() {
+    let asset = ASSETS.iter().find(|asset| asset.path == "styles/page.css").unwrap();
+    let mut whole = String::new();
+    let mut layers = 0;
+    for line in without_comments(&source(asset.path)).lines().filter(|line| !line.trim().is_empty()) {
+        let (file, layer) = line.split_once("' layer(").unwrap();
+        let file = file.strip_prefix("@import '").unwrap();
+        let layer = layer.strip_suffix(");").unwrap();
+        assert_eq!(file.strip_suffix(".css"), Some(layer));
+        whole += &format!("@layer {layer} {{ {} }}", without_comments(&source(&format!("styles/{file}"))));
+        layers += 1;
+    }
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/ui/styles")).unwrap().count();
+    assert_eq!(layers + 1, files, "every file has its layer");
+    // Zeros before a point are left out.
+    for before in [" ", "(", ",", "-"] {
+        whole = whole.replace(&format!("{before}0."), &format!("{before}."));
+    }
+    assert_eq!(letters(text(asset)), letters(&whole));
+}
+
+/// A style sheet without its comments.
+fn without_comments(styles: &str) -> String {
+    let (first, rest) = styles.split_once("/*").unwrap_or((styles, ""));
+    let rest = rest.split("/*").filter_map(|part| part.split_once("*/")).map(|(_, code)| code);
+    std::iter::once(first).chain(rest).collect()
 }
 
 /// A line without the comments within it.

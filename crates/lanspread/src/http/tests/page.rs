@@ -49,7 +49,7 @@ async fn cookie(addr: SocketAddr) -> (&'static str, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_comes_with_what_keeps_it_to_itself() {
     let served = served().await;
-    for path in ["/", "/app.js", "/app.css", "/api/v1/status"] {
+    for path in ["/", "/app.js", "/styles/page.css", "/api/v1/status"] {
         let answer = ask("GET", served.addr, path, &[bearer(TOKEN)], "").await;
         assert_eq!(answer.status, 200, "{path}");
         let policy = answer.header("content-security-policy");

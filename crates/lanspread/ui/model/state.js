@@ -132,7 +132,7 @@ class State extends EventTarget {
       this.disk = patch.disk;
       changed.status = true;
     }
-    if (patch.quiet !== undefined) {
+    if (typeof patch.quiet === 'boolean') {
       this.quiet = patch.quiet;
       changed.status = true;
     }
@@ -173,11 +173,18 @@ class State extends EventTarget {
     this.#tell();
   }
 
-  /** Most likely the passphrase typed here is wrong: nobody of the party is connected, and some were refused for it. */
+  /**
+   * Most likely the passphrase typed here is wrong: nobody of the party is connected, and some were refused
+   * for it.
+   */
   get wrongPhrase() {
     const wrong = (/** @type {string} */ code) => code === 'wrong-pass-phrase' || code === 'too-many-tries';
-    return Boolean(this.status?.party) && this.peers.size === 0
-      && (this.others.some((other) => wrong(other.reason)) || Boolean(this.status?.refused.some((one) => wrong(one.code))));
+    return (
+      Boolean(this.status?.party) &&
+      this.peers.size === 0 &&
+      (this.others.some((other) => wrong(other.reason)) ||
+        Boolean(this.status?.refused.some((one) => wrong(one.code))))
+    );
   }
 
   /** Once for each frame, however much has come. */

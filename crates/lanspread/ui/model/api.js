@@ -1,11 +1,13 @@
 // Talking to the program: commands, and why they were refused.
 
-import { toast } from './dialogs.js';
 import { why } from './words.js';
 
 /** A refusal, with the contract's code. */
 export class Refused extends Error {
-  /** @param {number} status @param {{code: string, message?: string, hint?: string, [field: string]: any}} error */
+  /**
+   * @param {number} status
+   * @param {{code: string, message?: string, hint?: string, [field: string]: any}} error
+   */
   constructor(status, error) {
     super(why(error));
     this.status = status;
@@ -28,7 +30,8 @@ async function request(path, init) {
     throw new Refused(0, { code: 'not-running' });
   }
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(response.status, body.code ? body : { code: 'internal', message: response.statusText });
+  if (!response.ok)
+    throw new Refused(response.status, body.code ? body : { code: 'internal', message: response.statusText });
   return body;
 }
 
@@ -37,15 +40,8 @@ export const get = (path) => request(path);
 
 /** @param {string} path @param {object} [body] */
 export const post = (path, body = {}) =>
-  request(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
-
-/** A command whose refusal is told to the user. True if it was taken. @param {string} path @param {object} [body] */
-export async function order(path, body) {
-  try {
-    await post(path, body);
-    return true;
-  } catch (error) {
-    toast(error instanceof Error ? error.message : String(error), 'bad');
-    return false;
-  }
-}
+  request(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });

@@ -1,13 +1,10 @@
 // The room's games as a grid of covers.
 
-import './covers.js';
-import { attr, h, icon, say } from './dom.js';
-import { bytes, rate } from './format.js';
-import { isOutdated, nameOf, nextStep, standing, standingText } from './steps.js';
-import { state } from './state.js';
-import { supportText } from './trust.js';
-import { count, t } from './words.js';
-
+import { isOutdated, nameOf, standing } from '../model/game.js';
+import { state } from '../model/state.js';
+import { count, t } from '../model/words.js';
+import { attr, h, icon, say } from '../widgets/dom.js';
+import { GameCard } from '../widgets/game-card.js';
 
 /** Cards that are made at once: as many as a large screen shows, so that the rest does not hold it up. */
 const CARDS_AT_ONCE = 60;
@@ -32,80 +29,17 @@ const ORDERS = {
   name: { label: 'library.order.name', order: byName },
   size: { label: 'library.order.size', order: (a, b) => b.size - a.size || byName(a, b) },
   peers: { label: 'library.order.peers', order: (a, b) => b.peer_count - a.peer_count || byName(a, b) },
-  players: { label: 'library.order.players', order: (a, b) => (b.about?.players?.max ?? 0) - (a.about?.players?.max ?? 0) || byName(a, b) },
-  state: { label: 'library.order.state', order: (a, b) => STANDINGS.indexOf(standing(a)) - STANDINGS.indexOf(standing(b)) || byName(a, b) },
+  players: {
+    label: 'library.order.players',
+    order: (a, b) => (b.about?.players?.max ?? 0) - (a.about?.players?.max ?? 0) || byName(a, b),
+  },
+  state: {
+    label: 'library.order.state',
+    order: (a, b) => STANDINGS.indexOf(standing(a)) - STANDINGS.indexOf(standing(b)) || byName(a, b),
+  },
 };
 /** @type {Record<string, string>} */
 const DENSITIES = { large: 'library.view.large', small: 'library.view.small', list: 'library.view.list' };
-
-/** `<game-card>`: one game. */
-class GameCard extends HTMLElement {
-  /** @type {GameRow | null} */
-  game = null;
-  cover = /** @type {import('./covers.js').GameCover} */ (document.createElement('game-cover'));
-  link = h('a', { class: 'cover', tabindex: -1 }, this.cover);
-  name = h('span', { class: 'name', dir: 'auto' });
-  facts = h('span', { class: 'facts' });
-  support = h('span', { class: 'support', hidden: true });
-  badge = h('span', { class: 'badge' });
-  button = h('button', { type: 'button', class: 'step', tabindex: -1 });
-  bar = h('progress', { max: 1, hidden: true });
-
-  constructor() {
-    super();
-    this.button.addEventListener('click', () => {
-      if (this.game) nextStep(this.game).run?.();
-    });
-  }
-
-  connectedCallback() {
-    if (!this.firstChild) this.append(this.link, h('div', { class: 'text' }, this.name, this.facts), this.support, this.badge, this.bar, this.button);
-  }
-
-  /** @param {GameRow} game */
-  show(game) {
-    this.game = game;
-    const id = game.game_id;
-    this.cover.show(game);
-    attr(this.link, 'href', `#/game/${encodeURIComponent(id)}`);
-    const name = nameOf(game);
-    const standingNow = standing(game);
-    const text = standingText(game);
-    say(this.name, name);
-    this.name.title = name;
-    const operation = state.operation(id);
-    const swarm = state.swarm(id);
-    const facts = swarm && swarm.bytes_per_second > 0 ? rate(swarm.bytes_per_second)
-      : [game.size && standingNow !== 'update' ? bytes(game.size) : '', standingNow !== 'room' && game.peer_count ? count('holders', game.peer_count) : ''].filter(Boolean).join(' · ');
-    say(this.facts, facts);
-    say(this.badge, text);
-    // On a card only what should give pause; the rest stands on the game's own page.
-    const support = game.support === 'single' && (standingNow === 'room' || standingNow === 'update') ? supportText(game) : '';
-    this.support.hidden = support === '';
-    say(this.support, support);
-    this.support.title = support;
-    attr(this.link, 'aria-label', [name, text, support].filter(Boolean).join(', '));
-    attr(this, 'data-standing', standingNow);
-    const total = operation?.progress.total_bytes ?? 0;
-    this.bar.hidden = total === 0;
-    if (operation && total > 0) {
-      this.bar.value = operation.progress.done_bytes / total;
-      attr(this.bar, 'aria-label', text);
-    }
-    const step = nextStep(game);
-    say(this.button, step.short ?? step.label);
-    attr(this.button, 'data-step', step.key);
-    attr(this.button, 'aria-label', `${step.label}: ${name}`);
-    this.button.disabled = step.run === null;
-  }
-
-  /** One card is reached by Tab. @param {boolean} yes */
-  reachable(yes) {
-    this.link.tabIndex = yes ? 0 : -1;
-    this.button.tabIndex = yes ? 0 : -1;
-  }
-}
-customElements.define('game-card', GameCard);
 
 /** How the user likes the library. */
 const chosen = {
@@ -122,7 +56,10 @@ function keep() {
   localStorage.setItem('library', JSON.stringify(rest));
 }
 
-/** A card that was in sight, and its distance from the top of the window. @typedef {{id: string, top: number}} Position */
+/**
+ * A card that was in sight, and its distance from the top of the window.
+ * @typedef {{id: string, top: number}} Position
+ */
 
 /** `<game-library>`: the grid and what chooses from it. */
 export class GameLibrary extends HTMLElement {
@@ -140,26 +77,81 @@ export class GameLibrary extends HTMLElement {
   #count = h('span', { class: 'count', role: 'status' });
   #readOnly = h('p', { class: 'note', role: 'status', hidden: true });
   /** @type {HTMLInputElement} */
-  search = h('input', { type: 'search', placeholder: t('library.search'), 'aria-label': t('library.search.label'), 'aria-keyshortcuts': '/', autocomplete: 'off', spellcheck: false });
+  search = h('input', {
+    type: 'search',
+    placeholder: t('library.search'),
+    'aria-label': t('library.search.label'),
+    'aria-keyshortcuts': '/',
+    autocomplete: 'off',
+    spellcheck: false,
+  });
   #filters = h('div', { class: 'chips', role: 'group', 'aria-label': t('library.filter') });
 
   connectedCallback() {
     for (const [key, filter] of Object.entries(FILTERS)) {
-      this.#filters.append(h('button', { type: 'button', class: 'chip', 'aria-pressed': String(chosen.filter === key), data: { key }, onclick: () => this.#choose('filter', key) }, t(filter.label), h('b', {})));
+      this.#filters.append(
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'chip',
+            'aria-pressed': String(chosen.filter === key),
+            data: { key },
+            onclick: () => this.#choose('filter', key),
+          },
+          t(filter.label),
+          h('b', {}),
+        ),
+      );
     }
     this.search.value = chosen.search;
     this.search.addEventListener('input', () => this.#choose('search', this.search.value));
-    const select = (/** @type {'order' | 'density'} */ what, /** @type {string} */ label, /** @type {[string, string][]} */ options) =>
-      h('label', { class: 'select' }, h('span', {}, label), h('select', { onchange: (/** @type {any} */ event) => this.#choose(what, event.target.value) },
-        ...options.map(([key, text]) => h('option', { value: key, selected: chosen[what] === key }, t(text)))));
-    this.append(h('h1', { class: 'unseen' }, t('library.title')),
-      h('div', { class: 'tools' },
-        h('label', { class: 'search' }, icon('search'), this.search, h('kbd', { 'aria-hidden': 'true' }, '/')),
+    const select = (
+      /** @type {'order' | 'density'} */ what,
+      /** @type {string} */ label,
+      /** @type {[string, string][]} */ options,
+    ) =>
+      h(
+        'label',
+        { class: 'select' },
+        h('span', {}, label),
+        h(
+          'select',
+          { onchange: (/** @type {any} */ event) => this.#choose(what, event.target.value) },
+          ...options.map(([key, text]) =>
+            h('option', { value: key, selected: chosen[what] === key }, t(text)),
+          ),
+        ),
+      );
+    this.append(
+      h('h1', { class: 'unseen' }, t('library.title')),
+      h(
+        'div',
+        { class: 'tools' },
+        h(
+          'label',
+          { class: 'search' },
+          icon('search'),
+          this.search,
+          h('kbd', { 'aria-hidden': 'true' }, '/'),
+        ),
         this.#filters,
-        h('div', { class: 'row' }, this.#count,
-          select('order', t('library.order'), Object.entries(ORDERS).map(([key, value]) => [key, value.label])),
-          select('density', t('library.view'), Object.entries(DENSITIES)))),
-      this.#readOnly, this.#grid, this.#empty);
+        h(
+          'div',
+          { class: 'row' },
+          this.#count,
+          select(
+            'order',
+            t('library.order'),
+            Object.entries(ORDERS).map(([key, value]) => [key, value.label]),
+          ),
+          select('density', t('library.view'), Object.entries(DENSITIES)),
+        ),
+      ),
+      this.#readOnly,
+      this.#grid,
+      this.#empty,
+    );
     this.#grid.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.#walk(event));
     this.#grid.addEventListener('focusin', (/** @type {FocusEvent} */ event) => {
       const card = /** @type {Element} */ (event.target).closest('game-card');
@@ -175,7 +167,7 @@ export class GameLibrary extends HTMLElement {
     cancelAnimationFrame(this.#refreshing);
   }
 
-  /** @param {import('./state.js').Changed} changed */
+  /** @param {import('../model/state.js').Changed} changed */
   update(changed) {
     if (changed.all || changed.status) this.#explainFolder();
     if (changed.all) {
@@ -229,11 +221,13 @@ export class GameLibrary extends HTMLElement {
       say(chip.lastElementChild, String(n));
     }
     say(this.#count, count('games', shown.length));
-    if (anew) for (const [id, card] of this.#cards) {
-      const game = state.games.get(id);
-      if (game) card.show(game);
-    }
-    if (order.length !== this.#order.length || order.some((id, i) => id !== this.#order[i])) this.#place(order);
+    if (anew)
+      for (const [id, card] of this.#cards) {
+        const game = state.games.get(id);
+        if (game) card.show(game);
+      }
+    if (order.length !== this.#order.length || order.some((id, i) => id !== this.#order[i]))
+      this.#place(order);
     this.#grid.hidden = order.length === 0;
     this.#empty.hidden = order.length > 0;
     if (order.length === 0) this.#explain(all.length);
@@ -254,7 +248,10 @@ export class GameLibrary extends HTMLElement {
     }
     const step = (/** @type {number} */ from) => {
       const to = Math.min(order.length, from + atOnce);
-      let at = from === 0 ? this.#grid.firstElementChild : (this.#cards.get(order[from - 1])?.nextElementSibling ?? null);
+      let at =
+        from === 0
+          ? this.#grid.firstElementChild
+          : (this.#cards.get(order[from - 1])?.nextElementSibling ?? null);
       for (const id of order.slice(from, to)) {
         const card = this.#card(id);
         if (card === at) at = at.nextElementSibling;
@@ -284,14 +281,27 @@ export class GameLibrary extends HTMLElement {
   /** @param {number} known */
   #explain(known) {
     const awaited = state.status?.catalog.mode === 'Awaited';
-    const text = known > 0 ? t('library.nothing-found') : awaited ? t('catalog.awaited') : state.peers.size > 0 ? t('library.empty.room') : t('library.empty');
-    const more = known > 0 ? t('library.nothing-found.text') : awaited ? t('catalog.awaited.text') : t('library.empty.text', { folder: state.status?.games_dir ?? '' });
+    const text =
+      known > 0
+        ? t('library.nothing-found')
+        : awaited
+          ? t('catalog.awaited')
+          : state.peers.size > 0
+            ? t('library.empty.room')
+            : t('library.empty');
+    const more =
+      known > 0
+        ? t('library.nothing-found.text')
+        : awaited
+          ? t('catalog.awaited.text')
+          : t('library.empty.text', { folder: state.status?.games_dir ?? '' });
     this.#empty.replaceChildren(h('h2', {}, text), h('p', {}, more));
   }
 
   #explainFolder() {
     this.#readOnly.hidden = !state.status?.library_read_only;
-    if (!this.#readOnly.hidden) say(this.#readOnly, t('library.read-only', { folder: state.status?.games_dir ?? '' }));
+    if (!this.#readOnly.hidden)
+      say(this.#readOnly, t('library.read-only', { folder: state.status?.games_dir ?? '' }));
   }
 
   /** @param {string} id */
@@ -310,7 +320,11 @@ export class GameLibrary extends HTMLElement {
     return null;
   }
 
-  /** Goes back to where the library was left. @param {Position | null} left @param {string} game what was looked at meanwhile */
+  /**
+   * Goes back to where the library was left.
+   * @param {Position | null} left
+   * @param {string} game what was looked at meanwhile
+   */
   comeBack(left, game) {
     if (!left && !game) return;
     // The page must be as high as it was, and a little higher.
@@ -323,7 +337,8 @@ export class GameLibrary extends HTMLElement {
     }
     // Cards have their real height only once they are drawn, so the place is looked for again then.
     const align = (/** @type {number} */ times) => {
-      const card = left && this.isConnected && this.#order.includes(left.id) ? this.#cards.get(left.id) : null;
+      const card =
+        left && this.isConnected && this.#order.includes(left.id) ? this.#cards.get(left.id) : null;
       if (!left || !card) return;
       scrollBy(0, card.getBoundingClientRect().top - left.top);
       if (times > 0) requestAnimationFrame(() => align(times - 1));
@@ -340,7 +355,14 @@ export class GameLibrary extends HTMLElement {
     const at = this.#order.indexOf(this.#current);
     const columns = getComputedStyle(this.#grid).gridTemplateColumns.split(' ').length;
     /** @type {Record<string, number>} */
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -at, End: this.#order.length - 1 - at };
+    const steps = {
+      ArrowLeft: -1,
+      ArrowRight: 1,
+      ArrowUp: -columns,
+      ArrowDown: columns,
+      Home: -at,
+      End: this.#order.length - 1 - at,
+    };
     if (!(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const to = this.#order[Math.min(this.#order.length - 1, Math.max(0, at + steps[event.key]))];

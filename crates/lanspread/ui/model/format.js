@@ -15,10 +15,16 @@ export function bytes(value) {
   return `${value.toLocaleString(language, { maximumFractionDigits: digits })} ${UNITS[unit]}`;
 }
 
-/** What is free on the disk, and what of it would be left. @param {number | null} free @param {number} needed */
+/**
+ * What is free on the disk, and what of it would be left.
+ * @param {number | null} free
+ * @param {number} needed
+ */
 export function diskSpace(free, needed) {
   if (free === null) return '–';
-  return free >= needed ? t('space.left', { free: bytes(free), left: bytes(free - needed) }) : t('space.missing', { free: bytes(free), n: bytes(needed - free) });
+  return free >= needed
+    ? t('space.left', { free: bytes(free), left: bytes(free - needed) })
+    : t('space.missing', { free: bytes(free), n: bytes(needed - free) });
 }
 
 /** @param {number} perSecond */
@@ -31,16 +37,27 @@ export function duration(seconds) {
   if (seconds > 0 && seconds < 1) return t('time.below', { n: 1 });
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return t('time.seconds', { n: whole });
-  if (whole < 3600) return t('time.minutes', { m: Math.floor(whole / 60), s: String(whole % 60).padStart(2, '0') });
-  return t('time.hours', { h: Math.floor(whole / 3600), m: String(Math.floor((whole % 3600) / 60)).padStart(2, '0') });
+  if (whole < 3600)
+    return t('time.minutes', { m: Math.floor(whole / 60), s: String(whole % 60).padStart(2, '0') });
+  return t('time.hours', {
+    h: Math.floor(whole / 3600),
+    m: String(Math.floor((whole % 3600) / 60)).padStart(2, '0'),
+  });
 }
 
 /** A version is a date of eight digits. @param {string | null} stamp */
 export function version(stamp) {
   if (!stamp) return '–';
-  const date = new Date(Date.UTC(Number(stamp.slice(0, 4)), Number(stamp.slice(4, 6)) - 1, Number(stamp.slice(6, 8))));
+  const date = new Date(
+    Date.UTC(Number(stamp.slice(0, 4)), Number(stamp.slice(4, 6)) - 1, Number(stamp.slice(6, 8))),
+  );
   if (Number.isNaN(date.getTime())) return stamp;
-  return date.toLocaleDateString(language, { timeZone: 'UTC', year: 'numeric', month: 'short', day: 'numeric' });
+  return date.toLocaleDateString(language, {
+    timeZone: 'UTC',
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric',
+  });
 }
 
 /** @param {number} ms */
@@ -51,5 +68,8 @@ export function clock(ms) {
 /** Rounded down, so that only what is complete has 100 %. @param {number} part 0 to 1 */
 export function percent(part) {
   // The small term undoes the error of fractions such as 0.29.
-  return (Math.floor(part * 100 + 1e-9) / 100).toLocaleString(language, { style: 'percent', maximumFractionDigits: 0 });
+  return (Math.floor(part * 100 + 1e-9) / 100).toLocaleString(language, {
+    style: 'percent',
+    maximumFractionDigits: 0,
+  });
 }

@@ -17,31 +17,47 @@ function totals(event) {
 }
 
 /** @type {Record<string, string>} */
-const REPAIRS = { 'started': 'event.repair.started', 'no-source': 'event.repair.no-source' };
+const REPAIRS = { started: 'event.repair.started', 'no-source': 'event.repair.no-source' };
 
 /** @param {{[field: string]: any}} event */
 function verified(event) {
   if (!event.broken_count) return t('event.verify.intact');
-  return `${count('event.verify.damaged', event.broken_count)} ${event.repair in REPAIRS ? t(REPAIRS[event.repair]) : ''}`;
+  const repair = event.repair in REPAIRS ? t(REPAIRS[event.repair]) : '';
+  return `${count('event.verify.damaged', event.broken_count)} ${repair}`;
 }
 
 /** @type {Record<string, (event: any) => string>} */
 const SENTENCES = {
-  'got-game-files': (e) => t('event.files', { files: count('files', e.file_count), size: bytes(e.total_bytes) }),
-  'download-begin': (e) => (e.reused_bytes ? t('event.download.reused', { reused: bytes(e.reused_bytes), total: bytes(e.total_bytes) }) : e.had_bytes ? t('event.download.resumed', { had: bytes(e.had_bytes), total: bytes(e.total_bytes) }) : t('event.download.started')),
+  'got-game-files': (e) =>
+    t('event.files', { files: count('files', e.file_count), size: bytes(e.total_bytes) }),
+  'download-begin': (e) =>
+    e.reused_bytes
+      ? t('event.download.reused', { reused: bytes(e.reused_bytes), total: bytes(e.total_bytes) })
+      : e.had_bytes
+        ? t('event.download.resumed', { had: bytes(e.had_bytes), total: bytes(e.total_bytes) })
+        : t('event.download.started'),
   'download-finished': (e) => `${t('event.download.finished')} ${totals(e)}`,
-  'download-failed': (e) => (e.missing_bytes ? t('event.download.full', { size: bytes(e.missing_bytes) }) : t('event.download.failed', { why: why(e) })),
+  'download-failed': (e) =>
+    e.missing_bytes
+      ? t('event.download.full', { size: bytes(e.missing_bytes) })
+      : t('event.download.failed', { why: why(e) }),
   'download-cancelled': () => t('event.download.paused'),
   'download-peers-gone': () => t('event.download.waiting'),
   'source-rejected': (e) => t('event.source-rejected', { name: e.name }),
-  'user-files-kept': (e) => count('event.kept', e.kept) + (e.beside?.length ? ` ${t('event.kept.beside', { files: e.beside.join(', ') })}` : ''),
+  'user-files-kept': (e) =>
+    count('event.kept', e.kept) +
+    (e.beside?.length ? ` ${t('event.kept.beside', { files: e.beside.join(', ') })}` : ''),
   'verify-begin': () => t('event.verify.started'),
   'verify-finished': verified,
   'verify-failed': (e) => t('event.verify.failed', { why: why(e) }),
   'install-begin': () => t('event.install.started'),
   'install-finished': () => t('event.install.finished'),
-  'install-failed': (e) => (e.unpacked_bytes ? t('event.install.large', { size: bytes(e.unpacked_bytes) })
-    : e.missing_bytes ? t('event.install.full', { size: bytes(e.missing_bytes) }) : t('event.install.failed', { why: why(e) })),
+  'install-failed': (e) =>
+    e.unpacked_bytes
+      ? t('event.install.large', { size: bytes(e.unpacked_bytes) })
+      : e.missing_bytes
+        ? t('event.install.full', { size: bytes(e.missing_bytes) })
+        : t('event.install.failed', { why: why(e) }),
   'uninstall-finished': () => t('event.uninstall.finished'),
   'uninstall-failed': (e) => t('event.uninstall.failed', { why: why(e) }),
   'remove-finished': () => t('event.remove.finished'),
@@ -49,12 +65,14 @@ const SENTENCES = {
   'library-unreadable': (e) => t('event.library-unreadable', { why: why(e) }),
   'index-failed': (e) => t('event.index-failed', { why: why(e) }),
   'play-ended': () => t('event.play-ended'),
-  'fetch-wanted': (e) => t('event.wanted', { name: e.name }) + (e.accepted ? ` ${t('event.download.started')}` : ''),
+  'fetch-wanted': (e) =>
+    t('event.wanted', { name: e.name }) + (e.accepted ? ` ${t('event.download.started')}` : ''),
   'catalog-offered': (e) => t('event.catalog.offered', { name: e.name, fingerprint: e.fingerprint }),
   'catalog-changed': (e) => t('event.catalog.changed', { n: e.serial, games: count('games', e.game_count) }),
   'peer-connected': (e) => t('event.peer.joined', { name: e.name }),
   'peer-lost': (e) => t('event.peer.left', { name: e.name }),
-  'peer-incompatible': (e) => t('event.peer.incompatible', { addr: e.addr, theirs: e.their_protocol, ours: e.our_protocol }),
+  'peer-incompatible': (e) =>
+    t('event.peer.incompatible', { addr: e.addr, theirs: e.their_protocol, ours: e.our_protocol }),
 };
 
 /** @param {{event: string, [field: string]: any}} event */
@@ -62,7 +80,11 @@ export function sentence(event) {
   return SENTENCES[event.event]?.(event) ?? '';
 }
 
-/** What is worth a passing word, and how it feels. @param {{event: string, [field: string]: any}} event @returns {[string, '' | 'good' | 'bad'] | null} */
+/**
+ * What is worth a passing word, and how it feels.
+ * @param {{event: string, [field: string]: any}} event
+ * @returns {[string, '' | 'good' | 'bad'] | null}
+ */
 export function passing(event) {
   const game = event.game_id ? (state.games.get(event.game_id)?.title ?? event.game_id) : '';
   const text = sentence(event);
@@ -73,8 +95,18 @@ export function passing(event) {
   if (event.event === 'fetch-wanted') return [`${game}: ${text}`, ''];
   if (event.event === 'catalog-changed') return [text, 'good'];
   if (event.event.endsWith('-failed')) return [`${game}: ${text}`, 'bad'];
-  if (event.event === 'peer-incompatible' || event.event === 'source-rejected') return [game ? `${game}: ${text}` : text, 'bad'];
-  if (['download-finished', 'install-finished', 'uninstall-finished', 'remove-finished', 'download-cancelled'].includes(event.event)) return [`${game}: ${text}`, event.event === 'download-cancelled' ? '' : 'good'];
+  if (event.event === 'peer-incompatible' || event.event === 'source-rejected')
+    return [game ? `${game}: ${text}` : text, 'bad'];
+  if (
+    [
+      'download-finished',
+      'install-finished',
+      'uninstall-finished',
+      'remove-finished',
+      'download-cancelled',
+    ].includes(event.event)
+  )
+    return [`${game}: ${text}`, event.event === 'download-cancelled' ? '' : 'good'];
   return null;
 }
 

@@ -1,16 +1,15 @@
 // One game: what it is, who has it, what it costs, what can be done, and what happens with it.
 
-import './covers.js';
-import './plot.js';
-import { get } from './api.js';
-import { attr, h, icon, say } from './dom.js';
-import { bytes, clock, diskSpace, duration, rate, version } from './format.js';
-import { isOutdated, nameOf, nextStep, otherSteps, standing, standingText } from './steps.js';
-import { state } from './state.js';
-import { supportText } from './trust.js';
-import { sentence } from './sentences.js';
-import { count, t } from './words.js';
-
+import { get } from '../model/api.js';
+import { sentence } from '../model/events.js';
+import { bytes, clock, diskSpace, duration, rate, version } from '../model/format.js';
+import { isOutdated, nameOf, standing, standingText, supportText } from '../model/game.js';
+import { state } from '../model/state.js';
+import { count, t } from '../model/words.js';
+import '../widgets/cover.js';
+import { attr, h, icon, say } from '../widgets/dom.js';
+import { nextStep, otherSteps } from '../widgets/steps.js';
+import '../widgets/swarm-picture.js';
 
 /** Lines of the log that are shown. */
 const LOG_LINES = 30;
@@ -20,7 +19,7 @@ export class GamePage extends HTMLElement {
   id_ = '';
   /** @type {Offer[] | null} */
   #offers = null;
-  #cover = /** @type {import('./covers.js').GameCover} */ (document.createElement('game-cover'));
+  #cover = /** @type {import('../widgets/cover.js').GameCover} */ (document.createElement('game-cover'));
   #title = h('h1', { tabindex: -1, dir: 'auto' });
   #badge = h('p', { class: 'badge' });
   #bar = h('progress', { max: 1, hidden: true });
@@ -29,11 +28,18 @@ export class GamePage extends HTMLElement {
   #others = h('div', { class: 'row wrap' });
   #facts = h('dl', { class: 'factlist' });
   #swarmPart = h('section', { class: 'card', hidden: true }, h('h2', {}, t('game.sources')));
-  #swarm = /** @type {import('./plot.js').SwarmPicture} */ (document.createElement('swarm-picture'));
+  #swarm = /** @type {import('../widgets/swarm-picture.js').SwarmPicture} */ (
+    document.createElement('swarm-picture')
+  );
   #who = h('section', { class: 'card' });
   #log = h('ol', { class: 'log' });
   #stepsShown = '';
-  #gone = h('div', { class: 'empty', hidden: true }, h('h2', {}, t('game.gone')), h('p', {}, h('a', { href: '#/' }, t('game.back'))));
+  #gone = h(
+    'div',
+    { class: 'empty', hidden: true },
+    h('h2', {}, t('game.gone')),
+    h('p', {}, h('a', { href: '#/' }, t('game.back'))),
+  );
 
   connectedCallback() {
     this.#swarmPart.append(this.#swarm);
@@ -41,20 +47,38 @@ export class GamePage extends HTMLElement {
       const game = state.games.get(this.id_);
       if (game) nextStep(game).run?.();
     });
-    this.append(this.#gone,
+    this.append(
+      this.#gone,
       h('a', { class: 'back', href: '#/' }, icon('back'), t('library.title')),
-      h('div', { class: 'head' }, this.#cover,
-        h('div', { class: 'about' }, this.#title, this.#badge, this.#bar, this.#progress,
-          h('div', { class: 'row wrap actions' }, this.#primary, this.#others), this.#facts)),
+      h(
+        'div',
+        { class: 'head' },
+        this.#cover,
+        h(
+          'div',
+          { class: 'about' },
+          this.#title,
+          this.#badge,
+          this.#bar,
+          this.#progress,
+          h('div', { class: 'row wrap actions' }, this.#primary, this.#others),
+          this.#facts,
+        ),
+      ),
       this.#swarmPart,
-      h('div', { class: 'columns' }, this.#who,
-        h('section', { class: 'card' }, h('h2', {}, t('game.activity')), this.#log)));
+      h(
+        'div',
+        { class: 'columns' },
+        this.#who,
+        h('section', { class: 'card' }, h('h2', {}, t('game.activity')), this.#log),
+      ),
+    );
     this.#title.focus({ preventScroll: true });
     this.#show();
     this.#ask();
   }
 
-  /** @param {import('./state.js').Changed} changed */
+  /** @param {import('../model/state.js').Changed} changed */
   update(changed) {
     if (changed.all || changed.games.has(this.id_) || changed.status || changed.log) this.#show();
     if (changed.all || changed.peers) this.#ask();
@@ -88,10 +112,13 @@ export class GamePage extends HTMLElement {
     this.#bar.hidden = total === 0;
     if (operation && total > 0) this.#bar.value = operation.progress.done_bytes / total;
     const parts = [];
-    if (operation && total > 0) parts.push(t('progress.done', { done: bytes(operation.progress.done_bytes), total: bytes(total) }));
+    if (operation && total > 0)
+      parts.push(t('progress.done', { done: bytes(operation.progress.done_bytes), total: bytes(total) }));
     if (swarm && swarm.bytes_per_second > 0) parts.push(rate(swarm.bytes_per_second));
-    if (swarm && swarm.seconds_left !== null) parts.push(t('progress.left', { time: duration(swarm.seconds_left) }));
-    if (swarm && swarm.bytes_per_second === 0 && swarm.sources.length === 0) parts.push(t('progress.waiting'));
+    if (swarm && swarm.seconds_left !== null)
+      parts.push(t('progress.left', { time: duration(swarm.seconds_left) }));
+    if (swarm && swarm.bytes_per_second === 0 && swarm.sources.length === 0)
+      parts.push(t('progress.waiting'));
     say(this.#progress, parts.join(' · '));
     this.#showSteps(game);
     this.#showFacts(game);
@@ -102,7 +129,8 @@ export class GamePage extends HTMLElement {
 
   /** Shows the game, or that it is gone: it may come back. @param {boolean} here */
   #present(here) {
-    for (const part of this.children) /** @type {HTMLElement} */ (part).hidden = here === (part === this.#gone);
+    for (const part of this.children)
+      /** @type {HTMLElement} */ (part).hidden = here === (part === this.#gone);
   }
 
   /** @param {GameRow} game */
@@ -117,9 +145,20 @@ export class GamePage extends HTMLElement {
     this.#stepsShown = shown;
     const run = (/** @type {string} */ key) => {
       const now = state.games.get(this.id_);
-      if (now) otherSteps(now).find((other) => other.key === key)?.run?.();
+      if (now)
+        otherSteps(now)
+          .find((other) => other.key === key)
+          ?.run?.();
     };
-    this.#others.replaceChildren(...others.map((other) => h('button', { type: 'button', data: { step: other.key }, onclick: () => run(other.key) }, other.label)));
+    this.#others.replaceChildren(
+      ...others.map((other) =>
+        h(
+          'button',
+          { type: 'button', data: { step: other.key }, onclick: () => run(other.key) },
+          other.label,
+        ),
+      ),
+    );
   }
 
   /** @param {GameRow} game */
@@ -129,13 +168,23 @@ export class GamePage extends HTMLElement {
     const support = supportText(game);
     if (support) facts.push([t('fact.confirmation'), support]);
     if (game.dated_ahead) facts.push([t('fact.note'), t('fact.dated-ahead')]);
-    if (game.local_version) facts.push([t('fact.version.own'), version(game.local_version) + (isOutdated(game) ? ` (${t('fact.version.outdated')})` : '')]);
-    if (game.installed_version && game.installed_version !== game.local_version) facts.push([t('fact.version.installed'), version(game.installed_version)]);
+    if (game.local_version)
+      facts.push([
+        t('fact.version.own'),
+        version(game.local_version) + (isOutdated(game) ? ` (${t('fact.version.outdated')})` : ''),
+      ]);
+    if (game.installed_version && game.installed_version !== game.local_version)
+      facts.push([t('fact.version.installed'), version(game.installed_version)]);
     const { genre, players } = game.about ?? {};
     if (genre) facts.push([t('fact.genre'), genre]);
-    if (players) facts.push([t('fact.players'), players.min === players.max ? String(players.max) : `${players.min}–${players.max}`]);
+    if (players)
+      facts.push([
+        t('fact.players'),
+        players.min === players.max ? String(players.max) : `${players.min}–${players.max}`,
+      ]);
     facts.push([t('fact.size'), game.size ? bytes(game.size) : '–']);
-    const update = isOutdated(game) && this.#offers?.find((offer) => offer.eti_version === game.eti_game_version);
+    const update =
+      isOutdated(game) && this.#offers?.find((offer) => offer.eti_version === game.eti_game_version);
     if (update) facts.push([t('fact.size.update'), bytes(update.size)]);
     if (!game.downloaded && game.size) {
       facts.push([t('fact.space'), diskSpace(state.disk.free_bytes, game.size)]);
@@ -147,7 +196,9 @@ export class GamePage extends HTMLElement {
     const text = facts.flat().join('|');
     if (this.#facts.dataset.shown === text) return;
     this.#facts.dataset.shown = text;
-    this.#facts.replaceChildren(...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
+    this.#facts.replaceChildren(
+      ...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))),
+    );
   }
 
   #showOffers() {
@@ -160,20 +211,45 @@ export class GamePage extends HTMLElement {
       versions.set(key, [...(versions.get(key) ?? []), offer]);
     }
     const groups = [...versions.values()].sort((a, b) => b[0].eti_version.localeCompare(a[0].eti_version));
-    const group = (/** @type {Offer[]} */ offers) => h('div', { class: 'version' },
-      h('h3', {}, version(offers[0].eti_version), ' ', h('small', {}, `${bytes(offers[0].size)}, ${count('files', offers[0].file_count)}`)),
-      offers[0].eti_version !== game.eti_game_version ? h('p', { class: 'note' }, t('game.version.other')) : null,
-      h('ul', { class: 'people' }, ...offers.map((offer) => h('li', {}, icon('people'), offer.name))));
-    this.#who.replaceChildren(h('h2', {}, t('holders.title')),
-      ...(groups.length ? groups.map(group) : [h('p', { class: 'note' }, game.downloaded ? t('game.holders.self') : t('holders.none'))]));
+    const group = (/** @type {Offer[]} */ offers) =>
+      h(
+        'div',
+        { class: 'version' },
+        h(
+          'h3',
+          {},
+          version(offers[0].eti_version),
+          ' ',
+          h('small', {}, `${bytes(offers[0].size)}, ${count('files', offers[0].file_count)}`),
+        ),
+        offers[0].eti_version !== game.eti_game_version
+          ? h('p', { class: 'note' }, t('game.version.other'))
+          : null,
+        h('ul', { class: 'people' }, ...offers.map((offer) => h('li', {}, icon('people'), offer.name))),
+      );
+    this.#who.replaceChildren(
+      h('h2', {}, t('holders.title')),
+      ...(groups.length
+        ? groups.map(group)
+        : [h('p', { class: 'note' }, game.downloaded ? t('game.holders.self') : t('holders.none'))]),
+    );
   }
 
   #showLog() {
-    const lines = state.log.filter((entry) => entry.event.game_id === this.id_ && sentence(entry.event)).slice(-LOG_LINES).reverse();
+    const lines = state.log
+      .filter((entry) => entry.event.game_id === this.id_ && sentence(entry.event))
+      .slice(-LOG_LINES)
+      .reverse();
     const text = `${lines.length}/${lines[0]?.at_ms}`;
     if (this.#log.dataset.shown === text) return;
     this.#log.dataset.shown = text;
-    this.#log.replaceChildren(...(lines.length ? lines.map((entry) => h('li', {}, h('time', {}, clock(entry.at_ms)), h('span', {}, sentence(entry.event)))) : [h('li', { class: 'note' }, t('game.activity.none'))]));
+    this.#log.replaceChildren(
+      ...(lines.length
+        ? lines.map((entry) =>
+            h('li', {}, h('time', {}, clock(entry.at_ms)), h('span', {}, sentence(entry.event))),
+          )
+        : [h('li', { class: 'note' }, t('game.activity.none'))]),
+    );
   }
 }
 customElements.define('game-page', GamePage);

@@ -1,10 +1,16 @@
 // The words of the page. Each language has a catalogue, `i18n/LANGUAGE.json`; only the spoken one is loaded.
 
-/** Messages by id; a message that depends on a number has one id for each plural form, such as `files#one`. @typedef {Record<string, string>} Catalogue */
+/**
+ * Messages by id; a message that depends on a number has one id for each plural form, such as `files#one`.
+ * @typedef {Record<string, string>} Catalogue
+ */
 
 /** Languages, each in its own words. */
 export const LANGUAGES = { en: 'English', de: 'Deutsch' };
-/** Where the browser keeps what was spoken last, so that the next page need not wait for the program to say it. */
+/**
+ * Where the browser keeps what was spoken last, so that the next page need not wait for the program to say
+ * it.
+ */
 const SPOKEN = 'language';
 
 /** Catalogues that were asked for. @type {Map<string, Promise<Catalogue>>} */

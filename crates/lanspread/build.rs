@@ -25,15 +25,16 @@ fn prepare_page() -> io::Result<()> {
     find(Path::new(PAGE), &mut paths)?;
     paths.sort();
     let mut list = String::from("const ASSETS: &[Asset] = &[\n");
-    // One file has all styles. Only a development build serves its parts, which are read from the source folder.
+    // Two files have all styles. Only a development build serves its parts, which are read from the source folder.
     if std::env::var_os("PROFILE").is_some_and(|profile| profile == "release") {
         paths.retain(|path| !is_part(path));
     }
     for path in paths {
         let kind = kind(&path)?;
         let served = match path.extension().and_then(OsStr::to_str) {
-            Some("js") => without_comments(&fs::read_to_string(&path)?).into_bytes(),
+            Some("js") => script(&fs::read_to_string(&path)?).into_bytes(),
             Some("css") => styles(&path)?.into_bytes(),
+            Some("html") => without_comments(&fs::read_to_string(&path)?).into_bytes(),
             Some("json") => on_one_line(&fs::read_to_string(&path)?).into_bytes(),
             _ => fs::read(&path)?,
         };
@@ -83,6 +84,12 @@ fn kind(path: &Path) -> io::Result<&'static str> {
     }
 }
 
+/// A script without comments, and without the commas that prettier puts before a bracket on a line of its own.
+fn script(text: &str) -> String {
+    let code = without_comments(text);
+    code.replace(",\n)", ")").replace(",\n]", "]").replace(",\n}", "}")
+}
+
 /// Leaves out indentation, empty lines, comments that have lines of their own, and types within a line. No text of the
 /// page crosses a line, which a test checks, so this touches none.
 fn without_comments(text: &str) -> String {
@@ -116,7 +123,9 @@ fn without_types(line: &str) -> String {
 
 /// True for a style sheet that another one contains.
 fn is_part(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "css") && !path.ends_with("page.css")
+    path.extension().is_some_and(|extension| extension == "css")
+        && !path.ends_with("page.css")
+        && !path.ends_with("views.css")
 }
 
 /// A style sheet with the files that it imports, each in its layer, and without comments and what else it can do
@@ -137,7 +146,7 @@ fn styles(path: &Path) -> io::Result<String> {
             made.push(' ');
         }
     }
-    Ok(made)
+    Ok(made.replace(";}", "}"))
 }
 
 /// Writes `.5` instead of `0.5`.

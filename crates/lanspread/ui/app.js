@@ -2,7 +2,6 @@
 
 /// <reference path="types.d.ts" />
 import './views/library.js';
-import { passing } from './model/events.js';
 import { rate } from './model/format.js';
 import { state } from './model/state.js';
 import { count, language, speak, t } from './model/words.js';
@@ -11,11 +10,11 @@ import { attr, h, icon, say } from './widgets/dom.js';
 
 /**
  * The views; all but the library are loaded when they are first shown.
- * @typedef {{element: string, title: string, icon: any, load: () => Promise<unknown>}} View
+ * @typedef {{element: string, title: string, icon: any, load?: () => Promise<unknown>}} View
  * @type {Record<string, View>}
  */
 const VIEWS = {
-  '': { element: 'game-library', title: 'library.title', icon: 'library', load: async () => {} },
+  '': { element: 'game-library', title: 'library.title', icon: 'library' },
   room: { element: 'room-page', title: 'room.title', icon: 'room', load: () => import('./views/room.js') },
   downloads: {
     element: 'downloads-page',
@@ -30,6 +29,23 @@ const VIEWS = {
     load: () => import('./views/settings.js'),
   },
 };
+
+/** The styles of all views but the library. @type {Promise<unknown> | undefined} */
+let styles;
+
+/** Waits for a view's module, and for the styles. @param {Promise<unknown>} module */
+function withStyles(module) {
+  styles ??= new Promise((resolve) => {
+    const link = h('link', {
+      rel: 'stylesheet',
+      href: 'styles/views.css',
+      onload: resolve,
+      onerror: resolve,
+    });
+    document.head.append(link);
+  });
+  return Promise.all([module, styles]);
+}
 
 const main = /** @type {HTMLElement} */ (document.getElementById('main'));
 const bar = /** @type {HTMLElement} */ (document.getElementById('bar'));
@@ -100,19 +116,19 @@ async function show() {
   if (key === '!refused') {
     next = message(t('app.expired'), t('app.expired.text'));
   } else if (key === '!first') {
-    await import('./views/first-run.js');
+    await withStyles(import('./views/first-run.js'));
     next = document.createElement('first-run');
   } else if (key === '!stopped') {
     next = message(t('app.stopped'), t('app.stopped.text'));
   } else if (key === '!starting') {
     next = message(t('app.starting'), t('app.starting.text'));
   } else if (path === 'game' && id) {
-    await import('./views/game.js');
+    await withStyles(import('./views/game.js'));
     next = /** @type {any} */ (document.createElement('game-page'));
     next.id_ = id;
   } else {
     const entry = VIEWS[path] ?? VIEWS[''];
-    await entry.load();
+    if (entry.load) await withStyles(entry.load());
     next = document.createElement(entry.element);
   }
   if (shown !== key) return;
@@ -173,8 +189,9 @@ state.addEventListener('change', async (event) => {
   }
 });
 
-state.addEventListener('news', (event) => {
+state.addEventListener('news', async (event) => {
   const news = /** @type {CustomEvent<LogEntry>} */ (event).detail.event;
+  const { passing } = await import('./model/events.js');
   const word = passing(news);
   if (word) toast(...word);
   if (news.unpacked_bytes) import('./widgets/questions.js').then(({ askUnpack }) => askUnpack(news));

@@ -8,7 +8,8 @@ import { state } from '../model/state.js';
 import { count, t } from '../model/words.js';
 import '../widgets/cover.js';
 import { attr, h, icon, say } from '../widgets/dom.js';
-import { nextStep, otherSteps } from '../widgets/steps.js';
+import { otherSteps } from '../widgets/other-steps.js';
+import { nextStep } from '../widgets/steps.js';
 import '../widgets/swarm-picture.js';
 
 /** Lines of the log that are shown. */

@@ -1,11 +1,10 @@
-// What a game's next step is: the one button, and what its page offers beside it.
+// What a game's next step is: the one button.
 
 import { post } from '../model/api.js';
-import { bytes } from '../model/format.js';
-import { isOutdated, nameOf, standing } from '../model/game.js';
+import { nameOf, standing } from '../model/game.js';
 import { state } from '../model/state.js';
 import { language, t } from '../model/words.js';
-import { confirm, order, toast } from './dialogs.js';
+import { order, toast } from './dialogs.js';
 
 /** @typedef {{key: string, label: string, short?: string, run: (() => Promise<unknown>) | null}} Step */
 
@@ -55,49 +54,17 @@ export function nextStep(game) {
   }
 }
 
-/** Everything else that can be done with it now. @param {GameRow} game @returns {Step[]} */
-export function otherSteps(game) {
-  const id = game.game_id;
-  const offered = state.actions;
-  if (state.operation(id)) return [];
-  /** @type {Step[]} */
-  const steps = [];
-  const add = (
-    /** @type {string} */ key,
-    /** @type {string} */ label,
-    /** @type {() => Promise<unknown>} */ run,
-  ) => steps.push({ key, label, run });
-  if (!game.downloaded && game.peer_count > 0) {
-    add('download', t('step.download'), () => fetchGame(game, false));
-    if (!game.installed && offered.has('stream-install'))
-      add('stream-install', t('step.stream'), () => order('stream-install', { game_id: id }));
-  }
-  if (isOutdated(game)) {
-    if (game.installed && offered.has('play')) add('play', t('step.play'), () => play(game));
-    else if (game.downloaded && !game.installed)
-      add('install', t('step.install-old'), () => order('install', { game_id: id }));
-  }
-  if (game.downloaded && offered.has('verify'))
-    add('verify', t('step.verify'), () => order('verify', { game_id: id }));
-  if (game.downloaded || game.installed)
-    add('open', t('step.open'), () => order('open-folder', { game_id: id }));
-  if (game.installed) add('uninstall', t('step.uninstall'), () => uninstall(game));
-  if (game.downloaded) add('remove', t('step.remove'), () => remove(game));
-  const next = nextStep(game).key;
-  return steps.filter((step) => step.key !== next);
-}
-
 /**
  * Fetches a game, or the version that takes the place of what is here.
  * @param {GameRow} game
  * @param {boolean} [install]
  */
-function fetchGame(game, install = true) {
+export function fetchGame(game, install = true) {
   return orderWithWord('download', { game_id: game.game_id, install }, nameOf(game));
 }
 
 /** Starts a game; where nothing says how, its folder is shown instead. @param {GameRow} game */
-async function play(game) {
+export async function play(game) {
   const id = game.game_id;
   // A game takes a while to show; who clicks again meanwhile does not want a second copy.
   if (starting.has(id)) return;
@@ -110,25 +77,6 @@ async function play(game) {
   if (!answer || launched) return;
   toast(t('play.no-program'));
   await order('open-folder', { game_id: id });
-}
-
-/** @param {GameRow} game */
-async function uninstall(game) {
-  const sure = await confirm(
-    t('uninstall.question', { game: nameOf(game) }),
-    t('uninstall.text'),
-    t('step.uninstall'),
-  );
-  return sure && order('uninstall', { game_id: game.game_id });
-}
-
-/** @param {GameRow} game */
-async function remove(game) {
-  const text = game.installed
-    ? t('remove.text.installed', { size: bytes(game.size) })
-    : t('remove.text', { size: bytes(game.size) });
-  const sure = await confirm(t('remove.question', { game: nameOf(game) }), text, t('remove.yes'));
-  return sure && order('remove', { game_id: game.game_id });
 }
 
 /**

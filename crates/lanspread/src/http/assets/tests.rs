@@ -22,7 +22,7 @@ fn text(asset: &Asset) -> &'static str {
 
 #[test]
 fn page_is_light() {
-    let is_part = |path: &str| path.starts_with("styles/") && path != "styles/page.css";
+    let is_part = |path: &str| path.starts_with("styles/") && !STYLES.contains(&path);
     let counts = |asset: &&Asset| asset.path != "licences.txt" && !is_part(asset.path);
     let bytes: usize = ASSETS.iter().filter(counts).map(|asset| asset.bytes.len()).sum();
     assert!(bytes <= PAGE_BYTES_MAX, "{bytes} bytes");
@@ -31,44 +31,61 @@ fn page_is_light() {
 #[test]
 fn embedded_scripts_have_all_code_and_no_comments() {
     for asset in scripts() {
-        let source = source(asset.path);
-        let mut left = text(asset).lines();
-        for line in source.lines().map(str::trim) {
+        let mut whole = String::new();
+        for line in source(asset.path).lines().map(str::trim) {
             // A text that crosses a line would lose its indentation.
             assert!(line.matches('`').count().is_multiple_of(2), "{}: {line}", asset.path);
             let comment = ["//", "/*", "*"].iter().any(|mark| line.starts_with(mark));
             let code = line.starts_with("/**") && line.contains("*/ ");
-            if line.is_empty() || comment && !code {
-                continue;
+            if !comment || code {
+                whole += &without_types(line);
             }
-            let embedded = left.next().unwrap_or_default();
-            assert!(!embedded.contains("/*"), "{}: {embedded}", asset.path);
-            assert_eq!(letters(embedded), letters(&without_types(line)), "{}", asset.path);
         }
-        assert_eq!(left.next(), None, "{}", asset.path);
+        assert!(!text(asset).contains("/*"), "{}", asset.path);
+        assert_eq!(without_last_commas(text(asset)), without_last_commas(&whole), "{}", asset.path);
     }
 }
 
+/// The letters of a script without commas before a closing bracket.
+fn without_last_commas(code: &str) -> String {
+    letters(code).replace(",)", ")").replace(",]", "]").replace(",}", "}")
+}
+
+/// The style sheets that the page requests.
+const STYLES: [&str; 2] = ["styles/page.css", "styles/views.css"];
+
 #[test]
-fn embedded_styles_are_one_file_with_all_layers() {
-    let asset = ASSETS.iter().find(|asset| asset.path == "styles/page.css").unwrap();
-    let mut whole = String::new();
-    let mut layers = 0;
-    for line in without_comments(&source(asset.path)).lines().filter(|line| !line.trim().is_empty()) {
-        let (file, layer) = line.split_once("' layer(").unwrap();
-        let file = file.strip_prefix("@import '").unwrap();
-        let layer = layer.strip_suffix(");").unwrap();
-        assert_eq!(file.strip_suffix(".css"), Some(layer));
-        whole += &format!("@layer {layer} {{ {} }}", without_comments(&source(&format!("styles/{file}"))));
-        layers += 1;
+fn embedded_styles_are_two_files_with_all_layers() {
+    let mut layers = Vec::new();
+    for asset in ASSETS.iter().filter(|asset| STYLES.contains(&asset.path)) {
+        let mut whole = String::new();
+        for line in without_comments(&source(asset.path)).lines().filter(|line| !line.trim().is_empty()) {
+            let Some((file, layer)) =
+                line.strip_prefix("@import '").and_then(|rest| rest.split_once("' layer("))
+            else {
+                whole += line;
+                continue;
+            };
+            let layer = layer.strip_suffix(");").unwrap();
+            assert_eq!(file.strip_suffix(".css"), Some(layer));
+            let styles = without_comments(&source(&format!("styles/{file}")));
+            whole += &format!("@layer {layer} {{ {styles} }}");
+            layers.push(layer.to_owned());
+        }
+        // Zeros before a point are left out, and the last semicolon of a block.
+        for before in [" ", "(", ",", "-"] {
+            whole = whole.replace(&format!("{before}0."), &format!("{before}."));
+        }
+        assert_eq!(letters(text(asset)), letters(&whole).replace(";}", "}"), "{}", asset.path);
     }
     let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/ui/styles")).unwrap().count();
-    assert_eq!(layers + 1, files, "every file has its layer");
-    // Zeros before a point are left out.
-    for before in [" ", "(", ",", "-"] {
-        whole = whole.replace(&format!("{before}0."), &format!("{before}."));
-    }
-    assert_eq!(letters(text(asset)), letters(&whole));
+    assert_eq!(layers.len() + STYLES.len(), files, "every file has its layer");
+    let order = source("styles/page.css");
+    let order = order.split_once("@layer ").and_then(|(_, rest)| rest.split_once(';')).unwrap().0;
+    let mut order: Vec<_> = order.split(", ").collect();
+    order.sort_unstable();
+    layers.sort_unstable();
+    assert_eq!(order, layers, "every layer has its place");
 }
 
 /// A style sheet without its comments.

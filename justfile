@@ -15,6 +15,10 @@ test *ARGS:
 page-tests *ARGS:
     cargo test -p lanspread --test browser -- {{ARGS}}
 
+# form, scripts, styles and generated types of the page, as in CI; `--write` brings form and types up to date
+page-check *ARGS:
+    tools/page-check {{ARGS}}
+
 # the pictures of the page's dialogs, in the dark and in the light (docs/security.md)
 page-pictures DIR="docs/img":
     LANSPREAD_PAGE_PICTURES={{DIR}} cargo test -p lanspread --test browser

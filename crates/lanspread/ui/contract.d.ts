@@ -11,25 +11,36 @@ export interface components {
     About: {
       /** @description `data:image/…;base64,…` (png, jpeg or webp), or `blake3:` and the hash of a picture. */
       cover?: string | null;
+      /** @description Kind of game, in the organiser's words. */
       genre?: string | null;
+      /** @description How many can play. */
       players?: components['schemas']['Players'] | null;
+      /** @description What starts the game, relative to `local/`, with its arguments. */
       start?: string | null;
     };
     /** @description Why somebody is not connected. */
-    AbsenceCode: ('other-version' | 'unreachable') | 'coming' | 'own-address' | 'turned-away' | 'left';
+    AbsenceCode: 'coming' | 'other-version' | 'own-address' | 'unreachable' | 'turned-away' | 'left';
     /** @description An operation that runs. */
     ActiveOperation: {
+      /** @description The game that it runs on. */
       game_id: string;
+      /** @description What it does. */
       kind: components['schemas']['OperationKind'];
+      /** @description How far it is. */
       progress: components['schemas']['Progress'];
     };
     /** @description A game as a peer announces it. */
     AdvertisedGame: {
+      /** @description The content that it offers: 64 hexadecimal digits. */
       content_id: string;
       /** @description The version that the peer states, unchanged. */
       eti_version: string;
-      /** Format: uint32 */
+      /**
+       * Format: uint32
+       * @description Files of that content.
+       */
       file_count: number;
+      /** @description The game that it offers. */
       game_id: string;
       /**
        * Format: uint64
@@ -37,13 +48,21 @@ export interface components {
        */
       size: number;
     };
+    /** @description Where a game can be had. */
     Availability: 'Ready' | 'LocalOnly' | 'Remote';
     /** @description A chunk that is not what it should be or, with a length of 0, a file that is missing or too long. */
     BrokenPart: {
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description In bytes.
+       */
       length: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Where the part starts in the file, in bytes.
+       */
       offset: number;
+      /** @description The file, relative to the game's folder, with `/`. */
       path: string;
     };
     /** @description Which list of games counts. */
@@ -58,14 +77,17 @@ export interface components {
       game_count: number;
       /** @description The organiser's public key, for `Signed` and `Awaited`. */
       key?: string | null;
+      /** @description Which kind of catalogue it is. */
       mode: components['schemas']['CatalogMode'];
       /**
        * Format: uint64
        * @description Its edition, for `Signed`.
        */
       serial?: number | null;
+      /** @description What the catalogue calls itself, for people. */
       title?: string | null;
     };
+    /** @description What kind of catalogue counts. */
     CatalogMode: 'Open' | 'Unsigned' | 'Signed' | 'Awaited';
     /**
      * @description By which catalogue to go from now on: the organiser's with this key, or that of a signed file. Without either, by none,
@@ -74,6 +96,7 @@ export interface components {
     CatalogOrder: {
       /** @description A path on the machine where the peer runs. */
       file?: string | null;
+      /** @description The organiser's public key: 64 hexadecimal digits. */
       key?: string | null;
     };
     /** @description One thing that the doctor looked at. */
@@ -82,6 +105,7 @@ export interface components {
       advice?: string | null;
       /** @description What was found, for people to read. */
       found: string;
+      /** @description How it stands. */
       health: components['schemas']['Health'];
       /**
        * @description `interfaces`, `listener`, `multicast`, `broadcast`, `room`, `versions`, `firewall`, `clock`, `state-folder` or
@@ -91,31 +115,48 @@ export interface components {
     };
     /** @description Which contract, by which program. */
     Contract: {
+      /** @description Name of the program that prints the lines. */
       program: string;
+      /** @description Version of that program, for people to read. */
       program_version: string;
-      /** Format: uint32 */
+      /**
+       * Format: uint32
+       * @description Raised when a name is removed or changes its meaning.
+       */
       version: number;
     };
     /** @description What the doctor found. */
     Diagnosis: {
+      /** @description In the order in which they were made. */
       checks: components['schemas']['Check'][];
       /** @description The worst of all checks. */
       health: components['schemas']['Health'];
     };
     /** @description The disk of the games folder; `null` where the system does not say. */
     Disk: {
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description What the user may still write.
+       */
       free_bytes: number | null;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description The size of the disk.
+       */
       total_bytes: number | null;
     };
     /** @description What the disk failed at, where no game is to be named. */
     DiskFault: {
+      /** @description What kind of fault it is. */
       code: components['schemas']['ErrorCode'];
+      /** @description The fault, for people to read. */
       reason: string;
     };
+    /** @description Why a download failed. */
     DownloadFault: {
+      /** @description What went wrong, for programs. */
       code: components['schemas']['ErrorCode'];
+      /** @description What went wrong, for people to read. */
       reason: string;
     };
     /** @description How a download stands; at most twice a second. */
@@ -125,12 +166,22 @@ export interface components {
        * @description Sources that sent something of late.
        */
       active_peer_count: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description What came in over the last two seconds.
+       */
       bytes_per_second: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Verified bytes that are on disk.
+       */
       downloaded_bytes: number;
+      /** @description The game that is downloaded. */
       game_id: string;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes of the whole content.
+       */
       total_bytes: number;
       /**
        * Format: uint64
@@ -145,10 +196,16 @@ export interface components {
        *     absent then.
        */
       already_there: boolean;
+      /** @description The content that is downloaded: 64 hexadecimal digits. */
       content_id?: string | null;
+      /** @description The version that is downloaded. */
       eti_version?: string | null;
+      /** @description The game that the command named. */
       game_id: string;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes of that content, those that are here already included.
+       */
       total_bytes?: number | null;
     };
     /** @description Nothing more to say: `{}`. */
@@ -228,6 +285,7 @@ export interface components {
     ErrorLine: {
       /** @description The command's name, if it could be read; of an unknown one the first 64 characters. */
       cmd?: string | null;
+      /** @description Name of what went wrong, for programs. */
       code: components['schemas']['ErrorCode'];
       /** @description The game that it is about. */
       game_id?: string | null;
@@ -252,78 +310,121 @@ export interface components {
     Event:
       | components['schemas']['Contract']
       | {
+          /** @description Where other peers most likely reach it. */
           addr: string;
           /** @constant */
           event: 'local-peer-ready';
-          /** Format: uint */
+          /**
+           * Format: uint
+           * @description Games that are here in full.
+           */
           game_count: number;
+          /** @description What others call this peer. */
           name: string;
+          /** @description The own identity: 64 hexadecimal digits. */
           peer_id: string;
         }
       | {
           /** @constant */
           event: 'local-library-changed';
+          /** @description Ids of all games, not only of new ones. */
           games: string[];
+          /** @description Folders in the games folder that are not shared, with the reason. */
           ignored: components['schemas']['IgnoredFolder'][];
         }
       | components['schemas']['DiskFault']
       | {
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes of it that are hashed.
+           */
           done_bytes: number;
           /** @constant */
           event: 'index-progress';
+          /** @description The game that is read. */
           game_id: string;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes of the whole game.
+           */
           total_bytes: number;
         }
       | components['schemas']['GameFailure']
       | {
           /** @constant */
           event: 'remote-library-changed';
-          /** Format: uint */
+          /**
+           * Format: uint
+           * @description Games that it offers now.
+           */
           game_count: number;
+          /** @description The peer whose library it is. */
           peer_id: string;
         }
       | {
+          /** @description Where it accepts connections. */
           addr: string;
           /** @constant */
           event: 'peer-connected';
+          /** @description What it calls itself, or a name that tells it from peers with names that look alike. */
           name: string;
+          /** @description Its identity: 64 hexadecimal digits. */
           peer_id: string;
         }
       | {
+          /** @description Why it is gone, for programs. */
           code: components['schemas']['LossCode'];
           /** @constant */
           event: 'peer-lost';
+          /** @description The name that `peer-connected` told. */
           name: string;
+          /** @description Its identity: 64 hexadecimal digits. */
           peer_id: string;
+          /** @description Why it is gone, for people to read. */
           reason: string;
         }
       | {
+          /** @description Where it was dialled, or where it came from. */
           addr: string;
           /** @constant */
           event: 'peer-incompatible';
-          /** Format: uint16 */
+          /**
+           * Format: uint16
+           * @description Version of the protocol that this peer speaks.
+           */
           our_protocol: number;
-          /** Format: uint16 */
+          /**
+           * Format: uint16
+           * @description Version of the protocol that it speaks.
+           */
           their_protocol: number;
         }
       | {
+          /** @description Where it was dialled, or where it came from. */
           addr: string;
+          /** @description What kind of refusal it is. */
           code: components['schemas']['RefusalCode'];
           /** @constant */
           event: 'peer-refused';
           /** @description `null` if it never proved who it is. */
           peer_id: string | null;
+          /** @description The refusal, for people to read. */
           reason: string;
         }
       | {
           /** @constant */
           event: 'catalog-changed';
-          /** Format: uint */
+          /**
+           * Format: uint
+           * @description Games that the edition lists.
+           */
           game_count: number;
+          /** @description The organiser's public key: 64 hexadecimal digits. */
           key: string;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Number of the edition; the higher one is the newer one.
+           */
           serial: number;
         }
       | {
@@ -333,59 +434,96 @@ export interface components {
           fingerprint: string;
           /** @description The whole key. */
           key: string;
+          /** @description What that peer calls itself. */
           name: string;
+          /** @description The peer that goes by the catalogue. */
           peer_id: string;
         }
       | {
+          /** @description False if the owner did not allow it (`--accept-wants`), or the catalogue does not pin the content. */
           accepted: boolean;
           /** @constant */
           event: 'fetch-wanted';
+          /** @description The game to be fetched. */
           game_id: string;
+          /** @description What that peer calls itself. */
           name: string;
+          /** @description The peer that asks. */
           peer_id: string;
         }
       | {
+          /** @description All of them; none if the list is empty. */
           active_operations: components['schemas']['ActiveOperation'][];
           /** @constant */
           event: 'active-operations-changed';
         }
       | {
-          /** Format: uint32 */
+          /**
+           * Format: uint32
+           * @description Chunks of all files: the units of transfer.
+           */
           chunk_count: number;
+          /** @description The content that is downloaded: 64 hexadecimal digits. */
           content_id: string;
+          /** @description Version of the content: eight digits, a date. */
           eti_version: string;
           /** @constant */
           event: 'got-game-files';
-          /** Format: uint */
+          /**
+           * Format: uint
+           * @description Files of the content, its `version.ini` included.
+           */
           file_count: number;
+          /** @description The game that is downloaded. */
           game_id: string;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes of all files.
+           */
           total_bytes: number;
         }
       | {
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes of the old version that were looked through.
+           */
           done_bytes: number;
           /** @constant */
           event: 'reuse-progress';
+          /** @description The game that is updated. */
           game_id: string;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes of the old version.
+           */
           total_bytes: number;
         }
       | {
           /** @constant */
           event: 'download-begin';
+          /** @description The game that is downloaded. */
           game_id: string;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes that need not be fetched.
+           */
           had_bytes: number;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Those of them that were copied from the old version.
+           */
           reused_bytes: number;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes of the whole content.
+           */
           total_bytes: number;
         }
       | components['schemas']['DownloadProgress']
       | {
           /** @constant */
           event: 'download-chunk-finished';
+          /** @description The game that is downloaded. */
           game_id: string;
           /**
            * Format: uint64
@@ -408,7 +546,10 @@ export interface components {
            * @description Verified bytes that came over the network.
            */
           bytes: number;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Verified chunks that came over the network.
+           */
           chunks: number;
           /**
            * Format: uint64
@@ -417,6 +558,7 @@ export interface components {
           duration_ms: number;
           /** @constant */
           event: 'download-finished';
+          /** @description The game that is here now. */
           game_id: string;
           /**
            * Format: double
@@ -433,6 +575,7 @@ export interface components {
            * @description Verified bytes that came from the old version instead.
            */
           reused_bytes: number;
+          /** @description Peers that gave something, those that left among them. */
           sources: components['schemas']['SourceTotals'][];
         }
       | {
@@ -441,8 +584,12 @@ export interface components {
            * @description Verified bytes that came over the network.
            */
           bytes: number;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Verified chunks that came over the network.
+           */
           chunks: number;
+          /** @description Why it ended, for programs. */
           code: components['schemas']['ErrorCode'];
           /**
            * Format: uint64
@@ -451,6 +598,7 @@ export interface components {
           duration_ms: number;
           /** @constant */
           event: 'download-failed';
+          /** @description The game that was downloaded. */
           game_id: string;
           /**
            * Format: double
@@ -467,12 +615,14 @@ export interface components {
            * @description How much room is missing, for `disk-full`.
            */
           missing_bytes?: number | null;
+          /** @description Why it ended, for people to read. */
           reason: string;
           /**
            * Format: uint64
            * @description Verified bytes that came from the old version instead.
            */
           reused_bytes: number;
+          /** @description Peers that gave something, those that left among them. */
           sources: components['schemas']['SourceTotals'][];
           /**
            * Format: uint64
@@ -488,7 +638,10 @@ export interface components {
            * @description Verified bytes that came over the network.
            */
           bytes: number;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Verified chunks that came over the network.
+           */
           chunks: number;
           /**
            * Format: uint64
@@ -497,6 +650,7 @@ export interface components {
           duration_ms: number;
           /** @constant */
           event: 'download-cancelled';
+          /** @description The game that was downloaded. */
           game_id: string;
           /**
            * Format: double
@@ -513,34 +667,49 @@ export interface components {
            * @description Verified bytes that came from the old version instead.
            */
           reused_bytes: number;
+          /** @description Peers that gave something, those that left among them. */
           sources: components['schemas']['SourceTotals'][];
         }
       | {
           /** @constant */
           event: 'download-peers-gone';
+          /** @description The game that waits. */
           game_id: string;
         }
       | {
+          /** @description What was wrong, for programs. */
           code: components['schemas']['RejectCode'];
           /** @constant */
           event: 'source-rejected';
+          /** @description The game that is downloaded. */
           game_id: string;
+          /** @description What the source calls itself. */
           name: string;
+          /** @description The source. */
           peer_id: string;
+          /** @description What was wrong, for people to read. */
           reason: string;
         }
       | {
           /** @constant */
           event: 'install-begin';
+          /** @description The game that is installed. */
           game_id: string;
         }
       | {
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes that are unpacked.
+           */
           done_bytes: number;
           /** @constant */
           event: 'install-progress';
+          /** @description The game that is installed. */
           game_id: string;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes that the archives say they unpack to.
+           */
           total_bytes: number;
         }
       | {
@@ -548,6 +717,7 @@ export interface components {
           beside: string[];
           /** @constant */
           event: 'user-files-kept';
+          /** @description The game that was installed anew. */
           game_id: string;
           /**
            * Format: uint64
@@ -558,64 +728,98 @@ export interface components {
       | {
           /** @constant */
           event: 'install-finished';
+          /** @description The game that is installed now. */
           game_id: string;
         }
       | components['schemas']['GameFailure']
       | {
           /** @constant */
           event: 'uninstall-finished';
+          /** @description The game that is not installed any more. */
           game_id: string;
         }
       | components['schemas']['GameFailure']
       | {
           /** @constant */
           event: 'remove-finished';
+          /** @description The game whose files they were. */
           game_id: string;
         }
       | components['schemas']['GameFailure']
       | {
           /** @constant */
           event: 'verify-begin';
+          /** @description The game that is verified. */
           game_id: string;
         }
       | {
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes that were compared.
+           */
           done_bytes: number;
           /** @constant */
           event: 'verify-progress';
+          /** @description The game that is verified. */
           game_id: string;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Bytes of the whole game.
+           */
           total_bytes: number;
         }
       | components['schemas']['VerifyFinished']
       | components['schemas']['GameFailure']
       | {
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description From the start of the program to its end.
+           */
           duration_ms: number;
           /** @constant */
           event: 'play-ended';
+          /** @description The game that was played. */
           game_id: string;
         }
       | {
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description Events that were dropped, each of them counted.
+           */
           count: number;
           /** @constant */
           event: 'events-lost';
         };
+    /** @description A download of one peer, as that peer tells of it. */
     Fetching: {
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Its present rate.
+       */
       bytes_per_second: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Verified bytes that are on its disk.
+       */
       done_bytes: number;
+      /** @description The version that it downloads. */
       eti_version: string;
+      /** @description The peer that downloads: 64 hexadecimal digits. */
       peer_id: string;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Until it has everything, at that rate; `null` while nothing comes.
+       */
       seconds_left: number | null;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes of the whole content.
+       */
       total_bytes: number;
     };
     /** @description A program would be started for the first time. */
     FirstStart: {
+      /** @description Arguments that it would get. */
       args: string[];
       /** @description The content that it belongs to. */
       content_id: string;
@@ -626,7 +830,10 @@ export interface components {
     };
     /** @description What is in a folder, to choose from: folders, and files that are programs, pictures or catalogues. */
     Folders: {
-      /** @default [] */
+      /**
+       * @description Names of the files, sorted; only with those kinds of files asked for.
+       * @default []
+       */
       files: string[];
       /** @description Names, sorted; with the files at most a thousand. */
       folders: string[];
@@ -639,13 +846,16 @@ export interface components {
     FoundBy: 'typed' | 'mdns' | 'broadcast' | 'introduced' | 'remembered' | 'inbound';
     /** @description Something failed for one game. */
     GameFailure: {
+      /** @description What went wrong, for programs. */
       code: components['schemas']['ErrorCode'];
+      /** @description The game that it is about. */
       game_id: string;
       /**
        * Format: uint64
        * @description How much room is missing, for `disk-full`.
        */
       missing_bytes?: number | null;
+      /** @description What went wrong, for people to read. */
       reason: string;
       /**
        * Format: uint64
@@ -657,6 +867,7 @@ export interface components {
     GameInfo: {
       /** @description What the catalogue says about it. */
       about?: components['schemas']['About'];
+      /** @description Where it can be had. */
       availability: components['schemas']['Availability'];
       /**
        * Format: uint
@@ -668,13 +879,16 @@ export interface components {
       content_id: string | null;
       /** @description The version on this disk is dated after tomorrow: others do not take it. */
       dated_ahead?: boolean;
+      /** @description It is on this disk in full. */
       downloaded: boolean;
       /**
        * @description The version that the catalogue names; without one, the newest that several voices offer or, if there is none,
        *     the newest. What is dated after tomorrow does not count.
        */
       eti_game_version: string | null;
+      /** @description Name of the game's folder. */
       game_id: string;
+      /** @description It can be played. */
       installed: boolean;
       /** @description The version that is installed, if that is known. */
       installed_version: string | null;
@@ -699,11 +913,14 @@ export interface components {
        * @default null
        */
       support: components['schemas']['Support'] | null;
+      /** @description What the catalogue calls the game; `null` if it lists no title. */
       title: string | null;
       /** @description A download would replace what is here by what nobody confirms, and asks first. */
       update_needs_confirmation?: boolean;
     };
+    /** @description All games that are here or offered. */
     GameList: {
+      /** @description By id. */
       games: components['schemas']['GameInfo'][];
       /**
        * Format: uint
@@ -714,12 +931,14 @@ export interface components {
     };
     /** @description The command is started for this game; events tell the rest. */
     GameReply: {
+      /** @description The game that the command named. */
       game_id: string;
     };
     /** @description A game, and whether it has a cover here. */
     GameRow: {
       /** @description What the catalogue says about it. */
       about?: components['schemas']['About'];
+      /** @description Where it can be had. */
       availability: components['schemas']['Availability'];
       /**
        * Format: uint
@@ -733,13 +952,16 @@ export interface components {
       cover: string | null;
       /** @description The version on this disk is dated after tomorrow: others do not take it. */
       dated_ahead?: boolean;
+      /** @description It is on this disk in full. */
       downloaded: boolean;
       /**
        * @description The version that the catalogue names; without one, the newest that several voices offer or, if there is none,
        *     the newest. What is dated after tomorrow does not count.
        */
       eti_game_version: string | null;
+      /** @description Name of the game's folder. */
       game_id: string;
+      /** @description It can be played. */
       installed: boolean;
       /** @description The version that is installed, if that is known. */
       installed_version: string | null;
@@ -764,13 +986,17 @@ export interface components {
        * @default null
        */
       support: components['schemas']['Support'] | null;
+      /** @description What the catalogue calls the game; `null` if it lists no title. */
       title: string | null;
       /** @description A download would replace what is here by what nobody confirms, and asks first. */
       update_needs_confirmation?: boolean;
     };
+    /** @description The folder that holds the library. */
     GamesDir: {
+      /** @description As the command gave it. */
       games_dir: string;
     };
+    /** @description A peer in the room. */
     Guest: {
       /** @description It fetches what it is asked to fetch. */
       accepts_wants: boolean;
@@ -786,15 +1012,21 @@ export interface components {
        * @default
        */
       group: string;
+      /** @description What it calls itself. */
       name: string;
+      /** @description The peer: 64 hexadecimal digits. */
       peer_id: string;
       /** @description It did not say in time how it stands, so what it fetches is unknown. */
       silent: boolean;
     };
-    Health: ('good' | 'bad') | 'unknown' | 'poor';
+    /** @description How well something works, the best first. */
+    Health: 'good' | 'unknown' | 'poor' | 'bad';
     /** @description A process that has a folder for itself. */
     Holder: {
-      /** Format: uint32 */
+      /**
+       * Format: uint32
+       * @description Process id.
+       */
       pid: number;
       /**
        * Format: uint64
@@ -806,7 +1038,9 @@ export interface components {
     Id: unknown;
     /** @description A folder in the games folder that is no game. */
     IgnoredFolder: {
+      /** @description Name of the folder, as far as it is Unicode. */
       name: string;
+      /** @description Why it is no game, for people to read. */
       reason: string;
     };
     /** @description The door where guests get this program. */
@@ -826,13 +1060,20 @@ export interface components {
     };
     /** @description Opens or closes the door for guests. */
     InvitationOrder: {
+      /** @description True opens it, false closes it. */
       open: boolean;
     };
     /** @description Bytes per second of chunk data over all peers; `null` is no limit. */
     Limits: {
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description For what is received.
+       */
       download: number | null;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description For what is sent.
+       */
       upload: number | null;
     };
     /** @description One line of output. */
@@ -847,23 +1088,27 @@ export interface components {
        * @description Milliseconds since 1970 (UTC).
        */
       at_ms: number;
+      /** @description What happened. */
       event: components['schemas']['Event'];
     };
-    /**
-     * @description Why a peer is no longer connected.
-     * @enum {string}
-     */
+    /** @description Why a peer is no longer connected. */
     LossCode: 'goodbye' | 'lost' | 'silent' | 'replaced' | 'protocol-error' | 'too-many-peers' | 'leaving';
-    /** @description A game as a peer announces it. */
+    /** @description What one peer offers of a game. */
     Offer: {
+      /** @description The content that it offers: 64 hexadecimal digits. */
       content_id: string;
       /** @description The version that the peer states, unchanged. */
       eti_version: string;
-      /** Format: uint32 */
+      /**
+       * Format: uint32
+       * @description Files of that content.
+       */
       file_count: number;
+      /** @description The game that it offers. */
       game_id: string;
       /** @description The peer's name. */
       name: string;
+      /** @description The peer: 64 hexadecimal digits. */
       peer_id: string;
       /**
        * Format: uint64
@@ -875,7 +1120,10 @@ export interface components {
     OfferedCatalog: {
       /** @description What people compare: four groups of four hexadecimal digits. */
       fingerprint: string;
-      /** Format: uint */
+      /**
+       * Format: uint
+       * @description Games that it lists, once it was looked at.
+       */
       game_count: number | null;
       /** @description The invitation that this peer came with names it. */
       invited: boolean;
@@ -898,19 +1146,28 @@ export interface components {
     };
     /** @description Who offers a game, in which version. */
     Offers: {
+      /** @description The game that was asked about. */
       game_id: string;
+      /** @description One for each peer that offers it. */
       offers: components['schemas']['Offer'][];
     };
+    /** @description What runs on a game. At most one operation runs on each. */
     OperationKind:
-      ('Downloading' | 'Installing' | 'Uninstalling' | 'Removing' | 'Verifying' | 'Starting') | 'Streaming';
+      'Downloading' | 'Installing' | 'Streaming' | 'Uninstalling' | 'Removing' | 'Verifying' | 'Starting';
     /** @description Whose catalogue is trusted or declined. */
     OrganiserReply: {
+      /** @description What people compare: four groups of four hexadecimal digits. */
       fingerprint: string;
+      /** @description The whole key: 64 hexadecimal digits. */
       key: string;
     };
+    /** @description What a peer has instead of the content that counts. */
     OtherCopy: {
+      /** @description The content that it has. */
       content_id: string;
+      /** @description The version that it has. */
       eti_version: string;
+      /** @description The peer: 64 hexadecimal digits. */
       peer_id: string;
       /** @description The version is right, the content is not. */
       same_version: boolean;
@@ -919,9 +1176,11 @@ export interface components {
     OtherPeer: {
       /** @description Where it may be. */
       addrs: string[];
+      /** @description Every way in which it was heard of. */
       found_by: components['schemas']['FoundBy'][];
       /** @description The reason, for people to read. */
       message: string;
+      /** @description What it calls itself; absent where that is not known. */
       name?: string | null;
       /** @description Absent where only an address is known. */
       peer_id?: string | null;
@@ -930,13 +1189,16 @@ export interface components {
        * @description The protocol version that it speaks, where that is the reason.
        */
       protocol?: number | null;
+      /** @description Why it is not connected, for programs. */
       reason: components['schemas']['AbsenceCode'];
     };
     /** @description A folder to be made into a game of the library. */
     Pack: {
       /** @description A picture (.webp, .png, .jpg) to lay beside it. */
       cover?: string | null;
+      /** @description The folder to be packed, on the machine where the peer runs. It stays as it is. */
       folder: string;
+      /** @description The id that the game gets, which is the name of its folder. */
       game_id: string;
       /** @description The program that starts it, relative to the folder. */
       start?: string | null;
@@ -947,36 +1209,50 @@ export interface components {
     };
     /** @description A folder has become a game. */
     Packed: {
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes that the content has.
+       */
       bytes: number;
       /**
        * Format: uint
        * @description Of the content that was packed.
        */
       files: number;
+      /** @description The game that is in the library now. */
       game_id: string;
     };
     /** @description The closed party to join; without a name, the party is left. */
     PartyOrder: {
+      /** @description What the party is called; the same on all its peers. */
       name?: string | null;
+      /** @description The secret that all its peers share. Never given out again. */
       phrase?: string | null;
     };
     /** @description What is different from before. What is absent or empty is as it was. */
     Patch: {
+      /** @description How full the disk is. */
       disk?: components['schemas']['Disk'] | null;
       /** @description Games that are new or have changed. */
       games?: components['schemas']['GameRow'][];
+      /** @description Ids of games that are neither here nor offered any more. */
       games_gone?: string[];
       /** @description All of them, if anything about them is different; they may be none. */
       others?: components['schemas']['OtherPeer'][] | null;
+      /** @description Peers that are new or have changed. */
       peers?: components['schemas']['PeerRow'][];
+      /** @description Ids of peers that are not connected any more. */
       peers_gone?: string[];
+      /** @description Whether sending is held back. */
       quiet?: boolean | null;
+      /** @description All settings, not only those that have changed. */
       settings?: components['schemas']['Settings'] | null;
+      /** @description The whole answer to `status`. */
       status?: components['schemas']['Status'] | null;
       /** @description All of them, if anything about them is different; they may be none. */
       unfinished?: components['schemas']['UnfinishedDownload'][] | null;
     };
+    /** @description How many peers are connected. */
     PeerCount: {
       /**
        * Format: uint
@@ -986,6 +1262,7 @@ export interface components {
     };
     /** @description A connected peer, and what it announces. */
     PeerInfo: {
+      /** @description Where it accepts connections. */
       addr: string;
       /**
        * @description How it was found, the first way first.
@@ -1000,7 +1277,9 @@ export interface components {
        * @default 0
        */
       games_left_out: number;
+      /** @description What it calls itself, or a name that tells it from peers with names that look alike. */
       name: string;
+      /** @description Its proved identity: 64 hexadecimal digits. */
       peer_id: string;
       /**
        * Format: uint16
@@ -1008,23 +1287,29 @@ export interface components {
        */
       protocol: number;
     };
+    /** @description Who is here, and who is not. */
     PeerList: {
       /**
        * @description Others that were heard of, with the reason why they are not connected.
        * @default []
        */
       others: components['schemas']['OtherPeer'][];
+      /** @description Connected peers, by id. */
       peers: components['schemas']['PeerInfo'][];
     };
     /** @description A connected peer, without the list of what it offers. */
     PeerRow: {
+      /** @description Where it accepts connections. */
       addr: string;
       /**
        * @description How it was found, the first way first.
        * @default []
        */
       found_by: components['schemas']['FoundBy'][];
-      /** Format: uint */
+      /**
+       * Format: uint
+       * @description Games that it offers.
+       */
       game_count: number;
       /** @description Unfiltered: games that the own catalogue does not know are among them. */
       games: components['schemas']['AdvertisedGame'][];
@@ -1034,12 +1319,14 @@ export interface components {
        * @default 0
        */
       games_left_out: number;
+      /** @description What it calls itself, or a name that tells it from peers with names that look alike. */
       name: string;
       /**
        * Format: uint64
        * @description All that it offers, in bytes.
        */
       offered_bytes: number;
+      /** @description Its proved identity: 64 hexadecimal digits. */
       peer_id: string;
       /**
        * Format: uint16
@@ -1049,14 +1336,19 @@ export interface components {
     };
     /** @description A picture of unit squares: an SVG path in a field of `size` by `size`. */
     Picture: {
+      /** @description Value of the attribute `d` of an SVG path. */
       path: string;
-      /** Format: uint32 */
+      /**
+       * Format: uint32
+       * @description Width and height of the picture, in squares.
+       */
       size: number;
     };
     /** @description What a `play` came to. */
     PlayReply: {
       /** @description Name and language were stamped into this install before; nothing was written. */
       already_applied: boolean;
+      /** @description The game that the command named. */
       game_id: string;
       /** @description The game was started. */
       launched: boolean;
@@ -1065,13 +1357,20 @@ export interface components {
       /** @description The files that were written, relative to `local/`. */
       wrote: string[];
     };
+    /** @description How many people can play a game together. */
     Players: {
-      /** Format: uint16 */
+      /**
+       * Format: uint16
+       * @description At most.
+       */
       max: number;
-      /** Format: uint16 */
+      /**
+       * Format: uint16
+       * @description At least.
+       */
       min: number;
     };
-    /** @enum {string} */
+    /** @description Which downloads go first. A download waits while one with a higher priority can get anything at all. */
     Priority: 'low' | 'normal' | 'high';
     /** @description What a file's bytes come to, in groups of four hexadecimal digits. */
     ProgramHashes: {
@@ -1082,9 +1381,15 @@ export interface components {
     };
     /** @description Both are 0 where there is nothing to count. */
     Progress: {
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes that are done.
+       */
       done_bytes: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes in all.
+       */
       total_bytes: number;
     };
     /** @description What the owner has to confirm before a command is carried out. */
@@ -1098,6 +1403,7 @@ export interface components {
     };
     /** @description Holds sending back as while a game is played, or lets it go. */
     QuietOrder: {
+      /** @description True holds sending back, false lets it go. */
       on: boolean;
     };
     /** @description Chunk data in one second, in bytes. */
@@ -1107,22 +1413,32 @@ export interface components {
        * @description Milliseconds since 1970 (UTC).
        */
       at_ms: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Received in that second.
+       */
       down: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Sent in that second.
+       */
       up: number;
     };
     /** @description Why somebody was not let in, or was dropped. */
     RefusalCode:
-      | ('wrong-pass-phrase' | 'too-slow' | 'too-many-connections')
       | 'other-party'
+      | 'wrong-pass-phrase'
       | 'too-many-tries'
       | 'protocol-error'
       | 'not-a-peer'
+      | 'too-slow'
+      | 'too-many-connections'
       | 'bad-data';
     /** @description Somebody who was not let in, or was dropped. */
     RefusedPeer: {
+      /** @description Where it was dialled, or where it came from. */
       addr: string;
+      /** @description What kind of refusal it is. */
       code: components['schemas']['RefusalCode'];
       /**
        * Format: uint64
@@ -1131,6 +1447,7 @@ export interface components {
       count: number;
       /** @description `null` if it never proved who it is. */
       peer_id: string | null;
+      /** @description The latest refusal, for people to read. */
       reason: string;
       /**
        * Format: uint64
@@ -1138,21 +1455,21 @@ export interface components {
        */
       seconds_ago: number;
     };
-    /**
-     * @description Why a source is not asked again.
-     * @enum {string}
-     */
+    /** @description Why a source is not asked again. */
     RejectCode: 'corrupt-chunk' | 'bad-manifest';
     /** @description What is done about what is broken. */
-    Repair: ('not-needed' | 'not-asked') | 'started' | 'no-source';
+    Repair: 'not-needed' | 'not-asked' | 'started' | 'no-source';
     /** @description A game that is here would be replaced by what one source offers. */
     Replacement: {
+      /** @description Content of that version; `null` where it is not hashed yet. */
       content_id: string | null;
       /** @description What is here; `null` where that is not known. */
       eti_version: string | null;
+      /** @description Content of the new version. */
       new_content_id: string;
       /** @description What would take its place. */
       new_eti_version: string;
+      /** @description The one source that offers it. */
       supplier: components['schemas']['Supplier'];
     };
     /**
@@ -1167,15 +1484,20 @@ export interface components {
       | {
           /** @constant */
           cmd: 'wait-peers';
-          /** Format: uint32 */
+          /**
+           * Format: uint32
+           * @description How many peers to wait for, this one not included.
+           */
           count: number;
           /**
            * Format: uint64
+           * @description When to give up.
            * @default 30000
            */
           timeout_ms: number;
         }
       | {
+          /** @description Where the other peer accepts connections. */
           addr: string;
           /** @constant */
           cmd: 'connect';
@@ -1196,18 +1518,24 @@ export interface components {
            *     offers (`unconfirmed-source`), and chooses where peers disagree.
            */
           confirm_content?: string | null;
+          /** @description The game to download. */
           game_id: string;
-          /** @default true */
+          /**
+           * @description Install the game as soon as it is here.
+           * @default true
+           */
           install: boolean;
         }
       | {
           /** @constant */
           cmd: 'cancel-download';
+          /** @description The game whose download or streamed install ends. */
           game_id: string;
         }
       | {
           /** @constant */
           cmd: 'install';
+          /** @description The downloaded game. */
           game_id: string;
           /**
            * Format: uint64
@@ -1218,21 +1546,25 @@ export interface components {
       | {
           /** @constant */
           cmd: 'uninstall';
+          /** @description The installed game. */
           game_id: string;
         }
       | {
           /** @constant */
           cmd: 'remove-download';
+          /** @description The downloaded game. */
           game_id: string;
         }
       | {
           /** @constant */
           cmd: 'discard-download';
+          /** @description The game whose download is not complete. */
           game_id: string;
         }
       | {
           /** @constant */
           cmd: 'stream-install';
+          /** @description The game to install. */
           game_id: string;
           /**
            * Format: uint64
@@ -1243,8 +1575,12 @@ export interface components {
       | {
           /** @constant */
           cmd: 'verify';
+          /** @description The downloaded game. */
           game_id: string;
-          /** @default true */
+          /**
+           * @description Fetch what is broken, if a connected peer has it.
+           * @default true
+           */
           repair: boolean;
         }
       | {
@@ -1252,9 +1588,14 @@ export interface components {
           cmd: 'play';
           /** @description With `launch`: the content that may start, in full; asked for once (`unconfirmed-program`). */
           confirm_content?: string | null;
+          /** @description The installed game. */
           game_id: string;
+          /** @description What the game's language file gets, such as `german`; `english` if not given. */
           language?: string | null;
-          /** @default false */
+          /**
+           * @description Start the game afterwards.
+           * @default false
+           */
           launch: boolean;
           /** @description The peer's name if not given. */
           user_name?: string | null;
@@ -1262,15 +1603,23 @@ export interface components {
       | {
           /** @constant */
           cmd: 'set-limits';
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description For what is received.
+           */
           download?: number | null;
-          /** Format: uint64 */
+          /**
+           * Format: uint64
+           * @description For what is sent.
+           */
           upload?: number | null;
         }
       | {
           /** @constant */
           cmd: 'set-priority';
+          /** @description The game that is being downloaded. */
           game_id: string;
+          /** @description Its priority from now on. */
           priority: components['schemas']['Priority'];
         }
       | {
@@ -1280,21 +1629,25 @@ export interface components {
       | {
           /** @constant */
           cmd: 'want-game';
+          /** @description The game that everybody should have. */
           game_id: string;
         }
       | {
           /** @constant */
           cmd: 'trust-catalog';
+          /** @description The organiser. */
           key: string;
         }
       | {
           /** @constant */
           cmd: 'decline-catalog';
+          /** @description The organiser, as for `trust-catalog`. */
           key: string;
         }
       | {
           /** @constant */
           cmd: 'set-game-dir';
+          /** @description A folder on the machine where the peer runs. */
           path: string;
         }
       | {
@@ -1449,10 +1802,13 @@ export interface components {
     };
     /** @description A game over the whole room; guests are named by their ids. */
     RoomGame: {
+      /** @description The content that counts; `null` unless the catalogue pins it. */
       content_id: string | null;
       /** @description The version that counts, and the content where the catalogue pins it. */
       eti_version: string | null;
+      /** @description Who downloads it. */
       fetching: components['schemas']['Fetching'][];
+      /** @description The game that it is about. */
       game_id: string;
       /**
        * Format: uint64
@@ -1463,6 +1819,7 @@ export interface components {
       other: components['schemas']['OtherCopy'][];
       /** @description Who has it in full. */
       ready: string[];
+      /** @description What the catalogue calls the game. */
       title: string | null;
       /** @description Who neither has it nor fetches it. */
       without: string[];
@@ -1476,7 +1833,10 @@ export interface components {
       from_other_groups_bytes: number;
       /** @description The catalogue's name for it, or its subnet, such as `10.1.0.0/24`. */
       name: string;
-      /** Format: uint */
+      /**
+       * Format: uint
+       * @description Peers in it, this one included.
+       */
       peers: number;
       /**
        * Format: uint64
@@ -1486,19 +1846,23 @@ export interface components {
     };
     /** @description The peer and all that it sees. */
     RoomState: {
+      /** @description How full the disk is. */
       disk: components['schemas']['Disk'];
+      /** @description All games, by id. */
       games: components['schemas']['GameRow'][];
       /**
        * @description Others that were heard of, with the reason why they are not connected.
        * @default []
        */
       others: components['schemas']['OtherPeer'][];
+      /** @description All connected peers, by id. */
       peers: components['schemas']['PeerRow'][];
       /**
        * @description Sending is held back, because somebody plays.
        * @default false
        */
       quiet: boolean;
+      /** @description The answer to `status`. */
       status: components['schemas']['Status'];
       /**
        * @description Downloads that are not complete, those in progress among them, by game id.
@@ -1510,6 +1874,7 @@ export interface components {
     Settings: {
       /** @description Fetch what others ask everybody to fetch. */
       accept_wants?: boolean | null;
+      /** @description The folder of the library. */
       games_dir?: string | null;
       /** @description `en` or `de`; the browser's own if absent. */
       language?: string | null;
@@ -1523,7 +1888,9 @@ export interface components {
     };
     /** @description The first choice: where the games are, and what others see. */
     Setup: {
+      /** @description The folder of the library. */
       games_dir: string;
+      /** @description What others call this machine. */
       name?: string | null;
     };
     /** @description Everything that a page shows at first. */
@@ -1537,22 +1904,32 @@ export interface components {
       contract: number;
       /** @description What happened, oldest first. */
       log: components['schemas']['LogEntry'][];
+      /** @description Version of the program, for people to read. */
       program_version: string;
       /** @description One point for each of the last seconds, oldest first. */
       rates: components['schemas']['Rate'][];
       /** @description `null` until a games folder is chosen. */
       room: components['schemas']['RoomState'] | null;
+      /** @description What the user chose, as it is kept. */
       settings: components['schemas']['Settings'];
       /** @description What to suggest while there is none. */
       suggestion?: components['schemas']['Setup'] | null;
     };
     /** @description What one peer gave to a download. */
     SourceTotals: {
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Verified bytes that came from it.
+       */
       bytes: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Verified chunks that came from it.
+       */
       chunks: number;
+      /** @description What the peer called itself. */
       name: string;
+      /** @description The peer: 64 hexadecimal digits. */
       peer_id: string;
     };
     /** @description How this peer stands. */
@@ -1585,6 +1962,7 @@ export interface components {
       catalog_offered?: components['schemas']['OfferedCatalog'][];
       /** @description There is a catalogue; without one every well-formed game counts. */
       catalogued: boolean;
+      /** @description The folder of the library. */
       games_dir: string;
       /** @description Why the library, or a part of it, could not be read when it was last looked through; absent if it could. */
       library_fault?: components['schemas']['DiskFault'] | null;
@@ -1593,7 +1971,9 @@ export interface components {
        * @default false
        */
       library_read_only: boolean;
+      /** @description The rates that hold now. */
       limits: components['schemas']['Limits'];
+      /** @description What others call this peer. */
       name: string;
       /**
        * @description Name of the closed party that this peer belongs to; `null` if it is open.
@@ -1617,6 +1997,7 @@ export interface components {
        * @default []
        */
       refused: components['schemas']['RefusedPeer'][];
+      /** @description The folder of identity, settings and memory. */
       state_dir: string;
       /** @description The downloads among the operations, with the swarm that they draw from. */
       swarms: components['schemas']['Swarm'][];
@@ -1632,18 +2013,29 @@ export interface components {
     Supplier: {
       /** @description The first eight digits of its id, for people. */
       key: string;
+      /** @description What the peer called itself at that time. */
       name: string;
+      /** @description Whole id of the peer: 64 hexadecimal digits. */
       peer_id: string;
     };
     /** @description Who stands behind a content. */
     Support: 'pinned' | 'agreed' | 'single';
     /** @description A download, as its swarm stands. */
     Swarm: {
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description What came in over the last two seconds.
+       */
       bytes_per_second: number;
-      /** Format: uint32 */
+      /**
+       * Format: uint32
+       * @description Chunks that are verified and on disk.
+       */
       chunks_had: number;
-      /** Format: uint32 */
+      /**
+       * Format: uint32
+       * @description Chunks of the whole content.
+       */
       chunks_total: number;
       /**
        * Format: double
@@ -1651,13 +2043,16 @@ export interface components {
        *     have the whole game any more.
        */
       copies: number;
+      /** @description The game that is downloaded. */
       game_id: string;
+      /** @description Its priority among the downloads. */
       priority: components['schemas']['Priority'];
       /**
        * Format: uint64
        * @description Until everything is here, at the present rate; `null` while nothing comes.
        */
       seconds_left: number | null;
+      /** @description Peers that have chunks of it. */
       sources: components['schemas']['SwarmSource'][];
     };
     /** @description One source of a download. */
@@ -1677,7 +2072,9 @@ export interface components {
        * @description Chunks that it has.
        */
       chunks_has: number;
+      /** @description What the source calls itself. */
       name: string;
+      /** @description The source: 64 hexadecimal digits. */
       peer_id: string;
     };
     /** @description What went over the network since the start of this peer. */
@@ -1688,7 +2085,10 @@ export interface components {
        * @default 0
        */
       from_other_groups_bytes: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes of these chunks.
+       */
       received_bytes: number;
       /**
        * Format: uint64
@@ -1700,7 +2100,10 @@ export interface components {
        * @description Sources that sent what does not verify, each counted once for each game.
        */
       rejected_sources: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes of these chunks.
+       */
       sent_bytes: number;
       /**
        * Format: uint64
@@ -1729,12 +2132,14 @@ export interface components {
       done_bytes: number;
       /** @description Why it failed. */
       fault?: components['schemas']['DownloadFault'] | null;
+      /** @description The game that is not complete. */
       game_id: string;
       /**
        * @description The game is installed afterwards.
        * @default false
        */
       install: boolean;
+      /** @description Whether it goes on, and what it waits for. */
       state: components['schemas']['UnfinishedState'];
       /**
        * Format: uint64
@@ -1742,10 +2147,14 @@ export interface components {
        */
       total_bytes: number;
     };
+    /** @description How an unfinished download stands. */
     UnfinishedState: 'running' | 'waiting' | 'paused' | 'failed';
     /** @description A change; `sequence` counts them. */
     Update: {
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description One more than that of the update before; a gap cannot happen.
+       */
       sequence: number;
     } & (
       | {
@@ -1771,37 +2180,52 @@ export interface components {
     );
     /** @description One of several contents that peers offer under the same game and version. */
     Variant: {
+      /** @description One of the contents: 64 hexadecimal digits. */
       content_id: string;
       /** @description Names of the peers that offer it. */
       peers: string[];
     };
     /** @description What a verification came to. */
     VerifyFinished: {
+      /** @description The first hundred broken parts. */
       broken: components['schemas']['BrokenPart'][];
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes of all broken parts.
+       */
       broken_bytes: number;
       /**
        * Format: uint
        * @description How many parts are broken, and the first hundred of them.
        */
       broken_count: number;
-      /** Format: uint32 */
+      /**
+       * Format: uint32
+       * @description Chunks that the files should have.
+       */
       chunk_count: number;
       /** @description What the files should be. */
       content_id: string;
+      /** @description The game that was verified. */
       game_id: string;
+      /** @description What is done about them. */
       repair: components['schemas']['Repair'];
       /** @description The content that the room agrees on, where it is another one under the same version. */
       room_content_id?: string | null;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Bytes that the files should have.
+       */
       total_bytes: number;
     };
+    /** @description Everybody who is connected was asked to fetch a game. */
     WantReply: {
       /**
        * Format: uint
        * @description Peers that were asked.
        */
       asked: number;
+      /** @description The game that they were asked to fetch. */
       game_id: string;
     };
   };

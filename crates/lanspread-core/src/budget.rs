@@ -16,8 +16,8 @@ use crate::limits::{
 };
 use crate::time::Time;
 
-/// Price of a ping. Handling one takes two microseconds; the price follows from the need, which is one ping in five
-/// seconds.
+/// Price of a ping. Handling one takes two microseconds. The price is much higher, because a peer needs to send only
+/// one ping every five seconds.
 const PING_UNITS: u32 = UNITS_BURST / 32;
 /// Price of a request for a place in a relay line. It may move other members, and an honest receiver needs one
 /// request a second.
@@ -186,7 +186,8 @@ impl News {
     }
 }
 
-/// Budgets of addresses. They outlast connections, so a new identity is not a new budget.
+/// Budgets of addresses. A budget outlasts the connections of its address, so reconnecting with a new identity does not
+/// refill it.
 #[derive(Debug, Default)]
 pub struct Sites(BTreeMap<IpAddr, Budget>);
 
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn steady_spending_below_the_rate_never_owes() {
         let mut budget = Budget::new(1, at(0));
-        // With odd steps, no fraction of a unit may be lost.
+        // 333 µs is not a whole number of units, so the remainder must carry over to the next refill.
         for step in 0..100_000_u64 {
             let now = Time::from_start(Duration::from_micros(step * 333));
             assert_eq!(budget.charge(6, now), Verdict::Handle, "at {now:?}");

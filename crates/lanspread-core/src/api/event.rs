@@ -224,7 +224,7 @@ pub enum Event {
         /// What was wrong.
         reason: RejectReason,
     },
-    /// An install, streamed or not, or a reinstall begins.
+    /// An install, a streamed install or a reinstall begins.
     InstallBegin {
         /// Game being installed.
         game: GameId,
@@ -233,9 +233,9 @@ pub enum Event {
     InstallProgress {
         /// Game being installed.
         game: GameId,
-        /// Bytes of the archives that are unpacked.
+        /// Archive bytes unpacked so far.
         done: u64,
-        /// Bytes of the archives.
+        /// Size of all archives, in bytes.
         total: u64,
     },
     /// The user's files stayed when another version replaced the installed game.
@@ -250,7 +250,7 @@ pub enum Event {
         /// Game that can be played now.
         game: GameId,
     },
-    /// An install failed or was cancelled. The old state holds.
+    /// An install failed or was cancelled. What was installed before is still installed.
     InstallFailed {
         /// Game that could not be installed.
         game: GameId,
@@ -262,7 +262,7 @@ pub enum Event {
         /// Game that is no longer installed.
         game: GameId,
     },
-    /// An uninstall failed, perhaps in the middle.
+    /// An uninstall failed before it took effect.
     UninstallFailed {
         /// Game that could not be uninstalled.
         game: GameId,
@@ -274,14 +274,14 @@ pub enum Event {
         /// Game that is no longer downloaded.
         game: GameId,
     },
-    /// A removal failed, perhaps in the middle.
+    /// A removal failed, possibly after some files were deleted. The next start finishes or undoes it.
     RemoveFailed {
         /// Game that could not be removed.
         game: GameId,
         /// Why it failed.
         error: DiskError,
     },
-    /// The files of a game are going to be compared with what they should be.
+    /// A verification begins: the files of a game are compared with its manifest.
     VerifyBegin {
         /// Game being verified.
         game: GameId,
@@ -331,7 +331,7 @@ pub struct DownloadProgress {
     pub bytes_per_second: u64,
     /// Sources that sent something in the last two seconds.
     pub active_peer_count: usize,
-    /// Bytes of the archives that are unpacked; `None` if nothing is unpacked while it arrives.
+    /// Archive bytes unpacked so far; `None` if the archives are not unpacked while they arrive.
     pub unpacked_bytes: Option<u64>,
 }
 
@@ -346,7 +346,7 @@ pub struct Verdict {
     pub chunks: u32,
     /// Parts that differ; empty if the game is whole.
     pub broken: Vec<BrokenPart>,
-    /// Content that the room agrees on, if it is another one of the same version.
+    /// Content that the room agrees on for this version, if it differs from [`Self::content`].
     pub room_has: Option<ContentId>,
     /// What is done about the broken parts.
     pub repair: Repair,
@@ -414,7 +414,7 @@ pub enum DownloadFailure {
     /// Every source sent data that does not verify.
     #[error("every source sent corrupt data")]
     AllSourcesRejected,
-    /// The disk could not do its part.
+    /// A disk operation failed.
     #[error("{0}")]
     Disk(DiskError),
     /// This peer shut down.

@@ -23,14 +23,17 @@ pub struct Tuning {
     /// Time for which the requests in flight should keep a source busy: longer than a round trip over a loaded receiver
     /// (disk, hash, scheduler), and much shorter than a person notices.
     pub pipeline: Duration,
-    /// Requests in flight to fellows, over all of them, at which the picker asks no fellow for a new chunk. Each
-    /// request waits at its source, so with too few the downlink runs dry; with too many the picker decides too early,
-    /// on old news. Thirty-two receivers with eight sends per peer take 1.27 times the bound with six requests, 1.19
-    /// with eight and 1.10 with twelve; with sixteen sends and twenty-four requests they take 1.06.
+    /// Requests in flight to all fellows together at which the picker requests no further new chunk from a fellow. (A
+    /// fellow is a source that is not a seed.) Each request waits in its source's queue. With too few requests the
+    /// downlink runs dry; with too many the picker chooses chunks too early, before it knows what other receivers have
+    /// meanwhile. Simulated time for thirty-two receivers, as a multiple of the shortest possible time: if each peer
+    /// sends eight chunks at once, 1.27 with six requests, 1.19 with eight and 1.10 with twelve; if each peer sends
+    /// sixteen chunks at once, 1.06 with twenty-four requests.
     pub swarm_requests: usize,
-    /// Percentage of requests to fellows for the first chunk that any fellow has, instead of the rarest one. Rarest
-    /// first alone leaves common chunks at the front of the window until the end: at N = 32 the last receiver can play
-    /// at 1.18 times the bound with 0 %, at 1.12 with 25 % or 50 %.
+    /// Percentage of requests to fellows that ask for the first chunk that any fellow has, instead of the rarest one.
+    /// Rarest first alone leaves common chunks at the front of the window until the end, which delays unpacking: the
+    /// last of 32 receivers can play after 1.18 times the shortest possible time with 0 %, and after 1.12 times with
+    /// 25 % or 50 %.
     pub in_order_percent: u64,
     /// Most bytes in flight over all sources, which is what a receiver may have to buffer.
     pub in_flight_bytes: u64,
@@ -41,9 +44,9 @@ pub struct Tuning {
     pub late_factor: u32,
     /// Shortest time after which a request is late. Before that, a busy disk is a likelier reason than a dead source.
     pub late_min: Duration,
-    /// Pause after a source has refused a request as one too many (`TooMany`), in times that a typical source takes for
-    /// a chunk. About then, one of the source's current answers ends. A shorter pause only costs messages; a longer one
-    /// leaves gaps.
+    /// Pause after a crowded source has refused a request (`TooMany`), as a multiple of the time that a typical source
+    /// takes to send a chunk. After about this pause the source finishes one of its current answers. A shorter pause
+    /// only costs messages; a longer one leaves the link idle.
     pub busy_pause_chunks: f64,
     /// Pause after a refusal that concerns neither a crowded source nor a single chunk.
     pub refused_pause: Duration,
@@ -51,8 +54,8 @@ pub struct Tuning {
     /// A chunk takes some 20 ms on a 100 Mbit/s link, so this costs less than one chunk's time, and a peer receives at
     /// most fifty messages a second from each other peer.
     pub have_interval: Duration,
-    /// Missing chunks at which the endgame begins. In the endgame a second source may be asked although no request is
-    /// late.
+    /// Number of missing chunks at which the endgame begins. In the endgame a second source may be asked although no
+    /// request is late.
     pub endgame_chunks: u32,
 }
 

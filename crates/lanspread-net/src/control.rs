@@ -1,7 +1,8 @@
 //! A control connection: messages in both directions, in order, until one side ends it.
 //!
 //! The task sends the frames of its [`Outbox`] and reports each message that arrives. `Connected` is the first event of
-//! a connection and `Closed` the last; before it, a peer that is to blame for the end is reported as `Misbehaved`.
+//! a connection and `Closed` the last. If the connection ends because the peer broke the protocol or was too slow,
+//! `Misbehaved` comes just before `Closed`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,7 +92,7 @@ struct Control<'a> {
     conn: ConnId,
     stream: TlsStream,
     decoder: Decoder<Message>,
-    /// The peer said goodbye, so every end that follows is a polite one.
+    /// True once the peer has said goodbye. However the connection ends after that, the end counts as a goodbye.
     said_goodbye: bool,
 }
 

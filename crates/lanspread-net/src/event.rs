@@ -56,14 +56,14 @@ pub enum NetEvent {
         /// True if we dialled.
         dialled: bool,
     },
-    /// A peer, or a program that is not a peer, broke the protocol, and its connection ends. Reports are
-    /// rate-limited, except that of the end of a control connection, whose `Closed` follows.
+    /// A peer, or a program that is not a peer, broke the protocol, and its connection ends. These events are
+    /// rate-limited, except for an established control connection: its event is always reported, and `Closed` follows.
     Misbehaved {
         /// Where the connection came from, or the listener that we dialled.
         addr: SocketAddr,
         /// The key of the peer, if it proved one.
         peer: Option<PeerId>,
-        /// What it did: neither `Party` nor `BadData`.
+        /// What it did; never [`RefusalCause::Party`] or [`RefusalCause::BadData`].
         how: RefusalCause,
     },
     /// A dial by `Endpoint::dial` has failed.
@@ -107,7 +107,7 @@ pub enum NetEvent {
     },
 
     /// Another peer sent a request. Each of its ids must be answered once, by `serve_*` or `refuse`. A
-    /// `Request::Cancel` has none.
+    /// `Request::Cancel` has no id that needs an answer.
     Requested {
         /// The inbound data connection, which the answer names.
         link: LinkId,
@@ -162,7 +162,8 @@ pub enum NetEvent {
     },
 }
 
-/// What the endpoint's caller attaches to a request. It comes back with the payload, and nothing here looks into it.
+/// Value that the endpoint's caller attaches to a request. It comes back with the payload; this crate never looks into
+/// it.
 pub type Context = Arc<dyn Any + Send + Sync>;
 
 /// A request on its way to a source, with its context.

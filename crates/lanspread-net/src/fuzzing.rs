@@ -1,4 +1,5 @@
-//! Strangers for the fuzz targets: each meets a real endpoint on loopback and sends it bytes of the fuzzer.
+//! Hostile peers ("strangers") for the fuzz targets: each connects to a real endpoint on loopback and sends it the
+//! fuzzer's bytes.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -89,7 +90,7 @@ impl Host {
             let mut seen = Vec::new();
             let answers = TcpListener::bind("127.0.0.1:0").await.ok();
             let own = answers.as_ref().and_then(|listener| listener.local_addr().ok());
-            // Requests, or a dial, that the endpoint has to end.
+            // Number of requests and dials whose end the endpoint has not reported yet.
             let mut open = match (stranger, own) {
                 (Stranger::Answers, Some(addr)) => {
                     let (game, content) = (GameId::new("ggoo").ok(), ContentId([7; 32]));
@@ -124,7 +125,7 @@ impl Host {
                 }
             }
             endpoint.drop_source(local.peer);
-            // A control connection or a link that is over reports so.
+            // Each control connection reports its end with `Closed`, so wait for that.
             let mut connected = count(&seen, "Connected").saturating_sub(count(&seen, "Closed"));
             while connected > 0
                 && let Some(event) = events.recv().await
@@ -185,7 +186,8 @@ fn stranger() -> Result<Local, Box<dyn std::error::Error>> {
     Ok(Local { peer: identity.peer_id(), name, protocol, hello, tls, door: None })
 }
 
-/// Plays the stranger's part until the endpoint has closed the connection. Errors are the endpoint's good right.
+/// Plays the stranger's part until the endpoint has closed the connection. Errors are ignored, because the endpoint may
+/// end the connection at any time.
 async fn talk(
     stranger: Stranger,
     local: &Local,
@@ -215,7 +217,7 @@ async fn talk(
     }
     stream.send(bytes);
     if stranger == Stranger::Asks {
-        // Who hangs up at once gets no answers.
+        // Leaves the endpoint time to answer. If the stranger closed at once, no answer would be sent.
         let _ = timeout(ANSWERS_TIME, read_on(&mut stream)).await;
     }
     stream.finish(CLOSE_TIME_MAX).await;

@@ -22,7 +22,7 @@ pub(crate) struct Pool {
 /// Freed buffers.
 #[derive(Debug)]
 struct Shelf {
-    /// The buffer that was freed last is the last one.
+    /// In the order in which they were freed, the latest last.
     free: Mutex<Vec<Vec<u8>>>,
     /// Most bytes of capacity that are kept for reuse.
     kept_bytes_max: usize,
@@ -47,7 +47,8 @@ impl Pool {
     /// The buffer that was freed last comes first: it may still be in the processor's cache.
     pub(crate) async fn take(&self, len: usize) -> PooledBuf {
         let units = u32::try_from(len.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
-        // The semaphore is never closed. Without a permit the buffer would only be uncounted.
+        // `acquire_many_owned` fails only if the semaphore is closed, which never happens. If it did, the buffer would
+        // merely not count against the budget.
         let permit = Arc::clone(&self.budget).acquire_many_owned(units).await.ok();
         let mut bytes = self.shelf.take(len);
         if bytes.len() < len {

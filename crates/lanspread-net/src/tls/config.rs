@@ -20,8 +20,9 @@ use rustls::{
 
 use crate::tls::identity::{Identity, peer_id_of};
 
-/// ALPN name of the frozen beginning of a connection: TLS, preamble, first bytes of the hello. Later versions of the
-/// protocol keep it, because a handshake that fails by ALPN would not tell either side the other's version.
+/// ALPN name, which later protocol versions keep. It stands for the part of a connection that never changes: TLS, the
+/// preamble and the first bytes of the hello. If each version had its own name, TLS would reject a peer of another
+/// version before either side learned the other's version.
 const ALPN: &[u8] = b"lanspread/1";
 
 /// TLS settings of one identity.
@@ -150,7 +151,7 @@ fn only_tls13() -> Result<HandshakeSignatureValid, Error> {
     Err(Error::General("only TLS 1.3 is supported".into()))
 }
 
-/// The methods that rustls wants alike of a verifier of servers and of one of clients.
+/// Implements the methods that [`ServerCertVerifier`] and [`ClientCertVerifier`] have in common.
 macro_rules! raw_key_signatures {
     () => {
         fn verify_tls12_signature(

@@ -19,7 +19,7 @@ pub enum InstallError {
     /// The game is not installed, so there is nothing to replace.
     #[error("{0} is not installed")]
     NotInstalled(GameId),
-    /// `name`, which is not a real folder, is in the place of `local/`.
+    /// Something that is not an ordinary folder already has the name `local`.
     #[error("something called {name} is in the way of installing {game}")]
     Blocked {
         /// Game to install.
@@ -49,7 +49,7 @@ pub enum InstallError {
     Large {
         /// Size of all archives, in bytes.
         packed: u64,
-        /// Size to which they unpack at least, in bytes.
+        /// Lower bound of their unpacked size, in bytes.
         unpacked: u64,
     },
     /// The install was cancelled.

@@ -1,8 +1,9 @@
 //! Records of where a game's contents came from: which peers supplied them, which content is installed, and which
 //! contents the owner has allowed to start.
 //!
-//! Each game has one small sealed file. What a record means is decided by `lanspread_core::trust`. An origin is
-//! recorded before its content takes its place, so that no crash leaves a content of unknown origin.
+//! Each game has one small file with a checksum (`change::sealed`). What a record means is decided by
+//! `lanspread_core::trust`. The origin of a content is recorded before the content is committed, so that no crash
+//! leaves a content of unknown origin.
 
 use std::fs;
 use std::path::Path;
@@ -40,15 +41,16 @@ impl Store {
         self.change_provenance(game, |known| known.note_origin(origin.clone()))
     }
 
-    /// Deletes the origin of a content that was not committed. If this fails, the record only names a content that is
-    /// not there.
+    /// Deletes the origin of a content that was not committed. A failure is only logged: the record then names a
+    /// content that does not exist here, which is harmless.
     pub fn forget_origin(&self, game: &GameId, content: ContentId) {
         if let Err(error) = self.change_provenance(game, |known| known.forget_origin(content)) {
             tracing::warn!(%game, %error, "a note of where a download came from cannot be taken back");
         }
     }
 
-    /// Records which content a folder holds that is about to become `local/`, if the content's origin is recorded.
+    /// Records the content of `folder`, which is about to become `local/`. Does nothing if the content's origin is not
+    /// recorded.
     pub(crate) fn note_installed_content(
         &self,
         game: &GameId,

@@ -13,7 +13,7 @@ pub struct PeerHandle {
     pub(crate) events: broadcast::WeakSender<Event>,
 }
 
-/// A command on its way into the loop.
+/// A command on its way to the runtime.
 #[derive(Debug)]
 pub(crate) struct Commanded {
     /// The command.
@@ -23,7 +23,7 @@ pub(crate) struct Commanded {
 }
 
 impl PeerHandle {
-    /// Submits a command and waits for its answer. After the peer's end, that is [`CommandError::ShuttingDown`].
+    /// Submits a command and waits for its answer, which is [`CommandError::ShuttingDown`] if the peer has ended.
     pub async fn command(&self, command: Command) -> Result<Reply, CommandError> {
         self.submit(command).await.await
     }
@@ -75,7 +75,7 @@ impl EventStream {
     }
 }
 
-/// Counter of commands.
+/// Generator of command ids.
 #[derive(Debug, Default)]
 pub(crate) struct CommandIds(u64);
 

@@ -1,8 +1,8 @@
 //! A catalogue with its organiser's signature: signing it and checking it. Which key to trust is decided elsewhere.
 //!
-//! A signed catalogue is one line and the catalogue. The line is a TOML comment, so the whole is still a catalogue
-//! file. The signature covers the exact bytes after the line feed, so no normal form is needed, and nothing is parsed
-//! before the signature is checked:
+//! A signed catalogue is a header line followed by the catalogue. The line is a TOML comment, so the whole is still a
+//! catalogue file. The signature covers the exact bytes after the line feed, so no normal form is needed, and nothing
+//! is parsed before the signature is checked:
 //!
 //! ```text
 //! #lanspread-catalogue-1 key=<64 hexadecimal digits> signature=<128 hexadecimal digits>
@@ -26,7 +26,7 @@ use crate::catalog::text::{self, CatalogError, parse};
 
 /// Beginning of the line with the signature.
 const HEADER: &str = "#lanspread-catalogue-1 ";
-/// Signed in front of the catalogue, so that the signature is valid for no other purpose.
+/// Prefix of the signed bytes, before the catalogue, so that the signature is valid for no other purpose.
 const DOMAIN: &[u8] = b"lanspread catalogue 1\n";
 /// Most bytes read from a key file.
 const KEY_FILE_BYTES_MAX: u64 = 1024;
@@ -37,13 +37,13 @@ pub enum SignatureError {
     /// The file, with its signature, is too large for a catalogue.
     #[error("it is larger than {CATALOG_BYTES_MAX} bytes")]
     TooLarge,
-    /// The first line is not that of a signature.
+    /// The first line is not a signature header.
     #[error("it has no signature")]
     Unsigned,
     /// The first line holds no valid key and signature.
     #[error("its first line is damaged")]
     Header,
-    /// The signature is not that of this catalogue by this key.
+    /// The key in the header did not make this signature for this catalogue.
     #[error("the signature does not match: the file was changed after signing")]
     Mismatch,
     /// The catalogue has no edition, or edition 0.

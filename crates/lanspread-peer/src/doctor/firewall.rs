@@ -1,4 +1,4 @@
-//! Check of this system's firewall, as far as its rules can be read, with the command that opens it.
+//! Check of this system's firewall: reads its rules where possible, and suggests the command that allows lanspread.
 
 #[cfg(not(any(target_os = "windows", target_os = "macos")))]
 use lanspread_net::discovery::BEACON_PORT;
@@ -39,7 +39,7 @@ pub(super) fn check() -> Check {
     }
 }
 
-/// Checks the first that answers of `ufw`, `firewalld` and `nftables`.
+/// Checks `ufw`, `firewalld` or `nftables`: the first of them that can be read.
 #[cfg(not(any(target_os = "windows", target_os = "macos")))]
 pub(super) fn check() -> Check {
     if let Some(text) = output_of("ufw", &["status"]) {

@@ -1,4 +1,4 @@
-//! Programs of the system that the doctor asks.
+//! Runs programs of the operating system, such as `ufw` or `reg`, for the doctor's checks.
 
 use std::process::{Command, Stdio};
 

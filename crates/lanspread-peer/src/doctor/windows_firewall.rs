@@ -27,7 +27,7 @@ impl Category {
         }
     }
 
-    /// Returns the name in a rule.
+    /// Returns the name of the category in a firewall rule.
     const fn in_rule(self) -> &'static str {
         match self {
             Self::Domain => "Domain",
@@ -162,7 +162,7 @@ struct Rule<'a> {
 impl<'a> Rule<'a> {
     /// Parses a line of `reg query`, or returns `None` if it is not an active inbound rule for a program.
     ///
-    /// A rule: `{guid} REG_SZ v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Private|App=C:\a.exe|`
+    /// Example: `{guid} REG_SZ v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Private|App=C:\a.exe|`
     fn read(line: &'a str) -> Option<Self> {
         let fields: Vec<(&str, &str)> = line.split('|').filter_map(|field| field.split_once('=')).collect();
         let value = |name: &str| fields.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);

@@ -113,7 +113,7 @@ impl Runner {
 mod tests {
     use super::*;
 
-    /// Makes a home folder with these files, without the machine's own places.
+    /// Creates a home folder with these files, and returns places to search that leave out the machine's own Wine.
     fn around(dir: &Path, files: &[&str]) -> Surroundings {
         for file in files {
             let path = dir.join(file);

@@ -152,12 +152,12 @@ impl Host {
         self.0.running.send_replace(peer);
     }
 
-    /// Settings that hold now: what the command line gives, otherwise what is kept.
+    /// Settings in force: what the command line gives, otherwise what is kept.
     pub fn settings(&self) -> Settings {
         self.choices().settings()
     }
 
-    /// Games folder that holds now; `None` before the first choice.
+    /// Games folder in force; `None` before the first choice.
     pub fn games_dir(&self) -> Option<PathBuf> {
         self.settings().games_dir.map(PathBuf::from)
     }
@@ -224,7 +224,8 @@ impl Host {
         self.0.wanted.send_modify(|wanted| wanted.stop = true);
     }
 
-    /// Makes the first choice. Creates the folder if it is missing, as the form announces.
+    /// Completes the first run: keeps the chosen games folder and name, and lets the first peer start. Creates the
+    /// folder if it is missing, as the form announces.
     pub fn set_up(&self, setup: &Setup) -> Result<Settings, ErrorBody> {
         if self.games_dir().is_some() {
             return Err(ErrorBody::new(ErrorCode::Busy, "a games folder is already chosen"));
@@ -244,7 +245,8 @@ impl Host {
         Ok(settings)
     }
 
-    /// Changes settings. Another name or another answer to wishes needs another peer, so nothing may be running then.
+    /// Changes settings. A changed name, or a changed choice about wishes, restarts the peer, and so is refused while a
+    /// game is being downloaded or installed.
     pub async fn change(&self, change: Settings) -> Result<Settings, ErrorBody> {
         let before = self.settings();
         let name = change.name.as_deref().map(peer_name).transpose()?;
@@ -283,7 +285,7 @@ impl Host {
         Ok(settings)
     }
 
-    /// Joins a closed party, or leaves the current one. Nothing may be running.
+    /// Joins a closed party, or leaves the current one. Refused while a game is being downloaded or installed.
     pub async fn join_party(&self, party: Option<KeptParty>) -> Result<(), ErrorBody> {
         self.refuse_while_working().await?;
         self.keep(|choices| {
@@ -294,7 +296,7 @@ impl Host {
         Ok(())
     }
 
-    /// Uses another catalogue from now on. Nothing may be running.
+    /// Uses another catalogue from now on. Refused while a game is being downloaded or installed.
     pub async fn go_by(&self, wish: CatalogWish) -> Result<(), ErrorBody> {
         self.refuse_while_working().await?;
         let choice = choice::choose(&self.0.state_dir, &wish).map_err(|e| e.to_contract())?;
@@ -322,13 +324,13 @@ impl Host {
     async fn start_another(&self) {
         let Ok(peer) = self.peer() else { return };
         self.start_anew();
-        // Requests wait for the next peer from now on. It starts with the kept limits, so no hold on sending remains.
+        // Requests wait for the next peer from now on. It starts with the kept limits, so an upload hold ends here.
         self.now_running(None);
         *self.upload_hold() = UploadHold::default();
         let _ = peer.command(Command::Shutdown).await;
     }
 
-    /// Whether and why sending is held back.
+    /// State of the upload hold.
     pub fn upload_hold(&self) -> MutexGuard<'_, UploadHold> {
         self.0.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,7 @@
-//! Holds sending back while a person plays: remembers when it began, what ends it, and the upload limit to restore.
+//! Lowers the upload limit while the user plays (the *hold*): remembers which games run and which limit to restore.
 //!
-//! It begins when this program starts a game, and ends when the game's process ends. A process that ends at once was
-//! probably a launcher and says nothing about the game, so sending then stays held back until the user releases it.
+//! A hold begins when this program starts a game, and ends when the game's process ends. A process that ends within
+//! seconds was probably a launcher, and its game may still run, so the hold then lasts until the user ends it.
 //! [`UploadHold`] only decides; `host` sets the limit.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// A process that ran for less than this counts as a launcher.
 const LAUNCHER_MAX: Duration = Duration::from_secs(10);
 
-/// Whether sending is held back, and why.
+/// The current hold, if there is one, and its reasons.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct UploadHold(Option<Hold>);
 
@@ -20,18 +20,19 @@ struct Hold {
     limit_before: Option<u64>,
     /// Games whose processes run.
     games: BTreeSet<String>,
-    /// Holds until the user releases it.
+    /// True if only the user can end the hold.
     manual: bool,
 }
 
 impl UploadHold {
-    /// Returns whether sending is held back.
+    /// Returns whether a hold is active.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Starts to hold sending back: for a started game or, with `None`, at the user's request. Returns the upload
-    /// limit to set if the hold begins now; it is never higher than the current one.
+    /// Begins a hold for a started game or, if `game` is `None`, at the user's request. `quiet` is the limit during a
+    /// hold, and `now` the current one. Returns the limit to set unless a hold is already active; it is never higher
+    /// than the current one.
     pub fn begin(&mut self, game: Option<String>, quiet: u64, now: Option<u64>) -> Option<u64> {
         let begins = self.0.is_none();
         let held = self.0.get_or_insert_with(|| Hold { limit_before: now, ..Hold::default() });
@@ -55,7 +56,7 @@ impl UploadHold {
         self.release()
     }
 
-    /// Releases sending, at the user's request or because the user set a limit. Returns the limit to restore.
+    /// Ends the hold, at the user's request or because the user set a limit. Returns the limit to restore.
     pub fn release(&mut self) -> Option<Option<u64>> {
         self.0.take().map(|held| held.limit_before)
     }

@@ -1,4 +1,4 @@
-//! Holding sending back: what [`UploadHold`] decides is set as the peer's limit, without keeping it for the next start.
+//! Sets the peer's upload limit as [`UploadHold`] decides. These limits are not saved for the next start.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use lanspread_peer::contract::ToContract;
 use super::Host;
 
 impl Host {
-    /// Holds sending back for a game that was started here.
+    /// Lowers the upload limit for a game that was started here.
     pub async fn game_started(&self, game: String) -> Result<(), ErrorBody> {
         self.hold_back(Some(game)).await
     }
 
-    /// Ends the hold for a game whose process has ended after `played`.
+    /// Records that a game's process has ended after `played`. Restores the upload limit if that ends the hold.
     pub async fn game_ended(&self, game: &str, played: Duration) -> Result<(), ErrorBody> {
         let limit_before = self.upload_hold().ended(game, played);
         self.restore_limit(limit_before).await
     }
 
-    /// Holds sending back or releases it at the user's request.
+    /// Begins or ends the hold at the user's request.
     pub async fn set_upload_hold(&self, on: bool) -> Result<(), ErrorBody> {
         if on {
             return self.hold_back(None).await;

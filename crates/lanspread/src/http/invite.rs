@@ -1,9 +1,9 @@
 //! Hands this program out to guests over a second listener, which is off until the user opens it.
 //!
-//! The listener takes all addresses and needs no token, because a guest has none. It serves a page of instructions
-//! and the program, nothing else. The program's file name carries this peer's address and the organiser's key, so the
-//! started program joins this peer ([`crate::join`]). The listener closes when the user says so, and with the
-//! program.
+//! The listener accepts connections on all addresses and needs no token, because a guest has none. It serves a page
+//! of instructions and the program, nothing else. The program's file name carries this peer's address and the
+//! organiser's key, so the started program joins this peer ([`crate::join`]). The listener closes when the user says
+//! so, and with the program.
 //!
 //! It speaks plain HTTP, so a machine in between can change what a guest gets. The host's own screen shows the
 //! program's hashes as well: a guest who compares them there need not trust the network.

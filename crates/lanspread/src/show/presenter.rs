@@ -8,8 +8,8 @@ use lanspread_api::event::{
 
 use super::human::{bytes, count, line_rate, millis, rate, seconds};
 
-/// Turns events into sentences. Remembers the names of peers, because people do not read keys, and what was told
-/// last, because they want only news.
+/// Turns events into sentences. Remembers the names of peers, because events may carry only their keys, and what it
+/// reported last, so that it reports only changes.
 #[derive(Debug, Default)]
 pub struct Presenter {
     peers: HashMap<String, Known>,

@@ -190,8 +190,8 @@ fn hash_of(file: &Path) -> Result<blake3::Hash> {
     }
 }
 
-/// Falsifies a file: flips one byte in every 32 KiB, the smallest chunk, so that every chunk is wrong. Size, modification
-/// time and inode stay.
+/// Corrupts a file: flips one byte in every 32 KiB, the smallest chunk, so that every chunk is wrong. Keeps the file's
+/// size, modification time and inode.
 pub fn flip_in_place(path: &Path) -> Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
     let (size, modified) = (file.metadata()?.len(), file.metadata()?.modified()?);

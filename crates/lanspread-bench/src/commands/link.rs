@@ -116,7 +116,7 @@ fn run(options: &Options, bench: &'static str, rates: &[f64], choices: &[Choice]
     Ok(())
 }
 
-/// One turn of all contenders.
+/// One round of the benchmark, in which each contender runs once.
 struct Heat<'a> {
     options: &'a Options,
     bench: &'static str,
@@ -241,7 +241,7 @@ fn table(records: &[Record], rates: &[f64]) -> Table {
     table
 }
 
-/// A peak that was read, as a cell. A process that has ended has no peak.
+/// Returns a table cell for peak memory use. Leaves out zeros, which stand for peaks that were not measured.
 fn known(values: impl Iterator<Item = f64>) -> String {
     cell(values.filter(|mib| *mib > 0.0), 0)
 }

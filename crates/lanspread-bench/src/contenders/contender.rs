@@ -81,7 +81,7 @@ pub trait Party {
     /// Performs a receiver's click.
     fn start(&mut self, receiver: usize) -> Result<()>;
 
-    /// Returns when a receiver had everything, verified; `None` until then.
+    /// Returns when a receiver had the whole game, verified; `None` until then.
     fn finished_at(&mut self, receiver: usize) -> Result<Option<Instant>>;
 
     /// Returns whether receivers install the game as well.
@@ -118,7 +118,7 @@ pub trait Party {
     /// Returns the seed's process, then those of the receivers that were started.
     fn processes(&self) -> Vec<&Process>;
 
-    /// Returns the payload that the receivers report to have from the seed, in bytes.
+    /// Returns the payload bytes that the receivers say they got from the seed; `None` if they do not count them.
     fn stated_seed_bytes(&self) -> Option<u64> {
         None
     }

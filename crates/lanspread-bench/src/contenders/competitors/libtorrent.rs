@@ -104,7 +104,7 @@ struct Session {
     finished: Option<Instant>,
 }
 
-/// Seed, receivers, then the liar if the room has one; the order of their hosts.
+/// Sessions of the seed, the receivers and then the liar, if the room has one: the same order as their hosts.
 struct LibtorrentParty {
     sessions: Vec<Session>,
     addrs: Vec<SocketAddr>,

@@ -43,7 +43,7 @@ pub struct Report {
     pub bytes_in_flight_max: u64,
     /// Events that the simulation handled.
     pub events: u64,
-    /// Largest cost of the control messages of one connection, to their receiver.
+    /// Largest cost that the control messages of one connection had for the peer that received them.
     pub spent: Spent,
 }
 
@@ -81,7 +81,7 @@ impl Report {
     }
 }
 
-/// Returns when an unpacker is done that reads the chunks in order at `rate` bytes per second, each as soon as it is
+/// Returns when an unpacker finishes if it reads the chunks in order at `rate` bytes per second, each as soon as it is
 /// stored. `stored` holds the time and the size of each chunk.
 pub fn unpacked_at(start: Time, stored: &[(Time, u64)], rate: f64) -> Time {
     stored

@@ -146,7 +146,8 @@ pub struct World {
     over: bool,
     commands: u64,
     manifest_bytes: u64,
-    /// Number of chunks and encoded size of the last `Have` message, because the same one goes to all peers.
+    /// Number of chunks and encoded size of the last `Have` message: a cache, because a node sends the same message to
+    /// all peers.
     have_size: (usize, u64),
     now: Time,
     rng: Rng,

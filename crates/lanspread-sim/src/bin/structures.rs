@@ -54,11 +54,11 @@ struct Options {
     /// Members of the row above that feed one member of a row.
     #[arg(long)]
     links: Option<usize>,
-    /// Blocks that a member of a row may hold unreported on one link.
+    /// Most blocks that a member of a row may have been given on one link without having reported them as done.
     #[arg(long)]
     credit: Option<u32>,
-    /// Draw complete and playable over the number of receivers into this folder instead; each point is the median of
-    /// five runs.
+    /// Instead of printing, write plots to this folder: time until complete and time until playable, over the number
+    /// of receivers. Each point is the median of five runs.
     #[arg(long)]
     plots: Option<PathBuf>,
     /// Blocks that a sender hands to its operating system ahead of the link.

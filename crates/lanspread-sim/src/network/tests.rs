@@ -108,7 +108,8 @@ fn backlog(mut network: Network<usize>, transfers: &[(usize, usize, u64)], secon
 #[test]
 fn backlog_is_what_a_full_uplink_has_queued() {
     let three = |links: Vec<LinkRate>| Network::new(links, 0);
-    // At most the longest wait; then the bytes that are left, on the same connection and on others.
+    // The first backlog is capped at four seconds. The other ones are the bytes that have not left yet, with transfers
+    // that wait on the same connection, or run on another one.
     assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 1000)], 0), 4.0);
     assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 1000)], 8), 2.0);
     assert_eq!(backlog(three(vec![LINK; 3]), &[(0, 1, 100), (0, 1, 100)], 0), 2.0);
@@ -179,7 +180,7 @@ fn buffered_bytes_are_handed_over_before_they_leave() {
     assert_eq!(times, [(10.0, 0.0), (20.0, 5.0), (30.0, 15.0)]);
 }
 
-/// Shares computed step by step equal the shares of a network that starts with all flows.
+/// Shares that are updated with each change equal the shares of a network that starts with all flows.
 #[test]
 fn incremental_shares_equal_a_full_computation() {
     let mut rng = Rng::new(5);
@@ -238,6 +239,7 @@ fn a_line_costs_what_its_transfers_cost() {
         }
     }
     assert_eq!(ended, PEERS * CHUNKS);
-    // One share for each transfer, and one more when the last flow took the index of a flow that ended.
+    // One share is computed for each transfer that starts, and at most one more for each that ends: the last flow then
+    // moves to the free index.
     assert!(network.shares.found <= 2 * ended as u64, "{} shares", network.shares.found);
 }

@@ -28,7 +28,7 @@ pub enum Candidate {
     SkippingLine,
     /// A sparse cube whose neighbours request blocks from each other.
     Cube(Choice),
-    /// The cube of the probe, in which knowledge is immediate.
+    /// An idealised cube: each peer knows at once which blocks its neighbours have.
     IdealCube(Choice),
     /// A line of cubes of this many peers.
     CubeLine(usize, Choice),

@@ -1,7 +1,7 @@
-//! Load of control messages and requests on the links that carry bulk.
+//! Load of control messages and requests on the links that also carry chunks.
 //!
-//! The bytes of each interval reduce the rates of the links that they passed in the next one. The messages themselves
-//! are delivered by `carry`.
+//! Time is divided into intervals. The message bytes that pass a link in one interval reduce the link's rate in the
+//! next one. `carry` delivers the messages themselves.
 
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use super::{Event, World};
 use crate::network::LinkRate;
 use crate::party::GOODPUT;
 
-/// Bytes around one message: Ethernet, IP, TCP and TLS (14 + 20 + 32 + 22), and its share of an acknowledgement.
+/// Overhead of one message in bytes: Ethernet, IP, TCP and TLS headers (14 + 20 + 32 + 22), and its share of an
+/// acknowledgement.
 const AROUND_A_MESSAGE: u64 = 88 + 33;
-/// Interval: its messages reduce the links' rates for as long.
+/// Length of the intervals in which message bytes are counted.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Bytes of messages on each end of a link since the last interval, and the links' own rates.
@@ -49,7 +50,7 @@ impl World {
         for link in 0..self.control_load.rates.len() {
             let up = std::mem::take(&mut self.control_load.bytes[link * 2]);
             let down = std::mem::take(&mut self.control_load.bytes[link * 2 + 1]);
-            // Rates count payload, so a byte on the wire takes less than a byte of a rate.
+            // Rates count only payload, but `bytes` includes headers, so scale them to payload.
             let taken = |bytes: u64| bytes as f64 * GOODPUT / INTERVAL.as_secs_f64();
             let left = |rate: f64, bytes: u64| (rate - taken(bytes)).max(rate / 10.0);
             let LinkRate { up: up_rate, down: down_rate } = self.control_load.rates[link];
@@ -58,7 +59,7 @@ impl World {
         }
     }
 
-    /// Changes the rate of a peer's link itself.
+    /// Changes the rate that a peer's link has without control messages.
     pub(super) fn change_rate(&mut self, peer: usize, rate: LinkRate) {
         self.control_load.rates[peer] = rate;
         self.network.set_rate(peer, rate, self.now);

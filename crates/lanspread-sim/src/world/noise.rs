@@ -14,7 +14,7 @@ use super::carry::normal;
 use super::{Event, World};
 use crate::party::Noise;
 
-/// Smallest factor on the time of a sender's bytes.
+/// Lower bound of the random factor by which the time for a sender's bytes is multiplied.
 const FASTEST: f64 = 0.2;
 
 /// State of the noise of all guests.
@@ -39,7 +39,7 @@ impl Disturbances {
         Self { rng: Rng::new(seed ^ 0x0002_0159), guests }
     }
 
-    /// Draws a factor on the times of a sender's bytes.
+    /// Draws the factor by which the time for a sender's bytes is multiplied.
     fn factor(&mut self, noise: &Noise) -> f64 {
         (1.0 + noise.deviation * normal(&mut self.rng)).max(FASTEST)
     }
@@ -86,8 +86,8 @@ impl World {
         waiting.into_iter().try_for_each(|event| self.handle_event(event))
     }
 
-    /// Returns an event to handle now, or `None` if it concerns a guest that stalls: then it waits for the end of the
-    /// stall.
+    /// Returns the event if it can be handled now. If it concerns a stalled guest, queues it until the stall ends and
+    /// returns `None`.
     pub(super) fn unless_stalled(&mut self, event: Event) -> Option<Event> {
         if self.party.noise.is_some()
             && let Some(guest) = self.concerned(&event)

@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 /// Scenarios that put a file into an installed game and expect its version to be known afterwards.
 pub const NEEDED_BY: &[&str] = &["S50"];
 
-/// Returns whether a folder can be recognised on this system. Only Windows needs creation times for that.
+/// Returns whether a replaced folder can be told from the original on this system. Only Windows needs creation times
+/// for that.
 pub fn are_kept() -> bool {
     !cfg!(windows) || born_after_change().is_ok_and(|kept| kept)
 }

@@ -59,7 +59,7 @@ impl<'lab> PeerSpec<'lab> {
         Ok(self)
     }
 
-    /// Uses this catalogue. Without one a peer's room is open.
+    /// Uses this catalogue. A peer without a catalogue lists all valid games.
     pub fn catalog(mut self, catalog: &CatalogFile) -> Outcome<Self> {
         let path = self.folder.join("catalog.toml");
         std::fs::write(&path, catalog.to_toml())?;

@@ -35,7 +35,8 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
     body: Body::Run(guessing),
 }];
 
-/// Number of attacking addresses at alpha, too few to use up its last try, and at bravo, enough to use up every try.
+/// Number of attacking addresses at alpha and at bravo. Alpha's are too few to use up its last try; bravo's are enough
+/// to use up all tries.
 const ATTACKERS: [u8; 2] = [2, 8];
 /// Wrong passphrases that one peer of a party of two to four checks at once, and the time after which it checks one
 /// more. A party of two regains tries fastest, so its values bound the others as well.
@@ -83,7 +84,7 @@ fn guessing(lab: &Lab) -> Outcome {
     require_few_looks([&alpha, &bravo], attack.end()?, begun)
 }
 
-/// Requires that each victim has looked at no more wrong passphrases than a party allows since the attack began.
+/// Requires that, since the attack began, each victim has checked no more wrong passphrases than a party allows.
 fn require_few_looks(victims: [&Peer; 2], counts: [Counts; 2], begun: Instant) -> Outcome {
     let more = begun.elapsed().as_secs().div_ceil(ONE_MORE_AFTER.as_secs()) as usize;
     for (guest, counts) in victims.into_iter().zip(counts) {

@@ -115,7 +115,7 @@ fn serve_gates(lab: &Lab) -> Outcome {
         ("lanspread-types", "manifest::tests::bad_lists_are_refused"),
         ("lanspread-types", "path::tests::hostile_and_foreign_paths_are_refused"),
     ];
-    // All tests run, so that the failure shows which gates are open.
+    // All tests run, so that the failure lists every check that does not refuse what it should.
     let failed = tests.iter().filter_map(|(package, test)| unit::require_ok(lab, package, test).err());
     let failed: Vec<String> = failed.map(|Failure(why)| why).collect();
     require!(failed.is_empty(), "{}", failed.join("\n"));
@@ -132,7 +132,7 @@ fn game_appears(lab: &Lab) -> Outcome {
     let client = lab.peer("client")?.start()?;
     client.connect(&alpha)?;
     client.await_peers(&[(&alpha, &["old"])])?;
-    // alpha prints the connection at its own time, so this waits for it.
+    // alpha may print the connection later than the client, so wait for alpha as well.
     alpha.await_peers(&[(&client, &[])])?;
     let marks = (alpha.mark(), client.mark());
     let fresh = Game::blob("fresh", 2, MIB).file("docs/manual.txt", Content::Bytes(b"read me".to_vec()));
@@ -219,7 +219,7 @@ fn incomplete_folders(lab: &Lab) -> Outcome {
         let told = names == BROKEN && last.iter().all(|f| !f.reason.trim().is_empty());
         Ok(if told { Ok(()) } else { Err(format!("{last:?}")) })
     })?;
-    // The same reason for all folders would be no diagnosis.
+    // A single reason for all folders would not tell the owner what is wrong with each one.
     let reasons: std::collections::BTreeSet<String> = bravo
         .events_since(Mark(0))
         .into_iter()

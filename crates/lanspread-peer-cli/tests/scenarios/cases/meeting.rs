@@ -280,7 +280,8 @@ fn polite_leave(lab: &Lab) -> Outcome {
         _ => None,
     })?;
     require_eq!(code, LossCode::Goodbye, "why the client lost bravo");
-    // By the lab's clock, because bravo's process may end long after its answer.
+    // Compares the times at which the lab read both lines. The end of bravo's process would be too late a reference: it
+    // may come long after bravo's answer.
     let answer = |line: &Line| match line {
         Line::Result(result) if matches!(result.reply, ReplyData::Shutdown(_)) => Some(()),
         _ => None,
@@ -306,7 +307,7 @@ fn restart_keeps_identity(lab: &Lab) -> Outcome {
     client.await_peers(&[(&bravo, &BRAVO)])?;
     let id = bravo.id();
     bravo.shut_down()?;
-    // Within 5 s, so by its goodbye and not by its silence, which takes longer.
+    // Five seconds prove that the client got bravo's goodbye: it would notice mere silence only later.
     client.look(Duration::from_secs(5), "the client loses bravo", || {
         let peers = client.peers()?;
         Ok(seen_if(peers.is_empty(), || format!("{peers:?}")))
@@ -326,7 +327,7 @@ fn restart_keeps_identity(lab: &Lab) -> Outcome {
     starts_anew_while_listed(lab, &client, &bravo)
 }
 
-/// Lets bravo hang and start anew with the same key at another address, while its old entry still stands at the client.
+/// Suspends bravo and starts a second process with bravo's key at another address, while the client still lists bravo.
 fn starts_anew_while_listed(lab: &Lab, client: &Peer, bravo: &Peer) -> Outcome {
     let spec = lab.peer("bravo-anew")?.fixture("bravo")?.fixture_catalog();
     let (new, old) = (spec.games_dir().with_file_name("state"), bravo.games_dir().with_file_name("state"));
@@ -338,7 +339,8 @@ fn starts_anew_while_listed(lab: &Lab, client: &Peer, bravo: &Peer) -> Outcome {
         anew.await_served(game)?;
     }
     let since = client.mark();
-    // Stopped, so that it keeps its connection and does not answer to the loss of it.
+    // The old process is suspended, so that it keeps its connection open and does not react when the connection is
+    // replaced.
     let Some(process) = bravo.process_id() else { fail!("bravo does not run") };
     let stopped = std::process::Command::new("kill").args(["-STOP", &process.to_string()]).status()?;
     require!(stopped.success(), "bravo cannot be stopped");
@@ -372,7 +374,7 @@ fn refuses_itself(lab: &Lab) -> Outcome {
     let alpha = lab.peer("alpha")?.game(&Game::blob("ggoo", 1, 1000))?.listen(any).start()?;
     let since = alpha.mark();
     let port = alpha.addr()?.port();
-    // The peer knows the first address as its own. The other ones only the handshake can detect.
+    // The peer can tell that the first address is its own. For the others, only the handshake can show it.
     let own = [alpha.addr()?.ip(), Ipv4Addr::LOCALHOST.into(), Ipv4Addr::new(127, 1, 2, 3).into()];
     for ip in own.into_iter().filter(|ip| !ip.is_unspecified()) {
         alpha.refuses(&Request::Connect { addr: SocketAddr::new(ip, port) }, ErrorCode::OwnAddress)?;
@@ -435,7 +437,8 @@ fn full_mesh(lab: &Lab) -> Outcome {
         require_eq!(counts, wanted, "the games that {} lists, with their sources", peer.name());
         require_no_trace(peer, &own[(n + 1) % 6])?;
     }
-    // Whether connections were doubled before depends on the moment. Here each peer certainly gets a second one.
+    // Whether two peers have dialled each other at the same time so far depends on chance. This certainly gives each
+    // peer a second connection with the same key.
     if lab.kind() == LabKind::Local {
         for peer in &peers {
             doubled_connection_is_one_entry(peer)?;
@@ -444,8 +447,8 @@ fn full_mesh(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// Connects to the peer twice with the same key. The second connection counts as made when the peer has sent its library
-/// over it.
+/// Connects to the peer twice with the same key, and requires that the peer lists one entry. The second connection is
+/// complete once the peer has sent its library over it.
 fn doubled_connection_is_one_entry(peer: &Peer) -> Outcome {
     let mut stranger = Stranger::enter(peer.addr()?, Ipv4Addr::new(127, 29, 0, 1).into(), "mallory")?;
     let (first, victim, id) = (stranger.conn(), stranger.victim_id(), stranger.id().to_string());

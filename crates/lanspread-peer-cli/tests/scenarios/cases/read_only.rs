@@ -41,7 +41,7 @@ fn read_only_library(lab: &Lab) -> Outcome {
     Ok(())
 }
 
-/// Requires that the keeper says what its disk is, refuses to change it, and serves its game.
+/// Requires that the keeper reports its library as read-only, refuses to change it, and still serves its game.
 fn require_shares_and_keeps(lab: &Lab, keeper: &Peer, source: &Peer, taker: &str) -> Outcome {
     keeper.connect(source)?;
     keeper.await_offered("other", 1)?;

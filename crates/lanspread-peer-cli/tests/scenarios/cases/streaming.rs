@@ -227,7 +227,7 @@ const SLOW: u64 = 8 * MIB;
 const STARVED: Duration = Duration::from_secs(60);
 /// A download that fails sooner has not waited for its source.
 const PATIENCE_MIN: Duration = Duration::from_secs(15);
-/// Most bytes besides the window in the folder for temporary files.
+/// Most bytes of files other than the window in the folder for temporary files.
 const RECORDS_MAX: u64 = 64 << 10;
 /// Most chunks that a streamed install keeps.
 const WINDOW_CHUNKS: u64 = 128;
@@ -270,7 +270,7 @@ fn stream(peer: &Peer, game: &str) -> Outcome {
 /// Requires that the game is installed and not downloaded, in the lists and on the disk.
 fn require_only_installed(peer: &Peer, game: &str, payload: &Manifest) -> Outcome {
     peer.await_idle()?;
-    // First, because a sentinel also changes what the lists show.
+    // Checked before the lists: a sentinel that was left behind changes them too, and this failure names the file.
     let beside = Manifest::root_files(&peer.game_dir(game))?;
     require!(beside.0.is_empty(), "{} keeps files of {game} beside local/: {beside:?}", peer.name());
     let info = peer.await_game(game, "as here and not shared", |g| {
@@ -282,7 +282,8 @@ fn require_only_installed(peer: &Peer, game: &str, payload: &Manifest) -> Outcom
     require_nothing_of_ours(peer, "after its streamed install")
 }
 
-/// Requires that no unpacked, fetched, replaced or recorded file is left below `.lanspread/`. `when` is for messages.
+/// Requires that no staged, downloaded, replaced, journal or temporary file is left below `.lanspread/`. `when` is for
+/// messages.
 fn require_nothing_of_ours(peer: &Peer, when: &str) -> Outcome {
     let own = peer.games_dir().join(".lanspread");
     for folder in ["staging", "incoming", "trash", "journal", "tmp"] {
@@ -293,8 +294,8 @@ fn require_nothing_of_ours(peer: &Peer, when: &str) -> Outcome {
     Ok(())
 }
 
-/// Waits until `count` of a game's chunks have arrived. Fails at once if the download ends before: of a download that
-/// was committed too early it says which chunks are missing.
+/// Waits until `count` of a game's chunks have arrived. Fails as soon as the download fails, or is committed without
+/// all of its chunks; then the failure names the missing ones.
 pub(super) fn await_middle(
     peer: &Peer,
     since: Mark,
@@ -338,7 +339,7 @@ struct Watched {
 #[derive(Debug, Default)]
 struct Seen {
     paths: BTreeSet<PathBuf>,
-    /// Most bytes of the window.
+    /// Largest size of the window seen, in bytes.
     most_in_window: u64,
     /// Most bytes of other files in the folder for temporary files.
     most_beside_it: u64,
@@ -576,7 +577,7 @@ fn streamed_outlives_a_source(lab: &Lab) -> Outcome {
     let since = client.mark();
     stream(&client, "ggoo")?;
     let before = await_both_or_many(&client, since, &sources)?;
-    // The one that has served certainly. If only one serves, this is the one.
+    // Kill a source that has certainly served: the one that sent the first chunk.
     let first = before.0.first().map(|(_, peer)| peer.clone());
     let [one, other] = &sources;
     let (victim, survivor) = if first == Some(one.id()) { (one, other) } else { (other, one) };
@@ -861,7 +862,7 @@ fn receiver_cancels(lab: &Lab) -> Outcome {
     await_installed(&quitter, retried, "ggoo")?;
     require_only_installed(&quitter, "ggoo", &payload_manifest(lab, PAYLOAD)?)?;
 
-    // A cancelled download must not mind that its source leaves.
+    // A download that was cancelled earlier must not fail when its source leaves.
     bravo.await_no_outbound()?;
     bravo.shut_down()?;
     for (peer, since) in [(&client, since), (&quitter, streamed)] {
@@ -869,7 +870,7 @@ fn receiver_cancels(lab: &Lab) -> Outcome {
             Event::PeerLost { peer_id, .. } => (*peer_id == bravo.id()).then_some(()),
             _ => None,
         })?;
-        // Its answer comes after what the loss has led to.
+        // The peer answers this only after it has handled the loss, so a failure would have been printed by now.
         peer.await_idle()?;
         peer.require_none(since, "a failure long after its cancel", fails)?;
     }

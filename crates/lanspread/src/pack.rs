@@ -250,7 +250,12 @@ fn game_file(order: &Order, found: &Found) -> Result<Option<String>, PackError> 
         let known = found.files.iter().any(|(file, ..)| *file == path);
         if known { Ok(path) } else { Err(missing()) }
     });
-    let file = GameFile { title: order.title.clone(), start: start.transpose()?, args: order.args.clone() };
+    let file = GameFile {
+        title: order.title.clone(),
+        start: start.transpose()?,
+        args: order.args.clone(),
+        ..GameFile::default()
+    };
     Ok(if file.is_empty() { None } else { Some(file.to_text()?) })
 }
 

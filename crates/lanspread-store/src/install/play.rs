@@ -132,7 +132,10 @@ impl Store {
             None => {
                 let file = GameFile::read(&self.layout().game(game)).map_err(|e| bad(e.to_string()))?;
                 let file = file.unwrap_or_default();
-                let start = file.start.ok_or_else(|| PlayError::NoStart(game.clone()))?;
+                let start = file.start.ok_or_else(|| match file.unknown.as_slice() {
+                    [] => PlayError::NoStart(game.clone()),
+                    keys => bad(format!("{GAME_FILE} has no start, but unknown keys: {}", keys.join(", "))),
+                })?;
                 (start, file.args)
             }
         };

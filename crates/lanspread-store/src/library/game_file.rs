@@ -1,7 +1,8 @@
 //! `lanspread.toml` beside a game's archives: the game's title, and how to start it.
 //!
 //! The file belongs to the game and travels with it, so a stranger may have written it: its size is bounded and it is
-//! only read as data. The catalogue overrides it.
+//! only read as data. The catalogue overrides it. Keys that this version does not know are ignored, because a newer
+//! version may have written them.
 
 use std::path::Path;
 
@@ -14,10 +15,13 @@ pub const GAME_FILE: &str = "lanspread.toml";
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Longest title, in characters.
 const TITLE_CHARS_MAX: usize = 200;
+/// Most unknown keys that are remembered.
+const UNKNOWN_KEYS_MAX: usize = 3;
+/// Longest unknown key that is remembered, in characters.
+const UNKNOWN_KEY_CHARS_MAX: usize = 40;
 
 /// Content of a game's `lanspread.toml`. Every field is optional in the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct GameFile {
     /// Title shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +32,9 @@ pub struct GameFile {
     /// Arguments of the program.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
+    /// The first keys of the file that mean nothing here: a typing mistake, or of a newer version.
+    #[serde(skip)]
+    pub unknown: Vec<String>,
 }
 
 /// Why a game file cannot be read or written.
@@ -55,7 +62,13 @@ impl GameFile {
     }
 
     fn parse(text: &str) -> Result<Self, GameFileError> {
-        let file: Self = toml::from_str(text)?;
+        let table: toml::Table = toml::from_str(text)?;
+        let is_known = |key: &&String| matches!(key.as_str(), "title" | "start" | "args");
+        let unknown = table.keys().filter(|key| !is_known(key)).take(UNKNOWN_KEYS_MAX);
+        let unknown =
+            unknown.map(|key| key.chars().filter(|c| !c.is_control()).take(UNKNOWN_KEY_CHARS_MAX).collect());
+        let unknown = unknown.collect();
+        let file = Self { unknown, ..table.try_into()? };
         file.check()?;
         Ok(file)
     }
@@ -93,11 +106,24 @@ mod tests {
             title: Some("Größe \"1\"".to_owned()),
             start: Some(RelPath::new("bin/go.exe").unwrap()),
             args: vec!["-x".to_owned()],
+            unknown: Vec::new(),
         };
         for file in [file, GameFile::default()] {
             std::fs::write(dir.path().join(GAME_FILE), file.to_text().unwrap()).unwrap();
             assert_eq!(GameFile::read(dir.path()).unwrap(), Some(file));
         }
+    }
+
+    #[test]
+    fn keys_of_a_newer_version_are_passed_over() {
+        let newer = "start = \"go.exe\"\nstrat = 1\n\"\\u001b[31m\" = 2\n[[setup]]\nprogram = \"x\"\n";
+        let file = GameFile::parse(newer).unwrap();
+        assert_eq!(file.start, Some(RelPath::new("go.exe").unwrap()));
+        assert_eq!(file.unknown, ["[31m", "setup", "strat"]);
+        let many: String = (0..100).map(|n| format!("{}{n} = 1\n", "k".repeat(100))).collect();
+        let unknown = GameFile::parse(&many).unwrap().unknown;
+        assert_eq!((unknown.len(), unknown[0].len()), (UNKNOWN_KEYS_MAX, UNKNOWN_KEY_CHARS_MAX));
+        assert!(GameFile::parse("start = 1").is_err(), "a known key still has its form");
     }
 
     #[test]

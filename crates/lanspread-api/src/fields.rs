@@ -82,6 +82,10 @@ impl Fields {
         }
     }
 
+    pub(crate) fn choice(&self, name: &str) -> Result<bool, ErrorBody> {
+        self.required(name)?.as_bool().ok_or_else(|| invalid(name, "is neither true nor false"))
+    }
+
     pub(crate) fn count(&self, name: &str) -> Result<u32, ErrorBody> {
         let count = whole(self.required(name)?).and_then(|n| u32::try_from(n).ok());
         count.ok_or_else(|| invalid(name, "is not a whole number from 0 to 4294967295"))

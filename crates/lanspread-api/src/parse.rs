@@ -295,6 +295,10 @@ mod tests {
                 Request::SetPriority { game_id: game_id.clone(), priority: Priority::High },
             ),
             (
+                r#"{"cmd":"set-sharing","game_id":"ggoo","shared":false}"#,
+                Request::SetSharing { game_id: game_id.clone(), shared: false },
+            ),
+            (
                 r#"{"cmd":"play","game_id":"ggoo","user_name":"Jo","language":null}"#,
                 Request::Play {
                     game_id,

@@ -49,6 +49,8 @@ pub enum ReplyData {
     SetLimits(Limits),
     /// The priority holds from now on.
     SetPriority(GameReply),
+    /// Whether the game is shared from now on.
+    SetSharing(SharingReply),
     /// What everybody answered.
     Room(Room),
     /// Everybody was asked.
@@ -620,6 +622,9 @@ pub struct GameInfo {
     /// The version on this disk is dated after tomorrow: others do not take it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dated_ahead: bool,
+    /// The owner keeps the game out of sharing: the others hear nothing of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub private: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -656,6 +661,16 @@ pub struct GameReply {
     /// The game that the command named.
     #[schemars(with = "GameIdText")]
     pub game_id: String,
+}
+
+/// Whether a game is shared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SharingReply {
+    /// The game that the command named.
+    #[schemars(with = "GameIdText")]
+    pub game_id: String,
+    /// False while it is kept out of sharing.
+    pub shared: bool,
 }
 
 /// What a `download` came to.

@@ -15,7 +15,7 @@ pub use crate::kinds::Priority;
 use crate::reply::GameList;
 use crate::reply::{
     DownloadReply, Empty, GameReply, GamesDir, Limits, OrganiserReply, PeerCount, PeerInfo, PeerList,
-    PlayReply, ReplyData, Room, Status, WantReply,
+    PlayReply, ReplyData, Room, SharingReply, Status, WantReply,
 };
 use crate::text::{ContentIdText, GameIdText, OrganiserText, StampText};
 
@@ -226,6 +226,15 @@ commands! {
         game_id: GameId = game_id(),
         /// Its priority from now on.
         priority: Priority = priority(),
+    };
+    /// Shares a game that is here, or keeps it out of sharing: the others then hear nothing of it, and get no chunk of
+    /// it. A download of it is seen while it runs.
+    SetSharing "set-sharing" -> SharingReply, soon, Post("sharing") {
+        /// The game.
+        #[schemars(with = "GameIdText")]
+        game_id: GameId = game_id(),
+        /// True shares the game, false keeps it out of sharing.
+        shared: bool = choice(),
     };
     /// Asks everybody how they stand: who has which game, who fetches what. Answers within a second.
     Room "room" -> Room, late, Get("room");

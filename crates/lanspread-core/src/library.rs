@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lanspread_types::limits::GAMES_PER_LIBRARY_MESSAGE_MAX;
 use lanspread_types::message::{GameOffer, LibraryUpdate};
-use lanspread_types::{ContentId, GameContent, GameId, GameVersion};
+use lanspread_types::{ContentId, GameContent, GameId, GameVersion, failpoint};
 
 use crate::border::disk::{DiskError, FileStamp, IgnoredFolder, Scan, ScannedGame};
 use crate::catalog::Catalog;
@@ -76,12 +76,33 @@ pub struct LocalLibrary {
     fault: Option<DiskError>,
     /// The games folder cannot be written.
     read_only: bool,
+    /// Games that the owner keeps out of sharing, whether they are here or not.
+    private: BTreeSet<GameId>,
 }
 
 impl LocalLibrary {
     /// Returns a game.
     pub fn get(&self, game: &GameId) -> Option<&LocalGame> {
         self.games.get(game)
+    }
+
+    /// Returns a game that other peers may have; `None` if it is private.
+    pub fn shared(&self, game: &GameId) -> Option<&LocalGame> {
+        self.games.get(game).filter(|_| !self.is_private(game))
+    }
+
+    /// Returns true if the owner keeps the game out of sharing.
+    pub fn is_private(&self, game: &GameId) -> bool {
+        self.private.contains(game)
+    }
+
+    /// Shares a game, or keeps it out of sharing. The next [`Self::changes`] announce or withdraw it.
+    pub fn set_private(&mut self, game: GameId, private: bool) {
+        if private {
+            self.private.insert(game);
+        } else {
+            self.private.remove(&game);
+        }
     }
 
     /// Returns all games, by id.
@@ -104,9 +125,10 @@ impl LocalLibrary {
         Some(self.games.get(game)?.content.as_ref()?.content_id())
     }
 
-    /// Returns the number of chunks of a content, if all of them are here.
+    /// Returns the number of chunks of a content that is shared, if all of them are here.
     pub fn complete_chunks(&self, content: ContentId) -> Option<u32> {
-        let mut held = self.games.values().filter(|local| local.downloaded()).filter_map(LocalGame::content);
+        let shared = self.games.iter().filter(|(game, local)| local.downloaded() && !self.is_private(game));
+        let mut held = shared.filter_map(|(_, local)| local.content());
         held.find(|held| held.content_id() == content).map(|held| held.manifest().chunk_count())
     }
 
@@ -299,7 +321,8 @@ impl LocalLibrary {
     }
 
     /// Compares the servable games with the announced ones, and returns the messages that announce the difference;
-    /// `None` if there is none. Games for which `withheld` returns true are not servable.
+    /// `None` if there is none. Private games and those for which `withheld` returns true are
+    /// not servable.
     pub fn changes(
         &mut self,
         catalog: &Catalog,
@@ -307,7 +330,8 @@ impl LocalLibrary {
     ) -> Option<Vec<LibraryUpdate>> {
         let servable = |(game, local): (&GameId, &LocalGame)| {
             let offer = offer_of(game, local)?;
-            (catalog.knows(game) && !withheld(game)).then(|| (game.clone(), offer))
+            let private = self.is_private(game) && !failpoint!("announce-private");
+            (catalog.knows(game) && !private && !withheld(game)).then(|| (game.clone(), offer))
         };
         let now: BTreeMap<GameId, GameOffer> = self.games.iter().filter_map(servable).collect();
         let removed: Vec<GameId> = self.announced.keys().filter(|g| !now.contains_key(*g)).cloned().collect();

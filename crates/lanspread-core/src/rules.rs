@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lanspread_types::{CatalogKey, PartyName};
+use lanspread_types::{CatalogKey, GameId, PartyName};
 
 use crate::catalog_sync::TrustedCatalog;
 
@@ -19,4 +19,6 @@ pub struct OwnerPolicy {
     pub invited: Option<CatalogKey>,
     /// Whether this peer downloads the games that other peers ask everybody to fetch.
     pub accept_wants: bool,
+    /// Games that are kept out of sharing.
+    pub private: BTreeSet<GameId>,
 }

@@ -232,6 +232,7 @@ impl Play {
             8 => Command::Install { game: game(n) },
             9 => Command::Uninstall { game: game(n) },
             10 if n % 2 == 0 => Command::RemoveDownload { game: game(n) },
+            10 if n == 5 => Command::SetSharing { game: game(n), shared: script.small(2) == 0 },
             10 => Command::DiscardDownload { game: game(n) },
             11 => Command::Room,
             12 => Command::WantGame { game: game(n) },

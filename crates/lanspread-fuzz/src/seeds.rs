@@ -262,6 +262,7 @@ pub fn jsonl() -> Vec<Vec<u8>> {
         r#"{"cmd":"download","game_id":"ggoo","install":false,"id":"x"}"#,
         r#"{"cmd":"set-limits","upload":1000,"download":null}"#,
         r#"{"cmd":"set-priority","game_id":"ggoo","priority":"high"}"#,
+        r#"{"cmd":"set-sharing","game_id":"ggoo","shared":false}"#,
         r#"{"cmd":"set-game-dir","path":"/games"}"#,
         r#"{"command":"room"}"#,
         r#"{"cmd":"want-game","game_id":"ggoo"}"#,

@@ -42,6 +42,10 @@ pub struct Args {
     #[arg(long)]
     pub accept_wants: bool,
 
+    /// Keep a game out of sharing: other peers hear nothing of it. May be given again
+    #[arg(long, value_name = "GAME_ID")]
+    pub private: Vec<GameId>,
+
     /// Address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:0")]
     pub listen: SocketAddr,

@@ -95,6 +95,7 @@ async fn start(args: Args) -> Result<RunningPeer, ErrorBody> {
         catalog,
         invited: None,
         accept_wants: args.accept_wants,
+        private: args.private.iter().cloned().collect(),
         party,
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
         find,

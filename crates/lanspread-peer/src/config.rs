@@ -1,10 +1,11 @@
 //! Settings that a peer is started with.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lanspread_core::command::RateLimits;
-use lanspread_types::{CatalogKey, Party, PeerName};
+use lanspread_types::{CatalogKey, GameId, Party, PeerName};
 
 use crate::catalog::choice::CatalogChoice;
 
@@ -27,6 +28,8 @@ pub struct PeerConfig {
     pub invited: Option<CatalogKey>,
     /// Grant wishes: download what a peer asks everybody to download, if the catalogue pins its content.
     pub accept_wants: bool,
+    /// Games that are kept out of sharing from the start.
+    pub private: BTreeSet<GameId>,
     /// Closed party that this peer belongs to. `None` for an open peer, which meets other open peers.
     pub party: Option<Party>,
     /// Rate limits at the start. They can be changed while the peer runs.

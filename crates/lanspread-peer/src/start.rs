@@ -144,6 +144,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
         catalog,
         invited,
         accept_wants,
+        private,
         party,
         limits,
         find,
@@ -192,6 +193,7 @@ pub async fn start(config: PeerConfig) -> Result<RunningPeer, StartError> {
             declined: choice::declined(&state_dir),
             invited,
             accept_wants,
+            private,
         },
         seed: random_seed(),
     };

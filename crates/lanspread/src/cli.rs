@@ -120,6 +120,14 @@ Examples:
     /// Uninstall a game; the download is kept.
     #[command(after_help = "Example:\n  lanspread uninstall ggoo")]
     Uninstall(GameArg),
+    /// Share a game with the room, or keep it out of sharing.
+    #[command(after_help = "\
+A game that is kept out of sharing is neither listed to others nor sent to them. lanspread keeps the choice.
+
+Examples:
+  lanspread share ggoo --off           the room hears nothing of it
+  lanspread share ggoo                 share it again")]
+    Share(ShareArgs),
     /// Delete what an unfinished download has left.
     #[command(after_help = "Example:\n  lanspread discard ggoo")]
     Discard(GameArg),
@@ -477,6 +485,16 @@ pub struct LimitArgs {
     /// Download limit per second, such as 10M.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub download: Option<u64>,
+}
+
+/// Arguments of `lanspread share`.
+#[derive(Debug, Args)]
+pub struct ShareArgs {
+    /// The game's id, as `lanspread list` shows it.
+    pub game: GameId,
+    /// Keep the game out of sharing.
+    #[arg(long)]
+    pub off: bool,
 }
 
 /// Arguments of `lanspread priority`.

@@ -17,7 +17,7 @@ use lanspread_peer::catalog_sync::TrustedCatalog;
 use lanspread_peer::command::{Command, RateLimits, Reply};
 use lanspread_peer::contract::ToContract;
 use lanspread_peer::{PeerConfig, PeerHandle};
-use lanspread_types::{CatalogKey, Party, PeerName};
+use lanspread_types::{CatalogKey, GameId, Party, PeerName};
 use tokio::sync::watch;
 
 use crate::settings::{Kept, KeptParty};
@@ -186,6 +186,7 @@ impl Host {
             name: name.or(base.name.clone()),
             catalog: self.newest(choices.catalog.as_ref().unwrap_or(&base.catalog)),
             accept_wants: chosen.accept_wants.unwrap_or_default(),
+            private: kept.private_games.clone(),
             party: choices.party(),
             limits: RateLimits {
                 upload: base.limits.upload.or(kept.upload_limit),
@@ -348,6 +349,20 @@ impl Host {
         self.keep(limits).map(drop)
     }
 
+    /// Keeps for the next start whether a game is shared.
+    pub fn keep_sharing(&self, game: &str, shared: bool) -> Result<(), ErrorBody> {
+        let Ok(game) = GameId::new(game) else { return Ok(()) };
+        let sharing = |choices: &mut Choices| {
+            let private = &mut choices.kept.private_games;
+            if shared {
+                private.remove(&game)
+            } else {
+                private.insert(game)
+            };
+        };
+        self.keep(sharing).map(drop)
+    }
+
     async fn move_to(&self, dir: &Path) -> Result<(), ErrorBody> {
         if !dir.is_dir() {
             let message = format!("the games folder {} does not exist", dir.display());
@@ -444,6 +459,7 @@ mod tests {
             catalog: lanspread_peer::catalog::Catalog::Open.into(),
             invited: None,
             accept_wants: false,
+            private: std::collections::BTreeSet::new(),
             party: None,
             limits: RateLimits::default(),
             find: lanspread_peer::Find::NOBODY,

@@ -3,6 +3,7 @@
 //! It starts the peers that [`Host`] asks for, one after the other, and holds the lock of the state folder all the
 //! while.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -78,6 +79,7 @@ pub async fn open(ui: UiArgs, state_dir: PathBuf, json: bool) -> Result<(), Erro
         catalog,
         invited: joining().and_then(|joining| joining.organiser),
         accept_wants: false,
+        private: BTreeSet::new(),
         party: None,
         limits: RateLimits::default(),
         find: find(&ui),
@@ -222,6 +224,7 @@ fn config(args: RunArgs, find: Find, state_dir: &Path) -> Result<PeerConfig, Err
         catalog,
         invited: None,
         accept_wants: args.accept_wants,
+        private: BTreeSet::new(),
         party,
         limits: RateLimits { upload: args.upload_limit, download: args.download_limit },
         find,

@@ -7,6 +7,7 @@
 //! A portable program keeps a games folder below its own folder as a relative path, because the drive has another
 //! letter on each machine.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -14,7 +15,7 @@ use std::path::Path;
 
 use lanspread_api::page;
 use lanspread_peer::atomic_file;
-use lanspread_types::{Party, PartyName, PassPhrase};
+use lanspread_types::{GameId, Party, PartyName, PassPhrase};
 use serde::{Deserialize, Serialize};
 
 use crate::state_dir;
@@ -38,6 +39,9 @@ pub struct Kept {
     /// Download limit in bytes per second; `None` means unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub download_limit: Option<u64>,
+    /// Games that are kept out of sharing.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub private_games: BTreeSet<GameId>,
     /// Closed party that was joined on the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<KeptParty>,

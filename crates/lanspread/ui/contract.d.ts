@@ -901,6 +901,8 @@ export interface components {
        * @description Connected peers that serve the version.
        */
       peer_count: number;
+      /** @description The owner keeps the game out of sharing: the others hear nothing of it. */
+      private?: boolean;
       /**
        * Format: uint64
        * @description Size of the version in bytes, as far as known; otherwise 0.
@@ -974,6 +976,8 @@ export interface components {
        * @description Connected peers that serve the version.
        */
       peer_count: number;
+      /** @description The owner keeps the game out of sharing: the others hear nothing of it. */
+      private?: boolean;
       /**
        * Format: uint64
        * @description Size of the version in bytes, as far as known; otherwise 0.
@@ -1624,6 +1628,14 @@ export interface components {
         }
       | {
           /** @constant */
+          cmd: 'set-sharing';
+          /** @description The game. */
+          game_id: string;
+          /** @description True shares the game, false keeps it out of sharing. */
+          shared: boolean;
+        }
+      | {
+          /** @constant */
           cmd: 'room';
         }
       | {
@@ -1742,6 +1754,11 @@ export interface components {
           /** @constant */
           cmd: 'set-priority';
           data: components['schemas']['GameReply'];
+        }
+      | {
+          /** @constant */
+          cmd: 'set-sharing';
+          data: components['schemas']['SharingReply'];
         }
       | {
           /** @constant */
@@ -1892,6 +1909,13 @@ export interface components {
       games_dir: string;
       /** @description What others call this machine. */
       name?: string | null;
+    };
+    /** @description Whether a game is shared. */
+    SharingReply: {
+      /** @description The game that the command named. */
+      game_id: string;
+      /** @description False while it is kept out of sharing. */
+      shared: boolean;
     };
     /** @description Everything that a page shows at first. */
     Snapshot: {
@@ -2315,6 +2339,7 @@ export type RoomGroup = components['schemas']['RoomGroup'];
 export type RoomState = components['schemas']['RoomState'];
 export type Settings = components['schemas']['Settings'];
 export type Setup = components['schemas']['Setup'];
+export type SharingReply = components['schemas']['SharingReply'];
 export type Snapshot = components['schemas']['Snapshot'];
 export type SourceTotals = components['schemas']['SourceTotals'];
 export type Status = components['schemas']['Status'];

@@ -122,6 +122,13 @@ pub enum Command {
         /// Priority from now on.
         priority: Priority,
     },
+    /// Shares a game, or keeps it out of sharing.
+    SetSharing {
+        /// The game; it need not be here yet.
+        game: GameId,
+        /// Whether it is shared from now on.
+        shared: bool,
+    },
     /// Asks all peers for their state, and answers with a view of the room within a second.
     Room,
     /// Asks all peers to download a game. Each peer's settings decide whether it does.

@@ -235,6 +235,8 @@ pub struct GameSnapshot {
     pub update_needs_confirmation: bool,
     /// Whether the downloaded version is dated after tomorrow, so other peers do not take it.
     pub dated_ahead: bool,
+    /// Whether the owner keeps it out of sharing.
+    pub private: bool,
 }
 
 /// Where a game can be had.

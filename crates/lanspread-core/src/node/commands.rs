@@ -97,6 +97,7 @@ impl Node {
                 self.outbox.reply(id, Ok(Reply::Done));
             }
             Command::SetPriority { game, priority } => self.set_priority(now, id, &game, priority),
+            Command::SetSharing { game, shared } => self.set_sharing(id, game, shared),
             Command::Room => self.ask_room(now, id),
             Command::WantGame { game } => self.want_game(id, &game),
             Command::TrustCatalog { organiser } => self.trust_catalog(now, id, organiser),
@@ -182,6 +183,15 @@ impl Node {
         self.outbox.reply(id, Ok(Reply::Done));
     }
 
+    fn set_sharing(&mut self, id: CommandId, game: GameId, shared: bool) {
+        if !self.config.catalog.knows(&game) {
+            return self.outbox.reply(id, Err(CommandError::UnknownGame { game }));
+        }
+        self.library.set_private(game, !shared);
+        self.announce_library();
+        self.outbox.reply(id, Ok(Reply::Done));
+    }
+
     /// Returns every game that is here, is being downloaded, or is offered in the version that counts. Of the games
     /// that are neither here nor in the catalogue, it returns at most [`LISTED_GAMES_MAX`], those that most peers
     /// offer.
@@ -244,6 +254,7 @@ impl Node {
             offered_content: standing.offered_content,
             update_needs_confirmation: standing.update_needs_confirmation,
             dated_ahead: local.is_some_and(|l| l.is_dated_ahead(self.today)),
+            private: self.library.is_private(game),
         })
     }
 

@@ -156,6 +156,9 @@ impl Node {
             outbox: Outbox::default(),
             traffic: Traffic::default(),
         };
+        for game in std::mem::take(&mut node.config.rules.private) {
+            node.library.set_private(game, true);
+        }
         node.outbox.job(DiskJob::Scan);
         node.set_limits(Time::START, limits);
         node

@@ -219,7 +219,7 @@ impl Node {
 
     /// Returns the content that a request names, if it may be served.
     fn held(&self, game: &GameId, content: ContentId) -> Result<(Arc<GameContent>, Holding), Refusal> {
-        let local = self.library.get(game);
+        let local = self.library.shared(game);
         let incoming = self.downloads.get(game).and_then(|download| match &download.phase {
             Phase::Transfer(transfer) => Some(&transfer.content),
             Phase::Committing(content) => Some(content),

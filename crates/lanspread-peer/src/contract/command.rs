@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use lanspread_api::reply::{
-    DownloadReply, Empty, GameReply, GamesDir, Limits, OrganiserReply, PeerCount, PlayReply, WantReply,
+    DownloadReply, Empty, GameReply, GamesDir, Limits, OrganiserReply, PeerCount, PlayReply, SharingReply,
+    WantReply,
 };
 use lanspread_api::request::Priority;
 use lanspread_api::{ErrorBody, ErrorCode, ErrorLine, Id, Line, ReplyData, Request, ResultLine, content_id};
@@ -54,6 +55,7 @@ pub fn to_command(request: &Request) -> Result<Command, ErrorBody> {
             };
             Command::SetPriority { game, priority }
         }
+        Request::SetSharing { game_id: game, shared } => Command::SetSharing { game, shared },
         Request::Room => Command::Room,
         Request::WantGame { game_id: game } => Command::WantGame { game },
         Request::TrustCatalog { key: organiser } => Command::TrustCatalog { organiser },
@@ -140,6 +142,9 @@ pub fn reply_data(request: &Request, reply: &Reply, state_dir: &Path) -> Result<
         },
         &Request::SetLimits { upload, download } => done(ReplyData::SetLimits(Limits { upload, download })),
         Request::SetPriority { game_id, .. } => done(ReplyData::SetPriority(game(game_id))),
+        &Request::SetSharing { ref game_id, shared } => {
+            done(ReplyData::SetSharing(SharingReply { game_id: game_id.to_string(), shared }))
+        }
         Request::Room => match reply {
             Reply::Room(room) => Some(ReplyData::Room(room.to_contract())),
             _ => None,

@@ -43,6 +43,7 @@ impl ToContract for GameSnapshot {
             offered_content_id: self.offered_content.map(|c| c.to_string()),
             update_needs_confirmation: self.update_needs_confirmation,
             dated_ahead: self.dated_ahead,
+            private: self.private,
         }
     }
 }

@@ -355,6 +355,7 @@ fn game_snapshots() -> Vec<GameSnapshot> {
         offered_content: Some(content()),
         update_needs_confirmation: false,
         dated_ahead: false,
+        private: false,
     };
     let mut games = [LocalOnly, Ready, Remote].map(full).to_vec();
     games.push(GameSnapshot {
@@ -371,6 +372,7 @@ fn game_snapshots() -> Vec<GameSnapshot> {
         supplier: Some(supplier()),
         update_needs_confirmation: true,
         dated_ahead: true,
+        private: false,
         ..full(LocalOnly)
     });
     games.push(GameSnapshot { support: Some(Support::Pinned), ..full(Ready) });
@@ -481,6 +483,7 @@ fn answered() -> Vec<(Request, Reply)> {
         ),
         (Request::SetLimits { upload: Some(1000), download: None }, Reply::Done),
         (Request::SetPriority { game_id: game(), priority: Priority::High }, Reply::Done),
+        (Request::SetSharing { game_id: game(), shared: false }, Reply::Done),
         (Request::Room, Reply::Room(Arc::new(room()))),
         (Request::WantGame { game_id: game() }, Reply::Wanted { asked: 2 }),
         (

@@ -49,6 +49,7 @@ pub fn run(command: Command, state_dir: &Path, json: bool) -> Result<(), ErrorBo
         Command::Priority(args) => {
             asked.show(&Request::SetPriority { game_id: args.game, priority: args.priority })
         }
+        Command::Share(args) => asked.show(&Request::SetSharing { game_id: args.game, shared: !args.off }),
         Command::Room(RoomArgs { want: Some(game_id) }) => {
             known(&asked.client.games()?, game_id.as_str())?;
             asked.show(&Request::WantGame { game_id })
@@ -247,6 +248,10 @@ fn described(reply: &ReplyData, columns: Option<usize>) -> Vec<String> {
             )]
         }
         ReplyData::DeclineCatalog(o) => vec![format!("You will not be asked about {} again.", o.fingerprint)],
+        ReplyData::SetSharing(s) if s.shared => vec![format!("{}: shared.", s.game_id)],
+        ReplyData::SetSharing(s) => {
+            vec![format!("{}: kept out of sharing; the room hears nothing of it.", s.game_id)]
+        }
         ReplyData::SetPriority(g) => vec![format!("{}: priority set.", g.game_id)],
         ReplyData::Shutdown(_) => vec!["The peer has stopped.".to_owned()],
         ReplyData::WaitPeers(c) => vec![format!("{} connected.", human::count(c.peer_count, "peer"))],
@@ -453,6 +458,7 @@ mod tests {
             offered_content_id: None,
             update_needs_confirmation: false,
             dated_ahead: false,
+            private: false,
             about: lanspread_api::reply::About::default(),
         }
     }

@@ -1,5 +1,6 @@
 //! The demo's room: four peers in one process, each with its own folders and its own port on 127.0.0.1.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -167,6 +168,7 @@ async fn start(root: &Path, name: &'static str, catalog: &Catalog) -> Result<Mem
         catalog: catalog.clone().into(),
         invited: None,
         accept_wants: false,
+        private: BTreeSet::new(),
         party: None,
         limits: RateLimits::default(),
     };

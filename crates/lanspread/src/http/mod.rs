@@ -256,6 +256,11 @@ async fn follow_up(host: &Host, reply: &ReplyData) {
                 tracing::warn!("the limits hold until the end only: {error}");
             }
         }
+        ReplyData::SetSharing(sharing) => {
+            if let Err(error) = host.keep_sharing(&sharing.game_id, sharing.shared) {
+                tracing::warn!("{} is private or shared until the end only: {error}", sharing.game_id);
+            }
+        }
         ReplyData::TrustCatalog(organiser) => {
             if let Ok(key) = organiser.key.parse() {
                 host.trusts(key);

@@ -3,6 +3,7 @@
 mod page;
 mod peer_settings;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 
 use lanspread_api::{ErrorCode, Event, Line, ReplyData};
@@ -46,6 +47,7 @@ async fn served() -> Served {
         catalog: Catalog::Open.into(),
         invited: None,
         accept_wants: false,
+        private: BTreeSet::new(),
         party: None,
         limits: lanspread_peer::command::RateLimits::default(),
     };

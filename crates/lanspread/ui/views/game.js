@@ -169,6 +169,7 @@ export class GamePage extends HTMLElement {
     const support = supportText(game);
     if (support) facts.push([t('fact.confirmation'), support]);
     if (game.dated_ahead) facts.push([t('fact.note'), t('fact.dated-ahead')]);
+    if (game.private) facts.push([t('fact.note'), t('fact.private')]);
     if (game.local_version)
       facts.push([
         t('fact.version.own'),

@@ -33,6 +33,10 @@ export function otherSteps(game) {
   }
   if (game.downloaded && offered.has('verify'))
     add('verify', t('step.verify'), () => order('verify', { game_id: id }));
+  if (game.downloaded && offered.has('set-sharing'))
+    add('sharing', game.private ? t('step.share') : t('step.private'), () =>
+      order('sharing', { game_id: id, shared: Boolean(game.private) }),
+    );
   if (game.downloaded || game.installed)
     add('open', t('step.open'), () => order('open-folder', { game_id: id }));
   if (game.installed) add('uninstall', t('step.uninstall'), () => uninstall(game));

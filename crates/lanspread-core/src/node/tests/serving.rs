@@ -36,8 +36,14 @@ fn what_may_not_be_served_is_neither_as_a_manifest_nor_as_a_chunk() {
     ] {
         assert_eq!(refusals(&mut party, id, content), [why, why], "{id}");
     }
+    let set_sharing = |shared| Command::SetSharing { game: game("ready"), shared };
+    party.command(0, set_sharing(false));
+    assert_eq!(refusals(&mut party, "ready", ready), [Refusal::NotDownloaded; 2], "private");
+    party.command(0, set_sharing(true));
+    assert_eq!(refusals(&mut party, "ready", ready), []);
+    assert_eq!(party.served.len(), 2);
     party.guests[0].hold_jobs = true;
     party.command(0, Command::RemoveDownload { game: game("ready") });
     assert_eq!(refusals(&mut party, "ready", ready), [Refusal::UnderOperation; 2]);
-    assert_eq!(party.served.len(), 1);
+    assert_eq!(party.served.len(), 2);
 }

@@ -27,6 +27,7 @@ mod offered;
 mod organiser;
 mod pending;
 mod play;
+mod private;
 mod read_only;
 mod restarts;
 mod sources;
@@ -75,6 +76,7 @@ pub fn all() -> Vec<&'static Scenario> {
         ending::SCENARIOS,
         trust::SCENARIOS,
         pending::SCENARIOS,
+        private::SCENARIOS,
     ];
     let mut all: Vec<&Scenario> = groups.iter().copied().flatten().collect();
     all.sort_by_key(|s| number(s.id));

@@ -144,6 +144,7 @@ mod tests {
             offered_content_id: None,
             update_needs_confirmation: false,
             dated_ahead: false,
+            private: false,
             about: lanspread_api::reply::About::default(),
         };
         GameRow { game, cover: None }

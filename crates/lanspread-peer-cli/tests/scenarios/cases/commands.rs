@@ -35,7 +35,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S33",
         title: "operations exclude each other",
-        claim: "One operation per game at a time, and games do not hinder each other",
+        claim: "Only one operation runs on a game at a time, and operations on other games run beside it",
         setup: "a game of 96 MiB, sent at 32 MB/s, while it is downloaded and while it is installed; another game beside it",
         expected: "`install`, `uninstall`, `remove-download`, `download` each refused with `operation-in-progress` and the kind that runs, while it runs; the other game is fetched and installed meanwhile",
         sabotages: &[
@@ -50,7 +50,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S36",
         title: "bad commands",
-        claim: "Whatever is written to a peer, it answers with one line and lives on",
+        claim: "A peer answers any input with one line and keeps running",
         setup: "malformed JSON, no object, unknown command, missing and mistyped fields, ids that are paths, a line of 10 MB, invalid UTF-8",
         expected: "exactly one error line each with its stable code, and the `id` where it could be read; after each line `status` is answered; then it is as before, no event, nothing on the disk",
         sabotages: &[

@@ -23,7 +23,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S4",
         title: "download without install",
-        claim: "`install:false` fetches a game and leaves it at that",
+        claim: "With `install:false` a game is downloaded and not installed",
         setup: "client ← bravo, `bfbc2`, `install:false`",
         expected: "`got-game-files`, `download-begin`, chunks, `download-finished` in this order, with exact counts; downloaded, not installed, `Ready`; all root files byte-equal, no `local/`, no event of an install in the whole window",
         sabotages: &[
@@ -46,7 +46,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S5",
         title: "download installs by default",
-        claim: "A download without further word ends with an installed game",
+        claim: "By default, a downloaded game is installed",
         setup: "client ← bravo: `cnctw` of the fixture, and a generated game; two more clients fetch the other builds of `cnctw`, a solid archive and two archives that overlap",
         expected: "`download-finished` before `install-finished`; both flags true; what is under `local/` is what another unpacker found in the archives, to the byte, the later archive winning; nothing missing, nothing extra",
         sabotages: &[
@@ -99,7 +99,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S7",
         title: "two sources",
-        claim: "Two sources of one content serve one download together",
+        claim: "Two sources with the same content share one download",
         setup: "client ← alpha + bravo, shared `ggoo` of 16 MiB (512 chunks and the sentinel)",
         expected: "committed exactly once; the reported chunks are exactly those of the game, none twice, none missing; both served, nobody else; totals agree with the chunks to the byte; the sources sent each chunk once, apart from 1 in 32",
         sabotages: &[
@@ -115,7 +115,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S13",
         title: "byte equality",
-        claim: "What arrives is what was sent, whatever the sizes",
+        claim: "Files of any size arrive byte for byte",
         setup: "two games with files of 0, 1, CHUNK−1, CHUNK, CHUNK+1 bytes, in folders, alone in their chunks and, with the smallest, three that share one, one game with CHUNK = 32 KiB and one of 363 MiB with CHUNK = 64 KiB",
         expected: "hash manifests equal, nothing extra, nothing missing; the chunks are exactly those of the files, each sent once; what is under the source's `local/` stays there",
         sabotages: &[
@@ -146,7 +146,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S25",
         title: "many clients, one source",
-        claim: "One source serves many, and knows when it is done",
+        claim: "One source can serve many receivers, and reports the end of each transfer",
         setup: "4 clients ← bravo at once, one game of 32 MiB, `install:false`; bravo sends 1 MB/s until all have begun, and is seen sending",
         expected: "every client has chunks before any is done; all byte-equal, downloaded, not installed; bravo has sent four copies, to the byte, and its `active_outbound_transfers` are back to none",
         sabotages: &[
@@ -163,7 +163,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S34",
         title: "many files",
-        claim: "A game of many files is fetched file by file, each once",
+        claim: "A game of many files is downloaded completely, and no chunk twice",
         setup: "20 files and `version.ini`",
         expected: "`got-game-files` says 21; exactly the 21 files, coherent, each chunk reported once; bravo has sent as many bytes as the files have",
         sabotages: &[
@@ -178,7 +178,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S37",
         title: "throughput",
-        claim: "The figures that a download reports are true",
+        claim: "The figures that a download reports fit each other, the bytes on disk and the time that it took",
         setup: "archive of random bytes (256 MiB; `LANSPREAD_S37_MIB` sets another size), one source, `install:false`",
         expected: "size and hash right; bytes, duration, `mib_per_s` and `mbit_per_s` positive, consistent with each other and with the bytes on disk, and the duration fits between the events' own times",
         sabotages: &[

@@ -18,7 +18,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S30",
         title: "a chain of introductions",
-        claim: "Whoever knows one peer learns of all, and fetches from those that it was never told of",
+        claim: "A peer that knows one other peer learns of all of them, and downloads from them",
         setup: "three peers with `--find introductions`, each with a game of its own; A connects to B, B connects to C, nobody else to anybody",
         expected: "A and C list each other, one found by introduction and the other the same way or because it was dialled; nobody twice; A downloads C's game, every byte from C",
         sabotages: &[
@@ -31,7 +31,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S52",
         title: "mDNS",
-        claim: "Peers on one switch find each other with nothing typed",
+        claim: "Peers on one switch find each other without any address",
         setup: "three peers with `--find mdns`, one game; no `connect` at all; then one leaves and comes back",
         expected: "each lists exactly the two others, found by mDNS; one downloads the game; who leaves is gone from both lists and who comes back is the same peer",
         sabotages: &[

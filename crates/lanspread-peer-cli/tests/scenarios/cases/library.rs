@@ -20,7 +20,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S12",
         title: "serve gates",
-        claim: "What may not be served is refused, each with its own reason",
+        claim: "Content that may not be served is refused, and each refusal states its reason",
         setup: "unit tests, demanded by name: an uncatalogued game, one without its sentinel, one under an operation, another content, each asked for as a manifest and as a chunk; a manifest with a path under `local/`; a path that climbs out",
         expected: "each test's own `ok` line, and that of the test that what is ready is served",
         sabotages: &[
@@ -41,7 +41,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S22",
         title: "a game appears while connected",
-        claim: "A folder that is put into a library is offered without a restart or a new connection",
+        claim: "A game folder that appears in a library is offered without a restart or a new connection",
         setup: "client is connected to alpha; a game is written into alpha's folder",
         expected: "alpha serves it, client sees it and fetches it byte-equal; no connection was lost or made in the whole window, and nothing failed",
         sabotages: &[
@@ -56,7 +56,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S23",
         title: "a game vanishes while connected",
-        claim: "A folder that is taken out of a library is no longer offered",
+        claim: "A game folder that disappears from a library is no longer offered",
         setup: "client is connected to alpha and bravo, who both have the game, alpha another one too; alpha's folders are removed",
         expected: "the shared game falls to one source, alpha's own is no longer offered; a download of it is refused with `no-source`, also by event, and leaves nothing; no connection was lost or made in the whole window",
         sabotages: &[
@@ -74,7 +74,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S32",
         title: "incomplete folders are not offered",
-        claim: "A folder without a proper sentinel at its root is no game",
+        claim: "A folder without a valid `version.ini` at its root does not count as a game",
         setup: "bravo has one whole game, and folders without `version.ini`, with an empty one, with garbage in it, with one only in a subfolder, and with one that is a folder",
         expected: "`list-peers` at the client shows the whole game and nothing else; a download of any other is refused with `no-source`; bravo's `local-library-changed` names each folder with a reason",
         sabotages: &[
@@ -88,7 +88,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S35",
         title: "unknown games are filtered",
-        claim: "A game that the own catalogue does not know does not exist",
+        claim: "A game that is not in the catalogue is neither listed nor downloaded nor served",
         setup: "bravo has two games and no catalogue, the client's catalogue knows one; `list-peers` at the client shows that bravo advertises both",
         expected: "`list-games` has the one, a download of the other is refused with `unknown-game`, no event names it in the whole window, and nothing is fetched",
         sabotages: &[

@@ -24,7 +24,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S1",
         title: "startup scan",
-        claim: "A peer that starts states who and where it is, and has read its whole library",
+        claim: "A peer that starts says who and where it is, and only once it has read its whole library",
         setup: "alpha alone, with the fixtures' catalogue",
         expected: "`local-peer-ready` with id, address and 3 games; `local-library-changed` with exactly these; each downloaded, not installed, `Ready`, in the catalogue's version; nothing else listed as being here",
         sabotages: &[
@@ -39,7 +39,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S2",
         title: "direct handshake is mutual",
-        claim: "One `connect` makes both sides know each other and each other's games",
+        claim: "After one `connect`, both peers know each other and each other's games",
         setup: "alpha connects to bravo",
         expected: "each has exactly one peer, the other one, at the address that it listens on; alpha sees bravo's 4 games, bravo alpha's 3; `peer-connected` exactly once at each",
         sabotages: &[
@@ -54,7 +54,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S3",
         title: "aggregation",
-        claim: "The libraries of all peers show as one, each game once, with the number of its sources",
+        claim: "The libraries of all peers form one list, with each game once and the number of its sources",
         setup: "client connects to alpha and bravo",
         expected: "every game of both exactly once, `ggoo` with `peer_count` 2, all others with 1, nothing downloaded",
         sabotages: &[
@@ -67,7 +67,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S10",
         title: "a peer leaves politely",
-        claim: "A goodbye is believed at once",
+        claim: "A peer that says goodbye counts as gone at once",
         setup: "client is connected to alpha and bravo; bravo gets `shutdown`",
         expected: "within 2 s of bravo's answer the client prints `peer-lost` with `goodbye` and lists alpha only; bravo's own games are no longer offered, `ggoo` has one source; bravo's process ends with success",
         sabotages: &[
@@ -81,7 +81,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S11",
         title: "restart keeps identity",
-        claim: "A peer is who its key says, whatever its address",
+        claim: "A peer keeps its identity at another address, because its key identifies it",
         setup: "client is connected to bravo; bravo shuts down, starts again on the same folders, and is connected again; then (not in containers or on Windows) bravo hangs (SIGSTOP) and starts anew with the same key at another address, and is connected while the client still lists it at the old one",
         expected: "the same peer id; after the shutdown bravo leaves the client's list within 5 s; after each start one entry, at the new address, with the same library; the second time no `peer-lost` and no `peer-connected`",
         sabotages: &[
@@ -128,7 +128,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S29",
         title: "full mesh",
-        claim: "Many connections, also doubled ones, end in one picture",
+        claim: "Peers that all connect to each other, some of them twice, agree on who is there",
         setup: "6 peers with a game of their own and a common one; every one connects to every other, all at the same time, so that many connections are doubled; then (in the lab `local`) a stranger with one key connects to each of them twice",
         expected: "each sees exactly the 5 others with their games, and the same aggregate: own games with 1 source, the common one with 5; no peer is ever listed twice; of the stranger's two connections, of which each is greeted, one entry comes",
         sabotages: &[

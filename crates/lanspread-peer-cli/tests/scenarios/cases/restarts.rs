@@ -50,7 +50,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S20",
         title: "source disappears, then returns",
-        claim: "An interrupted download goes on where it stopped",
+        claim: "An interrupted download continues where it stopped",
         setup: "one source that sends 32 MB/s, 64 MiB, SIGKILLed in the middle, started again on the same folders and connected again",
         expected: "the download goes on by itself; over both halves exactly the game's chunks are fetched, none twice, and the source has sent after its return what was missing, to the byte; committed once; manifests equal",
         sabotages: &[

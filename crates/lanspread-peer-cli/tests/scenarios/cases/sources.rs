@@ -26,7 +26,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S8",
         title: "sources that disagree, no majority",
-        claim: "Where two contents stand against each other, nothing is taken",
+        claim: "If as many peers offer one content as another, neither is downloaded",
         setup: "two peers, same game and version, different content, shown to differ in `list-peers`",
         expected: "the command is refused and `download-failed` is printed, both with `ambiguous-content` and both variants with their peers; nothing committed, no root left behind, no operation left",
         sabotages: &[
@@ -42,7 +42,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S9",
         title: "nobody has it",
-        claim: "A download of what nobody has fails at once and clearly",
+        claim: "A download of a game that nobody has fails at once with a clear error",
         setup: "client is connected to alpha; the catalogue knows a game that no peer holds",
         expected: "refused with `no-source`, `download-failed` with the same code, both within a second of the time that an answer to `status` takes; no files, no operation",
         sabotages: &[
@@ -58,7 +58,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S14",
         title: "load is balanced",
-        claim: "Two equal sources share the work",
+        claim: "Two equal sources serve half of a download each",
         setup: "two equal sources, one file of 48 MiB (1536 chunks), then up to three games of 32 chunks",
         expected: "each serves 40–60 % of the large game; sums exact; both together send each chunk once, and at most one chunk in 32 again because it was late; of the small games, which are over before a source can be called slow, one is split in half within one chunk; the planner's exact half/half split is also a unit test, demanded by name",
         sabotages: &[
@@ -78,7 +78,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S15",
         title: "three versions on the net",
-        claim: "The catalogue's version is fetched, neither an older nor a newer one",
+        claim: "The version that the catalogue names is downloaded, not an older or a newer one",
         setup: "A, B, C with three versions and distinct content; the catalogue names the middle one, which B has",
         expected: "`list-peers` shows three different raw versions; the download starts; A and C send nothing, and B sends each chunk once; the receiver equals B exactly; `list-games` counts one holder",
         sabotages: &[
@@ -95,7 +95,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S16",
         title: "stale peer beside two current ones",
-        claim: "A peer with an old version serves nothing of the current one, and does not count as its holder",
+        claim: "A peer with an old version serves no chunk of the current one and is not counted as its source",
         setup: "A old; B and C current, 16 MiB",
         expected: "A sends nothing, not even chunks that the client refuses; exactly B and C serve, exact chunks; both together send each chunk once, and at most one chunk in 32 again because it was late; the receiver equals B; `list-games` counts two holders",
         sabotages: &[
@@ -111,7 +111,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S17",
         title: "the catalogue's version leaves",
-        claim: "A stale copy is never taken in place of the right one",
+        claim: "An outdated copy is never downloaded instead of the right version",
         setup: "two versions; the right one's holder shuts down before the download",
         expected: "`list-peers` still shows the stale copy; the download is refused with `no-source`; the game is no longer offered; nothing is fetched, and the stale peer has sent nothing",
         sabotages: &[
@@ -148,7 +148,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S21",
         title: "corrupt source",
-        claim: "What does not verify is refused, its sender named and not asked again",
+        claim: "A chunk that does not verify is rejected; its sender is named and not asked again",
         setup: "two sources that announce the same content; one has a flipped byte in every chunk on disk behind unchanged sizes and time stamps",
         expected: "`source-rejected` with `corrupt-chunk` and its id, once, and it has sent one chunk in all; not one chunk of the damaged file is taken from it; the game completes from the other; manifests equal the healthy copy",
         sabotages: &[
@@ -173,7 +173,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S31",
         title: "second-hand seeding",
-        claim: "Who has fetched a game serves it",
+        claim: "A peer that has downloaded a game serves it",
         setup: "client downloads from bravo, bravo is SIGKILLed, a third peer downloads from client",
         expected: "client equals bravo, and third sees its offer; the first chunk from client verifies; the third has exactly the game's chunks, all from client, which has sent each once; byte-equal to what bravo had",
         sabotages: &[
@@ -188,7 +188,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S54",
         title: "pinned content",
-        claim: "Where the catalogue pins a content id, a lying majority does not win",
+        claim: "If the catalogue names a content id, a lying majority does not matter",
         setup: "three peers with the same game and version, two of them with another content than the pinned one",
         expected: "the two others send nothing, and only the holder of the pinned content serves; the receiver equals it; `list-games` counts one holder; for a client that knows the two others only, the download is refused with `no-source`, and they still send nothing",
         sabotages: &[

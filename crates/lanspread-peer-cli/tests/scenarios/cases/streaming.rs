@@ -30,7 +30,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S39",
         title: "streamed install",
-        claim: "`stream-install` installs a game without ever having its archive",
+        claim: "`stream-install` installs a game without storing its archive",
         setup: "client ← bravo: `cnctw` of the fixture, and a generated game of 48 MiB (1536 chunks); the client's library is watched all the time",
         expected: "`install-finished`; installed, not downloaded, `LocalOnly`; no archive and no sentinel at any moment, the window below `.lanspread/` never larger than 128 chunks, and less than one beside it; payload hashes equal, exactly the archive's chunks were fetched; nothing of it left below `.lanspread/`, no outbound transfer at the source",
         sabotages: &[
@@ -53,7 +53,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S40",
         title: "a streamed copy is no source",
-        claim: "What was streamed is offered to nobody, not even after a restart",
+        claim: "A game that was installed by streaming is not offered to others, not even after a restart",
         setup: "client has streamed a game from bravo, who advertises it; a third peer is connected to the client alone",
         expected: "the third peer sees no game at the client; its download is refused with `no-source`, nothing of it arrives; the same after the client was restarted",
         sabotages: &[
@@ -70,7 +70,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S41",
         title: "solid archive",
-        claim: "A solid archive installs byte-equal, streamed and not",
+        claim: "A solid archive is installed byte for byte, whether streamed or downloaded first",
         setup: "the fixture's `cnctw`, whose main header says solid; one client streams it, one downloads it, uninstalls it and installs it again",
         expected: "all have under `local/` what another unpacker found, to the byte",
         sabotages: &[
@@ -116,7 +116,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S43",
         title: "streamed install over an installed game",
-        claim: "What is installed or downloaded is not streamed over",
+        claim: "A streamed install of a game that is installed or downloaded is refused",
         setup: "client has the game installed, with a save game of its own in it, once downloaded and once streamed; a third game is downloaded only",
         expected: "refused with `already-installed`, `already-downloaded` for the third; no event of an operation; every file has the same hash as before",
         sabotages: &[
@@ -156,7 +156,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "S46",
         title: "receiver cancels",
-        claim: "A cancel frees the sender, is no failure and leaves no half install",
+        claim: "Cancelling frees the sender, does not count as a failure and leaves no partial install",
         setup: "48 MiB at 8 MiB/s; `cancel-download` with chunks there and others missing: by client while it downloads with its install, then by quitter while it streams; both are done again, and at the end the sender leaves",
         expected: "`download-cancelled`, neither `download-failed` nor `install-failed` until the sender has left; the sender's outbound transfers back to none; no folder of the game, nothing unpacked below `.lanspread/`, at once and when the other one has been served; both succeed afterwards, the download fetching only what was missing",
         sabotages: &[

@@ -17,7 +17,7 @@ use crate::transfer::{Transfer, pieces_of};
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     id: "S49",
     title: "swarm",
-    claim: "Receivers serve each other before they are complete, so that the seed sends little more than one copy",
+    claim: "Receivers serve each other before they are complete, so the seed sends little more than one copy",
     setup: "1 seed and 6 clients, every one connected to every other and limited to 20 MB/s of upload, 64 MiB, all start together",
     expected: "all byte-equal with exact chunks; at least one whole copy came from clients that were not complete themselves; the seed sends less than 2 copies in all",
     sabotages: &[

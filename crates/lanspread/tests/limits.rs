@@ -47,7 +47,7 @@ const SECTIONS: &[Section] = &[
         limits: lanspread_core::limits::TABLE,
     },
     Section {
-        source: "crates/lanspread-store/src/unpack/gate.rs",
+        source: "crates/lanspread-store/src/archive/unpack/gate.rs",
         about: "What archives may unpack to.",
         limits: lanspread_store::LIMITS,
     },

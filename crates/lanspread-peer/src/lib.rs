@@ -28,6 +28,8 @@ pub use lanspread_core::{
     catalog_sync, command, discovery, event, groups, io, refusals, room, snapshot, trust,
 };
 pub use lanspread_net::raise_file_limit;
-pub use lanspread_store::{FolderLock, GAME_FILE, GameFile, GameFileError, Holder, pack};
+pub use lanspread_store::{
+    DiskReserve, FolderLock, GAME_FILE, GameFile, GameFileError, Holder, game_file_folders, pack,
+};
 pub use lanspread_types as types;
 pub use start::{RunningPeer, StartError, lock_games_dir, lock_state_dir, start};

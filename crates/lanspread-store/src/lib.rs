@@ -39,6 +39,8 @@ pub use fs::fault::Fault;
 pub use install::ahead::{AheadOutcome, UnpackAhead};
 pub use install::errors::{InstallError, RemoveError, UninstallError};
 pub use install::play::{PlayError, Program};
+pub use install::space::DiskReserve;
+pub use install::streamed_files::{game_file_folders, unneeded_chunks};
 pub use library::game_file::{GAME_FILE, GameFile, GameFileError};
 pub use library::index::IndexError;
 pub use library::scan::ScanError;

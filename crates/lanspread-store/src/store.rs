@@ -227,6 +227,7 @@ impl Store {
         }
         self.clear_leftovers(&layout.trash());
         self.clear_leftovers(&layout.staging());
+        self.tidy_streamed_files();
         Ok(())
     }
 

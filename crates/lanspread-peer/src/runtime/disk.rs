@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lanspread_core::io::{CommittedGame, DiskError, DiskJob, DiskReport, Scan};
 use lanspread_core::trust::Origin;
-use lanspread_store::{Cancel, RarUnpacker, ReleasedChunks, Spool, Store, Watch};
+use lanspread_store::{Cancel, RarUnpacker, ReleasedChunks, Store, Watch, unneeded_chunks};
 use lanspread_types::{ContentId, GameContent, GameId, failpoint};
 use tokio_util::task::TaskTracker;
 
@@ -209,7 +209,7 @@ impl Disk {
         self.change(move |store, reports| {
             let streamed = from_origin(store, &game, origin.as_ref(), || {
                 let spool = store.open_spool(&content)?;
-                let unneeded = Spool::unneeded(&content);
+                let unneeded = unneeded_chunks(&content);
                 report(reports, DiskReport::StreamOpened { game: game.clone(), unneeded });
                 Ok(store.stream_install(&spool, &cancel, passed(reports, &game))?)
             });

@@ -74,6 +74,29 @@ impl ArrivingArchives {
         files.filter(|(_, file)| is_archive(&file.path)).map(|(at, file)| (at, file.path.clone())).collect()
     }
 
+    /// Reads a small file beside the archives; `file` is its index in the manifest. Waits until it is here.
+    pub fn read_small(&mut self, file: usize) -> io::Result<Vec<u8>> {
+        let content = Arc::clone(&self.content);
+        let manifest = content.manifest();
+        let mut bytes = Vec::new();
+        for chunk in manifest.chunks_of(file).map(ChunkIndex) {
+            let part = manifest.place(chunk).and_then(|place| manifest.parts(place).find(|p| p.file == file));
+            let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
+            while !self.arrivals.wait_for(chunk, LOOK_UP) {
+                if self.cancel.is_cancelled() {
+                    return Err(io::Error::other("cancelled"));
+                }
+            }
+            let found = self.arrivals.find(chunk)?;
+            let begin = bytes.len();
+            bytes.resize(begin + usize::try_from(part.len).unwrap_or(usize::MAX), 0);
+            files::read_exact_at(&found.file, &mut bytes[begin..], found.offset + part.start)?;
+            // The chunk itself may have parts of further files.
+            (self.passed)(chunk);
+        }
+        Ok(bytes)
+    }
+
     /// Opens an archive for reading; `file` is its index in the manifest.
     pub fn open(&mut self, file: usize) -> Arriving<'_> {
         let chunks = self.content.manifest().chunks_of(file);

@@ -80,6 +80,16 @@ impl Layout {
         self.own.join("installed").join(game.as_str())
     }
 
+    /// Returns the folder of the small files of all streamed games.
+    pub fn streamed(&self) -> PathBuf {
+        self.own.join("streamed")
+    }
+
+    /// Returns the folder with the small files of a streamed game.
+    pub fn streamed_of(&self, game: &GameId) -> PathBuf {
+        self.streamed().join(game.as_str())
+    }
+
     /// Returns the trash folder of all games.
     pub fn trash(&self) -> PathBuf {
         self.own.join("trash")

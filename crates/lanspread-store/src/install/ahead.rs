@@ -24,6 +24,7 @@ use crate::fs::cancel::Cancel;
 use crate::fs::files;
 use crate::install::errors::InstallError;
 use crate::install::space::{SpaceCheckedSink, reserved_bytes};
+use crate::install::streamed_files::StreamedFiles;
 use crate::store::Store;
 
 /// Maximum number of downloads unpacked ahead at once. Each has a thread that mostly waits.
@@ -156,7 +157,8 @@ impl Store {
         let reserve = reserved_bytes(self.layout().own()).max(RESERVE_BYTES);
         let others_need = || incoming.missing_bytes() + reserve;
         let mut sink = SpaceCheckedSink::new(staging, self.layout().own(), &others_need);
-        self.unpack_arriving(content, arrivals, &mut sink, &run.ahead.cancel, passed)
+        let beside = &mut StreamedFiles::none();
+        self.unpack_arriving(content, arrivals, &mut sink, &run.ahead.cancel, passed, beside)
     }
 
     /// Waits until unpacking ahead has ended and takes the outcome; `None` if none was begun.

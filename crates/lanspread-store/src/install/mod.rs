@@ -8,3 +8,4 @@ pub mod play;
 pub mod reinstall;
 pub mod space;
 pub mod streamed;
+pub mod streamed_files;

@@ -72,6 +72,8 @@ impl Store {
             Some(AheadOutcome::Unpacked) => plan_install_unpacked(),
             Some(AheadOutcome::Failed(error)) => return Err(error),
         };
+        // The version that is installed now has its files in the game's folder.
+        self.forget_streamed_files(game);
         if cancel.is_cancelled() {
             files::delete_tree(&self.layout().area(game, Area::Staging))?;
             return Err(InstallError::Cancelled);
@@ -130,6 +132,7 @@ impl Store {
         match executor.run(&plan, &mut no_unpack::<Fault>) {
             Ok(()) | Err(Stuck { committed: true, .. }) => {
                 self.tidy_notes(game);
+                self.forget_streamed_files(game);
                 Ok(())
             }
             Err(Stuck { committed: false, error }) => {

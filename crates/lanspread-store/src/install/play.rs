@@ -21,6 +21,7 @@ use lanspread_types::{GameId, RelPath, failpoint};
 
 use crate::fs::fault::{Fault, OrFault};
 use crate::fs::files;
+use crate::install::streamed_files;
 use crate::library::game_file::{GAME_FILE, GameFile};
 use crate::library::scan::{local_folder, read_sentinel};
 use crate::store::{ChangeError, Store};
@@ -130,8 +131,9 @@ impl Store {
         let (program, args) = match catalogued {
             Some(start) => start,
             None => {
-                let file = GameFile::read(&self.layout().game(game)).map_err(|e| bad(e.to_string()))?;
-                let file = file.unwrap_or_default();
+                let folders = streamed_files::folders(self.layout(), game);
+                let file = folders.iter().find_map(|folder| GameFile::read(folder).transpose()).transpose();
+                let file = file.map_err(|e| bad(e.to_string()))?.unwrap_or_default();
                 let start = file.start.ok_or_else(|| match file.unknown.as_slice() {
                     [] => PlayError::NoStart(game.clone()),
                     keys => bad(format!("{GAME_FILE} has no start, but unknown keys: {}", keys.join(", "))),

@@ -74,6 +74,7 @@ impl Store {
         match done {
             Ok(()) | Err(Stuck { committed: true, .. }) => {
                 self.tidy_notes(game);
+                self.forget_streamed_files(game);
                 Ok(kept)
             }
             Err(Stuck { committed: false, error }) => {

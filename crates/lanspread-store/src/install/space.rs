@@ -14,6 +14,25 @@ use crate::fs::fault::{Fault, OrFault};
 /// Bytes that may be written without checking the free space again.
 const ROOM_BYTES: u64 = 16 << 20;
 
+/// Bytes that a download leaves free: the downloads' own constant, told to those who show it.
+const DOWNLOAD_RESERVE_BYTES: u64 = 64 << 20;
+
+/// What stays free on a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskReserve {
+    /// Left free by a download.
+    pub download: u64,
+    /// Left free by unpacking.
+    pub unpack: u64,
+}
+
+impl DiskReserve {
+    /// Returns what stays free on the disk that holds `folder`.
+    pub fn of(folder: &Path) -> Self {
+        Self { download: DOWNLOAD_RESERVE_BYTES, unpack: reserved_bytes(folder) }
+    }
+}
+
 /// Sink that begins no file for which there is no space. The size of the whole is not known beforehand, so each file is
 /// checked.
 pub(crate) struct SpaceCheckedSink<'a> {
@@ -75,4 +94,14 @@ pub(crate) fn reserved_bytes(disk: &Path) -> u64 {
 
 pub(crate) fn free_bytes(disk: &Path) -> Result<u64, Fault> {
     fs4::available_space(disk).or_fault("ask for the free space of", disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stated_reserve_is_what_downloads_leave_free() {
+        assert_eq!(DOWNLOAD_RESERVE_BYTES, crate::download::incoming::RESERVE_BYTES);
+    }
 }

@@ -20,6 +20,7 @@ use crate::fs::cancel::Cancel;
 use crate::fs::files;
 use crate::install::errors::{InstallError, explain};
 use crate::install::space::{SpaceCheckedSink, free_bytes, reserved_bytes};
+use crate::install::streamed_files::StreamedFiles;
 use crate::library::scan::{local_entry, local_folder};
 use crate::store::Store;
 
@@ -36,6 +37,11 @@ impl Store {
         let game = spool.content().manifest().game();
         let installed = self.stream_to_local(spool, cancel, passed);
         self.close_spool(game);
+        match installed {
+            // The files of the game that is installed already stay.
+            Ok(()) | Err(InstallError::AlreadyInstalled(_)) => {}
+            Err(_) => self.forget_streamed_files(game),
+        }
         if installed.is_ok() {
             failpoint!("stream-keeps-archive", crate::sabotage::leave(&self.layout().game(game), "kept.eti"));
             failpoint!(
@@ -73,6 +79,7 @@ impl Store {
         }
         self.check_room(content)?;
         let mut passed = Some(passed);
+        let mut beside = self.begin_streamed_files(content)?;
         self.run_install(game, &plan_install(), &mut |staging| {
             files::make_folders(staging, LOCAL_FOLDER)?;
             failpoint!("stream-archive-for-a-moment", crate::sabotage::leave(staging, "whole.eti"));
@@ -81,7 +88,7 @@ impl Store {
             let others_need = || reserve;
             let mut sink = SpaceCheckedSink::new(filled, self.layout().own(), &others_need);
             let passed = passed.take().unwrap_or_else(|| Box::new(|_| {}));
-            self.unpack_arriving(content, spool.clone(), &mut sink, cancel, passed)?;
+            self.unpack_arriving(content, spool.clone(), &mut sink, cancel, passed, &mut beside)?;
             Ok(self.settle(game, content.manifest().version(), staging)?)
         })
     }
@@ -101,7 +108,8 @@ impl Store {
 
 impl Store {
     /// Unpacks all archives of a game in order, as their chunks arrive. Their unpacked size only becomes known on the
-    /// way, so unpacking stops once it exceeds what archives of their size may unpack to.
+    /// way, so unpacking stops once it exceeds what archives of their size may unpack to. `beside` takes its files on the
+    /// way.
     pub(crate) fn unpack_arriving(
         &self,
         content: &Arc<GameContent>,
@@ -109,6 +117,7 @@ impl Store {
         sink: &mut SpaceCheckedSink<'_>,
         cancel: &Cancel,
         passed: ReleasedChunks,
+        beside: &mut StreamedFiles,
     ) -> Result<(), InstallError> {
         let game = content.manifest().game();
         let mut list = ArrivingArchives::list(content);
@@ -127,6 +136,7 @@ impl Store {
         let mut limits = UnpackLimits { output_bytes: allowed, ..UnpackLimits::default() };
         let mut archives = ArrivingArchives::new(Arc::clone(content), arrivals, cancel.clone(), passed);
         for (at, archive) in list {
+            beside.take(Some(at), &mut archives, content, cancel)?;
             let unpacked = unpack_forward(archives.open(at), sink, &limits, cancel);
             if matches!(unpacked, Err(UnpackError::Damaged { .. })) && failpoint!("skip-archive-checksum") {
                 continue;
@@ -141,6 +151,7 @@ impl Store {
             limits.output_bytes = limits.output_bytes.saturating_sub(summary.bytes);
             limits.entries = limits.entries.saturating_sub(summary.files + summary.folders);
         }
+        beside.take(None, &mut archives, content, cancel)?;
         if cancel.is_cancelled() { Err(InstallError::Cancelled) } else { Ok(()) }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use lanspread_types::ChunkIndex;
+use lanspread_types::{ChunkIndex, ChunkSet};
 
 use super::lab::{CHUNK, Lab, Version, game, noise};
 use super::rar5::Rar5;
@@ -228,8 +228,16 @@ fn cancelled_install_stops_the_unpacker() {
 
 /// Streams a version in order, dropping chunks that were unpacked. Returns the outcome, and the number of slots made.
 fn stream(store: &Store, version: &Version, window: u32) -> (Result<(), InstallError>, u32) {
+    stream_needed(store, version, window, &crate::Spool::unneeded(&version.content))
+}
+
+fn stream_needed(
+    store: &Store,
+    version: &Version,
+    window: u32,
+    unneeded: &ChunkSet,
+) -> (Result<(), InstallError>, u32) {
     let spool = store.open_spool(&version.content).unwrap();
-    let unneeded = crate::Spool::unneeded(&version.content);
     let (passed, told) = told();
     let cancel = Cancel::new();
     let outcome = thread::scope(|scope| {
@@ -263,6 +271,58 @@ fn streaming_leaves_only_the_installed_game() {
     assert_eq!(lab.leftovers(), [""; 0]);
     let scan = store.scan().unwrap();
     assert_eq!(scan.games.iter().map(|g| (g.installed, g.version)).collect::<Vec<_>>(), [(true, None)]);
+}
+
+#[test]
+fn streamed_game_keeps_its_start_and_cover() {
+    let archive = Rar5::new().file("go.sh", b"#!/bin/sh");
+    let text = b"title = \"Great Game\"\nstart = \"go.sh\"\n";
+    let picture = noise(4, 3 * CHUNK + CHUNK / 2);
+    let files: [(&str, Vec<u8>); 5] = [
+        ("cover.png", picture.clone()),
+        ("g.eti", archive.finish()),
+        ("extra/cover.png", picture.clone()),
+        ("lanspread.toml", text.to_vec()),
+        ("manual.txt", noise(5, 2 * CHUNK)),
+    ];
+    let version = Version::new("g", 20_250_101, &files);
+    let lab = Lab::new();
+    let store = lab.open();
+    let unneeded = crate::unneeded_chunks(&version.content);
+    assert!(!unneeded.is_empty(), "not every file is fetched");
+    stream_needed(&store, &version, 4, &unneeded).0.unwrap();
+    assert_eq!(lab.tree("g").into_keys().collect::<Vec<_>>(), ["local/go.sh"]);
+    let kept = lab.tree(".lanspread/streamed/g");
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["cover.png", "lanspread.toml"]);
+    assert!(kept["cover.png"] == picture && kept["lanspread.toml"] == text);
+    assert!(store.program(&game("g"), None).unwrap().path.ends_with("g/local/go.sh"));
+
+    store.uninstall(&game("g")).unwrap();
+    assert!(!lab.path(".lanspread/streamed/g").exists(), "they go with the game");
+}
+
+#[test]
+fn refused_stream_leaves_no_files_beside() {
+    let damaged = Rar5::new().file("fine", b"one").damaged("broken", b"two").finish();
+    let files: [(&str, Vec<u8>); 2] = [("cover.png", vec![7; 1000]), ("g.eti", damaged)];
+    let version = Version::new("g", 20_250_101, &files);
+    let lab = Lab::new();
+    let store = lab.open();
+    let unneeded = crate::unneeded_chunks(&version.content);
+    stream_needed(&store, &version, 4, &unneeded).0.unwrap_err();
+    assert!(!lab.path(".lanspread/streamed/g").exists());
+}
+
+#[test]
+fn files_of_a_cut_off_stream_are_deleted_at_the_next_start() {
+    let lab = Lab::new();
+    drop(lab.open());
+    lab.put(".lanspread/streamed/cut/cover.png", b"half");
+    lab.put(".lanspread/streamed/here/cover.png", b"whole");
+    lab.put("here/local/go.sh", b"#!/bin/sh");
+    drop(lab.open());
+    assert!(!lab.path(".lanspread/streamed/cut").exists());
+    assert!(lab.path(".lanspread/streamed/here/cover.png").exists());
 }
 
 #[test]

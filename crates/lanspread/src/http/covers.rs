@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::extract::{self, State};
 use axum::http::{HeaderValue, Response, header};
 use lanspread_api::{ErrorBody, ErrorCode};
+use lanspread_peer::game_file_folders;
 use lanspread_types::GameId;
 
 use super::{Interface, refuse};
@@ -33,8 +34,10 @@ pub async fn cover(
     extract::Path(game): extract::Path<String>,
 ) -> Response<Body> {
     let found = GameId::new(game).ok().zip(interface.host.games_dir());
-    let read =
-        tokio::task::spawn_blocking(move || found.and_then(|(game, games)| read(&games.join(game.as_str()))));
+    let read = tokio::task::spawn_blocking(move || {
+        found
+            .and_then(|(game, games)| game_file_folders(&games, &game).iter().find_map(|folder| read(folder)))
+    });
     match read.await {
         Ok(Some((kind, bytes))) => {
             let mut response = Response::new(Body::from(bytes));
@@ -54,7 +57,8 @@ pub async fn cover(
 /// Returns a tag for each game that has a cover; it changes with the picture.
 pub fn all(games_dir: &Path, games: impl IntoIterator<Item = String>) -> BTreeMap<String, String> {
     let tagged = |game: String| {
-        let (_, metadata, _) = find(&games_dir.join(&game))?;
+        let folders = game_file_folders(games_dir, &GameId::new(game.clone()).ok()?);
+        let (_, metadata, _) = folders.iter().find_map(|folder| find(folder))?;
         let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
         Some((game, format!("{:x}-{:x}", modified.as_millis(), metadata.len())))
     };

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lanspread_api::reply::GameInfo;
-use lanspread_peer::GameFile;
+use lanspread_peer::{GameFile, game_file_folders};
+use lanspread_types::GameId;
 
 use crate::host::Host;
 
 /// Reads the titles of these games; games without one are left out.
 pub fn all(games_dir: &Path, games: impl IntoIterator<Item = String>) -> BTreeMap<String, String> {
     let titled = |game: String| {
-        let title = GameFile::read(&games_dir.join(&game)).ok()??.title?;
-        Some((game, title))
+        let folders = game_file_folders(games_dir, &GameId::new(game.clone()).ok()?);
+        let file = folders.iter().find_map(|folder| GameFile::read(folder).ok()?)?;
+        Some((game, file.title?))
     };
     games.into_iter().filter_map(titled).collect()
 }

@@ -11,7 +11,7 @@ use crate::CONTRACT_VERSION;
 pub use crate::error::DiskFault;
 use crate::error::{ErrorCode, Variant};
 pub use crate::kinds::RefusalCode;
-use crate::reply::ActiveOperation;
+use crate::reply::{ActiveOperation, is_false};
 
 /// An event. The names are those of the contract, in kebab-case; the fields stand beside them in the same object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -475,6 +475,9 @@ pub struct Totals {
     pub mbit_per_s: f64,
     /// Peers that gave something, those that left among them.
     pub sources: Vec<SourceTotals>,
+    /// It was a streamed install: unless it is complete, nothing of it is kept.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub streamed: bool,
 }
 
 /// What one peer gave to a download.

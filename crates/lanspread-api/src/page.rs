@@ -43,6 +43,9 @@ pub struct RoomState {
     /// Sending is held back, because somebody plays.
     #[serde(default)]
     pub quiet: bool,
+    /// Games whose program was started from here and has not ended, by id.
+    #[serde(default)]
+    pub running: Vec<String>,
     /// All games, by id.
     pub games: Vec<GameRow>,
     /// All connected peers, by id.
@@ -104,6 +107,12 @@ pub struct Disk {
     pub free_bytes: Option<u64>,
     /// The size of the disk.
     pub total_bytes: Option<u64>,
+    /// What a download leaves free.
+    #[serde(default)]
+    pub reserve_bytes: u64,
+    /// What unpacking leaves free.
+    #[serde(default)]
+    pub unpack_reserve_bytes: u64,
 }
 
 /// A game, and whether it has a cover here.
@@ -193,6 +202,9 @@ pub struct Patch {
     /// Whether sending is held back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet: Option<bool>,
+    /// All of them, if they are different; they may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<Vec<String>>,
     /// Games that are new or have changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub games: Vec<GameRow>,

@@ -382,6 +382,7 @@ impl Download {
             duration: now.since(self.started),
             reused_bytes: self.reused_bytes,
             sources: self.sources.values().cloned().collect(),
+            streamed: self.stream,
         }
     }
 }

@@ -20,6 +20,7 @@ use lanspread_peer::{PeerConfig, PeerHandle};
 use lanspread_types::{CatalogKey, GameId, Party, PeerName};
 use tokio::sync::watch;
 
+use crate::running_games::RunningGames;
 use crate::settings::{Kept, KeptParty};
 use crate::state_dir;
 use crate::unfinished::Unfinished;
@@ -41,6 +42,7 @@ struct Inner {
     choices: Mutex<Choices>,
     quiet: Mutex<UploadHold>,
     unfinished: Mutex<Unfinished>,
+    running_games: Mutex<RunningGames>,
     running: watch::Sender<Option<PeerHandle>>,
     /// What should run; its counter goes up when the peer must be started anew.
     wanted: watch::Sender<Wanted>,
@@ -113,6 +115,7 @@ impl Host {
             choices: Mutex::new(Choices { kept, given, catalog: None }),
             quiet: Mutex::default(),
             unfinished: Mutex::new(Unfinished::read(state_dir)),
+            running_games: Mutex::default(),
             running: watch::Sender::new(None),
             wanted: watch::Sender::new(Wanted::default()),
         })))
@@ -149,6 +152,7 @@ impl Host {
 
     /// Announces the peer that runs now.
     pub fn now_running(&self, peer: Option<PeerHandle>) {
+        self.running_games(RunningGames::forget);
         self.0.running.send_replace(peer);
     }
 
@@ -339,6 +343,11 @@ impl Host {
     /// Looks at the list of unfinished downloads, or changes it.
     pub fn unfinished<T>(&self, act: impl FnOnce(&mut Unfinished) -> T) -> T {
         act(&mut self.0.unfinished.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks at the games whose program runs, or changes them.
+    pub fn running_games<T>(&self, act: impl FnOnce(&mut RunningGames) -> T) -> T {
+        act(&mut self.0.running_games.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Keeps the limits in bytes per second for the next start.

@@ -21,6 +21,7 @@ mod packaging;
 mod pass_phrase;
 mod resume;
 mod run;
+mod running_games;
 mod settings;
 mod show;
 mod signal;

@@ -105,6 +105,8 @@ impl Unfinished {
             Event::DownloadFinished { game_id, .. } | Event::RemoveFinished { game_id } => {
                 self.downloads.remove(game_id).is_some()
             }
+            // Nothing of a streamed install is kept, so there is nothing to resume.
+            Event::DownloadCancelled { totals, .. } if totals.streamed => false,
             Event::DownloadCancelled { game_id, .. } => self.stops(game_id, UnfinishedState::Paused, None),
             Event::DownloadFailed { game_id, code, reason, .. } => match code {
                 // It goes on at the next start.
@@ -221,6 +223,7 @@ mod tests {
             mib_per_s: 1.0,
             mbit_per_s: 1.0,
             sources: Vec::new(),
+            streamed: false,
         }
     }
 

@@ -141,9 +141,20 @@ export interface components {
       free_bytes: number | null;
       /**
        * Format: uint64
+       * @description What a download leaves free.
+       * @default 0
+       */
+      reserve_bytes: number;
+      /** Format: uint64 */
        * @description The size of the disk.
        */
       total_bytes: number | null;
+      /**
+       * Format: uint64
+       * @description What unpacking leaves free.
+       * @default 0
+       */
+      unpack_reserve_bytes: number;
     };
     /** @description What the disk failed at, where no game is to be named. */
     DiskFault: {
@@ -577,6 +588,8 @@ export interface components {
           reused_bytes: number;
           /** @description Peers that gave something, those that left among them. */
           sources: components['schemas']['SourceTotals'][];
+          /** @description It was a streamed install: unless it is complete, nothing of it is kept. */
+          streamed?: boolean;
         }
       | {
           /**
@@ -624,6 +637,8 @@ export interface components {
           reused_bytes: number;
           /** @description Peers that gave something, those that left among them. */
           sources: components['schemas']['SourceTotals'][];
+          /** @description It was a streamed install: unless it is complete, nothing of it is kept. */
+          streamed?: boolean;
           /**
            * Format: uint64
            * @description What the archives unpack to at least, for `unpacks-large`.
@@ -669,6 +684,8 @@ export interface components {
           reused_bytes: number;
           /** @description Peers that gave something, those that left among them. */
           sources: components['schemas']['SourceTotals'][];
+          /** @description It was a streamed install: unless it is complete, nothing of it is kept. */
+          streamed?: boolean;
         }
       | {
           /** @constant */
@@ -1249,6 +1266,8 @@ export interface components {
       peers_gone?: string[];
       /** @description Whether sending is held back. */
       quiet?: boolean | null;
+      /** @description All of them, if they are different; they may be none. */
+      running?: string[] | null;
       /** @description All settings, not only those that have changed. */
       settings?: components['schemas']['Settings'] | null;
       /** @description The whole answer to `status`. */
@@ -1879,6 +1898,11 @@ export interface components {
        * @default false
        */
       quiet: boolean;
+      /**
+       * @description Games whose program was started from here and has not ended, by id.
+       * @default []
+       */
+      running: string[];
       /** @description The answer to `status`. */
       status: components['schemas']['Status'];
       /**

@@ -378,6 +378,8 @@ pub struct DownloadTotals {
     pub reused_bytes: u64,
     /// Contribution of each source.
     pub sources: Vec<SourceTotals>,
+    /// True for a streamed install, which keeps nothing unless it is complete.
+    pub streamed: bool,
 }
 
 /// Contribution of one source to a download.

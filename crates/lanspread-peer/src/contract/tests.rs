@@ -69,7 +69,14 @@ fn variants() -> Vec<ContentVariant> {
 fn totals() -> DownloadTotals {
     let source = SourceTotals { peer: peer(), name: "alpha".to_owned(), bytes: 1000, chunks: 2 };
     let duration = Duration::from_millis(1500);
-    DownloadTotals { bytes: 1000, chunks: 2, duration, reused_bytes: 24, sources: vec![source] }
+    DownloadTotals {
+        bytes: 1000,
+        chunks: 2,
+        duration,
+        reused_bytes: 24,
+        sources: vec![source],
+        streamed: false,
+    }
 }
 
 fn operations() -> Vec<Operation> {

@@ -31,6 +31,7 @@ impl ToContract for core::DownloadTotals {
             mib_per_s,
             mbit_per_s: mib_per_s * if failpoint!("lie-about-unit") { 8.0 } else { MBIT_PER_MIB },
             sources: self.sources.iter().map(source).collect(),
+            streamed: self.streamed,
         }
     }
 }

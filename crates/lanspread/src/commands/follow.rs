@@ -311,6 +311,7 @@ mod tests {
             mib_per_s: 0.0,
             mbit_per_s: 0.0,
             sources: vec![],
+            streamed: false,
         }
     }
 

@@ -214,6 +214,7 @@ mod tests {
             mib_per_s: 1.0,
             mbit_per_s: 8.0,
             sources: served.iter().enumerate().map(source).collect(),
+            streamed: false,
         }
     }
 

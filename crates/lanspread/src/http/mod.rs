@@ -51,7 +51,9 @@ use axum::routing::{get, post};
 use lanspread_api::{
     CommandName, ErrorBody, ErrorCode, ErrorLine, Line, ReplyData, Request, ResultLine, Route, parse_fields,
 };
-use lanspread_peer::contract;
+use lanspread_peer::command::{Command, Reply};
+use lanspread_peer::{PeerHandle, contract};
+use lanspread_types::GameId;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
@@ -275,21 +277,43 @@ async fn follow_up(host: &Host, reply: &ReplyData) {
     }
 }
 
-type Answered = Result<lanspread_peer::command::Reply, lanspread_peer::command::CommandError>;
+type Answered = Result<Reply, lanspread_peer::command::CommandError>;
 
 async fn ask(interface: &Interface, request: &Request) -> Result<Answered, ErrorBody> {
     if matches!(request, Request::Shutdown) {
         // The program must end even without a peer to ask.
         let peer = interface.host.peer();
         interface.host.want_stop();
-        let Ok(peer) = peer else { return Ok(Ok(lanspread_peer::command::Reply::Done)) };
+        let Ok(peer) = peer else { return Ok(Ok(Reply::Done)) };
         return Ok(peer.command(contract::to_command(request)?).await);
     }
     let command = contract::to_command(request)?;
     if let Request::Download { game_id, install, .. } = request {
         interface.host.unfinished(|list| list.asked_for(game_id, *install));
     }
-    Ok(interface.host.peer_soon().await?.command(command).await)
+    let peer = interface.host.peer_soon().await?;
+    match request {
+        Request::Play { game_id, launch: true, .. } => play(&interface.host, &peer, game_id, command).await,
+        _ => Ok(peer.command(command).await),
+    }
+}
+
+/// Starts a game, unless its program runs already.
+async fn play(
+    host: &Host,
+    peer: &PeerHandle,
+    game: &GameId,
+    command: Command,
+) -> Result<Answered, ErrorBody> {
+    if !host.running_games(|running| running.begin(game.as_str())) {
+        return Err(ErrorBody::new(ErrorCode::OperationInProgress, format!("{game} is running already")));
+    }
+    let answer = peer.command(command).await;
+    let launched = matches!(&answer, Ok(Reply::Played(stamped)) if stamped.launched);
+    if !launched {
+        host.running_games(|running| running.not_started(game.as_str()));
+    }
+    Ok(answer)
 }
 
 fn nothing_here() -> Response<Body> {

@@ -121,6 +121,9 @@ fn sentence(event: &Event) -> Option<String> {
             }
             text
         }
+        Event::DownloadCancelled { game_id, totals } if totals.streamed => {
+            format!("{game_id}: cancelled; nothing of it is kept.")
+        }
         Event::DownloadCancelled { game_id, totals } => {
             format!("{game_id}: cancelled after {}; download progress is kept.", bytes(totals.bytes))
         }
@@ -240,6 +243,7 @@ mod tests {
             mib_per_s: 152.587_890_625,
             mbit_per_s: 1280.0,
             sources: vec![source("ada"), source("bela")],
+            streamed: false,
         }
     }
 

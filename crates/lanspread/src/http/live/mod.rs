@@ -214,6 +214,7 @@ impl Task {
 
     fn saw(&mut self, event: Event) {
         self.stale.add(&event);
+        self.host.running_games(|running| running.saw(&event));
         if let Event::PlayEnded { game_id, duration_ms } = &event {
             let (host, game, played) =
                 (self.host.clone(), game_id.clone(), Duration::from_millis(*duration_ms));
@@ -270,6 +271,7 @@ impl Task {
         let mut seen = Seen {
             settings: Some(self.host.settings()),
             quiet: Some(self.host.upload_hold().is_on()),
+            running: Some(self.host.running_games(|running| running.list())),
             unfinished: Some(self.host.unfinished(|list| list.list())),
             ..Seen::default()
         };
@@ -447,7 +449,13 @@ fn actions() -> Vec<String> {
 
 /// Free and total space of the disk that holds `dir`.
 pub fn disk_of(dir: &Path) -> Disk {
-    Disk { free_bytes: fs4::available_space(dir).ok(), total_bytes: fs4::total_space(dir).ok() }
+    let reserve = lanspread_peer::DiskReserve::of(dir);
+    Disk {
+        free_bytes: fs4::available_space(dir).ok(),
+        total_bytes: fs4::total_space(dir).ok(),
+        reserve_bytes: reserve.download,
+        unpack_reserve_bytes: reserve.unpack,
+    }
 }
 
 fn now_ms() -> u64 {

@@ -16,6 +16,7 @@ pub struct View {
     unfinished: Vec<UnfinishedDownload>,
     settings: Settings,
     quiet: bool,
+    running: Vec<String>,
 }
 
 /// Newly asked parts of the state; `None` was not asked for.
@@ -37,6 +38,8 @@ pub struct Seen {
     pub settings: Option<Settings>,
     /// Whether sending is held back.
     pub quiet: Option<bool>,
+    /// Games whose program runs.
+    pub running: Option<Vec<String>>,
 }
 
 impl View {
@@ -60,6 +63,10 @@ impl View {
         if let Some(quiet) = seen.quiet.filter(|quiet| *quiet != self.quiet) {
             self.quiet = quiet;
             patch.quiet = Some(quiet);
+        }
+        if let Some(running) = seen.running.filter(|running| *running != self.running) {
+            self.running.clone_from(&running);
+            patch.running = Some(running);
         }
         if let Some(games) = seen.games {
             let id = |row: &GameRow| row.game.game_id.clone();
@@ -86,6 +93,7 @@ impl View {
             status: self.status.clone()?,
             disk: self.disk,
             quiet: self.quiet,
+            running: self.running.clone(),
             games: self.games.values().cloned().collect(),
             peers: self.peers.values().cloned().collect(),
             others: self.others.clone(),

@@ -2,8 +2,11 @@
 
 /// <reference path="types.d.ts" />
 import './views/library.js';
-import { rate } from './model/format.js';
+import { percent, rate } from './model/format.js';
+import { nameOf } from './model/game.js';
+import { noteRequest, openRequests } from './model/requests.js';
 import { state } from './model/state.js';
+import './model/theme.js';
 import { count, language, speak, t } from './model/words.js';
 import { toast } from './widgets/dialogs.js';
 import { attr, h, icon, say } from './widgets/dom.js';
@@ -49,6 +52,7 @@ function withStyles(module) {
 
 const main = /** @type {HTMLElement} */ (document.getElementById('main'));
 const bar = /** @type {HTMLElement} */ (document.getElementById('bar'));
+const requests = /** @type {HTMLElement} */ (document.getElementById('requests'));
 /** What is shown now. @type {any} */
 let view = null;
 let shown = '';
@@ -138,6 +142,7 @@ async function show() {
   main.replaceChildren(next);
   scrollTo(0, 0);
   if (key === '/') view.comeBack(position, game);
+  if (key === 'room/connect') view.address.focus();
   for (const link of nav.children)
     attr(
       link,
@@ -167,8 +172,26 @@ function showStatus() {
   lost.hidden = state.link !== 'lost';
   if (!lost.hidden) say(lost, t('app.lost'));
   document.body.classList.toggle('stale', !lost.hidden);
-  const busy = status.active_operations.length;
-  document.title = busy ? `(${busy}) lanspread` : 'lanspread';
+  say(document.querySelector('title'), tabTitle(status));
+}
+
+/** How far what runs is, for those who look at another tab. @param {Status} status */
+function tabTitle(status) {
+  const running = status.active_operations;
+  if (running.length === 0) return 'lanspread';
+  const game = running.length === 1 ? state.games.get(running[0].game_id) : null;
+  const what = game ? nameOf(game) : count('games', running.length);
+  const sum = (/** @type {'done_bytes' | 'total_bytes'} */ which) =>
+    running.reduce((all, { progress }) => all + progress[which], 0);
+  const total = sum('total_bytes');
+  return `${total > 0 ? percent(sum('done_bytes') / total) : '…'} · ${what} – lanspread`;
+}
+
+/** What others ask for stays above all views until it is answered. */
+async function showRequests() {
+  const open = bar.hidden ? [] : openRequests();
+  if (open.length === 0 && !requests.firstChild) return;
+  (await import('./widgets/requests.js')).showRequests(requests, open);
 }
 
 state.addEventListener('change', async (event) => {
@@ -184,16 +207,21 @@ state.addEventListener('change', async (event) => {
   if (changed.all || changed.settings || !view) await show();
   view?.update?.(changed);
   showStatus();
+  if (changed.all) state.log.forEach(noteRequest);
+  if (changed.all || changed.settings || changed.status || changed.log || changed.games.size) showRequests();
   if ((changed.all || changed.status) && state.status?.catalog_offered?.length) {
     (await import('./widgets/organiser.js')).askOrganiser();
   }
 });
 
 state.addEventListener('news', async (event) => {
-  const news = /** @type {CustomEvent<LogEntry>} */ (event).detail.event;
-  const { passing } = await import('./model/events.js');
+  const entry = /** @type {CustomEvent<LogEntry>} */ (event).detail;
+  const news = entry.event;
+  noteRequest(entry);
+  const { isEnd, passing } = await import('./model/events.js');
   const word = passing(news);
   if (word) toast(...word);
+  if (word && isEnd(news)) (await import('./widgets/notices.js')).notify(word[0], news.game_id ?? '');
   if (news.unpacked_bytes) import('./widgets/questions.js').then(({ askUnpack }) => askUnpack(news));
 });
 
@@ -217,9 +245,21 @@ addEventListener('keydown', (event) => {
     event.preventDefault();
     if (asked().path !== '') location.hash = '#/';
     requestAnimationFrame(() => setTimeout(() => view?.search?.focus(), 0));
+  } else if (event.key === '?') {
+    import('./widgets/keys.js').then(({ showKeys }) => showKeys());
   } else if (/^[1-4]$/.test(event.key) && state.status) {
     location.hash = `#/${views[Number(event.key) - 1]}`;
   }
+});
+
+// A browser does not tell where a dropped folder is, and would leave the page to show it.
+addEventListener('dragover', (event) => event.preventDefault());
+addEventListener('drop', async (event) => {
+  event.preventDefault();
+  if (bar.hidden || !event.dataTransfer?.types.includes('Files') || document.querySelector('dialog[open]'))
+    return;
+  toast(t('pack.dropped'));
+  (await import('./views/pack.js')).addGame();
 });
 
 state.connect();

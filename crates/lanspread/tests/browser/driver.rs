@@ -148,6 +148,11 @@ impl Browser {
         self.devtools("Emulation.setScrollbarsHidden", &json!({ "hidden": true }));
     }
 
+    /// Lets the page that is open show notices of the system (W3C Permissions, section 9).
+    pub fn allow_notices(&self) {
+        self.post("/permissions", &json!({ "descriptor": { "name": "notifications" }, "state": "granted" }));
+    }
+
     /// Takes a screenshot as a WebP file of this quality (0 to 100).
     pub fn picture(&self, quality: u32) -> Vec<u8> {
         let taken = self.devtools("Page.captureScreenshot", &json!({ "format": "webp", "quality": quality }));

@@ -135,6 +135,17 @@ impl Peer {
         request.header("authorization", format!("Bearer {token}")).send_json(body).unwrap();
     }
 
+    /// Sends a command that is refused, and returns why.
+    pub fn refusal(&self, what: &str, body: &Value) -> Value {
+        let (address, token) = self.api().unwrap();
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.post(format!("http://{address}/api/v1/{what}"));
+        let answer = request.header("authorization", format!("Bearer {token}")).send_json(body);
+        let mut answer = answer.unwrap();
+        assert!(!answer.status().is_success(), "{what} was not refused");
+        answer.body_mut().read_json().unwrap()
+    }
+
     /// Connects to another peer.
     pub fn meet(&self, other: &Self) {
         let addr = other.get("status")["data"]["addr"].clone();
@@ -175,6 +186,11 @@ pub fn game_with(games: &Path, id: &str, version: &str, bytes: usize, args: &[&s
     output.update(id.as_bytes()).update(version.as_bytes());
     output.finalize_xof().fill(&mut content);
     pack(games, ("data.pak", &content), (id, version), args);
+}
+
+/// Shell command that waits until a file exists. It ends after a minute, so that a failed test leaves no process behind.
+pub fn wait_for_file(path: &str) -> String {
+    format!("n=0; while [ ! -e {path} ] && [ $n -lt 600 ]; do n=$((n+1)); sleep 0.1; done\n")
 }
 
 /// Makes a game that consists of its start script.

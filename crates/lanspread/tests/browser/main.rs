@@ -9,6 +9,7 @@
 
 mod access;
 mod cases;
+mod comfort;
 mod driver;
 mod figures;
 mod lab;
@@ -18,6 +19,7 @@ mod pictures;
 mod policy;
 mod reports;
 mod scenes;
+mod together;
 mod trust;
 mod types;
 
@@ -48,9 +50,11 @@ fn main() -> ExitCode {
     let missing = driver.is_none() && !args.list;
     let mut trials: Vec<Trial> = cases::CASES
         .iter()
+        .chain(comfort::CASES)
         .chain(peer_settings::CASES)
         .chain(policy::CASES)
         .chain(reports::CASES)
+        .chain(together::CASES)
         .chain(trust::CASES)
         .map(|(name, run)| {
             let driver = driver.clone();

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::cases::{Case, click_step, ended_well, opened, wait_step, wait_until};
 use crate::driver::{Browser, Driver, key};
-use crate::lab::{Peer, VERSION, game, program, tiny_game};
+use crate::lab::{Peer, VERSION, game, program, tiny_game, wait_for_file};
 
 pub const CASES: &[Case] = &[
     ("a closed party is joined and left", party),
@@ -230,7 +230,7 @@ fn doctor(driver: &Driver) {
 
 fn quiet(driver: &Driver) {
     let me = Peer::run("me", &["--upload-limit", "9M"], |games| {
-        program(games, "mine", "#!/bin/sh\nwhile [ ! -e ../stop ]; do sleep 0.1; done\n");
+        program(games, "mine", &format!("#!/bin/sh\n{}", wait_for_file("../stop")));
     });
     let upload = || me.get("status")["data"]["limits"]["upload"].clone();
     let browser = opened(driver, &me);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cases::{Case, card, click_step, ended_well, opened, wait_step, wait_until};
 use crate::driver::{Browser, Driver, key};
-use crate::lab::{Peer, VERSION, game, game_with, program, tiny_game};
+use crate::lab::{Peer, VERSION, game, game_with, pack, program, tiny_game, wait_for_file};
 use crate::peer_settings::{connect, press_button, settings, trusted_party};
 
 pub const CASES: &[Case] = &[
@@ -26,6 +26,10 @@ pub const CASES: &[Case] = &[
     ("a game that returns is shown again", returned),
     ("only what is complete has 100 %", complete_or_not),
     ("sources keep their places", steady_sources),
+    ("a streamed game has its title and cover, and starts", streamed_starts),
+    ("a cancelled streamed install is not called paused", cancelled_stream),
+    ("the preview promises no space that a download refuses", preview),
+    ("the page says what sets the speed", what_sets_the_speed),
 ];
 
 fn text_of(browser: &Browser, css: &str) -> String {
@@ -146,9 +150,8 @@ fn play_once(driver: &Driver) {
     // What the program writes stays out of the game's folder, because other content is asked about anew.
     let me = Peer::run("me", &[], |games| {
         let folder = games.parent().unwrap().display();
-        let script = format!(
-            "#!/bin/sh\necho ran >> {folder}/ran\nwhile [ ! -e {folder}/stop ]; do sleep 0.1; done\n"
-        );
+        let wait = wait_for_file(&format!("{folder}/stop"));
+        let script = format!("#!/bin/sh\necho ran >> {folder}/ran\n{wait}");
         program(games, "mine", &script);
     });
     let stop = me.folder().join("stop");
@@ -354,4 +357,102 @@ fn steady_sources(driver: &Driver) {
     };
     assert_eq!(rows(10, 20), json!(["ada", "bela"]));
     assert_eq!(rows(20, 10), json!(["ada", "bela"]));
+}
+
+/// A picture of one pixel.
+const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU\x00\x00\x00\x0aIDATx\x9cc`\x00\x00\x00\x02\x00\x01H\xaf\xa4q\x00\x00\x00\x00IEND\xaeB`\x82";
+
+fn streamed_starts(driver: &Driver) {
+    let ada = Peer::run("ada", &[], |games| {
+        let cover = games.parent().unwrap().join("picture.png");
+        std::fs::write(&cover, PNG).unwrap();
+        let folder = games.parent().unwrap().display();
+        let script = format!("#!/bin/sh\necho ran >> {folder}/ran\n");
+        let args = ["--start", "go.sh", "--title", "Great Game", "--cover", cover.to_str().unwrap()];
+        pack(games, ("go.sh", script.as_bytes()), ("one", VERSION), &args);
+    });
+    let me = Peer::run("me", &[], |_| {});
+    me.meet(&ada);
+    let browser = opened(driver, &me);
+    wait_step(&browser, "one", "get");
+    browser.click(&format!("{} a", card("one")));
+    browser.click("[data-step=stream-install]");
+    browser.wait("document.querySelector('.actions .primary[data-step=play]')");
+    assert_eq!(me.game("one")["downloaded"], false);
+    browser.wait_text("game-page h1", "Great Game");
+    browser.wait("document.querySelector('game-page game-cover img')?.naturalWidth === 1");
+    browser.click(".actions .primary");
+    browser.click("dialog .danger");
+    wait_until("it runs", || ada.folder().join("ran").exists());
+
+    browser.click("[data-step=uninstall]");
+    browser.wait_text("dialog p", "Nothing of it is left on this PC");
+    browser.click("dialog .danger");
+    browser.wait("document.querySelector('.actions .primary[data-step=get]')");
+    assert!(!me.games().join("one").exists() && !me.games().join(".lanspread/streamed/one").exists());
+    ended_well(&browser);
+}
+
+fn cancelled_stream(driver: &Driver) {
+    let ada = Peer::run("ada", &[], |games| game(games, "big", VERSION, 9_000_000));
+    let me = Peer::run("me", &["--download-limit", "600K"], |_| {});
+    me.meet(&ada);
+    let browser = opened(driver, &me);
+    wait_step(&browser, "big", "get");
+    browser.click(&format!("{} a", card("big")));
+    browser.click("[data-step=stream-install]");
+    browser.wait_text(".actions .primary", "Cancel");
+    browser.wait("document.querySelector('.about progress')?.value > 0.05");
+    browser.click(".actions .primary");
+    browser.wait_text("#toasts", "Cancelled. Nothing of it was kept.");
+    browser.wait_text("game-page .log", "Cancelled. Nothing of it was kept.");
+    assert!(!text_of(&browser, "body").contains("Paused"));
+
+    browser.click(".actions .primary[data-step=get]");
+    browser.wait_text(".actions .primary", "Pause");
+    browser.click(".actions .primary");
+    browser.wait_text("#toasts", "Paused. Progress is kept.");
+    ended_well(&browser);
+}
+
+fn preview(driver: &Driver) {
+    let ada = Peer::run("ada", &[], |games| game(games, "big", VERSION, 9_000_000));
+    let me = Peer::run("me", &[], |_| {});
+    me.meet(&ada);
+    let disk = me.get("snapshot")["room"]["disk"].clone();
+    assert_eq!(disk["reserve_bytes"], 64 << 20, "what a download leaves free");
+    let browser = opened(driver, &me);
+    wait_step(&browser, "big", "get");
+    browser.click(&format!("{} a", card("big")));
+    browser.wait_text("game-page .factlist", "Needs9 MB download + at least 9 MB unpacked + ");
+    let with_free = |free: u64| {
+        browser.eval_async(&format!(
+            "const done = arguments[0];
+             import('/model/state.js').then(({{ state }}) => {{
+               state.disk = {{ free_bytes: {free}, total_bytes: 9e9, reserve_bytes: 67108864, unpack_reserve_bytes: 1e6 }};
+               state.dispatchEvent(new CustomEvent('change', {{ detail: {{ status: true, games: new Set() }} }}));
+               done(document.querySelector('game-page .factlist').textContent);
+             }})"
+        ))
+    };
+    // 9 MB fit, and 18 MB fit, but not beside what stays free.
+    let said = with_free(62_900_000);
+    assert!(said.as_str().unwrap().contains("Disk space62.9 MB free, 22.2 MB more needed"), "{said}");
+    let said = with_free(100_000_000);
+    assert!(said.as_str().unwrap().contains("Disk space100 MB free, then 82 MB"), "{said}");
+    ended_well(&browser);
+}
+
+fn what_sets_the_speed(driver: &Driver) {
+    let ada = Peer::run("ada", &["--upload-limit", "300K"], |games| game(games, "big", VERSION, 9_000_000));
+    let me = Peer::run("me", &[], |_| {});
+    me.meet(&ada);
+    let browser = opened(driver, &me);
+    wait_step(&browser, "big", "get");
+    browser.click(&format!("{} a", card("big")));
+    browser.click(".actions .primary");
+    browser.wait_text("game-page .note", "The sources or the network set the speed");
+    me.post("limits", &json!({ "upload": null, "download": 100_000 }));
+    browser.wait_text("game-page .note", "Your own download limit (100 kB/s) sets the speed");
+    ended_well(&browser);
 }

@@ -41,7 +41,7 @@ const SENTENCES = {
     e.missing_bytes
       ? t('event.download.full', { size: bytes(e.missing_bytes) })
       : t('event.download.failed', { why: why(e) }),
-  'download-cancelled': () => t('event.download.paused'),
+  'download-cancelled': (e) => t(e.streamed ? 'event.stream.cancelled' : 'event.download.paused'),
   'download-peers-gone': () => t('event.download.waiting'),
   'source-rejected': (e) => t('event.source-rejected', { name: e.name }),
   'user-files-kept': (e) =>
@@ -92,7 +92,8 @@ export function passing(event) {
   // What goes on at once has its word at the end.
   if (event.event === 'download-finished' && state.operation(event.game_id ?? '')) return null;
   if (event.event === 'verify-finished') return [`${game}: ${text}`, event.broken_count ? 'bad' : 'good'];
-  if (event.event === 'fetch-wanted') return [`${game}: ${text}`, ''];
+  // A request that is not granted by itself has a banner.
+  if (event.event === 'fetch-wanted') return event.accepted ? [`${game}: ${text}`, ''] : null;
   if (event.event === 'catalog-changed') return [text, 'good'];
   if (event.event.endsWith('-failed')) return [`${game}: ${text}`, 'bad'];
   if (event.event === 'peer-incompatible' || event.event === 'source-rejected')
@@ -108,6 +109,11 @@ export function passing(event) {
   )
     return [`${game}: ${text}`, event.event === 'download-cancelled' ? '' : 'good'];
   return null;
+}
+
+/** Whether a download or an install is over. @param {{event: string}} event */
+export function isEnd({ event }) {
+  return /^(download|install)-(finished|failed)$/.test(event);
 }
 
 /** What to say where state.wrongPhrase holds. */

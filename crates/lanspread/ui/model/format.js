@@ -15,18 +15,6 @@ export function bytes(value) {
   return `${value.toLocaleString(language, { maximumFractionDigits: digits })} ${UNITS[unit]}`;
 }
 
-/**
- * What is free on the disk, and what of it would be left.
- * @param {number | null} free
- * @param {number} needed
- */
-export function diskSpace(free, needed) {
-  if (free === null) return '–';
-  return free >= needed
-    ? t('space.left', { free: bytes(free), left: bytes(free - needed) })
-    : t('space.missing', { free: bytes(free), n: bytes(needed - free) });
-}
-
 /** @param {number} perSecond */
 export function rate(perSecond) {
   return `${bytes(perSecond)}/s`;

@@ -23,6 +23,7 @@ export function isOutdated(game) {
 /** How a game stands. @param {GameRow} game */
 export function standing(game) {
   if (state.operation(game.game_id)) return 'busy';
+  if (state.running.has(game.game_id)) return 'running';
   if (isOutdated(game)) return 'update';
   if (game.installed) return 'installed';
   if (game.downloaded) return game.availability === 'LocalOnly' ? 'checking' : 'downloaded';
@@ -38,6 +39,8 @@ export function standingText(game) {
     return total > 0 ? `${t(verb)} ${percent(done / total)}` : `${t(verb)} …`;
   }
   switch (standing(game)) {
+    case 'running':
+      return t('state.running');
     case 'update':
       return t('state.update');
     case 'installed':

@@ -18,6 +18,9 @@ const RATES_MAX = 300;
 /** What a page waits before it tries again, in milliseconds. */
 const RETRY_MS = 1000;
 
+/** Nothing is known about the disk. @type {Disk} */
+const NO_DISK = { free_bytes: null, total_bytes: null, reserve_bytes: 0, unpack_reserve_bytes: 0 };
+
 class State extends EventTarget {
   /** @type {'connecting' | 'open' | 'lost' | 'refused'} */
   link = 'connecting';
@@ -28,11 +31,13 @@ class State extends EventTarget {
   /** @type {Status | null} */
   status = null;
   /** @type {Disk} */
-  disk = { free_bytes: null, total_bytes: null };
+  disk = { ...NO_DISK };
   /** The user has stopped the program from here. */
   stopped = false;
   /** Sending is held back, because somebody plays. */
   quiet = false;
+  /** Games whose program was started here and runs. @type {Set<string>} */
+  running = new Set();
   /** @type {Settings} */
   settings = {};
   /** @type {Setup | null} */
@@ -104,8 +109,9 @@ class State extends EventTarget {
     this.others = room?.others ?? [];
     this.unfinished = room?.unfinished ?? [];
     this.status = room?.status ?? null;
-    this.disk = room?.disk ?? { free_bytes: null, total_bytes: null };
+    this.disk = room?.disk ?? { ...NO_DISK };
     this.quiet = room?.quiet ?? false;
+    this.running = new Set(room?.running);
     this.settings = snapshot.settings;
     this.suggestion = snapshot.suggestion ?? null;
     this.actions = new Set(snapshot.actions);
@@ -135,6 +141,10 @@ class State extends EventTarget {
     if (typeof patch.quiet === 'boolean') {
       this.quiet = patch.quiet;
       changed.status = true;
+    }
+    if (patch.running) {
+      for (const id of [...this.running, ...patch.running]) changed.games.add(id);
+      this.running = new Set(patch.running);
     }
     if (patch.settings) {
       this.settings = patch.settings;

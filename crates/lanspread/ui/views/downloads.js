@@ -21,6 +21,11 @@ export class DownloadsPage extends HTMLElement {
   #plot = /** @type {import('../widgets/rate-plot.js').RatePlot} */ (document.createElement('rate-plot'));
   #queue = h('ul', { class: 'queue' });
   #idle = h('p', { class: 'note' }, t('downloads.none'));
+  #pauseAll = h(
+    'button',
+    { type: 'button', class: 'pause-all', hidden: true, onclick: pauseAll },
+    t('downloads.pause-all'),
+  );
   #stopped = h('section', { class: 'card', hidden: true });
   #sending = h('section', { class: 'card', hidden: true });
   /** @type {Map<string, {row: HTMLElement, show: () => void}>} */
@@ -31,7 +36,7 @@ export class DownloadsPage extends HTMLElement {
     this.append(
       h('h1', {}, t('downloads.title')),
       h('section', { class: 'card' }, this.#plot),
-      h('section', { class: 'card' }, h('h2', {}, t('downloads.queue')), this.#queue, this.#idle),
+      h('section', { class: 'card' }, headed('downloads.queue', this.#pauseAll), this.#queue, this.#idle),
       this.#stopped,
       this.#sending,
       h('section', { class: 'card' }, h('h2', {}, t('downloads.limits')), this.#limits.form),
@@ -69,6 +74,7 @@ export class DownloadsPage extends HTMLElement {
       entry.show();
     });
     this.#idle.hidden = ids.length > 0;
+    this.#pauseAll.hidden = downloading().length < 2;
     this.#showStopped();
     this.#showSending(status);
     this.#limits.show(status.limits);
@@ -82,7 +88,19 @@ export class DownloadsPage extends HTMLElement {
     if (this.#stopped.dataset.shown === text) return;
     this.#stopped.dataset.shown = text;
     this.#stopped.replaceChildren(
-      h('h2', {}, t('downloads.unfinished')),
+      headed(
+        'downloads.unfinished',
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'resume-all',
+            hidden: stopped.filter(canResume).length < 2,
+            onclick: () => stopped.filter(canResume).forEach(resume),
+          },
+          t('downloads.resume-all'),
+        ),
+      ),
       h('p', { class: 'note' }, t('downloads.unfinished.note')),
       h('ul', { class: 'queue' }, ...stopped.map(unfinished)),
     );
@@ -111,6 +129,31 @@ export class DownloadsPage extends HTMLElement {
   }
 }
 customElements.define('downloads-page', DownloadsPage);
+
+/** A heading with what can be done with the whole list. @param {string} title @param {any} button */
+function headed(title, button) {
+  return h('div', { class: 'row' }, h('h2', { class: 'grow' }, t(title)), button);
+}
+
+/** Ids of the games that are being downloaded. */
+function downloading() {
+  const all = state.status?.active_operations ?? [];
+  return all.filter((operation) => operation.kind === 'Downloading').map((operation) => operation.game_id);
+}
+
+async function pauseAll() {
+  for (const game_id of downloading()) await order('cancel', { game_id });
+}
+
+/** @param {Unfinished} one */
+function canResume(one) {
+  return Boolean(state.games.get(one.game_id)?.peer_count);
+}
+
+/** @param {Unfinished} one */
+function resume(one) {
+  return order('download', { game_id: one.game_id, install: one.install });
+}
 
 /** @param {Unfinished} one */
 function unfinished(one) {
@@ -146,8 +189,8 @@ function unfinished(one) {
       {
         type: 'button',
         class: 'resume',
-        disabled: !game?.peer_count,
-        onclick: () => order('download', { game_id: id, install: one.install }),
+        disabled: !canResume(one),
+        onclick: () => resume(one),
       },
       t('downloads.resume'),
     ),

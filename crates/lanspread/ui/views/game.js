@@ -2,8 +2,10 @@
 
 import { get } from '../model/api.js';
 import { sentence } from '../model/events.js';
-import { bytes, clock, diskSpace, duration, rate, version } from '../model/format.js';
+import { bytes, clock, duration, rate, version } from '../model/format.js';
 import { isOutdated, nameOf, standing, standingText, supportText } from '../model/game.js';
+import { limitText } from '../model/slow.js';
+import { needOf, spaceLeft, spaceNeeded } from '../model/space.js';
 import { state } from '../model/state.js';
 import { count, t } from '../model/words.js';
 import '../widgets/cover.js';
@@ -32,6 +34,7 @@ export class GamePage extends HTMLElement {
   #swarm = /** @type {import('../widgets/swarm-picture.js').SwarmPicture} */ (
     document.createElement('swarm-picture')
   );
+  #limit = h('p', { class: 'note' });
   #who = h('section', { class: 'card' });
   #log = h('ol', { class: 'log' });
   #stepsShown = '';
@@ -43,7 +46,7 @@ export class GamePage extends HTMLElement {
   );
 
   connectedCallback() {
-    this.#swarmPart.append(this.#swarm);
+    this.#swarmPart.append(this.#swarm, this.#limit);
     this.#primary.addEventListener('click', () => {
       const game = state.games.get(this.id_);
       if (game) nextStep(game).run?.();
@@ -125,6 +128,7 @@ export class GamePage extends HTMLElement {
     this.#showFacts(game);
     this.#swarmPart.hidden = !swarm;
     if (swarm) this.#swarm.show(swarm);
+    if (swarm) say(this.#limit, limitText(swarm));
     this.#showLog();
   }
 
@@ -185,11 +189,13 @@ export class GamePage extends HTMLElement {
         players.min === players.max ? String(players.max) : `${players.min}–${players.max}`,
       ]);
     facts.push([t('fact.size'), game.size ? bytes(game.size) : '–']);
-    const update =
-      isOutdated(game) && this.#offers?.find((offer) => offer.eti_version === game.eti_game_version);
+    const update = isOutdated(game)
+      ? this.#offers?.find((offer) => offer.eti_version === game.eti_game_version)
+      : undefined;
     if (update) facts.push([t('fact.size.update'), bytes(update.size)]);
+    const need = state.operation(this.id_) ? null : needOf(game, update?.size);
+    if (need) facts.push([t('fact.needs'), spaceNeeded(need)], [t('fact.space'), spaceLeft(need)]);
     if (!game.downloaded && game.size) {
-      facts.push([t('fact.space'), diskSpace(state.disk.free_bytes, game.size)]);
       const best = Math.max(0, ...state.rates.slice(-30).map((r) => r.down));
       if (best > 0) facts.push([t('fact.time'), duration(game.size / best)]);
     }

@@ -1,10 +1,13 @@
 // The room's games as a grid of covers.
 
+import { bytes } from '../model/format.js';
 import { isOutdated, nameOf, standing } from '../model/game.js';
 import { state } from '../model/state.js';
 import { count, t } from '../model/words.js';
+import { order as command } from '../widgets/dialogs.js';
 import { attr, h, icon, say } from '../widgets/dom.js';
 import { GameCard } from '../widgets/game-card.js';
+import { fetchGame } from '../widgets/steps.js';
 
 /** Cards that are made at once: as many as a large screen shows, so that the rest does not hold it up. */
 const CARDS_AT_ONCE = 60;
@@ -20,7 +23,7 @@ const FILTERS = {
   installed: { label: 'library.filter.installed', has: (game) => game.installed },
   updates: { label: 'library.filter.updates', has: isOutdated },
 };
-const STANDINGS = ['busy', 'update', 'installed', 'downloaded', 'checking', 'room', 'away'];
+const STANDINGS = ['busy', 'running', 'update', 'installed', 'downloaded', 'checking', 'room', 'away'];
 const byName = (/** @type {GameRow} */ a, /** @type {GameRow} */ b) => COLLATOR.compare(nameOf(a), nameOf(b));
 const COLLATOR = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
 
@@ -75,6 +78,24 @@ export class GameLibrary extends HTMLElement {
   #grid = h('div', { class: 'grid', role: 'list', 'aria-label': t('library.games') });
   #empty = h('div', { class: 'empty', hidden: true });
   #count = h('span', { class: 'count', role: 'status' });
+  /** Ids of the chosen games; null while none are to be chosen. @type {Set<string> | null} */
+  #picked = null;
+  #select = h(
+    'button',
+    { type: 'button', class: 'select-games', 'aria-pressed': 'false' },
+    t('select.begin'),
+  );
+  #pickedCount = h('span', { role: 'status' });
+  #fetchAll = h('button', { type: 'button', class: 'primary fetch-all' }, t('select.download'));
+  #pauseAll = h('button', { type: 'button', class: 'pause-all' }, t('downloads.pause-all'));
+  #pickedBar = h(
+    'div',
+    { class: 'picked banner', role: 'group', 'aria-label': t('select.begin'), hidden: true },
+    this.#pickedCount,
+    h('button', { type: 'button', onclick: () => this.#pickAll() }, t('select.all')),
+    this.#fetchAll,
+    this.#pauseAll,
+  );
   #readOnly = h('p', { class: 'note', role: 'status', hidden: true });
   /** @type {HTMLInputElement} */
   search = h('input', {
@@ -140,6 +161,7 @@ export class GameLibrary extends HTMLElement {
           'div',
           { class: 'row' },
           this.#count,
+          this.#select,
           select(
             'order',
             t('library.order'),
@@ -149,6 +171,7 @@ export class GameLibrary extends HTMLElement {
         ),
       ),
       this.#readOnly,
+      this.#pickedBar,
       this.#grid,
       this.#empty,
     );
@@ -156,6 +179,16 @@ export class GameLibrary extends HTMLElement {
     this.#grid.addEventListener('focusin', (/** @type {FocusEvent} */ event) => {
       const card = /** @type {Element} */ (event.target).closest('game-card');
       if (card instanceof GameCard && card.game) this.#reach(card.game.game_id);
+    });
+    this.#select.addEventListener('click', () => this.#pickGames(this.#picked ? null : new Set()));
+    this.#fetchAll.addEventListener('click', () => this.#fetchPicked());
+    this.#pauseAll.addEventListener('click', () => this.#pausePicked());
+    this.#grid.addEventListener('change', (/** @type {Event} */ event) => {
+      const card = /** @type {Element} */ (event.target).closest('game-card');
+      if (!(card instanceof GameCard) || !card.game || !this.#picked) return;
+      if (card.pick.checked) this.#picked.add(card.game.game_id);
+      else this.#picked.delete(card.game.game_id);
+      this.#showPicked();
     });
     attr(this, 'data-density', chosen.density);
     this.#explainFolder();
@@ -174,6 +207,7 @@ export class GameLibrary extends HTMLElement {
       this.arrange();
       return;
     }
+    if (this.#picked && (changed.status || changed.games.size)) this.#showPicked();
     if (changed.games.size === 0) return;
     for (const id of changed.games) this.#stale.add(id);
     this.arrange(false);
@@ -275,7 +309,53 @@ export class GameLibrary extends HTMLElement {
     const game = state.games.get(id);
     if (game && !card.game) card.show(game);
     card.reachable(id === this.#current);
+    card.picked(this.#picked && this.#picked.has(id));
     return card;
+  }
+
+  /** Begins to choose games, or ends it. @param {Set<string> | null} picked */
+  #pickGames(picked) {
+    this.#picked = picked;
+    attr(this.#select, 'aria-pressed', String(picked !== null));
+    this.#pickedBar.hidden = picked === null;
+    for (const [id, card] of this.#cards) card.picked(picked && picked.has(id));
+    if (picked) this.#showPicked();
+  }
+
+  /** Chooses everything that is shown. */
+  #pickAll() {
+    this.#pickGames(new Set(this.#order));
+  }
+
+  /** The chosen games that are still in the room, in the order in which they stand. */
+  #pickedGames() {
+    const known = (/** @type {string} */ id) => state.games.get(id) ?? [];
+    return this.#order.filter((id) => this.#picked?.has(id)).flatMap(known);
+  }
+
+  #showPicked() {
+    const games = this.#pickedGames();
+    const wanted = games.filter(canFetch);
+    const size = wanted.reduce((sum, game) => sum + game.size, 0);
+    say(
+      this.#pickedCount,
+      count('select.count', games.length) + (size ? ` · ${t('select.size', { size: bytes(size) })}` : ''),
+    );
+    this.#fetchAll.disabled = wanted.length === 0;
+    this.#pauseAll.disabled = !games.some(isDownloading);
+  }
+
+  /** One after the other, because each may ask its owner something. */
+  async #fetchPicked() {
+    const games = this.#pickedGames().filter(canFetch);
+    this.#pickGames(null);
+    for (const game of games) await fetchGame(game, standing(game) === 'room' || game.installed);
+  }
+
+  async #pausePicked() {
+    const games = this.#pickedGames().filter(isDownloading);
+    this.#pickGames(null);
+    for (const game of games) await command('cancel', { game_id: game.game_id });
   }
 
   /** @param {number} known */
@@ -295,7 +375,20 @@ export class GameLibrary extends HTMLElement {
         : awaited
           ? t('catalog.awaited.text')
           : t('library.empty.text', { folder: state.status?.games_dir ?? '' });
-    this.#empty.replaceChildren(h('h2', {}, text), h('p', {}, more));
+    const button = (/** @type {string} */ label, /** @type {() => unknown} */ run) =>
+      h('button', { type: 'button', onclick: run }, t(label));
+    // What can be done about it, each loaded when it is wanted.
+    const steps = h(
+      'div',
+      { class: 'row wrap' },
+      awaited ? null : button('pack.open', async () => (await import('./pack.js')).addGame()),
+      button('room.connect', () => (location.hash = '#/room/connect')),
+      button('doctor.title', async () => (await import('../widgets/doctor.js')).doctor()),
+    );
+    const shown = [text, more].join('|');
+    if (this.#empty.dataset.shown === shown) return;
+    this.#empty.dataset.shown = shown;
+    this.#empty.replaceChildren(h('h2', {}, text), h('p', {}, more), ...(known > 0 ? [] : [steps]));
   }
 
   #explainFolder() {
@@ -374,3 +467,13 @@ export class GameLibrary extends HTMLElement {
   }
 }
 customElements.define('game-library', GameLibrary);
+
+/** Something of the game can be downloaded now. @param {GameRow} game */
+function canFetch(game) {
+  return ['room', 'update'].includes(standing(game));
+}
+
+/** @param {GameRow} game */
+function isDownloading(game) {
+  return state.operation(game.game_id)?.kind === 'Downloading';
+}

@@ -57,7 +57,7 @@ export class RoomPage extends HTMLElement {
     this.#people,
     h('div', { class: 'row wrap' }, this.#want, this.#willing),
   );
-  #address = h('input', {
+  address = h('input', {
     name: 'addr',
     required: true,
     placeholder: '192.168.0.7',
@@ -87,9 +87,9 @@ export class RoomPage extends HTMLElement {
     });
     const connect = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
-      const text = this.#address.value.trim();
+      const text = this.address.value.trim();
       const addr = /:\d+$/.test(text) ? text : `${text}:24930`;
-      if (await order('connect', { addr })) this.#address.value = '';
+      if (await order('connect', { addr })) this.address.value = '';
     };
     this.append(
       h('h1', {}, t('room.title')),
@@ -108,7 +108,7 @@ export class RoomPage extends HTMLElement {
           h(
             'form',
             { class: 'row', onsubmit: connect },
-            this.#address,
+            this.address,
             h('button', { type: 'submit' }, t('room.connect')),
           ),
           h('p', {}, h('button', { type: 'button', onclick: doctor }, t('doctor.title'))),

@@ -2,26 +2,20 @@
 
 import { bytes } from '../model/format.js';
 import { state } from '../model/state.js';
+import { THEMES, chooseTheme, theme } from '../model/theme.js';
 import { LANGUAGES, t } from '../model/words.js';
 import { open, order, toast } from '../widgets/dialogs.js';
 import { doctor } from '../widgets/doctor.js';
 import { h, say } from '../widgets/dom.js';
 import { chooseFolder } from '../widgets/folders.js';
+import { keyTable } from '../widgets/keys.js';
+import { showLog } from '../widgets/log.js';
+import { chooseNotices, wantsNotices } from '../widgets/notices.js';
 import { invitation } from './invitation.js';
 import { addGame } from './pack.js';
 import { partySettings } from './party.js';
 
 const MEGA = 1_000_000;
-/** What the keys do. */
-const KEYS = [
-  ['/', 'library.search'],
-  ['← → ↑ ↓', 'settings.keys.move'],
-  ['Enter', 'settings.keys.open'],
-  ['Tab', 'settings.keys.button'],
-  ['1 – 4', 'settings.keys.views'],
-  ['Esc', 'settings.keys.back'],
-];
-
 /** `<settings-page>`. */
 export class SettingsPage extends HTMLElement {
   #name = h('input', { name: 'name', maxlength: 40, required: true, autocomplete: 'off' });
@@ -30,6 +24,14 @@ export class SettingsPage extends HTMLElement {
     { name: 'language' },
     ...Object.entries(LANGUAGES).map(([key, name]) => h('option', { value: key }, name)),
   );
+  #theme = h(
+    'select',
+    { name: 'theme' },
+    ...Object.entries(THEMES).map(([key, name]) =>
+      h('option', { value: key, selected: key === theme() }, t(name)),
+    ),
+  );
+  #notices = h('input', { type: 'checkbox', name: 'notices', checked: wantsNotices() });
   #folder = h('input', { name: 'games_dir', required: true, autocomplete: 'off', spellcheck: false });
   #disk = h('small', {});
   #quiet = h('input', { type: 'number', name: 'quiet', min: '0', step: 'any', placeholder: t('limit.none') });
@@ -56,6 +58,12 @@ export class SettingsPage extends HTMLElement {
     this.#language.addEventListener('change', () =>
       change({ language: this.#language.value }, t('settings.saved')),
     );
+    this.#theme.addEventListener('change', () => chooseTheme(this.#theme.value));
+    this.#notices.addEventListener('change', async () => {
+      const wanted = this.#notices.checked;
+      this.#notices.checked = await chooseNotices(wanted);
+      if (wanted && !this.#notices.checked) toast(t('settings.notices.blocked'), 'bad');
+    });
     const browse = async () => {
       const chosen = await chooseFolder(t('folder.question'), this.#folder.value);
       if (chosen) this.#folder.value = chosen;
@@ -80,6 +88,13 @@ export class SettingsPage extends HTMLElement {
             'div',
             { class: 'setting' },
             h('label', { class: 'field' }, t('settings.language'), this.#language),
+            h('label', { class: 'field' }, t('settings.theme'), this.#theme),
+          ),
+          h(
+            'label',
+            { class: 'check' },
+            this.#notices,
+            h('span', {}, t('settings.notices'), h('small', {}, t('settings.notices.note'))),
           ),
         ),
         h(
@@ -122,22 +137,12 @@ export class SettingsPage extends HTMLElement {
           'section',
           { class: 'card' },
           h('h2', {}, t('settings.help')),
-          h(
-            'table',
-            { class: 'keys' },
-            h('caption', {}, t('settings.keys')),
-            h(
-              'tbody',
-              {},
-              ...KEYS.map(([key, text]) =>
-                h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, t(text))),
-              ),
-            ),
-          ),
+          keyTable(),
           h(
             'div',
             { class: 'row wrap' },
             h('button', { type: 'button', onclick: doctor }, t('doctor.title')),
+            h('button', { type: 'button', onclick: showLog }, t('log.title')),
             h('button', { type: 'button', onclick: licences }, t('settings.licences')),
             h('button', { type: 'button', class: 'danger', onclick: stop }, t('stop.action')),
           ),

@@ -20,6 +20,8 @@ export class GameCard extends HTMLElement {
   badge = h('span', { class: 'badge' });
   button = h('button', { type: 'button', class: 'step', tabindex: -1 });
   bar = h('progress', { max: 1, hidden: true });
+  /** Chooses the game together with others. */
+  pick = h('input', { type: 'checkbox', class: 'pick', hidden: true, tabindex: -1 });
 
   constructor() {
     super();
@@ -36,6 +38,7 @@ export class GameCard extends HTMLElement {
         this.support,
         this.badge,
         this.bar,
+        this.pick,
         this.button,
       );
   }
@@ -73,6 +76,7 @@ export class GameCard extends HTMLElement {
     say(this.support, support);
     this.support.title = support;
     attr(this.link, 'aria-label', [name, text, support].filter(Boolean).join(', '));
+    attr(this.pick, 'aria-label', name);
     attr(this, 'data-standing', standingNow);
     const total = operation?.progress.total_bytes ?? 0;
     this.bar.hidden = total === 0;
@@ -91,6 +95,13 @@ export class GameCard extends HTMLElement {
   reachable(yes) {
     this.link.tabIndex = yes ? 0 : -1;
     this.button.tabIndex = yes ? 0 : -1;
+    this.pick.tabIndex = yes ? 0 : -1;
+  }
+
+  /** Whether the game is chosen; null while none are to be chosen. @param {boolean | null} picked */
+  picked(picked) {
+    this.pick.hidden = picked === null;
+    this.pick.checked = picked === true;
   }
 }
 customElements.define('game-card', GameCard);

@@ -27,7 +27,8 @@ export function otherSteps(game) {
       add('stream-install', t('step.stream'), () => order('stream-install', { game_id: id }));
   }
   if (isOutdated(game)) {
-    if (game.installed && offered.has('play')) add('play', t('step.play'), () => play(game));
+    if (game.installed && offered.has('play') && !state.running.has(id))
+      add('play', t('step.play'), () => play(game));
     else if (game.downloaded && !game.installed)
       add('install', t('step.install-old'), () => order('install', { game_id: id }));
   }

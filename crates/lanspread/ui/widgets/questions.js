@@ -1,7 +1,8 @@
 // Questions that only the owner can answer: before what is here is replaced, before a first start, and before
 // archives unpack to far more than they are.
 
-import { bytes, diskSpace, version } from '../model/format.js';
+import { bytes, version } from '../model/format.js';
+import { spaceLeft } from '../model/space.js';
 import { state } from '../model/state.js';
 import { t } from '../model/words.js';
 import { open, order } from './dialogs.js';
@@ -77,7 +78,7 @@ export async function askUnpack(failed) {
         t('unpack.unpacked'),
         game.downloaded ? bytes(stated) : t('unpack.at-least', { size: bytes(stated), limit: bytes(limit) }),
       ],
-      [t('fact.space'), diskSpace(state.disk.free_bytes, stated)],
+      [t('fact.space'), spaceLeft({ unpacked: stated })],
     ],
     t('unpack.yes'),
   );

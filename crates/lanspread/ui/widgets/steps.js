@@ -26,11 +26,15 @@ export function nextStep(game) {
     const stoppable = operation.kind === 'Downloading' || /stream/i.test(operation.kind);
     return {
       key: 'cancel',
-      label: t('button.cancel'),
+      // What was downloaded is kept; of a streamed install nothing is.
+      label: operation.kind === 'Downloading' ? t('downloads.pause') : t('button.cancel'),
       run: stoppable ? () => order('cancel', { game_id: id }) : null,
     };
   }
   switch (standing(game)) {
+    // Another start is possible when its program has ended.
+    case 'running':
+      return { key: 'running', label: t('state.running'), run: null };
     // What was only downloaded stays so.
     case 'update':
       return { key: 'update', label: t('step.update'), run: () => fetchGame(game, game.installed) };

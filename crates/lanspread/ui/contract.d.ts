@@ -145,7 +145,8 @@ export interface components {
        * @default 0
        */
       reserve_bytes: number;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
        * @description The size of the disk.
        */
       total_bytes: number | null;

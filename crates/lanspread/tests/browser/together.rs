@@ -70,10 +70,10 @@ fn bounded_requests(driver: &Driver) {
     }
     browser.wait("document.querySelector('#requests [data-game=many-5]')");
     browser.wait("document.querySelector('#requests [data-game=hers]')");
-    assert_eq!(browser.eval("return document.querySelectorAll('.banner').length"), 3);
+    assert_eq!(browser.eval("return document.querySelectorAll('#requests .banner').length"), 3);
     // What nobody has cannot be downloaded, so nothing is asked.
     drop(eve);
-    browser.wait("document.querySelectorAll('.banner').length === 1");
+    browser.wait("document.querySelectorAll('#requests .banner').length === 1");
     ended_well(&browser);
 }
 

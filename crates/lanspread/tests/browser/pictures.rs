@@ -20,7 +20,7 @@ const QUALITY: u32 = 70;
 /// Largest picture, in bytes.
 const BYTES_MAX: usize = 150_000;
 
-/// Free games that the pictures show, and how many of the first two peers have them.
+/// Free games that the pictures show, with made-up sizes in bytes.
 const GAMES: [(&str, &str, usize); 14] = [
     ("openarena", "OpenArena", 2_400_000),
     ("xonotic", "Xonotic", 9_000_000),
@@ -55,7 +55,7 @@ fn take(browser: &Browser, folder: &Path, name: &str, scheme: &str, size: (u32, 
     browser.resize_scaled(size.0, size.1, scale);
     browser.hide_scrollbars();
     // Passing notices do not belong into the picture.
-    browser.eval("document.getElementById('toasts').hidden = true");
+    browser.eval("document.getElementById('toasts').hidden = true; scrollTo(0, 0)");
     browser.prefer(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]);
     let path = folder.join(format!("{name}.webp"));
     let picture = browser.picture(QUALITY);
@@ -83,8 +83,8 @@ fn views(driver: &Driver, folder: &Path) {
     let browser = opened(driver, &me);
     for other in [&ada, &bela, &cleo] {
         me.meet(other);
-        cleo.meet(other);
     }
+    cleo.meet(&ada);
     wait_step(&browser, "xonotic", "get");
     for id in ["supertuxkart", "teeworlds"] {
         wait_step(&browser, id, "install");
@@ -93,12 +93,13 @@ fn views(driver: &Driver, folder: &Path) {
     }
     take(&browser, folder, "library-dark", "dark", VIEW, 1.0);
     take(&browser, folder, "library-light", "light", VIEW, 1.0);
-    browser.click(".select-games");
+    browser.eval("document.querySelector('.select-games').click()");
     for id in ["0ad", "openarena"] {
-        browser.click(&format!("game-card:has(a[href='#/game/{id}']) .pick"));
+        browser
+            .eval(&format!("document.querySelector(\"game-card:has(a[href='#/game/{id}']) .pick\").click()"));
     }
     take(&browser, folder, "select", "dark", VIEW, 1.0);
-    browser.click(".select-games");
+    browser.eval("document.querySelector('.select-games').click()");
     ada.post("want", &json!({ "game_id": "unvanquished" }));
     browser.wait("document.querySelector('#requests .banner')");
     take(&browser, folder, "request", "light", VIEW, 1.0);

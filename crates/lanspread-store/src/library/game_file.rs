@@ -116,10 +116,10 @@ mod tests {
 
     #[test]
     fn keys_of_a_newer_version_are_passed_over() {
-        let newer = "start = \"go.exe\"\nstrat = 1\n\"\\u001b[31m\" = 2\n[[setup]]\nprogram = \"x\"\n";
+        let newer = "start = \"go.exe\"\nbegin = 1\n\"\\u001b[31m\" = 2\n[[setup]]\nprogram = \"x\"\n";
         let file = GameFile::parse(newer).unwrap();
         assert_eq!(file.start, Some(RelPath::new("go.exe").unwrap()));
-        assert_eq!(file.unknown, ["[31m", "setup", "strat"]);
+        assert_eq!(file.unknown, ["[31m", "begin", "setup"]);
         let many: String = (0..100).map(|n| format!("{}{n} = 1\n", "k".repeat(100))).collect();
         let unknown = GameFile::parse(&many).unwrap().unknown;
         assert_eq!((unknown.len(), unknown[0].len()), (UNKNOWN_KEYS_MAX, UNKNOWN_KEY_CHARS_MAX));
